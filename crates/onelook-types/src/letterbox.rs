@@ -1,0 +1,47 @@
+//! How a picture is fitted into the network's input: the recipe, and what it yields for one size.
+
+/// What to fit pictures into.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LetterboxRecipe {
+    /// Target height in pixels.
+    pub height: usize,
+    /// Target width in pixels.
+    pub width: usize,
+    /// Whether to pad up to the target or only up to the next multiple.
+    pub mode: LetterboxMode,
+    /// Grey value of the padding.
+    pub padding: u8,
+}
+
+/// How much padding the fitted picture gets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LetterboxMode {
+    /// Up to the full target.
+    Square,
+    /// Only up to the next multiple of `stride` on each side.
+    Rect {
+        /// The network's largest stride.
+        stride: usize,
+    },
+}
+
+/// Where one picture lands in the network's input.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct LetterboxPlacement {
+    /// Input width, padding included.
+    pub width: usize,
+    /// Input height, padding included.
+    pub height: usize,
+    /// Width of the scaled picture.
+    pub scaled_width: usize,
+    /// Height of the scaled picture.
+    pub scaled_height: usize,
+    /// Padding columns left of the picture.
+    pub left: usize,
+    /// Padding rows above the picture.
+    pub top: usize,
+    /// Width of the original picture.
+    pub source_width: usize,
+    /// Height of the original picture.
+    pub source_height: usize,
+}
