@@ -1,1 +1,22 @@
-//! To be written.
+//! Model files become a [`Graph`], passes optimise it, [`MemoryPlan`] lays its values out in memory.
+//!
+//! Bytes come in, an optimised graph goes out through the [`Backend`] door. [`reference`] executes
+//! any graph slowly and plainly: the truth that backends are tested against. This room never knows
+//! a device, a thread or a path.
+
+mod backend;
+mod error;
+mod graph;
+pub mod op;
+pub mod pass;
+mod plan;
+pub mod reference;
+mod shapes;
+mod text;
+
+pub use backend::{Backend, CompileError, Executable, ExplainedNode, Explanation, RunError};
+pub use error::GraphError;
+pub use graph::{Graph, Node, NodeId, Value, ValueId, View};
+pub use op::Op;
+pub use plan::{MemoryPlan, Region};
+pub use shapes::infer_shapes;

@@ -1,0 +1,155 @@
+//! Typed operators. One file per operator: its attributes, its shape rule, its plain execution,
+//! and its tests. To add one, write the file and name it in the list below.
+
+mod activation;
+mod attention;
+mod batch_norm;
+mod binary;
+mod concat;
+mod constant;
+mod conv;
+mod copy;
+mod mat_mul;
+mod pool;
+mod reduce;
+mod reshape;
+mod slice;
+mod softmax;
+mod split;
+mod transpose;
+mod upsample;
+
+pub use activation::Activation;
+pub use attention::Attention;
+pub use batch_norm::BatchNorm;
+pub use binary::Binary;
+pub use concat::Concat;
+pub use constant::Constant;
+pub use conv::Conv;
+pub use copy::Copy;
+pub use mat_mul::MatMul;
+pub use pool::MaxPool;
+pub use reduce::{Reduce, Reduction};
+pub use reshape::Reshape;
+pub use slice::Slice;
+pub use softmax::Softmax;
+pub use split::Split;
+pub use transpose::Transpose;
+pub use upsample::Upsample;
+
+use onelook_types::{Shape, Tensor};
+
+use crate::GraphError;
+
+/// What every operator can tell about itself.
+pub trait Operator {
+    /// The operator's name in listings, lower case.
+    fn name(&self) -> &'static str;
+
+    /// The attributes in listings, short; empty when there are none.
+    fn attributes(&self) -> String {
+        String::new()
+    }
+
+    /// The shapes of the outputs.
+    fn infer(&self, inputs: &[&Shape]) -> Result<Vec<Shape>, GraphError>;
+
+    /// Computes the outputs plainly, with f32 operands; the truth for tests.
+    fn execute(&self, inputs: &[&Tensor]) -> Result<Vec<Tensor>, GraphError>;
+
+    /// Multiplications and additions for one run; 0 where they do not count.
+    fn flops(&self, _inputs: &[&Shape]) -> u64 {
+        0
+    }
+
+    /// Learned values that the operator carries.
+    fn parameters(&self) -> usize {
+        0
+    }
+}
+
+macro_rules! operators {
+    ($($variant:ident),* $(,)?) => {
+        /// An operator with its attributes and weights.
+        #[derive(Debug, Clone)]
+        pub enum Op {
+            $(
+                #[doc = concat!("See [`", stringify!($variant), "`].")]
+                $variant($variant),
+            )*
+        }
+
+        impl Op {
+            /// The operator behind the variant.
+            pub fn as_operator(&self) -> &dyn Operator {
+                match self { $(Self::$variant(operator) => operator,)* }
+            }
+        }
+
+        $(
+            impl From<$variant> for Op {
+                fn from(operator: $variant) -> Self {
+                    Self::$variant(operator)
+                }
+            }
+        )*
+    };
+}
+
+operators!(
+    Activation, Attention, BatchNorm, Binary, Concat, Constant, Conv, Copy, MatMul, MaxPool,
+    Reduce, Reshape, Slice, Softmax, Split, Transpose, Upsample,
+);
+
+impl Op {
+    /// The operator's name in listings.
+    pub fn name(&self) -> &'static str {
+        self.as_operator().name()
+    }
+}
+
+/// The only input of an operator that takes one.
+fn single<'a, T>(op: &str, inputs: &[&'a T]) -> Result<&'a T, GraphError> {
+    match inputs {
+        [input] => Ok(input),
+        _ => Err(GraphError::shape(
+            op,
+            &[],
+            format!("it takes one input, got {}", inputs.len()),
+        )),
+    }
+}
+
+/// The extents of an image tensor.
+fn nchw(op: &str, shape: &Shape) -> Result<[usize; 4], GraphError> {
+    shape.nchw().ok_or_else(|| {
+        GraphError::shape(op, &[shape], "it takes batch x channels x height x width")
+    })
+}
+
+/// An axis below the rank.
+fn check_axis(op: &str, shape: &Shape, axis: usize) -> Result<(), GraphError> {
+    if axis < shape.len() {
+        return Ok(());
+    }
+    Err(GraphError::shape(
+        op,
+        &[shape],
+        format!("there is no axis {axis}"),
+    ))
+}
+
+/// Extent after sliding a window of `kernel` over `extent` plus padding.
+fn window_extent(
+    extent: usize,
+    kernel: usize,
+    stride: usize,
+    padding: usize,
+    dilation: usize,
+) -> Option<usize> {
+    let reach = dilation
+        .checked_mul(kernel.checked_sub(1)?)?
+        .checked_add(1)?;
+    let room = extent.checked_add(padding)?.checked_sub(reach)?;
+    Some(room.checked_div(stride)? + 1)
+}

@@ -1,0 +1,55 @@
+//! Functions of one value at a time.
+
+use onelook_types::{Shape, Tensor};
+
+use super::{Operator, single};
+use crate::GraphError;
+
+/// An element-wise function.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Activation {
+    /// x · sigmoid(x) (arXiv 1702.03118).
+    Silu,
+    /// 1 / (1 + e^-x).
+    Sigmoid,
+    /// max(x, 0).
+    Relu,
+    /// e^x.
+    Exp,
+}
+
+impl Activation {
+    /// The function's value at `x`.
+    pub fn apply(self, x: f32) -> f32 {
+        match self {
+            Self::Silu => x / (1.0 + (-x).exp()),
+            Self::Sigmoid => 1.0 / (1.0 + (-x).exp()),
+            Self::Relu => x.max(0.0),
+            Self::Exp => x.exp(),
+        }
+    }
+}
+
+impl Operator for Activation {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Silu => "silu",
+            Self::Sigmoid => "sigmoid",
+            Self::Relu => "relu",
+            Self::Exp => "exp",
+        }
+    }
+
+    fn infer(&self, inputs: &[&Shape]) -> Result<Vec<Shape>, GraphError> {
+        Ok(vec![single(self.name(), inputs)?.clone()])
+    }
+
+    fn execute(&self, inputs: &[&Tensor]) -> Result<Vec<Tensor>, GraphError> {
+        let mut output = single(self.name(), inputs)?.clone();
+        output
+            .data_mut()
+            .iter_mut()
+            .for_each(|x| *x = self.apply(*x));
+        Ok(vec![output])
+    }
+}

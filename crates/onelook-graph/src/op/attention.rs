@@ -1,0 +1,106 @@
+//! Self-attention over the pixels of a map (the PSA block of YOLO11 and YOLO26).
+
+use onelook_types::{Shape, Tensor};
+
+use super::{Operator, nchw, single};
+use crate::GraphError;
+
+/// Scaled dot-product attention with pixels as tokens.
+///
+/// Input `[batch, heads * (2 * key_size + head_size), h, w]`: the queries of all heads, then all
+/// keys, then all values, each head's channels together. Output `[batch, heads * head_size, h, w]`:
+/// for each pixel the values of all pixels, weighted by softmax over `scale * query · key`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Attention {
+    /// Independent attentions.
+    pub heads: usize,
+    /// Channels of a query and of a key.
+    pub key_size: usize,
+    /// Channels of a value.
+    pub head_size: usize,
+    /// Factor before the softmax.
+    pub scale: f32,
+}
+
+impl Operator for Attention {
+    fn name(&self) -> &'static str {
+        "attention"
+    }
+
+    fn attributes(&self) -> String {
+        format!(
+            "{} heads, key {}, value {}",
+            self.heads, self.key_size, self.head_size
+        )
+    }
+
+    fn infer(&self, inputs: &[&Shape]) -> Result<Vec<Shape>, GraphError> {
+        let shape = single(self.name(), inputs)?;
+        let [batch, channels, height, width] = nchw(self.name(), shape)?;
+        let expected = self.heads * (2 * self.key_size + self.head_size);
+        if channels != expected {
+            return Err(GraphError::shape(
+                self.name(),
+                inputs,
+                format!("it takes {expected} channels"),
+            ));
+        }
+        Ok(vec![Shape::from([
+            batch,
+            self.heads * self.head_size,
+            height,
+            width,
+        ])])
+    }
+
+    fn execute(&self, inputs: &[&Tensor]) -> Result<Vec<Tensor>, GraphError> {
+        let input = single(self.name(), inputs)?;
+        let mut output = Tensor::zeros(self.infer(&[input.shape()])?.remove(0));
+        let [batch, channels, height, width] = nchw(self.name(), input.shape())?;
+        let pixels = height * width;
+        let outputs = self.heads * self.head_size;
+        for picture in 0..batch {
+            let source = &input.data()[picture * channels * pixels..][..channels * pixels];
+            let target = &mut output.data_mut()[picture * outputs * pixels..][..outputs * pixels];
+            for head in 0..self.heads {
+                self.attend(source, target, head, pixels);
+            }
+        }
+        Ok(vec![output])
+    }
+
+    fn flops(&self, inputs: &[&Shape]) -> u64 {
+        let Some([batch, _, height, width]) = inputs.first().and_then(|shape| shape.nchw()) else {
+            return 0;
+        };
+        let pixels = (height * width) as u64;
+        2 * (batch * self.heads * (self.key_size + self.head_size)) as u64 * pixels * pixels
+    }
+}
+
+impl Attention {
+    fn attend(&self, source: &[f32], target: &mut [f32], head: usize, pixels: usize) {
+        let channel = |index: usize| &source[index * pixels..][..pixels];
+        let query = head * self.key_size;
+        let key = self.heads * self.key_size + query;
+        let value = 2 * self.heads * self.key_size + head * self.head_size;
+        let mut weights = vec![0.0f32; pixels];
+        for i in 0..pixels {
+            for (j, weight) in weights.iter_mut().enumerate() {
+                let product: f32 = (0..self.key_size)
+                    .map(|c| channel(query + c)[i] * channel(key + c)[j])
+                    .sum();
+                *weight = self.scale * product;
+            }
+            super::softmax::normalise(&mut weights);
+            for c in 0..self.head_size {
+                let values = channel(value + c);
+                target[(head * self.head_size + c) * pixels + i] = weights
+                    .iter()
+                    .zip(values)
+                    .map(|(weight, value)| weight * value)
+                    .sum();
+            }
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! Batch normalisation at inference (arXiv 1502.03167).
+
+use std::sync::Arc;
+
+use onelook_types::{Shape, Tensor};
+
+use super::{Operator, nchw, single};
+use crate::GraphError;
+
+/// y = (x - mean) / sqrt(variance + epsilon) * scale + shift, per channel.
+#[derive(Debug, Clone)]
+pub struct BatchNorm {
+    /// Learned factor, `[channels]`.
+    pub scale: Arc<Tensor>,
+    /// Learned offset, `[channels]`.
+    pub shift: Arc<Tensor>,
+    /// Running mean, `[channels]`.
+    pub mean: Arc<Tensor>,
+    /// Running variance, `[channels]`.
+    pub variance: Arc<Tensor>,
+    /// Added to the variance.
+    pub epsilon: f32,
+}
+
+impl BatchNorm {
+    /// The factor and offset per channel that the normalisation amounts to.
+    pub fn as_affine(&self) -> (Vec<f32>, Vec<f32>) {
+        let channels = self.scale.data().len();
+        let factors: Vec<f32> = (0..channels)
+            .map(|c| self.scale.data()[c] / (self.variance.data()[c] + self.epsilon).sqrt())
+            .collect();
+        let offsets = (0..channels)
+            .map(|c| self.shift.data()[c] - self.mean.data()[c] * factors[c])
+            .collect();
+        (factors, offsets)
+    }
+}
+
+impl Operator for BatchNorm {
+    fn name(&self) -> &'static str {
+        "batch_norm"
+    }
+
+    fn infer(&self, inputs: &[&Shape]) -> Result<Vec<Shape>, GraphError> {
+        let shape = single(self.name(), inputs)?;
+        let [_, channels, ..] = nchw(self.name(), shape)?;
+        for (what, tensor) in [
+            ("scale", &self.scale),
+            ("shift", &self.shift),
+            ("mean", &self.mean),
+            ("variance", &self.variance),
+        ] {
+            if tensor.data().len() != channels {
+                let reason = format!("its {what} has {} values", tensor.data().len());
+                return Err(GraphError::shape(self.name(), inputs, reason));
+            }
+        }
+        Ok(vec![shape.clone()])
+    }
+
+    fn execute(&self, inputs: &[&Tensor]) -> Result<Vec<Tensor>, GraphError> {
+        let input = single(self.name(), inputs)?;
+        self.infer(&[input.shape()])?;
+        let [_, channels, height, width] = nchw(self.name(), input.shape())?;
+        let (factors, offsets) = self.as_affine();
+        let mut output = input.clone();
+        for (index, plane) in output
+            .data_mut()
+            .chunks_exact_mut((height * width).max(1))
+            .enumerate()
+        {
+            let c = index % channels;
+            plane
+                .iter_mut()
+                .for_each(|x| *x = *x * factors[c] + offsets[c]);
+        }
+        Ok(vec![output])
+    }
+
+    fn parameters(&self) -> usize {
+        2 * self.scale.data().len()
+    }
+}

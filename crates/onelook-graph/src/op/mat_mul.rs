@@ -1,0 +1,61 @@
+//! Matrix products over the last two axes.
+
+use onelook_types::{Shape, Tensor};
+
+use super::Operator;
+use crate::GraphError;
+
+/// `[…, m, k] · […, k, n] = […, m, n]`; the outer axes must be equal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MatMul;
+
+impl Operator for MatMul {
+    fn name(&self) -> &'static str {
+        "mat_mul"
+    }
+
+    fn infer(&self, inputs: &[&Shape]) -> Result<Vec<Shape>, GraphError> {
+        let refuse = |reason: &str| GraphError::shape(self.name(), inputs, reason);
+        let [a, b] = inputs else {
+            return Err(refuse("it takes two inputs"));
+        };
+        let rank = a.len();
+        if rank < 2 || b.len() != rank || a[..rank - 2] != b[..rank - 2] {
+            return Err(refuse("all axes but the last two must match"));
+        }
+        if a[rank - 1] != b[rank - 2] {
+            return Err(refuse("columns of the first must equal rows of the second"));
+        }
+        let mut extents = a.to_vec();
+        extents[rank - 1] = b[rank - 1];
+        Ok(vec![Shape::from(extents)])
+    }
+
+    fn execute(&self, inputs: &[&Tensor]) -> Result<Vec<Tensor>, GraphError> {
+        let shapes: Vec<&Shape> = inputs.iter().map(|input| input.shape()).collect();
+        let shape = self.infer(&shapes)?.remove(0);
+        let (rows, columns) = (shape[shape.len() - 2], shape[shape.len() - 1]);
+        let depth = shapes[0][shape.len() - 1];
+        let (a, b) = (inputs[0].data(), inputs[1].data());
+        let value = |position: usize| -> f32 {
+            let (column, row) = (position % columns, position / columns % rows);
+            let matrix = position / (columns * rows);
+            (0..depth)
+                .map(|k| {
+                    a[(matrix * rows + row) * depth + k]
+                        * b[(matrix * depth + k) * columns + column]
+                })
+                .sum()
+        };
+        Ok(vec![Tensor::from_fn(shape.clone(), value)])
+    }
+
+    fn flops(&self, inputs: &[&Shape]) -> u64 {
+        match self.infer(inputs) {
+            Ok(outputs) => {
+                2 * (outputs[0].elements() * inputs[0].last().copied().unwrap_or(0)) as u64
+            }
+            Err(_) => 0,
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! A range along an axis.
+
+use onelook_types::{Shape, Tensor};
+
+use super::{Operator, check_axis, single};
+use crate::GraphError;
+
+/// Keeps positions `start..end` of `axis`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Slice {
+    /// Along which axis.
+    pub axis: usize,
+    /// First position kept.
+    pub start: usize,
+    /// First position dropped again; beyond the extent means to its end.
+    pub end: usize,
+}
+
+impl Operator for Slice {
+    fn name(&self) -> &'static str {
+        "slice"
+    }
+
+    fn attributes(&self) -> String {
+        format!("axis {} {}..{}", self.axis, self.start, self.end)
+    }
+
+    fn infer(&self, inputs: &[&Shape]) -> Result<Vec<Shape>, GraphError> {
+        let shape = single(self.name(), inputs)?;
+        check_axis(self.name(), shape, self.axis)?;
+        let mut extents = shape.to_vec();
+        let end = self.end.min(extents[self.axis]);
+        extents[self.axis] = end
+            .checked_sub(self.start)
+            .ok_or_else(|| GraphError::shape(self.name(), inputs, "the range lies outside"))?;
+        Ok(vec![Shape::from(extents)])
+    }
+
+    fn execute(&self, inputs: &[&Tensor]) -> Result<Vec<Tensor>, GraphError> {
+        let input = single(self.name(), inputs)?;
+        let shape = self.infer(&[input.shape()])?.remove(0);
+        let inner: usize = shape[self.axis + 1..].iter().product();
+        let (extent, kept) = (input.shape()[self.axis], shape[self.axis]);
+        let value = |position: usize| {
+            let (outer, rest) = (position / (kept * inner), position % (kept * inner));
+            input.data()[(outer * extent + self.start) * inner + rest]
+        };
+        Ok(vec![Tensor::from_fn(shape.clone(), value)])
+    }
+}

@@ -1,0 +1,53 @@
+//! The same values with the axes in another order.
+
+use onelook_types::{Shape, Tensor};
+
+use super::{Operator, single};
+use crate::GraphError;
+
+/// Output axis `i` is input axis `order[i]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Transpose {
+    /// A permutation of the input's axes.
+    pub order: Vec<usize>,
+}
+
+impl Operator for Transpose {
+    fn name(&self) -> &'static str {
+        "transpose"
+    }
+
+    fn attributes(&self) -> String {
+        let axes: Vec<String> = self.order.iter().map(ToString::to_string).collect();
+        axes.join(",")
+    }
+
+    fn infer(&self, inputs: &[&Shape]) -> Result<Vec<Shape>, GraphError> {
+        let shape = single(self.name(), inputs)?;
+        let mut sorted = self.order.clone();
+        sorted.sort_unstable();
+        if !sorted.iter().copied().eq(0..shape.len()) {
+            return Err(GraphError::shape(
+                self.name(),
+                inputs,
+                "its order is no permutation",
+            ));
+        }
+        let extents: Vec<usize> = self.order.iter().map(|&axis| shape[axis]).collect();
+        Ok(vec![Shape::from(extents)])
+    }
+
+    fn execute(&self, inputs: &[&Tensor]) -> Result<Vec<Tensor>, GraphError> {
+        let input = single(self.name(), inputs)?;
+        let shape = self.infer(&[input.shape()])?.remove(0);
+        let steps = input.shape().strides();
+        let strides = shape.strides();
+        let value = |position: usize| {
+            let offset: usize = (0..shape.len())
+                .map(|axis| position / strides[axis] % shape[axis] * steps[self.order[axis]])
+                .sum();
+            input.data()[offset]
+        };
+        Ok(vec![Tensor::from_fn(shape.clone(), value)])
+    }
+}

@@ -1,0 +1,51 @@
+//! Larger maps by repeating pixels.
+
+use onelook_types::{Shape, Tensor};
+
+use super::{Operator, nchw, single};
+use crate::GraphError;
+
+/// Repeats every pixel `factor` times to the right and downwards (nearest neighbour).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Upsample {
+    /// How often.
+    pub factor: usize,
+}
+
+impl Operator for Upsample {
+    fn name(&self) -> &'static str {
+        "upsample"
+    }
+
+    fn attributes(&self) -> String {
+        format!("x{}", self.factor)
+    }
+
+    fn infer(&self, inputs: &[&Shape]) -> Result<Vec<Shape>, GraphError> {
+        let [batch, channels, height, width] = nchw(self.name(), single(self.name(), inputs)?)?;
+        match (
+            height.checked_mul(self.factor),
+            width.checked_mul(self.factor),
+        ) {
+            (Some(rows), Some(columns)) => Ok(vec![Shape::from([batch, channels, rows, columns])]),
+            _ => Err(GraphError::shape(
+                self.name(),
+                inputs,
+                "the result is too large",
+            )),
+        }
+    }
+
+    fn execute(&self, inputs: &[&Tensor]) -> Result<Vec<Tensor>, GraphError> {
+        let input = single(self.name(), inputs)?;
+        let shape = self.infer(&[input.shape()])?.remove(0);
+        let [_, _, height, width] = nchw(self.name(), input.shape())?;
+        let [_, _, rows, columns] = nchw(self.name(), &shape)?;
+        let value = |position: usize| {
+            let (x, y) = (position % columns, position / columns % rows);
+            let plane = position / (columns * rows);
+            input.data()[(plane * height + y / self.factor) * width + x / self.factor]
+        };
+        Ok(vec![Tensor::from_fn(shape.clone(), value)])
+    }
+}

@@ -1,0 +1,23 @@
+//! Removes nodes whose outputs nobody reads.
+
+use crate::Graph;
+
+/// Removes every node that the graph's outputs do not depend on.
+pub fn dead_code(graph: &mut Graph) {
+    let mut alive = vec![false; graph.values.len()];
+    graph
+        .outputs
+        .iter()
+        .for_each(|output| alive[output.index()] = true);
+    let mut kept = Vec::with_capacity(graph.nodes.len());
+    for node in std::mem::take(&mut graph.nodes).into_iter().rev() {
+        if node.outputs.iter().any(|output| alive[output.index()]) {
+            node.inputs
+                .iter()
+                .for_each(|input| alive[input.index()] = true);
+            kept.push(node);
+        }
+    }
+    kept.reverse();
+    graph.nodes = kept;
+}

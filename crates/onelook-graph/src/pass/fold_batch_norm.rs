@@ -1,0 +1,65 @@
+//! Folds a batch normalisation into the convolution before it.
+
+use std::sync::Arc;
+
+use onelook_types::Tensor;
+
+use crate::op::{BatchNorm, Conv, Op};
+use crate::{Graph, ValueId};
+
+/// Scales the weights of every convolution whose only reader is a batch normalisation, and moves
+/// the normalisation's offset into the bias.
+pub fn fold_batch_norm(graph: &mut Graph) {
+    let producers = graph.producers();
+    let readers = graph.readers();
+    for index in 0..graph.nodes.len() {
+        let Op::BatchNorm(norm) = &graph.nodes[index].op else {
+            continue;
+        };
+        let (input, output) = (graph.nodes[index].inputs[0], graph.nodes[index].outputs[0]);
+        let Some(producer) = producers[input.index()] else {
+            continue;
+        };
+        let Op::Conv(conv) = &graph.nodes[producer.0].op else {
+            continue;
+        };
+        let alone = readers[input.index()].len() == 1 && !graph.outputs.contains(&input);
+        if !alone || conv.activation.is_some() || conv.residual || !fits(conv, norm) {
+            continue;
+        }
+        graph.nodes[producer.0].op = Op::Conv(folded(conv, norm));
+        take_over(graph, producer.0, index, output);
+    }
+    graph.nodes.retain(|node| !node.outputs.is_empty());
+}
+
+/// Lets node `producer` write what node `absorbed` wrote; the latter is left without outputs.
+pub(super) fn take_over(graph: &mut Graph, producer: usize, absorbed: usize, output: ValueId) {
+    graph.nodes[absorbed].outputs.clear();
+    graph.nodes[absorbed].inputs.clear();
+    graph.nodes[producer].outputs = vec![output];
+}
+
+fn fits(conv: &Conv, norm: &BatchNorm) -> bool {
+    [&norm.scale, &norm.shift, &norm.mean, &norm.variance]
+        .iter()
+        .all(|tensor| tensor.data().len() == conv.outputs())
+}
+
+fn folded(conv: &Conv, norm: &BatchNorm) -> Conv {
+    let (factors, offsets) = norm.as_affine();
+    let outputs = conv.outputs();
+    let per_output = conv.weight.data().len() / outputs.max(1);
+    let weight = Tensor::from_fn(conv.weight.shape().clone(), |position| {
+        conv.weight.data()[position] * factors[position / per_output]
+    });
+    let bias = Tensor::from_fn([outputs], |output| {
+        let own = conv.bias.as_ref().map_or(0.0, |bias| bias.data()[output]);
+        own * factors[output] + offsets[output]
+    });
+    Conv {
+        weight: Arc::new(weight),
+        bias: Some(Arc::new(bias)),
+        ..conv.clone()
+    }
+}
