@@ -1,0 +1,14 @@
+//! Everything about pictures and boxes that needs no network: frames become network inputs, network
+//! outputs become detections, detections become drawings and figures of merit.
+//!
+//! Knows no files, no clocks and no engine; every function is a pure function of its arguments.
+
+pub mod draw;
+mod error;
+pub mod head;
+pub mod letterbox;
+pub mod metric;
+pub mod nms;
+pub mod postprocess;
+
+pub use error::VisionError;
