@@ -10,6 +10,7 @@ mod graph;
 pub mod op;
 pub mod pass;
 mod plan;
+pub mod read;
 pub mod reference;
 mod shapes;
 mod text;

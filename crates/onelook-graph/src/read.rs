@@ -1,0 +1,107 @@
+//! Model files: bytes in, an unoptimised graph and what the file says of it out.
+//!
+//! Files are hostile until parsed: nothing is executed, every size is checked against [`Limits`]
+//! before memory is taken, and there is one error per way to lie.
+
+mod error;
+mod onnx;
+mod pt;
+mod safetensors;
+
+pub use error::ReadError;
+pub use safetensors::write as write_safetensors;
+
+use onelook_types::Metadata;
+
+use crate::Graph;
+
+/// What a model file may ask for at most.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of the file.
+    pub file_bytes: u64,
+    /// Bytes of all tensors together, as f32.
+    pub tensor_bytes: u64,
+    /// Bytes of the description inside the file (pickle, JSON).
+    pub description_bytes: u64,
+    /// Nodes of the graph, modules of the tree, members of the archive.
+    pub nodes: usize,
+    /// How deep containers may nest.
+    pub depth: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            file_bytes: 4 << 30,
+            tensor_bytes: 4 << 30,
+            description_bytes: 64 << 20,
+            nodes: 100_000,
+            depth: 200,
+        }
+    }
+}
+
+/// How to read a model file.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ReadOptions {
+    /// What the file may ask for.
+    pub limits: Limits,
+    /// For models with two heads (YOLO26): the one that needs no NMS (`true`, the default of such
+    /// models) or the one-to-many head (`false`).
+    pub end_to_end: Option<bool>,
+}
+
+/// A model as a file describes it.
+#[derive(Debug, Clone)]
+pub struct ModelFile {
+    /// The network, not optimised yet.
+    pub graph: Graph,
+    /// What the file says of it.
+    pub metadata: Metadata,
+}
+
+/// The kinds of model file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// A PyTorch checkpoint: a zip archive with a pickle.
+    Pt,
+    /// An ONNX model.
+    Onnx,
+    /// A safetensors file written by `onelook convert`.
+    Safetensors,
+}
+
+impl Format {
+    /// The format by the file's first bytes, or `None` when they are of no format that we read.
+    pub fn detect(bytes: &[u8]) -> Option<Self> {
+        if bytes.starts_with(b"PK\x03\x04") {
+            return Some(Self::Pt);
+        }
+        // A safetensors file starts with the length of a JSON object that follows.
+        if bytes.len() > 9 && bytes[8] == b'{' {
+            return Some(Self::Safetensors);
+        }
+        // An ONNX model starts with field 1 (ir_version) or another low field of its message.
+        (bytes.len() > 2 && matches!(bytes[0], 0x08 | 0x12 | 0x3a)).then_some(Self::Onnx)
+    }
+}
+
+/// Reads a model file of any format that we know.
+pub fn read(bytes: &[u8], options: &ReadOptions) -> Result<ModelFile, ReadError> {
+    if bytes.len() as u64 > options.limits.file_bytes {
+        return Err(ReadError::Limit {
+            what: "the file".to_owned(),
+            actual: bytes.len() as u64,
+            limit: options.limits.file_bytes,
+        });
+    }
+    match Format::detect(bytes) {
+        Some(Format::Pt) => pt::read(bytes, options),
+        Some(Format::Onnx) => onnx::read(bytes, options),
+        Some(Format::Safetensors) => safetensors::read(bytes, options),
+        None => Err(ReadError::UnknownFormat {
+            start: bytes[..bytes.len().min(8)].to_vec(),
+        }),
+    }
+}
