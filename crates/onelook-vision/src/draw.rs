@@ -2,7 +2,15 @@
 //!
 //! Changes pixels of the frame it is given, nothing else; whatever the boxes, it stays inside.
 
-use onelook_types::{Detections, Frame};
+mod canvas;
+mod label;
+mod palette;
+
+use onelook_types::{BoxXyxy, Detection, Detections, Frame};
+
+use canvas::{Canvas, Rect};
+use label::Label;
+pub use palette::class_colour;
 
 /// How detections are drawn.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,4 +37,71 @@ impl Default for DrawStyle {
 }
 
 /// Draws the detections, the surest on top; `names` are the classes' names by index.
-pub fn draw(_frame: &mut Frame, _detections: &Detections, _names: &[String], _style: &DrawStyle) {}
+///
+/// A name with letters that the embedded font lacks (it has Latin, Greek and Cyrillic), or a class
+/// without a name, is written as its number. Boxes with a coordinate that is no number are left out.
+pub fn draw(frame: &mut Frame, detections: &Detections, names: &[String], style: &DrawStyle) {
+    let mut canvas = Canvas::new(frame);
+    let line = line_width(&canvas, style);
+    let placed: Vec<(Rect, &Detection)> = detections
+        .iter()
+        .filter_map(|detection| Some((outline(&detection.bbox, line, &canvas)?, detection)))
+        .collect();
+    if style.boxes {
+        for (rect, detection) in placed.iter().rev() {
+            canvas.frame(*rect, line, class_colour(detection.class));
+        }
+    }
+    let mut labels: Vec<Label> = Vec::new();
+    for (rect, detection) in &placed {
+        let text = text(detection, names, style);
+        let size = (4 + 5 * line).max(12) as f32;
+        if let Some(label) = Label::place(&text, size, *rect, &canvas, &labels) {
+            labels.push(label.coloured(class_colour(detection.class)));
+        }
+    }
+    for label in labels.iter().rev() {
+        label.draw(&mut canvas);
+    }
+}
+
+fn line_width(canvas: &Canvas<'_>, style: &DrawStyle) -> usize {
+    let automatic = (canvas.width() + canvas.height()).div_ceil(640);
+    let largest = canvas.width().min(canvas.height()).div_ceil(2);
+    style.line_width.unwrap_or(automatic).clamp(1, largest)
+}
+
+/// The box with half a line around it, inside the picture.
+fn outline(bbox: &BoxXyxy, line: usize, canvas: &Canvas<'_>) -> Option<Rect> {
+    let corners = [bbox.x1, bbox.y1, bbox.x2, bbox.y2];
+    if !corners.iter().all(|corner| corner.is_finite()) {
+        return None;
+    }
+    let margin = (line / 2) as f32;
+    let pixel = |value: f32, side: usize| value.round().clamp(0.0, side as f32) as usize;
+    let rect = Rect {
+        left: pixel(bbox.x1 - margin, canvas.width().saturating_sub(line)),
+        top: pixel(bbox.y1 - margin, canvas.height().saturating_sub(line)),
+        right: pixel(bbox.x2 + margin, canvas.width()),
+        bottom: pixel(bbox.y2 + margin, canvas.height()),
+    };
+    Some(Rect {
+        right: rect.right.max(rect.left + line),
+        bottom: rect.bottom.max(rect.top + line),
+        ..rect
+    })
+}
+
+fn text(detection: &Detection, names: &[String], style: &DrawStyle) -> String {
+    let mut words = Vec::new();
+    if style.labels {
+        let name = names
+            .get(detection.class)
+            .filter(|name| label::is_writable(name));
+        words.push(name.map_or_else(|| format!("class {}", detection.class), String::clone));
+    }
+    if style.confidence {
+        words.push(format!("{:.2}", detection.confidence));
+    }
+    words.join(" ")
+}
