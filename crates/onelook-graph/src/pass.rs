@@ -5,6 +5,7 @@ mod elide_views;
 mod fold_batch_norm;
 mod fuse_activation;
 mod fuse_residual;
+mod place_maps;
 mod simplify_concat;
 
 pub use dead_code::dead_code;
@@ -12,6 +13,7 @@ pub use elide_views::elide_views;
 pub use fold_batch_norm::fold_batch_norm;
 pub use fuse_activation::fuse_activation;
 pub use fuse_residual::fuse_residual;
+pub use place_maps::{Placed, place_maps};
 pub use simplify_concat::simplify_concat;
 
 use crate::Graph;
