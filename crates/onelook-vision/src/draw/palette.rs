@@ -7,12 +7,21 @@ const COLOURS: [u32; 20] = [
     0x69c0ff, 0xb71c1c,
 ];
 
-/// The colour of a class as red, green, blue; the same in every picture. Repeats after 20 classes,
-/// each time a little darker, up to the third time.
+/// The colour of a class as red, green, blue; the same in every picture. Distinct for 80 classes:
+/// the hand-picked colours, then those lighter, then darker, then much lighter.
 pub fn class_colour(class: usize) -> [u8; 3] {
     let [_, red, green, blue] = COLOURS[class % COLOURS.len()].to_be_bytes();
-    let eighths = 8 - (class / COLOURS.len() % 4) as u16;
-    [red, green, blue].map(|channel| (u16::from(channel) * eighths / 8) as u8)
+    [red, green, blue].map(|channel| match class / COLOURS.len() % 4 {
+        0 => channel,
+        1 => mix(channel, 255, 3),
+        2 => mix(channel, 0, 2),
+        _ => mix(channel, 255, 5),
+    })
+}
+
+/// `eighths` of the way from one value to another.
+fn mix(from: u8, to: u8, eighths: u16) -> u8 {
+    ((u16::from(from) * (8 - eighths) + u16::from(to) * eighths) / 8) as u8
 }
 
 /// Black or white, whichever contrasts more with the background (WCAG 2 relative luminance).
