@@ -1,5 +1,7 @@
 //! The metric against figures that pycocotools computed for the same random records.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 use onelook_vision::metric::{CocoStats, GroundTruth, Prediction, evaluate};
 
 #[derive(Default)]

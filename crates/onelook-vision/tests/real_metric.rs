@@ -1,6 +1,8 @@
 //! The metric on real predictions over the first 128 pictures of COCO val2017, against the figures
 //! that pycocotools 2.0 computed for them.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::path::{Path, PathBuf};
