@@ -14,6 +14,8 @@ use crate::{Limits, PictureFormat};
 const FORMAT: PictureFormat = PictureFormat::Tiff;
 /// Five channels (CMYK and alpha) of 16 bits.
 const MAX_BYTES_PER_PIXEL: usize = 10;
+/// Tables of strips and colours count against the same budget.
+const MIN_BUDGET: usize = 16 << 20;
 const PHOTOMETRIC_TAG: u16 = 262;
 const PALETTE: u16 = 3;
 const BLACK_IS_ZERO: u8 = 1;
@@ -74,8 +76,8 @@ fn relabel_palette(bytes: &[u8]) -> (Cow<'_, [u8]>, bool) {
 
 fn budget(pixels: usize) -> TiffLimits {
     let mut budget = TiffLimits::default();
-    budget.decoding_buffer_size = pixels.saturating_mul(MAX_BYTES_PER_PIXEL);
-    budget.intermediate_buffer_size = budget.decoding_buffer_size.saturating_add(1 << 20);
+    budget.decoding_buffer_size = pixels.saturating_mul(MAX_BYTES_PER_PIXEL).max(MIN_BUDGET);
+    budget.intermediate_buffer_size = budget.decoding_buffer_size;
     budget
 }
 

@@ -1,0 +1,38 @@
+//! Photographs from real cameras; needs the test data (`ONELOOK_TEST_DATA`).
+#![allow(clippy::unwrap_used)]
+
+use std::path::{Path, PathBuf};
+
+use onelook_media::{Limits, Source, SourceOptions, decode};
+
+fn data() -> Option<PathBuf> {
+    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data");
+    let data = std::env::var_os("ONELOOK_TEST_DATA").map_or(beside, PathBuf::from);
+    if data.is_dir() {
+        return Some(data);
+    }
+    eprintln!("SKIPPED: test data {} not found", data.display());
+    None
+}
+
+#[test]
+fn every_photograph_decodes() {
+    let Some(data) = data() else { return };
+    let words = [
+        "images",
+        "coco-val-subset/images",
+        "coco-train-subset/images",
+    ]
+    .map(|directory| data.join(directory).display().to_string());
+    let source = Source::open(&words, &SourceOptions::default()).unwrap();
+    assert_eq!(source.len(), 258);
+    for item in source {
+        let frame = decode(&item.bytes.unwrap(), &Limits::default());
+        let frame = frame.unwrap_or_else(|error| panic!("{}: {error}", item.name));
+        assert!(
+            frame.width() >= 100 && frame.height() >= 100,
+            "{}",
+            item.name
+        );
+    }
+}
