@@ -1,2 +1,62 @@
-//! The project chores.
-fn main() {}
+//! The project's chores behind `cargo xtask VERB`; the justfile is their table of contents.
+//!
+//! Each verb runs cargo or a script of the repository from its root and stops at the first
+//! failure. CI runs these verbs and nothing else: green here is green there.
+
+mod cli_docs;
+mod figures;
+mod fuzz;
+mod gates;
+mod shell;
+
+use std::env;
+use std::process::ExitCode;
+
+use shell::Outcome;
+
+const USAGE: &str = "\
+cargo xtask VERB
+
+  check                 formatting, lints, documentation, unit tests
+  test [ARGS]           all tests (cargo-nextest when installed), ARGS go to the runner
+  ci                    what CI runs: check and test in one
+  fuzz [SECONDS] [NAME] every fuzz target, or one, for SECONDS each (60)
+  docs [--check]        docs/cli.md from the binary's own help
+  model [NAME]          fetches a model of the registry (yolo26n)
+  peers MODEL.onnx [..] forward pass against rten, tract and ONNX Runtime
+  cold-start [..]       process start to first box against an onnxruntime script
+  size                  CPU seconds of a cold release build, size of the binary";
+
+fn main() -> ExitCode {
+    let args: Vec<String> = env::args().skip(1).collect();
+    let (verb, rest) = match args.split_first() {
+        Some((verb, rest)) => (verb.as_str(), rest),
+        None => ("help", [].as_slice()),
+    };
+    match run(verb, rest) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(verb: &str, rest: &[String]) -> Outcome {
+    match verb {
+        "check" => gates::check(),
+        "test" => gates::test(rest),
+        "ci" => gates::ci(),
+        "fuzz" => fuzz::fuzz(rest),
+        "docs" => cli_docs::docs(rest),
+        "model" => figures::model(rest),
+        "peers" => figures::peers(rest),
+        "cold-start" => figures::cold_start(rest),
+        "size" => figures::size(),
+        "help" | "--help" | "-h" => {
+            eprintln!("{USAGE}");
+            Ok(())
+        }
+        other => Err(format!("unknown verb '{other}'\n\n{USAGE}")),
+    }
+}

@@ -1,0 +1,85 @@
+//! What the fuzz targets share: small limits, and the archive that wraps a pickle.
+//!
+//! Limits are small so that what breaks them is found in small inputs and a run stays fast.
+
+use onelook_graph::read::{Limits, ReadOptions, read};
+
+/// A model file may ask for 64 MiB of tensors.
+pub fn options() -> ReadOptions {
+    ReadOptions {
+        limits: Limits {
+            file_bytes: 1 << 20,
+            tensor_bytes: 64 << 20,
+            description_bytes: 4 << 20,
+            nodes: 2_000,
+            depth: 64,
+        },
+        ..ReadOptions::default()
+    }
+}
+
+/// Reads a model file; whatever is accepted must be a graph that describes itself without panic.
+pub fn read_model(bytes: &[u8]) {
+    match read(bytes, &options()) {
+        Ok(model) => drop(format!("{:?}", model.metadata)),
+        Err(error) => drop(error.to_string()),
+    }
+}
+
+/// A `.pt` file: a zip archive of stored members `m/data.pkl`, `m/byteorder` and two storages.
+pub fn archive_with_pickle(pickle: &[u8]) -> Vec<u8> {
+    let storage = [0u8; 256];
+    let members: [(&str, &[u8]); 5] = [
+        ("m/data.pkl", pickle),
+        ("m/byteorder", b"little"),
+        ("m/data/0", &storage),
+        ("m/data/1", &storage),
+        ("m/version", b"3\n"),
+    ];
+    let mut zip = Vec::new();
+    let mut directory = Vec::new();
+    for (name, bytes) in members {
+        let offset = zip.len() as u32;
+        let header = member_header(name, bytes);
+        zip.extend_from_slice(b"PK\x03\x04");
+        zip.extend_from_slice(&header);
+        zip.extend_from_slice(name.as_bytes());
+        zip.extend_from_slice(bytes);
+        directory.extend_from_slice(b"PK\x01\x02\x14\x00");
+        directory.extend_from_slice(&header);
+        directory.extend_from_slice(&[0; 10]);
+        directory.extend_from_slice(&offset.to_le_bytes());
+        directory.extend_from_slice(name.as_bytes());
+    }
+    let (count, start) = (members.len() as u16, zip.len() as u32);
+    zip.extend_from_slice(&directory);
+    zip.extend_from_slice(b"PK\x05\x06\0\0\0\0");
+    zip.extend_from_slice(&count.to_le_bytes());
+    zip.extend_from_slice(&count.to_le_bytes());
+    zip.extend_from_slice(&(directory.len() as u32).to_le_bytes());
+    zip.extend_from_slice(&start.to_le_bytes());
+    zip.extend_from_slice(&[0, 0]);
+    zip
+}
+
+/// The 26 bytes that a member's local header and its directory entry have in common.
+fn member_header(name: &str, bytes: &[u8]) -> Vec<u8> {
+    let mut header = vec![20, 0, 0, 0, 0, 0, 0, 0, 0x21, 0];
+    header.extend_from_slice(&crc32(bytes).to_le_bytes());
+    header.extend_from_slice(&(bytes.len() as u32).to_le_bytes());
+    header.extend_from_slice(&(bytes.len() as u32).to_le_bytes());
+    header.extend_from_slice(&(name.len() as u16).to_le_bytes());
+    header.extend_from_slice(&[0, 0]);
+    header
+}
+
+fn crc32(bytes: &[u8]) -> u32 {
+    let mut crc = u32::MAX;
+    for &byte in bytes {
+        crc ^= u32::from(byte);
+        for _ in 0..8 {
+            crc = (crc >> 1) ^ (0xEDB8_8320 & (crc & 1).wrapping_neg());
+        }
+    }
+    !crc
+}

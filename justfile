@@ -1,0 +1,40 @@
+# The table of contents of `cargo xtask`, where the logic is. `just` alone lists it.
+
+_default:
+    @just --list --unsorted
+
+# Formatting, lints, documentation, unit tests: before each commit
+check:
+    cargo xtask check
+
+# All tests
+test *ARGS:
+    cargo xtask test {{ARGS}}
+
+# What CI runs
+ci:
+    cargo xtask ci
+
+# Every fuzz target for so many seconds
+fuzz SECONDS="60":
+    cargo xtask fuzz {{SECONDS}}
+
+# The sample model, from the registry
+model NAME="yolo26n":
+    cargo xtask model {{NAME}}
+
+# The forward pass against rten, tract and ONNX Runtime
+peers *ARGS:
+    cargo xtask peers {{ARGS}}
+
+# Process start to first box against a short onnxruntime script
+cold-start *ARGS:
+    cargo xtask cold-start {{ARGS}}
+
+# CPU seconds of a cold release build, size of the binary
+size:
+    cargo xtask size
+
+# Writes docs/cli.md from the binary's own help (--check: only compares)
+docs *ARGS:
+    cargo xtask docs {{ARGS}}

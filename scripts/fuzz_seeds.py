@@ -1,0 +1,231 @@
+"""Writes the small synthetic seeds in fuzz/seeds: python3 scripts/fuzz_seeds.py (needs pillow).
+
+Nothing here comes from a real model: a tree of a few modules with the names that checkpoints use,
+an ONNX graph of three nodes, pictures of a few pixels.
+"""
+
+import collections
+import io
+import json
+import pathlib
+import pickle
+import struct
+import sys
+import types
+
+SEEDS = pathlib.Path(__file__).resolve().parent.parent / "fuzz" / "seeds"
+
+
+def save(target, name, data):
+    folder = SEEDS / target
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_bytes(data)
+
+
+def fake_class(module, name):
+    """A class that pickles under a module that is not installed."""
+    parts = module.split(".")
+    for end in range(1, len(parts) + 1):
+        path = ".".join(parts[:end])
+        if path not in sys.modules:
+            sys.modules[path] = types.ModuleType(path)
+    made = type(name, (), {"__module__": module, "__qualname__": name})
+    setattr(sys.modules[module], name, made)
+    return made
+
+
+def fake_function(module, name):
+    def function(*_):
+        raise NotImplementedError
+
+    fake_class(module, name)
+    function.__module__, function.__name__, function.__qualname__ = module, name, name
+    setattr(sys.modules[module], name, function)
+    return function
+
+
+Storage = fake_class("torch", "HalfStorage")
+rebuild_tensor = fake_function("torch._utils", "_rebuild_tensor_v2")
+rebuild_parameter = fake_function("torch._utils", "_rebuild_parameter")
+Model = fake_class("ultralytics.nn.tasks", "DetectionModel")
+Conv = fake_class("ultralytics.nn.modules.conv", "Conv")
+Detect = fake_class("ultralytics.nn.modules.head", "Detect")
+Conv2d = fake_class("torch.nn.modules.conv", "Conv2d")
+BatchNorm2d = fake_class("torch.nn.modules.batchnorm", "BatchNorm2d")
+SiLU = fake_class("torch.nn.modules.activation", "SiLU")
+Sequential = fake_class("torch.nn.modules.container", "Sequential")
+ModuleList = fake_class("torch.nn.modules.container", "ModuleList")
+
+
+class Tensor:
+    def __init__(self, shape, key="0"):
+        self.shape, self.key = shape, key
+
+    def __reduce__(self):
+        strides, step = [], 1
+        for side in reversed(self.shape):
+            strides.insert(0, step)
+            step *= side
+        reference = StorageReference(self.key, step)
+        return rebuild_tensor, (reference, 0, self.shape, tuple(strides), False, collections.OrderedDict())
+
+
+class StorageReference:
+    def __init__(self, key, numel):
+        self.key, self.numel = key, numel
+
+
+class Parameter:
+    def __init__(self, tensor):
+        self.tensor = tensor
+
+    def __reduce__(self):
+        return rebuild_parameter, (self.tensor, True, collections.OrderedDict())
+
+
+class Pickler(pickle.Pickler):
+    def persistent_id(self, thing):
+        if isinstance(thing, StorageReference):
+            return "storage", Storage, thing.key, "cpu", thing.numel
+        return None
+
+
+def pickled(thing):
+    buffer = io.BytesIO()
+    Pickler(buffer, protocol=2).dump(thing)
+    return buffer.getvalue()
+
+
+def module(kind, modules=(), parameters=(), buffers=(), **attributes):
+    made = kind()
+    made.training = False
+    made._parameters = collections.OrderedDict((k, v and Parameter(v)) for k, v in dict(parameters).items())
+    made._buffers = collections.OrderedDict(buffers)
+    made._modules = collections.OrderedDict(modules)
+    made.__dict__.update(attributes)
+    return made
+
+
+def conv2d(inputs, outputs, kernel=1, bias=False):
+    parameters = {"weight": Tensor((outputs, inputs, kernel, kernel)), "bias": Tensor((outputs,)) if bias else None}
+    pad = kernel // 2
+    return module(
+        Conv2d, parameters=parameters, in_channels=inputs, out_channels=outputs, groups=1,
+        kernel_size=(kernel, kernel), stride=(1, 1), padding=(pad, pad), dilation=(1, 1), padding_mode="zeros",
+    )
+
+
+def conv(inputs, outputs, **wiring):
+    four = Tensor((outputs,))
+    norm = module(
+        BatchNorm2d, parameters={"weight": four, "bias": four},
+        buffers={"running_mean": four, "running_var": four, "num_batches_tracked": Tensor(())},
+        num_features=outputs, eps=1e-3, momentum=0.03,
+    )
+    return module(Conv, {"conv": conv2d(inputs, outputs), "bn": norm, "act": module(SiLU, inplace=True)}, **wiring)
+
+
+def checkpoint():
+    branch = module(Sequential, {"0": conv(4, 4), "1": conv2d(4, 2, bias=True)})
+    detect = module(
+        Detect, {"cv2": module(ModuleList, {"0": branch}), "cv3": module(ModuleList, {"0": branch})},
+        nc=2, nl=1, reg_max=1, no=6, stride=Tensor((1,)), i=1, f=[0], type="ultralytics.nn.modules.head.Detect", np=9,
+    )
+    layers = {"0": conv(3, 4, i=0, f=-1, type="ultralytics.nn.modules.conv.Conv", np=9), "1": detect}
+    model = module(
+        Model, {"model": module(Sequential, layers)}, save=[0], stride=Tensor((1,)),
+        names={0: "person", 1: "bus"}, yaml={"nc": 2, "yaml_file": "tiny.yaml", "scale": "n"}, args={"imgsz": 64}, task="detect",
+    )
+    return {"epoch": -1, "model": model, "ema": None, "train_args": {"imgsz": 64, "task": "detect"}, "date": "2026-01-01", "version": "8.4.0"}
+
+
+def varint(number):
+    out = bytearray()
+    while number > 127:
+        out.append(number & 127 | 128)
+        number >>= 7
+    return bytes(out + bytes([number]))
+
+
+def field(number, value):
+    if isinstance(value, int):
+        return varint(number << 3) + varint(value)
+    value = value.encode() if isinstance(value, str) else value
+    return varint(number << 3 | 2) + varint(len(value)) + value
+
+
+def onnx_value(name, shape):
+    sides = b"".join(field(1, field(1, side)) for side in shape)
+    return field(1, name) + field(2, field(1, field(1, 1) + field(2, sides)))
+
+
+def onnx_node(kind, inputs, outputs, attributes=b""):
+    wires = b"".join(field(1, i) for i in inputs) + b"".join(field(2, o) for o in outputs)
+    return wires + field(3, kind.lower()) + field(4, kind) + attributes
+
+
+def onnx_ints(name, numbers):
+    return field(5, field(1, name) + b"".join(field(8, n) for n in numbers) + field(20, 7))
+
+
+def onnx_model():
+    weight = field(1, 6) + field(1, 3) + field(1, 1) + field(1, 1) + field(2, 1) + field(8, "w") + field(9, struct.pack("<18f", *range(18)))
+    dims = field(1, 3) + field(2, 7) + field(8, "s") + field(9, struct.pack("<3q", 1, 6, -1))
+    graph = (
+        field(1, onnx_node("Conv", ["images", "w"], ["c"], onnx_ints("kernel_shape", [1, 1]) + onnx_ints("strides", [1, 1])))
+        + field(1, onnx_node("Sigmoid", ["c"], ["a"]))
+        + field(1, onnx_node("Reshape", ["a", "s"], ["output0"]))
+        + field(2, "tiny") + field(5, weight) + field(5, dims)
+        + field(11, onnx_value("images", [1, 3, 8, 8])) + field(12, onnx_value("output0", [1, 6, 64]))
+    )
+    metadata = {"names": "{0: 'person', 1: 'bus'}", "stride": "1", "task": "detect", "imgsz": "[8, 8]"}
+    properties = b"".join(field(14, field(1, k) + field(2, v)) for k, v in metadata.items())
+    return field(1, 8) + field(8, field(1, "") + field(2, 17)) + field(7, graph) + properties
+
+
+def pictures():
+    from PIL import Image
+
+    picture = Image.new("RGB", (9, 7))
+    picture.putdata([(x * 28, y * 36, x * y * 4) for y in range(7) for x in range(9)])
+    variants = [
+        ("rgb.jpg", picture, {}), ("progressive.jpg", picture, {"progressive": True}),
+        ("grey.jpg", picture.convert("L"), {}), ("cmyk.jpg", picture.convert("CMYK"), {}),
+        ("rgb.png", picture, {}), ("palette.png", picture.convert("P"), {}), ("grey16.png", picture.convert("I;16"), {}),
+        ("rgb.webp", picture, {}), ("lossless.webp", picture, {"lossless": True}),
+        ("rgb.bmp", picture, {}), ("palette.bmp", picture.convert("P"), {}),
+        ("raw.tif", picture, {}), ("lzw.tif", picture, {"compression": "tiff_lzw"}),
+        ("deflate.tif", picture, {"compression": "tiff_adobe_deflate"}), ("jpeg.tif", picture, {"compression": "jpeg"}),
+        ("rgb.gif", picture, {}),
+    ]
+    for name, image, options in variants:
+        buffer = io.BytesIO()
+        kind = {"jpg": "JPEG", "tif": "TIFF"}.get(name.split(".")[1], name.split(".")[1].upper())
+        image.save(buffer, kind, **options)
+        save("picture", name, buffer.getvalue())
+
+
+def archives(description):
+    import zipfile
+
+    for name, method in (("stored.seed", zipfile.ZIP_STORED), ("deflated.seed", zipfile.ZIP_DEFLATED)):
+        buffer = io.BytesIO()
+        with zipfile.ZipFile(buffer, "w", method) as archive:
+            for member, data in (("m/data.pkl", description), ("m/byteorder", b"little"), ("m/data/0", bytes(256)), ("m/version", b"3\n")):
+                archive.writestr(zipfile.ZipInfo(member, (1980, 1, 1, 0, 0, 0)), data, method)
+        save("pt", name, buffer.getvalue())
+
+
+def main():
+    description = pickled(checkpoint())
+    save("pickle", "checkpoint.pkl", description)
+    save("pickle", "state_dict.pkl", pickled({"model": {"w": Tensor((4, 3, 1, 1))}}))
+    save("pickle", "forbidden.pkl", b"cos\nsystem\n(S'true'\ntR.")
+    archives(description)
+    save("onnx", "tiny.seed", onnx_model())
+    tensors = {"w": {"dtype": "F16", "shape": [4, 3, 1, 1], "data_offsets": [0, 24]}}
+    save("safetensors", "tiny.seed", json.dumps({"__metadata__": {"format": "onelook"}, **tensors}).encode())
+    pictures()
+
+
+main()

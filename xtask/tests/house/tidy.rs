@@ -1,0 +1,119 @@
+//! Rules for each source file: how it opens, how long it is, how it is named, where it is unsafe.
+
+use crate::rooms::rooms;
+use crate::{assert_none, files, text};
+
+const LONGEST: usize = 500;
+
+/// Names that say nothing of what lives behind them.
+const EMPTY_NAMES: [&str; 11] = [
+    "utils", "util", "helpers", "helper", "common", "misc", "core", "manager", "base", "shared",
+    "mod",
+];
+
+/// How many lines above an unsafe block its reason may start.
+const SAFETY_REACH: usize = 12;
+
+fn sources() -> Vec<String> {
+    ["crates", "xtask", "fuzz", "benches"]
+        .iter()
+        .flat_map(|folder| files(folder, ".rs"))
+        .collect()
+}
+
+#[test]
+fn each_file_opens_by_saying_what_it_is() {
+    let silent = sources()
+        .into_iter()
+        .filter(|path| !text(path).starts_with("//! "));
+    assert_none(
+        &silent
+            .map(|path| format!("{path} does not open with //!"))
+            .collect::<Vec<_>>(),
+    );
+}
+
+#[test]
+fn no_file_is_too_long_to_read() {
+    let mut complaints = Vec::new();
+    for path in sources() {
+        let lines = text(&path).lines().count();
+        if lines > LONGEST {
+            complaints.push(format!(
+                "{path} has {lines} lines, more than {LONGEST}: split it"
+            ));
+        }
+    }
+    assert_none(&complaints);
+}
+
+#[test]
+fn modules_are_named_for_what_they_hold() {
+    let mut complaints = Vec::new();
+    for path in sources() {
+        let parts = path.trim_end_matches(".rs").split('/').skip(1);
+        for part in parts.filter(|part| EMPTY_NAMES.contains(part)) {
+            complaints.push(format!("{path}: '{part}' says nothing of what lives there"));
+        }
+    }
+    assert_none(&complaints);
+}
+
+#[test]
+fn unsafe_lives_only_in_the_licensed_rooms_and_gives_its_reason() {
+    let rooms = rooms();
+    let mut complaints = Vec::new();
+    for path in sources() {
+        let text = text(&path);
+        let lines: Vec<&str> = text.lines().collect();
+        for (index, line) in lines.iter().enumerate() {
+            if !is_unsafe(line) {
+                continue;
+            }
+            let room = rooms
+                .iter()
+                .find(|r| path.starts_with(&format!("crates/{}/", r.name)));
+            if !room.is_some_and(|room| licensed(&room.unsafe_code, &path)) {
+                complaints.push(format!("{path}:{}: unsafe without a licence", index + 1));
+            } else if !gives_reason(&lines, index) {
+                complaints.push(format!("{path}:{}: unsafe without SAFETY", index + 1));
+            }
+        }
+    }
+    assert_none(&complaints);
+}
+
+/// Whether the line opens an unsafe block, function, implementation or trait.
+fn is_unsafe(line: &str) -> bool {
+    let code = line.split("//").next().unwrap_or(line);
+    let forms = [
+        "unsafe {",
+        "unsafe fn",
+        "unsafe impl",
+        "unsafe trait",
+        "unsafe extern",
+    ];
+    forms.iter().any(|form| code.contains(form)) && !code.contains("\"unsafe")
+}
+
+/// `yes`, or the path's end between backticks.
+fn licensed(cell: &str, path: &str) -> bool {
+    cell == "yes"
+        || cell
+            .split('`')
+            .skip(1)
+            .step_by(2)
+            .any(|file| path.ends_with(file))
+}
+
+/// A reason stands on the line or above it; function pointer types and macros carry theirs inside.
+fn gives_reason(lines: &[&str], index: usize) -> bool {
+    let line = lines[index];
+    if !line.contains("unsafe {") && !line.contains("unsafe impl") {
+        return true;
+    }
+    let from = index.saturating_sub(SAFETY_REACH);
+    lines[from..=index]
+        .iter()
+        .any(|line| line.contains("SAFETY:") || line.contains("# Safety"))
+}
