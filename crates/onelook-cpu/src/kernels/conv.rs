@@ -1,0 +1,193 @@
+//! Convolution of a blocked map, any kernel, stride and dilation, one group, with its epilogue.
+//!
+//! ```text
+//! for each output block co, row y, pixel x:
+//!     sum = bias[co]
+//!     for each input block ci, tap (ky, kx), channel c of ci:
+//!         sum += input[ci][y·s + ky - top][x·s + kx - left][c] · weight[co][ci][ky][kx][c]
+//!     output[co][y][x] = activation(sum) + residual[co][y][x]
+//! ```
+//!
+//! Departures: 1. a tile of several output blocks and pixels is summed in registers ([`tile`]); 2. a row is split
+//! evenly into tiles; 3. output blocks go outside rows, so that a group's weights stay in the caches, within bands of
+//! rows whose input stays in L2. None of them changes the order of one value's sum.
+
+pub(crate) mod plan;
+pub(crate) mod tile;
+mod weights;
+
+pub use weights::{ConvShape, ConvWeights};
+
+use super::layout::{BLOCK, MapLayout, MapMut, MapView};
+use super::{Activation, KernelError};
+use crate::isa::{Isa, kernel_name};
+use plan::{Grid, Group};
+use std::ops::Range;
+use std::sync::Arc;
+use tile::{Runs, TileArgs};
+
+/// Bytes of input that a band of rows may take, so that the band and a group's weights share L2.
+const BAND_BYTES: usize = 384 << 10;
+
+/// A convolution for given extents.
+#[derive(Debug)]
+pub struct Conv {
+    isa: Isa,
+    weights: Arc<ConvWeights>,
+    activation: Activation,
+    input: MapLayout,
+    output: MapLayout,
+    runs: Runs,
+    groups: Vec<Group>,
+    band: usize,
+    grid: Grid,
+}
+
+impl Conv {
+    /// The plan for maps of these extents; `threads` is how many will share the tasks.
+    pub fn new(
+        isa: Isa,
+        weights: Arc<ConvWeights>,
+        activation: Activation,
+        input: MapLayout,
+        output: MapLayout,
+        threads: usize,
+    ) -> Result<Self, KernelError> {
+        let shape = weights.shape();
+        shape.check(&input, &output)?;
+        let groups = plan::groups(isa, output.planes(), output.width, shape.stride[1] * BLOCK);
+        let row_bytes = input.row_floats() * input.planes() * size_of::<f32>();
+        let band = plan::band_rows(shape, row_bytes, BAND_BYTES, output.height);
+        let grid = Grid::new(&weights, &input, &output, groups.len(), threads);
+        Ok(Conv {
+            isa,
+            runs: blocked_runs(shape, &input),
+            activation,
+            input,
+            output,
+            groups,
+            band,
+            grid,
+            weights,
+        })
+    }
+
+    /// The kernel's name in listings.
+    pub fn name(&self) -> &'static str {
+        kernel_name!(self.isa, "conv_f32_blocked")
+    }
+
+    /// How the work is tiled, for listings.
+    pub fn describe(&self) -> String {
+        let tiles: Vec<_> = self.groups.iter().map(Group::describe).collect();
+        format!(
+            "tiles {}; {} tasks a picture; bands of {} rows",
+            tiles.join(" "),
+            self.grid.tasks(),
+            self.band
+        )
+    }
+
+    /// Tasks for `batch` pictures.
+    pub fn tasks(&self, batch: usize) -> usize {
+        self.grid.tasks() * batch
+    }
+
+    /// Does task `task`. The residual has the output's extents, but for its padding.
+    ///
+    /// # Safety
+    /// The views are valid and have the extents that the plan was made for; the input's padding is zero; other
+    /// threads run other tasks only, and the output overlaps neither input nor, but for equality, the residual.
+    pub unsafe fn run(
+        &self,
+        input: MapView,
+        residual: Option<MapView>,
+        output: MapMut,
+        task: usize,
+    ) {
+        debug_assert_eq!(
+            (input.layout(), output.layout()),
+            (&self.input, &self.output)
+        );
+        let picture = task / self.grid.tasks();
+        let (rows, groups) = self.grid.part(
+            task % self.grid.tasks(),
+            self.output.height,
+            self.groups.len(),
+        );
+        let bands = rows.len().div_ceil(self.band);
+        for band in 0..bands {
+            let within = super::share(rows.len(), bands, band);
+            let band = rows.start + within.start..rows.start + within.end;
+            for group in &self.groups[groups.clone()] {
+                // SAFETY: the caller's contract; the grid gives each task its own rows and groups.
+                unsafe { self.run_group(input, residual, output, picture, group, band.clone()) }
+            }
+        }
+    }
+
+    /// # Safety
+    /// As [`Conv::run`].
+    unsafe fn run_group(
+        &self,
+        input: MapView,
+        residual: Option<MapView>,
+        output: MapMut,
+        picture: usize,
+        group: &Group,
+        rows: Range<usize>,
+    ) {
+        let shape = self.weights.shape();
+        let mut args = TileArgs {
+            weights: self.weights.block(group.first),
+            weights_block: self.weights.block_floats(),
+            bias: self.weights.bias(group.first),
+            runs: &self.runs,
+            pixel_stride: shape.stride[1] * BLOCK,
+            output_pixel: BLOCK,
+            output_block: self.output.plane_floats(),
+            residual_block: residual.map_or(0, |map| map.layout().plane_floats()),
+            activation: self.activation,
+            kept: self.output.channels - group.first * BLOCK,
+            ..TileArgs::default()
+        };
+        for y in rows.clone() {
+            let top = (y * shape.stride[0]) as isize - shape.padding[0] as isize;
+            args.input = input.pixel(picture, 0, top, -(shape.padding[1] as isize));
+            args.output = output.pixel(picture, group.first, y as isize, 0);
+            args.residual = residual.map_or(std::ptr::null(), |map| {
+                map.pixel(picture, group.first, y as isize, 0)
+            });
+            // SAFETY: the tiles cover exactly this row of the group's planes.
+            unsafe { group.run_row(args) }
+        }
+        for plane in group.first..group.first + group.blocks {
+            // SAFETY: these rows of these planes are this task's alone.
+            unsafe { output.zero_padding(picture, plane, rows.clone()) }
+        }
+    }
+}
+
+/// Where the runs of 16 channels lie, from the first tap of the first plane; in the order of the packed weights.
+fn blocked_runs(shape: &ConvShape, input: &MapLayout) -> Runs {
+    let mut offsets = Vec::with_capacity(input.planes() * shape.kernel[0] * shape.kernel[1]);
+    for plane in 0..input.planes() {
+        for ky in 0..shape.kernel[0] {
+            for kx in 0..shape.kernel[1] {
+                let (y, x) = (ky * shape.dilation[0], kx * shape.dilation[1]);
+                offsets.push(plane * input.plane_floats() + y * input.row_floats() + x * BLOCK);
+            }
+        }
+    }
+    let last = input.channels - (input.planes() - 1) * BLOCK;
+    let whole = offsets.len() - shape.kernel[0] * shape.kernel[1];
+    Runs {
+        offsets,
+        whole,
+        whole_len: BLOCK,
+        last_len: last,
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -1,0 +1,268 @@
+//! The tiled convolution against the textbook loop in f64, and against itself cut otherwise.
+
+use super::*;
+use crate::kernels::testing::{Map, check_close, random};
+use proptest::prelude::*;
+
+#[derive(Clone, Debug)]
+pub(crate) struct Case {
+    pub(crate) shape: ConvShape,
+    pub(crate) height: usize,
+    pub(crate) width: usize,
+    pub(crate) batch: usize,
+    pub(crate) activation: Activation,
+    pub(crate) residual: bool,
+    pub(crate) pads: [usize; 2],
+}
+
+impl Case {
+    pub(crate) fn output_extents(&self) -> [usize; 2] {
+        let extent = |axis: usize, input: usize| {
+            let reach = (self.shape.kernel[axis] - 1) * self.shape.dilation[axis] + 1;
+            (input + 2 * self.shape.padding[axis] - reach) / self.shape.stride[axis] + 1
+        };
+        [extent(0, self.height), extent(1, self.width)]
+    }
+
+    fn layouts(&self) -> (MapLayout, MapLayout) {
+        let [height, width] = self.output_extents();
+        let most = self.shape.padding[0].max(self.shape.padding[1]);
+        let input = MapLayout::new(
+            self.shape.inputs,
+            self.height,
+            self.width,
+            most + self.pads[0],
+        );
+        (
+            input,
+            MapLayout::new(self.shape.outputs, height, width, self.pads[1]),
+        )
+    }
+
+    pub(crate) fn weights(&self) -> (Vec<f32>, Vec<f32>) {
+        let ConvShape {
+            inputs,
+            outputs,
+            kernel,
+            ..
+        } = self.shape;
+        (
+            random(inputs * outputs * kernel[0] * kernel[1], 3),
+            random(outputs, 4),
+        )
+    }
+
+    pub(crate) fn input(&self) -> Vec<f32> {
+        random(self.batch * self.shape.inputs * self.height * self.width, 1)
+    }
+
+    fn residual(&self) -> Vec<f32> {
+        let [height, width] = self.output_extents();
+        random(self.batch * self.shape.outputs * height * width, 2)
+    }
+
+    fn run(&self, isa: Isa, threads: usize) -> Vec<f32> {
+        let (input_layout, output_layout) = self.layouts();
+        let (weight, bias) = self.weights();
+        let weights = Arc::new(ConvWeights::pack(self.shape, &weight, Some(&bias)).unwrap());
+        let conv = Conv::new(
+            isa,
+            weights,
+            self.activation,
+            input_layout,
+            output_layout,
+            threads,
+        )
+        .unwrap();
+        let input = Map::filled(input_layout, self.batch, &self.input());
+        let residual = self
+            .residual
+            .then(|| Map::filled(output_layout, self.batch, &self.residual()));
+        let mut output = Map::dirty(output_layout, self.batch);
+        for task in (0..conv.tasks(self.batch)).rev() {
+            let residual = residual.as_ref().map(Map::view);
+            // SAFETY: the maps have the plan's extents and are used here alone.
+            unsafe { conv.run(input.view(), residual, output.view_mut(), task) }
+        }
+        output.check_padding();
+        output.to_dense()
+    }
+
+    pub(crate) fn truth(&self) -> Vec<f64> {
+        let [height, width] = self.output_extents();
+        let (weight, bias) = self.weights();
+        let (input, residual) = (self.input(), self.residual());
+        let mut output = Vec::new();
+        for picture in 0..self.batch {
+            for channel in 0..self.shape.outputs {
+                for (y, x) in (0..height).flat_map(|y| (0..width).map(move |x| (y, x))) {
+                    let sum = f64::from(bias[channel])
+                        + self.sum(&input, &weight, picture, channel, y, x);
+                    let value = match self.activation {
+                        Activation::None => sum,
+                        Activation::Relu => sum.max(0.0),
+                        Activation::Silu => sum / (1.0 + (-sum).exp()),
+                        Activation::Sigmoid => 1.0 / (1.0 + (-sum).exp()),
+                        Activation::Exp => sum.exp(),
+                    };
+                    let added = if self.residual {
+                        f64::from(residual[output.len()])
+                    } else {
+                        0.0
+                    };
+                    output.push(value + added);
+                }
+            }
+        }
+        output
+    }
+
+    fn sum(
+        &self,
+        input: &[f32],
+        weight: &[f32],
+        picture: usize,
+        channel: usize,
+        y: usize,
+        x: usize,
+    ) -> f64 {
+        let ConvShape {
+            inputs,
+            kernel,
+            stride,
+            padding,
+            dilation,
+            ..
+        } = self.shape;
+        let mut sum = 0.0;
+        for c in 0..inputs {
+            for (ky, kx) in (0..kernel[0]).flat_map(|ky| (0..kernel[1]).map(move |kx| (ky, kx))) {
+                let row = (y * stride[0] + ky * dilation[0]).checked_sub(padding[0]);
+                let column = (x * stride[1] + kx * dilation[1]).checked_sub(padding[1]);
+                let (Some(row), Some(column)) = (row, column) else {
+                    continue;
+                };
+                if row < self.height && column < self.width {
+                    let value =
+                        input[((picture * inputs + c) * self.height + row) * self.width + column];
+                    let weight = weight[((channel * inputs + c) * kernel[0] + ky) * kernel[1] + kx];
+                    sum += f64::from(value) * f64::from(weight);
+                }
+            }
+        }
+        sum
+    }
+}
+
+fn activations() -> impl Strategy<Value = Activation> {
+    prop_oneof![
+        Just(Activation::None),
+        Just(Activation::Relu),
+        Just(Activation::Silu),
+        Just(Activation::Sigmoid)
+    ]
+}
+
+prop_compose! {
+    pub(crate) fn cases(most_inputs: usize)(
+        inputs in 1..=most_inputs,
+        outputs in 1usize..90,
+        kernel in [1usize..4, 1usize..4],
+        stride in [1usize..4, 1usize..4],
+        dilation in [1usize..3, 1usize..3],
+        pad in [0usize..3, 0usize..3],
+        extra in [0usize..20, 0usize..40],
+        batch in 1usize..3,
+        activation in activations(),
+        residual: bool,
+        pads in [0usize..2, 0usize..2],
+    ) -> Case {
+        let reach = |axis: usize| (kernel[axis] - 1) * dilation[axis] + 1;
+        let padding = [pad[0].min(kernel[0] - 1), pad[1].min(kernel[1] - 1)];
+        let shape = ConvShape { inputs, outputs, kernel, stride, padding, dilation };
+        Case { shape, height: reach(0) + extra[0], width: reach(1) + extra[1], batch, activation, residual, pads }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn any_shape_agrees_with_the_textbook(case in cases(40)) {
+        let truth = case.truth();
+        for isa in Isa::available() {
+            check_close(&case.run(isa, 1), &truth, 2e-6);
+        }
+    }
+
+    #[test]
+    fn bits_do_not_depend_on_the_thread_count(case in cases(40)) {
+        for isa in Isa::available() {
+            let alone = case.run(isa, 1);
+            for threads in [2, 3, 16] {
+                assert!(case.run(isa, threads) == alone, "{threads} threads");
+            }
+        }
+    }
+}
+
+fn case_3x3(inputs: usize, outputs: usize, stride: usize, side: usize) -> Case {
+    Case {
+        shape: ConvShape {
+            inputs,
+            outputs,
+            kernel: [3; 2],
+            stride: [stride; 2],
+            padding: [1; 2],
+            dilation: [1; 2],
+        },
+        height: side,
+        width: side,
+        batch: 2,
+        activation: Activation::Silu,
+        residual: stride == 1,
+        pads: [0, 1],
+    }
+}
+
+#[test]
+fn large_layers_split_into_many_tasks_keep_their_bits() {
+    for case in [
+        case_3x3(128, 128, 1, 20),
+        case_3x3(64, 80, 2, 41),
+        case_3x3(48, 48, 1, 37),
+    ] {
+        for isa in Isa::available() {
+            let alone = case.run(isa, 1);
+            assert!(case.run(isa, 2) == alone && case.run(isa, 7) == alone);
+        }
+    }
+}
+
+#[test]
+fn batch_does_not_change_a_picture() {
+    let both = case_3x3(24, 40, 1, 19);
+    let first = Case {
+        batch: 1,
+        ..both.clone()
+    };
+    for isa in Isa::available() {
+        let alone = first.run(isa, 1);
+        assert!(both.run(isa, 2)[..alone.len()] == alone);
+    }
+}
+
+#[test]
+fn reads_beyond_the_padding_are_refused() {
+    let case = Case {
+        pads: [0, 0],
+        ..case_3x3(16, 16, 1, 8)
+    };
+    let (input, output) = case.layouts();
+    let (weight, bias) = case.weights();
+    let weights = Arc::new(ConvWeights::pack(case.shape, &weight, Some(&bias)).unwrap());
+    let without = MapLayout { pad: 0, ..input };
+    let error =
+        Conv::new(Isa::Portable, weights, Activation::None, without, output, 1).unwrap_err();
+    assert!(error.to_string().contains("padding"), "{error}");
+}

@@ -1,0 +1,304 @@
+//! The register tile: `CO` output blocks × `PX` pixels of a row, summed over all runs of the input.
+//!
+//! A run is a stretch of consecutive input floats that consecutive weight vectors multiply: 16 channels of a pixel in
+//! a blocked map, or a kernel's row in a plane. Where runs begin is a table, so the same tile serves every kernel
+//! size and dilation, the first convolution, and the products inside attention.
+
+#[cfg(target_arch = "x86_64")]
+use crate::isa::{Avx2, Avx512};
+use crate::isa::{Isa, Portable, Vector16};
+use crate::kernels::activation::{Activation, Constants, lane_mask, with_activation};
+use crate::kernels::layout::BLOCK;
+use std::ptr::null;
+
+/// Where the runs begin, in floats from a pixel's first tap, and how long they are.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Runs {
+    /// The runs in the order of the weights.
+    pub(crate) offsets: Vec<usize>,
+    /// How many of them have the length `whole_len`; the others have `last_len`.
+    pub(crate) whole: usize,
+    pub(crate) whole_len: usize,
+    pub(crate) last_len: usize,
+}
+
+/// What the tiles of a row read and write; distances in floats.
+#[derive(Clone, Copy)]
+pub(crate) struct TileArgs<'a> {
+    /// The first tap of the first pixel.
+    pub(crate) input: *const f32,
+    pub(crate) pixel_stride: usize,
+    pub(crate) runs: &'a Runs,
+    pub(crate) weights: *const f32,
+    pub(crate) weights_block: usize,
+    pub(crate) bias: *const f32,
+    pub(crate) output: *mut f32,
+    pub(crate) output_pixel: usize,
+    pub(crate) output_block: usize,
+    /// Null where nothing is added; its pixels lie as the output's.
+    pub(crate) residual: *const f32,
+    pub(crate) residual_block: usize,
+    pub(crate) activation: Activation,
+    /// Channels that are used, from the first block's first.
+    pub(crate) kept: usize,
+}
+
+static NO_RUNS: Runs = Runs {
+    offsets: Vec::new(),
+    whole: 0,
+    whole_len: 0,
+    last_len: 0,
+};
+
+impl Default for TileArgs<'_> {
+    fn default() -> Self {
+        TileArgs {
+            input: null(),
+            pixel_stride: 0,
+            runs: &NO_RUNS,
+            weights: null(),
+            weights_block: 0,
+            bias: null(),
+            output: std::ptr::null_mut(),
+            output_pixel: 0,
+            output_block: 0,
+            residual: null(),
+            residual_block: 0,
+            activation: Activation::None,
+            kept: usize::MAX,
+        }
+    }
+}
+
+impl TileArgs<'_> {
+    /// Moves on by `pixels` pixels.
+    #[inline(always)]
+    pub(crate) fn skip_pixels(&mut self, pixels: usize) {
+        self.input = self.input.wrapping_add(pixels * self.pixel_stride);
+        self.output = self.output.wrapping_add(pixels * self.output_pixel);
+        if !self.residual.is_null() {
+            self.residual = self.residual.wrapping_add(pixels * self.output_pixel);
+        }
+    }
+}
+
+/// Does a number of consecutive tiles.
+///
+/// # Safety
+/// The level was detected; all that `args` points to is valid for so many tiles.
+pub(crate) type TileFn = unsafe fn(args: &TileArgs, tiles: usize);
+
+/// Vectors in the largest tile.
+const MOST_SUMS: usize = 28;
+
+#[repr(C, align(64))]
+struct Sums([[f32; BLOCK]; MOST_SUMS]);
+
+#[inline(always)]
+unsafe fn tiles_body<V: Vector16, const CO: usize, const PX: usize, const STRIDE: usize>(
+    args: &TileArgs,
+    tiles: usize,
+) {
+    let mut args = *args;
+    let mut sums = std::mem::MaybeUninit::<Sums>::uninit();
+    let sums = sums.as_mut_ptr().cast::<f32>();
+    for _ in 0..tiles {
+        // SAFETY: the caller's contract; `sums` has room for any tile.
+        unsafe {
+            accumulate::<V, CO, PX, STRIDE>(&args, sums);
+            finish::<V>(&args, sums, CO, PX);
+        }
+        args.skip_pixels(PX);
+    }
+}
+
+/// Sums a tile in registers and leaves it in `sums`, pixels of a block side by side.
+#[inline(always)]
+unsafe fn accumulate<V: Vector16, const CO: usize, const PX: usize, const STRIDE: usize>(
+    args: &TileArgs,
+    sums: *mut f32,
+) {
+    let stride = if STRIDE == 0 {
+        args.pixel_stride
+    } else {
+        STRIDE
+    };
+    let runs = args.runs;
+    // SAFETY: the caller's contract.
+    unsafe {
+        let mut tile = [[V::splat(0.0); PX]; CO];
+        for co in 0..CO {
+            let bias = V::load(args.bias.add(co * BLOCK));
+            for px in 0..PX {
+                tile[co][px] = bias;
+            }
+        }
+        let mut weights = args.weights;
+        for (index, &offset) in runs.offsets.iter().enumerate() {
+            let input = args.input.add(offset);
+            let len = if index < runs.whole {
+                runs.whole_len
+            } else {
+                runs.last_len
+            };
+            for step in 0..len {
+                let mut weight = [V::splat(0.0); CO];
+                for co in 0..CO {
+                    weight[co] = V::load(weights.add(co * args.weights_block));
+                }
+                weights = weights.add(BLOCK);
+                for px in 0..PX {
+                    let value = V::splat(*input.add(px * stride + step));
+                    for co in 0..CO {
+                        tile[co][px] = value.mul_add(weight[co], tile[co][px]);
+                    }
+                }
+            }
+        }
+        for co in 0..CO {
+            for px in 0..PX {
+                tile[co][px].store(sums.add((co * PX + px) * BLOCK));
+            }
+        }
+    }
+}
+
+/// Activation, residual, store.
+#[inline(always)]
+unsafe fn finish<V: Vector16>(args: &TileArgs, sums: *const f32, blocks: usize, pixels: usize) {
+    // SAFETY: the caller's contract.
+    unsafe {
+        let constants = Constants::<V>::new();
+        with_activation!(args.activation, |kind| for co in 0..blocks {
+            let sums = sums.add(co * pixels * BLOCK);
+            let output = args.output.add(co * args.output_block);
+            if args.residual.is_null() {
+                for px in 0..pixels {
+                    constants
+                        .apply(kind, V::load(sums.add(px * BLOCK)))
+                        .store(output.add(px * args.output_pixel));
+                }
+            } else {
+                let residual = args.residual.add(co * args.residual_block);
+                for px in 0..pixels {
+                    let value = constants.apply(kind, V::load(sums.add(px * BLOCK)));
+                    value
+                        .add(V::load(residual.add(px * args.output_pixel)))
+                        .store(output.add(px * args.output_pixel));
+                }
+            }
+        });
+        if !args.activation.keeps_zero() && args.kept < blocks * BLOCK {
+            clear_unused::<V>(args, blocks, pixels);
+        }
+    }
+}
+
+/// Puts zero back into the channels that a function such as sigmoid lifted from it.
+#[inline(always)]
+unsafe fn clear_unused<V: Vector16>(args: &TileArgs, blocks: usize, pixels: usize) {
+    let mask = lane_mask(args.kept % BLOCK);
+    // SAFETY: the caller's contract.
+    unsafe {
+        let mask = V::load(mask.as_ptr());
+        let output = args.output.add((blocks - 1) * args.output_block);
+        for px in 0..pixels {
+            let output = output.add(px * args.output_pixel);
+            V::load(output).mul(mask).store(output);
+        }
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
+unsafe fn tiles_avx512<const CO: usize, const PX: usize, const STRIDE: usize>(
+    args: &TileArgs,
+    tiles: usize,
+) {
+    // SAFETY: the contract of `TileFn`.
+    unsafe { tiles_body::<Avx512, CO, PX, STRIDE>(args, tiles) }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma")]
+unsafe fn tiles_avx2<const CO: usize, const PX: usize, const STRIDE: usize>(
+    args: &TileArgs,
+    tiles: usize,
+) {
+    // SAFETY: the contract of `TileFn`.
+    unsafe { tiles_body::<Avx2, CO, PX, STRIDE>(args, tiles) }
+}
+
+unsafe fn tiles_portable<const CO: usize, const PX: usize, const STRIDE: usize>(
+    args: &TileArgs,
+    tiles: usize,
+) {
+    // SAFETY: the contract of `TileFn`.
+    unsafe { tiles_body::<Portable, CO, PX, STRIDE>(args, tiles) }
+}
+
+/// The strides that have tiles of their own: a blocked map at stride 1 and 2, a plane at stride 2.
+const FIXED_STRIDES: [usize; 3] = [BLOCK, 2 * BLOCK, 2];
+
+/// The most output blocks that a tile of this level takes.
+pub(crate) fn group_blocks(isa: Isa, pixel_stride: usize) -> usize {
+    match isa {
+        Isa::Avx512(_) if [BLOCK, 2 * BLOCK].contains(&pixel_stride) => 3,
+        Isa::Avx512(_) => 2,
+        _ => 1,
+    }
+}
+
+/// The most pixels that a tile of `blocks` output blocks takes.
+pub(crate) fn max_pixels(isa: Isa, blocks: usize, pixel_stride: usize) -> usize {
+    match (isa, blocks) {
+        (Isa::Avx512(_), _) if !FIXED_STRIDES.contains(&pixel_stride) => 6,
+        (Isa::Avx512(_), 1) => 16,
+        (Isa::Avx512(_), 2) => 14,
+        (Isa::Avx512(_), _) => 9,
+        (Isa::Avx2(_), _) => 6,
+        (Isa::Portable, _) => PORTABLE_PIXELS,
+    }
+}
+
+/// What the registers of the baseline hold.
+const PORTABLE_PIXELS: usize = if cfg!(target_arch = "aarch64") { 4 } else { 2 };
+
+/// One arm per tile size: `pick!(pixels, tiles_avx512, blocks, stride, 1 2 3)`.
+macro_rules! pick {
+    ($pixels:expr, $tiles:ident, $blocks:literal, $stride:literal, $($count:literal)*) => {
+        match $pixels {
+            $($count => $tiles::<$blocks, $count, $stride> as TileFn,)*
+            _ => unreachable!("a tile has at most `max_pixels` pixels"),
+        }
+    };
+}
+
+/// The function for tiles of `blocks` × `pixels`, at most `group_blocks` × `max_pixels`.
+pub(crate) fn select(isa: Isa, blocks: usize, pixels: usize, pixel_stride: usize) -> TileFn {
+    match isa {
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx512(_) => match (blocks, pixel_stride) {
+            (1, 16) => pick!(pixels, tiles_avx512, 1, 16, 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16),
+            (2, 16) => pick!(pixels, tiles_avx512, 2, 16, 1 2 3 4 5 6 7 8 9 10 11 12 13 14),
+            (3, 16) => pick!(pixels, tiles_avx512, 3, 16, 1 2 3 4 5 6 7 8 9),
+            (1, 32) => pick!(pixels, tiles_avx512, 1, 32, 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16),
+            (2, 32) => pick!(pixels, tiles_avx512, 2, 32, 1 2 3 4 5 6 7 8 9 10 11 12 13 14),
+            (3, 32) => pick!(pixels, tiles_avx512, 3, 32, 1 2 3 4 5 6 7 8 9),
+            (1, 2) => pick!(pixels, tiles_avx512, 1, 2, 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16),
+            (2, 2) => pick!(pixels, tiles_avx512, 2, 2, 1 2 3 4 5 6 7 8 9 10 11 12 13 14),
+            (1, _) => pick!(pixels, tiles_avx512, 1, 0, 1 2 3 4 5 6),
+            _ => pick!(pixels, tiles_avx512, 2, 0, 1 2 3 4 5 6),
+        },
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx2(_) => match pixel_stride {
+            16 => pick!(pixels, tiles_avx2, 1, 16, 1 2 3 4 5 6),
+            32 => pick!(pixels, tiles_avx2, 1, 32, 1 2 3 4 5 6),
+            _ => pick!(pixels, tiles_avx2, 1, 0, 1 2 3 4 5 6),
+        },
+        _ => match pixel_stride {
+            16 => pick!(pixels, tiles_portable, 1, 16, 1 2 3 4),
+            _ => pick!(pixels, tiles_portable, 1, 0, 1 2 3 4),
+        },
+    }
+}

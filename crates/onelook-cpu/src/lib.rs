@@ -1,0 +1,6 @@
+//! To be written.
+
+#[doc(hidden)]
+pub mod isa;
+#[doc(hidden)]
+pub mod kernels;
