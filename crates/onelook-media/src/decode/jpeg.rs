@@ -63,23 +63,37 @@ fn ends(bytes: &[u8]) -> bool {
     })
 }
 
-/// Where the first scan's header begins, found by hopping from segment to segment.
+/// Where the first scan's header begins.
 fn scan_start(bytes: &[u8]) -> Option<usize> {
+    segment(bytes, |marker| marker == START_OF_SCAN)
+}
+
+/// Width and height in the frame header of a JPEG stream.
+pub(super) fn size(bytes: &[u8]) -> Option<(u32, u32)> {
+    // All starts of frame; 0xc4, 0xc8 and 0xcc among them mean something else.
+    let at = segment(bytes, |marker| {
+        matches!(marker, 0xc0..=0xcf) && !matches!(marker, 0xc4 | 0xc8 | 0xcc)
+    })?;
+    let sides = bytes.get(at + 5..at + 9)?;
+    let side = |high, low| u32::from(u16::from_be_bytes([high, low]));
+    Some((side(sides[2], sides[3]), side(sides[0], sides[1])))
+}
+
+/// Where the first segment begins that is `wanted`, found by hopping from segment to segment.
+fn segment(bytes: &[u8], wanted: impl Fn(u8) -> bool) -> Option<usize> {
     let mut at = 2;
     loop {
         at += bytes.get(at..)?.iter().position(|&byte| byte == 0xff)?;
         let marker = *bytes.get(at + 1)?;
-        if marker == START_OF_SCAN {
+        if wanted(marker) {
             return Some(at);
         }
         at += match marker {
             0xff => 1,
             0x00 | 0x01 | 0xd0..=0xd9 => 2,
             _ => {
-                2 + usize::from(u16::from_be_bytes([
-                    *bytes.get(at + 2)?,
-                    *bytes.get(at + 3)?,
-                ]))
+                let length = [*bytes.get(at + 2)?, *bytes.get(at + 3)?];
+                2 + usize::from(u16::from_be_bytes(length))
             }
         };
     }

@@ -3,12 +3,14 @@
 use std::borrow::Cow;
 use std::io::Cursor;
 
-use tiff::decoder::{BufferLayoutPreference, Decoder, DecodingResult, Limits as TiffLimits};
+use tiff::decoder::{
+    BufferLayoutPreference, ChunkType, Decoder, DecodingResult, Limits as TiffLimits,
+};
 use tiff::tags::Tag;
 use tiff::{ColorType, TiffError};
 
 use super::orientation::{Orientation, find_short};
-use super::{DecodeError, Picture};
+use super::{DecodeError, Picture, jpeg};
 use crate::{Limits, PictureFormat};
 
 const FORMAT: PictureFormat = PictureFormat::Tiff;
@@ -17,15 +19,17 @@ const MAX_BYTES_PER_PIXEL: usize = 10;
 /// Tables of strips and colours count against the same budget.
 const MIN_BUDGET: usize = 16 << 20;
 const PHOTOMETRIC_TAG: u16 = 262;
+const JPEG_COMPRESSION: u16 = 7;
 const PALETTE: u16 = 3;
 const BLACK_IS_ZERO: u8 = 1;
 
 pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Picture, DecodeError> {
     let (bytes, indexed) = relabel_palette(bytes);
-    let mut decoder = Decoder::new(Cursor::new(bytes)).map_err(refuse)?;
+    let mut decoder = Decoder::new(Cursor::new(&*bytes)).map_err(refuse)?;
     let (width, height) = decoder.dimensions().map_err(refuse)?;
     let pixels = limits.check(FORMAT, width.into(), height.into())?;
     let mut decoder = decoder.with_limits(budget(pixels));
+    check_streams_within(&mut decoder, &bytes)?;
     let colour = decoder.colortype().map_err(refuse)?;
     let number = decoder.find_tag_unsigned::<u16>(Tag::Orientation);
     let orientation = number
@@ -72,6 +76,37 @@ fn relabel_palette(bytes: &[u8]) -> (Cow<'_, [u8]>, bool) {
         }
         _ => (Cow::Borrowed(bytes), false),
     }
+}
+
+/// A JPEG stream within a TIFF has a size of its own, which the decoder believes.
+fn check_streams_within(
+    decoder: &mut Decoder<Cursor<&[u8]>>,
+    bytes: &[u8],
+) -> Result<(), DecodeError> {
+    let compression = decoder.find_tag_unsigned::<u16>(Tag::Compression);
+    if !matches!(compression, Ok(Some(JPEG_COMPRESSION))) {
+        return Ok(());
+    }
+    let place = match decoder.get_chunk_type() {
+        ChunkType::Strip => Tag::StripOffsets,
+        ChunkType::Tile => Tag::TileOffsets,
+    };
+    let (width, height) = decoder.chunk_dimensions();
+    for offset in decoder.get_tag_u64_vec(place).map_err(refuse)? {
+        let stream = usize::try_from(offset)
+            .ok()
+            .and_then(|offset| bytes.get(offset..));
+        match stream.and_then(jpeg::size) {
+            Some((w, h)) if w <= width && h <= height => {}
+            _ => {
+                return Err(DecodeError::corrupt(
+                    FORMAT,
+                    "a JPEG within is of another size",
+                ));
+            }
+        }
+    }
+    Ok(())
 }
 
 fn budget(pixels: usize) -> TiffLimits {

@@ -9,11 +9,11 @@ use super::{DecodeError, Picture, drop_alpha};
 use crate::{Limits, PictureFormat};
 
 const FORMAT: PictureFormat = PictureFormat::WebP;
+/// Bytes before the chunks within an animation's frame.
+const FRAME_HEADER: usize = 16;
 
 pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Picture, DecodeError> {
-    if let Some((width, height)) = canvas(bytes) {
-        limits.check(FORMAT, width, height)?;
-    }
+    check_chunks(bytes.get(12..).unwrap_or_default(), limits)?;
     let mut decoder = WebPDecoder::new(Cursor::new(bytes)).map_err(refuse)?;
     let (width, height) = decoder.dimensions();
     limits.check(FORMAT, width.into(), height.into())?;
@@ -46,16 +46,47 @@ pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Picture, DecodeErr
     })
 }
 
-/// The size in an extended header, which the decoder would refuse without naming it.
-fn canvas(bytes: &[u8]) -> Option<(u64, u64)> {
-    if bytes.get(12..16)? != b"VP8X" {
-        return None;
+/// Each chunk that has a size of its own is held against the limits: the decoder believes them one
+/// by one.
+fn check_chunks(mut chunks: &[u8], limits: &Limits) -> Result<(), DecodeError> {
+    while let Some((head, payload_and_rest)) = chunks.split_at_checked(8) {
+        let (name, length) = head.split_at(4);
+        let length = u32::from_le_bytes([length[0], length[1], length[2], length[3]]) as usize;
+        let payload = &payload_and_rest[..length.min(payload_and_rest.len())];
+        if let Some((width, height)) = claimed_size(name, payload) {
+            limits.check(FORMAT, width.into(), height.into())?;
+        }
+        let next = match name {
+            // Its chunks follow, as if they stood outside.
+            b"ANMF" => FRAME_HEADER,
+            _ => length.saturating_add(length % 2),
+        };
+        chunks = payload_and_rest.get(next..).unwrap_or_default();
     }
-    let side = |at: usize| {
-        let bytes = bytes.get(at..at + 3)?;
-        Some(u64::from(u32::from_le_bytes([bytes[0], bytes[1], bytes[2], 0])) + 1)
-    };
-    Some((side(24)?, side(27)?))
+    Ok(())
+}
+
+/// Width and height in an extended header or at the head of a lossy stream.
+fn claimed_size(name: &[u8], payload: &[u8]) -> Option<(u32, u32)> {
+    let side = |low, middle, high| u32::from_le_bytes([low, middle, high, 0]);
+    match name {
+        b"VP8X" => {
+            let sides = payload.get(4..10)?;
+            Some((
+                side(sides[0], sides[1], sides[2]) + 1,
+                side(sides[3], sides[4], sides[5]) + 1,
+            ))
+        }
+        b"VP8 " => {
+            let sides = payload.get(6..10)?;
+            let lossy_side = |low, high| side(low, high, 0) & 0x3fff;
+            Some((
+                lossy_side(sides[0], sides[1]),
+                lossy_side(sides[2], sides[3]),
+            ))
+        }
+        _ => None,
+    }
 }
 
 /// The decoder fills a lossy stream that ends early with zeros, so that the length has to be asked
