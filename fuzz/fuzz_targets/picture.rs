@@ -4,7 +4,10 @@
 use libfuzzer_sys::fuzz_target;
 use onelook_media::{Limits, decode};
 
-const LIMITS: Limits = Limits { max_pixels: 1 << 20, max_bytes: 1 << 20 };
+const LIMITS: Limits = Limits {
+    max_pixels: 1 << 20,
+    max_bytes: 1 << 20,
+};
 
 fuzz_target!(|bytes: &[u8]| {
     match decode(bytes, &LIMITS) {

@@ -53,6 +53,9 @@ pub fn test(args: &[String]) -> Outcome {
 
 fn static_gates() -> Outcome {
     run(&mut cargo(&["fmt", "--all", "--check"]))?;
+    for manifest in ["fuzz/Cargo.toml", "benches/peers/Cargo.toml"] {
+        run(&mut cargo(&["fmt", "--manifest-path", manifest, "--check"]))?;
+    }
     let lints = [
         "clippy",
         "--workspace",

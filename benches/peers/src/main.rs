@@ -36,7 +36,13 @@ fn main() -> Result<(), Failure> {
     for &threads in &options.threads {
         rows.extend(compare(&options, threads, &input)?);
     }
-    report(&options.model, options.size, options.rounds, &rows, options.json.as_deref())
+    report(
+        &options.model,
+        options.size,
+        options.rounds,
+        &rows,
+        options.json.as_deref(),
+    )
 }
 
 fn parse(mut args: impl Iterator<Item = String>) -> Result<Options, Failure> {
@@ -115,7 +121,13 @@ fn relative_difference(reference: &[f32], answer: &[f32]) -> f32 {
         .iter()
         .zip(answer)
         .map(|(a, b)| (a - b).abs() / largest)
-        .fold(0.0, |most, v| if v.is_nan() { f32::INFINITY } else { most.max(v) })
+        .fold(0.0, |most, v| {
+            if v.is_nan() {
+                f32::INFINITY
+            } else {
+                most.max(v)
+            }
+        })
 }
 
 /// Runs `work` and tells how long it took.

@@ -18,17 +18,27 @@ pub struct Row {
 
 impl Row {
     pub fn new(engine: String, threads: usize, difference: f32) -> Self {
-        Self { engine, threads, difference, times: Vec::new() }
+        Self {
+            engine,
+            threads,
+            difference,
+            times: Vec::new(),
+        }
     }
 
     fn min_ms(&self) -> f64 {
-        self.times.iter().min().map_or(f64::NAN, |time| time.as_secs_f64() * 1e3)
+        self.times
+            .iter()
+            .min()
+            .map_or(f64::NAN, |time| time.as_secs_f64() * 1e3)
     }
 
     fn median_ms(&self) -> f64 {
         let mut times = self.times.clone();
         times.sort();
-        times.get(times.len() / 2).map_or(f64::NAN, |time| time.as_secs_f64() * 1e3)
+        times
+            .get(times.len() / 2)
+            .map_or(f64::NAN, |time| time.as_secs_f64() * 1e3)
     }
 }
 
@@ -43,11 +53,16 @@ pub fn report(
     let cpu = cpu_model();
     let model = model.file_name().unwrap_or_default().to_string_lossy();
     println!("{model}, batch 1, {size}x{size}, {rounds} interleaved rounds, {cpu}\n");
-    println!("| threads | engine | min ms | median ms | min / onelook | median / onelook | max rel. difference |");
+    println!(
+        "| threads | engine | min ms | median ms | min / onelook | median / onelook | max rel. difference |"
+    );
     println!("|---|---|---|---|---|---|---|");
     let mut entries = Vec::new();
     for row in rows {
-        let base = rows.iter().find(|r| r.threads == row.threads).unwrap_or(row);
+        let base = rows
+            .iter()
+            .find(|r| r.threads == row.threads)
+            .unwrap_or(row);
         let (min, median) = (row.min_ms(), row.median_ms());
         let (min_ratio, median_ratio) = (min / base.min_ms(), median / base.median_ms());
         println!(
@@ -72,14 +87,21 @@ pub fn report(
 
 fn cpu_model() -> String {
     let text = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let name = text.lines().find_map(|line| line.strip_prefix("model name"));
-    let name = name.and_then(|rest| rest.split(':').nth(1)).unwrap_or("unknown CPU").trim();
+    let name = text
+        .lines()
+        .find_map(|line| line.strip_prefix("model name"));
+    let name = name
+        .and_then(|rest| rest.split(':').nth(1))
+        .unwrap_or("unknown CPU")
+        .trim();
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     format!("{name}, {cores} logical cores")
 }
 
 fn commit() -> String {
-    let output = Command::new("git").args(["describe", "--always", "--dirty"]).output();
+    let output = Command::new("git")
+        .args(["describe", "--always", "--dirty"])
+        .output();
     output.map_or_else(
         |_| "unknown".into(),
         |output| String::from_utf8_lossy(&output.stdout).trim().to_owned(),

@@ -113,6 +113,31 @@ fn links_between_documents_lead_somewhere() {
 }
 
 #[test]
+fn paths_that_documents_name_exist() {
+    let root = root();
+    let mut complaints = Vec::new();
+    for document in [
+        "ARCHITECTURE.md",
+        "CONTRIBUTING.md",
+        "README.md",
+        "SECURITY.md",
+    ] {
+        let text = text(document);
+        let quoted = lines_outside_code(&text).flat_map(|line| line.split('`').skip(1).step_by(2));
+        let rooms = [
+            "crates/", "benches/", "fuzz/", "scripts/", "xtask/", "docs/",
+        ];
+        let named = quoted.filter(|word| rooms.iter().any(|room| word.starts_with(room)));
+        // A name in capitals stands for any name, a built page need not be there yet.
+        let named = named.filter(|word| !word.contains("NAME") && !word.contains(' '));
+        for path in named.filter(|path| !root.join(path).exists()) {
+            complaints.push(format!("{document}: {path} is not there"));
+        }
+    }
+    assert_none(&complaints);
+}
+
+#[test]
 fn the_changelog_keeps_its_form() {
     let changelog = text("CHANGELOG.md");
     let kinds = [

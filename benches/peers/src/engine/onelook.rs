@@ -24,7 +24,12 @@ impl Onelook {
         let cpu = Cpu::new(Some(threads))?;
         let name = format!("onelook ({})", cpu.isa().name());
         let network = cpu.compile(&graph)?;
-        Ok(Self { network, outputs: Vec::new(), size, name })
+        Ok(Self {
+            network,
+            outputs: Vec::new(),
+            size,
+            name,
+        })
     }
 }
 

@@ -21,12 +21,7 @@ pub struct Ort {
 }
 
 impl Ort {
-    pub fn load(
-        python: &Path,
-        model: &Path,
-        size: usize,
-        threads: usize,
-    ) -> Result<Self, Failure> {
+    pub fn load(python: &Path, model: &Path, size: usize, threads: usize) -> Result<Self, Failure> {
         let folder = std::env::temp_dir().join(format!("peers-{}-{threads}", std::process::id()));
         fs::create_dir_all(&folder)?;
         let mut child = Command::new(python)

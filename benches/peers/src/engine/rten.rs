@@ -21,9 +21,18 @@ impl Rten {
     pub fn load(path: &Path, size: usize, threads: usize) -> Result<Self, Failure> {
         let model = Model::load_file(path)?;
         let input = *model.input_ids().first().ok_or("the model has no input")?;
-        let output = *model.output_ids().first().ok_or("the model has no output")?;
+        let output = *model
+            .output_ids()
+            .first()
+            .ok_or("the model has no output")?;
         let pool = Arc::new(ThreadPool::with_num_threads(threads));
-        Ok(Self { model, input, output, pool, size })
+        Ok(Self {
+            model,
+            input,
+            output,
+            pool,
+            size,
+        })
     }
 }
 
@@ -41,6 +50,9 @@ impl Engine for Rten {
         })?;
         let value = outputs.into_iter().next().ok_or("no output")?;
         let tensor: Tensor<f32> = value.try_into().map_err(|_| "the output is not f32")?;
-        Ok(Run { output: tensor.to_vec(), time })
+        Ok(Run {
+            output: tensor.to_vec(),
+            time,
+        })
     }
 }

@@ -25,7 +25,11 @@ impl Tract {
             1 => Executor::SingleThread,
             more => Executor::multithread(more),
         };
-        Ok(Self { model, executor, size })
+        Ok(Self {
+            model,
+            executor,
+            size,
+        })
     }
 }
 
@@ -41,7 +45,11 @@ impl Engine for Tract {
                 Ok(self.model.run(tvec!(tensor.into()))?)
             })
         })?;
-        let output = outputs[0].to_plain_array_view::<f32>()?.iter().copied().collect();
+        let output = outputs[0]
+            .to_plain_array_view::<f32>()?
+            .iter()
+            .copied()
+            .collect();
         Ok(Run { output, time })
     }
 }
