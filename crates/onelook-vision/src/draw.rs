@@ -54,9 +54,9 @@ pub fn draw(frame: &mut Frame, detections: &Detections, names: &[String], style:
     }
     let mut labels: Vec<Label> = Vec::new();
     for (rect, detection) in &placed {
-        let text = text(detection, names, style);
-        let size = (4 + 5 * line).max(12) as f32;
-        if let Some(label) = Label::place(&text, size, *rect, &canvas, &labels) {
+        let (name, confidence) = words(detection, names, style);
+        let text = label::Text::new(&name, &confidence, (4 + 5 * line).max(12), canvas.width());
+        if let Some(label) = Label::place(text, *rect, &canvas, &labels) {
             labels.push(label.coloured(class_colour(detection.class)));
         }
     }
@@ -92,16 +92,18 @@ fn outline(bbox: &BoxXyxy, line: usize, canvas: &Canvas<'_>) -> Option<Rect> {
     })
 }
 
-fn text(detection: &Detection, names: &[String], style: &DrawStyle) -> String {
-    let mut words = Vec::new();
-    if style.labels {
-        let name = names
-            .get(detection.class)
-            .filter(|name| label::is_writable(name));
-        words.push(name.map_or_else(|| format!("class {}", detection.class), String::clone));
-    }
-    if style.confidence {
-        words.push(format!("{:.2}", detection.confidence));
-    }
-    words.join(" ")
+/// What to write: the name and the confidence, each empty when not wanted.
+fn words(detection: &Detection, names: &[String], style: &DrawStyle) -> (String, String) {
+    let name = || {
+        let known = names.get(detection.class);
+        let known = known.filter(|name| label::is_writable(name));
+        known.map_or_else(|| format!("class {}", detection.class), String::clone)
+    };
+    let name = if style.labels { name() } else { String::new() };
+    let confidence = if style.confidence {
+        format!("{:.2}", detection.confidence)
+    } else {
+        String::new()
+    };
+    (name, confidence)
 }

@@ -14,7 +14,7 @@ static FONT: LazyLock<FontRef<'static>> = LazyLock::new(|| {
         .expect("the embedded font is a valid font")
 });
 
-/// Longer texts are cut: no picture is wide enough for them.
+/// Longer names are cut: no picture is wide enough for them.
 const MAX_LETTERS: usize = 100;
 
 /// Whether the font has every letter of a text.
@@ -22,11 +22,52 @@ pub(super) fn is_writable(text: &str) -> bool {
     !text.is_empty() && text.chars().all(|letter| FONT.glyph_id(letter).0 != 0)
 }
 
-/// A text and where it goes.
-pub(super) struct Label {
+/// Letters laid out on a line.
+pub(super) struct Text {
+    /// Glyphs and their distances from the start.
     letters: Vec<(GlyphId, f32)>,
+    width: f32,
     scale: PxScale,
     margin: usize,
+}
+
+impl Text {
+    /// A name and a confidence in letters `size` pixels high; the name is shortened, and if need be
+    /// the rest too, until all fits into a picture of this width.
+    pub(super) fn new(name: &str, confidence: &str, size: usize, picture_width: usize) -> Self {
+        let scale = PxScale::from(size as f32);
+        let margin = size.div_ceil(5);
+        let room = picture_width.saturating_sub(2 * margin) as f32;
+        let gap = if name.is_empty() || confidence.is_empty() {
+            ""
+        } else {
+            " "
+        };
+        let whole = format!("{name}{gap}{confidence}");
+        let letters: Vec<char> = name.chars().take(MAX_LETTERS).collect();
+        let shortened = (1..letters.len()).rev().map(|length| {
+            let start: String = letters[..length].iter().collect();
+            format!("{}…{gap}{confidence}", start.trim_end())
+        });
+        let text = std::iter::once(whole)
+            .chain(shortened)
+            .find(|text| width(text, scale) <= room)
+            .unwrap_or_else(|| confidence.to_owned());
+        let letters = lay_out(&text, scale, room);
+        Self {
+            width: letters
+                .last()
+                .map_or(0.0, |&(id, x)| x + FONT.as_scaled(scale).h_advance(id)),
+            letters,
+            scale,
+            margin,
+        }
+    }
+}
+
+/// A text and where it goes.
+pub(super) struct Label {
+    text: Text,
     plate: Rect,
     colour: [u8; 3],
 }
@@ -35,22 +76,17 @@ impl Label {
     /// Finds a free place for a text at its box: above it, inside its top, below it, in this order;
     /// when all are taken or outside, inside the picture as near as can be. `None` for no text.
     pub(super) fn place(
-        text: &str,
-        size: f32,
+        text: Text,
         bbox: Rect,
         canvas: &Canvas<'_>,
         taken: &[Label],
     ) -> Option<Self> {
-        let scale = PxScale::from(size);
-        let font = FONT.as_scaled(scale);
-        let margin = (size / 5.0).ceil() as usize;
-        let room = canvas.width().saturating_sub(2 * margin) as f32;
-        let (letters, text_width) = lay_out(text, scale, room);
-        if letters.is_empty() {
+        if text.letters.is_empty() {
             return None;
         }
-        let width = (text_width.ceil() as usize + 2 * margin).min(canvas.width());
-        let height = (font.height().ceil() as usize).min(canvas.height());
+        let line = FONT.as_scaled(text.scale).height();
+        let width = (text.width.ceil() as usize + 2 * text.margin).min(canvas.width());
+        let height = (line.ceil() as usize).min(canvas.height());
         let left = bbox.left.min(canvas.width() - width);
         let plate_at = |top: usize| Rect {
             left,
@@ -69,9 +105,7 @@ impl Label {
         let lowest = plate_at(canvas.height() - height);
         let plate = plates().find(free).or_else(|| plates().next());
         Some(Self {
-            letters,
-            scale,
-            margin,
+            text,
             plate: plate.unwrap_or(lowest),
             colour: [0; 3],
         })
@@ -84,10 +118,10 @@ impl Label {
     pub(super) fn draw(&self, canvas: &mut Canvas<'_>) {
         canvas.fill(self.plate, self.colour);
         let ink = text_colour(self.colour);
-        let baseline = self.plate.top as f32 + FONT.as_scaled(self.scale).ascent();
-        let start = (self.plate.left + self.margin) as f32;
-        for &(id, x) in &self.letters {
-            let glyph = id.with_scale_and_position(self.scale, point(start + x, baseline));
+        let baseline = self.plate.top as f32 + FONT.as_scaled(self.text.scale).ascent();
+        let start = (self.plate.left + self.text.margin) as f32;
+        for &(id, x) in &self.text.letters {
+            let glyph = id.with_scale_and_position(self.text.scale, point(start + x, baseline));
             let Some(outline) = FONT.outline_glyph(glyph) else {
                 continue;
             };
@@ -100,12 +134,20 @@ impl Label {
     }
 }
 
-/// Glyphs with their distances from the start, cut where the room ends, and the width of them all.
-fn lay_out(text: &str, scale: PxScale, room: f32) -> (Vec<(GlyphId, f32)>, f32) {
+fn width(text: &str, scale: PxScale) -> f32 {
+    let font = FONT.as_scaled(scale);
+    let advances = text
+        .chars()
+        .map(|letter| font.h_advance(font.glyph_id(letter)));
+    advances.sum()
+}
+
+/// Glyphs with their distances from the start, cut where the room ends.
+fn lay_out(text: &str, scale: PxScale, room: f32) -> Vec<(GlyphId, f32)> {
     let font = FONT.as_scaled(scale);
     let mut letters = Vec::new();
     let mut x = 0.0;
-    for letter in text.chars().take(MAX_LETTERS) {
+    for letter in text.chars() {
         let id = font.glyph_id(letter);
         let advance = font.h_advance(id);
         if x + advance > room {
@@ -114,5 +156,5 @@ fn lay_out(text: &str, scale: PxScale, room: f32) -> (Vec<(GlyphId, f32)>, f32) 
         letters.push((id, x));
         x += advance;
     }
-    (letters, x)
+    letters
 }

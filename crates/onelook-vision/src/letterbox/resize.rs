@@ -5,16 +5,8 @@
 
 use onelook_types::Frame;
 
+/// The weight 1 with 11 fractional bits.
 const WEIGHT_ONE: f32 = 2048.0;
-
-/// Where an output pixel lies between two source pixels.
-#[derive(Clone, Copy)]
-struct Tap {
-    /// The first of the two, in pixels.
-    first: usize,
-    /// Weights of the two; together 2048.
-    weights: [i16; 2],
-}
 
 /// Scales `frame` and hands each finished row of `3 * width` bytes to `sink`, from the top.
 pub(super) fn rows(frame: &Frame, width: usize, height: usize, mut sink: impl FnMut(usize, &[u8])) {
@@ -49,16 +41,26 @@ fn halve(frame: &Frame, mut sink: impl FnMut(usize, &[u8])) {
 }
 
 fn interpolate(frame: &Frame, width: usize, height: usize, mut sink: impl FnMut(usize, &[u8])) {
-    let columns = columns(frame.width(), width);
+    let columns = Columns::new(frame.width(), width);
     let mut cache = RowCache::new(width * 3);
+    let mut weight_rows = [vec![0; width * 3], vec![0; width * 3]];
     let mut out = vec![0u8; width * 3];
     let last = frame.height() as i64 - 1;
     for y in 0..height {
         let (floor, fraction) = source_position(y, frame.height(), height);
         let above = floor.clamp(0, last) as usize;
-        let below = (floor + 1).clamp(0, last) as usize;
-        cache.load(frame, &columns, above, below);
-        blend(cache.rows(), weights(fraction), &mut out);
+        let weights = weights(fraction).map(|weight| weight as i16);
+        // A row without weight need not be there; with odd whole factors none ever is.
+        let below = if weights[1] == 0 {
+            above
+        } else {
+            (floor + 1).clamp(0, last) as usize
+        };
+        let rows = cache.load(frame, &columns, above, below);
+        for (row, weight) in weight_rows.iter_mut().zip(weights) {
+            row.fill(weight);
+        }
+        blend(rows, [&weight_rows[0], &weight_rows[1]], &mut out);
         sink(y, &out);
     }
 }
@@ -71,27 +73,50 @@ fn source_position(index: usize, source: usize, target: usize) -> (i64, f32) {
     (floor as i64, position - floor)
 }
 
-fn weights(fraction: f32) -> [i16; 2] {
-    [1.0 - fraction, fraction].map(|weight| (weight * WEIGHT_ONE).round_ties_even() as i16)
+fn weights(fraction: f32) -> [u16; 2] {
+    [1.0 - fraction, fraction].map(|weight| (weight * WEIGHT_ONE).round_ties_even() as u16)
 }
 
-fn columns(source: usize, target: usize) -> Vec<Tap> {
-    let last = source as i64 - 1;
-    (0..target)
-        .map(|x| {
+/// Which two source pixels the pixels of an output row lie between.
+struct Columns {
+    /// First byte of the nearer pixel and of the farther one.
+    taps: Vec<[usize; 2]>,
+    /// Weight of the farther pixel, at most a half of 2048, times -32; once per byte. Negative,
+    /// because 16 bits hold -32768 but not 32768.
+    weights: Vec<i16>,
+}
+
+impl Columns {
+    fn new(source: usize, target: usize) -> Self {
+        let last = source as i64 - 1;
+        let mut columns = Self {
+            taps: Vec::with_capacity(target),
+            weights: Vec::with_capacity(target * 3),
+        };
+        for x in 0..target {
             let (floor, fraction) = source_position(x, source, target);
             let inside = (0..last).contains(&floor);
-            Tap {
-                first: floor.clamp(0, last) as usize,
-                weights: weights(if inside { fraction } else { 0.0 }),
-            }
-        })
-        .collect()
+            let first = floor.clamp(0, last) as usize * 3;
+            let second = if inside { first + 3 } else { first };
+            let [of_first, of_second] = weights(if inside { fraction } else { 0.0 });
+            let (tap, weight) = if of_second <= of_first {
+                ([first, second], of_second)
+            } else {
+                ([second, first], of_first)
+            };
+            columns.taps.push(tap);
+            columns
+                .weights
+                .extend([(i32::from(weight) * -32) as i16; 3]);
+        }
+        columns
+    }
 }
 
 /// The two horizontally interpolated rows that the current output row lies between.
 struct RowCache {
     rows: [Vec<i16>; 2],
+    gathered: [Vec<u8>; 2],
     held: [Option<usize>; 2],
 }
 
@@ -99,53 +124,87 @@ impl RowCache {
     fn new(length: usize) -> Self {
         Self {
             rows: [vec![0; length], vec![0; length]],
+            gathered: [vec![0; length], vec![0; length]],
             held: [None, None],
         }
     }
 
-    fn load(&mut self, frame: &Frame, columns: &[Tap], above: usize, below: usize) {
+    /// Both rows, interpolated now or, where they are those of the previous output row, then.
+    fn load(
+        &mut self,
+        frame: &Frame,
+        columns: &Columns,
+        above: usize,
+        below: usize,
+    ) -> [&[i16]; 2] {
         if self.held[0] != Some(above) && self.held[1] == Some(above) {
             self.rows.swap(0, 1);
             self.held.swap(0, 1);
         }
-        for (slot, wanted) in [above, below].into_iter().enumerate() {
-            if self.held[slot] != Some(wanted) {
-                stretch(frame.row(wanted), columns, &mut self.rows[slot]);
-                self.held[slot] = Some(wanted);
-            }
+        self.fill(0, frame, columns, above);
+        if below == above {
+            return [&self.rows[0], &self.rows[0]];
         }
+        self.fill(1, frame, columns, below);
+        [&self.rows[0], &self.rows[1]]
     }
 
-    fn rows(&self) -> [&[i16]; 2] {
-        [&self.rows[0], &self.rows[1]]
+    fn fill(&mut self, slot: usize, frame: &Frame, columns: &Columns, y: usize) {
+        if self.held[slot] != Some(y) {
+            stretch(
+                frame.row(y),
+                columns,
+                &mut self.gathered,
+                &mut self.rows[slot],
+            );
+            self.held[slot] = Some(y);
+        }
     }
 }
 
 /// One row, interpolated horizontally; keeps 7 of the 11 fractional bits as OpenCV does.
-fn stretch(source: &[u8], columns: &[Tap], out: &mut [i16]) {
-    for (out, tap) in out.as_chunks_mut::<3>().0.iter_mut().zip(columns) {
-        let start = tap.first * 3;
-        let weights = tap.weights.map(i32::from);
-        if let Some(pair) = source.get(start..start + 6) {
-            for channel in 0..3 {
-                let sum = i32::from(pair[channel]) * weights[0]
-                    + i32::from(pair[channel + 3]) * weights[1];
-                out[channel] = (sum >> 4) as i16;
-            }
-        } else {
-            let pixel = &source[start..start + 3];
-            for channel in 0..3 {
-                out[channel] = i16::from(pixel[channel]) << 7;
-            }
-        }
+///
+/// In the textbook a value is `(near * (2048 - weight) + far * weight) >> 4`. Here that is
+/// `near * 128 + (((near - far) * 128 * weight * -32) >> 16)`, the same number without leaving 16
+/// bits, after the two pixels of every column have been gathered into two rows of bytes.
+fn stretch(source: &[u8], columns: &Columns, gathered: &mut [Vec<u8>; 2], out: &mut [i16]) {
+    let [near, far] = gathered;
+    for (x, tap) in columns.taps.iter().enumerate() {
+        copy_pixel(source, tap[0], near, x * 3);
+        copy_pixel(source, tap[1], far, x * 3);
+    }
+    let pairs = near.iter().zip(&*far);
+    for ((out, (&near, &far)), &weight) in out.iter_mut().zip(pairs).zip(&columns.weights) {
+        let (near, far) = (i16::from(near), i16::from(far));
+        *out = (near << 7) + high((near - far) << 7, weight);
     }
 }
 
+/// Copies four bytes where there are four, since that is quicker; the fourth is overwritten next.
+fn copy_pixel(source: &[u8], from: usize, target: &mut [u8], to: usize) {
+    if let (Some(source), Some(target)) = (source.get(from..from + 4), target.get_mut(to..to + 4)) {
+        target.copy_from_slice(source);
+    } else {
+        target[to..to + 3].copy_from_slice(&source[from..from + 3]);
+    }
+}
+
+/// The high half of a product.
+fn high(value: i16, weight: i16) -> i16 {
+    ((i32::from(value) * i32::from(weight)) >> 16) as i16
+}
+
 /// Two rows, interpolated vertically; each product loses its low 16 bits before the sum.
-fn blend(rows: [&[i16]; 2], weights: [i16; 2], out: &mut [u8]) {
-    let high = |value: i16, weight: i16| ((i32::from(value) * i32::from(weight)) >> 16) as i16;
-    for ((out, &above), &below) in out.iter_mut().zip(rows[0]).zip(rows[1]) {
-        let sum = high(above, weights[0]) + high(below, weights[1]) + 2;
+///
+/// The weights come as rows too: only then do compilers find the instruction that multiplies 16-bit
+/// lanes and keeps the high half.
+fn blend(rows: [&[i16]; 2], weights: [&[i16]; 2], out: &mut [u8]) {
+    let above = rows[0].iter().zip(weights[0]);
+    let below = rows[1].iter().zip(weights[1]);
+    for ((out, (&above, &above_weight)), (&below, &below_weight)) in
+        out.iter_mut().zip(above).zip(below)
+    {
+        let sum = high(above, above_weight) + high(below, below_weight) + 2;
         *out = (sum >> 2).clamp(0, 255) as u8;
     }
 }

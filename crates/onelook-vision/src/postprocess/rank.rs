@@ -6,6 +6,9 @@ use std::cmp::Ordering;
 
 use crate::head::Level;
 
+/// Values that are tested together.
+const BLOCK: usize = 64;
+
 /// One class of one anchor.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Candidate {
@@ -41,9 +44,19 @@ pub(crate) fn all_labels(
             .enumerate()
             .filter(|(class, _)| admits(*class));
         for (class, plane) in admitted {
-            for (cell, &value) in plane.iter().enumerate() {
-                if value > bound {
-                    found.push(candidate(level, index, cell, class, value));
+            for (block, values) in plane.chunks(BLOCK).enumerate() {
+                // Most blocks hold nothing of interest; this test vectorises.
+                if !values
+                    .iter()
+                    .fold(false, |any, &value| any | (value > bound))
+                {
+                    continue;
+                }
+                for (offset, &value) in values.iter().enumerate() {
+                    if value > bound {
+                        let cell = block * BLOCK + offset;
+                        found.push(candidate(level, index, cell, class, value));
+                    }
                 }
             }
         }
