@@ -1,1 +1,40 @@
-//! To be written.
+//! Object detection with YOLO models: load a model, run it on pictures, get boxes.
+//!
+//! ```no_run
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use onelook::{LoadOptions, Model, Options, Pipeline, media};
+//!
+//! let model = Model::load("yolo11n.pt", &LoadOptions::default())?;
+//! let pipeline = Pipeline::new(model, Options::default())?;
+//! let picture = media::decode(&std::fs::read("bus.jpg")?, &media::Limits::default())?;
+//! for found in &pipeline.predict(&[picture])?[0].detections {
+//!     println!("{} {:.2} {:?}", found.class, found.confidence, found.bbox);
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Knows neither servers nor command lines; those are built upon it.
+
+mod device;
+mod error;
+mod mapped;
+mod model;
+mod pipeline;
+pub mod registry;
+
+pub use device::{Chosen, Device, ReferenceBackend};
+pub use error::Error;
+pub use model::{LoadOptions, Model, read_model, write_model};
+pub use pipeline::{Options, Pipeline, Prediction, Speed};
+
+pub use onelook_types as types;
+
+/// Pictures from bytes and back, and where they come from.
+pub use onelook_media as media;
+
+/// Letterbox, NMS, drawing and figures of merit.
+pub use onelook_vision as vision;
+
+/// Graphs, readers of model files, and the door to the engines.
+pub use onelook_graph as graph;

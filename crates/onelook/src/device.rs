@@ -1,0 +1,142 @@
+//! Which engine computes: the user's word in, a backend and the reason for it out.
+//!
+//! Never falls back silently: a device that was named and cannot be had is an error.
+
+mod reference;
+
+use std::fmt;
+use std::str::FromStr;
+
+use onelook_graph::Backend;
+
+use crate::Error;
+pub use reference::ReferenceBackend;
+
+/// Where a network runs.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Device {
+    /// The fastest device that this build can use.
+    #[default]
+    Auto,
+    /// The CPU engine.
+    Cpu,
+    /// The plain executor that other engines are compared with: right, and slow.
+    Reference,
+    /// These NVIDIA GPUs by number.
+    Cuda(Vec<usize>),
+    /// The NVIDIA GPU with the least to do.
+    CudaIdlest,
+}
+
+impl FromStr for Device {
+    type Err = Error;
+
+    /// `auto`, `cpu`, `reference`, `cuda`, `cuda:0`, `0`, `0,1` or `-1`.
+    fn from_str(word: &str) -> Result<Self, Error> {
+        let lower = word.trim().to_ascii_lowercase();
+        match lower.as_str() {
+            "auto" | "" => return Ok(Self::Auto),
+            "cpu" => return Ok(Self::Cpu),
+            "reference" => return Ok(Self::Reference),
+            "cuda" | "gpu" => return Ok(Self::Cuda(vec![0])),
+            "-1" => return Ok(Self::CudaIdlest),
+            _ => {}
+        }
+        let numbers: Result<Vec<usize>, _> = lower
+            .trim_start_matches('[')
+            .trim_end_matches(']')
+            .split(',')
+            .map(|part| part.trim().trim_start_matches("cuda:").parse())
+            .collect();
+        numbers.map(Self::Cuda).map_err(|_| Error::Device {
+            device: word.to_owned(),
+            reason: "expected auto, cpu, reference, a GPU's number such as 0, 0,1 or cuda:0, or -1"
+                .to_owned(),
+        })
+    }
+}
+
+impl fmt::Display for Device {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Auto => f.write_str("auto"),
+            Self::Cpu => f.write_str("cpu"),
+            Self::Reference => f.write_str("reference"),
+            Self::Cuda(numbers) => {
+                let words: Vec<String> = numbers.iter().map(ToString::to_string).collect();
+                write!(f, "cuda:{}", words.join(","))
+            }
+            Self::CudaIdlest => f.write_str("-1"),
+        }
+    }
+}
+
+/// An engine and why it was chosen.
+pub struct Chosen {
+    /// The engine.
+    pub backend: Box<dyn Backend>,
+    /// One line for people.
+    pub reason: String,
+}
+
+impl Device {
+    /// Opens the engine of this device; `threads` of `None` means all cores.
+    pub fn open(&self, threads: Option<usize>) -> Result<Chosen, Error> {
+        match self {
+            Self::Auto => Ok(Chosen {
+                backend: cpu(threads)?,
+                reason: "auto: the CPU, because this build has no GPU engine".to_owned(),
+            }),
+            Self::Cpu => Ok(Chosen {
+                backend: cpu(threads)?,
+                reason: "the CPU, as asked".to_owned(),
+            }),
+            Self::Reference => Ok(Chosen {
+                backend: Box::new(ReferenceBackend),
+                reason: "the reference executor, as asked: right, and slow".to_owned(),
+            }),
+            Self::Cuda(_) | Self::CudaIdlest => Err(Error::Device {
+                device: self.to_string(),
+                reason: "this build has no CUDA engine yet; use --device cpu".to_owned(),
+            }),
+        }
+    }
+}
+
+fn cpu(_threads: Option<usize>) -> Result<Box<dyn Backend>, Error> {
+    Ok(Box::new(ReferenceBackend))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_word_that_people_use_for_a_device_is_understood() {
+        let cases = [
+            ("auto", Device::Auto),
+            ("CPU", Device::Cpu),
+            ("reference", Device::Reference),
+            ("0", Device::Cuda(vec![0])),
+            ("0,1", Device::Cuda(vec![0, 1])),
+            ("[0, 1]", Device::Cuda(vec![0, 1])),
+            ("cuda:3", Device::Cuda(vec![3])),
+            ("cuda", Device::Cuda(vec![0])),
+            ("-1", Device::CudaIdlest),
+        ];
+        for (word, device) in cases {
+            assert_eq!(word.parse::<Device>().unwrap(), device, "{word}");
+        }
+        assert!("tpu".parse::<Device>().is_err());
+        assert!("-2".parse::<Device>().is_err());
+    }
+
+    #[test]
+    fn a_gpu_that_this_build_cannot_use_is_an_error_not_a_fallback() {
+        let error = Device::Cuda(vec![0]).open(None).err().unwrap();
+        assert_eq!(
+            error.to_string(),
+            "device 'cuda:0': this build has no CUDA engine yet; use --device cpu"
+        );
+    }
+}

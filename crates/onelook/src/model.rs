@@ -1,0 +1,209 @@
+//! A model, ready to run: file or name in, an executable network and what the file says of it out.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use onelook_graph::read::{Limits, ModelFile, ReadOptions, read, write_safetensors};
+use onelook_graph::{Executable, Explanation, Graph, infer_shapes, pass};
+use onelook_types::{Metadata, Precision, Shape, Tensor};
+use onelook_vision::head::decode_output0;
+
+use crate::mapped::FileBytes;
+use crate::{Device, Error, registry};
+
+/// How to load a model.
+#[derive(Debug, Clone, Default)]
+pub struct LoadOptions {
+    /// Where it runs.
+    pub device: Device,
+    /// Threads of the CPU engine; all cores when absent.
+    pub threads: Option<usize>,
+    /// Number format of the arithmetic.
+    pub precision: Precision,
+    /// For models with two heads: with (`false`) or without (`true`) NMS; the file's choice when
+    /// absent.
+    pub end_to_end: Option<bool>,
+    /// What the file may ask for.
+    pub limits: Limits,
+}
+
+/// A network that is ready to run, from any number of threads at once.
+pub struct Model {
+    name: String,
+    metadata: Metadata,
+    graph: Arc<Graph>,
+    executable: Box<dyn Executable>,
+    device: String,
+    reason: String,
+}
+
+impl Model {
+    /// Loads a `.pt`, `.onnx` or `.safetensors` file. A bare name of the registry, such as
+    /// `yolo11n` or `yolo11n.pt`, is looked up in the cache and fetched if need be when no such
+    /// file exists.
+    pub fn load(path: impl AsRef<Path>, options: &LoadOptions) -> Result<Self, Error> {
+        let path = locate(path.as_ref())?;
+        let bytes = FileBytes::open(&path, options.limits.file_bytes)?;
+        Self::from_bytes(&bytes, &path.display().to_string(), options)
+    }
+
+    /// Loads a model file that is in memory; `name` is for messages.
+    pub fn from_bytes(bytes: &[u8], name: &str, options: &LoadOptions) -> Result<Self, Error> {
+        if options.precision != Precision::F32 {
+            return Err(Error::Setting {
+                name: "precision",
+                reason: format!(
+                    "{} is not available yet in this version; use f32",
+                    options.precision
+                ),
+            });
+        }
+        let chosen = options.device.open(options.threads)?;
+        let ModelFile {
+            mut graph,
+            metadata,
+        } = parse(bytes, name, options)?;
+        pass::optimise(&mut graph);
+        let executable = chosen
+            .backend
+            .compile(&graph)
+            .map_err(|source| Error::Compile {
+                name: name.to_owned(),
+                source,
+            })?;
+        Ok(Self {
+            name: name.to_owned(),
+            metadata,
+            graph: Arc::new(graph),
+            executable,
+            device: chosen.backend.describe(),
+            reason: chosen.reason,
+        })
+    }
+
+    /// Path or name that it was loaded by.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What the file says of the model.
+    pub fn metadata(&self) -> &Metadata {
+        &self.metadata
+    }
+
+    /// The optimised graph.
+    pub fn graph(&self) -> &Graph {
+        &self.graph
+    }
+
+    /// The device in words, such as `cpu, 8 threads, avx512`.
+    pub fn device(&self) -> &str {
+        &self.device
+    }
+
+    /// Why this device was chosen, in one line.
+    pub fn device_reason(&self) -> &str {
+        &self.reason
+    }
+
+    /// Runs the network on `[batch, 3, height, width]`, RGB from 0 to 1; gives its raw outputs.
+    pub fn run(&self, input: &Tensor) -> Result<Vec<Tensor>, Error> {
+        self.check(input.shape())?;
+        Ok(self.executable.run(&[input])?)
+    }
+
+    /// Runs the network and gives the one tensor that an exported model would give.
+    pub fn output0(&self, input: &Tensor) -> Result<Tensor, Error> {
+        let outputs = self.run(input)?;
+        let [_, _, height, width] = self.check(input.shape())?;
+        Ok(decode_output0(
+            &outputs,
+            &self.metadata.head,
+            height,
+            width,
+        )?)
+    }
+
+    /// What is executed for an input of this shape, and why.
+    pub fn explain(&self, input: &Shape) -> Result<Explanation, Error> {
+        self.check(input)?;
+        Ok(self.executable.explain(std::slice::from_ref(input))?)
+    }
+
+    /// Runs once; the time of each node in the order of [`Explanation::nodes`].
+    pub fn profile(&self, input: &Tensor) -> Result<Vec<Duration>, Error> {
+        self.check(input.shape())?;
+        Ok(self.executable.profile(&[input])?)
+    }
+
+    /// Multiplications and additions of one run, by the graph.
+    pub fn flops(&self, input: &Shape) -> Result<u64, Error> {
+        let shapes = infer_shapes(&self.graph, std::slice::from_ref(input))?;
+        let of = |node: &onelook_graph::Node| {
+            let read: Vec<&Shape> = node.inputs.iter().map(|id| &shapes[id.index()]).collect();
+            node.op.as_operator().flops(&read)
+        };
+        Ok(self.graph.nodes.iter().map(of).sum())
+    }
+
+    /// An input that the network takes, or why it does not.
+    fn check(&self, shape: &Shape) -> Result<[usize; 4], Error> {
+        let refuse = |reason: String| Error::Setting {
+            name: "input",
+            reason: format!("{shape} does not fit '{}': {reason}", self.name),
+        };
+        let stride = self.metadata.stride.max(1);
+        let Some(extents @ [batch, 3, height, width]) = shape.nchw() else {
+            return Err(refuse("expected batch x 3 x height x width".to_owned()));
+        };
+        if batch == 0 || height == 0 || width == 0 {
+            return Err(refuse("it is empty".to_owned()));
+        }
+        let fixed = self.metadata.image_size;
+        if self.metadata.fixed_size && [height, width] != fixed {
+            return Err(refuse(format!(
+                "this model takes only {}x{}",
+                fixed[0], fixed[1]
+            )));
+        }
+        if height % stride != 0 || width % stride != 0 {
+            return Err(refuse(format!(
+                "height and width must be multiples of {stride}"
+            )));
+        }
+        Ok(extents)
+    }
+}
+
+/// Reads a model file without making it ready to run: what `onelook convert` starts from.
+pub fn read_model(path: impl AsRef<Path>, options: &LoadOptions) -> Result<ModelFile, Error> {
+    let path = locate(path.as_ref())?;
+    let bytes = FileBytes::open(&path, options.limits.file_bytes)?;
+    parse(&bytes, &path.display().to_string(), options)
+}
+
+/// Writes a model in the native form.
+pub fn write_model(model: &ModelFile, path: &Path) -> Result<u64, Error> {
+    let bytes = write_safetensors(model).map_err(|source| Error::Model {
+        name: path.display().to_string(),
+        source,
+    })?;
+    std::fs::write(path, &bytes).map_err(|error| Error::file(path, error))?;
+    Ok(bytes.len() as u64)
+}
+
+fn parse(bytes: &[u8], name: &str, options: &LoadOptions) -> Result<ModelFile, Error> {
+    let options = ReadOptions {
+        limits: options.limits.clone(),
+        end_to_end: options.end_to_end,
+    };
+    read(bytes, &options).map_err(|source| Error::Model {
+        name: name.to_owned(),
+        source,
+    })
+}
+
+fn locate(path: &Path) -> Result<PathBuf, Error> {
+    Ok(registry::resolve(path, &mut |_| {})?)
+}

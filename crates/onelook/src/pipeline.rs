@@ -1,0 +1,123 @@
+//! The quay: pictures in, boxes out. `preprocess`, `run`, `postprocess`, in this order, on one screen.
+//!
+//! Every picture is fitted into its own shape and runs only with pictures of the same shape, so
+//! its boxes are the same to the bit in any batch, on any number of threads.
+
+mod group;
+mod options;
+mod prediction;
+
+use std::time::Instant;
+
+use onelook_types::{Detections, Frame, LetterboxPlacement, LetterboxRecipe, Tensor};
+use onelook_vision::letterbox::{fill_input, place};
+use onelook_vision::postprocess::postprocess;
+
+use crate::{Error, Model};
+pub use options::Options;
+pub use prediction::{Prediction, Speed};
+
+/// A model with everything before and behind it; `&self` from any number of threads.
+pub struct Pipeline {
+    model: Model,
+    options: Options,
+    recipe: LetterboxRecipe,
+}
+
+impl Pipeline {
+    /// Joins a model with how it is to be used.
+    pub fn new(model: Model, options: Options) -> Result<Self, Error> {
+        let recipe = options.recipe(model.metadata())?;
+        Ok(Self {
+            model,
+            options,
+            recipe,
+        })
+    }
+
+    /// The detections on each picture, in the pictures' order.
+    pub fn predict(&self, frames: &[Frame]) -> Result<Vec<Prediction>, Error> {
+        let placements: Vec<LetterboxPlacement> = frames
+            .iter()
+            .map(|frame| place(&self.recipe, frame.width(), frame.height()))
+            .collect();
+        self.predict_placed(frames, &placements)
+    }
+
+    /// Like [`predict`](Self::predict), with the caller's own placements.
+    pub fn predict_placed(
+        &self,
+        frames: &[Frame],
+        placements: &[LetterboxPlacement],
+    ) -> Result<Vec<Prediction>, Error> {
+        let mut predictions = vec![Prediction::default(); frames.len()];
+        for group in group::by_shape(placements, self.options.batch) {
+            let start = Instant::now();
+            let input = self.preprocess(frames, placements, &group);
+            let preprocessed = Instant::now();
+            let outputs = self.model.run(&input)?;
+            let ran = Instant::now();
+            for (row, &index) in group.iter().enumerate() {
+                predictions[index].detections =
+                    self.postprocess(&outputs, row, &placements[index])?;
+                predictions[index].input = [placements[index].height, placements[index].width];
+            }
+            let speed = Speed::of([start, preprocessed, ran, Instant::now()], group.len());
+            group
+                .iter()
+                .for_each(|&index| predictions[index].speed = speed);
+        }
+        Ok(predictions)
+    }
+
+    fn preprocess(
+        &self,
+        frames: &[Frame],
+        placements: &[LetterboxPlacement],
+        group: &[usize],
+    ) -> Tensor {
+        let (height, width) = (placements[group[0]].height, placements[group[0]].width);
+        let mut input = Tensor::zeros([group.len(), 3, height, width]);
+        let planes = input.data_mut().chunks_exact_mut(3 * height * width);
+        for (planes, &index) in planes.zip(group) {
+            fill_input(
+                &frames[index],
+                &placements[index],
+                self.recipe.padding,
+                planes,
+            );
+        }
+        input
+    }
+
+    fn postprocess(
+        &self,
+        outputs: &[Tensor],
+        row: usize,
+        placement: &LetterboxPlacement,
+    ) -> Result<Detections, Error> {
+        let head = &self.model.metadata().head;
+        Ok(postprocess(
+            outputs,
+            row,
+            head,
+            &self.options.thresholds,
+            placement,
+        )?)
+    }
+
+    /// The model.
+    pub fn model(&self) -> &Model {
+        &self.model
+    }
+
+    /// How it is used.
+    pub fn options(&self) -> &Options {
+        &self.options
+    }
+
+    /// How pictures are fitted into the network's input.
+    pub fn recipe(&self) -> &LetterboxRecipe {
+        &self.recipe
+    }
+}
