@@ -1,0 +1,128 @@
+//! Frees an export from the batch it was made at: reshapes that spell the batch out follow the
+//! input's instead, where that provably keeps each picture's values together.
+
+use onelook_types::Shape;
+
+use crate::op::{Op, Reshape};
+use crate::{Graph, GraphError, Node, infer_shapes};
+
+/// Lets the graph take any batch. Where that cannot be proven, it is pinned to the exported batch
+/// by a reshape of the input to its own shape, so that another batch is an error.
+///
+/// A value is led by pictures when its first axis counts pictures, or equal parts of pictures, in
+/// order. `fixed_sides` tells that height and width never change, so that extents may be written
+/// into reshapes.
+pub(super) fn free(graph: &mut Graph, input: &Shape, fixed_sides: bool) -> Result<(), GraphError> {
+    let shapes = infer_shapes(graph, std::slice::from_ref(input))?;
+    match freed_reshapes(graph, &shapes, fixed_sides) {
+        Some(reshapes) => {
+            for (index, reshape) in reshapes {
+                graph.nodes[index].op = reshape.into();
+            }
+        }
+        None => pin(graph, input),
+    }
+    Ok(())
+}
+
+/// The reshapes to exchange, by node, or `None` where pictures get mixed.
+fn freed_reshapes(
+    graph: &Graph,
+    shapes: &[Shape],
+    fixed_sides: bool,
+) -> Option<Vec<(usize, Reshape)>> {
+    let mut led = vec![false; graph.values.len()];
+    graph
+        .inputs
+        .iter()
+        .for_each(|input| led[input.index()] = true);
+    let batch = *shapes[graph.inputs.first()?.index()].first()?;
+    let mut reshapes = Vec::new();
+    for (index, node) in graph.nodes.iter().enumerate() {
+        let output = &shapes[node.outputs.first()?.index()];
+        let any_led = node.inputs.iter().any(|input| led[input.index()]);
+        if let (Op::Reshape(reshape), true) = (&node.op, any_led) {
+            let input = &shapes[node.inputs[0].index()];
+            if !output.first()?.is_multiple_of(batch) {
+                return None;
+            }
+            reshapes.push((index, following(reshape, input, output, fixed_sides)?));
+        } else if any_led && !keeps_led(node, &led, shapes, output) {
+            return None;
+        }
+        for output in &node.outputs {
+            led[output.index()] = any_led;
+        }
+    }
+    let all_led = graph.outputs.iter().all(|output| led[output.index()]);
+    all_led.then_some(reshapes)
+}
+
+/// Whether outputs of an operator that reads a led value are led as well.
+fn keeps_led(node: &Node, led: &[bool], shapes: &[Shape], output: &Shape) -> bool {
+    let all_led = || node.inputs.iter().all(|input| led[input.index()]);
+    match &node.op {
+        Op::Activation(_)
+        | Op::Attention(_)
+        | Op::BatchNorm(_)
+        | Op::Conv(_)
+        | Op::Copy(_)
+        | Op::MaxPool(_)
+        | Op::Upsample(_) => all_led(),
+        Op::Binary(_) => node.inputs.iter().all(|input| {
+            let shape = &shapes[input.index()];
+            let full = shape.len() == output.len();
+            match led[input.index()] {
+                true => full && shape[0] == output[0],
+                false => !full || shape[0] == 1,
+            }
+        }),
+        Op::Concat(concat) => concat.axis > 0 && all_led(),
+        Op::MatMul(_) => output.len() > 2 && all_led(),
+        Op::Reduce(reduce) => reduce.axis > 0,
+        Op::Slice(slice) => slice.axis > 0,
+        Op::Softmax(softmax) => softmax.axis > 0,
+        Op::Split(split) => split.axis > 0,
+        Op::Transpose(transpose) => transpose.order.first() == Some(&0),
+        Op::Constant(_) | Op::Reshape(_) => false,
+    }
+}
+
+/// A reshape of a led value whose first extent follows the input's batch.
+fn following(
+    reshape: &Reshape,
+    input: &Shape,
+    output: &Shape,
+    fixed_sides: bool,
+) -> Option<Reshape> {
+    let mut extents: Vec<i64> = reshape.extents.iter().map_while(|extent| *extent).collect();
+    if input.first()? == output.first()? {
+        extents[0] = 0;
+        return Reshape::new(&extents);
+    }
+    if !fixed_sides && extents[1..].contains(&-1) {
+        return None;
+    }
+    let rest = extents.iter_mut().zip(output.iter()).skip(1);
+    rest.filter(|(extent, _)| **extent == -1)
+        .for_each(|(extent, &known)| *extent = known as i64);
+    extents[0] = -1;
+    Reshape::new(&extents)
+}
+
+fn pin(graph: &mut Graph, input: &Shape) {
+    let extents: Vec<i64> = input.iter().map(|&extent| extent as i64).collect();
+    let image = graph.inputs[0];
+    let Some(reshape) = Reshape::new(&extents) else {
+        return;
+    };
+    let pinned = graph.add_value("fixed_batch");
+    graph.replace_uses(image, pinned);
+    let node = Node {
+        name: "fixed_batch".to_owned(),
+        op: reshape.into(),
+        inputs: vec![image],
+        outputs: vec![pinned],
+    };
+    graph.nodes.insert(0, node);
+}
