@@ -40,18 +40,13 @@ pub fn nms_limited(
 pub(crate) struct Suppressor {
     iou_threshold: f32,
     agnostic: bool,
-    kept: BTreeMap<usize, Vec<Kept>>,
-}
-
-struct Kept {
-    bbox: BoxXyxy,
-    area: f32,
+    kept: BTreeMap<usize, Kept>,
 }
 
 impl Suppressor {
     pub(crate) fn new(iou_threshold: f32, agnostic: bool) -> Self {
         Self {
-            iou_threshold,
+            iou_threshold: iou_threshold.max(0.0),
             agnostic,
             kept: BTreeMap::new(),
         }
@@ -59,27 +54,88 @@ impl Suppressor {
 
     /// Whether the candidate stays; if so, it suppresses those that follow.
     pub(crate) fn keeps(&mut self, bbox: BoxXyxy, class: usize) -> bool {
-        let area = bbox.area();
-        let rivals = self
-            .kept
-            .entry(if self.agnostic { 0 } else { class })
-            .or_default();
-        let suppressed = rivals
-            .iter()
-            .any(|rival| overlap(rival, &bbox, area) > self.iou_threshold);
-        if !suppressed {
-            rivals.push(Kept { bbox, area });
+        let class = if self.agnostic { 0 } else { class };
+        let rivals = self.kept.entry(class).or_default();
+        let stays = !rivals.any_overlaps(&bbox, self.iou_threshold);
+        if stays {
+            rivals.push(&bbox);
         }
-        !suppressed
+        stays
     }
 }
 
-fn overlap(rival: &Kept, bbox: &BoxXyxy, area: f32) -> f32 {
-    let width = rival.bbox.x2.min(bbox.x2) - rival.bbox.x1.max(bbox.x1);
-    let height = rival.bbox.y2.min(bbox.y2) - rival.bbox.y1.max(bbox.y1);
-    if width <= 0.0 || height <= 0.0 {
-        return 0.0;
+/// Boxes that are compared with a candidate at once.
+const LANES: usize = 16;
+
+/// Kept boxes of one class, in blocks that the compiler turns into vector instructions.
+#[derive(Default)]
+struct Kept {
+    blocks: Vec<Block>,
+    length: usize,
+}
+
+/// Sides and areas by lane. A free lane holds a box that overlaps nothing.
+struct Block {
+    x1: [f32; LANES],
+    y1: [f32; LANES],
+    x2: [f32; LANES],
+    y2: [f32; LANES],
+    area: [f32; LANES],
+}
+
+impl Kept {
+    fn push(&mut self, bbox: &BoxXyxy) {
+        let lane = self.length % LANES;
+        if lane == 0 {
+            self.blocks.push(Block::FREE);
+        }
+        self.length += 1;
+        let block = self
+            .blocks
+            .last_mut()
+            .expect("a block was just there or added");
+        block.x1[lane] = bbox.x1;
+        block.y1[lane] = bbox.y1;
+        block.x2[lane] = bbox.x2;
+        block.y2[lane] = bbox.y2;
+        block.area[lane] = bbox.area();
     }
-    let intersection = width * height;
-    intersection / (rival.area + area - intersection)
+
+    fn any_overlaps(&self, bbox: &BoxXyxy, threshold: f32) -> bool {
+        let area = bbox.area();
+        self.blocks
+            .iter()
+            .any(|block| block.any_overlaps(bbox, area, threshold))
+    }
+}
+
+impl Block {
+    const FREE: Self = Self {
+        x1: [f32::INFINITY; LANES],
+        y1: [f32::INFINITY; LANES],
+        x2: [f32::NEG_INFINITY; LANES],
+        y2: [f32::NEG_INFINITY; LANES],
+        area: [0.0; LANES],
+    };
+
+    fn any_overlaps(&self, bbox: &BoxXyxy, area: f32, threshold: f32) -> bool {
+        let mut any = false;
+        for lane in 0..LANES {
+            let width = least(self.x2[lane], bbox.x2) - most(self.x1[lane], bbox.x1);
+            let height = least(self.y2[lane], bbox.y2) - most(self.y1[lane], bbox.y1);
+            let intersection = most(width, 0.0) * most(height, 0.0);
+            any |= intersection / (self.area[lane] + area - intersection) > threshold;
+        }
+        any
+    }
+}
+
+/// As `f32::min` for numbers, but one instruction: it need not care for what is no number.
+fn least(a: f32, b: f32) -> f32 {
+    if a < b { a } else { b }
+}
+
+/// As `f32::max`, likewise.
+fn most(a: f32, b: f32) -> f32 {
+    if a > b { a } else { b }
 }
