@@ -79,6 +79,32 @@ pub fn place_on_canvas(
     }
 }
 
+/// The smallest canvas, width then height, on which the reference validates a batch of pictures of
+/// these sizes (width, height): the aspect ratio closest to square among them when all are wide or
+/// all are tall, else a square; sides are multiples of `stride` with at least half a stride to spare.
+pub fn shared_canvas(image_size: usize, stride: usize, sizes: &[[usize; 2]]) -> [usize; 2] {
+    let (mut flattest, mut tallest) = (f64::INFINITY, 0.0f64);
+    for &[width, height] in sizes {
+        let aspect = height.max(1) as f64 / width.max(1) as f64;
+        flattest = flattest.min(aspect);
+        tallest = tallest.max(aspect);
+    }
+    let shape = if sizes.is_empty() {
+        [1.0, 1.0]
+    } else if tallest < 1.0 {
+        [1.0, tallest]
+    } else if flattest > 1.0 {
+        [1.0 / flattest, 1.0]
+    } else {
+        [1.0, 1.0]
+    };
+    let stride = stride.max(1);
+    shape.map(|side| {
+        let strides = side * image_size as f64 / stride as f64 + 0.5;
+        strides.ceil() as usize * stride
+    })
+}
+
 /// The padded picture as the network sees it, in 8 bits.
 ///
 /// # Panics

@@ -4,7 +4,9 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use onelook_types::{BoxXyxy, Frame, LetterboxMode, LetterboxPlacement, LetterboxRecipe};
-use onelook_vision::letterbox::{fill_input, letterbox, place, place_on_canvas, scale_back};
+use onelook_vision::letterbox::{
+    fill_input, letterbox, place, place_on_canvas, scale_back, shared_canvas,
+};
 use proptest::prelude::*;
 
 fn numbers<T: std::str::FromStr>(words: &str) -> Vec<T> {
@@ -122,6 +124,16 @@ fn a_picture_of_the_right_size_is_only_padded() {
     assert_eq!(padded.row(1), frame.row(0));
     assert_eq!(padded.row(2), frame.row(1));
     assert_eq!(padded.row(3), [9; 12]);
+}
+
+#[test]
+fn a_batch_shares_the_canvas_that_the_reference_gives_it() {
+    let canvas = |sizes: &[[usize; 2]]| shared_canvas(640, 32, sizes);
+    assert_eq!(canvas(&[[640, 480]]), [672, 512]);
+    assert_eq!(canvas(&[[640, 427], [640, 360]]), [672, 448]);
+    assert_eq!(canvas(&[[375, 500], [333, 500]]), [512, 672]);
+    assert_eq!(canvas(&[[640, 480], [480, 640]]), [672, 672]);
+    assert_eq!(canvas(&[]), [672, 672]);
 }
 
 fn sides() -> impl Strategy<Value = usize> {
