@@ -1,0 +1,260 @@
+//! Module tree to graph: runs through the top-level modules in order, wires them by their `f`
+//! (from where) and hands each to its builder.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use onelook_types::{DetectHead, Metadata, Shape, Task, Tensor};
+
+use super::archive::Archive;
+use super::checkpoint::Checkpoint;
+use super::module::Module;
+use super::modules;
+use super::pickle::{Id, Node, Pickle};
+use super::tensors::Tensors;
+use super::{damaged, unsupported};
+use crate::read::{Limits, ModelFile, ReadError, ReadOptions};
+use crate::{Graph, ValueId, infer_shapes};
+
+/// The graph under construction.
+pub(super) struct Builder<'p> {
+    pub(super) graph: Graph,
+    pub(super) end_to_end: Option<bool>,
+    tensors: Tensors<'p>,
+    limits: Limits,
+    depth: usize,
+    entered: usize,
+}
+
+pub(super) fn build(
+    checkpoint: &Checkpoint<'_>,
+    archive: &Archive<'_>,
+    options: &ReadOptions,
+) -> Result<ModelFile, ReadError> {
+    let task = checkpoint.task()?;
+    if task != Task::Detect {
+        return Err(unsupported(format!(
+            "it is a {task} model; onelook reads detect models so far"
+        )));
+    }
+    if checkpoint.channels() != 3 {
+        let channels = checkpoint.channels();
+        return Err(unsupported(format!(
+            "it takes {channels} channels; pictures have 3"
+        )));
+    }
+    let layers = checkpoint.model.child("model")?;
+    refuse_unknown(&layers, &options.limits)?;
+    let mut builder = Builder {
+        graph: Graph::new(),
+        end_to_end: options.end_to_end,
+        tensors: Tensors::new(checkpoint.pickle, archive, &options.limits),
+        limits: options.limits.clone(),
+        depth: 0,
+        entered: 0,
+    };
+    let head = builder.layers(checkpoint.pickle, &layers)?;
+    check_outputs(&builder.graph, &head)?;
+    let coarsest = head.strides.iter().copied().max().unwrap_or(32);
+    let metadata = Metadata {
+        task,
+        architecture: checkpoint.architecture(),
+        names: checkpoint.names(head.classes),
+        stride: coarsest.max(32),
+        image_size: checkpoint.image_size(),
+        fixed_size: false,
+        notes: checkpoint.notes(),
+        head,
+    };
+    Ok(ModelFile {
+        graph: builder.graph,
+        metadata,
+    })
+}
+
+impl Builder<'_> {
+    fn layers(
+        &mut self,
+        pickle: &Pickle<'_>,
+        layers: &Module<'_>,
+    ) -> Result<DetectHead, ReadError> {
+        let input = self.graph.add_input("images");
+        let children = layers.children()?;
+        let Some((head, body)) = children.split_last() else {
+            return Err(damaged("the model has no layers"));
+        };
+        let mut values = Vec::with_capacity(body.len());
+        for module in body {
+            let inputs = wires(pickle, module, &values, input)?;
+            values.push(self.module(module, &inputs)?);
+        }
+        let inputs = wires(pickle, head, &values, input)?;
+        match modules::head(head.class) {
+            Some(build) => build(self, head, &inputs),
+            None => Err(head.unsupported("is the last module, but no head of a detection model")),
+        }
+    }
+
+    /// Adds what a module computes.
+    pub(super) fn module(
+        &mut self,
+        module: &Module<'_>,
+        inputs: &[ValueId],
+    ) -> Result<ValueId, ReadError> {
+        let Some(build) = modules::builder(module.class) else {
+            return Err(module.unsupported("cannot stand here"));
+        };
+        self.entered += 1;
+        self.depth += 1;
+        self.check_limit("the number of modules", self.entered, self.limits.nodes)?;
+        self.check_limit(
+            "the number of nodes",
+            self.graph.nodes.len(),
+            self.limits.nodes,
+        )?;
+        self.check_limit("the nesting of modules", self.depth, self.limits.depth)?;
+        let output = build(self, module, inputs)?;
+        self.depth -= 1;
+        Ok(output)
+    }
+
+    fn check_limit(&self, what: &str, actual: usize, limit: usize) -> Result<(), ReadError> {
+        if actual <= limit {
+            return Ok(());
+        }
+        Err(ReadError::Limit {
+            what: what.to_owned(),
+            actual: actual as u64,
+            limit: limit as u64,
+        })
+    }
+
+    /// Adds what the child `name` computes.
+    pub(super) fn child(
+        &mut self,
+        module: &Module<'_>,
+        name: &str,
+        input: ValueId,
+    ) -> Result<ValueId, ReadError> {
+        self.module(&module.child(name)?, &[input])
+    }
+
+    /// A parameter or buffer that may be missing.
+    pub(super) fn tensor(
+        &mut self,
+        module: &Module<'_>,
+        name: &str,
+    ) -> Result<Option<Tensor>, ReadError> {
+        let what = || format!("{}.{name}", module.path);
+        module
+            .tensor(name)
+            .map(|id| self.tensors.read(id, &what()))
+            .transpose()
+    }
+
+    /// A tensor that is a plain attribute.
+    pub(super) fn attribute_tensor(
+        &mut self,
+        module: &Module<'_>,
+        name: &str,
+    ) -> Result<Option<Tensor>, ReadError> {
+        let what = || format!("{}.{name}", module.path);
+        module
+            .attribute(name)
+            .map(|id| self.tensors.read(id, &what()))
+            .transpose()
+    }
+
+    /// A parameter or buffer that must be there, of the given shape.
+    pub(super) fn shaped_tensor(
+        &mut self,
+        module: &Module<'_>,
+        name: &str,
+        shape: &[usize],
+    ) -> Result<Arc<Tensor>, ReadError> {
+        match self.tensor(module, name)? {
+            Some(tensor) if tensor.shape()[..] == *shape => Ok(Arc::new(tensor)),
+            _ => Err(module.wrong(name)),
+        }
+    }
+}
+
+/// The values that a top-level module reads: -1 is the one before it, a natural number the module
+/// of that index.
+fn wires(
+    pickle: &Pickle<'_>,
+    module: &Module<'_>,
+    values: &[ValueId],
+    input: ValueId,
+) -> Result<Vec<ValueId>, ReadError> {
+    let wire = |from: Id| {
+        let from = pickle.int(from).ok_or_else(|| module.wrong("f"))?;
+        if from == -1 {
+            return Ok(values.last().copied().unwrap_or(input));
+        }
+        let position = match from {
+            0.. => Some(from),
+            _ => from.checked_add(values.len() as i64),
+        };
+        let position = position.and_then(|position| usize::try_from(position).ok());
+        position
+            .and_then(|position| values.get(position).copied())
+            .ok_or_else(|| module.wrong("f"))
+    };
+    let Some(from) = module.attribute("f") else {
+        return Err(module.wrong("f"));
+    };
+    match pickle.node(from) {
+        Node::List(sources) | Node::Tuple(sources) if sources.len() <= 64 => {
+            sources.iter().map(|&source| wire(source)).collect()
+        }
+        _ => wire(from).map(|value| vec![value]),
+    }
+}
+
+/// Lists every class that has no builder, at once.
+fn refuse_unknown(layers: &Module<'_>, limits: &Limits) -> Result<(), ReadError> {
+    let mut seen = HashSet::new();
+    let mut unknown: Vec<&str> = Vec::new();
+    let mut pending = vec![layers.clone()];
+    while let Some(module) = pending.pop() {
+        // A path grows with every level of a module that contains itself.
+        if !seen.insert(module.id()) || seen.len() > limits.nodes {
+            continue;
+        }
+        if !modules::is_known(module.class) && !unknown.contains(&module.class) {
+            unknown.push(module.class);
+        }
+        pending.extend(module.children()?);
+    }
+    if unknown.is_empty() {
+        return Ok(());
+    }
+    unknown.sort_unstable();
+    unknown.truncate(50);
+    Err(unsupported(format!(
+        "it uses modules that onelook lacks: {}; exporting it to ONNX may work",
+        unknown.join(", ")
+    )))
+}
+
+/// Infers all shapes once, so that a contradiction is found here and not by an engine.
+fn check_outputs(graph: &Graph, head: &DetectHead) -> Result<(), ReadError> {
+    let coarsest = head.strides.iter().copied().max().unwrap_or(32);
+    let side = 2 * coarsest;
+    let shapes = infer_shapes(graph, &[Shape::from([1, 3, side, side])])?;
+    let wanted = head.strides.iter().flat_map(|stride| {
+        let cells = side / stride;
+        [4 * head.reg_max, head.classes].map(|channels| Shape::from([1, channels, cells, cells]))
+    });
+    for (output, wanted) in graph.outputs.iter().zip(wanted) {
+        let shape = &shapes[output.index()];
+        if *shape != wanted {
+            let name = &graph.value(*output).name;
+            return Err(damaged(format!(
+                "the head's map '{name}' is {shape}, not {wanted}"
+            )));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,78 @@
+//! The detection head: per level one branch for boxes and one for classes. Their maps are the
+//! graph's outputs; decoding them is left to post-processing.
+
+use onelook_types::{DetectHead, HeadOutputs};
+
+use super::super::build::Builder;
+use super::super::module::Module;
+use crate::ValueId;
+use crate::read::ReadError;
+
+/// Levels of a pyramid at most.
+const MOST_LEVELS: usize = 8;
+
+pub(super) fn detect(
+    builder: &mut Builder<'_>,
+    module: &Module<'_>,
+    inputs: &[ValueId],
+) -> Result<DetectHead, ReadError> {
+    let end_to_end = choose_head(builder, module)?;
+    let names = match end_to_end {
+        true => ["one2one_cv2", "one2one_cv3"],
+        false => ["cv2", "cv3"],
+    };
+    let boxes = module.child(names[0])?.children()?;
+    let classes = module.child(names[1])?.children()?;
+    let strides = strides(builder, module)?;
+    let levels = inputs.len();
+    if levels == 0 || [boxes.len(), classes.len(), strides.len()] != [levels; 3] {
+        return Err(module.wrong("f"));
+    }
+    for ((input, boxes), classes) in inputs.iter().zip(&boxes).zip(&classes) {
+        for branch in [boxes, classes] {
+            let map = builder.module(branch, &[*input])?;
+            builder.graph.outputs.push(map);
+        }
+    }
+    Ok(DetectHead {
+        classes: module.required("nc")?,
+        reg_max: module.count("reg_max")?.unwrap_or(16),
+        strides,
+        end_to_end,
+        outputs: HeadOutputs::Maps,
+    })
+}
+
+/// Whether to use the branches that need no NMS: as the caller says, else if there are any.
+fn choose_head(builder: &Builder<'_>, module: &Module<'_>) -> Result<bool, ReadError> {
+    let has = |name| module.optional_child(name).map(|child| child.is_some());
+    let one_to_one = has("one2one_cv2")?;
+    match builder.end_to_end {
+        Some(true) if !one_to_one => {
+            Err(module.unsupported("has no end-to-end branches; use its one-to-many head with NMS"))
+        }
+        Some(false) if !has("cv2")? => Err(module
+            .unsupported("was saved without its one-to-many branches; use its end-to-end head")),
+        Some(chosen) => Ok(chosen),
+        None => Ok(one_to_one),
+    }
+}
+
+fn strides(builder: &mut Builder<'_>, module: &Module<'_>) -> Result<Vec<usize>, ReadError> {
+    let recorded = match module.tensor("stride") {
+        Some(_) => builder.tensor(module, "stride")?,
+        None => builder.attribute_tensor(module, "stride")?,
+    };
+    let Some(recorded) = recorded.filter(|strides| strides.data().len() <= MOST_LEVELS) else {
+        return Err(module.wrong("stride"));
+    };
+    let is_stride = |stride: &f32| stride.fract() == 0.0 && (1.0..=1024.0).contains(stride);
+    if !recorded.data().iter().all(is_stride) {
+        return Err(module.wrong("stride"));
+    }
+    Ok(recorded
+        .data()
+        .iter()
+        .map(|&stride| stride as usize)
+        .collect())
+}
