@@ -6,13 +6,25 @@
 //! A kernel never allocates, never starts a thread and never checks shapes while it runs.
 
 pub mod activation;
+pub mod attention;
+pub mod broadcast;
 pub mod buffer;
+pub mod channels;
 pub mod conv;
+pub mod copy;
+pub mod depthwise;
+pub mod elementwise;
+pub mod gemm;
 pub mod layout;
+pub mod pool;
+pub mod reduce;
 pub mod reorder;
+pub mod softmax;
 pub mod stem;
+pub mod strided_copy;
 #[cfg(test)]
 pub(crate) mod testing;
+pub mod upsample;
 
 pub use activation::Activation;
 pub use buffer::AlignedBuffer;

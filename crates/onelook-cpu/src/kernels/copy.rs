@@ -1,0 +1,68 @@
+//! Planes of one blocked map copied into another, whose padding may differ.
+
+use super::layout::{BLOCK, MapMut, MapView};
+
+/// The kernel's name in listings.
+pub fn name() -> &'static str {
+    "copy_f32_blocked_portable"
+}
+
+/// Tasks for `batch` pictures of `planes` planes.
+pub fn tasks(planes: usize, batch: usize) -> usize {
+    planes * batch
+}
+
+/// Copies plane `task`.
+///
+/// # Safety
+/// The views are valid and have the same channels, height and width; other threads run other tasks only; the maps do
+/// not overlap.
+pub unsafe fn run(input: MapView, output: MapMut, task: usize) {
+    let planes = output.layout().planes();
+    let (picture, plane) = (task / planes, task % planes);
+    for y in 0..output.layout().height {
+        let (source, target) = (
+            input.pixel(picture, plane, y as isize, 0),
+            output.pixel(picture, plane, y as isize, 0),
+        );
+        // SAFETY: the rows lie within the maps.
+        unsafe { target.copy_from_nonoverlapping(source, output.layout().width * BLOCK) }
+    }
+    // SAFETY: the plane is this task's alone.
+    unsafe { output.zero_padding(picture, plane, 0..output.layout().height) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernels::MapLayout;
+    use crate::kernels::testing::{Map, random};
+
+    #[test]
+    fn slices_move_between_maps_of_other_padding() {
+        let (from, to) = (MapLayout::new(48, 3, 5, 0), MapLayout::new(32, 3, 5, 2));
+        let dense = random(2 * 48 * 15, 1);
+        let (input, mut output) = (Map::filled(from, 2, &dense), Map::dirty(to, 2));
+        for task in 0..tasks(1, 2) {
+            // SAFETY: the extents fit.
+            unsafe {
+                run(
+                    input.view().slice(1, 16),
+                    output.view_mut().slice(0, 16),
+                    task,
+                );
+                run(
+                    input.view().slice(2, 16),
+                    output.view_mut().slice(1, 16),
+                    task,
+                );
+            }
+        }
+        output.check_padding();
+        let expected: Vec<f32> = dense
+            .chunks(48 * 15)
+            .flat_map(|picture| picture[16 * 15..].to_vec())
+            .collect();
+        assert_eq!(output.to_dense(), expected);
+    }
+}
