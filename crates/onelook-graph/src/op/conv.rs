@@ -163,21 +163,28 @@ impl Operator for Conv {
         let shapes: Vec<&Shape> = inputs.iter().map(|input| input.shape()).collect();
         let shape = self.infer(&shapes)?.remove(0);
         let [_, outputs, rows, columns] = nchw(self.name(), &shape)?;
-        let residual = self.residual.then(|| inputs[1].data());
-        let value = |position: usize| {
-            let (x, y) = (position % columns, position / columns % rows);
-            let (output, picture) = (
-                position / (columns * rows) % outputs,
-                position / (columns * rows * outputs),
-            );
+        let mut output = Tensor::zeros(shape);
+        let planes = output.data_mut().chunks_exact_mut((rows * columns).max(1));
+        for (index, plane) in planes.enumerate() {
+            let (picture, output) = (index / outputs, index % outputs);
+            self.correlate(inputs[0], picture, output, plane, columns);
             let bias = self.bias.as_ref().map_or(0.0, |bias| bias.data()[output]);
-            let sum = bias + self.window(inputs[0], picture, output, y, x);
-            let activated = self
-                .activation
-                .map_or(sum, |activation| activation.apply(sum));
-            activated + residual.map_or(0.0, |residual| residual[position])
-        };
-        Ok(vec![Tensor::from_fn(shape.clone(), value)])
+            for sum in plane.iter_mut() {
+                let biased = bias + *sum;
+                *sum = self
+                    .activation
+                    .map_or(biased, |function| function.apply(biased));
+            }
+        }
+        if self.residual {
+            let residual = inputs[1].data().iter();
+            output
+                .data_mut()
+                .iter_mut()
+                .zip(residual)
+                .for_each(|(y, x)| *y += x);
+        }
+        Ok(vec![output])
     }
 
     fn flops(&self, inputs: &[&Shape]) -> u64 {
@@ -194,59 +201,63 @@ impl Operator for Conv {
 }
 
 impl Conv {
-    /// The sum of products for one output element.
-    fn window(&self, input: &Tensor, picture: usize, output: usize, y: usize, x: usize) -> f32 {
+    /// Adds the products of all taps to one plane of the output.
+    fn correlate(
+        &self,
+        input: &Tensor,
+        picture: usize,
+        output: usize,
+        plane: &mut [f32],
+        columns: usize,
+    ) {
         let Some([_, channels, height, width]) = input.shape().nchw() else {
-            return 0.0;
+            return;
         };
         let [kernel_height, kernel_width] = self.kernel();
         let depth = self.weight.shape()[1];
         let first = output / (self.outputs() / self.groups) * depth;
-        let mut sum = 0.0;
         for c in 0..depth {
+            let channel = picture * channels + first + c;
+            let pixels = &input.data()[channel * height * width..][..height * width];
             for ky in 0..kernel_height {
-                let Some(row) = tap(
-                    y,
-                    self.stride[0],
-                    ky,
-                    self.dilation[0],
-                    self.padding[0],
-                    height,
-                ) else {
-                    continue;
-                };
                 for kx in 0..kernel_width {
-                    let Some(column) = tap(
-                        x,
-                        self.stride[1],
-                        kx,
-                        self.dilation[1],
-                        self.padding[1],
-                        width,
-                    ) else {
-                        continue;
-                    };
-                    let pixel = ((picture * channels + first + c) * height + row) * width + column;
-                    let weight = ((output * depth + c) * kernel_height + ky) * kernel_width + kx;
-                    sum += input.data()[pixel] * self.weight.data()[weight];
+                    let tap = ((output * depth + c) * kernel_height + ky) * kernel_width + kx;
+                    let weight = self.weight.data()[tap];
+                    for (y, sums) in plane.chunks_exact_mut(columns).enumerate() {
+                        let row = y * self.stride[0] + ky * self.dilation[0];
+                        if (self.padding[0]..self.padding[0] + height).contains(&row) {
+                            let row = &pixels[(row - self.padding[0]) * width..][..width];
+                            self.add_products(sums, row, weight, kx);
+                        }
+                    }
                 }
             }
         }
-        sum
     }
-}
 
-/// Where a tap reads, or `None` in the padding.
-fn tap(
-    position: usize,
-    stride: usize,
-    offset: usize,
-    dilation: usize,
-    padding: usize,
-    extent: usize,
-) -> Option<usize> {
-    let padded = position * stride + offset * dilation;
-    padded.checked_sub(padding).filter(|&index| index < extent)
+    /// Adds the products of one tap to one row of the output.
+    fn add_products(&self, sums: &mut [f32], row: &[f32], weight: f32, kx: usize) {
+        let (stride, padding) = (self.stride[1], self.padding[1]);
+        let offset = kx * self.dilation[1];
+        let start = padding.saturating_sub(offset).div_ceil(stride);
+        let Some(sums) = sums.get_mut(start..) else {
+            return;
+        };
+        let Some(pixels) = row.get(start * stride + offset - padding..) else {
+            return;
+        };
+        // Without a stride the loop is vectorised, which keeps tests of whole networks short.
+        match stride {
+            1 => sums
+                .iter_mut()
+                .zip(pixels)
+                .for_each(|(sum, pixel)| *sum += weight * pixel),
+            _ => sums
+                .iter_mut()
+                .zip(pixels.iter().step_by(stride))
+                .for_each(|(sum, pixel)| *sum += weight * pixel),
+        }
+    }
 }
 
 fn pair([down, right]: [usize; 2]) -> String {
