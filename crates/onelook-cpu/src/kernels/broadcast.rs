@@ -22,8 +22,19 @@ pub struct Broadcast {
 impl Broadcast {
     /// The kernel for an output of `extents`.
     pub fn new(function: Binary, extents: &[usize], a: &[usize], b: &[usize]) -> Self {
-        let one = |values: &[usize]| if values.is_empty() { vec![1] } else { values.to_vec() };
-        let mut kernel = Self { function, extents: one(extents), a: one(a), b: one(b) };
+        let one = |values: &[usize]| {
+            if values.is_empty() {
+                vec![1]
+            } else {
+                values.to_vec()
+            }
+        };
+        let mut kernel = Self {
+            function,
+            extents: one(extents),
+            a: one(a),
+            b: one(b),
+        };
         kernel.merge_inner_axes();
         kernel
     }
@@ -128,6 +139,9 @@ mod tests {
     #[test]
     fn even_axes_become_one() {
         let kernel = Broadcast::new(Binary::Add, &[2, 3, 4], &[12, 4, 1], &[0, 0, 0]);
-        assert_eq!((kernel.extents, kernel.a, kernel.b), (vec![24], vec![1], vec![0]));
+        assert_eq!(
+            (kernel.extents, kernel.a, kernel.b),
+            (vec![24], vec![1], vec![0])
+        );
     }
 }

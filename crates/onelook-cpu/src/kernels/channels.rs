@@ -25,7 +25,12 @@ pub unsafe fn gather_plane(
     first: usize,
     plane: usize,
 ) {
-    let MapLayout { channels, height, width, .. } = *target.layout();
+    let MapLayout {
+        channels,
+        height,
+        width,
+        ..
+    } = *target.layout();
     let kept = (channels - plane * BLOCK).min(BLOCK);
     // SAFETY: the rows lie within the maps.
     unsafe {
@@ -35,7 +40,9 @@ pub unsafe fn gather_plane(
         for (source, start) in sources {
             for lane in 0..kept {
                 let wanted = first + plane * BLOCK + lane;
-                let Some(channel) = wanted.checked_sub(start) else { continue };
+                let Some(channel) = wanted.checked_sub(start) else {
+                    continue;
+                };
                 if channel < source.layout().channels {
                     copy_channel(source, channel, target, plane, lane);
                 }
@@ -50,7 +57,9 @@ pub unsafe fn gather_plane(
 unsafe fn copy_channel(source: MapView, channel: usize, target: MapMut, plane: usize, lane: usize) {
     let MapLayout { height, width, .. } = *target.layout();
     for y in 0..height as isize {
-        let from = source.pixel(0, channel / BLOCK, y, 0).wrapping_add(channel % BLOCK);
+        let from = source
+            .pixel(0, channel / BLOCK, y, 0)
+            .wrapping_add(channel % BLOCK);
         let to = target.pixel(0, plane, y, 0).wrapping_add(lane);
         for x in 0..width {
             // SAFETY: the rows lie within the maps.

@@ -84,14 +84,22 @@ impl AlongAxis {
             )
         };
         fold_rows(Reduction::Max, source, folded);
-        for (row, from) in target.chunks_exact_mut(inner).zip(source.chunks_exact(inner)) {
+        for (row, from) in target
+            .chunks_exact_mut(inner)
+            .zip(source.chunks_exact(inner))
+        {
             let largest = folded.iter();
-            row.iter_mut().zip(from).zip(largest).for_each(|((value, x), largest)| *value = x - largest);
+            row.iter_mut()
+                .zip(from)
+                .zip(largest)
+                .for_each(|((value, x), largest)| *value = x - largest);
         }
         exp.run_dense(target);
         fold_rows(Reduction::Sum, target, folded);
         for row in target.chunks_exact_mut(inner) {
-            row.iter_mut().zip(folded.iter()).for_each(|(value, sum)| *value /= sum);
+            row.iter_mut()
+                .zip(folded.iter())
+                .for_each(|(value, sum)| *value /= sum);
         }
     }
 }
@@ -135,7 +143,13 @@ mod tests {
         let exp = Activate::new(Isa::Portable, Activation::Exp);
         // SAFETY: the extents are those of the arrays.
         unsafe {
-            along.softmax(exp, source.as_ptr(), target.as_mut_ptr(), scratch.as_mut_ptr(), 0);
+            along.softmax(
+                exp,
+                source.as_ptr(),
+                target.as_mut_ptr(),
+                scratch.as_mut_ptr(),
+                0,
+            );
         }
         for lane in 0..5 {
             let sum: f32 = (0..3).map(|k| target[k * 5 + lane]).sum();

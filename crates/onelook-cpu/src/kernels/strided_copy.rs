@@ -41,7 +41,11 @@ impl StridedCopy {
         if axes.is_empty() {
             axes.push([1, 1, 1]);
         }
-        Self { axes, source_offset, target_offset }
+        Self {
+            axes,
+            source_offset,
+            target_offset,
+        }
     }
 
     /// The kernel's name in listings.
@@ -50,7 +54,10 @@ impl StridedCopy {
     }
 
     fn rows(&self) -> usize {
-        self.axes[..self.axes.len() - 1].iter().map(|axis| axis[0]).product()
+        self.axes[..self.axes.len() - 1]
+            .iter()
+            .map(|axis| axis[0])
+            .product()
     }
 
     /// Tasks of a copy.
@@ -117,7 +124,11 @@ mod tests {
     fn a_slice_starts_at_its_offset() {
         let copy = StridedCopy::new(&[2, 2], (&[4, 1], 1), (&[2, 1], 0));
         let mut target = [0.0; 4];
-        copied(&copy, &[0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0], &mut target);
+        copied(
+            &copy,
+            &[0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0],
+            &mut target,
+        );
         assert_eq!(target, [1.0, 2.0, 5.0, 6.0]);
     }
 }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use onelook_types::Shape;
 
-use crate::op::{Copy, Op};
+use crate::op::{Binary, Copy, Op};
 use crate::{Graph, Node, ValueId};
 
 /// The form in which a node takes its inputs and leaves its outputs.
@@ -79,7 +79,9 @@ fn form_of(graph: &Graph, placed: &Placed, node: &Node) -> Form {
             Form::Map
         }
         Op::Activation(_) | Op::Copy(_) => all(is_map(&node.inputs[0])),
-        Op::Binary(_) => all(node.inputs.iter().any(is_map)
+        // A quotient of maps would leave 0 / 0 in unused channels.
+        Op::Binary(function) => all(*function != Binary::Div
+            && node.inputs.iter().any(is_map)
             && shape(&node.inputs[0]) == shape(&node.inputs[1])
             && !node.inputs.iter().any(|input| graph.inputs.contains(input))),
         Op::Concat(concat) => all(concat.axis == 1

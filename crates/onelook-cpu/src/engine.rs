@@ -1,0 +1,120 @@
+//! The engine's door: which instructions, how many threads, and the way from a graph to something
+//! that runs.
+
+use std::sync::Arc;
+
+use onelook_graph::{Backend, CompileError, Executable, Graph, Op};
+
+use crate::executable::CpuExecutable;
+use crate::isa::{Isa, IsaError};
+use crate::threads::ThreadPool;
+
+/// Bytes of values that one executable may hold, unless told otherwise.
+const DEFAULT_MEMORY_LIMIT: usize = 8 << 30;
+
+/// The CPU as a device.
+#[derive(Clone)]
+pub struct Cpu {
+    isa: Isa,
+    threads: Arc<ThreadPool>,
+    memory_limit: usize,
+}
+
+/// Why the CPU engine could not start.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CpuError {
+    /// The forced instruction set is unknown or missing.
+    #[error(transparent)]
+    Isa(#[from] IsaError),
+    /// No thread was asked for.
+    #[error("the CPU engine needs at least one thread; leave --threads out to use all cores")]
+    NoThreads,
+}
+
+impl Cpu {
+    /// The engine with this many threads, all cores by default, and the widest instructions of this
+    /// CPU or those that `ONELOOK_ISA` names.
+    pub fn new(threads: Option<usize>) -> Result<Self, CpuError> {
+        Ok(Self::with_isa(Isa::detect()?, threads_or_cores(threads)?))
+    }
+
+    /// The engine with given instructions and number of threads.
+    pub fn with_isa(isa: Isa, threads: usize) -> Self {
+        let threads = Arc::new(ThreadPool::new(threads));
+        Self {
+            isa,
+            threads,
+            memory_limit: DEFAULT_MEMORY_LIMIT,
+        }
+    }
+
+    /// The same engine with another limit on the bytes of values per executable.
+    #[must_use]
+    pub fn with_memory_limit(self, memory_limit: usize) -> Self {
+        Self {
+            memory_limit,
+            ..self
+        }
+    }
+
+    /// The instruction set in use.
+    pub fn isa(&self) -> Isa {
+        self.isa
+    }
+
+    /// The number of threads, the caller's included.
+    pub fn threads(&self) -> usize {
+        self.threads.threads()
+    }
+}
+
+fn threads_or_cores(threads: Option<usize>) -> Result<usize, CpuError> {
+    match threads {
+        Some(0) => Err(CpuError::NoThreads),
+        Some(threads) => Ok(threads),
+        None => Ok(std::thread::available_parallelism().map_or(1, usize::from)),
+    }
+}
+
+impl Backend for Cpu {
+    fn describe(&self) -> String {
+        let threads = self.threads();
+        let plural = if threads == 1 { "" } else { "s" };
+        format!("cpu, {threads} thread{plural}, {}", self.isa.name())
+    }
+
+    fn compile(&self, graph: &Graph) -> Result<Box<dyn Executable>, CompileError> {
+        let operators: Vec<String> = graph.nodes.iter().filter_map(missing_kernel).collect();
+        if !operators.is_empty() {
+            return Err(CompileError::Unsupported {
+                device: self.describe(),
+                operators,
+            });
+        }
+        let threads = Arc::clone(&self.threads);
+        let name = self.describe();
+        Ok(Box::new(CpuExecutable::new(
+            graph.clone(),
+            self.isa,
+            threads,
+            self.memory_limit,
+            name,
+        )))
+    }
+}
+
+/// What the engine has no kernel for, in words.
+fn missing_kernel(node: &onelook_graph::Node) -> Option<String> {
+    let reason = match &node.op {
+        Op::Conv(conv) if conv.groups != 1 && !conv.is_depthwise() => "grouped",
+        Op::Conv(conv) if conv.is_depthwise() && conv.dilation != [1, 1] => "dilated depthwise",
+        Op::BatchNorm(_) => "not behind a convolution",
+        _ => return None,
+    };
+    let attributes = node.op.as_operator().attributes();
+    Some(format!(
+        "{} {attributes} ({reason}, '{}')",
+        node.op.name(),
+        node.name
+    ))
+}

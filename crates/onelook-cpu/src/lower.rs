@@ -1,0 +1,275 @@
+//! From a graph and the shape of its inputs to a plan: forms, views, memory, kernels.
+//!
+//! One file per group of operators binds kernels to places. Nothing here runs a kernel.
+
+mod conv;
+mod dense;
+mod maps;
+mod weights;
+
+pub(crate) use weights::WeightCache;
+
+use std::sync::Arc;
+
+use onelook_graph::pass::{elide_views, place_maps};
+use onelook_graph::{
+    ExplainedNode, Graph, GraphError, MemoryPlan, Node, Op, RunError, ValueId, infer_shapes,
+};
+use onelook_types::Shape;
+
+use crate::isa::Isa;
+use crate::kernels::{BLOCK, KernelError, MapLayout};
+use crate::plan::{DensePlace, MapPlace, Plan, Step};
+
+/// Values start on cache lines.
+const ALIGNMENT: usize = 64;
+
+/// What all plans of one network have in common.
+pub(crate) struct Lowering<'a> {
+    graph: &'a Graph,
+    isa: Isa,
+    threads: usize,
+}
+
+/// A graph with the places of its values.
+struct Placed {
+    graph: Graph,
+    shapes: Vec<Shape>,
+    is_map: Vec<bool>,
+    pads: Vec<usize>,
+    memory: MemoryPlan,
+    isa: Isa,
+    threads: usize,
+}
+
+impl<'a> Lowering<'a> {
+    pub(crate) fn new(graph: &'a Graph, isa: Isa, threads: usize) -> Self {
+        Self {
+            graph,
+            isa,
+            threads,
+        }
+    }
+
+    /// The plan for one picture with inputs of these shapes.
+    pub(crate) fn plan(
+        &self,
+        inputs: &[Shape],
+        memory_limit: usize,
+        weights: &mut WeightCache,
+    ) -> Result<Plan, RunError> {
+        let placed = self.place(inputs)?;
+        if placed.memory.arena_bytes > memory_limit {
+            return Err(RunError::Memory {
+                shape: inputs.first().cloned().unwrap_or_default(),
+                needed: placed.memory.arena_bytes,
+                limit: memory_limit,
+            });
+        }
+        let mut plan = Plan {
+            steps: Vec::new(),
+            listing: Vec::new(),
+            outputs: placed
+                .graph
+                .outputs
+                .iter()
+                .map(|&v| placed.shape(v).clone())
+                .collect(),
+            arena_floats: placed.memory.arena_bytes / size_of::<f32>(),
+            unshared_bytes: placed.memory.unshared_bytes,
+            scratch_floats: 0,
+        };
+        for node in placed
+            .graph
+            .nodes
+            .iter()
+            .filter(|node| !matches!(node.op, Op::Constant(_)))
+        {
+            let step = placed.bind(node, weights).map_err(|error| {
+                let shapes: Vec<&Shape> = node.inputs.iter().map(|&v| placed.shape(v)).collect();
+                GraphError::shape(node.op.name(), &shapes, error.to_string()).at(&node.name)
+            })?;
+            plan.listing.push(placed.explain(node, step.as_ref()));
+            plan.push(step);
+        }
+        for (index, &output) in placed.graph.outputs.iter().enumerate() {
+            let step = placed.bind_output(index, output);
+            plan.listing
+                .push(placed.explain_output(output, step.as_ref()));
+            plan.push(step);
+        }
+        Ok(plan)
+    }
+
+    fn place(&self, inputs: &[Shape]) -> Result<Placed, RunError> {
+        let mut graph = self.graph.clone();
+        let shapes = infer_shapes(&graph, inputs)?;
+        check_sizes(&graph, &shapes)?;
+        let onelook_graph::pass::Placed { shapes, mut is_map } = place_maps(&mut graph, shapes);
+        let shapes = elide_views(&mut graph, shapes, &is_map, BLOCK);
+        is_map.resize(shapes.len(), true);
+        let pads = pads(&graph);
+        let mut placed = Placed {
+            memory: MemoryPlan::default(),
+            isa: self.isa,
+            threads: self.threads,
+            graph,
+            shapes,
+            is_map,
+            pads,
+        };
+        let producers = placed.graph.producers();
+        placed.memory = MemoryPlan::new(&placed.graph, ALIGNMENT, |value| {
+            let outside = placed.graph.inputs.contains(&value)
+                || placed.graph.constant(value, &producers).is_some();
+            if outside {
+                0
+            } else {
+                placed.floats(value) * size_of::<f32>()
+            }
+        });
+        Ok(placed)
+    }
+}
+
+/// Refuses extents whose bytes do not fit the address space, before any are added up.
+fn check_sizes(graph: &Graph, shapes: &[Shape]) -> Result<(), RunError> {
+    const MOST: usize = 1 << 40;
+    for node in &graph.nodes {
+        for &output in &node.outputs {
+            let shape = &shapes[output.index()];
+            if shape
+                .checked_elements()
+                .is_none_or(|elements| elements > MOST)
+                || shape.contains(&0)
+            {
+                let reason = "an output is empty or far too large";
+                return Err(GraphError::shape(node.op.name(), &[shape], reason)
+                    .at(&node.name)
+                    .into());
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The zero padding that each root needs around it for those who read it, by value index.
+fn pads(graph: &Graph) -> Vec<usize> {
+    let mut pads = vec![0; graph.values.len()];
+    for node in &graph.nodes {
+        if let Op::Conv(conv) = &node.op {
+            let root = graph.root(node.inputs[0]).0;
+            let widest = conv.padding.iter().copied().max().unwrap_or(0);
+            pads[root.index()] = widest.max(pads[root.index()]);
+        }
+    }
+    pads
+}
+
+impl Plan {
+    fn push(&mut self, step: Box<dyn Step>) {
+        let lines = step.scratch_floats().next_multiple_of(BLOCK);
+        self.scratch_floats = self.scratch_floats.max(lines);
+        self.steps.push(step);
+    }
+}
+
+impl Placed {
+    fn shape(&self, value: ValueId) -> &Shape {
+        &self.shapes[value.index()]
+    }
+
+    fn is_map(&self, value: ValueId) -> bool {
+        self.is_map[value.index()]
+    }
+
+    /// Floats of a root value.
+    fn floats(&self, value: ValueId) -> usize {
+        match self.is_map(value) {
+            true => self.layout(value).picture_floats(),
+            false => self.shape(value).elements(),
+        }
+    }
+
+    fn layout(&self, root: ValueId) -> MapLayout {
+        let [_, channels, height, width] = self.shape(root).nchw().unwrap_or_default();
+        MapLayout::new(channels, height, width, self.pads[root.index()])
+    }
+
+    fn offset(&self, root: ValueId) -> usize {
+        self.memory.regions[root.index()].map_or(0, |region| region.offset / size_of::<f32>())
+    }
+
+    fn map(&self, value: ValueId) -> MapPlace {
+        let (root, channel) = self.graph.root(value);
+        MapPlace {
+            offset: self.offset(root),
+            whole: self.layout(root),
+            first_plane: channel / BLOCK,
+            channels: self.shape(value)[1],
+        }
+    }
+
+    fn dense(&self, value: ValueId) -> DensePlace {
+        if let Some(index) = self.graph.inputs.iter().position(|&input| input == value) {
+            return DensePlace::Input(index);
+        }
+        match self.graph.constant(value, &self.graph.producers()) {
+            Some(tensor) => DensePlace::Constant(Arc::clone(tensor)),
+            None => DensePlace::Arena(self.offset(value)),
+        }
+    }
+
+    fn bind(&self, node: &Node, weights: &mut WeightCache) -> Result<Box<dyn Step>, KernelError> {
+        match &node.op {
+            Op::Conv(conv) => self.bind_conv(node, conv, weights),
+            _ if node
+                .inputs
+                .iter()
+                .chain(&node.outputs)
+                .any(|&value| self.is_map(value)) =>
+            {
+                self.bind_maps(node)
+            }
+            _ => self.bind_dense(node),
+        }
+    }
+
+    fn explain(&self, node: &Node, step: &dyn Step) -> ExplainedNode {
+        let operator = node.op.as_operator();
+        let inputs: Vec<&Shape> = node.inputs.iter().map(|&value| self.shape(value)).collect();
+        let floats: usize = node
+            .inputs
+            .iter()
+            .chain(&node.outputs)
+            .map(|&v| self.shape(v).elements())
+            .sum();
+        ExplainedNode {
+            name: node.name.clone(),
+            op: format!("{} {}", operator.name(), operator.attributes())
+                .trim_end()
+                .to_owned(),
+            kernel: step.kernel().to_owned(),
+            choice: step.choice(),
+            output: node
+                .outputs
+                .first()
+                .map(|&v| self.shape(v).clone())
+                .unwrap_or_default(),
+            flops: operator.flops(&inputs),
+            bytes: ((floats + operator.parameters()) * size_of::<f32>()) as u64,
+        }
+    }
+
+    fn explain_output(&self, output: ValueId, step: &dyn Step) -> ExplainedNode {
+        ExplainedNode {
+            name: format!("{}.output", self.graph.value(output).name),
+            op: "output".to_owned(),
+            kernel: step.kernel().to_owned(),
+            choice: step.choice(),
+            output: self.shape(output).clone(),
+            flops: 0,
+            bytes: (2 * self.shape(output).elements() * size_of::<f32>()) as u64,
+        }
+    }
+}

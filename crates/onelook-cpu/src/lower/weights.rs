@@ -1,0 +1,56 @@
+//! Packed weights of the blocked convolutions, shared by all plans of one network.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use onelook_graph::op::Conv;
+use onelook_types::Tensor;
+
+use crate::kernels::KernelError;
+use crate::kernels::conv::{ConvShape, ConvWeights};
+
+/// Packed weights by the addresses of the tensors they were packed from, which are kept alive
+/// beside them.
+#[derive(Default)]
+pub(crate) struct WeightCache {
+    entries: HashMap<[usize; 2], Entry>,
+}
+
+struct Entry {
+    packed: Arc<ConvWeights>,
+    _sources: (Arc<Tensor>, Option<Arc<Tensor>>),
+}
+
+impl WeightCache {
+    /// Bytes of all packed weights.
+    pub(crate) fn bytes(&self) -> usize {
+        self.entries
+            .values()
+            .map(|entry| entry.packed.bytes())
+            .sum()
+    }
+
+    /// The weights of a convolution, packed at the first call.
+    pub(super) fn packed(
+        &mut self,
+        conv: &Conv,
+        shape: ConvShape,
+    ) -> Result<Arc<ConvWeights>, KernelError> {
+        let address = |tensor: &Arc<Tensor>| Arc::as_ptr(tensor) as usize;
+        let key = [address(&conv.weight), conv.bias.as_ref().map_or(0, address)];
+        if let Some(entry) = self.entries.get(&key) {
+            return Ok(Arc::clone(&entry.packed));
+        }
+        let bias = conv.bias.as_ref().map(|bias| bias.data());
+        let packed = Arc::new(ConvWeights::pack(shape, conv.weight.data(), bias)?);
+        let _sources = (Arc::clone(&conv.weight), conv.bias.clone());
+        self.entries.insert(
+            key,
+            Entry {
+                packed: Arc::clone(&packed),
+                _sources,
+            },
+        );
+        Ok(packed)
+    }
+}
