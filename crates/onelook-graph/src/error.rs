@@ -23,6 +23,14 @@ pub enum GraphError {
         /// What it reads.
         value: String,
     },
+    /// A node or value contradicts the rest of the graph.
+    #[error("'{at}': {reason}")]
+    Inconsistent {
+        /// The node or value.
+        at: String,
+        /// What is wrong.
+        reason: String,
+    },
     /// The graph was given another number of inputs than it has.
     #[error("the graph has {expected} inputs, got {actual}")]
     Inputs {
@@ -48,6 +56,14 @@ impl GraphError {
         Self::Shape {
             op: op.to_owned(),
             shapes: shapes.iter().map(|&shape| shape.clone()).collect(),
+            reason: reason.into(),
+        }
+    }
+
+    /// Node or value `at` contradicts the rest of the graph.
+    pub fn inconsistent(at: &str, reason: impl Into<String>) -> Self {
+        Self::Inconsistent {
+            at: at.to_owned(),
             reason: reason.into(),
         }
     }

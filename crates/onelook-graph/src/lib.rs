@@ -14,6 +14,7 @@ pub mod read;
 pub mod reference;
 mod shapes;
 mod text;
+mod validate;
 
 pub use backend::{Backend, CompileError, Executable, ExplainedNode, Explanation, RunError};
 pub use error::GraphError;

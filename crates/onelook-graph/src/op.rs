@@ -51,6 +51,11 @@ pub trait Operator {
         String::new()
     }
 
+    /// Checks what the operator carries, whatever its inputs are.
+    fn check(&self) -> Result<(), String> {
+        Ok(())
+    }
+
     /// The shapes of the outputs.
     fn infer(&self, inputs: &[&Shape]) -> Result<Vec<Shape>, GraphError>;
 

@@ -42,6 +42,13 @@ pub fn infer_shapes(graph: &Graph, inputs: &[Shape]) -> Result<Vec<Shape>, Graph
             );
             return Err(GraphError::shape(node.op.name(), &read, reason).at(&node.name));
         }
+        if written
+            .iter()
+            .any(|shape| shape.checked_elements().is_none())
+        {
+            let reason = "its result does not fit any memory";
+            return Err(GraphError::shape(node.op.name(), &read, reason).at(&node.name));
+        }
         for (output, shape) in node.outputs.iter().zip(written) {
             shapes[output.index()] = Some(shape);
         }

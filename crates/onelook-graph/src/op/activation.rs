@@ -1,12 +1,14 @@
 //! Functions of one value at a time.
 
 use onelook_types::{Shape, Tensor};
+use serde::{Deserialize, Serialize};
 
 use super::{Operator, single};
 use crate::GraphError;
 
 /// An element-wise function.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Activation {
     /// x · sigmoid(x) (arXiv 1702.03118).
     Silu,

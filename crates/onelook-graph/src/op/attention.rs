@@ -1,6 +1,7 @@
 //! Self-attention over the pixels of a map (the PSA block of YOLO11 and YOLO26).
 
 use onelook_types::{Shape, Tensor};
+use serde::{Deserialize, Serialize};
 
 use super::{Operator, nchw, single};
 use crate::GraphError;
@@ -10,7 +11,7 @@ use crate::GraphError;
 /// Input `[batch, heads * (2 * key_size + head_size), h, w]`: the queries of all heads, then all
 /// keys, then all values, each head's channels together. Output `[batch, heads * head_size, h, w]`:
 /// for each pixel the values of all pixels, weighted by softmax over `scale * query · key`.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Attention {
     /// Independent attentions.
     pub heads: usize,
@@ -34,9 +35,22 @@ impl Operator for Attention {
         )
     }
 
+    fn check(&self) -> Result<(), String> {
+        let channels = self
+            .key_size
+            .checked_mul(2)
+            .and_then(|keys| keys.checked_add(self.head_size)?.checked_mul(self.heads));
+        match channels.is_some_and(|channels| channels <= 1 << 24) {
+            true => Ok(()),
+            false => Err("it has too many channels".to_owned()),
+        }
+    }
+
     fn infer(&self, inputs: &[&Shape]) -> Result<Vec<Shape>, GraphError> {
         let shape = single(self.name(), inputs)?;
         let [batch, channels, height, width] = nchw(self.name(), shape)?;
+        self.check()
+            .map_err(|reason| GraphError::shape(self.name(), inputs, reason))?;
         let expected = self.heads * (2 * self.key_size + self.head_size);
         if channels != expected {
             return Err(GraphError::shape(

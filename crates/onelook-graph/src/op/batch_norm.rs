@@ -41,21 +41,35 @@ impl Operator for BatchNorm {
         "batch_norm"
     }
 
-    fn infer(&self, inputs: &[&Shape]) -> Result<Vec<Shape>, GraphError> {
-        let shape = single(self.name(), inputs)?;
-        let [_, channels, ..] = nchw(self.name(), shape)?;
+    fn check(&self) -> Result<(), String> {
+        let channels = self.scale.data().len();
         for (what, tensor) in [
-            ("scale", &self.scale),
             ("shift", &self.shift),
             ("mean", &self.mean),
             ("variance", &self.variance),
         ] {
-            if tensor.data().len() != channels {
-                let reason = format!("its {what} has {} values", tensor.data().len());
-                return Err(GraphError::shape(self.name(), inputs, reason));
+            let values = tensor.data().len();
+            if values != channels {
+                return Err(format!(
+                    "its {what} has {values} values, its scale {channels}"
+                ));
             }
         }
-        Ok(vec![shape.clone()])
+        Ok(())
+    }
+
+    fn infer(&self, inputs: &[&Shape]) -> Result<Vec<Shape>, GraphError> {
+        let shape = single(self.name(), inputs)?;
+        let [_, channels, ..] = nchw(self.name(), shape)?;
+        let refuse = |reason: String| GraphError::shape(self.name(), inputs, reason);
+        self.check().map_err(refuse)?;
+        match self.scale.data().len() == channels {
+            true => Ok(vec![shape.clone()]),
+            false => Err(refuse(format!(
+                "it takes {} channels",
+                self.scale.data().len()
+            ))),
+        }
     }
 
     fn execute(&self, inputs: &[&Tensor]) -> Result<Vec<Tensor>, GraphError> {

@@ -1,13 +1,15 @@
 //! Functions of two values at a time, with broadcasting as NumPy defines it.
 
 use onelook_types::{Shape, Tensor};
+use serde::{Deserialize, Serialize};
 
 use super::Operator;
 use crate::GraphError;
 
 /// An element-wise function of two tensors; axes of extent 1 are repeated, missing outer axes
 /// count as 1.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Binary {
     /// a + b.
     Add,

@@ -1,12 +1,13 @@
 //! Tensors one after the other along an axis.
 
 use onelook_types::{Shape, Tensor};
+use serde::{Deserialize, Serialize};
 
 use super::{Operator, check_axis};
 use crate::GraphError;
 
 /// Joins tensors along `axis`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Concat {
     /// The axis that grows.
     pub axis: usize,
@@ -38,7 +39,7 @@ impl Operator for Concat {
                 let reason = format!("all extents but that of axis {} must match", self.axis);
                 return Err(GraphError::shape(self.name(), inputs, reason));
             }
-            extents[self.axis] += shape[self.axis];
+            extents[self.axis] = extents[self.axis].saturating_add(shape[self.axis]);
         }
         Ok(vec![Shape::from(extents)])
     }

@@ -53,7 +53,7 @@ impl Conv {
 
     /// Input channels.
     pub fn channels(&self) -> usize {
-        self.weight.shape()[1] * self.groups
+        self.weight.shape()[1].saturating_mul(self.groups)
     }
 
     /// Kernel height and width.
@@ -101,6 +101,31 @@ impl Operator for Conv {
         text
     }
 
+    fn check(&self) -> Result<(), String> {
+        let shape = self.weight.shape();
+        if shape.len() != 4 || shape.contains(&0) {
+            return Err(format!("its weight has shape {shape}"));
+        }
+        if self.groups == 0 || !self.outputs().is_multiple_of(self.groups) {
+            return Err(format!(
+                "{} outputs cannot be cut into {} groups",
+                self.outputs(),
+                self.groups
+            ));
+        }
+        if self.stride.contains(&0) || self.dilation.contains(&0) {
+            return Err("its stride or dilation is 0".to_owned());
+        }
+        match &self.bias {
+            Some(bias) if bias.data().len() != self.outputs() => Err(format!(
+                "its bias has {} values for {} outputs",
+                bias.data().len(),
+                self.outputs()
+            )),
+            _ => Ok(()),
+        }
+    }
+
     fn infer(&self, inputs: &[&Shape]) -> Result<Vec<Shape>, GraphError> {
         let refuse = |reason: String| GraphError::shape(self.name(), inputs, reason);
         if inputs.len() != 1 + usize::from(self.residual) {
@@ -109,27 +134,10 @@ impl Operator for Conv {
                 1 + usize::from(self.residual)
             )));
         }
-        if self.weight.shape().len() != 4
-            || self.groups == 0
-            || !self.outputs().is_multiple_of(self.groups)
-        {
-            return Err(refuse(format!(
-                "its weight has shape {}",
-                self.weight.shape()
-            )));
-        }
+        self.check().map_err(refuse)?;
         let [batch, channels, height, width] = nchw(self.name(), inputs[0])?;
         if channels != self.channels() {
             return Err(refuse(format!("it takes {} channels", self.channels())));
-        }
-        if self
-            .bias
-            .as_ref()
-            .is_some_and(|bias| bias.data().len() != self.outputs())
-        {
-            return Err(refuse(
-                "its bias has another length than its outputs".to_owned(),
-            ));
         }
         let [kernel_height, kernel_width] = self.kernel();
         let [top, left, bottom, right] = self.padding;
@@ -137,14 +145,14 @@ impl Operator for Conv {
             height,
             kernel_height,
             self.stride[0],
-            top + bottom,
+            top.saturating_add(bottom),
             self.dilation[0],
         );
         let columns = window_extent(
             width,
             kernel_width,
             self.stride[1],
-            left + right,
+            left.saturating_add(right),
             self.dilation[1],
         );
         let (Some(rows), Some(columns)) = (rows, columns) else {

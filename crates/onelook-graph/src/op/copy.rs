@@ -1,12 +1,13 @@
 //! The same values in other memory.
 
 use onelook_types::{Shape, Tensor};
+use serde::{Deserialize, Serialize};
 
 use super::{Operator, single};
 use crate::GraphError;
 
 /// Copies its input; passes put it where a value must lie in two places.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Copy;
 
 impl Operator for Copy {

@@ -1,12 +1,13 @@
 //! Matrix products over the last two axes.
 
 use onelook_types::{Shape, Tensor};
+use serde::{Deserialize, Serialize};
 
 use super::Operator;
 use crate::GraphError;
 
 /// `[…, m, k] · […, k, n] = […, m, n]`; the outer axes must be equal.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MatMul;
 
 impl Operator for MatMul {

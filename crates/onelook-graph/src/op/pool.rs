@@ -1,12 +1,13 @@
 //! Maxima over windows.
 
 use onelook_types::{Shape, Tensor};
+use serde::{Deserialize, Serialize};
 
 use super::{Operator, nchw, single, window_extent};
 use crate::GraphError;
 
 /// The largest value of each window; padding never wins.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MaxPool {
     /// Window height and width.
     pub kernel: [usize; 2],
@@ -40,8 +41,20 @@ impl Operator for MaxPool {
                 "its padding must be below its kernel",
             ));
         }
-        let rows = window_extent(height, kernel_height, self.stride[0], top + bottom, 1);
-        let columns = window_extent(width, kernel_width, self.stride[1], left + right, 1);
+        let rows = window_extent(
+            height,
+            kernel_height,
+            self.stride[0],
+            top.saturating_add(bottom),
+            1,
+        );
+        let columns = window_extent(
+            width,
+            kernel_width,
+            self.stride[1],
+            left.saturating_add(right),
+            1,
+        );
         match (rows, columns) {
             (Some(rows), Some(columns)) => Ok(vec![Shape::from([batch, channels, rows, columns])]),
             _ => Err(GraphError::shape(

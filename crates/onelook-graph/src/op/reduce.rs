@@ -1,12 +1,14 @@
 //! One value for all along an axis.
 
 use onelook_types::{Shape, Tensor};
+use serde::{Deserialize, Serialize};
 
 use super::{Operator, check_axis, single};
 use crate::GraphError;
 
 /// What becomes of the values along the axis.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Reduction {
     /// Their sum.
     Sum,
@@ -17,7 +19,7 @@ pub enum Reduction {
 }
 
 /// Reduces along `axis`, which stays with extent 1.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reduce {
     /// How.
     pub reduction: Reduction,

@@ -1,12 +1,13 @@
 //! The same values under other extents.
 
 use onelook_types::{Shape, Tensor};
+use serde::{Deserialize, Serialize};
 
 use super::{Operator, single};
 use crate::GraphError;
 
 /// Gives a tensor other extents of as many elements.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reshape {
     /// Target extents; unused places are `None`. 0 keeps the input's extent at that place, -1 takes
     /// what remains.

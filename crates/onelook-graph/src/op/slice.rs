@@ -1,12 +1,13 @@
 //! A range along an axis.
 
 use onelook_types::{Shape, Tensor};
+use serde::{Deserialize, Serialize};
 
 use super::{Operator, check_axis, single};
 use crate::GraphError;
 
 /// Keeps positions `start..end` of `axis`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Slice {
     /// Along which axis.
     pub axis: usize,

@@ -1,12 +1,13 @@
 //! Exponentials that sum to one along an axis.
 
 use onelook_types::{Shape, Tensor};
+use serde::{Deserialize, Serialize};
 
 use super::{Operator, check_axis, single};
 use crate::GraphError;
 
 /// e^x / Σ e^x along `axis`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Softmax {
     /// Along which axis.
     pub axis: usize,

@@ -1,12 +1,13 @@
 //! Pieces of a tensor along an axis.
 
 use onelook_types::{Shape, Tensor};
+use serde::{Deserialize, Serialize};
 
 use super::{Operator, Slice, check_axis, single};
 use crate::GraphError;
 
 /// Cuts a tensor into pieces along `axis`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Split {
     /// Along which axis.
     pub axis: usize,

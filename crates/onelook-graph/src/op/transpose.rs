@@ -1,12 +1,13 @@
 //! The same values with the axes in another order.
 
 use onelook_types::{Shape, Tensor};
+use serde::{Deserialize, Serialize};
 
 use super::{Operator, single};
 use crate::GraphError;
 
 /// Output axis `i` is input axis `order[i]`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Transpose {
     /// A permutation of the input's axes.
     pub order: Vec<usize>,

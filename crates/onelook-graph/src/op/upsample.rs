@@ -1,12 +1,13 @@
 //! Larger maps by repeating pixels.
 
 use onelook_types::{Shape, Tensor};
+use serde::{Deserialize, Serialize};
 
 use super::{Operator, nchw, single};
 use crate::GraphError;
 
 /// Repeats every pixel `factor` times to the right and downwards (nearest neighbour).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Upsample {
     /// How often.
     pub factor: usize,
