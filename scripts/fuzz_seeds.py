@@ -1,7 +1,7 @@
-"""Writes the small synthetic seeds in fuzz/seeds: python3 scripts/fuzz_seeds.py (needs pillow).
+"""Writes the small synthetic seeds in fuzz/seeds: python3 scripts/fuzz_seeds.py (needs pillow, numpy, onnx).
 
 Nothing here comes from a real model: a tree of a few modules with the names that checkpoints use,
-an ONNX graph of three nodes, pictures of a few pixels.
+an ONNX graph of one node per operator, pictures of a few pixels.
 """
 
 import collections
@@ -9,7 +9,6 @@ import io
 import json
 import pathlib
 import pickle
-import struct
 import sys
 import types
 
@@ -139,48 +138,47 @@ def checkpoint():
     return {"epoch": -1, "model": model, "ema": None, "train_args": {"imgsz": 64, "task": "detect"}, "date": "2026-01-01", "version": "8.4.0"}
 
 
-def varint(number):
-    out = bytearray()
-    while number > 127:
-        out.append(number & 127 | 128)
-        number >>= 7
-    return bytes(out + bytes([number]))
-
-
-def field(number, value):
-    if isinstance(value, int):
-        return varint(number << 3) + varint(value)
-    value = value.encode() if isinstance(value, str) else value
-    return varint(number << 3 | 2) + varint(len(value)) + value
-
-
-def onnx_value(name, shape):
-    sides = b"".join(field(1, field(1, side)) for side in shape)
-    return field(1, name) + field(2, field(1, field(1, 1) + field(2, sides)))
-
-
-def onnx_node(kind, inputs, outputs, attributes=b""):
-    wires = b"".join(field(1, i) for i in inputs) + b"".join(field(2, o) for o in outputs)
-    return wires + field(3, kind.lower()) + field(4, kind) + attributes
-
-
-def onnx_ints(name, numbers):
-    return field(5, field(1, name) + b"".join(field(8, n) for n in numbers) + field(20, 7))
-
-
 def onnx_model():
-    weight = field(1, 6) + field(1, 3) + field(1, 1) + field(1, 1) + field(2, 1) + field(8, "w") + field(9, struct.pack("<18f", *range(18)))
-    dims = field(1, 3) + field(2, 7) + field(8, "s") + field(9, struct.pack("<3q", 1, 6, -1))
-    graph = (
-        field(1, onnx_node("Conv", ["images", "w"], ["c"], onnx_ints("kernel_shape", [1, 1]) + onnx_ints("strides", [1, 1])))
-        + field(1, onnx_node("Sigmoid", ["c"], ["a"]))
-        + field(1, onnx_node("Reshape", ["a", "s"], ["output0"]))
-        + field(2, "tiny") + field(5, weight) + field(5, dims)
-        + field(11, onnx_value("images", [1, 3, 8, 8])) + field(12, onnx_value("output0", [1, 6, 64]))
-    )
-    metadata = {"names": "{0: 'person', 1: 'bus'}", "stride": "1", "task": "detect", "imgsz": "[8, 8]"}
-    properties = b"".join(field(14, field(1, k) + field(2, v)) for k, v in metadata.items())
-    return field(1, 8) + field(8, field(1, "") + field(2, 17)) + field(7, graph) + properties
+    """Every operator that exports of detection models use, once, on values of a few numbers."""
+    import numpy as np
+    from onnx import TensorProto, helper, numpy_helper
+
+    def constant(name, value, kind=np.float32):
+        return numpy_helper.from_array(np.asarray(value, kind), name)
+
+    constants = [
+        constant("w", np.ones((4, 3, 3, 3))), constant("b", np.zeros(4)), constant("d", np.ones((4, 1, 3, 3))),
+        constant("halves", [2, 2], np.int64), constant("twice", [1, 1, 2, 2]), constant("flat", [1, 4, -1], np.int64),
+        constant("from", [0], np.int64), constant("to", [2], np.int64), constant("axis", [1], np.int64), constant("two", 2),
+    ]
+    square = {"kernel_shape": [3, 3], "pads": [1, 1, 1, 1]}
+    nodes = [
+        helper.make_node("Conv", ["images", "w", "b"], ["c"], strides=[2, 2], **square),
+        helper.make_node("Sigmoid", ["c"], ["s"]),
+        helper.make_node("Mul", ["c", "s"], ["a"]),
+        helper.make_node("Split", ["a", "halves"], ["x", "y"], axis=1),
+        helper.make_node("Concat", ["y", "x"], ["z"], axis=1),
+        helper.make_node("Conv", ["z", "d"], ["e"], group=4, **square),
+        helper.make_node("Add", ["e", "a"], ["r"]),
+        helper.make_node("MaxPool", ["r"], ["p"], kernel_shape=[5, 5], strides=[1, 1], pads=[2, 2, 2, 2]),
+        helper.make_node(
+            "Resize", ["p", "", "twice"], ["u"], mode="nearest", coordinate_transformation_mode="asymmetric", nearest_mode="floor"
+        ),
+        helper.make_node("Reshape", ["u", "flat"], ["f"]),
+        helper.make_node("Transpose", ["f"], ["t"], perm=[0, 2, 1]),
+        helper.make_node("MatMul", ["f", "t"], ["m"]),
+        helper.make_node("Softmax", ["m"], ["q"], axis=-1),
+        helper.make_node("MatMul", ["q", "f"], ["v"]),
+        helper.make_node("Slice", ["v", "from", "to", "axis"], ["l"]),
+        helper.make_node("Sub", ["l", "two"], ["n"]),
+        helper.make_node("Div", ["n", "two"], ["output0"]),
+    ]
+    image = helper.make_tensor_value_info("images", TensorProto.FLOAT, [1, 3, 8, 8])
+    output = helper.make_tensor_value_info("output0", TensorProto.FLOAT, [1, 2, 64])
+    graph = helper.make_graph(nodes, "tiny", [image], [output], constants)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    helper.set_model_props(model, {"names": "{0: 'person', 1: 'bus'}", "stride": "8", "task": "detect", "imgsz": "[8, 8]"})
+    return model.SerializeToString()
 
 
 def pictures():
@@ -222,7 +220,8 @@ def main():
     save("pickle", "state_dict.pkl", pickled({"model": {"w": Tensor((4, 3, 1, 1))}}))
     save("pickle", "forbidden.pkl", b"cos\nsystem\n(S'true'\ntR.")
     archives(description)
-    save("onnx", "tiny.seed", onnx_model())
+    for target in ("onnx", "engine"):
+        save(target, "tiny.seed", onnx_model())
     tensors = {"w": {"dtype": "F16", "shape": [4, 3, 1, 1], "data_offsets": [0, 24]}}
     save("safetensors", "tiny.seed", json.dumps({"__metadata__": {"format": "onelook"}, **tensors}).encode())
     pictures()

@@ -2,12 +2,20 @@
 //!
 //! Limits are small so that what breaks them is found in small inputs and a run stays fast.
 
+use std::sync::OnceLock;
+
+use onelook_cpu::Cpu;
 use onelook_graph::read::{Limits, ReadOptions, read};
-use onelook_graph::{Graph, infer_shapes, pass, reference};
+use onelook_graph::{Backend, Executable, Graph, infer_shapes, pass, reference};
 use onelook_types::{Shape, Tensor};
 
 /// Values and weights of a graph that the plain executor runs in well under a second.
 const SMALL: usize = 20_000;
+
+/// Batch, channels and sides of the picture that accepted graphs run on.
+const PICTURE: [usize; 4] = [1, 3, 8, 8];
+
+static CPU: OnceLock<Cpu> = OnceLock::new();
 
 /// A model file may ask for 64 MiB of tensors.
 pub fn options() -> ReadOptions {
@@ -34,18 +42,51 @@ pub fn read_model(bytes: &[u8]) {
 /// Optimises the graph and, where a small picture makes it a small computation, runs it.
 fn exercise(mut graph: Graph) {
     pass::optimise(&mut graph);
-    let picture = Tensor::zeros([1, 3, 8, 8]);
-    let Ok(shapes) = infer_shapes(&graph, &[picture.shape().clone()]) else {
+    let picture = Tensor::zeros(PICTURE);
+    if is_small(&graph, &picture) {
+        drop(reference::run(&graph, &[&picture]));
+    }
+}
+
+/// Runs the graph of a model file on the CPU engine, in the form that the product does.
+pub fn run_on_cpu(bytes: &[u8]) {
+    let Ok(mut model) = read(bytes, &options()) else {
         return;
     };
+    pass::optimise(&mut model.graph);
+    let picture = Tensor::zeros(PICTURE);
+    if !is_small(&model.graph, &picture) {
+        return;
+    }
+    let cpu = CPU.get_or_init(|| Cpu::new(Some(1)).expect("this CPU runs the portable kernels"));
+    let Ok(network) = cpu.compile(&model.graph) else {
+        return;
+    };
+    let expected = reference::run(&model.graph, &[&picture]);
+    if let (Ok(outputs), Ok(expected)) = (network.run(&[&picture]), expected) {
+        let shapes = |tensors: &[Tensor]| tensors.iter().map(|t| t.shape().clone()).collect();
+        let (ours, theirs): (Vec<Shape>, Vec<Shape>) = (shapes(&outputs), shapes(&expected));
+        assert_eq!(ours, theirs, "the engine and the reference differ in shape");
+    }
+}
+
+fn is_small(graph: &Graph, picture: &Tensor) -> bool {
+    let Ok(shapes) = infer_shapes(graph, &[picture.shape().clone()]) else {
+        return false;
+    };
     drop(graph.to_text(Some(&shapes)));
-    let values: usize = shapes
+    let values = shapes
         .iter()
         .filter_map(Shape::checked_elements)
         .fold(0, usize::saturating_add);
-    if values.saturating_add(graph.parameters()) < SMALL {
-        drop(reference::run(&graph, &[&picture]));
-    }
+    values.saturating_add(graph.parameters()) < SMALL
+}
+
+/// An ONNX file by its first bytes, so that the reader takes it for one.
+pub fn onnx_file(bytes: &[u8]) -> Vec<u8> {
+    let mut file = vec![0x08, 0x08];
+    file.extend_from_slice(bytes.strip_prefix(&[0x08, 0x08]).unwrap_or(bytes));
+    file
 }
 
 /// A `.pt` file: a zip archive of stored members `m/data.pkl`, `m/byteorder` and two storages.
