@@ -5,8 +5,11 @@ mod elide_views;
 mod fold_batch_norm;
 mod fuse_activation;
 mod fuse_residual;
+mod map_shape;
 mod place_maps;
 mod simplify_concat;
+#[cfg(test)]
+mod tests;
 
 pub use dead_code::dead_code;
 pub use elide_views::elide_views;

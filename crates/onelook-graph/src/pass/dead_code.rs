@@ -21,3 +21,25 @@ pub fn dead_code(graph: &mut Graph) {
     kept.reverse();
     graph.nodes = kept;
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::op::Activation;
+
+    #[test]
+    fn only_what_outputs_depend_on_stays() {
+        let mut graph = Graph::new();
+        let input = graph.add_input("in");
+        let kept = graph.add("kept", Activation::Relu, &[input]);
+        let unread = graph.add("unread", Activation::Relu, &[kept]);
+        graph.add("behind unread", Activation::Exp, &[unread]);
+        graph.outputs.push(kept);
+        dead_code(&mut graph);
+        insta::assert_snapshot!(graph, @r"
+        input %0
+        %1 = relu (%0)  # kept
+        output %1
+        ");
+    }
+}

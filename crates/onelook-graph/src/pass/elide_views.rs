@@ -81,3 +81,64 @@ fn place_pieces(graph: &mut Graph, shapes: &mut Vec<Shape>, node: &Node, sizes: 
         channel += size;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::infer_shapes;
+    use crate::op::{Activation, Concat, Split};
+
+    /// A map cut in two, one piece changed, everything joined; the first piece is joined twice.
+    fn graph(sizes: Vec<usize>) -> (Graph, Vec<Shape>) {
+        let mut graph = Graph::new();
+        let input = graph.add_input("in");
+        let map = graph.add("map", Activation::Relu, &[input]);
+        let pieces = graph.add_with_outputs("cut", Split { axis: 1, sizes }, &[map], 2);
+        let on = graph.add("on", Activation::Relu, &[pieces[1]]);
+        let inputs = [pieces[0], pieces[1], on, pieces[0]];
+        let joined = graph.add("join", Concat { axis: 1 }, &inputs);
+        graph.outputs.push(joined);
+        let shapes = infer_shapes(&graph, &[Shape::from([1, 32, 2, 2])]).unwrap();
+        (graph, shapes)
+    }
+
+    #[test]
+    fn pieces_lie_inside_the_whole_and_shared_ones_are_copied() {
+        let (mut graph, shapes) = graph(vec![16, 16]);
+        let maps = vec![true; shapes.len()];
+        let shapes = elide_views(&mut graph, shapes, &maps, 16);
+        insta::assert_snapshot!(graph.to_text(Some(&shapes)), @r"
+        input %0: 1x32x2x2
+        %1: 1x32x2x2 = relu (%0)  # map
+        %4: 1x16x2x2 @ %5[32..] = relu (%3)  # on
+        %6: 1x16x2x2 @ %5[0..] = copy (%2)  # join.copy0
+        %7: 1x16x2x2 @ %5[16..] = copy (%3)  # join.copy1
+        %8: 1x16x2x2 @ %5[48..] = copy (%2)  # join.copy3
+        output %5
+        ");
+    }
+
+    #[test]
+    fn pieces_that_do_not_start_on_a_block_are_left_alone() {
+        let (mut graph, shapes) = graph(vec![8, 24]);
+        let maps = vec![true; shapes.len()];
+        let shapes = elide_views(&mut graph, shapes, &maps, 16);
+        insta::assert_snapshot!(graph.to_text(Some(&shapes)), @r"
+        input %0: 1x32x2x2
+        %1: 1x32x2x2 = relu (%0)  # map
+        %2: 1x8x2x2, %3: 1x24x2x2 = split axis 1 into 8+24 (%1)  # cut
+        %4: 1x24x2x2 = relu (%3)  # on
+        %5: 1x64x2x2 = concat axis 1 (%2, %3, %4, %2)  # join
+        output %5
+        ");
+    }
+
+    #[test]
+    fn values_that_are_no_maps_are_left_alone() {
+        let (mut graph, shapes) = graph(vec![16, 16]);
+        let maps = vec![false; shapes.len()];
+        let before = graph.to_string();
+        elide_views(&mut graph, shapes, &maps, 16);
+        assert_eq!(graph.to_string(), before);
+    }
+}

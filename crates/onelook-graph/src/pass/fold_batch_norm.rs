@@ -63,3 +63,58 @@ fn folded(conv: &Conv, norm: &BatchNorm) -> Conv {
         ..conv.clone()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn graph(reads_twice: bool) -> Graph {
+        let vector = |value: f32| Arc::new(Tensor::from_fn([2], |_| value));
+        let mut graph = Graph::new();
+        let input = graph.add_input("in");
+        let weight = Arc::new(Tensor::from_fn([2, 3, 1, 1], |k| k as f32));
+        let conv = graph.add("conv", Conv::new(weight, None), &[input]);
+        let norm = BatchNorm {
+            scale: vector(2.0),
+            shift: vector(1.0),
+            mean: vector(3.0),
+            variance: vector(3.0),
+            epsilon: 1.0,
+        };
+        let norm = graph.add("norm", norm, &[conv]);
+        graph.outputs.push(norm);
+        if reads_twice {
+            graph.outputs.push(conv);
+        }
+        graph
+    }
+
+    #[test]
+    fn the_convolution_takes_the_normalisation_in() {
+        let mut graph = graph(false);
+        fold_batch_norm(&mut graph);
+        insta::assert_snapshot!(graph, @r"
+        input %0
+        %2 = conv 1x1 3->2 (%0)  # conv
+        output %2
+        ");
+        let Op::Conv(conv) = &graph.nodes[0].op else {
+            panic!("not a convolution");
+        };
+        assert_eq!(conv.weight.data(), [0.0, 1.0, 2.0, 3.0, 4.0, 5.0]);
+        assert_eq!(conv.bias.as_ref().unwrap().data(), [-2.0, -2.0]);
+    }
+
+    #[test]
+    fn a_result_that_is_also_read_before_the_normalisation_stays() {
+        let mut graph = graph(true);
+        fold_batch_norm(&mut graph);
+        insta::assert_snapshot!(graph, @r"
+        input %0
+        %1 = conv 1x1 3->2 (%0)  # conv
+        %2 = batch_norm (%1)  # norm
+        output %2
+        output %1
+        ");
+    }
+}

@@ -60,3 +60,68 @@ fn absorb_activations(graph: &mut Graph) {
     }
     graph.nodes.retain(|node| !node.outputs.is_empty());
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use onelook_types::Tensor;
+
+    use super::*;
+    use crate::op::Conv;
+
+    fn conv(graph: &mut Graph, input: ValueId) -> ValueId {
+        let weight = Arc::new(Tensor::zeros([3, 3, 1, 1]));
+        graph.add("conv", Conv::new(weight, None), &[input])
+    }
+
+    #[test]
+    fn silu_spelled_out_moves_into_the_convolution() {
+        let mut graph = Graph::new();
+        let input = graph.add_input("in");
+        let value = conv(&mut graph, input);
+        let gate = graph.add("gate", Activation::Sigmoid, &[value]);
+        let on = graph.add("on", Binary::Mul, &[gate, value]);
+        graph.outputs.push(on);
+        fuse_activation(&mut graph);
+        insta::assert_snapshot!(graph, @r"
+        input %0
+        %3 = conv 1x1 3->3 silu (%0)  # conv
+        output %3
+        ");
+    }
+
+    #[test]
+    fn a_second_activation_stays_by_itself() {
+        let mut graph = Graph::new();
+        let input = graph.add_input("in");
+        let value = conv(&mut graph, input);
+        let first = graph.add("first", Activation::Relu, &[value]);
+        let second = graph.add("second", Activation::Exp, &[first]);
+        graph.outputs.push(second);
+        fuse_activation(&mut graph);
+        insta::assert_snapshot!(graph, @r"
+        input %0
+        %2 = conv 1x1 3->3 relu (%0)  # conv
+        %3 = exp (%2)  # second
+        output %3
+        ");
+    }
+
+    #[test]
+    fn a_result_that_is_also_an_output_stays_as_it_is() {
+        let mut graph = Graph::new();
+        let input = graph.add_input("in");
+        let value = conv(&mut graph, input);
+        let on = graph.add("on", Activation::Relu, &[value]);
+        graph.outputs.extend([on, value]);
+        fuse_activation(&mut graph);
+        insta::assert_snapshot!(graph, @r"
+        input %0
+        %1 = conv 1x1 3->3 (%0)  # conv
+        %2 = relu (%1)  # on
+        output %2
+        output %1
+        ");
+    }
+}

@@ -1,12 +1,14 @@
 //! Lets a convolution add the residual as it stores its result.
 
 use super::fold_batch_norm::take_over;
+use super::map_shape::maps;
 use crate::op::{Binary, Op};
 use crate::{Graph, NodeId, ValueId};
 
 /// Moves every addition into the convolution that feeds it alone, if the other operand is ready
-/// before that convolution and has the same shape.
+/// before that convolution and surely has the same shape, whatever the input's is.
 pub fn fuse_residual(graph: &mut Graph) {
+    let maps = maps(graph);
     let mut producers = graph.producers();
     let readers = graph.readers();
     for index in 0..graph.nodes.len() {
@@ -29,7 +31,8 @@ pub fn fuse_residual(graph: &mut Graph) {
                 };
                 let alone =
                     readers[convolved.index()].len() == 1 && !graph.outputs.contains(&convolved);
-                let same = is_map(graph, &producers, residual);
+                let map = maps[convolved.index()];
+                let same = map.is_some() && map == maps[residual.index()];
                 (alone && a != b && !conv.residual && same && ready(residual, producer))
                     .then_some((producer, residual))
             });
@@ -46,20 +49,64 @@ pub fn fuse_residual(graph: &mut Graph) {
     graph.nodes.retain(|node| !node.outputs.is_empty());
 }
 
-/// Whether a value is surely a map of the convolution's shape. No model that we read broadcasts a
-/// map onto a convolution's output, so what an operator on maps made is taken for one.
-fn is_map(graph: &Graph, producers: &[Option<NodeId>], value: ValueId) -> bool {
-    producers[value.index()].is_some_and(|NodeId(producer)| {
-        matches!(
-            graph.nodes[producer].op,
-            Op::Conv(_)
-                | Op::Split(_)
-                | Op::Concat(_)
-                | Op::MaxPool(_)
-                | Op::Upsample(_)
-                | Op::Attention(_)
-                | Op::BatchNorm(_)
-                | Op::Activation(_)
-        )
-    })
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use onelook_types::Tensor;
+
+    use super::*;
+    use crate::op::{Conv, Reduce, Reduction};
+
+    fn conv(graph: &mut Graph, name: &str, input: ValueId) -> ValueId {
+        let weight = Arc::new(Tensor::zeros([3, 3, 3, 3]));
+        let conv = Conv {
+            padding: [1; 4],
+            ..Conv::new(weight, None)
+        };
+        graph.add(name, conv, &[input])
+    }
+
+    #[test]
+    fn the_later_convolution_adds_the_earlier_result() {
+        let mut graph = Graph::new();
+        let input = graph.add_input("in");
+        let first = conv(&mut graph, "first", input);
+        let second = conv(&mut graph, "second", first);
+        let sum = graph.add("sum", Binary::Add, &[second, first]);
+        let third = conv(&mut graph, "third", sum);
+        let sum = graph.add("sum", Binary::Add, &[sum, third]);
+        graph.outputs.push(sum);
+        fuse_residual(&mut graph);
+        insta::assert_snapshot!(graph, @r"
+        input %0
+        %1 = conv 3x3 3->3 padding 1 (%0)  # first
+        %3 = conv 3x3 3->3 padding 1 + residual (%1, %1)  # second
+        %5 = conv 3x3 3->3 padding 1 + residual (%3, %3)  # third
+        output %5
+        ");
+    }
+
+    #[test]
+    fn what_is_broadcast_is_not_taken_for_a_residual() {
+        let mut graph = Graph::new();
+        let input = graph.add_input("in");
+        let first = conv(&mut graph, "first", input);
+        let reduction = Reduction::Mean;
+        let rows = graph.add("rows", Reduce { reduction, axis: 2 }, &[first]);
+        let gate = conv(&mut graph, "gate", rows);
+        let second = conv(&mut graph, "second", first);
+        let sum = graph.add("sum", Binary::Add, &[second, gate]);
+        graph.outputs.push(sum);
+        fuse_residual(&mut graph);
+        insta::assert_snapshot!(graph, @r"
+        input %0
+        %1 = conv 3x3 3->3 padding 1 (%0)  # first
+        %2 = reduce_mean axis 2 (%1)  # rows
+        %3 = conv 3x3 3->3 padding 1 (%2)  # gate
+        %4 = conv 3x3 3->3 padding 1 (%1)  # second
+        %5 = add (%4, %3)  # sum
+        output %5
+        ");
+    }
 }
