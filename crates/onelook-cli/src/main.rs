@@ -1,2 +1,38 @@
-//! To be written.
-fn main() {}
+//! The command line: what was typed becomes what it means, then a command does it.
+//!
+//! Exit codes: 0 ok, 1 failed, 2 usage.
+
+mod args;
+mod command;
+mod console;
+mod dialect;
+mod failure;
+mod output;
+mod plot;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use args::Cli;
+use console::Console;
+use failure::Failure;
+
+fn main() -> ExitCode {
+    let typed = dialect::normalise(std::env::args_os());
+    let wants_json = typed
+        .iter()
+        .any(|word| word == "--json" || word == "--json=true");
+    let cli = match Cli::try_parse_from(&typed) {
+        Ok(cli) => cli,
+        Err(error) if error.use_stderr() && wants_json => {
+            return Console::new(true, false).fail(&Failure::typed(&error));
+        }
+        Err(error) => error.exit(),
+    };
+    let console = Console::new(cli.global.json, cli.global.quiet);
+    match command::run(cli.command, &console) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => console.fail(&failure),
+    }
+}

@@ -2,7 +2,9 @@
 //!
 //! Never falls back silently: a device that was named and cannot be had is an error.
 
+mod found;
 mod reference;
+mod sample;
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,7 +12,9 @@ use std::str::FromStr;
 use onelook_graph::Backend;
 
 use crate::Error;
+pub use found::{FoundDevice, available_memory, found_devices, usable_cores};
 pub use reference::ReferenceBackend;
+pub use sample::{random, sample_pass};
 
 /// Where a network runs.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

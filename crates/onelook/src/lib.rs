@@ -16,17 +16,25 @@
 //!
 //! Knows neither servers nor command lines; those are built upon it.
 
+pub mod dataset;
 mod device;
 mod error;
 mod mapped;
 mod model;
+mod parity;
 mod pipeline;
 pub mod registry;
+mod validate;
 
-pub use device::{Chosen, Device, ReferenceBackend};
+pub use device::{
+    Chosen, Device, FoundDevice, ReferenceBackend, available_memory, found_devices, random,
+    sample_pass, usable_cores,
+};
 pub use error::Error;
 pub use model::{LoadOptions, Model, read_model, write_model};
+pub use parity::{Parity, Tolerance, raw_error};
 pub use pipeline::{Options, Pipeline, Prediction, Speed};
+pub use validate::{ValidateOptions, Validation, validate};
 
 pub use onelook_types as types;
 

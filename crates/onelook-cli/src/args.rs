@@ -1,0 +1,74 @@
+//! What was typed: one struct per command, whose fields and their documentation make the parser,
+//! the help, the completions and the man page.
+
+mod fit;
+mod model;
+mod value;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::command::{bench, completions, convert, doctor, explain, models, predict, val, verify};
+
+pub use fit::FitArgs;
+pub use model::ModelArgs;
+pub use value::{ClassWord, ImageSize, boolean, class_words, fraction, image_size};
+
+/// Finds objects on pictures with YOLO models. One binary, no Python.
+///
+/// Flags can be written both ways: `--conf 0.25` or `conf=0.25`. Exit codes: 0 ok, 1 failed,
+/// 2 usage.
+#[derive(Parser)]
+#[command(
+    name = "onelook",
+    version,
+    max_term_width = 100,
+    args_override_self = true
+)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+    /// What holds for every command.
+    #[command(flatten)]
+    pub global: GlobalArgs,
+}
+
+/// What holds for every command.
+#[derive(Args)]
+pub struct GlobalArgs {
+    /// Write results as JSON to standard output, errors as JSON to standard error.
+    #[arg(long, global = true, num_args = 0..=1, require_equals = true, value_name = "BOOL",
+          default_value = "false", default_missing_value = "true", value_parser = boolean,
+          hide_default_value = true, hide_possible_values = true)]
+    pub json: bool,
+    /// Say only what was asked for.
+    #[arg(long, short, global = true, num_args = 0..=1, require_equals = true,
+          value_name = "BOOL", default_value = "false", default_missing_value = "true",
+          value_parser = boolean, hide_default_value = true)]
+    pub quiet: bool,
+}
+
+/// The commands, a file each.
+#[derive(Subcommand)]
+pub enum Command {
+    /// Finds objects on pictures.
+    Predict(Box<predict::PredictArgs>),
+    /// Measures how well a model finds what a data set says is there.
+    Val(Box<val::ValArgs>),
+    /// Compares two routes from the same pictures to boxes.
+    Verify(Box<verify::VerifyArgs>),
+    /// Writes a model in the native form, which loads fastest.
+    Convert(convert::ConvertArgs),
+    /// Lists, fetches and shows models.
+    Models(models::ModelsArgs),
+    /// Shows what runs and why: graph, plan, memory, kernels.
+    Explain(explain::ExplainArgs),
+    /// Measures the time per node and in total.
+    Bench(bench::BenchArgs),
+    /// Shows which devices were found, what was chosen and why, and tries it out.
+    Doctor(doctor::DoctorArgs),
+    /// Prints completions for a shell.
+    Completions(completions::CompletionsArgs),
+    /// Prints the manual page.
+    Man,
+}

@@ -1,0 +1,114 @@
+//! How pictures are fitted into the network, and what counts as a detection.
+
+use clap::{Args, ValueEnum};
+use onelook::types::Metadata;
+use onelook::vision::postprocess::Thresholds;
+use onelook::{Model, Options, Pipeline};
+
+use super::{ClassWord, ImageSize, boolean, class_words, fraction, image_size};
+use crate::console::Console;
+use crate::failure::Failure;
+
+/// Named sets of thresholds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Preset {
+    /// The thresholds of many articles: iou 0.45.
+    Article,
+}
+
+/// How pictures are fitted into the network, and what counts as a detection.
+#[derive(Args, Clone)]
+pub struct FitArgs {
+    /// Least confidence, 0 to 1 [default: 0.25; for val 0.001]
+    #[arg(long, value_parser = fraction, value_name = "SCORE")]
+    pub conf: Option<f32>,
+    /// Overlap above which the less sure of two boxes goes, 0 to 1 [default: 0.7]
+    #[arg(long, value_parser = fraction, value_name = "IOU")]
+    pub iou: Option<f32>,
+    /// Most detections per picture.
+    #[arg(long, default_value_t = 300, value_name = "N")]
+    pub max_det: usize,
+    /// Size to fit pictures into: 640, or height and width as 480,640 [default: the model's]
+    #[arg(long, alias = "img-size", alias = "img", value_parser = image_size, value_name = "PIXELS")]
+    pub imgsz: Option<ImageSize>,
+    /// Only these classes: 0,2 or person,bus [default: all]
+    #[arg(long, value_parser = class_list, value_name = "LIST")]
+    pub classes: Option<ClassList>,
+    /// Let boxes of different classes suppress each other.
+    #[arg(long, alias = "agnostic", num_args = 0..=1, default_value = "false",
+          default_missing_value = "true", value_parser = boolean, value_name = "BOOL",
+          hide_default_value = true)]
+    pub agnostic_nms: bool,
+    /// Pad only to the next multiple of the stride instead of to a square [default: true where
+    /// the model takes any size]
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", value_parser = boolean,
+          value_name = "BOOL")]
+    pub rect: Option<bool>,
+    /// Most pictures in one run [default: 1; for val 16]
+    #[arg(long, value_name = "N")]
+    pub batch: Option<usize>,
+    /// Thresholds by name; flags given beside it win.
+    #[arg(long, value_enum, value_name = "NAME")]
+    pub preset: Option<Preset>,
+}
+
+/// A list of classes as one value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClassList(Vec<ClassWord>);
+
+fn class_list(text: &str) -> Result<ClassList, String> {
+    class_words(text).map(ClassList)
+}
+
+impl FitArgs {
+    /// What the flags mean for this model.
+    pub fn options(&self, metadata: &Metadata) -> Result<Options, Failure> {
+        if self.batch == Some(0) || self.max_det == 0 {
+            return Err(Failure::Usage(
+                "--batch and --max-det: expected at least 1".to_owned(),
+            ));
+        }
+        let preset_iou = self.preset.map(|Preset::Article| 0.45);
+        Ok(Options {
+            thresholds: Thresholds {
+                confidence: self.conf.unwrap_or(0.25),
+                iou: self.iou.or(preset_iou).unwrap_or(0.7),
+                max_detections: self.max_det,
+                classes: self.class_indices(&metadata.names)?,
+                agnostic: self.agnostic_nms,
+                multi_label: false,
+            },
+            image_size: self.imgsz.map(|ImageSize(size)| size),
+            rect: self.rect,
+            batch: self.batch.unwrap_or(1),
+        })
+    }
+
+    /// Joins the model with what the flags mean, and tells when a size had to be rounded.
+    pub fn pipeline(&self, model: Model, console: &Console) -> Result<Pipeline, Failure> {
+        let options = self.options(model.metadata())?;
+        let rounded = options.rounded_size(model.metadata())?;
+        if let Some(wish) = options.image_size.filter(|wish| *wish != rounded) {
+            console.warn(format!(
+                "imgsz {}x{} is no multiple of the stride {}, {}x{} is used",
+                wish[0],
+                wish[1],
+                model.metadata().stride,
+                rounded[0],
+                rounded[1]
+            ));
+        }
+        Ok(Pipeline::new(model, options)?)
+    }
+
+    fn class_indices(&self, names: &[String]) -> Result<Option<Vec<usize>>, Failure> {
+        let Some(ClassList(words)) = &self.classes else {
+            return Ok(None);
+        };
+        let indices: Result<Vec<usize>, String> =
+            words.iter().map(|word| word.index(names)).collect();
+        indices
+            .map(Some)
+            .map_err(|reason| Failure::Usage(format!("--classes: {reason}")))
+    }
+}

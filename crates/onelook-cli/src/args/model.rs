@@ -1,0 +1,101 @@
+//! Which model, and where it runs.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use onelook::types::{Precision, Task};
+use onelook::{Device, LoadOptions, Model, registry};
+
+use super::boolean;
+use crate::console::Console;
+use crate::failure::Failure;
+
+/// Taken when no model is named.
+const DEFAULT: &str = "yolo11n";
+
+/// Taken instead when the default cannot be fetched.
+const FALLBACK: &str = "yolo26n";
+
+/// Which model, and where it runs.
+#[derive(Args, Clone, Default)]
+pub struct ModelArgs {
+    /// Model: a .pt, .onnx or .safetensors file, or a name of `onelook models list`. Without it
+    /// yolo11n, or yolo26n where only a package mirror can be reached.
+    #[arg(long, short, value_name = "FILE|NAME")]
+    pub model: Option<String>,
+    /// Device: auto, cpu, reference (plain and slow), or a GPU as 0, 0,1, cuda:0, -1.
+    #[arg(
+        long,
+        default_value = "auto",
+        allow_hyphen_values = true,
+        value_name = "DEVICE"
+    )]
+    pub device: String,
+    /// Threads of the CPU engine [default: all cores]
+    #[arg(long, alias = "workers", value_name = "N")]
+    pub threads: Option<usize>,
+    /// Number format in bits: 32, 16 or 8 [default: 32]
+    #[arg(long, alias = "precision", value_name = "BITS")]
+    pub quantize: Option<Precision>,
+    /// For models with two heads (YOLO26): the one without NMS (true) or with it (false)
+    /// [default: as the file says]
+    #[arg(long, alias = "end2end", num_args = 0..=1, default_missing_value = "true",
+          value_parser = boolean, value_name = "BOOL")]
+    pub end_to_end: Option<bool>,
+    /// What the model must be for; also accepted as a word before the command.
+    #[arg(long, hide = true)]
+    pub task: Option<Task>,
+}
+
+impl ModelArgs {
+    /// What the flags mean for loading.
+    pub fn options(&self) -> Result<LoadOptions, Failure> {
+        let device: Device = self
+            .device
+            .parse()
+            .map_err(|error: onelook::Error| Failure::Usage(error.to_string()))?;
+        if self.threads == Some(0) {
+            return Err(Failure::Usage(
+                "--threads: expected at least 1; leave it out to use all cores".to_owned(),
+            ));
+        }
+        Ok(LoadOptions {
+            device,
+            threads: self.threads,
+            precision: self.quantize.unwrap_or_default(),
+            end_to_end: self.end_to_end,
+            ..LoadOptions::default()
+        })
+    }
+
+    /// Finds the model, fetching it if need be, and loads it.
+    pub fn load(&self, console: &Console) -> Result<Model, Failure> {
+        let options = self.options()?;
+        let model = Model::load(self.locate(console)?, &options)?;
+        let task = model.metadata().task;
+        match self.task {
+            Some(wanted) if wanted != task => Err(Failure::Usage(format!(
+                "'{}' is a model for {task}, not for {wanted}",
+                model.name()
+            ))),
+            _ => Ok(model),
+        }
+    }
+
+    /// The model's file, fetched if need be.
+    pub fn locate(&self, console: &Console) -> Result<PathBuf, Failure> {
+        let find = |name: &str| {
+            registry::resolve(Path::new(name), &mut console.fetching())
+                .map_err(|error| Failure::from(onelook::Error::from(error)))
+        };
+        match &self.model {
+            Some(name) => find(name),
+            None => find(DEFAULT).or_else(|_| {
+                console.warn(format!(
+                    "{DEFAULT} could not be fetched, {FALLBACK} is used instead"
+                ));
+                find(FALLBACK)
+            }),
+        }
+    }
+}

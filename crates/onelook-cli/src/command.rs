@@ -1,0 +1,32 @@
+//! The commands, a file each: its arguments as typed, what they mean, and how it is done.
+
+pub mod bench;
+pub mod completions;
+pub mod convert;
+pub mod doctor;
+pub mod explain;
+mod man;
+pub mod models;
+pub mod predict;
+pub mod val;
+pub mod verify;
+
+use crate::args::Command;
+use crate::console::Console;
+use crate::failure::Failure;
+
+/// Does what was asked.
+pub fn run(command: Command, console: &Console) -> Result<(), Failure> {
+    match command {
+        Command::Predict(args) => predict::run(&args, console),
+        Command::Val(args) => val::run(&args, console),
+        Command::Verify(args) => verify::run(&args, console),
+        Command::Convert(args) => convert::run(&args, console),
+        Command::Models(args) => models::run(&args, console),
+        Command::Explain(args) => explain::run(&args, console),
+        Command::Bench(args) => bench::run(&args, console),
+        Command::Doctor(args) => doctor::run(&args, console),
+        Command::Completions(args) => completions::run(&args),
+        Command::Man => man::run(),
+    }
+}

@@ -1,0 +1,159 @@
+//! `onelook bench`: the time of a run, in total and per node, on random input.
+
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use onelook::types::{Shape, Tensor};
+use onelook::{Model, random, usable_cores};
+use serde_json::json;
+
+use super::explain::input_shape;
+use crate::args::{ImageSize, ModelArgs, image_size};
+use crate::console::Console;
+use crate::failure::Failure;
+
+/// Measures the time per node and in total.
+#[derive(Args)]
+pub struct BenchArgs {
+    #[command(flatten)]
+    model: ModelArgs,
+    /// Size of the input: 640, or height and width as 480,640 [default: the model's]
+    #[arg(long, value_parser = image_size, value_name = "PIXELS")]
+    imgsz: Option<ImageSize>,
+    /// Pictures in one run.
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    batch: usize,
+    /// Runs that count.
+    #[arg(long, default_value_t = 20, value_name = "N")]
+    runs: usize,
+    /// Runs before those that count.
+    #[arg(long, default_value_t = 3, value_name = "N")]
+    warmup: usize,
+    /// Leave out the time per node.
+    #[arg(long)]
+    no_nodes: bool,
+}
+
+/// Times of whole runs, ascending.
+struct Times(Vec<Duration>);
+
+pub fn run(args: &BenchArgs, console: &Console) -> Result<(), Failure> {
+    if args.runs == 0 || args.batch == 0 {
+        return Err(Failure::Usage(
+            "--runs and --batch: expected at least 1".to_owned(),
+        ));
+    }
+    let model = args.model.load(console)?;
+    let shape = input_shape(&model, args.imgsz, args.batch);
+    let input = random(shape.clone(), 1.0);
+    let bar = console.bar(args.warmup + args.runs, "running");
+    for _ in 0..args.warmup {
+        model.run(&input)?;
+        bar.inc(1);
+    }
+    let mut times = Vec::with_capacity(args.runs);
+    for _ in 0..args.runs {
+        let start = Instant::now();
+        model.run(&input)?;
+        times.push(start.elapsed());
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
+    times.sort();
+    let nodes = match args.no_nodes || console.is_json() {
+        true => Vec::new(),
+        false => fastest_nodes(&model, &input, args.runs.min(5))?,
+    };
+    report(args, &model, &shape, &Times(times), &nodes, console)
+}
+
+impl Times {
+    fn least(&self) -> f64 {
+        self.0.first().map_or(0.0, milliseconds)
+    }
+
+    fn median(&self) -> f64 {
+        let middle = self.0.len() / 2;
+        match self.0.len() % 2 {
+            0 => (milliseconds(&self.0[middle - 1]) + milliseconds(&self.0[middle])) / 2.0,
+            _ => milliseconds(&self.0[middle]),
+        }
+    }
+}
+
+fn milliseconds(time: &Duration) -> f64 {
+    time.as_secs_f64() * 1e3
+}
+
+/// The least time of each node over some profiled runs.
+fn fastest_nodes(model: &Model, input: &Tensor, runs: usize) -> Result<Vec<Duration>, Failure> {
+    let mut least: Vec<Duration> = model.profile(input)?;
+    for _ in 1..runs {
+        for (least, time) in least.iter_mut().zip(model.profile(input)?) {
+            *least = time.min(*least);
+        }
+    }
+    Ok(least)
+}
+
+fn report(
+    args: &BenchArgs,
+    model: &Model,
+    shape: &Shape,
+    times: &Times,
+    nodes: &[Duration],
+    console: &Console,
+) -> Result<(), Failure> {
+    let explanation = model.explain(shape)?;
+    let flops = model.flops(shape)? as f64;
+    let (least, median) = (times.least(), times.median());
+    let threads = args.model.threads.unwrap_or_else(usable_cores);
+    let total: f64 = nodes.iter().map(milliseconds).sum();
+    for (node, time) in explanation.nodes.iter().zip(nodes) {
+        let time = milliseconds(time);
+        console.line(format!(
+            "{time:>9.3} ms {:>5.1}%  {:>7.1} GFLOP/s  {:<28} {}",
+            100.0 * time / total.max(f64::MIN_POSITIVE),
+            node.flops as f64 / 1e6 / time.max(1e-6),
+            node.name,
+            node.kernel
+        ));
+    }
+    console.line(format!(
+        "{} at {shape} on {}, {}: min {least:.2} ms, median {median:.2} ms over {} runs, {:.2} GFLOP a run, {:.1} GFLOP/s",
+        model.name(),
+        model.device(),
+        explanation.precision,
+        args.runs,
+        flops / 1e9,
+        flops / 1e6 / median,
+    ));
+    console.value(&json!({
+        "min_ms": least,
+        "median_ms": median,
+        "threads": threads,
+        "batch": args.batch,
+        "precision": explanation.precision.name(),
+        "gflops": flops / 1e6 / median,
+        "gflop_per_run": flops / 1e9,
+        "runs": args.runs,
+        "model": model.name(),
+        "device": model.device(),
+        "input": shape.to_vec(),
+    }));
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_median_of_an_even_count_is_between_its_middle_two() {
+        let times =
+            |list: &[u64]| Times(list.iter().map(|&ms| Duration::from_millis(ms)).collect());
+        assert_eq!(times(&[1, 2, 9]).median(), 2.0);
+        assert_eq!(times(&[1, 2, 4, 9]).median(), 3.0);
+        assert_eq!(times(&[1, 2, 4, 9]).least(), 1.0);
+    }
+}

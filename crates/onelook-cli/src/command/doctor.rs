@@ -1,0 +1,75 @@
+//! `onelook doctor`: which devices there are, which was chosen and why, and whether it works.
+
+use std::time::Instant;
+
+use clap::Args;
+use onelook::{available_memory, found_devices, random, registry, sample_pass, usable_cores};
+use serde_json::json;
+
+use crate::args::ModelArgs;
+use crate::console::Console;
+use crate::failure::Failure;
+
+/// Shows which devices were found, what was chosen and why, and tries it out.
+#[derive(Args)]
+pub struct DoctorArgs {
+    #[command(flatten)]
+    model: ModelArgs,
+}
+
+pub fn run(args: &DoctorArgs, console: &Console) -> Result<(), Failure> {
+    let devices = found_devices();
+    for device in &devices {
+        let mark = if device.usable { "ok" } else { "no" };
+        console.line(format!(
+            "device    [{mark}] {} ({})",
+            device.name, device.remark
+        ));
+    }
+    let options = args.model.options()?;
+    let chosen = options.device.open(options.threads)?;
+    let engine = chosen.backend.describe();
+    console.line(format!("chosen    {engine}"));
+    console.line(format!("because   {}", chosen.reason));
+    let memory = available_memory();
+    let memory_text = memory.map_or_else(
+        || "unknown".to_owned(),
+        |bytes| format!("{:.1} GB available", bytes as f64 / 1e9),
+    );
+    console.line(format!("memory    {memory_text}"));
+    console.line(format!("models    {}", registry::directory().display()));
+    let start = Instant::now();
+    let (what, [input, output]) = match args.model.model {
+        None => (
+            "tiny built-in network".to_owned(),
+            sample_pass(&options.device, options.threads)?,
+        ),
+        Some(_) => {
+            let model = args.model.load(console)?;
+            let [height, width] = model.metadata().image_size;
+            let input = random([1, 3, height, width], 1.0);
+            let output = model.output0(&input)?;
+            (
+                model.name().to_owned(),
+                [input.shape().clone(), output.shape().clone()],
+            )
+        }
+    };
+    let elapsed = start.elapsed().as_secs_f64() * 1e3;
+    console.line(format!(
+        "sample    {what}: {input} random values in, {output} out, {elapsed:.1} ms with loading"
+    ));
+    console.line("all is well");
+    console.value(&json!({
+        "devices": devices.iter().map(|device| json!({
+            "name": device.name, "usable": device.usable, "remark": device.remark,
+        })).collect::<Vec<_>>(),
+        "chosen": engine,
+        "because": chosen.reason,
+        "cores": usable_cores(),
+        "memory_bytes": memory,
+        "models": registry::directory().display().to_string(),
+        "sample": {"model": what, "input": input.to_vec(), "output": output.to_vec()},
+    }));
+    Ok(())
+}

@@ -1,0 +1,200 @@
+//! `onelook predict`: pictures in, boxes out, in the order of the pictures.
+//!
+//! The next pictures are decoded while the network runs. One that cannot be decoded is reported
+//! when its turn comes; the rest goes on.
+
+pub mod load;
+
+use std::time::Duration;
+
+use clap::Args;
+use indicatif::ProgressBar;
+use onelook::media::{Source, SourceOptions};
+use onelook::{Pipeline, Speed};
+
+use crate::args::{FitArgs, ModelArgs};
+use crate::console::Console;
+use crate::failure::Failure;
+use crate::output::{Outputs, SaveArgs, Seen};
+use load::{Loaded, load_ahead};
+
+/// Finds objects on pictures.
+#[derive(Args)]
+pub struct PredictArgs {
+    #[command(flatten)]
+    model: ModelArgs,
+    /// Pictures: files, directories, globs, lists (.txt), addresses, or - for standard input;
+    /// several by repeating the flag.
+    #[arg(
+        long,
+        short,
+        required = true,
+        allow_hyphen_values = true,
+        value_name = "SOURCE"
+    )]
+    source: Vec<String>,
+    #[command(flatten)]
+    fit: FitArgs,
+    #[command(flatten)]
+    save: SaveArgs,
+    /// Print a line per picture.
+    #[arg(long, num_args = 0..=1, default_value = "true", default_missing_value = "true",
+          value_parser = crate::args::boolean, value_name = "BOOL", hide_default_value = true)]
+    verbose: bool,
+}
+
+pub fn run(args: &PredictArgs, console: &Console) -> Result<(), Failure> {
+    let source = Source::open(&args.source, &source_options()).map_err(onelook::Error::from)?;
+    let model = args.model.load(console)?;
+    console.note(format!(
+        "{} on {} ({})",
+        model.name(),
+        model.device(),
+        model.device_reason()
+    ));
+    let pipeline = args.fit.pipeline(model, console)?;
+    let outputs = Outputs::new(
+        &args.save,
+        pipeline.model().metadata(),
+        args.verbose,
+        console,
+    )?;
+    let mut run = Run {
+        pipeline: &pipeline,
+        console,
+        bar: console.bar(source.len(), "predicting"),
+        outputs,
+        tally: Tally {
+            total: source.len(),
+            ..Tally::default()
+        },
+    };
+    run.all(source)?;
+    run.bar.finish_and_clear();
+    run.tally.summary(console);
+    run.outputs.finish()?;
+    run.tally.outcome()
+}
+
+/// Pictures may come from addresses, which the user's own client fetches.
+pub fn source_options() -> SourceOptions {
+    SourceOptions {
+        fetch: Some(std::sync::Arc::new(|url: &str, max_bytes: u64| {
+            onelook::registry::get(url, max_bytes)
+        })),
+        ..SourceOptions::default()
+    }
+}
+
+struct Run<'a> {
+    pipeline: &'a Pipeline,
+    console: &'a Console,
+    bar: ProgressBar,
+    outputs: Outputs<'a>,
+    tally: Tally,
+}
+
+impl Run<'_> {
+    fn all(&mut self, source: Source) -> Result<(), Failure> {
+        let batch = self.pipeline.options().batch;
+        std::thread::scope(|scope| {
+            let mut waiting = Vec::with_capacity(batch);
+            for picture in load_ahead(scope, source, batch) {
+                waiting.push(picture);
+                if waiting.len() == batch {
+                    self.batch(&mut waiting)?;
+                }
+            }
+            self.batch(&mut waiting)
+        })
+    }
+
+    fn batch(&mut self, waiting: &mut Vec<Loaded>) -> Result<(), Failure> {
+        let mut frames = Vec::with_capacity(waiting.len());
+        let mut turns = Vec::with_capacity(waiting.len());
+        for picture in waiting.drain(..) {
+            let place = picture.frame.map(|frame| {
+                frames.push(frame);
+                frames.len() - 1
+            });
+            turns.push((picture.name, picture.decode, place));
+        }
+        let predictions = self.pipeline.predict(&frames)?;
+        for (name, decode, place) in turns {
+            self.bar.inc(1);
+            self.tally.position += 1;
+            match place {
+                Ok(place) => {
+                    let seen = Seen {
+                        position: [self.tally.position, self.tally.total],
+                        source: &name,
+                        frame: &frames[place],
+                        prediction: &predictions[place],
+                        decode,
+                    };
+                    self.tally.add(&seen);
+                    let outputs = &mut self.outputs;
+                    self.bar.suspend(|| outputs.accept(&seen))?;
+                }
+                Err(error) => {
+                    self.tally.failed += 1;
+                    let failure = Failure::from(error);
+                    self.bar
+                        .suspend(|| self.console.error(&failure, Some(&name)));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What the pictures came to.
+#[derive(Default)]
+struct Tally {
+    position: usize,
+    total: usize,
+    failed: usize,
+    speed: Speed,
+    decode: Duration,
+    input: [usize; 2],
+}
+
+impl Tally {
+    fn add(&mut self, seen: &Seen<'_>) {
+        let speed = &seen.prediction.speed;
+        self.speed.preprocess += speed.preprocess;
+        self.speed.inference += speed.inference;
+        self.speed.postprocess += speed.postprocess;
+        self.decode += seen.decode;
+        self.input = seen.prediction.input;
+    }
+
+    fn summary(&self, console: &Console) {
+        let done = self.position - self.failed;
+        if done == 0 {
+            return;
+        }
+        let mean = |total: Duration| total.as_secs_f64() * 1e3 / done as f64;
+        let [height, width] = self.input;
+        console.detail(format!(
+            "Speed: {:.1}ms decode, {:.1}ms preprocess, {:.1}ms inference, {:.1}ms postprocess per image at shape (1, 3, {height}, {width})",
+            mean(self.decode),
+            mean(self.speed.preprocess),
+            mean(self.speed.inference),
+            mean(self.speed.postprocess),
+        ));
+    }
+
+    fn outcome(&self) -> Result<(), Failure> {
+        match self.failed {
+            0 => Ok(()),
+            failed => Err(Failure::failed(
+                "picture",
+                format!(
+                    "{failed} of {} pictures could not be used, see above",
+                    self.total
+                ),
+            )),
+        }
+    }
+}

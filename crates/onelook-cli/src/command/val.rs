@@ -1,0 +1,135 @@
+//! `onelook val`: a model and a data set in, figures of merit out.
+
+mod report;
+
+use std::path::PathBuf;
+
+use clap::Args;
+use onelook::dataset::Dataset;
+use onelook::{Options, Pipeline, ValidateOptions, Validation, validate};
+
+use crate::args::{FitArgs, ModelArgs, boolean};
+use crate::console::Console;
+use crate::failure::{Failure, refused};
+use crate::output::RunDirectory;
+use crate::plot;
+
+/// Measures how well a model finds what a data set says is there.
+#[derive(Args)]
+pub struct ValArgs {
+    #[command(flatten)]
+    model: ModelArgs,
+    /// Data set: COCO annotations (.json) or a YOLO data set (.yaml).
+    #[arg(long, value_name = "FILE")]
+    data: PathBuf,
+    /// Directory of the pictures [default: as the data set says]
+    #[arg(long, value_name = "DIR")]
+    images: Option<PathBuf>,
+    #[command(flatten)]
+    fit: FitArgs,
+    /// Pad every picture to a square; the same as --no-rect.
+    #[arg(long, num_args = 0..=1, default_value = "false", default_missing_value = "true",
+          value_parser = boolean, value_name = "BOOL", hide_default_value = true)]
+    square: bool,
+    /// Save all predictions to predictions.json in COCO's form.
+    #[arg(long, num_args = 0..=1, default_value = "false", default_missing_value = "true",
+          value_parser = boolean, value_name = "BOOL", hide_default_value = true)]
+    save_json: bool,
+    /// Save plots of precision over recall and of confusions; --no-plots with no --save-json
+    /// writes no files.
+    #[arg(long, alias = "save", num_args = 0..=1, default_value = "true",
+          default_missing_value = "true", value_parser = boolean, value_name = "BOOL")]
+    plots: bool,
+    /// Write no files.
+    #[arg(long)]
+    no_save: bool,
+    /// Directory of the runs [default: runs/TASK]
+    #[arg(long, value_name = "DIR")]
+    project: Option<PathBuf>,
+    /// Name of the run's directory; a number is added when it is there already.
+    #[arg(long, default_value = "val", value_name = "NAME")]
+    name: String,
+    /// Write into the directory even if it is there.
+    #[arg(long, num_args = 0..=1, default_value = "false", default_missing_value = "true",
+          value_parser = boolean, value_name = "BOOL", hide_default_value = true)]
+    exist_ok: bool,
+}
+
+pub fn run(args: &ValArgs, console: &Console) -> Result<(), Failure> {
+    let dataset = Dataset::open(&args.data, args.images.as_deref())?;
+    let pipeline = pipeline(args, console)?;
+    let options = ValidateOptions {
+        rect: args.fit.rect.unwrap_or(true) && !args.square,
+        batch: args.fit.batch.unwrap_or(ValidateOptions::default().batch),
+    };
+    let bar = console.bar(dataset.images.len(), "validating");
+    let validation = validate(&pipeline, &dataset, &options, &mut || bar.inc(1))?;
+    bar.finish_and_clear();
+    for (path, error) in &validation.failed {
+        let failure = Failure::failed(error.kind(), error.to_string());
+        console.error(&failure, Some(&path.display().to_string()));
+    }
+    report::words(&validation, &dataset, console);
+    console.value(&report::value(&validation, &dataset));
+    save(args, &pipeline, &dataset, &validation, console)?;
+    match validation.failed.len() {
+        0 => Ok(()),
+        failed => Err(Failure::failed(
+            "picture",
+            format!(
+                "{failed} of {} pictures could not be used, see above",
+                dataset.images.len()
+            ),
+        )),
+    }
+}
+
+/// The thresholds of validation differ from those of prediction: everything counts.
+fn pipeline(args: &ValArgs, console: &Console) -> Result<Pipeline, Failure> {
+    let model = args.model.load(console)?;
+    let mut options: Options = args.fit.options(model.metadata())?;
+    options.thresholds.confidence = args.fit.conf.unwrap_or(0.001);
+    options.thresholds.multi_label = true;
+    options.batch = 1;
+    if options
+        .image_size
+        .is_some_and(|[height, width]| height != width)
+    {
+        return Err(Failure::Usage(
+            "--imgsz: validation takes one number, pictures are fitted by their longer side"
+                .to_owned(),
+        ));
+    }
+    Ok(Pipeline::new(model, options)?)
+}
+
+fn save(
+    args: &ValArgs,
+    pipeline: &Pipeline,
+    dataset: &Dataset,
+    validation: &Validation,
+    console: &Console,
+) -> Result<(), Failure> {
+    if args.no_save || !(args.plots || args.save_json) {
+        return Ok(());
+    }
+    let task = pipeline.model().metadata().task.name();
+    let project = args
+        .project
+        .clone()
+        .unwrap_or_else(|| PathBuf::from("runs").join(task));
+    let directory = RunDirectory::create(&project, &args.name, args.exist_ok)?;
+    let file = |name: &str| directory.path().join(name);
+    if args.plots {
+        plot::precision_recall(&validation.stats, &file("precision_recall.svg"))?;
+        let matrix = &validation.stats.confusion;
+        plot::confusion(matrix, |id| dataset.name(id), &file("confusion_matrix.svg"))?;
+    }
+    if args.save_json {
+        let path = file("predictions.json");
+        let text = report::predictions(validation).to_string();
+        std::fs::write(&path, text).map_err(refused(&path))?;
+    }
+    console.line(format!("Results saved to {}", directory.path().display()));
+    Ok(())
+}

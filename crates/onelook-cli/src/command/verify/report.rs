@@ -1,0 +1,108 @@
+//! What two routes came to: a line per picture, a verdict; or an object.
+
+use onelook::{Parity, Tolerance};
+use serde_json::{Value, json};
+
+use super::Compared;
+use crate::console::Console;
+
+/// All pictures together.
+pub fn total(compared: &[Compared]) -> Parity {
+    let mut total = Parity::default();
+    compared.iter().for_each(|one| total.add(&one.parity));
+    total
+}
+
+/// The largest error of raw tensors that could be compared.
+pub fn worst_raw(compared: &[Compared]) -> Option<f32> {
+    compared.iter().filter_map(|one| one.raw).reduce(f32::max)
+}
+
+pub fn words(
+    compared: &[Compared],
+    routes: &[String; 2],
+    tolerance: &Tolerance,
+    names: &[String],
+    console: &Console,
+) {
+    console.line(format!("first     {}", routes[0]));
+    console.line(format!("second    {}", routes[1]));
+    for one in compared {
+        let verdict = if one.parity.holds(tolerance) {
+            "same"
+        } else {
+            "DIFFERS"
+        };
+        console.line(format!(
+            "{:<9} {}: {}",
+            verdict,
+            one.name,
+            sentence(&one.parity)
+        ));
+        let lonely = |which: &str, found: &onelook::types::Detection| {
+            let name = names.get(found.class).map_or("?", String::as_str);
+            console.line(format!(
+                "          only {which}: {name} {:.3}",
+                found.confidence
+            ));
+        };
+        one.parity
+            .only_first
+            .iter()
+            .for_each(|found| lonely("first", found));
+        one.parity
+            .only_second
+            .iter()
+            .for_each(|found| lonely("second", found));
+    }
+    console.line(format!(
+        "in all    {} pictures: {}",
+        compared.len(),
+        sentence(&total(compared))
+    ));
+    let raw = worst_raw(compared).map_or_else(
+        || "not comparable (a recording, or heads of different form)".to_owned(),
+        |error| format!("largest relative error {error:.2e}"),
+    );
+    console.line(format!("raw       {raw}"));
+    console.line(format!(
+        "tolerance {} px, {} score",
+        tolerance.pixels, tolerance.score
+    ));
+}
+
+/// The differences in words.
+pub fn sentence(parity: &Parity) -> String {
+    format!(
+        "{} matched, {} only first, {} only second, worst {:.3} px, {:.5} score",
+        parity.matched,
+        parity.only_first.len(),
+        parity.only_second.len(),
+        parity.worst_pixels,
+        parity.worst_score
+    )
+}
+
+pub fn value(compared: &[Compared], routes: &[String; 2], tolerance: &Tolerance) -> Value {
+    let figures = |parity: &Parity, raw: Option<f32>| {
+        json!({
+            "same": parity.holds(tolerance),
+            "matched": parity.matched,
+            "only_first": parity.only_first.len(),
+            "only_second": parity.only_second.len(),
+            "worst_pixels": parity.worst_pixels,
+            "worst_score": parity.worst_score,
+            "raw_error": raw,
+        })
+    };
+    let pictures = compared.iter().map(|one| {
+        let mut value = figures(&one.parity, one.raw);
+        value["source"] = json!(one.name);
+        value
+    });
+    let mut value = figures(&total(compared), worst_raw(compared));
+    value["routes"] = json!(routes);
+    value["tolerance"] = json!({"pixels": tolerance.pixels, "score": tolerance.score});
+    value["pictures"] = pictures.collect();
+    value
+}

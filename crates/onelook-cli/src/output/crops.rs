@@ -1,0 +1,73 @@
+//! `crops/CLASS/NAME.jpg`: what is inside each box.
+
+use std::rc::Rc;
+
+use onelook::media::encode_jpeg;
+use onelook::types::{BoxXyxy, Frame};
+
+use super::line::name;
+use super::pictures::JPEG_QUALITY;
+use super::run_directory::{RunDirectory, safe, stem};
+use super::{Seen, Sink};
+use crate::failure::{Failure, refused};
+
+pub struct Crops<'a> {
+    directory: Rc<RunDirectory>,
+    names: &'a [String],
+}
+
+impl<'a> Crops<'a> {
+    pub fn new(directory: Rc<RunDirectory>, names: &'a [String]) -> Self {
+        Self { directory, names }
+    }
+}
+
+impl Sink for Crops<'_> {
+    fn accept(&mut self, seen: &Seen<'_>) -> Result<(), Failure> {
+        for found in &seen.prediction.detections {
+            let Some(crop) = crop(seen.frame, &found.bbox) else {
+                continue;
+            };
+            let bytes = encode_jpeg(&crop, JPEG_QUALITY).map_err(onelook::Error::from)?;
+            let class = safe(&name(self.names, found.class));
+            let place = self.directory.within(&format!("crops/{class}"))?;
+            let path = self.directory.file(&place, &stem(seen.source), "jpg");
+            std::fs::write(&path, bytes).map_err(refused(&path))?;
+        }
+        Ok(())
+    }
+}
+
+/// The pixels of the box, widened to whole pixels; `None` for a box without any.
+fn crop(frame: &Frame, bbox: &BoxXyxy) -> Option<Frame> {
+    let left = bbox.x1.floor().max(0.0) as usize;
+    let top = bbox.y1.floor().max(0.0) as usize;
+    let right = (bbox.x2.ceil().max(0.0) as usize).min(frame.width());
+    let bottom = (bbox.y2.ceil().max(0.0) as usize).min(frame.height());
+    if left >= right || top >= bottom {
+        return None;
+    }
+    let rows = (top..bottom).flat_map(|y| &frame.row(y)[3 * left..3 * right]);
+    Frame::new(right - left, bottom - top, rows.copied().collect()).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_crop_holds_the_pixels_under_its_box() {
+        let pixels = (0..4 * 3 * 3).collect();
+        let frame = Frame::new(4, 3, pixels).unwrap();
+        let bbox = BoxXyxy {
+            x1: 1.2,
+            y1: 0.9,
+            x2: 2.1,
+            y2: 99.0,
+        };
+        let cut = crop(&frame, &bbox).unwrap();
+        assert_eq!((cut.width(), cut.height()), (2, 3));
+        assert_eq!(cut.row(1), [15, 16, 17, 18, 19, 20]);
+        assert_eq!(crop(&frame, &BoxXyxy::default()), None);
+    }
+}

@@ -1,0 +1,121 @@
+//! A directory of its own for each run: `predict`, `predict-2`, `predict-3`…
+
+use std::collections::HashSet;
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+
+use crate::failure::{Failure, refused};
+
+/// The directory of this run.
+pub struct RunDirectory {
+    path: PathBuf,
+    taken: Mutex<HashSet<PathBuf>>,
+}
+
+impl RunDirectory {
+    /// Makes `project/name`, with a number behind it when it is there already.
+    pub fn create(project: &Path, name: &str, exist_ok: bool) -> Result<Self, Failure> {
+        fs::create_dir_all(project).map_err(refused(project))?;
+        let mut number = 1;
+        loop {
+            let path = match number {
+                1 => project.join(name),
+                _ => project.join(format!("{name}-{number}")),
+            };
+            match fs::create_dir(&path) {
+                Err(error) if error.kind() == ErrorKind::AlreadyExists && !exist_ok => number += 1,
+                Err(error) if error.kind() != ErrorKind::AlreadyExists => {
+                    return Err(refused(&path)(error));
+                }
+                _ => {
+                    return Ok(Self {
+                        path,
+                        taken: Mutex::default(),
+                    });
+                }
+            }
+        }
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Makes a directory in it.
+    pub fn within(&self, name: &str) -> Result<PathBuf, Failure> {
+        let path = self.path.join(name);
+        fs::create_dir_all(&path).map_err(refused(&path))?;
+        Ok(path)
+    }
+
+    /// A file name in `directory` that this run has not used: pictures of two places may share one.
+    pub fn file(&self, directory: &Path, stem: &str, ending: &str) -> PathBuf {
+        let mut taken = self
+            .taken
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner());
+        let mut path = directory.join(format!("{stem}.{ending}"));
+        let mut number = 2;
+        while !taken.insert(path.clone()) {
+            path = directory.join(format!("{stem}-{number}.{ending}"));
+            number += 1;
+        }
+        path
+    }
+}
+
+/// The name of a picture without directory and ending; `-` is `stdin`.
+pub fn stem(source: &str) -> String {
+    let name = source.split(['?', '#']).next().unwrap_or(source);
+    let stem = Path::new(name).file_stem().unwrap_or_default();
+    match stem.to_string_lossy().as_ref() {
+        "" => "picture".to_owned(),
+        "-" => "stdin".to_owned(),
+        stem => stem.to_owned(),
+    }
+}
+
+/// A class name that is safe as the name of a directory.
+pub fn safe(name: &str) -> String {
+    let safe = |letter: char| letter.is_alphanumeric() || " -_.".contains(letter);
+    let name: String = name
+        .chars()
+        .map(|letter| if safe(letter) { letter } else { '_' })
+        .collect();
+    match name.trim_matches('.') {
+        "" => "_".to_owned(),
+        name => name.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_run_and_each_picture_gets_its_own_place() {
+        let project = std::env::temp_dir().join(format!("onelook-runs-{}", std::process::id()));
+        let first = RunDirectory::create(&project, "predict", false).unwrap();
+        let second = RunDirectory::create(&project, "predict", false).unwrap();
+        let again = RunDirectory::create(&project, "predict", true).unwrap();
+        assert_eq!(second.path(), project.join("predict-2"));
+        assert_eq!(again.path(), first.path());
+        let file = |_| first.file(first.path(), "bus", "jpg");
+        assert_eq!(file(1), first.path().join("bus.jpg"));
+        assert_eq!(file(2), first.path().join("bus-2.jpg"));
+        std::fs::remove_dir_all(&project).unwrap();
+    }
+
+    #[test]
+    fn names_cannot_lead_out_of_the_directory() {
+        assert_eq!(safe("../../etc"), "_.._etc");
+        assert_eq!(safe("traffic light"), "traffic light");
+        assert_eq!(safe(".."), "_");
+        assert_eq!(stem("/a/b.c/bus.jpg"), "bus");
+        assert_eq!(stem("http://host/x/bus.jpg?size=2"), "bus");
+        assert_eq!(stem("-"), "stdin");
+    }
+}

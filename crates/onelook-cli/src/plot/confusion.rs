@@ -1,0 +1,75 @@
+//! Which class was taken for which, as a heat map; columns are the truth.
+
+use std::path::Path;
+
+use onelook::vision::metric::ConfusionMatrix;
+use plotters::prelude::*;
+
+use super::undrawn;
+use crate::failure::Failure;
+
+/// Pixels of a cell, and of the margin for names.
+const CELL: i32 = 14;
+const MARGIN: i32 = 130;
+
+/// Writes the plot; `name` gives the name of a category.
+pub fn confusion<'a>(
+    matrix: &ConfusionMatrix,
+    name: impl Fn(usize) -> &'a str,
+    path: &Path,
+) -> Result<(), Failure> {
+    let mut names: Vec<&str> = matrix.categories.iter().map(|&id| name(id)).collect();
+    names.push("background");
+    paint(matrix, &names, path).map_err(|error| undrawn(path)(error.to_string()))
+}
+
+fn paint(
+    matrix: &ConfusionMatrix,
+    names: &[&str],
+    path: &Path,
+) -> Result<(), Box<dyn std::error::Error>> {
+    let side = (MARGIN + CELL * names.len() as i32 + 20) as u32;
+    let root = SVGBackend::new(path, (side, side)).into_drawing_area();
+    root.fill(&WHITE)?;
+    let style = ("sans-serif", CELL - 4).into_font();
+    let upright = style.transform(FontTransform::Rotate90);
+    root.draw(&Text::new(
+        "predicted (rows), true (columns)",
+        (4, 4),
+        style.clone(),
+    ))?;
+    for (index, name) in names.iter().enumerate() {
+        let place = MARGIN + CELL * index as i32;
+        root.draw(&Text::new(
+            (*name).to_owned(),
+            (4, place + 2),
+            style.clone(),
+        ))?;
+        root.draw(&Text::new(
+            (*name).to_owned(),
+            (place + CELL, 20),
+            upright.clone(),
+        ))?;
+    }
+    for (row, column, share) in shares(matrix) {
+        let (x, y) = (MARGIN + CELL * column as i32, MARGIN + CELL * row as i32);
+        let cell = [(x, y), (x + CELL - 1, y + CELL - 1)];
+        root.draw(&Rectangle::new(cell, BLUE.mix(share.max(0.08)).filled()))?;
+    }
+    root.present()?;
+    Ok(())
+}
+
+/// Row, column and share of its column of each count that is not zero.
+fn shares(matrix: &ConfusionMatrix) -> Vec<(usize, usize, f64)> {
+    let rows = matrix.counts.iter().enumerate();
+    let cells = rows.flat_map(|(row, counts)| {
+        let cells = counts.iter().enumerate();
+        cells.map(move |(column, &count)| (row, column, count))
+    });
+    let total = |column: usize| matrix.counts.iter().map(|row| row[column]).sum::<u64>();
+    cells
+        .filter(|&(_, _, count)| count > 0)
+        .map(|(row, column, count)| (row, column, count as f64 / total(column) as f64))
+        .collect()
+}
