@@ -1,0 +1,83 @@
+//! Rows of colour components in, a row of RGB out (JFIF 1.02; Adobe technical note 5116).
+
+use super::header::{Frame, Tables};
+use super::unsupported;
+use crate::DecodeError;
+
+/// What the components mean.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Space {
+    Grey,
+    Rgb,
+    YCbCr,
+    /// Inks as Adobe writes them: 255 is none.
+    Cmyk,
+    /// Cyan, magenta and yellow as luma and chroma, black as it is.
+    Ycck,
+}
+
+impl Space {
+    pub(super) fn of(frame: &Frame, tables: &Tables) -> Result<Self, DecodeError> {
+        let ids: Vec<u8> = frame
+            .components
+            .iter()
+            .map(|component| component.id)
+            .collect();
+        Ok(match (ids.as_slice(), tables.adobe) {
+            ([_], _) => Self::Grey,
+            ([_, _, _], _) if tables.jfif => Self::YCbCr,
+            ([_, _, _], Some(0)) => Self::Rgb,
+            (b"RGB", None) => Self::Rgb,
+            ([_, _, _], _) => Self::YCbCr,
+            ([_, _, _, _], None | Some(0)) => Self::Cmyk,
+            ([_, _, _, _], _) => Self::Ycck,
+            _ => return Err(unsupported("its number of colours")),
+        })
+    }
+
+    /// Fills `out` from one row of each component.
+    pub(super) fn convert(self, rows: &[Vec<u8>], out: &mut [u8]) {
+        let pixels = out.chunks_exact_mut(3);
+        match rows {
+            [grey] => pixels.zip(grey).for_each(|(rgb, &grey)| rgb.fill(grey)),
+            [a, b, c, rest @ ..] => {
+                let colours = a.iter().zip(b).zip(c).map(|((&a, &b), &c)| [a, b, c]);
+                let black = rest.first().map(Vec::as_slice).unwrap_or_default();
+                match self {
+                    Self::YCbCr => pixels.zip(colours).for_each(|(rgb, ycc)| {
+                        rgb.copy_from_slice(&rgb_from_ycc(ycc));
+                    }),
+                    Self::Cmyk => pixels.zip(colours).zip(black).for_each(|((rgb, cmy), &k)| {
+                        rgb.copy_from_slice(&cmy.map(|ink| under_black(ink, k)));
+                    }),
+                    Self::Ycck => pixels.zip(colours).zip(black).for_each(|((rgb, ycc), &k)| {
+                        let cmy = rgb_from_ycc(ycc).map(|value| 255 - value);
+                        rgb.copy_from_slice(&cmy.map(|ink| under_black(ink, k)));
+                    }),
+                    Self::Grey | Self::Rgb => pixels.zip(colours).for_each(|(rgb, colour)| {
+                        rgb.copy_from_slice(&colour);
+                    }),
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// 16 fractional bits, each product rounded on its own but for those of green.
+#[inline]
+fn rgb_from_ycc([y, cb, cr]: [u8; 3]) -> [u8; 3] {
+    let (y, cb, cr) = (i32::from(y), i32::from(cb) - 128, i32::from(cr) - 128);
+    let half = 1 << 15;
+    let red = y + ((91_881 * cr + half) >> 16);
+    let green = y + ((-22_554 * cb - 46_802 * cr + half) >> 16);
+    let blue = y + ((116_130 * cb + half) >> 16);
+    [red, green, blue].map(|value| value.clamp(0, 255) as u8)
+}
+
+/// A colour behind black ink, both with 255 for none, as OpenCV multiplies them.
+#[inline]
+fn under_black(ink: u8, black: u8) -> u8 {
+    let (ink, black) = (u16::from(ink), u16::from(black));
+    (black - (((255 - ink) * black) >> 8)) as u8
+}
