@@ -56,7 +56,7 @@ mod tests {
     use onelook_types::Tensor;
 
     use super::*;
-    use crate::op::{Conv, Reduce, Reduction};
+    use crate::op::{Concat, Conv, Reduce, Reduction, Upsample};
 
     fn conv(graph: &mut Graph, name: &str, input: ValueId) -> ValueId {
         let weight = Arc::new(Tensor::zeros([3, 3, 3, 3]));
@@ -85,6 +85,33 @@ mod tests {
         %5 = conv 3x3 3->3 padding 1 + residual (%3, %3)  # third
         output %5
         ");
+    }
+
+    #[test]
+    fn behind_pieces_of_unlike_grids_a_residual_is_found() {
+        let mut graph = Graph::new();
+        let input = graph.add_input("in");
+        let fine = conv(&mut graph, "fine", input);
+        let half = Conv {
+            stride: [2, 2],
+            padding: [1; 4],
+            ..Conv::new(Arc::new(Tensor::zeros([3, 3, 3, 3])), None)
+        };
+        let coarse = graph.add("coarse", half, &[fine]);
+        let larger = graph.add("larger", Upsample { factor: 2 }, &[coarse]);
+        let joined = graph.add("joined", Concat { axis: 1 }, &[larger, fine]);
+        let narrow = Conv::new(Arc::new(Tensor::zeros([3, 6, 1, 1])), None);
+        let first = graph.add("first", narrow, &[joined]);
+        let second = conv(&mut graph, "second", first);
+        let sum = graph.add("sum", Binary::Add, &[first, second]);
+        graph.outputs.push(sum);
+        fuse_residual(&mut graph);
+        assert!(
+            !graph
+                .nodes
+                .iter()
+                .any(|node| matches!(node.op, Op::Binary(_)))
+        );
     }
 
     #[test]

