@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 
 use onelook_cpu::Cpu;
 use onelook_graph::read::{Limits, ReadOptions, read};
-use onelook_graph::{Backend, Executable, Graph, infer_shapes, pass, reference};
+use onelook_graph::{Backend, Graph, infer_shapes, pass, reference};
 use onelook_types::{Shape, Tensor};
 
 /// Values and weights of a graph that the plain executor runs in well under a second.
