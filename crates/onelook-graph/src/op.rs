@@ -16,6 +16,8 @@ mod reshape;
 mod slice;
 mod softmax;
 mod split;
+#[cfg(test)]
+mod tested;
 mod transpose;
 mod upsample;
 

@@ -174,6 +174,16 @@ mod tests {
                 graph.values[1].view = Some(View { of, channel: 0 });
             }),
         ];
-        insta::assert_snapshot!(texts.join("\n"));
+        insta::assert_snapshot!(texts.join("\n"), @r"
+        'end': there is no value 9
+        'output': there is no value 9
+        node 'end' reads value 'middle', which nothing before it produces
+        'end': value 'middle' is written twice
+        'end': relu cannot have 0 inputs
+        'end': relu cannot have 0 outputs
+        'end': split cannot have 1 outputs
+        'end': its weight has shape 2x2
+        'middle': it is a view of itself
+        ");
     }
 }

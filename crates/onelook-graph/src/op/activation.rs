@@ -55,3 +55,38 @@ impl Operator for Activation {
         Ok(vec![output])
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::tested::{assert_near, shapes, tensor, values};
+    use super::*;
+
+    #[test]
+    fn functions_have_their_values() {
+        let x = tensor([5], &[-100.0, -1.0, 0.0, 1.0, 100.0]);
+        let cases = [
+            (
+                Activation::Silu,
+                [0.0, -0.268_941_43, 0.0, 0.731_058_6, 100.0],
+            ),
+            (
+                Activation::Sigmoid,
+                [0.0, 0.268_941_43, 0.5, 0.731_058_6, 1.0],
+            ),
+            (Activation::Relu, [0.0, 0.0, 0.0, 1.0, 100.0]),
+        ];
+        for (function, expected) in cases {
+            assert_near(&values(&function, &[&x])[0], &expected);
+        }
+        assert_near(
+            &values(&Activation::Exp, &[&tensor([2], &[0.0, 1.0])])[0],
+            &[1.0, 2.718_281_7],
+        );
+    }
+
+    #[test]
+    fn shapes_stay() {
+        assert_eq!(shapes(&Activation::Exp, &[&[2, 3]]), Ok(vec![vec![2, 3]]));
+        assert!(shapes(&Activation::Exp, &[]).is_err());
+    }
+}

@@ -118,3 +118,57 @@ impl Attention {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::tested::{assert_near, refuses, shapes, values};
+    use super::super::{MatMul, Softmax, Transpose};
+    use super::*;
+
+    const ATTENTION: Attention = Attention {
+        heads: 2,
+        key_size: 1,
+        head_size: 2,
+        scale: 0.5,
+    };
+
+    #[test]
+    fn it_is_softmax_of_queries_by_keys_times_values() {
+        let input = Tensor::from_fn([2, 8, 2, 3], |position| {
+            (position * 29 % 17) as f32 / 8.0 - 1.0
+        });
+        let all = values(&ATTENTION, &[&input]).remove(0);
+        for (picture, head) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
+            let rows = |first: usize, rows: usize| {
+                let data = &input.data()[(picture * 8 + first) * 6..][..rows * 6];
+                Tensor::new([rows, 6], data.to_vec()).unwrap()
+            };
+            let flip = |tensor: &Tensor| {
+                Transpose { order: vec![1, 0] }
+                    .execute(&[tensor])
+                    .unwrap()
+                    .remove(0)
+            };
+            let (query, key, value) = (rows(head, 1), rows(2 + head, 1), rows(4 + 2 * head, 2));
+            let mut scores = MatMul.execute(&[&flip(&query), &key]).unwrap().remove(0);
+            scores.data_mut().iter_mut().for_each(|score| *score *= 0.5);
+            let weights = Softmax { axis: 1 }.execute(&[&scores]).unwrap().remove(0);
+            let expected = values(&MatMul, &[&value, &flip(&weights)]).remove(0);
+            assert_near(&all[(picture * 4 + 2 * head) * 6..][..12], &expected);
+        }
+    }
+
+    #[test]
+    fn channels_are_those_of_queries_keys_and_values() {
+        assert_eq!(
+            shapes(&ATTENTION, &[&[3, 8, 5, 7]]),
+            Ok(vec![vec![3, 4, 5, 7]])
+        );
+        refuses(&ATTENTION, &[&[&[3, 7, 5, 7]], &[&[8, 5, 7]], &[]]);
+        let huge = Attention {
+            heads: usize::MAX,
+            ..ATTENTION
+        };
+        assert!(huge.check().is_err());
+    }
+}

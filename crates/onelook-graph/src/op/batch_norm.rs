@@ -95,3 +95,36 @@ impl Operator for BatchNorm {
         2 * self.scale.data().len()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::tested::{assert_near, counting, refuses, tensor, values};
+    use super::*;
+
+    fn norm() -> BatchNorm {
+        let vector = |values: [f32; 2]| Arc::new(tensor([2], &values));
+        BatchNorm {
+            scale: vector([2.0, 1.0]),
+            shift: vector([1.0, 0.0]),
+            mean: vector([0.5, 3.0]),
+            variance: vector([3.0, 0.0]),
+            epsilon: 1.0,
+        }
+    }
+
+    #[test]
+    fn each_channel_has_its_own_factor_and_offset() {
+        let output = values(&norm(), &[&counting([2, 2, 1, 2])]);
+        assert_near(&output[0], &[0.5, 1.5, -1.0, 0.0, 4.5, 5.5, 3.0, 4.0]);
+    }
+
+    #[test]
+    fn parameters_of_other_lengths_are_refused() {
+        refuses(&norm(), &[&[&[1, 3, 1, 1]], &[&[1, 2]], &[]]);
+        let odd = BatchNorm {
+            mean: Arc::new(Tensor::zeros([3])),
+            ..norm()
+        };
+        assert!(odd.check().is_err());
+    }
+}

@@ -102,3 +102,33 @@ fn broadcast_strides(operand: &Shape, shape: &Shape) -> Vec<usize> {
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::tested::{counting, refuses, shapes, tensor, values};
+    use super::*;
+
+    #[test]
+    fn axes_of_extent_one_are_repeated() {
+        let cases: [(&[usize], &[usize], &[usize]); 4] = [
+            (&[2, 3], &[2, 3], &[2, 3]),
+            (&[2, 3], &[3], &[2, 3]),
+            (&[], &[2, 3], &[2, 3]),
+            (&[2, 1, 4], &[3, 1], &[2, 3, 4]),
+        ];
+        for (a, b, expected) in cases {
+            assert_eq!(shapes(&Binary::Add, &[a, b]), Ok(vec![expected.to_vec()]));
+        }
+        refuses(&Binary::Add, &[&[&[2], &[3]], &[&[2]], &[&[2], &[2], &[2]]]);
+    }
+
+    #[test]
+    fn functions_have_their_values() {
+        let (a, b) = (counting([2, 2]), tensor([2], &[1.0, 2.0]));
+        assert_eq!(values(&Binary::Add, &[&a, &b])[0], [1.0, 3.0, 3.0, 5.0]);
+        assert_eq!(values(&Binary::Sub, &[&a, &b])[0], [-1.0, -1.0, 1.0, 1.0]);
+        assert_eq!(values(&Binary::Mul, &[&a, &b])[0], [0.0, 2.0, 2.0, 6.0]);
+        assert_eq!(values(&Binary::Div, &[&a, &b])[0], [0.0, 0.5, 2.0, 1.5]);
+        assert_eq!(values(&Binary::Sub, &[&b, &a])[0], [1.0, 1.0, -1.0, -1.0]);
+    }
+}

@@ -60,3 +60,37 @@ impl Operator for Concat {
             .map_err(|error| GraphError::shape(self.name(), &shapes, error.to_string()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::tested::{counting, refuses, shapes, tensor, values};
+    use super::*;
+
+    #[test]
+    fn extents_add_up_along_the_axis() {
+        let concat = Concat { axis: 1 };
+        assert_eq!(
+            shapes(&concat, &[&[2, 1, 3], &[2, 4, 3]]),
+            Ok(vec![vec![2, 5, 3]])
+        );
+        refuses(
+            &concat,
+            &[&[], &[&[2]], &[&[2, 1], &[3, 1]], &[&[2, 1], &[2, 1, 1]]],
+        );
+        let huge = usize::MAX;
+        assert_eq!(
+            shapes(&concat, &[&[1, huge], &[1, huge]]),
+            Ok(vec![vec![1, huge]])
+        );
+    }
+
+    #[test]
+    fn values_follow_each_other() {
+        let (a, b) = (counting([2, 1]), tensor([2, 2], &[5.0, 6.0, 7.0, 8.0]));
+        assert_eq!(
+            values(&Concat { axis: 1 }, &[&a, &b])[0],
+            [0.0, 5.0, 6.0, 1.0, 7.0, 8.0]
+        );
+        assert_eq!(values(&Concat { axis: 0 }, &[&b, &b])[0][4..], *b.data());
+    }
+}

@@ -27,3 +27,17 @@ impl Operator for Constant {
         Ok(vec![Tensor::clone(&self.tensor)])
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::tested::{counting, shapes, values};
+    use super::*;
+
+    #[test]
+    fn it_yields_its_tensor() {
+        let tensor = Arc::new(counting([2, 2]));
+        let constant = Constant { tensor };
+        assert_eq!(shapes(&constant, &[]), Ok(vec![vec![2, 2]]));
+        assert_eq!(values(&constant, &[])[0], [0.0, 1.0, 2.0, 3.0]);
+    }
+}

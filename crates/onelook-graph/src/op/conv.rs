@@ -275,3 +275,158 @@ fn pair([down, right]: [usize; 2]) -> String {
         format!("{down},{right}")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::tested::{assert_near, counting, refuses, shapes, tensor, values};
+    use super::*;
+
+    fn ones<const RANK: usize>(extents: [usize; RANK]) -> Arc<Tensor> {
+        Arc::new(Tensor::from_fn(extents, |_| 1.0))
+    }
+
+    #[test]
+    fn windows_are_summed() {
+        let image = counting([1, 1, 3, 3]);
+        let plain = Conv::new(ones([1, 1, 2, 2]), None);
+        let large = Conv::new(ones([1, 1, 3, 3]), None);
+        let cases: [(Conv, &[f32]); 4] = [
+            (plain.clone(), &[8.0, 12.0, 20.0, 24.0]),
+            (
+                Conv {
+                    dilation: [2, 2],
+                    ..plain.clone()
+                },
+                &[16.0],
+            ),
+            (
+                Conv {
+                    padding: [1, 0, 0, 0],
+                    stride: [2, 1],
+                    ..plain
+                },
+                &[1.0, 3.0, 20.0, 24.0],
+            ),
+            (
+                Conv {
+                    padding: [1; 4],
+                    stride: [2, 2],
+                    ..large
+                },
+                &[8.0, 12.0, 20.0, 24.0],
+            ),
+        ];
+        for (conv, expected) in cases {
+            assert_eq!(
+                values(&conv, &[&image])[0],
+                expected,
+                "{}",
+                conv.attributes()
+            );
+        }
+    }
+
+    #[test]
+    fn groups_see_their_own_channels_only() {
+        let weight = Arc::new(tensor([2, 1, 1, 1], &[2.0, 3.0]));
+        let conv = Conv {
+            groups: 2,
+            ..Conv::new(weight, None)
+        };
+        assert!(conv.is_depthwise());
+        assert_eq!(
+            values(&conv, &[&counting([2, 2, 1, 1])])[0],
+            [0.0, 3.0, 4.0, 9.0]
+        );
+    }
+
+    #[test]
+    fn bias_then_activation_then_residual() {
+        let conv = Conv {
+            activation: Some(Activation::Relu),
+            residual: true,
+            ..Conv::new(ones([1, 1, 1, 1]), Some(Arc::new(tensor([1], &[-1.0]))))
+        };
+        let (image, residual) = (
+            counting([1, 1, 1, 3]),
+            tensor([1, 1, 1, 3], &[10.0, 20.0, 30.0]),
+        );
+        assert_near(&values(&conv, &[&image, &residual])[0], &[10.0, 20.0, 31.0]);
+    }
+
+    #[test]
+    fn padding_wider_than_the_kernel_gives_the_bias() {
+        let bias = Some(Arc::new(tensor([1], &[7.0])));
+        let conv = Conv {
+            padding: [0, 4, 0, 4],
+            ..Conv::new(ones([1, 1, 1, 2]), bias)
+        };
+        let output = &values(&conv, &[&counting([1, 1, 1, 2])])[0];
+        assert_eq!(output[..], [7.0, 7.0, 7.0, 7.0, 8.0, 8.0, 7.0, 7.0, 7.0]);
+    }
+
+    #[test]
+    fn shapes_follow_kernel_stride_and_padding() {
+        let conv = Conv {
+            stride: [2, 2],
+            padding: [1; 4],
+            ..Conv::new(ones([8, 3, 3, 3]), None)
+        };
+        assert_eq!(shapes(&conv, &[&[2, 3, 7, 8]]), Ok(vec![vec![2, 8, 4, 4]]));
+        refuses(
+            &conv,
+            &[
+                &[],
+                &[&[2, 4, 7, 8]],
+                &[&[3, 7, 8]],
+                &[&[2, 3, 7, 8], &[2, 8, 4, 4]],
+            ],
+        );
+        let valid = Conv::new(ones([1, 1, 3, 3]), None);
+        refuses(&valid, &[&[&[1, 1, 2, 5]]]);
+        let added = Conv {
+            residual: true,
+            ..valid
+        };
+        refuses(&added, &[&[&[1, 1, 3, 3]], &[&[1, 1, 3, 3], &[1, 1, 3, 3]]]);
+    }
+
+    #[test]
+    fn contradictory_attributes_are_refused_without_overflow() {
+        let conv = || Conv::new(ones([4, 2, 1, 1]), None);
+        let odd = [
+            Conv::new(ones([4, 2]), None),
+            Conv::new(ones([4, 2, 0, 1]), None),
+            Conv {
+                bias: Some(ones([3])),
+                ..conv()
+            },
+            Conv {
+                groups: 0,
+                ..conv()
+            },
+            Conv {
+                groups: 3,
+                ..conv()
+            },
+            Conv {
+                stride: [1, 0],
+                ..conv()
+            },
+            Conv {
+                dilation: [0, 1],
+                ..conv()
+            },
+        ];
+        for conv in odd {
+            assert!(conv.check().is_err());
+            refuses(&conv, &[&[&[1, 2, 4, 4]]]);
+        }
+        let huge = Conv {
+            groups: 1 << 62,
+            padding: [usize::MAX; 4],
+            ..conv()
+        };
+        refuses(&huge, &[&[&[1, 2, 4, 4]]]);
+    }
+}

@@ -23,3 +23,16 @@ impl Operator for Copy {
         Ok(vec![single(self.name(), inputs)?.clone()])
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::tested::{counting, refuses, shapes, values};
+    use super::*;
+
+    #[test]
+    fn nothing_changes() {
+        assert_eq!(shapes(&Copy, &[&[2, 3]]), Ok(vec![vec![2, 3]]));
+        assert_eq!(values(&Copy, &[&counting([3])])[0], [0.0, 1.0, 2.0]);
+        refuses(&Copy, &[&[], &[&[1], &[1]]]);
+    }
+}

@@ -60,3 +60,31 @@ impl Operator for MatMul {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::tested::{counting, refuses, shapes, values};
+    use super::*;
+
+    #[test]
+    fn rows_meet_columns() {
+        assert_eq!(
+            shapes(&MatMul, &[&[5, 2, 3], &[5, 3, 4]]),
+            Ok(vec![vec![5, 2, 4]])
+        );
+        let cases: [&[&[usize]]; 5] = [
+            &[&[2, 3]],
+            &[&[3], &[3]],
+            &[&[2, 3], &[2, 3]],
+            &[&[1, 2, 3], &[5, 3, 4]],
+            &[&[2, 3], &[1, 3, 4]],
+        ];
+        refuses(&MatMul, &cases);
+    }
+
+    #[test]
+    fn each_pair_of_matrices_is_multiplied() {
+        let (a, b) = (counting([2, 1, 2]), counting([2, 2, 2]));
+        assert_eq!(values(&MatMul, &[&a, &b])[0], [2.0, 3.0, 26.0, 31.0]);
+    }
+}

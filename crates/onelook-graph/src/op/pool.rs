@@ -94,3 +94,60 @@ impl Operator for MaxPool {
         Ok(vec![Tensor::from_fn(shape.clone(), value)])
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::tested::{counting, refuses, shapes, tensor, values};
+    use super::*;
+
+    const POOL: MaxPool = MaxPool {
+        kernel: [2, 2],
+        stride: [2, 1],
+        padding: [0; 4],
+    };
+
+    #[test]
+    fn each_window_gives_its_largest() {
+        assert_eq!(
+            values(&POOL, &[&counting([1, 1, 4, 3])])[0],
+            [4.0, 5.0, 10.0, 11.0]
+        );
+    }
+
+    #[test]
+    fn padding_never_wins() {
+        let pool = MaxPool {
+            kernel: [3, 3],
+            stride: [1, 1],
+            padding: [1; 4],
+        };
+        let image = tensor([1, 1, 1, 2], &[-3.0, -2.0]);
+        assert_eq!(values(&pool, &[&image])[0], [-2.0, -2.0]);
+    }
+
+    #[test]
+    fn windows_must_fit() {
+        assert_eq!(shapes(&POOL, &[&[2, 3, 5, 5]]), Ok(vec![vec![2, 3, 2, 4]]));
+        refuses(&POOL, &[&[&[1, 1, 1, 3]], &[&[4, 3]], &[]]);
+        for odd in [
+            MaxPool {
+                padding: [2, 0, 0, 0],
+                ..POOL
+            },
+            MaxPool {
+                stride: [0, 1],
+                ..POOL
+            },
+            MaxPool {
+                kernel: [0, 1],
+                ..POOL
+            },
+            MaxPool {
+                padding: [usize::MAX; 4],
+                ..POOL
+            },
+        ] {
+            refuses(&odd, &[&[&[1, 1, 4, 4]]]);
+        }
+    }
+}

@@ -65,3 +65,32 @@ impl Operator for Reduce {
         Ok(vec![Tensor::from_fn(shape.clone(), value)])
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::tested::{counting, refuses, shapes, values};
+    use super::*;
+
+    #[test]
+    fn the_axis_stays_with_one_value() {
+        let reduce = |reduction| Reduce { reduction, axis: 1 };
+        let x = counting([2, 2, 2]);
+        assert_eq!(
+            values(&reduce(Reduction::Sum), &[&x])[0],
+            [2.0, 4.0, 10.0, 12.0]
+        );
+        assert_eq!(
+            values(&reduce(Reduction::Max), &[&x])[0],
+            [2.0, 3.0, 6.0, 7.0]
+        );
+        assert_eq!(
+            values(&reduce(Reduction::Mean), &[&x])[0],
+            [1.0, 2.0, 5.0, 6.0]
+        );
+        assert_eq!(
+            shapes(&reduce(Reduction::Sum), &[&[2, 3, 4]]),
+            Ok(vec![vec![2, 1, 4]])
+        );
+        refuses(&reduce(Reduction::Sum), &[&[&[2]], &[]]);
+    }
+}

@@ -76,3 +76,49 @@ impl Operator for Reshape {
         Ok(vec![output])
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::tested::{counting, refuses, shapes, values};
+    use super::*;
+
+    #[test]
+    fn zero_keeps_and_minus_one_takes_what_remains() {
+        let cases: [(&[i64], &[usize], &[usize]); 5] = [
+            (&[6], &[2, 3], &[6]),
+            (&[0, -1], &[2, 3, 4], &[2, 12]),
+            (&[-1, 0], &[2, 3, 4], &[8, 3]),
+            (&[1, 2, 3, 4, 1, 1], &[24], &[1, 2, 3, 4, 1, 1]),
+            (&[], &[1, 1], &[]),
+        ];
+        for (extents, input, expected) in cases {
+            let reshape = Reshape::new(extents).unwrap();
+            assert_eq!(shapes(&reshape, &[input]), Ok(vec![expected.to_vec()]));
+        }
+        assert_eq!(Reshape::new(&[1; 7]), None);
+    }
+
+    #[test]
+    fn other_numbers_of_elements_are_refused() {
+        for extents in [
+            &[4][..],
+            &[-1, -1],
+            &[-2, 3],
+            &[-1, 4],
+            &[0, 0, 0],
+            &[i64::MAX, i64::MAX],
+            &[-1, 0],
+        ] {
+            let reshape = Reshape::new(extents).unwrap();
+            let zero = extents == [-1, 0];
+            let input: &[usize] = if zero { &[2, 0] } else { &[2, 3] };
+            refuses(&reshape, &[&[input]]);
+        }
+    }
+
+    #[test]
+    fn values_stay() {
+        let reshape = Reshape::new(&[2, 2]).unwrap();
+        assert_eq!(values(&reshape, &[&counting([4])])[0], [0.0, 1.0, 2.0, 3.0]);
+    }
+}

@@ -49,3 +49,26 @@ impl Operator for Slice {
         Ok(vec![Tensor::from_fn(shape.clone(), value)])
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::tested::{counting, refuses, shapes, values};
+    use super::*;
+
+    #[test]
+    fn a_range_of_the_axis_is_kept() {
+        let slice = Slice {
+            axis: 1,
+            start: 1,
+            end: 2,
+        };
+        assert_eq!(values(&slice, &[&counting([2, 3])])[0], [1.0, 4.0]);
+        assert_eq!(shapes(&slice, &[&[2, 3, 4]]), Ok(vec![vec![2, 1, 4]]));
+        refuses(&slice, &[&[&[3]], &[&[2, 0]], &[]]);
+        let rest = Slice {
+            end: usize::MAX,
+            ..slice
+        };
+        assert_eq!(shapes(&rest, &[&[2, 3]]), Ok(vec![vec![2, 2]]));
+    }
+}

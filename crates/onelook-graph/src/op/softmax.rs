@@ -55,3 +55,27 @@ pub(super) fn normalise(values: &mut [f32]) {
     let sum: f32 = values.iter().sum();
     values.iter_mut().for_each(|value| *value /= sum);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::tested::{assert_near, refuses, shapes, tensor, values};
+    use super::*;
+
+    #[test]
+    fn lanes_sum_to_one() {
+        let x = tensor([2, 2], &[0.0, 1000.0, 3f32.ln(), 1000.0]);
+        assert_near(
+            &values(&Softmax { axis: 0 }, &[&x])[0],
+            &[0.25, 0.5, 0.75, 0.5],
+        );
+        assert_near(
+            &values(&Softmax { axis: 1 }, &[&x])[0],
+            &[0.0, 1.0, 0.0, 1.0],
+        );
+        assert_eq!(
+            shapes(&Softmax { axis: 1 }, &[&[2, 3]]),
+            Ok(vec![vec![2, 3]])
+        );
+        refuses(&Softmax { axis: 2 }, &[&[&[2, 3]], &[]]);
+    }
+}

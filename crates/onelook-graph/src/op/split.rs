@@ -61,3 +61,23 @@ impl Operator for Split {
         Ok(pieces)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::tested::{counting, refuses, shapes, values};
+    use super::*;
+
+    #[test]
+    fn pieces_fill_the_axis() {
+        let sizes = vec![1, 2];
+        let split = Split { axis: 1, sizes };
+        assert_eq!(shapes(&split, &[&[2, 3]]), Ok(vec![vec![2, 1], vec![2, 2]]));
+        assert_eq!(
+            values(&split, &[&counting([2, 3])]),
+            [vec![0.0, 3.0], vec![1.0, 2.0, 4.0, 5.0]]
+        );
+        refuses(&split, &[&[&[2, 4]], &[&[3]], &[]]);
+        let sizes = vec![usize::MAX, 4];
+        refuses(&Split { axis: 1, sizes }, &[&[&[2, 3]]]);
+    }
+}

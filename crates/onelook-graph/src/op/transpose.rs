@@ -52,3 +52,23 @@ impl Operator for Transpose {
         Ok(vec![Tensor::from_fn(shape.clone(), value)])
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::tested::{counting, refuses, shapes, values};
+    use super::*;
+
+    #[test]
+    fn axes_change_places() {
+        let transpose = Transpose {
+            order: vec![2, 0, 1],
+        };
+        assert_eq!(shapes(&transpose, &[&[2, 3, 4]]), Ok(vec![vec![4, 2, 3]]));
+        assert_eq!(
+            values(&transpose, &[&counting([1, 2, 3])])[0],
+            [0.0, 3.0, 1.0, 4.0, 2.0, 5.0]
+        );
+        refuses(&transpose, &[&[&[2, 3]], &[]]);
+        refuses(&Transpose { order: vec![0, 0] }, &[&[&[2, 2]]]);
+    }
+}

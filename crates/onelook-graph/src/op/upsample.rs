@@ -50,3 +50,23 @@ impl Operator for Upsample {
         Ok(vec![Tensor::from_fn(shape.clone(), value)])
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::tested::{counting, refuses, shapes, values};
+    use super::*;
+
+    #[test]
+    fn pixels_are_repeated() {
+        let upsample = Upsample { factor: 2 };
+        let output = &values(&upsample, &[&counting([1, 2, 1, 2])])[0];
+        assert_eq!(output[..8], [0.0, 0.0, 1.0, 1.0, 0.0, 0.0, 1.0, 1.0]);
+        assert_eq!(output[8..12], [2.0, 2.0, 3.0, 3.0]);
+        assert_eq!(
+            shapes(&upsample, &[&[2, 3, 4, 5]]),
+            Ok(vec![vec![2, 3, 8, 10]])
+        );
+        refuses(&upsample, &[&[&[4, 5]], &[]]);
+        refuses(&Upsample { factor: usize::MAX }, &[&[&[1, 1, 2, 2]]]);
+    }
+}

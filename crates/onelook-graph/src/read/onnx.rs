@@ -12,6 +12,9 @@ mod literal;
 mod metadata;
 mod operators;
 mod proto;
+#[cfg(test)]
+mod tests;
+mod wire;
 
 use std::collections::HashSet;
 
@@ -27,6 +30,7 @@ const OPSETS: std::ops::RangeInclusive<i64> = 7..=26;
 
 pub(super) fn read(bytes: &[u8], options: &ReadOptions) -> Result<ModelFile, ReadError> {
     let limits = &options.limits;
+    wire::check_field_count(bytes, limits)?;
     let model = proto::Model::decode(bytes).map_err(|error| damaged(error.to_string()))?;
     let opset = opset(&model)?;
     let proto::Model {

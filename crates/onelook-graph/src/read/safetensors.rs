@@ -215,3 +215,6 @@ fn damaged(reason: String) -> ReadError {
 fn unsupported(reason: String) -> ReadError {
     ReadError::Unsupported { reason }
 }
+
+#[cfg(test)]
+mod tests;
