@@ -41,31 +41,45 @@ pub(super) fn row(
 
 fn between_rows(near: &[u8], far: &[u8], bias: u16, out: &mut Vec<u8>) {
     let pairs = near.iter().zip(far);
-    out.extend(
-        pairs.map(|(&near, &far)| ((u16::from(near) * 3 + u16::from(far) + bias) >> 2) as u8),
-    );
+    out.extend(pairs.map(|(&near, &far)| {
+        let sum = u16::from(near) * 3 + u16::from(far);
+        ((sum + bias) >> 2) as u8
+    }));
 }
 
 fn between_columns(line: &[u8], out: &mut Vec<u8>) {
-    let blend =
-        |near: u8, far: u8, bias: u16| ((u16::from(near) * 3 + u16::from(far) + bias) >> 2) as u8;
-    let last = line.len() - 1;
-    out.extend([line[0], blend(line[0], line[1], 2)]);
-    for three in line.windows(3) {
-        out.extend([blend(three[1], three[0], 1), blend(three[1], three[2], 2)]);
-    }
-    out.extend([blend(line[last], line[last - 1], 1), line[last]]);
+    let line: Vec<u16> = line.iter().map(|&sample| sample.into()).collect();
+    spread(
+        &line,
+        out,
+        |near, far, bias| ((near * 3 + far + bias) >> 2) as u8,
+        [1, 2],
+    );
 }
 
 fn between_both(near: &[u8], far: &[u8], out: &mut Vec<u8>) {
-    let sum = |at: usize| u16::from(near[at]) * 3 + u16::from(far[at]);
-    let blend = |near: u16, far: u16, bias: u16| ((near * 3 + far + bias) >> 4) as u8;
-    let last = near.len() - 1;
-    let (mut before, mut here) = (sum(0), sum(0));
-    for at in 0..last {
-        let after = sum(at + 1);
-        out.extend([blend(here, before, 8), blend(here, after, 7)]);
-        (before, here) = (here, after);
+    let pairs = near.iter().zip(far);
+    let sums: Vec<u16> = pairs
+        .map(|(&near, &far)| u16::from(near) * 3 + u16::from(far))
+        .collect();
+    spread(
+        &sums,
+        out,
+        |near, far, bias| ((near * 3 + far + bias) >> 4) as u8,
+        [8, 7],
+    );
+}
+
+/// Two samples for each of `line`: one blended with the left neighbour, one with the right, each
+/// with its own bias. The outermost blend with themselves.
+fn spread(line: &[u16], out: &mut Vec<u8>, blend: impl Fn(u16, u16, u16) -> u8, bias: [u16; 2]) {
+    out.resize(line.len() * 2, 0);
+    let last = line.len() - 1;
+    out[0] = blend(line[0], line[0], bias[0]);
+    out[2 * last + 1] = blend(line[last], line[last], bias[1]);
+    let inner = &mut out[1..2 * last + 1];
+    for (two, pair) in inner.chunks_exact_mut(2).zip(line.windows(2)) {
+        two[0] = blend(pair[0], pair[1], bias[1]);
+        two[1] = blend(pair[1], pair[0], bias[0]);
     }
-    out.extend([blend(here, before, 8), blend(here, here, 7)]);
 }
