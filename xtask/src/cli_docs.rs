@@ -31,6 +31,7 @@ fn page() -> Outcome<String> {
 
 fn help(verb: &[&str]) -> Outcome<String> {
     let mut onelook = cargo(&["run", "--quiet", "--locked", "--"]);
+    // Away from a terminal, the help is as wide as COLUMNS says: the same everywhere.
     onelook.args(verb).arg("--help").env("COLUMNS", "100");
     let text = read(&mut onelook)?;
     let lines: Vec<&str> = text.trim_end().lines().map(str::trim_end).collect();

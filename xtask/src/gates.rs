@@ -3,6 +3,7 @@
 use std::env;
 use std::path::PathBuf;
 
+use crate::cli_docs;
 use crate::shell::{Outcome, cargo, root, run, succeeds};
 
 /// The gates that take a few minutes at most.
@@ -21,6 +22,7 @@ pub fn check() -> Outcome {
 /// Everything that CI holds against a commit.
 pub fn ci() -> Outcome {
     static_gates()?;
+    cli_docs::docs(&["--check".to_owned()])?;
     test(&[])
 }
 

@@ -38,15 +38,15 @@ pub fn run(command: &mut Command) -> Outcome {
     }
 }
 
-/// Runs to the end and gives what it printed to standard output.
+/// Runs to the end, away from the terminal, and gives what it printed to standard output.
 pub fn read(command: &mut Command) -> Outcome<String> {
     let line = describe(command);
     let output = command
-        .stderr(Stdio::inherit())
         .output()
         .map_err(|error| format!("'{line}' could not start: {error}"))?;
     if !output.status.success() {
-        return Err(format!("'{line}' ended with {}", output.status));
+        let said = String::from_utf8_lossy(&output.stderr);
+        return Err(format!("'{line}' ended with {}\n{said}", output.status));
     }
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
