@@ -10,6 +10,7 @@ mod failure;
 mod output;
 mod plot;
 
+use std::ffi::OsStr;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -20,9 +21,7 @@ use failure::Failure;
 
 fn main() -> ExitCode {
     let typed = dialect::normalise(std::env::args_os());
-    let wants_json = typed
-        .iter()
-        .any(|word| word == "--json" || word == "--json=true");
+    let wants_json = typed.iter().any(|word| is_json(word));
     let cli = match Cli::try_parse_from(&typed) {
         Ok(cli) => cli,
         Err(error) if error.use_stderr() && wants_json => {
@@ -35,4 +34,12 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => console.fail(&failure),
     }
+}
+
+/// Whether this word asks for JSON; needed where parsing failed.
+fn is_json(word: &OsStr) -> bool {
+    let value = word.to_str().and_then(|word| word.strip_prefix("--json"));
+    value.is_some_and(|value| {
+        value.is_empty() || value.strip_prefix('=').map(args::boolean) == Some(Ok(true))
+    })
 }

@@ -9,6 +9,7 @@ mod sample;
 use std::fmt;
 use std::str::FromStr;
 
+use onelook_cpu::Cpu;
 use onelook_graph::Backend;
 
 use crate::Error;
@@ -107,8 +108,12 @@ impl Device {
     }
 }
 
-fn cpu(_threads: Option<usize>) -> Result<Box<dyn Backend>, Error> {
-    Ok(Box::new(ReferenceBackend))
+fn cpu(threads: Option<usize>) -> Result<Box<dyn Backend>, Error> {
+    let cpu = Cpu::new(threads).map_err(|error| Error::Device {
+        device: "cpu".to_owned(),
+        reason: error.to_string(),
+    })?;
+    Ok(Box::new(cpu))
 }
 
 #[cfg(test)]

@@ -155,7 +155,6 @@ struct Tally {
     total: usize,
     failed: usize,
     speed: Speed,
-    decode: Duration,
     input: [usize; 2],
 }
 
@@ -165,7 +164,6 @@ impl Tally {
         self.speed.preprocess += speed.preprocess;
         self.speed.inference += speed.inference;
         self.speed.postprocess += speed.postprocess;
-        self.decode += seen.decode;
         self.input = seen.prediction.input;
     }
 
@@ -177,8 +175,7 @@ impl Tally {
         let mean = |total: Duration| total.as_secs_f64() * 1e3 / done as f64;
         let [height, width] = self.input;
         console.detail(format!(
-            "Speed: {:.1}ms decode, {:.1}ms preprocess, {:.1}ms inference, {:.1}ms postprocess per image at shape (1, 3, {height}, {width})",
-            mean(self.decode),
+            "Speed: {:.1}ms preprocess, {:.1}ms inference, {:.1}ms postprocess per image at shape (1, 3, {height}, {width})",
             mean(self.speed.preprocess),
             mean(self.speed.inference),
             mean(self.speed.postprocess),

@@ -39,7 +39,6 @@ pub struct RecordedDetection {
 
 /// Corners in pixels of the picture.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "the names say it")]
 pub struct RecordedBox {
     pub x1: f32,
     pub y1: f32,

@@ -1,0 +1,164 @@
+//! `onelook predict` and `verify` with real models and pictures.
+
+#[path = "real_data/data.rs"]
+mod real;
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use real::data;
+use serde_json::Value;
+
+fn onelook(words: &[&str], directory: &Path) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_onelook"))
+        .args(words)
+        .current_dir(directory)
+        .output()
+        .unwrap()
+}
+
+fn scratch(name: &str) -> PathBuf {
+    let path = std::env::temp_dir().join(format!("onelook-real-{name}-{}", std::process::id()));
+    std::fs::create_dir_all(&path).unwrap();
+    path
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+#[test]
+fn five_corrupt_pictures_among_five_hundred_are_named_and_the_rest_goes_on() {
+    let Some(root) = data() else { return };
+    let root = root.canonicalize().unwrap();
+    let place = scratch("corrupt");
+    let pictures = place.join("pictures");
+    std::fs::create_dir_all(&pictures).unwrap();
+    let mut originals: Vec<PathBuf> = std::fs::read_dir(root.join("coco-val-subset/images"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    originals.sort();
+    let corrupt = [3, 77, 250, 251, 499];
+    for number in 0..500 {
+        let path = pictures.join(format!("{number:03}.jpg"));
+        let original = &originals[number % originals.len()];
+        if corrupt.contains(&number) {
+            let bytes = std::fs::read(original).unwrap();
+            std::fs::write(&path, &bytes[..bytes.len() / 3]).unwrap();
+        } else {
+            std::fs::copy(original, &path).unwrap();
+        }
+    }
+    let model = format!("model={}", root.join("weights/yolo11n-recon.pt").display());
+    let words = [
+        "predict",
+        &model,
+        "source=pictures",
+        "imgsz=160",
+        "batch=4",
+        "--json",
+        "--no-save",
+    ];
+    let output = onelook(&words, &place);
+    assert_eq!(output.status.code(), Some(1));
+    let sources = |text: &str| -> Vec<String> {
+        text.lines()
+            .map(|line| serde_json::from_str::<Value>(line).unwrap())
+            .filter_map(|value| Some(value["source"].as_str()?.to_owned()))
+            .collect()
+    };
+    let name = |number: usize| format!("pictures/{number:03}.jpg");
+    let (bad, good): (Vec<usize>, Vec<usize>) = (0..500).partition(|n| corrupt.contains(n));
+    let expected = |numbers: Vec<usize>| numbers.into_iter().map(name).collect::<Vec<_>>();
+    assert_eq!(sources(&text(&output.stdout)), expected(good));
+    assert_eq!(sources(&text(&output.stderr)), expected(bad));
+    assert!(text(&output.stderr).contains("5 of 500 pictures"));
+    assert!(!place.join("runs").exists());
+    std::fs::remove_dir_all(&place).unwrap();
+}
+
+#[test]
+fn a_run_leaves_pictures_labels_crops_and_tables() {
+    let Some(root) = data() else { return };
+    let root = root.canonicalize().unwrap();
+    let place = scratch("outputs");
+    let model = root.join("weights/yolo11n-recon.pt");
+    let bus = root.join("images/bus.jpg");
+    let words = [
+        "detect",
+        "predict",
+        "--model",
+        model.to_str().unwrap(),
+        "--source",
+        bus.to_str().unwrap(),
+        "save_txt",
+        "save_conf=True",
+        "--save_crop",
+        "--save-csv",
+        "save_json",
+        "classes=bus,0",
+    ];
+    for run in ["predict", "predict-2"] {
+        let output = onelook(&words, &place);
+        let said = text(&output.stdout);
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        let line = format!("image 1/1 {}: 640x480 4 persons, 1 bus, ", bus.display());
+        assert!(said.starts_with(&line), "{said}");
+        assert!(
+            said.contains("per image at shape (1, 3, 640, 480)"),
+            "{said}"
+        );
+        assert!(
+            said.contains(&format!("Results saved to runs/detect/{run}")),
+            "{said}"
+        );
+        let kept = place.join("runs/detect").join(run);
+        let labels = std::fs::read_to_string(kept.join("labels/bus.txt")).unwrap();
+        assert_eq!(labels.lines().count(), 5);
+        assert_eq!(labels.lines().next().unwrap().split(' ').count(), 6);
+        assert_eq!(
+            std::fs::read_dir(kept.join("crops/person"))
+                .unwrap()
+                .count(),
+            4
+        );
+        let rows = std::fs::read_to_string(kept.join("predictions.csv")).unwrap();
+        assert_eq!(rows.lines().count(), 6);
+        assert!(kept.join("bus.jpg").is_file());
+        assert!(kept.join("predictions.jsonl").is_file());
+    }
+    std::fs::remove_dir_all(&place).unwrap();
+}
+
+#[test]
+fn verify_holds_against_the_recorded_reference_and_the_export() {
+    let Some(root) = data() else { return };
+    let root = root.canonicalize().unwrap();
+    let place = scratch("verify");
+    let model = root.join("weights/yolo11n-recon.pt");
+    let images = root.join("images");
+    for against in ["reference/detections.json", "onnx/yolo11n-recon.onnx"] {
+        let against = root.join(against);
+        let words = [
+            "verify",
+            "--model",
+            model.to_str().unwrap(),
+            "--against",
+            against.to_str().unwrap(),
+            "--source",
+            images.to_str().unwrap(),
+            "--json",
+            "--html",
+            "report.html",
+        ];
+        let output = onelook(&words, &place);
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(report["matched"], 8, "{report}");
+        assert_eq!(report["same"], true, "{report}");
+        let page = std::fs::read_to_string(place.join("report.html")).unwrap();
+        assert!(page.contains("data:image/jpeg;base64,"));
+    }
+    std::fs::remove_dir_all(&place).unwrap();
+}
