@@ -82,6 +82,10 @@ impl Format {
         if bytes.len() > 9 && bytes[8] == b'{' {
             return Some(Self::Safetensors);
         }
+        // A bare pickle of protocol 2 or newer: PyTorch before version 1.6.
+        if matches!(bytes, [0x80, 2..=5, ..]) {
+            return Some(Self::Pt);
+        }
         // An ONNX model starts with field 1 (ir_version) or another low field of its message.
         (bytes.len() > 2 && matches!(bytes[0], 0x08 | 0x12 | 0x3a)).then_some(Self::Onnx)
     }
