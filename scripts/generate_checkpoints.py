@@ -3,7 +3,7 @@
 that PyTorch computes from them, for crates/onelook-graph/tests/real_checkpoints.rs.
 
     pip install ultralytics      # runs as a separate program; nothing of it is kept
-    python scripts/generate_checkpoints.py FOLDER [NAME...]
+    python scripts/generate_checkpoints.py FOLDER [NAME...]    # NAME, NAME-fused or a .pt file
     ONELOOK_GENERATED_CHECKPOINTS=FOLDER cargo test -p onelook-graph --test real_checkpoints
 
 Per model: NAME.pt (half precision, as training leaves it), NAME.input.npy, and per head (`one` for
@@ -39,15 +39,22 @@ def randomise(model):
 
 
 def branches(head):
-    yield "many", head.cv2, head.cv3
-    if hasattr(head, "one2one_cv2"):
+    if getattr(head, "cv2", None) is not None:
+        yield "many", head.cv2, head.cv3
+    if getattr(head, "one2one_cv2", None) is not None:
         yield "one", head.one2one_cv2, head.one2one_cv3
 
 
 def generate(folder, name):
     torch.manual_seed(hash_of(name))
-    model = YOLO(f"{name}.yaml").model
-    randomise(model)
+    if name.endswith(".pt"):
+        model = YOLO(name).model
+        name = pathlib.Path(name).stem
+    else:
+        model = YOLO(f"{name.removesuffix('-fused')}.yaml").model
+        randomise(model)
+    if name.endswith("-fused"):
+        model.eval().fuse()
     model.half()
     torch.save({"epoch": -1, "ema": None, "model": model, "train_args": {"imgsz": 320}},
                folder / f"{name}.pt")

@@ -10,6 +10,8 @@ mod module;
 mod modules;
 mod pickle;
 mod tensors;
+#[cfg(test)]
+mod tests;
 
 use super::{ModelFile, ReadError, ReadOptions};
 use archive::Archive;
@@ -19,7 +21,7 @@ use pickle::Pickle;
 pub(super) fn read(bytes: &[u8], options: &ReadOptions) -> Result<ModelFile, ReadError> {
     if !bytes.starts_with(b"PK") {
         return Err(unsupported(
-            "it is in the format that PyTorch wrote before version 1.6; load it once with a newer \
+            "it is a bare pickle, as PyTorch wrote before version 1.6; load it once with a newer \
              torch and save it again",
         ));
     }

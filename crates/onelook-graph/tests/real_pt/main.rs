@@ -3,6 +3,8 @@
 //! Needs the test data (`ONELOOK_TEST_DATA`, or `shared/data` beside the workspace); says loudly
 //! when it is not there.
 
+#![allow(clippy::unwrap_used)]
+
 mod generated;
 mod npy;
 

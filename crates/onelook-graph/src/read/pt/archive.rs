@@ -12,6 +12,9 @@ use zip::{CompressionMethod, ZipArchive};
 use super::damaged;
 use crate::read::{Limits, ReadError};
 
+/// A pickle deflates to a tenth, weights hardly at all; more than this is a bomb.
+const LARGEST_RATIO: u64 = 32;
+
 /// Members by their path below the archive's top folder.
 pub(super) struct Archive<'a> {
     members: HashMap<String, Cow<'a, [u8]>>,
@@ -19,7 +22,7 @@ pub(super) struct Archive<'a> {
 
 impl<'a> Archive<'a> {
     pub(super) fn open(bytes: &'a [u8], limits: &Limits) -> Result<Self, ReadError> {
-        let mut zip = ZipArchive::new(Cursor::new(bytes)).map_err(|error| damaged(error))?;
+        let mut zip = ZipArchive::new(Cursor::new(bytes)).map_err(damaged)?;
         if zip.len() > limits.nodes {
             return Err(ReadError::Limit {
                 what: "the number of members of the archive".to_owned(),
@@ -60,8 +63,8 @@ fn member<'a>(
     limits: &Limits,
     inflated: &mut u64,
 ) -> Result<(String, Cow<'a, [u8]>), ReadError> {
-    let file = zip.by_index_raw(index).map_err(|error| damaged(error))?;
-    let path = file.name().map_err(|error| damaged(error))?.into_owned();
+    let file = zip.by_index_raw(index).map_err(damaged)?;
+    let path = file.name().map_err(damaged)?.into_owned();
     let name = match path.split_once('/') {
         Some((_, rest)) => rest.to_owned(),
         None => path.clone(),
@@ -79,14 +82,16 @@ fn member<'a>(
     }
     drop(file);
     *inflated = inflated.saturating_add(size);
-    if *inflated > limits.tensor_bytes {
+    let ratio_limit = (bytes.len() as u64).saturating_mul(LARGEST_RATIO);
+    let limit = limits.tensor_bytes.min(ratio_limit);
+    if *inflated > limit {
         return Err(ReadError::Limit {
             what: format!("member '{path}' of the archive, inflated,"),
             actual: *inflated,
-            limit: limits.tensor_bytes,
+            limit,
         });
     }
-    let file = zip.by_index(index).map_err(|error| damaged(error))?;
+    let file = zip.by_index(index).map_err(damaged)?;
     inflate(file, &path, size).map(|content| (name, Cow::Owned(content)))
 }
 

@@ -16,6 +16,10 @@ use super::{damaged, unsupported};
 use crate::read::{Limits, ModelFile, ReadError, ReadOptions};
 use crate::{Graph, ValueId, infer_shapes};
 
+/// Elements of any map for an input of two cells of the coarsest level by two: far more than any
+/// network has, far less than padding could ask for.
+const MOST_ELEMENTS: usize = 1 << 28;
+
 /// The graph under construction.
 pub(super) struct Builder<'p> {
     pub(super) graph: Graph,
@@ -106,27 +110,16 @@ impl Builder<'_> {
         };
         self.entered += 1;
         self.depth += 1;
-        self.check_limit("the number of modules", self.entered, self.limits.nodes)?;
-        self.check_limit(
+        check_limit("the number of modules", self.entered, self.limits.nodes)?;
+        check_limit(
             "the number of nodes",
             self.graph.nodes.len(),
             self.limits.nodes,
         )?;
-        self.check_limit("the nesting of modules", self.depth, self.limits.depth)?;
+        check_limit("the nesting of modules", self.depth, self.limits.depth)?;
         let output = build(self, module, inputs)?;
         self.depth -= 1;
         Ok(output)
-    }
-
-    fn check_limit(&self, what: &str, actual: usize, limit: usize) -> Result<(), ReadError> {
-        if actual <= limit {
-            return Ok(());
-        }
-        Err(ReadError::Limit {
-            what: what.to_owned(),
-            actual: actual as u64,
-            limit: limit as u64,
-        })
     }
 
     /// Adds what the child `name` computes.
@@ -179,6 +172,17 @@ impl Builder<'_> {
     }
 }
 
+fn check_limit(what: &str, actual: usize, limit: usize) -> Result<(), ReadError> {
+    if actual <= limit {
+        return Ok(());
+    }
+    Err(ReadError::Limit {
+        what: what.to_owned(),
+        actual: actual as u64,
+        limit: limit as u64,
+    })
+}
+
 /// The values that a top-level module reads: -1 is the one before it, a natural number the module
 /// of that index.
 fn wires(
@@ -216,16 +220,18 @@ fn wires(
 fn refuse_unknown(layers: &Module<'_>, limits: &Limits) -> Result<(), ReadError> {
     let mut seen = HashSet::new();
     let mut unknown: Vec<&str> = Vec::new();
-    let mut pending = vec![layers.clone()];
-    while let Some(module) = pending.pop() {
-        // A path grows with every level of a module that contains itself.
-        if !seen.insert(module.id()) || seen.len() > limits.nodes {
+    let mut pending = vec![(layers.clone(), 0)];
+    while let Some((module, depth)) = pending.pop() {
+        if !seen.insert(module.id()) {
             continue;
         }
+        check_limit("the number of modules", seen.len(), limits.nodes)?;
+        check_limit("the nesting of modules", depth, limits.depth)?;
         if !modules::is_known(module.class) && !unknown.contains(&module.class) {
             unknown.push(module.class);
         }
-        pending.extend(module.children()?);
+        let children = module.children()?.into_iter();
+        pending.extend(children.map(|child| (child, depth + 1)));
     }
     if unknown.is_empty() {
         return Ok(());
@@ -243,6 +249,14 @@ fn check_outputs(graph: &Graph, head: &DetectHead) -> Result<(), ReadError> {
     let coarsest = head.strides.iter().copied().max().unwrap_or(32);
     let side = 2 * coarsest;
     let shapes = infer_shapes(graph, &[Shape::from([1, 3, side, side])])?;
+    for (value, shape) in graph.values.iter().zip(&shapes) {
+        let elements = shape.checked_elements().unwrap_or(usize::MAX);
+        check_limit(
+            &format!("the map '{}'", value.name),
+            elements,
+            MOST_ELEMENTS,
+        )?;
+    }
     let wanted = head.strides.iter().flat_map(|stride| {
         let cells = side / stride;
         [4 * head.reg_max, head.classes].map(|channels| Shape::from([1, channels, cells, cells]))

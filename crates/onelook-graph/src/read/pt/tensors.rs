@@ -99,7 +99,7 @@ impl<'p> Tensors<'p> {
             });
         }
         let data = layout.values();
-        Tensor::new(layout.shape, data).map_err(|error| damaged(error))
+        Tensor::new(layout.shape, data).map_err(damaged)
     }
 
     fn layout(&self, id: Id) -> Result<Layout<'p>, ReadError> {

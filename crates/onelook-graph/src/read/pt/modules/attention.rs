@@ -67,7 +67,11 @@ pub(super) fn attention(
         head_size,
         scale,
     };
-    let order = by_kind(module, &attention)?;
+    // Attributes are below 2^20, so the product fits.
+    if heads * (2 * key_size + head_size) > 1 << 20 {
+        return Err(module.wrong("num_heads"));
+    }
+    let order = by_kind(&attention);
     let qkv = conv_block_reordered(builder, &module.child("qkv")?, input, Some(&order))?;
     let attended = builder.graph.add(&module.path, attention, &[qkv]);
     let split = Split {
@@ -84,24 +88,19 @@ pub(super) fn attention(
 
 /// The module keeps each head's query, key and value channels together; the operator wants all
 /// queries, all keys, all values.
-fn by_kind(module: &Module<'_>, attention: &op::Attention) -> Result<Vec<usize>, ReadError> {
+fn by_kind(attention: &op::Attention) -> Vec<usize> {
     let (key, value) = (attention.key_size, attention.head_size);
     let head = 2 * key + value;
-    // Attributes are below 2^20, so three of them multiply within 64 bits.
-    if attention.heads == 0 || key == 0 || value == 0 || attention.heads * head > 1 << 20 {
-        return Err(module.wrong("num_heads"));
-    }
-    let heads = 0..attention.heads;
     let kind = |start: usize, size: usize| {
-        heads.clone().flat_map(move |index| {
+        (0..attention.heads).flat_map(move |index| {
             let first = index * head + start;
             first..first + size
         })
     };
-    Ok(kind(0, key)
+    kind(0, key)
         .chain(kind(key, key))
         .chain(kind(2 * key, value))
-        .collect())
+        .collect()
 }
 
 #[cfg(test)]
@@ -116,24 +115,6 @@ mod tests {
             head_size: 2,
             scale: 1.0,
         };
-        let heads = (0..attention.heads).map(|head| head * 4);
-        let expected: Vec<usize> = [
-            heads
-                .clone()
-                .map(|head| vec![head])
-                .collect::<Vec<_>>()
-                .concat(),
-            heads
-                .clone()
-                .map(|head| vec![head + 1])
-                .collect::<Vec<_>>()
-                .concat(),
-            heads
-                .map(|head| vec![head + 2, head + 3])
-                .collect::<Vec<_>>()
-                .concat(),
-        ]
-        .concat();
-        assert_eq!(expected, [0, 4, 1, 5, 2, 3, 6, 7]);
+        assert_eq!(by_kind(&attention), [0, 4, 1, 5, 2, 3, 6, 7]);
     }
 }

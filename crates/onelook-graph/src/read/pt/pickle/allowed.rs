@@ -120,9 +120,25 @@ pub(super) fn check<'a>(module: &'a str, name: &'a str) -> Result<Name<'a>, Read
     if listed || (is_class(name) && CLASSES_OF.iter().any(|parent| is_within(module, parent))) {
         return Ok(Name { module, name });
     }
-    Err(ReadError::Forbidden {
+    Err(forbidden(Name { module, name }))
+}
+
+pub(super) fn forbidden(name: Name<'_>) -> ReadError {
+    let Name { module, name } = name;
+    ReadError::Forbidden {
         name: printable(&format!("{module}.{name}")),
-    })
+    }
+}
+
+/// Whether this is `getattr`, by which Python writes that an object's method was replaced by
+/// another. Networks that were fused before they were saved have that on every convolution.
+pub(super) fn is_getattr(name: Name<'_>) -> bool {
+    name.name == "getattr" && matches!(name.module, "builtins" | "__builtin__")
+}
+
+/// The methods that `getattr` may name: those that Ultralytics exchanges.
+pub(super) fn is_exchanged_method(method: &str) -> bool {
+    matches!(method, "forward" | "forward_fuse" | "forward_split")
 }
 
 /// A plain identifier with a capital: neither a function nor a path to something else.
