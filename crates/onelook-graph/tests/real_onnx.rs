@@ -1,9 +1,11 @@
 //! Real exports against ONNX Runtime: the same picture through the reader and the reference
 //! executor must give the recorded outputs. Skipped, loudly, where the models are absent.
 
+#![allow(clippy::unwrap_used)]
+
 use std::path::{Path, PathBuf};
 
-use onelook_graph::read::{ReadOptions, read};
+use onelook_graph::read::{ModelFile, ReadOptions, read, write_safetensors};
 use onelook_graph::{Graph, infer_shapes, pass, reference};
 use onelook_types::{Shape, Tensor};
 
@@ -74,6 +76,14 @@ fn assert_any_batch(graph: &Graph) {
     assert_eq!(one[output][1..], two[output][1..]);
 }
 
+fn assert_survives_the_native_form(file: &ModelFile) {
+    let native = write_safetensors(file).unwrap();
+    let back = read(&native, &ReadOptions::default()).unwrap();
+    assert_eq!(back.graph.to_text(None), file.graph.to_text(None));
+    assert_eq!(back.metadata, file.metadata);
+    assert!(native == write_safetensors(&back).unwrap(), "other bytes");
+}
+
 fn check(model: &str, architecture: &str) {
     let (Some(bytes), Some(bus)) = (file(&format!("onnx/{model}.onnx")), bus()) else {
         return;
@@ -88,6 +98,7 @@ fn check(model: &str, architecture: &str) {
     assert!(metadata.fixed_size);
     assert_any_batch(&file.graph);
 
+    assert_survives_the_native_form(&file);
     pass::optimise(&mut file.graph);
     assert_any_batch(&file.graph);
     let outputs = reference::run(&file.graph, &[&bus]).unwrap();

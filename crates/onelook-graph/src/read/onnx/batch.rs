@@ -7,7 +7,7 @@ use crate::op::{Op, Reshape};
 use crate::{Graph, GraphError, Node, infer_shapes};
 
 /// Lets the graph take any batch. Where that cannot be proven, it is pinned to the exported batch
-/// by a reshape of the input to its own shape, so that another batch is an error.
+/// by a reshape of the input that fits that batch only, so that another batch is an error.
 ///
 /// A value is led by pictures when its first axis counts pictures, or equal parts of pictures, in
 /// order. `fixed_sides` tells that height and width never change, so that extents may be written
@@ -20,7 +20,7 @@ pub(super) fn free(graph: &mut Graph, input: &Shape, fixed_sides: bool) -> Resul
                 graph.nodes[index].op = reshape.into();
             }
         }
-        None => pin(graph, input),
+        None => pin(graph, input[0]),
     }
     Ok(())
 }
@@ -110,10 +110,10 @@ fn following(
     Reshape::new(&extents)
 }
 
-fn pin(graph: &mut Graph, input: &Shape) {
-    let extents: Vec<i64> = input.iter().map(|&extent| extent as i64).collect();
+/// Lets the input through only at this batch, whatever its other extents are.
+fn pin(graph: &mut Graph, batch: usize) {
     let image = graph.inputs[0];
-    let Some(reshape) = Reshape::new(&extents) else {
+    let Some(reshape) = Reshape::new(&[batch as i64, 0, 0, 0]) else {
         return;
     };
     let pinned = graph.add_value("fixed_batch");
