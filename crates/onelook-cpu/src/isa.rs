@@ -9,6 +9,7 @@ mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx512;
 mod portable;
+mod quad;
 mod vector;
 
 #[cfg(target_arch = "x86_64")]
@@ -32,7 +33,7 @@ pub enum Isa {
     Avx512(Detected),
     /// 256-bit vectors: AVX2 with FMA.
     Avx2(Detected),
-    /// Plain Rust for any CPU, vectorised by the compiler for the target's baseline.
+    /// What every CPU of the target has: SSE2, NEON, or plain Rust.
     Portable,
 }
 

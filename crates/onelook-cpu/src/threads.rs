@@ -153,7 +153,7 @@ impl Shared {
     fn close(&self) {
         self.gate.fetch_add(GENERATION, Ordering::Relaxed);
         let mut spins = 0u32;
-        while self.gate.load(Ordering::Acquire) % GENERATION != 0 {
+        while !self.gate.load(Ordering::Acquire).is_multiple_of(GENERATION) {
             spins += 1;
             if spins.is_multiple_of(4096) {
                 std::thread::yield_now()

@@ -1,115 +1,131 @@
-//! Sixteen lanes in an array, left to the compiler.
+//! Sixteen lanes in four quads of the target's baseline, which every CPU of the target has.
 
 use super::Vector16;
+use super::quad::Quad;
 
 /// A vector of the portable level.
 #[derive(Clone, Copy)]
-pub(crate) struct Portable([f32; 16]);
+pub(crate) struct Portable(Quad, Quad, Quad, Quad);
+
+/// Applies one method to all four quads.
+macro_rules! quads {
+    ($self:ident.$method:ident($($argument:expr),*)) => {
+        Portable(
+            $self.0.$method($($argument.0),*),
+            $self.1.$method($($argument.1),*),
+            $self.2.$method($($argument.2),*),
+            $self.3.$method($($argument.3),*),
+        )
+    };
+}
 
 impl Portable {
     #[inline(always)]
-    fn zip(self, other: Self, combine: impl Fn(f32, f32) -> f32) -> Self {
-        let mut lanes = self.0;
-        for (lane, other) in lanes.iter_mut().zip(other.0) {
-            *lane = combine(*lane, other);
-        }
-        Portable(lanes)
+    fn same(value: f32) -> Self {
+        let quad = Quad::splat(value);
+        Portable(quad, quad, quad, quad)
+    }
+
+    #[inline(always)]
+    fn lanes(self) -> [f32; 16] {
+        let mut lanes = [0.0; 16];
+        // SAFETY: the array holds 16 floats.
+        unsafe { self.store(lanes.as_mut_ptr()) };
+        lanes
     }
 }
 
 impl Vector16 for Portable {
     #[inline(always)]
     unsafe fn splat(value: f32) -> Self {
-        Portable([value; 16])
+        Portable::same(value)
     }
 
     #[inline(always)]
     unsafe fn load(source: *const f32) -> Self {
         // SAFETY: the caller guarantees 16 readable floats.
-        Portable(unsafe { source.cast::<[f32; 16]>().read_unaligned() })
+        unsafe {
+            let quad = |index: usize| Quad::load(source.add(4 * index));
+            Portable(quad(0), quad(1), quad(2), quad(3))
+        }
     }
 
     #[inline(always)]
     unsafe fn store(self, target: *mut f32) {
         // SAFETY: the caller guarantees 16 writable floats.
-        unsafe { target.cast::<[f32; 16]>().write_unaligned(self.0) }
+        unsafe {
+            self.0.store(target);
+            self.1.store(target.add(4));
+            self.2.store(target.add(8));
+            self.3.store(target.add(12));
+        }
     }
 
-    /// Fused only where the target's baseline has the instruction; elsewhere it would be a library call.
     #[inline(always)]
     fn mul_add(self, factor: Self, addend: Self) -> Self {
-        let mut lanes = addend.0;
-        for (lane, (a, b)) in lanes.iter_mut().zip(self.0.iter().zip(factor.0)) {
-            *lane = if cfg!(any(target_arch = "aarch64", target_feature = "fma")) {
-                a.mul_add(b, *lane)
-            } else {
-                a * b + *lane
-            };
-        }
-        Portable(lanes)
+        quads!(self.mul_add(factor, addend))
     }
 
     #[inline(always)]
     fn mul_sub(self, factor: Self, subtrahend: Self) -> Self {
-        self.mul_add(factor, subtrahend.zip(subtrahend, |a, _| -a))
+        let negated = Portable::same(0.0).sub(subtrahend);
+        quads!(self.mul_add(factor, negated))
     }
 
     #[inline(always)]
     fn add(self, other: Self) -> Self {
-        self.zip(other, |a, b| a + b)
+        quads!(self.add(other))
     }
 
     #[inline(always)]
     fn sub(self, other: Self) -> Self {
-        self.zip(other, |a, b| a - b)
+        quads!(self.sub(other))
     }
 
     #[inline(always)]
     fn mul(self, other: Self) -> Self {
-        self.zip(other, |a, b| a * b)
+        quads!(self.mul(other))
     }
 
     #[inline(always)]
     fn div(self, other: Self) -> Self {
-        self.zip(other, |a, b| a / b)
+        quads!(self.div(other))
     }
 
     #[inline(always)]
     fn max(self, other: Self) -> Self {
-        self.zip(other, |a, b| if a > b { a } else { b })
+        quads!(self.max(other))
     }
 
     #[inline(always)]
     fn min(self, other: Self) -> Self {
-        self.zip(other, |a, b| if a < b { a } else { b })
+        quads!(self.min(other))
     }
 
     #[inline(always)]
     fn round(self) -> Self {
         // Adding 1.5 · 2²³ leaves no room for a fraction.
-        const SHIFT: f32 = 12_582_912.0;
-        self.zip(self, |a, _| (a + SHIFT) - SHIFT)
+        let shift = Portable::same(12_582_912.0);
+        self.add(shift).sub(shift)
     }
 
     #[inline(always)]
     fn scale(self, exponent: Self) -> Self {
-        self.zip(exponent, |a, exponent| {
-            a * f32::from_bits(((exponent as i32 + 127) as u32) << 23)
-        })
+        self.mul(quads!(exponent.power_of_two()))
     }
 
     #[inline(always)]
     fn reciprocal(self) -> Self {
-        self.zip(self, |a, _| 1.0 / a)
+        Portable::same(1.0).div(self)
     }
 
     #[inline(always)]
     fn horizontal_max(self) -> f32 {
-        self.0.into_iter().fold(f32::NEG_INFINITY, f32::max)
+        self.lanes().into_iter().fold(f32::NEG_INFINITY, f32::max)
     }
 
     #[inline(always)]
     fn horizontal_sum(self) -> f32 {
-        self.0.into_iter().sum()
+        self.lanes().into_iter().sum()
     }
 }

@@ -10,7 +10,7 @@
 //!
 //! Departures: 1. a tile of several output blocks and pixels is summed in registers ([`tile`]); 2. a row is split
 //! evenly into tiles; 3. output blocks go outside rows, so that a group's weights stay in the caches, within bands of
-//! rows whose input stays in L2. None of them changes the order of one value's sum.
+//! rows whose input stays in L2; 4. meanwhile the next band's input is asked for. None of them changes the order of one value's sum.
 
 pub(crate) mod plan;
 pub(crate) mod tile;
@@ -18,16 +18,27 @@ mod weights;
 
 pub use weights::{ConvShape, ConvWeights};
 
+use super::buffer::LINE_BYTES;
 use super::layout::{BLOCK, MapLayout, MapMut, MapView};
 use super::{Activation, KernelError};
 use crate::isa::{Isa, kernel_name};
 use plan::{Grid, Group};
 use std::ops::Range;
+use std::ptr::null;
 use std::sync::Arc;
-use tile::{Runs, TileArgs};
+use tile::{Ahead, Runs, TileArgs};
 
-/// Bytes of input that a band of rows may take, so that the band and a group's weights share L2.
-const BAND_BYTES: usize = 384 << 10;
+/// Bytes of input that a band of rows may take, so that it, the next one and a group's weights share L2.
+const BAND_BYTES: usize = 192 << 10;
+
+/// The same where all weights together leave L2: they are read once for every band.
+const HEAVY_BAND_BYTES: usize = 512 << 10;
+
+/// Weights up to this many bytes stay in L2 beside two bands.
+const LIGHT_WEIGHT_BYTES: usize = 512 << 10;
+
+/// Maps up to this many bytes are in L2 anyway, and are not asked for ahead of time.
+const NEAR_BYTES: usize = 512 << 10;
 
 /// A convolution for given extents.
 #[derive(Debug)]
@@ -57,7 +68,9 @@ impl Conv {
         shape.check(&input, &output)?;
         let groups = plan::groups(isa, output.planes(), output.width, shape.stride[1] * BLOCK);
         let row_bytes = input.row_floats() * input.planes() * size_of::<f32>();
-        let band = plan::band_rows(shape, row_bytes, BAND_BYTES, output.height);
+        let light = weights.bytes() <= LIGHT_WEIGHT_BYTES;
+        let band_bytes = if light { BAND_BYTES } else { HEAVY_BAND_BYTES };
+        let band = plan::band_rows(shape, row_bytes, band_bytes, output.height);
         let grid = Grid::new(&weights, &input, &output, groups.len(), threads);
         Ok(Conv {
             isa,
@@ -116,28 +129,69 @@ impl Conv {
             self.groups.len(),
         );
         let bands = rows.len().div_ceil(self.band);
-        for band in 0..bands {
+        let part = |band: usize| {
             let within = super::share(rows.len(), bands, band);
-            let band = rows.start + within.start..rows.start + within.end;
+            rows.start + within.start..rows.start + within.end
+        };
+        let maps = Maps {
+            input,
+            residual,
+            output,
+            picture,
+        };
+        for band in 0..bands {
+            let next = (band + 1 < bands).then(|| part(band + 1));
+            let mut ahead = self.ahead(&maps, part(band), next, &self.groups[groups.clone()]);
             for group in &self.groups[groups.clone()] {
                 // SAFETY: the caller's contract; the grid gives each task its own rows and groups.
-                unsafe { self.run_group(input, residual, output, picture, group, band.clone()) }
+                unsafe { self.run_group(&maps, group, part(band), &mut ahead) }
             }
+        }
+    }
+
+    /// The input rows that the next band needs beyond this one's, spread over this band's tiles.
+    fn ahead(
+        &self,
+        maps: &Maps,
+        band: Range<usize>,
+        next: Option<Range<usize>>,
+        groups: &[Group],
+    ) -> Ahead {
+        let Some(next) =
+            next.filter(|_| self.input.picture_floats() * size_of::<f32>() > NEAR_BYTES)
+        else {
+            return Ahead::NOTHING;
+        };
+        let shape = self.weights.shape();
+        let reach = (shape.kernel[0] - 1) * shape.dilation[0] + 1;
+        let end = |rows: Range<usize>| {
+            ((rows.end - 1) * shape.stride[0] + reach).saturating_sub(shape.padding[0])
+        };
+        let (first, last) = (end(band.clone()), end(next).min(self.input.height));
+        let lines =
+            last.saturating_sub(first) * self.input.row_floats() * size_of::<f32>() / LINE_BYTES;
+        let tiles = band.len() * groups.iter().map(Group::tiles).sum::<usize>();
+        let pieces = (tiles / self.input.planes()).max(1);
+        Ahead {
+            start: maps.input.pixel(maps.picture, 0, first as isize, 0),
+            plane_floats: self.input.plane_floats(),
+            planes: self.input.planes(),
+            pieces,
+            piece_lines: lines.div_ceil(pieces),
+            next: 0,
         }
     }
 
     /// # Safety
     /// As [`Conv::run`].
-    unsafe fn run_group(
-        &self,
-        input: MapView,
-        residual: Option<MapView>,
-        output: MapMut,
-        picture: usize,
-        group: &Group,
-        rows: Range<usize>,
-    ) {
+    unsafe fn run_group(&self, maps: &Maps, group: &Group, rows: Range<usize>, ahead: &mut Ahead) {
         let shape = self.weights.shape();
+        let Maps {
+            input,
+            residual,
+            output,
+            picture,
+        } = *maps;
         let mut args = TileArgs {
             weights: self.weights.block(group.first),
             weights_block: self.weights.block_floats(),
@@ -153,19 +207,29 @@ impl Conv {
         };
         for y in rows.clone() {
             let top = (y * shape.stride[0]) as isize - shape.padding[0] as isize;
+            let y = y as isize;
             args.input = input.pixel(picture, 0, top, -(shape.padding[1] as isize));
-            args.output = output.pixel(picture, group.first, y as isize, 0);
-            args.residual = residual.map_or(std::ptr::null(), |map| {
-                map.pixel(picture, group.first, y as isize, 0)
-            });
+            args.output = output.pixel(picture, group.first, y, 0);
+            args.residual = residual.map_or(null(), |map| map.pixel(picture, group.first, y, 0));
+            args.ahead = *ahead;
             // SAFETY: the tiles cover exactly this row of the group's planes.
             unsafe { group.run_row(args) }
+            ahead.next += group.tiles();
         }
         for plane in group.first..group.first + group.blocks {
             // SAFETY: these rows of these planes are this task's alone.
             unsafe { output.zero_padding(picture, plane, rows.clone()) }
         }
     }
+}
+
+/// What a task reads and writes.
+#[derive(Clone, Copy)]
+struct Maps {
+    input: MapView,
+    residual: Option<MapView>,
+    output: MapMut,
+    picture: usize,
 }
 
 /// Where the runs of 16 channels lie, from the first tap of the first plane; in the order of the packed weights.

@@ -181,6 +181,10 @@ unsafe fn row_body<V: Vector16>(row: &Row<'_>) {
 }
 
 #[inline(always)]
+#[expect(
+    clippy::needless_range_loop,
+    reason = "plain indices of constant extent keep the sums in registers"
+)]
 unsafe fn tile<V: Vector16, const PX: usize>(
     row: &Row<'_>,
     x: usize,

@@ -213,7 +213,7 @@ mod tests {
             (31, 7, 3),
         ] {
             let bytes = MapLayout::new(64, height, width, pad).plane_floats() * 4;
-            assert!(bytes % LINE_BYTES == 0 && bytes % PAGE_BYTES != 0);
+            assert!(bytes.is_multiple_of(LINE_BYTES) && !bytes.is_multiple_of(PAGE_BYTES));
         }
     }
 

@@ -58,9 +58,15 @@ impl Group {
             if self.wide_tiles > 0 {
                 (self.wide)(&args, self.wide_tiles);
                 args.skip_pixels(self.wide_tiles * (self.narrow_pixels + 1));
+                args.ahead.next += self.wide_tiles;
             }
             (self.narrow)(&args, self.narrow_tiles);
         }
+    }
+
+    /// Tiles of a row.
+    pub(crate) fn tiles(&self) -> usize {
+        self.wide_tiles + self.narrow_tiles
     }
 
     pub(crate) fn describe(&self) -> String {

@@ -94,10 +94,9 @@ impl Case {
         let (input, residual) = (self.input(), self.residual());
         let mut output = Vec::new();
         for picture in 0..self.batch {
-            for channel in 0..self.shape.outputs {
+            for (channel, bias) in bias.iter().enumerate() {
                 for (y, x) in (0..height).flat_map(|y| (0..width).map(move |x| (y, x))) {
-                    let sum = f64::from(bias[channel])
-                        + self.sum(&input, &weight, picture, channel, y, x);
+                    let sum = f64::from(*bias) + self.sum(&input, &weight, picture, channel, y, x);
                     let value = match self.activation {
                         Activation::None => sum,
                         Activation::Relu => sum.max(0.0),
@@ -236,6 +235,19 @@ fn large_layers_split_into_many_tasks_keep_their_bits() {
             let alone = case.run(isa, 1);
             assert!(case.run(isa, 2) == alone && case.run(isa, 7) == alone);
         }
+    }
+}
+
+#[test]
+fn a_map_of_many_bands_agrees_with_the_textbook() {
+    let case = Case {
+        batch: 1,
+        ..case_3x3(48, 40, 2, 110)
+    };
+    let truth = case.truth();
+    for isa in Isa::available() {
+        check_close(&case.run(isa, 1), &truth, 2e-6);
+        assert!(case.run(isa, 2) == case.run(isa, 1));
     }
 }
 

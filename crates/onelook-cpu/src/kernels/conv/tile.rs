@@ -8,6 +8,7 @@
 use crate::isa::{Avx2, Avx512};
 use crate::isa::{Isa, Portable, Vector16};
 use crate::kernels::activation::{Activation, Constants, lane_mask, with_activation};
+use crate::kernels::buffer::LINE_BYTES;
 use crate::kernels::layout::BLOCK;
 use std::ptr::null;
 
@@ -41,6 +42,58 @@ pub(crate) struct TileArgs<'a> {
     pub(crate) activation: Activation,
     /// Channels that are used, from the first block's first.
     pub(crate) kept: usize,
+    pub(crate) ahead: Ahead,
+}
+
+/// Input that is needed soon: every tile asks for one piece of it, a few lines with every run.
+#[derive(Clone, Copy)]
+pub(crate) struct Ahead {
+    /// The first float of the first plane's part.
+    pub(crate) start: *const f32,
+    pub(crate) plane_floats: usize,
+    pub(crate) planes: usize,
+    /// Each plane's part is cut into so many pieces of `piece_lines` lines.
+    pub(crate) pieces: usize,
+    pub(crate) piece_lines: usize,
+    /// The piece of the next tile.
+    pub(crate) next: usize,
+}
+
+impl Ahead {
+    pub(crate) const NOTHING: Ahead = Ahead {
+        start: null(),
+        plane_floats: 0,
+        planes: 0,
+        pieces: 1,
+        piece_lines: 0,
+        next: 0,
+    };
+
+    /// The next tile's piece, and its lines.
+    #[inline(always)]
+    fn piece(&self) -> (*const f32, usize) {
+        if self.next >= self.planes * self.pieces {
+            return (self.start, 0);
+        }
+        let (plane, piece) = (self.next / self.pieces, self.next % self.pieces);
+        let offset = plane * self.plane_floats + piece * self.piece_lines * LINE_FLOATS;
+        (self.start.wrapping_add(offset), self.piece_lines)
+    }
+}
+
+const LINE_FLOATS: usize = LINE_BYTES / size_of::<f32>();
+
+/// Asks for a line to be brought into the second-level cache.
+#[inline(always)]
+fn prefetch(address: *const f32) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: a hint, of the baseline, that does not fault at any address.
+    unsafe {
+        use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
+        _mm_prefetch::<_MM_HINT_T1>(address.cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = address;
 }
 
 static NO_RUNS: Runs = Runs {
@@ -66,6 +119,7 @@ impl Default for TileArgs<'_> {
             residual_block: 0,
             activation: Activation::None,
             kept: usize::MAX,
+            ahead: Ahead::NOTHING,
         }
     }
 }
@@ -98,6 +152,7 @@ struct Sums([[f32; BLOCK]; MOST_SUMS]);
 unsafe fn tiles_body<V: Vector16, const CO: usize, const PX: usize, const STRIDE: usize>(
     args: &TileArgs,
     tiles: usize,
+    finish: unsafe fn(&TileArgs, *const f32, usize, usize),
 ) {
     let mut args = *args;
     let mut sums = std::mem::MaybeUninit::<Sums>::uninit();
@@ -106,14 +161,19 @@ unsafe fn tiles_body<V: Vector16, const CO: usize, const PX: usize, const STRIDE
         // SAFETY: the caller's contract; `sums` has room for any tile.
         unsafe {
             accumulate::<V, CO, PX, STRIDE>(&args, sums);
-            finish::<V>(&args, sums, CO, PX);
+            finish(&args, sums, CO, PX);
         }
         args.skip_pixels(PX);
+        args.ahead.next += 1;
     }
 }
 
 /// Sums a tile in registers and leaves it in `sums`, pixels of a block side by side.
 #[inline(always)]
+#[expect(
+    clippy::needless_range_loop,
+    reason = "plain indices of constant extent keep the sums in registers"
+)]
 unsafe fn accumulate<V: Vector16, const CO: usize, const PX: usize, const STRIDE: usize>(
     args: &TileArgs,
     sums: *mut f32,
@@ -134,6 +194,8 @@ unsafe fn accumulate<V: Vector16, const CO: usize, const PX: usize, const STRIDE
             }
         }
         let mut weights = args.weights;
+        let (mut soon, lines) = args.ahead.piece();
+        let lines_a_run = lines.div_ceil(runs.offsets.len().max(1));
         for (index, &offset) in runs.offsets.iter().enumerate() {
             let input = args.input.add(offset);
             let len = if index < runs.whole {
@@ -141,6 +203,10 @@ unsafe fn accumulate<V: Vector16, const CO: usize, const PX: usize, const STRIDE
             } else {
                 runs.last_len
             };
+            for _ in 0..lines_a_run {
+                prefetch(soon);
+                soon = soon.wrapping_add(LINE_FLOATS);
+            }
             for step in 0..len {
                 let mut weight = [V::splat(0.0); CO];
                 for co in 0..CO {
@@ -163,9 +229,14 @@ unsafe fn accumulate<V: Vector16, const CO: usize, const PX: usize, const STRIDE
     }
 }
 
-/// Activation, residual, store.
+/// Activation, residual, store. Called, not inlined: one copy serves all tiles of a level.
 #[inline(always)]
-unsafe fn finish<V: Vector16>(args: &TileArgs, sums: *const f32, blocks: usize, pixels: usize) {
+unsafe fn finish_body<V: Vector16>(
+    args: &TileArgs,
+    sums: *const f32,
+    blocks: usize,
+    pixels: usize,
+) {
     // SAFETY: the caller's contract.
     unsafe {
         let constants = Constants::<V>::new();
@@ -211,12 +282,28 @@ unsafe fn clear_unused<V: Vector16>(args: &TileArgs, blocks: usize, pixels: usiz
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
+#[inline(never)]
+unsafe fn finish_avx512(args: &TileArgs, sums: *const f32, blocks: usize, pixels: usize) {
+    // SAFETY: the caller's contract.
+    unsafe { finish_body::<Avx512>(args, sums, blocks, pixels) }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
 unsafe fn tiles_avx512<const CO: usize, const PX: usize, const STRIDE: usize>(
     args: &TileArgs,
     tiles: usize,
 ) {
     // SAFETY: the contract of `TileFn`.
-    unsafe { tiles_body::<Avx512, CO, PX, STRIDE>(args, tiles) }
+    unsafe { tiles_body::<Avx512, CO, PX, STRIDE>(args, tiles, finish_avx512) }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma")]
+#[inline(never)]
+unsafe fn finish_avx2(args: &TileArgs, sums: *const f32, blocks: usize, pixels: usize) {
+    // SAFETY: the caller's contract.
+    unsafe { finish_body::<Avx2>(args, sums, blocks, pixels) }
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -226,7 +313,13 @@ unsafe fn tiles_avx2<const CO: usize, const PX: usize, const STRIDE: usize>(
     tiles: usize,
 ) {
     // SAFETY: the contract of `TileFn`.
-    unsafe { tiles_body::<Avx2, CO, PX, STRIDE>(args, tiles) }
+    unsafe { tiles_body::<Avx2, CO, PX, STRIDE>(args, tiles, finish_avx2) }
+}
+
+#[inline(never)]
+unsafe fn finish_portable(args: &TileArgs, sums: *const f32, blocks: usize, pixels: usize) {
+    // SAFETY: the caller's contract.
+    unsafe { finish_body::<Portable>(args, sums, blocks, pixels) }
 }
 
 unsafe fn tiles_portable<const CO: usize, const PX: usize, const STRIDE: usize>(
@@ -234,7 +327,7 @@ unsafe fn tiles_portable<const CO: usize, const PX: usize, const STRIDE: usize>(
     tiles: usize,
 ) {
     // SAFETY: the contract of `TileFn`.
-    unsafe { tiles_body::<Portable, CO, PX, STRIDE>(args, tiles) }
+    unsafe { tiles_body::<Portable, CO, PX, STRIDE>(args, tiles, finish_portable) }
 }
 
 /// The strides that have tiles of their own: a blocked map at stride 1 and 2, a plane at stride 2.
@@ -262,7 +355,7 @@ pub(crate) fn max_pixels(isa: Isa, blocks: usize, pixel_stride: usize) -> usize 
 }
 
 /// What the registers of the baseline hold.
-const PORTABLE_PIXELS: usize = if cfg!(target_arch = "aarch64") { 4 } else { 2 };
+const PORTABLE_PIXELS: usize = if cfg!(target_arch = "aarch64") { 6 } else { 2 };
 
 /// One arm per tile size: `pick!(pixels, tiles_avx512, blocks, stride, 1 2 3)`.
 macro_rules! pick {
@@ -271,6 +364,20 @@ macro_rules! pick {
             $($count => $tiles::<$blocks, $count, $stride> as TileFn,)*
             _ => unreachable!("a tile has at most `max_pixels` pixels"),
         }
+    };
+}
+
+/// The portable sizes: as many as [`PORTABLE_PIXELS`].
+#[cfg(target_arch = "aarch64")]
+macro_rules! pick_portable {
+    ($pixels:expr, $stride:literal) => {
+        pick!($pixels, tiles_portable, 1, $stride, 1 2 3 4 5 6)
+    };
+}
+#[cfg(not(target_arch = "aarch64"))]
+macro_rules! pick_portable {
+    ($pixels:expr, $stride:literal) => {
+        pick!($pixels, tiles_portable, 1, $stride, 1 2)
     };
 }
 
@@ -297,8 +404,8 @@ pub(crate) fn select(isa: Isa, blocks: usize, pixels: usize, pixel_stride: usize
             _ => pick!(pixels, tiles_avx2, 1, 0, 1 2 3 4 5 6),
         },
         _ => match pixel_stride {
-            16 => pick!(pixels, tiles_portable, 1, 16, 1 2 3 4),
-            _ => pick!(pixels, tiles_portable, 1, 0, 1 2 3 4),
+            16 => pick_portable!(pixels, 16),
+            _ => pick_portable!(pixels, 0),
         },
     }
 }
