@@ -151,3 +151,40 @@ fn escaped(chars: &mut std::str::CharIndices) -> Option<char> {
         .try_fold(0, |code, (_, digit)| Some(code << 4 | digit.to_digit(16)?))?;
     char::from_u32(code)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn literals_are_python_s_and_nothing_is_evaluated() {
+        let depth = 5;
+        let text = |text: &str| Some(Literal::Text(text.to_owned()));
+        assert_eq!(parse("'a\\'b\\n'", depth), text("a'b\n"));
+        assert_eq!(parse(r#" "\u00e4\U0001F600" "#, depth), text("ä😀"));
+        assert_eq!(parse("-7", depth), Some(Literal::Integer(-7)));
+        assert_eq!(parse("3.5", depth), Some(Literal::Float(3.5)));
+        assert_eq!(
+            parse("(1, )", depth),
+            Some(Literal::List(vec![Literal::Integer(1)]))
+        );
+        assert_eq!(parse("{}", depth), Some(Literal::Dict(vec![])));
+        let none = [
+            "",
+            "'",
+            "'\\",
+            "'\\x4'",
+            "[1 2]",
+            "{1}",
+            "{1:}",
+            "[1",
+            "print(1)",
+            "1 1",
+            "[[[[[[1]]]]]]",
+        ];
+        for odd in none {
+            assert_eq!(parse(odd, depth), None, "{odd}");
+        }
+        assert_eq!(parse(&"[".repeat(100_000), depth), None);
+    }
+}
