@@ -125,9 +125,10 @@ def conv(inputs, outputs, **wiring):
 
 
 def checkpoint():
-    branch = module(Sequential, {"0": conv(4, 4), "1": conv2d(4, 2, bias=True)})
+    sides = module(Sequential, {"0": conv(4, 4), "1": conv2d(4, 4, bias=True)})
+    classes = module(Sequential, {"0": conv(4, 4), "1": conv2d(4, 2, bias=True)})
     detect = module(
-        Detect, {"cv2": module(ModuleList, {"0": branch}), "cv3": module(ModuleList, {"0": branch})},
+        Detect, {"cv2": module(ModuleList, {"0": sides}), "cv3": module(ModuleList, {"0": classes})},
         nc=2, nl=1, reg_max=1, no=6, stride=Tensor((1,)), i=1, f=[0], type="ultralytics.nn.modules.head.Detect", np=9,
     )
     layers = {"0": conv(3, 4, i=0, f=-1, type="ultralytics.nn.modules.conv.Conv", np=9), "1": detect}
@@ -209,7 +210,7 @@ def archives(description):
     for name, method in (("stored.seed", zipfile.ZIP_STORED), ("deflated.seed", zipfile.ZIP_DEFLATED)):
         buffer = io.BytesIO()
         with zipfile.ZipFile(buffer, "w", method) as archive:
-            for member, data in (("m/data.pkl", description), ("m/byteorder", b"little"), ("m/data/0", bytes(256)), ("m/version", b"3\n")):
+            for member, data in (("m/data.pkl", description), ("m/byteorder", b"little"), ("m/data/0", b"\x00\x3c" * 128), ("m/version", b"3\n")):
                 archive.writestr(zipfile.ZipInfo(member, (1980, 1, 1, 0, 0, 0)), data, method)
         save("pt", name, buffer.getvalue())
 

@@ -91,7 +91,8 @@ pub fn onnx_file(bytes: &[u8]) -> Vec<u8> {
 
 /// A `.pt` file: a zip archive of stored members `m/data.pkl`, `m/byteorder` and two storages.
 pub fn archive_with_pickle(pickle: &[u8]) -> Vec<u8> {
-    let storage = [0u8; 256];
+    // Half-precision ones: strides and variances must not be zero.
+    let storage = [0x00, 0x3c].repeat(128);
     let members: [(&str, &[u8]); 5] = [
         ("m/data.pkl", pickle),
         ("m/byteorder", b"little"),
