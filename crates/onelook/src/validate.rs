@@ -1,7 +1,7 @@
 //! How well a model finds what a data set says is there: pictures in, figures out.
 //!
 //! Pictures are fitted as the reference validates, so that its figures can be compared: sorted by
-//! aspect ratio, the pictures of a batch share one canvas, and none is enlarged beyond it.
+//! aspect ratio, the pictures of a batch share one canvas with half a stride to spare.
 
 mod schedule;
 
@@ -22,7 +22,7 @@ use schedule::{Step, schedule};
 pub struct ValidateOptions {
     /// One canvas per batch, as small as its pictures allow, instead of squares.
     pub rect: bool,
-    /// Pictures that share a canvas.
+    /// Pictures that share a canvas; with 1 the figures depend on nothing but each picture.
     pub batch: usize,
 }
 
@@ -30,7 +30,7 @@ impl Default for ValidateOptions {
     fn default() -> Self {
         Self {
             rect: true,
-            batch: 16,
+            batch: 1,
         }
     }
 }

@@ -44,7 +44,7 @@ pub struct FitArgs {
     #[arg(long, num_args = 0..=1, default_missing_value = "true", value_parser = boolean,
           value_name = "BOOL")]
     pub rect: Option<bool>,
-    /// Most pictures in one run [default: 1; for val 16]
+    /// Most pictures in one run; for val, pictures that share a canvas [default: 1]
     #[arg(long, value_name = "N")]
     pub batch: Option<usize>,
     /// Thresholds by name; flags given beside it win.

@@ -35,14 +35,14 @@ pub struct ValArgs {
     #[arg(long, num_args = 0..=1, default_value = "false", default_missing_value = "true",
           value_parser = boolean, value_name = "BOOL", hide_default_value = true)]
     save_json: bool,
-    /// Save plots of precision over recall and of confusions; --no-plots with no --save-json
-    /// writes no files.
-    #[arg(long, alias = "save", num_args = 0..=1, default_value = "true",
-          default_missing_value = "true", value_parser = boolean, value_name = "BOOL")]
+    /// Save plots of precision over recall and of confusions.
+    #[arg(long, num_args = 0..=1, default_value = "true", default_missing_value = "true",
+          value_parser = boolean, value_name = "BOOL")]
     plots: bool,
-    /// Write no files.
-    #[arg(long)]
-    no_save: bool,
+    /// Save anything at all; --no-save writes no files.
+    #[arg(long, num_args = 0..=1, default_value = "true", default_missing_value = "true",
+          value_parser = boolean, value_name = "BOOL")]
+    save: bool,
     /// Directory of the runs [default: runs/TASK]
     #[arg(long, value_name = "DIR")]
     project: Option<PathBuf>,
@@ -110,7 +110,7 @@ fn save(
     validation: &Validation,
     console: &Console,
 ) -> Result<(), Failure> {
-    if args.no_save || !(args.plots || args.save_json) {
+    if !args.save || !(args.plots || args.save_json) {
         return Ok(());
     }
     let task = pipeline.model().metadata().task.name();
