@@ -181,8 +181,11 @@ fn best(limit: Duration, mut run: impl FnMut()) -> f64 {
     best
 }
 
-/// GFLOP/s of independent FMAs in registers.
+/// GFLOP/s of independent FMAs in registers; unknown for the portable level.
 fn peak(isa: Isa) -> f64 {
+    if isa == Isa::Portable {
+        return f64::NAN;
+    }
     const ROUNDS: usize = 200_000;
     let (lanes, chains) = match isa {
         Isa::Avx512(_) => (16, 24),

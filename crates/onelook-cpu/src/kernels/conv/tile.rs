@@ -383,6 +383,7 @@ macro_rules! pick_portable {
 
 /// The function for tiles of `blocks` × `pixels`, at most `group_blocks` × `max_pixels`.
 pub(crate) fn select(isa: Isa, blocks: usize, pixels: usize, pixel_stride: usize) -> TileFn {
+    debug_assert!(blocks <= group_blocks(isa, pixel_stride));
     match isa {
         #[cfg(target_arch = "x86_64")]
         Isa::Avx512(_) => match (blocks, pixel_stride) {
