@@ -47,8 +47,8 @@ impl Default for Limits {
 pub struct ReadOptions {
     /// What the file may ask for.
     pub limits: Limits,
-    /// For models with two heads (YOLO26): the one that needs no NMS (`true`, the default of such
-    /// models) or the one-to-many head (`false`).
+    /// For models with two heads (YOLO26): the one that needs no NMS (`true`) or the one-to-many head
+    /// (`false`, and the default, as in the reference).
     pub end_to_end: Option<bool>,
 }
 

@@ -44,7 +44,7 @@ fn metadata_are_those_of_the_files() {
     for (name, architecture, version, reg_max, end_to_end) in [
         ("yolov8n", "yolov8n", "8.0.0.dev0", 16, false),
         ("yolo11n-recon", "yolo11n", "8.2.100", 16, false),
-        ("yolo26n", "yolo26n", "8.3.222", 1, true),
+        ("yolo26n", "yolo26n", "8.3.222", 1, false),
     ] {
         let metadata = open(&folder, name, &ReadOptions::default())
             .unwrap()
@@ -86,16 +86,22 @@ fn parameters_are_as_many_as_the_reference_counts() {
 }
 
 #[test]
-fn one_to_many_head_is_used_where_asked_for() {
+fn the_head_without_nms_is_used_where_asked_for() {
     let Some(folder) = data() else { return };
     let asking = |end_to_end| ReadOptions {
         end_to_end: Some(end_to_end),
         ..ReadOptions::default()
     };
-    let model = open(&folder, "yolo26n", &asking(false)).unwrap();
-    assert!(!model.metadata.head.end_to_end);
-    let output = model.graph.outputs[0];
-    assert_eq!(model.graph.value(output).name, "model.23.cv2.0.2");
+    for (options, end_to_end, branch) in [
+        (ReadOptions::default(), false, "model.23.cv2.0.2"),
+        (asking(false), false, "model.23.cv2.0.2"),
+        (asking(true), true, "model.23.one2one_cv2.0.2"),
+    ] {
+        let model = open(&folder, "yolo26n", &options).unwrap();
+        assert_eq!(model.metadata.head.end_to_end, end_to_end);
+        let output = model.graph.outputs[0];
+        assert_eq!(model.graph.value(output).name, branch);
+    }
     let error = open(&folder, "yolo11n-recon", &asking(true)).unwrap_err();
     assert!(matches!(error, ReadError::Unsupported { .. }), "{error}");
 }

@@ -43,7 +43,8 @@ pub(super) fn detect(
     })
 }
 
-/// Whether to use the branches that need no NMS: as the caller says, else if there are any.
+/// Whether to use the branches that need no NMS: as the caller says; else the one-to-many branches
+/// where the file has them, as the reference does since its version 8.4.
 fn choose_head(builder: &Builder<'_>, module: &Module<'_>) -> Result<bool, ReadError> {
     let has = |name| module.optional_child(name).map(|child| child.is_some());
     let one_to_one = has("one2one_cv2")?;
@@ -54,7 +55,7 @@ fn choose_head(builder: &Builder<'_>, module: &Module<'_>) -> Result<bool, ReadE
         Some(false) if !has("cv2")? => Err(module
             .unsupported("was saved without its one-to-many branches; use its end-to-end head")),
         Some(chosen) => Ok(chosen),
-        None => Ok(one_to_one),
+        None => Ok(one_to_one && !has("cv2")?),
     }
 }
 
