@@ -1,5 +1,7 @@
 //! What people see without a model: help, errors, exit codes, machine-readable errors.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::process::{Command, Output};
 
 /// Runs the binary away from any terminal, cache and registry of the machine.

@@ -1,5 +1,7 @@
 //! Models by name, from a registry and a server of this test.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::path::PathBuf;

@@ -1,5 +1,7 @@
 //! `onelook predict` and `verify` with real models and pictures.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 #[path = "real_data/data.rs"]
 mod real;
 
