@@ -7,7 +7,7 @@ use std::ffi::{OsStr, OsString};
 
 use clap::{Arg, Command, CommandFactory};
 
-use crate::args::Cli;
+use crate::args::{Cli, boolean};
 
 const TASKS: [&str; 5] = ["detect", "segment", "pose", "classify", "obb"];
 
@@ -55,8 +55,8 @@ fn push_flag(mode: &Command, text: &str, out: &mut Vec<OsString>) -> bool {
     if let Some(name) = text.strip_prefix("--") {
         let (name, value) = split(name);
         let name = name.replace('_', "-");
-        if let Some((flag, value)) = negation(mode, &name, value) {
-            out.push(format!("--{flag}={value}").into());
+        if let Some(switch) = negation(mode, &name, value) {
+            out.push(switch.into());
             return false;
         }
         match value {
@@ -75,6 +75,10 @@ fn push_flag(mode: &Command, text: &str, out: &mut Vec<OsString>) -> bool {
     }
     let (key, value) = split(text);
     let name = key.replace('_', "-");
+    if let Some(switch) = negation(mode, &name, value) {
+        out.push(switch.into());
+        return false;
+    }
     match (find(mode, &name), value) {
         (_, Some("None" | "none")) if find(mode, &name).is_some() => {}
         (Some(_), Some(value)) => out.push(format!("--{name}={value}").into()),
@@ -93,11 +97,12 @@ fn split(text: &str) -> (&str, Option<&str>) {
     }
 }
 
-/// `no-rect` for a switch `rect` is `rect=false`.
-fn negation(mode: &Command, name: &str, value: Option<&str>) -> Option<(String, &'static str)> {
+/// `no-rect` for a switch `rect` is `rect=false`; `no-rect=false` is `rect=true`.
+fn negation(mode: &Command, name: &str, value: Option<&str>) -> Option<String> {
     let flag = name.strip_prefix("no-")?;
     let is_switch = find(mode, flag).is_some_and(|arg| !needs_value(arg));
-    (is_switch && find(mode, name).is_none() && value.is_none()).then(|| (flag.to_owned(), "false"))
+    let negated = boolean(value.unwrap_or("true")).ok()?;
+    (is_switch && find(mode, name).is_none()).then(|| format!("--{flag}={}", !negated))
 }
 
 fn find<'a>(mode: &'a Command, name: &str) -> Option<&'a Arg> {
@@ -171,6 +176,11 @@ mod tests {
             "onelook predict --rect false",
         );
         check("onelook predict --no_save", "onelook predict --save=false");
+        check("onelook predict no_save", "onelook predict --save=false");
+        check(
+            "onelook predict no_save=False",
+            "onelook predict --save=true",
+        );
     }
 
     #[test]

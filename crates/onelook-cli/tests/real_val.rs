@@ -24,9 +24,6 @@ const FIGURES: [(&str, bool, f64, f64); 10] = [
     ("onnx/yolo26n.onnx", true, 47.56, 63.67),
 ];
 
-/// The reference ran yolo26n by its one-to-many head.
-const HEAD: [&str; 1] = ["--end-to-end=false"];
-
 #[test]
 fn figures_are_within_a_tenth_of_a_point_of_the_reference() {
     let Some(root) = data() else { return };
@@ -40,7 +37,6 @@ fn figures_are_within_a_tenth_of_a_point_of_the_reference() {
             .arg("--images")
             .arg(subset.join("images"))
             .arg(format!("--square={square}"))
-            .args(HEAD.iter().filter(|_| model.ends_with(".pt")))
             .output()
             .unwrap();
         assert!(

@@ -21,8 +21,8 @@ pub struct LoadOptions {
     pub threads: Option<usize>,
     /// Number format of the arithmetic.
     pub precision: Precision,
-    /// For models with two heads: with (`false`) or without (`true`) NMS; the file's choice when
-    /// absent.
+    /// For models with two heads: with (`false`) or without (`true`) NMS; when absent, with NMS
+    /// where the file has both.
     pub end_to_end: Option<bool>,
     /// What the file may ask for.
     pub limits: Limits,

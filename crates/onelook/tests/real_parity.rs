@@ -24,8 +24,6 @@ fn picture(root: &std::path::Path, name: &str) -> Frame {
 fn pipeline(root: &std::path::Path, model: &str, threads: usize, options: Options) -> Pipeline {
     let load = LoadOptions {
         threads: Some(threads),
-        // The reference ran yolo26n by its one-to-many head, which is what the file asks for.
-        end_to_end: Some(false),
         ..LoadOptions::default()
     };
     let path = root.join("weights").join(format!("{model}.pt"));

