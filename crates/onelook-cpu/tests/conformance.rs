@@ -1,6 +1,8 @@
 //! Every operator on every instruction set of this machine against the plain reference, and the
 //! same bits for any number of threads and any batch. A new operator gets a line in `cases`.
 
+#![allow(clippy::unwrap_used)]
+
 use std::sync::Arc;
 
 use onelook_cpu::{Cpu, Isa};
