@@ -59,10 +59,7 @@ fn push_flag(mode: &Command, text: &str, out: &mut Vec<OsString>) -> bool {
             out.push(switch.into());
             return false;
         }
-        match value {
-            Some(value) => out.push(format!("--{name}={value}").into()),
-            None => out.push(format!("--{name}").into()),
-        }
+        push(mode, &name, value, out);
         return value.is_none() && find(mode, &name).is_some_and(needs_value);
     }
     if text.starts_with('-') && text.len() > 1 {
@@ -81,13 +78,24 @@ fn push_flag(mode: &Command, text: &str, out: &mut Vec<OsString>) -> bool {
     }
     match (find(mode, &name), value) {
         (_, Some("None" | "none")) if find(mode, &name).is_some() => {}
-        (Some(_), Some(value)) => out.push(format!("--{name}={value}").into()),
+        (Some(_), Some(_)) => push(mode, &name, value, out),
         // A bare `save_txt` is a switch that is on.
-        (Some(arg), None) if !needs_value(arg) => out.push(format!("--{name}").into()),
-        (None, Some(value)) if is_key(key) => out.push(format!("--{name}={value}").into()),
+        (Some(arg), None) if !needs_value(arg) => push(mode, &name, value, out),
+        (None, Some(_)) if is_key(key) => push(mode, &name, value, out),
         _ => out.push(text.into()),
     }
     false
+}
+
+/// Pushes a flag; one that takes no value at all may still be written as `force=True`.
+fn push(mode: &Command, name: &str, value: Option<&str>, out: &mut Vec<OsString>) {
+    let is_bare = find(mode, name).is_some_and(|arg| !arg.get_action().takes_values());
+    match (value, value.and_then(|value| boolean(value).ok())) {
+        (Some(_), Some(true)) if is_bare => out.push(format!("--{name}").into()),
+        (Some(_), Some(false)) if is_bare => {}
+        (Some(value), _) => out.push(format!("--{name}={value}").into()),
+        (None, _) => out.push(format!("--{name}").into()),
+    }
 }
 
 fn split(text: &str) -> (&str, Option<&str>) {
