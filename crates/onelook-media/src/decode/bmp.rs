@@ -2,6 +2,9 @@
 //!
 //! Format: BITMAPFILEHEADER, BITMAPCOREHEADER and BITMAPINFOHEADER (with its V2 to V5 extensions)
 //! of the Windows GDI documentation.
+//!
+//! Why no library: zune-bmp misreads 1, 4 and 16 bits a pixel; image rounds 16 bits a pixel unlike
+//! OpenCV (by up to 7 of 255) and brings a colour management stack with it.
 
 mod header;
 mod runs;
