@@ -16,18 +16,19 @@ pub fn fold_batch_norm(graph: &mut Graph) {
         let Op::BatchNorm(norm) = &graph.nodes[index].op else {
             continue;
         };
+        let norm = norm.clone();
         let (input, output) = (graph.nodes[index].inputs[0], graph.nodes[index].outputs[0]);
         let Some(producer) = producers[input.index()] else {
             continue;
         };
-        let Op::Conv(conv) = &graph.nodes[producer.0].op else {
+        let alone = readers[input.index()].len() == 1 && !graph.outputs.contains(&input);
+        let Op::Conv(conv) = &mut graph.nodes[producer.0].op else {
             continue;
         };
-        let alone = readers[input.index()].len() == 1 && !graph.outputs.contains(&input);
-        if !alone || conv.activation.is_some() || conv.residual || !fits(conv, norm) {
+        if !alone || conv.activation.is_some() || conv.residual || !fits(conv, &norm) {
             continue;
         }
-        graph.nodes[producer.0].op = Op::Conv(folded(conv, norm));
+        fold(conv, &norm);
         take_over(graph, producer.0, index, output);
     }
     graph.nodes.retain(|node| !node.outputs.is_empty());
@@ -46,22 +47,20 @@ fn fits(conv: &Conv, norm: &BatchNorm) -> bool {
         .all(|tensor| tensor.data().len() == conv.outputs())
 }
 
-fn folded(conv: &Conv, norm: &BatchNorm) -> Conv {
+/// Scales in place where nobody shares the weights: a large model should not be in memory twice.
+fn fold(conv: &mut Conv, norm: &BatchNorm) {
     let (factors, offsets) = norm.as_affine();
     let outputs = conv.outputs();
-    let per_output = conv.weight.data().len() / outputs.max(1);
-    let weight = Tensor::from_fn(conv.weight.shape().clone(), |position| {
-        conv.weight.data()[position] * factors[position / per_output]
-    });
+    let per_output = (conv.weight.data().len() / outputs.max(1)).max(1);
+    let weight = Arc::make_mut(&mut conv.weight);
+    for (row, factor) in weight.data_mut().chunks_exact_mut(per_output).zip(&factors) {
+        row.iter_mut().for_each(|value| *value *= factor);
+    }
     let bias = Tensor::from_fn([outputs], |output| {
         let own = conv.bias.as_ref().map_or(0.0, |bias| bias.data()[output]);
         own * factors[output] + offsets[output]
     });
-    Conv {
-        weight: Arc::new(weight),
-        bias: Some(Arc::new(bias)),
-        ..conv.clone()
-    }
+    conv.bias = Some(Arc::new(bias));
 }
 
 #[cfg(test)]
