@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 use std::{env, thread};
 
-use engine::{Engine, Failure};
+use engine::Failure;
 use report::{Row, report};
 
 /// Largest difference of any output value, relative to the largest value of the reference.
