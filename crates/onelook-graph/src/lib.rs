@@ -1,6 +1,6 @@
 //! Model files become a [`Graph`], passes optimise it, [`MemoryPlan`] lays its values out in memory.
 //!
-//! Bytes come in, an optimised graph goes out through the [`Backend`] door. [`reference`] executes
+//! Bytes come in, an optimised graph goes out through the [`Backend`] door. [`mod@reference`] executes
 //! any graph slowly and plainly: the truth that backends are tested against. This room never knows
 //! a device, a thread or a path.
 

@@ -81,7 +81,7 @@ macro_rules! operators {
         #[derive(Debug, Clone)]
         pub enum Op {
             $(
-                #[doc = concat!("See [`", stringify!($variant), "`].")]
+                #[doc = concat!("See [`", stringify!($variant), "`](type@", stringify!($variant), ").")]
                 $variant($variant),
             )*
         }

@@ -8,7 +8,7 @@
 //!     output[co][y][x] = activation(sum) + residual[co][y][x]
 //! ```
 //!
-//! Departures: 1. a tile of several output blocks and pixels is summed in registers ([`tile`]); 2. a row is split
+//! Departures: 1. a tile of several output blocks and pixels is summed in registers (`tile`); 2. a row is split
 //! evenly into tiles; 3. output blocks go outside rows, so that a group's weights stay in the caches, within bands of
 //! rows whose input stays in L2; 4. meanwhile the next band's input is asked for. None of them changes the order of one value's sum.
 
