@@ -100,12 +100,59 @@ pub fn read(bytes: &[u8], options: &ReadOptions) -> Result<ModelFile, ReadError>
             limit: options.limits.file_bytes,
         });
     }
-    match Format::detect(bytes) {
+    let mut model = match Format::detect(bytes) {
         Some(Format::Pt) => pt::read(bytes, options),
         Some(Format::Onnx) => onnx::read(bytes, options),
         Some(Format::Safetensors) => safetensors::read(bytes, options),
         None => Err(ReadError::UnknownFormat {
             start: bytes[..bytes.len().min(8)].to_vec(),
         }),
+    }?;
+    make_printable(&mut model.metadata);
+    Ok(model)
+}
+
+/// Replaces control characters, which could steer a terminal that the file's words are printed on.
+fn make_printable(metadata: &mut Metadata) {
+    let notes = metadata
+        .notes
+        .iter_mut()
+        .flat_map(|(key, value)| [key, value]);
+    let words = metadata.names.iter_mut().chain(notes);
+    for word in words.chain([&mut metadata.architecture]) {
+        if word.contains(char::is_control) {
+            *word = word.replace(char::is_control, "\u{fffd}");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use onelook_types::{DetectHead, HeadOutputs, Task};
+
+    use super::*;
+
+    #[test]
+    fn words_of_a_file_cannot_steer_a_terminal() {
+        let mut metadata = Metadata {
+            task: Task::Detect,
+            architecture: "yolo\u{7}".to_owned(),
+            names: vec!["\u{1b}[2Jcat".to_owned(), "狗".to_owned()],
+            stride: 32,
+            image_size: [640, 640],
+            fixed_size: false,
+            head: DetectHead {
+                classes: 2,
+                reg_max: 16,
+                strides: vec![8],
+                end_to_end: false,
+                outputs: HeadOutputs::Maps,
+            },
+            notes: vec![("author".to_owned(), "a\r\nb".to_owned())],
+        };
+        make_printable(&mut metadata);
+        assert_eq!(metadata.names, ["\u{fffd}[2Jcat", "狗"]);
+        assert_eq!(metadata.architecture, "yolo\u{fffd}");
+        assert_eq!(metadata.notes[0].1, "a\u{fffd}\u{fffd}b");
     }
 }
