@@ -76,8 +76,8 @@ impl fmt::Display for Device {
     }
 }
 
-/// An engine and why it was chosen.
-pub struct Chosen {
+/// An open engine and why it was chosen.
+pub struct Engine {
     /// The engine.
     pub backend: Box<dyn Backend>,
     /// One line for people.
@@ -86,17 +86,17 @@ pub struct Chosen {
 
 impl Device {
     /// Opens the engine of this device; `threads` of `None` means all cores.
-    pub fn open(&self, threads: Option<usize>) -> Result<Chosen, Error> {
+    pub fn open(&self, threads: Option<usize>) -> Result<Engine, Error> {
         match self {
-            Self::Auto => Ok(Chosen {
+            Self::Auto => Ok(Engine {
                 backend: cpu(threads)?,
                 reason: "auto: the CPU, because this build has no GPU engine".to_owned(),
             }),
-            Self::Cpu => Ok(Chosen {
+            Self::Cpu => Ok(Engine {
                 backend: cpu(threads)?,
                 reason: "the CPU, as asked".to_owned(),
             }),
-            Self::Reference => Ok(Chosen {
+            Self::Reference => Ok(Engine {
                 backend: Box::new(ReferenceBackend),
                 reason: "the reference executor, as asked: right, and slow".to_owned(),
             }),

@@ -27,13 +27,13 @@ pub mod registry;
 mod validate;
 
 pub use device::{
-    Chosen, Device, FoundDevice, ReferenceBackend, available_memory, found_devices, random,
+    Device, Engine, FoundDevice, ReferenceBackend, available_memory, found_devices, random,
     sample_pass, usable_cores,
 };
 pub use error::Error;
 pub use model::{LoadOptions, Model, read_model, write_model};
 pub use parity::{Parity, Tolerance, raw_error};
-pub use pipeline::{Options, Pipeline, Prediction, Speed};
+pub use pipeline::{Options, Pipeline, Prediction, Prepared, Speed};
 pub use validate::{ValidateOptions, Validation, validate};
 
 pub use onelook_types as types;

@@ -10,7 +10,7 @@ use onelook_types::{Metadata, Precision, Shape, Tensor};
 use onelook_vision::head::decode_output0;
 
 use crate::mapped::FileBytes;
-use crate::{Device, Error, registry};
+use crate::{Device, Engine, Error, registry};
 
 /// How to load a model.
 #[derive(Debug, Clone, Default)]
@@ -48,8 +48,30 @@ impl Model {
         Self::from_bytes(&bytes, &path.display().to_string(), options)
     }
 
+    /// As [`load`](Self::load), on an engine that is open already and may serve several models;
+    /// device and threads of the options do not count.
+    pub fn load_on(
+        engine: &Engine,
+        path: impl AsRef<Path>,
+        options: &LoadOptions,
+    ) -> Result<Self, Error> {
+        let path = locate(path.as_ref())?;
+        let bytes = FileBytes::open(&path, options.limits.file_bytes)?;
+        Self::compile(engine, &bytes, &path.display().to_string(), options)
+    }
+
     /// Loads a model file that is in memory; `name` is for messages.
     pub fn from_bytes(bytes: &[u8], name: &str, options: &LoadOptions) -> Result<Self, Error> {
+        let engine = options.device.open(options.threads)?;
+        Self::compile(&engine, bytes, name, options)
+    }
+
+    fn compile(
+        engine: &Engine,
+        bytes: &[u8],
+        name: &str,
+        options: &LoadOptions,
+    ) -> Result<Self, Error> {
         if options.precision != Precision::F32 {
             return Err(Error::Setting {
                 name: "precision",
@@ -59,13 +81,12 @@ impl Model {
                 ),
             });
         }
-        let chosen = options.device.open(options.threads)?;
         let ModelFile {
             mut graph,
             metadata,
         } = parse(bytes, name, options)?;
         pass::optimise(&mut graph);
-        let executable = chosen
+        let executable = engine
             .backend
             .compile(&graph)
             .map_err(|source| Error::Compile {
@@ -77,8 +98,8 @@ impl Model {
             metadata,
             graph: Arc::new(graph),
             executable,
-            device: chosen.backend.describe(),
-            reason: chosen.reason,
+            device: engine.backend.describe(),
+            reason: engine.reason.clone(),
         })
     }
 

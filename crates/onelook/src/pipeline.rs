@@ -7,6 +7,7 @@ mod group;
 mod options;
 mod prediction;
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use onelook_types::{Detections, Frame, LetterboxPlacement, LetterboxRecipe, Tensor};
@@ -17,16 +18,26 @@ use crate::{Error, Model};
 pub use options::Options;
 pub use prediction::{Prediction, Speed};
 
+/// A picture that the network can take.
+#[derive(Debug, Clone)]
+pub struct Prepared {
+    /// `[1, 3, height, width]`, RGB from 0 to 1.
+    pub input: Tensor,
+    /// Where the picture lies in it.
+    pub placement: LetterboxPlacement,
+}
+
 /// A model with everything before and behind it; `&self` from any number of threads.
 pub struct Pipeline {
-    model: Model,
+    model: Arc<Model>,
     options: Options,
     recipe: LetterboxRecipe,
 }
 
 impl Pipeline {
-    /// Joins a model with how it is to be used.
-    pub fn new(model: Model, options: Options) -> Result<Self, Error> {
+    /// Joins a model with how it is to be used. Several pipelines may share one model.
+    pub fn new(model: impl Into<Arc<Model>>, options: Options) -> Result<Self, Error> {
+        let model = model.into();
         let recipe = options.recipe(model.metadata())?;
         Ok(Self {
             model,
@@ -53,7 +64,7 @@ impl Pipeline {
         let mut predictions = vec![Prediction::default(); frames.len()];
         for group in group::by_shape(placements, self.options.batch) {
             let start = Instant::now();
-            let input = self.preprocess(frames, placements, &group);
+            let input = self.fill(frames, placements, &group);
             let preprocessed = Instant::now();
             let outputs = self.model.run(&input)?;
             let ran = Instant::now();
@@ -70,12 +81,15 @@ impl Pipeline {
         Ok(predictions)
     }
 
-    fn preprocess(
-        &self,
-        frames: &[Frame],
-        placements: &[LetterboxPlacement],
-        group: &[usize],
-    ) -> Tensor {
+    /// The first station alone, for callers that make their own batches: the picture's own shape,
+    /// which only pictures of the same shape can share a run with.
+    pub fn preprocess(&self, frame: &Frame) -> Prepared {
+        let placement = place(&self.recipe, frame.width(), frame.height());
+        let input = self.fill(std::slice::from_ref(frame), &[placement], &[0]);
+        Prepared { input, placement }
+    }
+
+    fn fill(&self, frames: &[Frame], placements: &[LetterboxPlacement], group: &[usize]) -> Tensor {
         let (height, width) = (placements[group[0]].height, placements[group[0]].width);
         let mut input = Tensor::zeros([group.len(), 3, height, width]);
         let planes = input.data_mut().chunks_exact_mut(3 * height * width);
@@ -90,7 +104,8 @@ impl Pipeline {
         input
     }
 
-    fn postprocess(
+    /// The last station alone: the detections on picture `row` of a run's outputs.
+    pub fn postprocess(
         &self,
         outputs: &[Tensor],
         row: usize,
