@@ -1,0 +1,245 @@
+// Talking with the server. In, what the pages want; out, answers with types, or a `Problem` that can
+// be shown to people. A 401 asks for a token once, however many requests wait for it. It must never
+// write the token anywhere but into this tab's session storage.
+
+/** @typedef {{ x1: number, y1: number, x2: number, y2: number }} Box */
+/** @typedef {{ name: string, class: number, confidence: number, box: Box }} Detection */
+/**
+ * @typedef {object} Found
+ * @property {string | null} [name]
+ * @property {number} width
+ * @property {number} height
+ * @property {Detection[]} detections
+ * @property {Record<string, number>} [speed_ms]
+ * @property {ProblemDetails} [error]
+ */
+/** @typedef {{ model: string, request_id: string, images: Found[] }} Answer */
+/**
+ * @typedef {object} ProblemDetails
+ * @property {string} [type]
+ * @property {string} [title]
+ * @property {number} [status]
+ * @property {string | null} [detail]
+ * @property {string} [request_id]
+ */
+/** @typedef {"ready" | "loading" | "failed" | "unloaded"} ModelState */
+/**
+ * @typedef {object} Model
+ * @property {string} name
+ * @property {ModelState} state
+ * @property {string | null} error
+ * @property {string} source
+ * @property {number} version
+ * @property {boolean} default
+ * @property {string | null} task
+ * @property {string | null} architecture
+ * @property {string[] | null} names
+ * @property {number | null} classes
+ * @property {number | null} stride
+ * @property {[number, number] | number[] | null} image_size
+ * @property {boolean | null} fixed_size
+ * @property {string | null} device
+ * @property {string | null} device_reason
+ * @property {string | null} precision
+ * @property {string | null} licence
+ * @property {[string, string][] | null} notes
+ * @property {number | null} load_ms
+ * @property {{ length: number, capacity: number } | null} queue
+ * @property {number | null} max_batch
+ */
+/**
+ * @typedef {object} Status
+ * @property {string} version
+ * @property {number} uptime_s
+ * @property {boolean} ready
+ * @property {{ cores: number, cpu_percent?: number | null, memory_used_bytes?: number | null,
+ *   memory_total_bytes?: number | null, process_cpu_percent?: number | null,
+ *   process_memory_bytes?: number | null }} host
+ * @property {{ name: string, utilization_percent?: number | null, memory_used_bytes?: number | null,
+ *   memory_total_bytes?: number | null, power_watts?: number | null }[]} gpus
+ * @property {{ in_flight: number, total: number, failed: number, rejected: number }} requests
+ * @property {{ name: string, state: ModelState, pictures: number, batches: number,
+ *   queue_length: number, queue_capacity: number,
+ *   stages: Record<string, { count: number, sum_ms: number } | undefined> }[]} models
+ */
+
+/** Why a request brought no answer, in the server's words where it gave any. */
+export class Problem extends Error {
+  /**
+   * @param {"network" | "token" | "answer"} kind
+   * @param {ProblemDetails} details
+   * @param {number | null} retryAfter Seconds.
+   */
+  constructor(kind, details, retryAfter = null) {
+    super(details.detail || details.title || kind);
+    this.kind = kind;
+    this.details = details;
+    this.retryAfter = retryAfter;
+  }
+}
+
+const TOKEN_KEY = "onelook.token";
+
+/** @type {string | null} */
+let heldToken = null;
+
+/** @returns {string | null} */
+export function token() {
+  try {
+    return sessionStorage.getItem(TOKEN_KEY) ?? heldToken;
+  } catch {
+    return heldToken;
+  }
+}
+
+/** @param {string | null} value */
+export function setToken(value) {
+  heldToken = value;
+  try {
+    if (value === null) sessionStorage.removeItem(TOKEN_KEY);
+    else sessionStorage.setItem(TOKEN_KEY, value);
+  } catch {
+    // Without storage the token holds until the page is left.
+  }
+}
+
+/** @type {(refused: boolean) => Promise<string | null>} */
+let askForToken = async () => null;
+/** @type {Promise<string | null> | null} */
+let asking = null;
+
+/**
+ * How to get a token from the person in front of the page; null when they decline.
+ * @param {(refused: boolean) => Promise<string | null>} ask
+ */
+export function onTokenWanted(ask) {
+  askForToken = ask;
+}
+
+/** @param {string | null} used The token that was refused. */
+async function freshToken(used) {
+  const current = token();
+  if (current !== used && current !== null) return current;
+  asking ??= askForToken(used !== null).finally(() => {
+    asking = null;
+  });
+  const answer = await asking;
+  if (answer !== null) setToken(answer);
+  return answer;
+}
+
+/**
+ * A request with the token, asked for when the server wants one.
+ * @param {string} path
+ * @param {RequestInit} [options]
+ * @returns {Promise<Response>}
+ */
+export async function request(path, options = {}) {
+  for (;;) {
+    const used = token();
+    const headers = new Headers(options.headers);
+    if (used !== null) headers.set("Authorization", `Bearer ${used}`);
+    const response = await send(path, { ...options, headers });
+    if (response.status !== 401) return response;
+    if ((await freshToken(used)) === null) throw new Problem("token", await details(response));
+  }
+}
+
+/**
+ * @param {string} path
+ * @param {RequestInit} options
+ */
+async function send(path, options) {
+  try {
+    return await fetch(path, options);
+  } catch (error) {
+    if (error instanceof DOMException && error.name === "AbortError") throw error;
+    throw new Problem("network", {});
+  }
+}
+
+/**
+ * @param {Response} response
+ * @returns {Promise<ProblemDetails>}
+ */
+async function details(response) {
+  const fallback = { status: response.status, title: response.statusText };
+  try {
+    const body = await response.json();
+    return typeof body === "object" && body !== null ? { ...fallback, ...body } : fallback;
+  } catch {
+    return fallback;
+  }
+}
+
+/**
+ * @param {string} path
+ * @param {RequestInit} [options]
+ * @returns {Promise<unknown>}
+ */
+export async function json(path, options) {
+  const response = await request(path, options);
+  if (!response.ok) {
+    const seconds = Number(response.headers.get("Retry-After"));
+    throw new Problem("answer", await details(response), seconds > 0 ? seconds : null);
+  }
+  try {
+    return await response.json();
+  } catch (error) {
+    if (error instanceof DOMException && error.name === "AbortError") throw error;
+    throw new Problem("network", {});
+  }
+}
+
+/**
+ * One picture to one model; everything found above the given thresholds.
+ * @param {Blob} picture
+ * @param {{ model: string | null, imgsz: string | null, conf: number, iou: number, maxDet: number }} options
+ * @param {AbortSignal} [signal]
+ * @returns {Promise<{ model: string, found: Found }>}
+ */
+export async function detect(picture, options, signal) {
+  const query = new URLSearchParams();
+  if (options.model !== null) query.set("model", options.model);
+  if (options.imgsz !== null) query.set("imgsz", options.imgsz);
+  query.set("conf", String(options.conf));
+  query.set("iou", options.iou.toFixed(1));
+  query.set("max_det", String(options.maxDet));
+  const type = picture.type.startsWith("image/") ? picture.type : "application/octet-stream";
+  const answer = /** @type {Answer} */ (
+    await json(`/v1/detect?${query}`, {
+      method: "POST",
+      headers: { "Content-Type": type, Accept: "application/json" },
+      body: picture,
+      signal: signal ?? null,
+    })
+  );
+  const found = answer.images[0];
+  if (!found) throw new Problem("answer", {});
+  if (found.error) throw new Problem("answer", found.error);
+  return { model: answer.model, found };
+}
+
+/** @returns {Promise<Model[]>} */
+export async function models() {
+  const answer = /** @type {{ models: Model[] }} */ (await json("/v1/models"));
+  return answer.models;
+}
+
+/**
+ * @param {string} name
+ * @param {"load" | "unload"} action
+ * @returns {Promise<Model>}
+ */
+export async function change(name, action) {
+  const path = `/v1/models/${encodeURIComponent(name)}/${action}`;
+  return /** @type {Model} */ (await json(path, { method: "POST" }));
+}
+
+/**
+ * @param {AbortSignal} [signal]
+ * @returns {Promise<Status>}
+ */
+export async function status(signal) {
+  return /** @type {Status} */ (await json("/v1/status", { signal: signal ?? null }));
+}
