@@ -30,6 +30,11 @@ pub trait Executable: Send + Sync {
         Ok(outputs)
     }
 
+    /// Pictures in one run from which the engine gains; 1 where it runs them one after the other.
+    fn preferred_batch(&self) -> usize {
+        1
+    }
+
     /// What would be executed for inputs of these shapes, and why.
     fn explain(&self, inputs: &[Shape]) -> Result<Explanation, RunError>;
 

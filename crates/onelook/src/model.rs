@@ -113,6 +113,11 @@ impl Model {
         &self.metadata
     }
 
+    /// Pictures in one run from which the engine gains; more only make the first wait for the last.
+    pub fn preferred_batch(&self) -> usize {
+        self.executable.preferred_batch()
+    }
+
     /// The optimised graph.
     pub fn graph(&self) -> &Graph {
         &self.graph

@@ -1,0 +1,48 @@
+//! What all handlers share.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use onelook::media;
+use tokio::sync::Semaphore;
+
+use crate::catalogue::Catalogue;
+use crate::config::Config;
+use crate::metrics::Metrics;
+use crate::stations::Stations;
+
+/// The server's state, shared by all connections.
+pub struct App {
+    /// What it was told.
+    pub config: Config,
+    /// Its models.
+    pub catalogue: Catalogue,
+    /// The way to a model and back.
+    pub stations: Stations,
+    /// Its figures.
+    pub metrics: Arc<Metrics>,
+    /// When it began.
+    pub started: Instant,
+    /// Kibibytes of bodies that may still be held.
+    pub bodies: Semaphore,
+}
+
+impl App {
+    /// The state before any model is loaded.
+    pub fn new(config: Config, started: Instant) -> Result<Arc<Self>, String> {
+        let metrics = Arc::new(Metrics::new());
+        let catalogue = Catalogue::new(&config, Arc::clone(&metrics))?;
+        let limits = media::Limits {
+            max_pixels: config.limits.pixels,
+            max_bytes: config.limits.body_bytes as u64,
+        };
+        Ok(Arc::new(Self {
+            catalogue,
+            stations: Stations::new(Arc::clone(&metrics), limits),
+            bodies: Semaphore::new((config.limits.bodies_bytes >> 10).max(1)),
+            metrics,
+            started,
+            config,
+        }))
+    }
+}

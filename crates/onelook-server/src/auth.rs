@@ -1,0 +1,219 @@
+//! Who may ask: tokens by their hashes, compared in constant time, never kept or logged in clear.
+
+use std::fmt;
+use std::sync::Arc;
+
+use axum::http::{HeaderMap, header};
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+
+use crate::problem::{Kind, Problem};
+
+/// What a token allows; each scope includes those before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Scope {
+    /// Health, descriptions, figures.
+    Read,
+    /// Running models.
+    Infer,
+    /// Loading and unloading models.
+    Admin,
+}
+
+/// A known token.
+#[derive(Clone, PartialEq, Eq)]
+struct Token {
+    name: Arc<str>,
+    hash: [u8; 32],
+    scope: Scope,
+}
+
+/// The tokens that a server knows.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Tokens(Vec<Token>);
+
+/// Who asks, once that is settled.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Caller {
+    /// The token's name, or nothing where no tokens are needed.
+    pub name: Option<Arc<str>>,
+    /// What it may do.
+    pub scope: Scope,
+}
+
+impl fmt::Debug for Tokens {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<&str> = self.0.iter().map(|token| &*token.name).collect();
+        write!(f, "Tokens({})", names.join(", "))
+    }
+}
+
+impl Tokens {
+    /// Reads lines `TOKEN`, `NAME TOKEN` or `NAME TOKEN SCOPE`; a token may be given as
+    /// `sha256:HEX`. The scope is `infer`, `read` or `admin`; without one it is `admin`. Empty
+    /// lines and those that start with `#` do not count.
+    ///
+    /// # Errors
+    /// A line in words, without the token.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let mut tokens = Vec::new();
+        for (index, line) in text.lines().enumerate() {
+            let line = line.trim();
+            if line.is_empty() || line.starts_with('#') {
+                continue;
+            }
+            let token = Token::parse(line, index + 1)?;
+            tokens.push(token);
+        }
+        Ok(Self(tokens))
+    }
+
+    /// Both lists as one.
+    #[must_use]
+    pub fn and(mut self, other: Self) -> Self {
+        self.0.extend(other.0);
+        self
+    }
+
+    /// Whether everybody may ask.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Who sent these words; every token is compared, so time tells nothing.
+    pub fn identify(&self, presented: Option<&str>) -> Result<Caller, Problem> {
+        if self.is_empty() {
+            return Ok(Caller {
+                name: None,
+                scope: Scope::Admin,
+            });
+        }
+        let Some(presented) = presented else {
+            return Err(Problem::new(
+                Kind::Unauthorised,
+                "this server wants a token: send 'Authorization: Bearer TOKEN' or 'X-API-Key: TOKEN'",
+            ));
+        };
+        let hash: [u8; 32] = Sha256::digest(presented.as_bytes()).into();
+        let mut found = None;
+        for token in &self.0 {
+            if bool::from(token.hash.ct_eq(&hash)) {
+                found = Some(token);
+            }
+        }
+        found
+            .map(|token| Caller {
+                name: Some(Arc::clone(&token.name)),
+                scope: token.scope,
+            })
+            .ok_or_else(|| Problem::new(Kind::Unauthorised, "this token is not known here"))
+    }
+}
+
+impl Token {
+    fn parse(line: &str, number: usize) -> Result<Self, String> {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let (name, secret, scope) = match words.as_slice() {
+            [secret] => (format!("token-{number}"), *secret, Scope::Admin),
+            [name, secret] => ((*name).to_owned(), *secret, Scope::Admin),
+            [name, secret, scope] => {
+                let scope = match *scope {
+                    "read" => Scope::Read,
+                    "infer" => Scope::Infer,
+                    "admin" => Scope::Admin,
+                    other => {
+                        return Err(format!(
+                            "line {number}: '{other}' is no scope: expected read, infer or admin"
+                        ));
+                    }
+                };
+                ((*name).to_owned(), *secret, scope)
+            }
+            _ => {
+                return Err(format!(
+                    "line {number}: expected TOKEN, NAME TOKEN or NAME TOKEN SCOPE"
+                ));
+            }
+        };
+        let hash = match secret.strip_prefix("sha256:") {
+            Some(hex) => parse_hash(hex).ok_or_else(|| {
+                format!("line {number}: after sha256: come 64 hexadecimal digits")
+            })?,
+            None => Sha256::digest(secret.as_bytes()).into(),
+        };
+        Ok(Self {
+            name: Arc::from(name),
+            hash,
+            scope,
+        })
+    }
+}
+
+fn parse_hash(hex: &str) -> Option<[u8; 32]> {
+    let mut hash = [0; 32];
+    if hex.len() != 64 || !hex.is_ascii() {
+        return None;
+    }
+    for (byte, pair) in hash.iter_mut().zip(hex.as_bytes().chunks_exact(2)) {
+        *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
+    }
+    Some(hash)
+}
+
+/// The token of a request's head.
+pub fn presented(headers: &HeaderMap) -> Option<&str> {
+    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    let bearer = text(header::AUTHORIZATION.as_str()).and_then(|value| {
+        let (scheme, token) = value.split_once(' ')?;
+        scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+    });
+    bearer.or_else(|| text("x-api-key").map(str::trim))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tokens() -> Tokens {
+        Tokens::parse("# ours\n\ncamera s3cret infer\nroot sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad\n").unwrap()
+    }
+
+    #[test]
+    fn a_known_token_has_a_name_and_a_scope() {
+        let caller = tokens().identify(Some("s3cret")).unwrap();
+        assert_eq!(caller.name.as_deref(), Some("camera"));
+        assert_eq!(caller.scope, Scope::Infer);
+        // SHA-256 of "abc", FIPS 180-2.
+        assert_eq!(tokens().identify(Some("abc")).unwrap().scope, Scope::Admin);
+    }
+
+    #[test]
+    fn no_token_and_a_wrong_one_are_refused() {
+        for wrong in [None, Some(""), Some("s3cre"), Some("s3cret ")] {
+            let problem = tokens().identify(wrong).unwrap_err();
+            assert_eq!(problem.kind, Kind::Unauthorised);
+            assert!(!problem.detail.contains("s3c"));
+        }
+        assert!(Tokens::default().identify(None).is_ok());
+    }
+
+    #[test]
+    fn a_wrong_line_is_named_without_its_token() {
+        let error = Tokens::parse("\ncamera s3cret everything").unwrap_err();
+        assert_eq!(
+            error,
+            "line 2: 'everything' is no scope: expected read, infer or admin"
+        );
+        assert!(!format!("{:?}", tokens()).contains("s3cret"));
+    }
+
+    #[test]
+    fn a_token_is_found_in_either_header() {
+        let mut headers = HeaderMap::new();
+        assert_eq!(presented(&headers), None);
+        headers.insert("x-api-key", "b".parse().unwrap());
+        assert_eq!(presented(&headers), Some("b"));
+        headers.insert("authorization", "bearer a".parse().unwrap());
+        assert_eq!(presented(&headers), Some("a"));
+    }
+}

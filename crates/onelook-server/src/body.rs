@@ -1,0 +1,114 @@
+//! Bodies into memory, within limits: bytes of one, bytes of all, time.
+
+use std::time::Duration;
+
+use axum::body::Body;
+use bytes::{Bytes, BytesMut};
+use http_body_util::BodyExt;
+use tokio::sync::SemaphorePermit;
+use tokio::time::timeout;
+
+use crate::app::App;
+use crate::problem::{Kind, Problem};
+
+/// Longest time that is spent on a body that nobody will read.
+const DRAIN_TIME: Duration = Duration::from_secs(5);
+
+/// A body in memory; what it takes of the server's budget is given back when it is dropped.
+pub struct Held<'a> {
+    /// The body.
+    pub bytes: Bytes,
+    budget: Option<SemaphorePermit<'a>>,
+}
+
+impl Held<'_> {
+    /// Gives back the budget for bytes that are not needed any more.
+    pub fn release(&mut self) {
+        self.bytes = Bytes::new();
+        self.budget = None;
+    }
+}
+
+/// Reads a whole body.
+pub async fn read(app: &App, body: Body) -> Result<Held<'_>, Problem> {
+    let limits = &app.config.limits;
+    match timeout(limits.body_timeout, collect(app, body)).await {
+        Ok(outcome) => outcome,
+        Err(_) => Err(Problem::new(
+            Kind::Timeout,
+            format!(
+                "the body did not arrive within {} s",
+                limits.body_timeout.as_secs_f64()
+            ),
+        )),
+    }
+}
+
+async fn collect(app: &App, mut body: Body) -> Result<Held<'_>, Problem> {
+    let limit = app.config.limits.body_bytes;
+    let declared = body_length(&body).unwrap_or(0);
+    if declared > limit as u64 {
+        drain(body).await;
+        return Err(too_large(limit));
+    }
+    let mut held = Held {
+        bytes: Bytes::new(),
+        budget: None,
+    };
+    let mut bytes = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let frame =
+            frame.map_err(|error| Problem::bad_request(format!("the body broke off: {error}")))?;
+        let Ok(data) = frame.into_data() else {
+            continue;
+        };
+        if bytes.len() + data.len() > limit {
+            drain(body).await;
+            return Err(too_large(limit));
+        }
+        take_budget(app, &mut held, bytes.len(), data.len())?;
+        bytes.extend_from_slice(&data);
+    }
+    held.bytes = bytes.freeze();
+    Ok(held)
+}
+
+/// Takes whole kibibytes as the body grows over them.
+fn take_budget<'a>(
+    app: &'a App,
+    held: &mut Held<'a>,
+    before: usize,
+    added: usize,
+) -> Result<(), Problem> {
+    let kibibytes = |bytes: usize| bytes.div_ceil(1 << 10);
+    let needed = kibibytes(before + added) - kibibytes(before);
+    if needed == 0 {
+        return Ok(());
+    }
+    let needed = u32::try_from(needed).map_err(|_| too_large(app.config.limits.body_bytes))?;
+    let permit = app.bodies.try_acquire_many(needed).map_err(|_| {
+        let detail = "the server holds as many bytes of requests as it may: try again later";
+        Problem::new(Kind::Overloaded, detail).retry_after(Duration::from_secs(1))
+    })?;
+    match &mut held.budget {
+        Some(budget) => budget.merge(permit),
+        none => *none = Some(permit),
+    }
+    Ok(())
+}
+
+/// Reads a body to nowhere, so that its sender gets to see the answer; not for ever.
+pub async fn drain(mut body: Body) {
+    let all = async { while let Some(Ok(_)) = body.frame().await {} };
+    let _ = timeout(DRAIN_TIME, all).await;
+}
+
+fn body_length(body: &Body) -> Option<u64> {
+    use axum::body::HttpBody;
+    body.size_hint().exact()
+}
+
+fn too_large(limit: usize) -> Problem {
+    let detail = format!("the body has more than the {limit} bytes that this server takes");
+    Problem::new(Kind::TooLarge, detail)
+}

@@ -1,0 +1,122 @@
+//! What a server is told before it starts; every limit has a default that holds on a small machine.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use onelook::LoadOptions;
+
+use crate::auth::Tokens;
+
+/// A model to serve.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ModelSource {
+    /// The name in requests.
+    pub name: String,
+    /// A path, or a name of the model registry.
+    pub source: PathBuf,
+}
+
+/// All that a server is told.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Address to listen on.
+    pub host: String,
+    /// Port for HTTP; 0 for any that is free.
+    pub port: u16,
+    /// A second port, for gRPC clients that expect one of their own. Both ports speak both.
+    pub grpc_port: Option<u16>,
+    /// A port for `/metrics` alone.
+    pub metrics_port: Option<u16>,
+    /// Models that are loaded at the start. The first is the default.
+    pub models: Vec<ModelSource>,
+    /// A directory whose model files are served too, by the stems of their names.
+    pub model_dir: Option<PathBuf>,
+    /// How models are loaded.
+    pub load: LoadOptions,
+    /// Most pictures in one run; what the engine gains from when absent.
+    pub max_batch: Option<usize>,
+    /// Longest wait for others to share a run.
+    pub max_delay: Duration,
+    /// Most requests that wait before a model.
+    pub queue: usize,
+    /// What requests may ask for.
+    pub limits: Limits,
+    /// Who may ask; everybody when empty.
+    pub tokens: Tokens,
+    /// Origins whose pages may call; `*` for all.
+    pub cors: Vec<String>,
+    /// Whether requests may name addresses of pictures. Never private ones.
+    pub allow_urls: bool,
+    /// Certificate chain and key (PEM files).
+    pub tls: Option<TlsFiles>,
+}
+
+/// PEM files of a certificate chain and its key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// The chain, the server's own certificate first.
+    pub certificate: PathBuf,
+    /// The private key.
+    pub key: PathBuf,
+}
+
+/// What requests and connections may ask for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// Most bytes of one request's body.
+    pub body_bytes: usize,
+    /// Most bytes of all bodies that are held at one time.
+    pub bodies_bytes: usize,
+    /// Most pixels of one picture.
+    pub pixels: u64,
+    /// Most pictures in one request.
+    pub pictures: usize,
+    /// Most connections at one time.
+    pub connections: usize,
+    /// Longest wait for a request's head, and for the next request on a connection.
+    pub header_timeout: Duration,
+    /// Longest wait for a request's body.
+    pub body_timeout: Duration,
+    /// Longest time from a request's head to its answer, unless it asks for less.
+    pub request_timeout: Duration,
+    /// Longest wait for accepted requests when the server is told to stop.
+    pub shutdown_timeout: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            body_bytes: 64 << 20,
+            bodies_bytes: 512 << 20,
+            pixels: 64_000_000,
+            pictures: 64,
+            connections: 12_000,
+            header_timeout: Duration::from_secs(15),
+            body_timeout: Duration::from_secs(30),
+            request_timeout: Duration::from_secs(30),
+            shutdown_timeout: Duration::from_secs(30),
+        }
+    }
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            host: "127.0.0.1".to_owned(),
+            port: 8000,
+            grpc_port: None,
+            metrics_port: None,
+            models: Vec::new(),
+            model_dir: None,
+            load: LoadOptions::default(),
+            max_batch: None,
+            max_delay: Duration::from_millis(2),
+            queue: 128,
+            limits: Limits::default(),
+            tokens: Tokens::default(),
+            cors: Vec::new(),
+            allow_urls: false,
+            tls: None,
+        }
+    }
+}

@@ -1,0 +1,432 @@
+//! What every request passes on its way in and out: an id, who it is, how long it may take; the
+//! words of a refusal in the form of the protocol; figures and a line in the log.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use axum::body::Body;
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
+
+use super::is_grpc;
+use crate::app::App;
+use crate::auth::{self, Caller, Scope};
+use crate::gate::{ClientKey, Priority};
+use crate::problem::{Kind, Problem};
+use crate::stations::Errand;
+
+/// The other end of a connection.
+#[derive(Debug, Clone, Copy)]
+pub struct Peer(pub SocketAddr);
+
+/// What is known of a request before its handler runs; every handler finds it in the extensions.
+#[derive(Debug, Clone)]
+pub struct Visit {
+    /// The request's id.
+    pub id: Arc<str>,
+    /// Who asks; nobody yet where the form carries the token.
+    pub caller: Option<Caller>,
+    /// Whose share it counts for, how urgent it is, until when.
+    pub errand: Errand,
+}
+
+impl Visit {
+    /// Settles who asks by a token in the form, where the head had none.
+    pub fn identified(mut self, app: &App, token: Option<&str>) -> Result<Self, Problem> {
+        if self.caller.is_none() {
+            let caller = app.config.tokens.identify(token)?;
+            permit(&caller, Scope::Infer)?;
+            self.errand.client = client_key(&caller, &self.errand.client);
+            self.caller = Some(caller);
+        }
+        Ok(self)
+    }
+}
+
+/// The route that answered, for figures; paths themselves would be without number.
+#[derive(Clone)]
+struct Route(MatchedPath);
+
+/// Copies the route to where [`layer`] finds it.
+pub async fn remember_route(request: Request, next: Next) -> Response {
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let mut response = next.run(request).await;
+    if let Some(route) = route {
+        response.extensions_mut().insert(Route(route));
+    }
+    response
+}
+
+/// The way in and out.
+pub async fn layer(State(app): State<Arc<App>>, mut request: Request, next: Next) -> Response {
+    let start = Instant::now();
+    let id = request_id(request.headers());
+    let form = Form::of(&request);
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    let origin = allowed_origin(&app, request.headers());
+    app.metrics.in_flight.inc();
+    let _out = Leaving(&app);
+    let peer = request.extensions().get::<Peer>().copied();
+    let response = match admit(&app, &request, &id, peer) {
+        _ if is_preflight(&request) && origin.is_some() => preflight(),
+        Ok(visit) => {
+            request.extensions_mut().insert(visit);
+            next.run(request).await
+        }
+        Err(problem) => {
+            crate::body::drain(request.into_body()).await;
+            problem.into_response()
+        }
+    };
+    let mut response = form.word(response, &id);
+    sign(&mut response, &id, origin.as_ref());
+    note(&app, &method, &path, peer, &response, start.elapsed(), &id);
+    response
+}
+
+/// Counts a request as answered however it ends, a connection that breaks included.
+struct Leaving<'a>(&'a App);
+
+impl Drop for Leaving<'_> {
+    fn drop(&mut self) {
+        self.0.metrics.in_flight.dec();
+    }
+}
+
+fn admit(app: &App, request: &Request, id: &str, peer: Option<Peer>) -> Result<Visit, Problem> {
+    let path = request.uri().path();
+    let scope = required_scope(request.method(), path);
+    let headers = request.headers();
+    let token = auth::presented(headers);
+    let address: ClientKey = match peer {
+        Some(Peer(address)) => Arc::from(address.ip().to_string()),
+        None => Arc::from("local"),
+    };
+    let caller = match scope {
+        None => None,
+        // Clients of this protocol know only a field of the form.
+        Some(_) if token.is_none() && path.starts_with("/v1/vision/") => None,
+        Some(scope) => {
+            let caller = app.config.tokens.identify(token)?;
+            permit(&caller, scope)?;
+            Some(caller)
+        }
+    };
+    let client = match &caller {
+        Some(caller) => client_key(caller, &address),
+        None => address,
+    };
+    Ok(Visit {
+        id: Arc::from(id),
+        caller,
+        errand: Errand {
+            client,
+            priority: priority(headers)?,
+            deadline: tokio::time::Instant::now() + time_allowed(app, headers)?,
+        },
+    })
+}
+
+fn client_key(caller: &Caller, address: &ClientKey) -> ClientKey {
+    match &caller.name {
+        Some(name) => Arc::from(format!("token:{name}")),
+        None => Arc::clone(address),
+    }
+}
+
+fn permit(caller: &Caller, scope: Scope) -> Result<(), Problem> {
+    match caller.scope >= scope {
+        true => Ok(()),
+        false => Err(Problem::new(
+            Kind::Forbidden,
+            format!(
+                "this needs a token of scope {scope:?}, this one is of scope {:?}",
+                caller.scope
+            )
+            .to_lowercase(),
+        )),
+    }
+}
+
+/// What a path asks of a token; nothing for health and for the page's own files.
+fn required_scope(method: &Method, path: &str) -> Option<Scope> {
+    const RPC: &str = "/inference.GRPCInferenceService/";
+    let is_open = matches!(path, "/" | "/livez" | "/readyz" | "/docs" | "/favicon.ico")
+        || path.starts_with("/ui/")
+        || path.starts_with("/v2/health/")
+        || matches!(path.strip_prefix(RPC), Some("ServerLive" | "ServerReady"));
+    if is_open || *method == Method::OPTIONS {
+        return None;
+    }
+    if let Some(call) = path.strip_prefix(RPC) {
+        return Some(match call {
+            "ModelInfer" | "ModelStreamInfer" => Scope::Infer,
+            "RepositoryModelLoad" | "RepositoryModelUnload" => Scope::Admin,
+            _ => Scope::Read,
+        });
+    }
+    let ends = |word| path.ends_with(word);
+    Some(match *method {
+        Method::GET | Method::HEAD => Scope::Read,
+        _ if ends("/load") || ends("/unload") => Scope::Admin,
+        _ if path == "/v2/repository/index" => Scope::Read,
+        _ => Scope::Infer,
+    })
+}
+
+fn priority(headers: &HeaderMap) -> Result<Priority, Problem> {
+    match headers.get("x-priority").map(HeaderValue::as_bytes) {
+        None | Some(b"normal") => Ok(Priority::Normal),
+        Some(b"high") => Ok(Priority::High),
+        Some(b"low") => Ok(Priority::Low),
+        Some(_) => Err(Problem::bad_request(
+            "the header x-priority takes high, normal or low",
+        )),
+    }
+}
+
+/// The least of what the server and the client allow.
+fn time_allowed(app: &App, headers: &HeaderMap) -> Result<Duration, Problem> {
+    let most = app.config.limits.request_timeout;
+    let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or(""));
+    let asked =
+        match (text("x-timeout-ms"), text("grpc-timeout")) {
+            (Some(text), _) => Some(text.parse().ok().map(Duration::from_millis).ok_or_else(
+                || Problem::bad_request("the header x-timeout-ms takes a number of milliseconds"),
+            )?),
+            // The protocol's own library refuses what it cannot read.
+            (None, Some(text)) => grpc_timeout(text),
+            (None, None) => None,
+        };
+    Ok(asked.map_or(most, |asked| asked.min(most)))
+}
+
+/// `10S`, `250m`: at most eight digits and a unit (gRPC over HTTP/2).
+fn grpc_timeout(text: &str) -> Option<Duration> {
+    let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    let value: u64 = digits.parse().ok().filter(|_| digits.len() <= 8)?;
+    Some(match unit {
+        "H" => Duration::from_secs(value * 3600),
+        "M" => Duration::from_secs(value * 60),
+        "S" => Duration::from_secs(value),
+        "m" => Duration::from_millis(value),
+        "u" => Duration::from_micros(value),
+        "n" => Duration::from_nanos(value),
+        _ => return None,
+    })
+}
+
+/// The client's own id if it is harmless, else a new one.
+fn request_id(headers: &HeaderMap) -> String {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    let given = headers.get("x-request-id").and_then(|id| id.to_str().ok());
+    let is_sane = |id: &&str| {
+        let letters = |letter: char| letter.is_ascii_alphanumeric() || "-_.:".contains(letter);
+        !id.is_empty() && id.len() <= 128 && id.chars().all(letters)
+    };
+    if let Some(id) = given.filter(is_sane) {
+        return id.to_owned();
+    }
+    let since_1970 = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    let nanoseconds = since_1970.map_or(0, |time| time.as_nanos() as u64);
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    format!("{nanoseconds:016x}{number:08x}")
+}
+
+fn allowed_origin(app: &App, headers: &HeaderMap) -> Option<HeaderValue> {
+    let origin = headers.get(header::ORIGIN)?;
+    let allowed = &app.config.cors;
+    let named = allowed
+        .iter()
+        .any(|known| known.as_bytes() == origin.as_bytes());
+    (named || allowed.iter().any(|known| known == "*")).then(|| origin.clone())
+}
+
+fn is_preflight(request: &Request) -> bool {
+    request.method() == Method::OPTIONS
+        && request
+            .headers()
+            .contains_key(header::ACCESS_CONTROL_REQUEST_METHOD)
+}
+
+fn preflight() -> Response {
+    let mut response = StatusCode::NO_CONTENT.into_response();
+    let headers = response.headers_mut();
+    let allow = |text| HeaderValue::from_static(text);
+    headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, allow("GET, POST"));
+    headers.insert(
+        header::ACCESS_CONTROL_ALLOW_HEADERS,
+        allow("authorization, content-type, x-api-key, x-priority, x-request-id, x-timeout-ms"),
+    );
+    headers.insert(header::ACCESS_CONTROL_MAX_AGE, allow("600"));
+    response
+}
+
+fn sign(response: &mut Response, id: &str, origin: Option<&HeaderValue>) {
+    let headers = response.headers_mut();
+    if let Ok(id) = HeaderValue::from_str(id) {
+        headers.insert("x-request-id", id);
+    }
+    headers.insert(
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    );
+    if let Some(origin) = origin {
+        headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
+        headers.append(header::VARY, HeaderValue::from_static("origin"));
+    }
+}
+
+/// How a protocol words a refusal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Problem,
+    Inference,
+    DeepStack,
+    Grpc,
+}
+
+impl Form {
+    fn of(request: &Request) -> Self {
+        let path = request.uri().path();
+        if is_grpc(request) {
+            Self::Grpc
+        } else if path == "/v2" || path.starts_with("/v2/") {
+            Self::Inference
+        } else if path.starts_with("/v1/vision/") {
+            Self::DeepStack
+        } else {
+            Self::Problem
+        }
+    }
+
+    /// Gives a refusal its words; other answers stay as they are.
+    fn word(self, mut response: Response, id: &str) -> Response {
+        let Some(problem) = response.extensions_mut().remove::<Problem>() else {
+            return response;
+        };
+        let (kind, value) = match self {
+            Self::Grpc => {
+                let status = tonic::Status::new(problem.kind.code(), &problem.detail);
+                return status.into_http();
+            }
+            Self::Inference => ("application/json", json!({"error": problem.detail})),
+            Self::DeepStack => {
+                let code = problem.kind.status().as_u16();
+                let detail = &problem.detail;
+                (
+                    "application/json",
+                    json!({"success": false, "error": detail, "code": code}),
+                )
+            }
+            Self::Problem => {
+                let body = json!(problem.body(id));
+                ("application/problem+json", body)
+            }
+        };
+        let (mut parts, _) = response.into_parts();
+        let content_type = HeaderValue::from_static(kind);
+        parts.headers.insert(header::CONTENT_TYPE, content_type);
+        parts.headers.remove(header::CONTENT_LENGTH);
+        Response::from_parts(parts, Body::from(value.to_string()))
+    }
+}
+
+fn note(
+    app: &App,
+    method: &Method,
+    path: &str,
+    peer: Option<Peer>,
+    response: &Response,
+    time: Duration,
+    id: &str,
+) {
+    let route = response.extensions().get::<Route>();
+    let route = route.map_or("other", |route| route.0.as_str());
+    let status = response.status().as_u16();
+    let known = [Method::GET, Method::POST, Method::HEAD, Method::OPTIONS];
+    let verb = if known.contains(method) {
+        method.as_str()
+    } else {
+        "other"
+    };
+    app.metrics
+        .requests
+        .with_label_values(&[verb, route, &status.to_string()])
+        .inc();
+    app.metrics
+        .request_seconds
+        .with_label_values(&[route])
+        .observe(time.as_secs_f64());
+    let peer = peer.map(|Peer(address)| address.to_string());
+    tracing::info!(
+        target: "onelook::access",
+        request_id = id,
+        peer = peer.as_deref().unwrap_or("-"),
+        method = method.as_str(),
+        path,
+        status,
+        ms = time.as_secs_f64() * 1e3,
+        "request"
+    );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_changes_models_needs_more_than_what_looks_at_them() {
+        let cases = [
+            ("GET", "/livez", None),
+            ("GET", "/v2/health/ready", None),
+            ("GET", "/ui/app.js", None),
+            ("GET", "/v1/models", Some(Scope::Read)),
+            ("GET", "/metrics", Some(Scope::Read)),
+            ("POST", "/v1/detect", Some(Scope::Infer)),
+            ("POST", "/v2/models/a/infer", Some(Scope::Infer)),
+            ("POST", "/v2/repository/index", Some(Scope::Read)),
+            ("POST", "/v2/repository/models/a/load", Some(Scope::Admin)),
+            ("POST", "/v1/models/a/unload", Some(Scope::Admin)),
+            ("POST", "/inference.GRPCInferenceService/ServerLive", None),
+            (
+                "POST",
+                "/inference.GRPCInferenceService/RepositoryModelLoad",
+                Some(Scope::Admin),
+            ),
+            (
+                "POST",
+                "/inference.GRPCInferenceService/ModelInfer",
+                Some(Scope::Infer),
+            ),
+        ];
+        for (method, path, scope) in cases {
+            let method: Method = method.parse().unwrap();
+            assert_eq!(required_scope(&method, path), scope, "{path}");
+        }
+    }
+
+    #[test]
+    fn an_id_that_could_forge_a_log_line_is_replaced() {
+        let mut headers = HeaderMap::new();
+        headers.insert("x-request-id", "abc-1".parse().unwrap());
+        assert_eq!(request_id(&headers), "abc-1");
+        headers.insert("x-request-id", "a b".parse().unwrap());
+        assert_ne!(request_id(&headers), "a b");
+        assert_ne!(request_id(&headers), request_id(&headers));
+    }
+
+    #[test]
+    fn times_of_grpc_are_read_by_their_unit() {
+        assert_eq!(grpc_timeout("10S"), Some(Duration::from_secs(10)));
+        assert_eq!(grpc_timeout("250m"), Some(Duration::from_millis(250)));
+        for wrong in ["", "S", "1", "1x", "123456789S", "é"] {
+            assert_eq!(grpc_timeout(wrong), None, "{wrong}");
+        }
+    }
+}

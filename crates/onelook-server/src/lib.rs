@@ -1,0 +1,26 @@
+//! onelook as a server: pictures and tensors in over HTTP and gRPC, boxes out.
+//!
+//! Speaks its own API, the Open Inference Protocol v2 as Triton speaks it, and that of DeepStack;
+//! requests of all of them share one fair queue and one set of batches per model. Knows the library
+//! `onelook` and nothing below it.
+
+pub mod app;
+pub mod auth;
+mod body;
+pub mod catalogue;
+pub mod config;
+pub mod gate;
+mod grpc;
+mod http;
+mod listen;
+pub mod metrics;
+pub mod problem;
+mod server;
+pub mod stations;
+pub mod statistics;
+mod tls;
+pub mod worker;
+
+pub use auth::Tokens;
+pub use config::{Config, Limits, ModelSource, TlsFiles};
+pub use server::{Event, ServeError, Server};

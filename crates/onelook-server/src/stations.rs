@@ -1,0 +1,281 @@
+//! The quay of a request: door, decode, preprocess, run, postprocess; for pictures and for tensors.
+//!
+//! Every protocol comes through here, so that all of them share queues, batches and figures.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use onelook::media::{self, DecodeError};
+use onelook::types::{Detections, Frame, Tensor};
+use onelook::{Options, Pipeline, Prepared};
+
+use crate::catalogue::{Served, Slot};
+use crate::gate::{Ask, ClientKey, Permit, Priority, Refusal};
+use crate::metrics::Metrics;
+use crate::problem::{Kind, Problem};
+use crate::statistics::Times;
+use crate::worker::Ran;
+
+/// Who asks, how urgently, until when.
+#[derive(Debug, Clone)]
+pub struct Errand {
+    /// Whose it is, as far as fairness goes.
+    pub client: ClientKey,
+    /// How urgent it is.
+    pub priority: Priority,
+    /// When an answer is of no use any more.
+    pub deadline: tokio::time::Instant,
+}
+
+impl Errand {
+    /// What is said at a model's door.
+    pub fn ask(&self, pictures: usize) -> Ask {
+        Ask {
+            client: Arc::clone(&self.client),
+            priority: self.priority,
+            pictures: pictures as u64,
+            deadline: self.deadline,
+        }
+    }
+}
+
+/// What was found on a picture.
+#[derive(Debug)]
+pub struct Found {
+    /// The picture as decoded.
+    pub frame: Frame,
+    /// What is on it.
+    pub detections: Detections,
+    /// What it took.
+    pub times: Times,
+    /// Pictures in its run.
+    pub batch: usize,
+}
+
+/// The way of requests to a model and back.
+#[derive(Clone)]
+pub struct Stations {
+    metrics: Arc<Metrics>,
+    limits: media::Limits,
+}
+
+impl Stations {
+    /// Stations that note what they do, and decode within these limits.
+    pub fn new(metrics: Arc<Metrics>, limits: media::Limits) -> Self {
+        Self { metrics, limits }
+    }
+
+    /// Finds objects on an encoded picture.
+    pub async fn detect(
+        &self,
+        slot: &Arc<Slot>,
+        errand: &Errand,
+        picture: Bytes,
+        options: &Options,
+    ) -> Result<Found, Problem> {
+        let start = Instant::now();
+        let outcome = self.detect_once(slot, errand, picture, options).await;
+        match &outcome {
+            Ok((found, version)) => self.note(slot, *version, start.elapsed(), &found.times),
+            Err(problem) => self.note_failure(slot, start.elapsed(), problem),
+        }
+        outcome.map(|(found, _)| {
+            let objects = found.detections.len() as u64;
+            let objects_of = self.metrics.detections.with_label_values(&[&slot.name]);
+            objects_of.inc_by(objects);
+            found
+        })
+    }
+
+    async fn detect_once(
+        &self,
+        slot: &Arc<Slot>,
+        errand: &Errand,
+        picture: Bytes,
+        options: &Options,
+    ) -> Result<(Found, u64), Problem> {
+        let mut times = Times::default();
+        let (served, permit) = self.enter(slot, &errand.ask(1), &mut times).await?;
+        let pipeline = Arc::new(Pipeline::new(Arc::clone(&served.model), options.clone())?);
+        let (fitting, limits) = (Arc::clone(&pipeline), self.limits);
+        let fitted = blocking(move || fit(&picture, &limits, &fitting)).await??;
+        times.decode = fitted.decode;
+        times.preprocess = fitted.preprocess;
+        let ran = served.worker.run(fitted.prepared.input).await?;
+        drop(permit);
+        times.queue += ran.waited;
+        times.inference = ran.time;
+        let read = Instant::now();
+        let placement = fitted.prepared.placement;
+        let detections = match options.thresholds.confidence {
+            // Few candidates: less work than a thread's change.
+            confidence if confidence >= 0.05 => {
+                pipeline.postprocess(&ran.outputs, ran.row, &placement)?
+            }
+            _ => {
+                let ran = ran.clone();
+                blocking(move || pipeline.postprocess(&ran.outputs, ran.row, &placement)).await??
+            }
+        };
+        times.postprocess = read.elapsed();
+        let found = Found {
+            frame: fitted.frame,
+            detections,
+            times,
+            batch: ran.batch,
+        };
+        Ok((found, served.version))
+    }
+
+    /// Runs the network on tensors as they are; gives the outputs of the shared run.
+    pub async fn run(
+        &self,
+        slot: &Arc<Slot>,
+        errand: &Errand,
+        input: Tensor,
+    ) -> Result<(Ran, Arc<Served>), Problem> {
+        let start = Instant::now();
+        let pictures = input.shape().first().copied().unwrap_or(1);
+        let mut times = Times::default();
+        let outcome = async {
+            let (served, permit) = self.enter(slot, &errand.ask(pictures), &mut times).await?;
+            let ran = served.worker.run(input).await?;
+            drop(permit);
+            times.queue += ran.waited;
+            times.inference = ran.time;
+            Ok((ran, served))
+        };
+        let outcome: Result<(Ran, Arc<Served>), Problem> = outcome.await;
+        match &outcome {
+            Ok((_, served)) => self.note(slot, served.version, start.elapsed(), &times),
+            Err(problem) => self.note_failure(slot, start.elapsed(), problem),
+        }
+        outcome
+    }
+
+    /// Refuses what would be refused at the door; to be asked before a body is read.
+    pub fn knock(&self, slot: &Slot, ask: &Ask) -> Result<(), Problem> {
+        match slot.served()?.gate.admits(ask) {
+            // A new version is about to open its door.
+            Ok(()) | Err(Refusal::Closed) => Ok(()),
+            Err(refusal) => Err(refused(slot, refusal)),
+        }
+    }
+
+    async fn enter(
+        &self,
+        slot: &Arc<Slot>,
+        ask: &Ask,
+        times: &mut Times,
+    ) -> Result<(Arc<Served>, Permit), Problem> {
+        let start = Instant::now();
+        loop {
+            let served = slot.served()?;
+            match served.gate.enter(ask).await {
+                Ok(permit) => {
+                    times.queue = start.elapsed();
+                    return Ok((served, permit));
+                }
+                // Another version took over between the look and the door.
+                Err(Refusal::Closed) => tokio::task::yield_now().await,
+                Err(refusal) => return Err(refused(slot, refusal)),
+            }
+        }
+    }
+
+    fn note(&self, slot: &Slot, version: u64, whole: Duration, times: &Times) {
+        slot.statistics.succeeded(whole, times);
+        let stage = |name: &str, time: Duration| {
+            if !time.is_zero() {
+                self.metrics.stage(&slot.name, name, time);
+            }
+        };
+        stage("decode", times.decode);
+        self.metrics.stage(&slot.name, "queue", times.queue);
+        stage("preprocess", times.preprocess);
+        stage("inference", times.inference);
+        stage("postprocess", times.postprocess);
+        self.metrics.answered(&slot.name, version, whole, times);
+    }
+
+    fn note_failure(&self, slot: &Slot, whole: Duration, problem: &Problem) {
+        slot.statistics.failed(whole);
+        self.metrics.refused(&slot.name, problem.kind);
+    }
+
+    /// Notes the time of drawing and encoding an answer's picture.
+    pub fn encoded(&self, slot: &Slot, time: Duration) {
+        self.metrics.stage(&slot.name, "encode", time);
+    }
+}
+
+/// Runs what takes long away from the threads that answer.
+pub async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Problem> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|error| Problem::internal(format!("a worker thread failed: {error}")))
+}
+
+struct Fitted {
+    frame: Frame,
+    prepared: Prepared,
+    decode: Duration,
+    preprocess: Duration,
+}
+
+fn fit(picture: &[u8], limits: &media::Limits, pipeline: &Pipeline) -> Result<Fitted, Problem> {
+    let start = Instant::now();
+    let frame = media::decode(picture, limits).map_err(|error| undecodable(&error))?;
+    let decoded = Instant::now();
+    let prepared = pipeline.preprocess(&frame);
+    Ok(Fitted {
+        frame,
+        prepared,
+        decode: decoded - start,
+        preprocess: decoded.elapsed(),
+    })
+}
+
+fn undecodable(error: &DecodeError) -> Problem {
+    let kind = match error {
+        DecodeError::TooManyPixels { .. } | DecodeError::TooManyBytes { .. } => Kind::TooLarge,
+        DecodeError::Empty | DecodeError::UnknownFormat { .. } => Kind::Unsupported,
+        _ => Kind::Unprocessable,
+    };
+    Problem::new(kind, error.to_string())
+}
+
+/// A refusal at the door in words.
+fn refused(slot: &Slot, refusal: Refusal) -> Problem {
+    let name = &slot.name;
+    match refusal {
+        Refusal::Full {
+            own_fault: true,
+            retry_after,
+        } => Problem::new(
+            Kind::TooMany,
+            format!("the queue of model '{name}' is full and most of it is this client's: send fewer requests at a time"),
+        )
+        .retry_after(retry_after),
+        Refusal::Full {
+            own_fault: false,
+            retry_after,
+        } => Problem::new(
+            Kind::Overloaded,
+            format!("the queue of model '{name}' is full: try again later"),
+        )
+        .retry_after(retry_after),
+        Refusal::Deadline { retry_after } => Problem::new(
+            Kind::Deadline,
+            format!("model '{name}' has too much to do to answer within the deadline: try again later"),
+        )
+        .retry_after(retry_after),
+        Refusal::Closed => Problem::new(
+            Kind::NotReady,
+            format!("model '{name}' is being unloaded"),
+        ),
+    }
+}

@@ -1,0 +1,76 @@
+//! HTTPS: certificate and key from PEM files, HTTP/2 and HTTP/1.1 by ALPN.
+
+#[cfg(feature = "tls")]
+mod rustls_acceptor {
+    use std::sync::Arc;
+
+    use rustls::ServerConfig;
+    use rustls_pki_types::pem::PemObject;
+    use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+    use tokio::net::TcpStream;
+    use tokio_rustls::TlsAcceptor;
+    use tokio_rustls::server::TlsStream;
+
+    use crate::config::TlsFiles;
+
+    /// Turns connections into encrypted ones.
+    #[derive(Clone)]
+    pub struct Tls(TlsAcceptor);
+
+    impl Tls {
+        /// Reads certificate and key.
+        pub fn load(files: &TlsFiles) -> Result<Self, String> {
+            let refused =
+                |path: &std::path::Path, reason: String| format!("'{}': {reason}", path.display());
+            let certificates: Vec<CertificateDer<'static>> =
+                CertificateDer::pem_file_iter(&files.certificate)
+                    .and_then(Iterator::collect)
+                    .map_err(|error| refused(&files.certificate, error.to_string()))?;
+            if certificates.is_empty() {
+                let reason = "it holds no certificate (PEM)".to_owned();
+                return Err(refused(&files.certificate, reason));
+            }
+            let key = PrivateKeyDer::from_pem_file(&files.key)
+                .map_err(|error| refused(&files.key, error.to_string()))?;
+            let provider = Arc::new(rustls::crypto::ring::default_provider());
+            let mut config = ServerConfig::builder_with_provider(provider)
+                .with_safe_default_protocol_versions()
+                .map_err(|error| error.to_string())?
+                .with_no_client_auth()
+                .with_single_cert(certificates, key)
+                .map_err(|error| refused(&files.certificate, error.to_string()))?;
+            config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+            Ok(Self(TlsAcceptor::from(Arc::new(config))))
+        }
+
+        /// Agrees on keys with the other end.
+        pub async fn accept(&self, stream: TcpStream) -> std::io::Result<TlsStream<TcpStream>> {
+            self.0.accept(stream).await
+        }
+    }
+}
+
+#[cfg(not(feature = "tls"))]
+mod rustls_acceptor {
+    use tokio::net::TcpStream;
+
+    use crate::config::TlsFiles;
+
+    /// What this build lacks.
+    #[derive(Clone)]
+    pub struct Tls(std::convert::Infallible);
+
+    impl Tls {
+        /// Says that it is lacking.
+        pub fn load(_: &TlsFiles) -> Result<Self, String> {
+            Err("this build has no TLS: build it with the feature 'tls'".to_owned())
+        }
+
+        /// Cannot be called.
+        pub async fn accept(&self, _: TcpStream) -> std::io::Result<TcpStream> {
+            match self.0 {}
+        }
+    }
+}
+
+pub use rustls_acceptor::Tls;
