@@ -77,12 +77,17 @@ def ultralytics_path(interpreter):
     digest = hashlib.sha256(source.read_bytes() + version.encode()).hexdigest()[:16]
     folder = cache() / f"ultralytics-layer-{digest}"
     if not folder.exists():
-        uv = shutil.which("uv")
-        installer = [uv, "pip", "install", "--python", interpreter] if uv else [interpreter, "-m", "pip", "install"]
         unfinished = folder.with_suffix(".part")
-        run([*installer, "--quiet", "--no-deps", "--target", unfinished, "-r", source])
+        install_into(unfinished, interpreter, source)
         unfinished.rename(folder)
     return folder
+
+
+def install_into(folder, interpreter, source):
+    """Installs pinned packages without their dependencies into a folder, for a PYTHONPATH."""
+    uv = shutil.which("uv")
+    installer = [uv, "pip", "install", "--python", interpreter] if uv else [interpreter, "-m", "pip", "install"]
+    run([*installer, "--quiet", "--no-deps", "--target", folder, "-r", source])
 
 
 def tool(name):
