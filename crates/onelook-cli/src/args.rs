@@ -7,10 +7,12 @@ mod value;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::command::{bench, completions, convert, doctor, explain, models, predict, val, verify};
+use crate::command::{
+    bench, completions, convert, doctor, explain, models, predict, serve, val, verify,
+};
 
 pub use fit::FitArgs;
-pub use model::ModelArgs;
+pub use model::{EngineArgs, ModelArgs};
 pub use value::{ClassWord, ImageSize, boolean, class_words, fraction, image_size};
 
 /// Finds objects on pictures with YOLO models. One binary, no Python.
@@ -53,6 +55,8 @@ pub struct GlobalArgs {
 pub enum Command {
     /// Finds objects on pictures.
     Predict(Box<predict::PredictArgs>),
+    /// Answers over HTTP and gRPC, with a page for people.
+    Serve(Box<serve::ServeArgs>),
     /// Measures how well a model finds what a data set says is there.
     Val(Box<val::ValArgs>),
     /// Compares two routes from the same pictures to boxes.

@@ -8,17 +8,21 @@ pub mod explain;
 mod man;
 pub mod models;
 pub mod predict;
+pub mod serve;
 pub mod val;
 pub mod verify;
+
+use std::time::Instant;
 
 use crate::args::Command;
 use crate::console::Console;
 use crate::failure::Failure;
 
-/// Does what was asked.
-pub fn run(command: Command, console: &Console) -> Result<(), Failure> {
+/// Does what was asked; `started` is when the process began.
+pub fn run(command: Command, console: &Console, started: Instant) -> Result<(), Failure> {
     match command {
         Command::Predict(args) => predict::run(&args, console),
+        Command::Serve(args) => serve::run(&args, console, started),
         Command::Val(args) => val::run(&args, console),
         Command::Verify(args) => verify::run(&args, console),
         Command::Convert(args) => convert::run(&args, console),

@@ -37,6 +37,11 @@ impl Console {
         self.json
     }
 
+    /// Whether standard error takes colours.
+    pub fn has_colour(&self) -> bool {
+        self.colour
+    }
+
     /// A line of the result, unless values are wanted.
     pub fn line(&self, text: impl Display) {
         if !self.json {

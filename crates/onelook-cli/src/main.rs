@@ -12,6 +12,7 @@ mod plot;
 
 use std::ffi::OsStr;
 use std::process::ExitCode;
+use std::time::Instant;
 
 use clap::Parser;
 
@@ -20,6 +21,7 @@ use console::Console;
 use failure::Failure;
 
 fn main() -> ExitCode {
+    let started = Instant::now();
     let typed = dialect::normalise(std::env::args_os());
     let wants_json = typed.iter().any(|word| is_json(word));
     let cli = match Cli::try_parse_from(&typed) {
@@ -30,7 +32,7 @@ fn main() -> ExitCode {
         Err(error) => error.exit(),
     };
     let console = Console::new(cli.global.json, cli.global.quiet);
-    match command::run(cli.command, &console) {
+    match command::run(cli.command, &console, started) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => console.fail(&failure),
     }

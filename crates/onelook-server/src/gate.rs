@@ -359,11 +359,11 @@ mod tests {
         assert_eq!(gate.inside(), 0);
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn who_waits_past_the_deadline_is_told_so() {
         let gate = Gate::new(1, 4);
         let _first = gate.enter(&ask("a", 9.0)).await;
-        let refused = gate.enter(&ask("b", 0.5)).await.err();
+        let refused = gate.enter(&ask("b", 0.05)).await.err();
         assert!(matches!(refused, Some(Refusal::Deadline { .. })));
         assert_eq!(gate.length(), 0);
     }

@@ -13,6 +13,7 @@ pub mod gate;
 mod grpc;
 mod http;
 mod listen;
+pub mod logs;
 pub mod metrics;
 pub mod problem;
 mod server;

@@ -23,6 +23,17 @@ pub struct ModelArgs {
     /// yolo11n, or yolo26n where only a package mirror can be reached.
     #[arg(long, short, value_name = "FILE|NAME")]
     pub model: Option<String>,
+    /// Where it runs, and how.
+    #[command(flatten)]
+    pub engine: EngineArgs,
+    /// What the model must be for; also accepted as a word before the command.
+    #[arg(long, hide = true)]
+    pub task: Option<Task>,
+}
+
+/// Where models run, and how.
+#[derive(Args, Clone, Default)]
+pub struct EngineArgs {
     /// Device: auto, cpu, reference (plain and slow), or a GPU as 0, 0,1, cuda:0, -1.
     #[arg(
         long,
@@ -42,12 +53,9 @@ pub struct ModelArgs {
     #[arg(long, alias = "end2end", num_args = 0..=1, default_missing_value = "true",
           value_parser = boolean, value_name = "BOOL")]
     pub end_to_end: Option<bool>,
-    /// What the model must be for; also accepted as a word before the command.
-    #[arg(long, hide = true)]
-    pub task: Option<Task>,
 }
 
-impl ModelArgs {
+impl EngineArgs {
     /// What the flags mean for loading.
     pub fn options(&self) -> Result<LoadOptions, Failure> {
         let device: Device = self
@@ -66,6 +74,13 @@ impl ModelArgs {
             end_to_end: self.end_to_end,
             ..LoadOptions::default()
         })
+    }
+}
+
+impl ModelArgs {
+    /// What the flags mean for loading.
+    pub fn options(&self) -> Result<LoadOptions, Failure> {
+        self.engine.options()
     }
 
     /// Finds the model, fetching it if need be, and loads it.

@@ -107,7 +107,7 @@ fn report(
     let explanation = model.explain(shape)?;
     let flops = model.flops(shape)? as f64;
     let (least, median) = (times.least(), times.median());
-    let threads = args.model.threads.unwrap_or_else(usable_cores);
+    let threads = args.model.engine.threads.unwrap_or_else(usable_cores);
     let total: f64 = nodes.iter().map(milliseconds).sum();
     for (node, time) in explanation.nodes.iter().zip(nodes) {
         let time = milliseconds(time);

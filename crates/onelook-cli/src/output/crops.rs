@@ -5,7 +5,7 @@ use std::rc::Rc;
 use onelook::media::encode_jpeg;
 use onelook::types::{BoxXyxy, Frame};
 
-use super::line::name;
+use onelook::record::class_name;
 use super::pictures::JPEG_QUALITY;
 use super::run_directory::{RunDirectory, safe, stem};
 use super::{Seen, Sink};
@@ -29,7 +29,7 @@ impl Sink for Crops<'_> {
                 continue;
             };
             let bytes = encode_jpeg(&crop, JPEG_QUALITY).map_err(onelook::Error::from)?;
-            let class = safe(&name(self.names, found.class));
+            let class = safe(&class_name(self.names, found.class));
             let place = self.directory.within(&format!("crops/{class}"))?;
             let path = self.directory.file(&place, &stem(seen.source), "jpg");
             std::fs::write(&path, bytes).map_err(refused(&path))?;

@@ -3,13 +3,12 @@
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::PathBuf;
-use std::time::Duration;
 
+use onelook::record::{ObjectRecord, milliseconds, objects};
 use onelook::types::Metadata;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::line::name;
 use super::{RunDirectory, Seen, Sink};
 use crate::console::Console;
 use crate::failure::{Failure, refused};
@@ -20,30 +19,7 @@ pub struct Recorded {
     /// Path or address.
     pub source: String,
     /// What was found, the surest first.
-    pub detections: Vec<RecordedDetection>,
-}
-
-/// One object of a recorded line.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct RecordedDetection {
-    /// Name of the class.
-    pub name: String,
-    /// Number of the class.
-    pub class: usize,
-    /// 0 to 1.
-    pub confidence: f32,
-    /// Corners in pixels of the picture.
-    #[serde(rename = "box")]
-    pub bbox: RecordedBox,
-}
-
-/// Corners in pixels of the picture.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-pub struct RecordedBox {
-    pub x1: f32,
-    pub y1: f32,
-    pub x2: f32,
-    pub y2: f32,
+    pub detections: Vec<ObjectRecord>,
 }
 
 pub struct JsonLines<'a> {
@@ -94,26 +70,13 @@ impl Sink for JsonFile<'_> {
 
 /// The object of one picture.
 pub fn record(seen: &Seen<'_>, metadata: &Metadata) -> Value {
-    let detections = seen.prediction.detections.iter().map(|found| {
-        json!({
-            "name": name(&metadata.names, found.class),
-            "class": found.class,
-            "confidence": rounded(found.confidence),
-            "box": {
-                "x1": rounded(found.bbox.x1),
-                "y1": rounded(found.bbox.y1),
-                "x2": rounded(found.bbox.x2),
-                "y2": rounded(found.bbox.y2),
-            },
-        })
-    });
     let speed = &seen.prediction.speed;
     json!({
         "source": seen.source,
         "width": seen.frame.width(),
         "height": seen.frame.height(),
         "task": metadata.task.name(),
-        "detections": detections.collect::<Vec<_>>(),
+        "detections": objects(&seen.prediction.detections, &metadata.names),
         "speed_ms": {
             "decode": milliseconds(seen.decode),
             "preprocess": milliseconds(speed.preprocess),
@@ -121,13 +84,4 @@ pub fn record(seen: &Seen<'_>, metadata: &Metadata) -> Value {
             "postprocess": milliseconds(speed.postprocess),
         },
     })
-}
-
-/// Five decimals.
-fn rounded(value: f32) -> f64 {
-    (f64::from(value) * 1e5).round() / 1e5
-}
-
-fn milliseconds(time: Duration) -> f64 {
-    (time.as_secs_f64() * 1e6).round() / 1e3
 }

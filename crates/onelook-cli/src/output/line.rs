@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use onelook::record::class_name;
 use onelook::types::Detections;
 
 use super::{Seen, Sink};
@@ -44,17 +45,9 @@ fn counts(detections: &Detections, names: &[String]) -> String {
     }
     let words = counts.iter().map(|(&class, &count)| {
         let plural = if count > 1 { "s" } else { "" };
-        format!("{count} {}{plural}", name(names, class))
+        format!("{count} {}{plural}", class_name(names, class))
     });
     words.collect::<Vec<_>>().join(", ")
-}
-
-/// The class's name, or its number where the model has none.
-pub fn name(names: &[String], class: usize) -> String {
-    names
-        .get(class)
-        .cloned()
-        .unwrap_or_else(|| class.to_string())
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::PathBuf;
 
-use super::line::name;
+use onelook::record::class_name;
 use super::{RunDirectory, Seen, Sink};
 use crate::failure::{Failure, refused};
 
@@ -32,7 +32,7 @@ impl Sink for Table<'_> {
                 "{},{},{},{:.5},{:.2},{:.2},{:.2},{:.2}",
                 quoted(seen.source),
                 found.class,
-                quoted(&name(self.names, found.class)),
+                quoted(&class_name(self.names, found.class)),
                 found.confidence,
                 bbox.x1,
                 bbox.y1,

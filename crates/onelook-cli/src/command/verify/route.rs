@@ -40,15 +40,15 @@ impl Against {
         }
         let mut other = first.clone();
         if !path.exists() && word.parse::<Device>().is_ok() {
-            other.device = word.to_owned();
+            other.engine.device = word.to_owned();
         } else if !path.exists()
             && let Ok(precision) = word.parse::<Precision>()
         {
-            other.quantize = Some(precision);
+            other.engine.quantize = Some(precision);
         } else {
             other.model = Some(word.to_owned());
             // The other file has its own head: an export of the one-to-many head has no other.
-            other.end_to_end = None;
+            other.engine.end_to_end = None;
         }
         Ok(Self::Model(other))
     }

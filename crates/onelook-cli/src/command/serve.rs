@@ -1,0 +1,104 @@
+//! `onelook serve`: models answer over HTTP and gRPC until the process is told to stop.
+
+mod args;
+mod report;
+
+use std::time::Instant;
+
+use onelook_server::{Event, ServeError, Server, logs};
+use tokio_util::sync::CancellationToken;
+
+use crate::console::Console;
+use crate::failure::Failure;
+pub use args::ServeArgs;
+use report::report;
+
+pub fn run(args: &ServeArgs, console: &Console, started: Instant) -> Result<(), Failure> {
+    let config = args.config(console)?;
+    let logs = logs::start(&args.log_options(console)).map_err(Failure::Usage)?;
+    if config.tokens.is_empty() && !is_loopback(&config.host) {
+        console.warn(format!(
+            "{} can be reached from elsewhere and no token is set: whoever reaches it can use it (--token-file)",
+            config.host
+        ));
+    }
+    let threads = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::failed("threads", error.to_string()))?;
+    let outcome = threads.block_on(serve(config, console, started));
+    drop(logs);
+    outcome
+}
+
+async fn serve(
+    config: onelook_server::Config,
+    console: &Console,
+    started: Instant,
+) -> Result<(), Failure> {
+    let server = Server::bind(config, started).await.map_err(refused)?;
+    let stop = CancellationToken::new();
+    let (tell, mut events) = tokio::sync::mpsc::unbounded_channel();
+    let running = tokio::spawn(server.run(stop.clone(), move |event| {
+        // The receiver lives as long as the server.
+        let _ = tell.send(event);
+    }));
+    let asked = tokio::spawn(told_to_stop(stop));
+    let mut finished = true;
+    while let Some(event) = events.recv().await {
+        report(console, &event);
+        if event == (Event::Stopped { finished: false }) {
+            finished = false;
+        }
+    }
+    asked.abort();
+    running
+        .await
+        .map_err(|error| Failure::failed("server", error.to_string()))?;
+    match finished {
+        true => Ok(()),
+        false => Err(Failure::failed(
+            "server",
+            "some requests were not finished before the time for stopping was over",
+        )),
+    }
+}
+
+/// Waits for Ctrl-C or the system's request to end; a second one ends at once.
+async fn told_to_stop(stop: CancellationToken) {
+    signal().await;
+    stop.cancel();
+    signal().await;
+    std::process::exit(1);
+}
+
+#[cfg(unix)]
+async fn signal() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let Ok(mut terminate) = signal(SignalKind::terminate()) else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = terminate.recv() => {}
+    }
+}
+
+#[cfg(not(unix))]
+async fn signal() {
+    let _ = tokio::signal::ctrl_c().await;
+}
+
+fn refused(error: ServeError) -> Failure {
+    match error {
+        ServeError::Config(message) => Failure::Usage(message),
+        error => Failure::failed("server", error.to_string()),
+    }
+}
+
+fn is_loopback(host: &str) -> bool {
+    host == "localhost"
+        || host
+            .parse::<std::net::IpAddr>()
+            .is_ok_and(|address| address.is_loopback())
+}

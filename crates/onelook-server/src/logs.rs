@@ -1,0 +1,100 @@
+//! Structured logs: to standard error for people or machines, and to files that rotate daily.
+
+use std::path::{Path, PathBuf};
+
+use tracing_appender::non_blocking::WorkerGuard;
+use tracing_appender::rolling::{RollingFileAppender, Rotation};
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{Layer, Registry, fmt};
+
+/// How a log line looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object per line.
+    Json,
+}
+
+/// Where logs go, and which.
+#[derive(Debug, Clone)]
+pub struct LogOptions {
+    /// What standard error looks like.
+    pub format: LogFormat,
+    /// Levels: `info`, or by target as in `info,onelook::access=warn`. Access lines have the
+    /// target `onelook::access`.
+    pub levels: String,
+    /// A directory for files with JSON lines, one per day.
+    pub directory: Option<PathBuf>,
+    /// How many days are kept.
+    pub keep: usize,
+    /// Whether standard error takes colours.
+    pub colour: bool,
+}
+
+/// Writes what is still in memory when dropped.
+#[must_use = "lines still in memory are written when this is dropped"]
+pub struct Logs(Option<WorkerGuard>);
+
+/// Starts logging for the whole process.
+///
+/// # Errors
+/// Levels that make no sense, a directory that cannot be written, logs that run already.
+pub fn start(options: &LogOptions) -> Result<Logs, String> {
+    let levels: Targets = options.levels.parse().map_err(|_| {
+        format!(
+            "--log-level '{}': expected trace, debug, info, warn, error or off, or TARGET=LEVEL separated by commas",
+            options.levels
+        )
+    })?;
+    let mut layers: Vec<Box<dyn Layer<Registry> + Send + Sync>> = Vec::new();
+    let console = fmt::layer()
+        .with_writer(std::io::stderr)
+        .with_ansi(options.colour);
+    layers.push(match options.format {
+        LogFormat::Text => console.with_filter(levels.clone()).boxed(),
+        LogFormat::Json => console
+            .json()
+            .flatten_event(true)
+            .with_filter(levels.clone())
+            .boxed(),
+    });
+    let mut guard = None;
+    if let Some(directory) = &options.directory {
+        let (writer, own) = tracing_appender::non_blocking(files(directory, options.keep)?);
+        guard = Some(own);
+        let file = fmt::layer()
+            .json()
+            .flatten_event(true)
+            .with_ansi(false)
+            .with_writer(writer);
+        layers.push(file.with_filter(levels).boxed());
+    }
+    tracing_subscriber::registry()
+        .with(layers)
+        .try_init()
+        .map_err(|error| error.to_string())?;
+    Ok(Logs(guard))
+}
+
+impl Logs {
+    /// Whether lines go to files too.
+    pub fn has_files(&self) -> bool {
+        self.0.is_some()
+    }
+}
+
+fn files(directory: &Path, keep: usize) -> Result<RollingFileAppender, String> {
+    let refused = |reason: String| format!("--log-dir '{}': {reason}", directory.display());
+    std::fs::create_dir_all(directory).map_err(|error| refused(error.to_string()))?;
+    RollingFileAppender::builder()
+        .rotation(Rotation::DAILY)
+        .filename_prefix("onelook")
+        .filename_suffix("log")
+        .max_log_files(keep.max(1))
+        .build(directory)
+        .map_err(|error| refused(error.to_string()))
+}
