@@ -23,6 +23,7 @@ mod mapped;
 mod model;
 mod parity;
 mod pipeline;
+pub mod record;
 pub mod registry;
 mod validate;
 

@@ -3,9 +3,9 @@
 use std::rc::Rc;
 
 use onelook::media::encode_jpeg;
+use onelook::record::class_name;
 use onelook::types::{BoxXyxy, Frame};
 
-use onelook::record::class_name;
 use super::pictures::JPEG_QUALITY;
 use super::run_directory::{RunDirectory, safe, stem};
 use super::{Seen, Sink};

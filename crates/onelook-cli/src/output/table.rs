@@ -5,6 +5,7 @@ use std::io::{BufWriter, Write};
 use std::path::PathBuf;
 
 use onelook::record::class_name;
+
 use super::{RunDirectory, Seen, Sink};
 use crate::failure::{Failure, refused};
 
