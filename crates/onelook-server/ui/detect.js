@@ -5,16 +5,18 @@
 import { models } from "./api.js";
 import { Camera } from "./camera.js";
 import { Chips } from "./chips.js";
-import { announce, get, icon, make, message, save } from "./dom.js";
-import { milliseconds, number, percent, stem } from "./format.js";
+import { announce, get, icon, make, message } from "./dom.js";
+import { startExports } from "./exports.js";
+import { milliseconds, number, percent } from "./format.js";
 import { onLanguage, plural, t } from "./i18n.js";
+import { startIntake } from "./intake.js";
 import { CANDIDATES, countByClass, select } from "./nms.js";
 import { Pictures } from "./pictures.js";
-import { paintPicture } from "./paint.js";
 import { explain } from "./problem.js";
 import { readable, record } from "./record.js";
 import { Results, showSpeed } from "./results.js";
 import { Settings } from "./settings.js";
+import { Strip } from "./strip.js";
 import { Viewer } from "./viewer.js";
 
 /** @typedef {import("./api.js").Detection} Detection */
@@ -42,6 +44,7 @@ export class DetectPage {
     this.viewer = new Viewer(get("canvas", HTMLCanvasElement));
     this.results = new Results();
     this.chips = new Chips();
+    this.strip = new Strip();
     /** @type {Scene | null} */
     this.scene = null;
     /** @type {Detection[]} */
@@ -50,11 +53,15 @@ export class DetectPage {
     this.liveBlob = null;
     this.announceTimer = 0;
     this.refreshFrame = 0;
-    this.dragDepth = 0;
     this.#connect();
-    this.#intake();
     this.#tools();
-    this.#downloads();
+    startIntake(() => !get("page-detect").hidden, (files) => void this.#add(files));
+    startExports({
+      scene: () => this.scene && { ...this.scene, shown: this.shown, labels: this.viewer.labels },
+      entry: () => this.scene && this.#record(this.scene, this.shown),
+      entries: () => this.#records(),
+      complain: (text) => this.#complain(text),
+    });
     this.#cameraControls();
     onLanguage(() => this.#retranslate());
   }
@@ -78,6 +85,13 @@ export class DetectPage {
     this.settings.onModel = () => this.pictures.setOptions(this.settings.options);
     this.chips.onChange = () => this.#refresh();
     this.pictures.onChange = (picture) => this.#pictureChanged(picture);
+    this.strip.count = (picture) => select(picture.candidates, this.settings.thresholds).length;
+    this.strip.onOpen = (picture) => {
+      if (this.camera.running) this.#stopCamera();
+      this.#open(picture);
+    };
+    this.strip.onRemove = (picture) => this.#remove(picture);
+    this.strip.onRemoveAll = () => this.#removeAll();
     this.results.onHighlight = (index) => this.#highlight(index);
     this.results.onPick = (index) => {
       const found = this.shown[index];
@@ -98,45 +112,6 @@ export class DetectPage {
     this.results.highlight(index);
   }
 
-  #intake() {
-    const files = get("files", HTMLInputElement);
-    for (const id of ["choose", "add"]) get(id).addEventListener("click", () => files.click());
-    files.addEventListener("change", () => {
-      void this.#add([...(files.files ?? [])]);
-      files.value = "";
-    });
-    document.addEventListener("paste", (event) => {
-      const pasted = [...(event.clipboardData?.files ?? [])];
-      if (pasted.length === 0 || get("page-detect").hidden) return;
-      event.preventDefault();
-      void this.#add(pasted);
-    });
-    document.addEventListener("dragenter", (event) => this.#drag(event, 1));
-    document.addEventListener("dragleave", (event) => this.#drag(event, -1));
-    document.addEventListener("dragover", (event) => event.preventDefault());
-    document.addEventListener("drop", (event) => {
-      event.preventDefault();
-      this.dragDepth = 0;
-      this.#veil();
-      if (!get("page-detect").hidden) void this.#add([...(event.dataTransfer?.files ?? [])]);
-    });
-  }
-
-  /**
-   * @param {DragEvent} event
-   * @param {1 | -1} step
-   */
-  #drag(event, step) {
-    if (!event.dataTransfer?.types.includes("Files")) return;
-    event.preventDefault();
-    this.dragDepth += step;
-    this.#veil();
-  }
-
-  #veil() {
-    get("stage").classList.toggle("dropping", this.dragDepth > 0);
-  }
-
   /** @param {File[]} files */
   async #add(files) {
     const pictures = files.filter((file) => file.type.startsWith("image/") || file.type === "");
@@ -144,10 +119,10 @@ export class DetectPage {
     if (pictures.length === 0) return;
     if (this.camera.running) this.#stopCamera();
     this.#complain("");
-    let first = null;
-    for (const file of pictures) first ??= await this.#addOne(file, file.name);
-    if (first) this.#open(first);
-    void this.pictures.run();
+    const added = [];
+    for (const file of pictures) added.push(await this.#addOne(file, file.name));
+    this.#open(added[0] ?? null);
+    if (document.activeElement === document.body || get("choose").contains(document.activeElement)) get("canvas").focus();
   }
 
   /**
@@ -286,41 +261,7 @@ export class DetectPage {
   }
 
   #thumbs() {
-    const { list, current } = this.pictures;
-    const focused = document.activeElement instanceof HTMLElement ? document.activeElement.dataset.key : undefined;
-    get("strip").hidden = list.length === 0 && !this.camera.running;
-    get("thumbs").replaceChildren(...list.map((picture) => this.#thumb(picture, picture === current)));
-    get("remove-all").hidden = list.length < 2;
-    if (focused) get("thumbs").querySelector(`[data-key="${focused}"]`)?.dispatchEvent(new Event("refocus"));
-  }
-
-  /**
-   * @param {Picture} picture
-   * @param {boolean} current
-   */
-  #thumb(picture, current) {
-    const { name, state } = picture;
-    const image = picture.bitmap ? make("img", { src: picture.address, alt: "", draggable: "false" }) : icon("picture");
-    const found = state === "done" ? String(select(picture.candidates, this.settings.thresholds).length) : "";
-    const told = { waiting: t("detect.waiting"), working: t("detect.working"), failed: t("detect.failed"), done: found };
-    const label = `${t("detect.show", { name })}, ${told[state]}`;
-    const open = make(
-      "button",
-      { type: "button", class: "thumb", "data-state": state, "data-key": `open-${picture.id}`, "aria-current": current ? "true" : null, "aria-label": label, title: name },
-      image,
-    );
-    const remove = make(
-      "button",
-      { type: "button", class: "thumb-remove", "data-key": `remove-${picture.id}`, "aria-label": t("detect.remove", { name }) },
-      icon("close"),
-    );
-    for (const button of [open, remove]) button.addEventListener("refocus", () => button.focus());
-    open.addEventListener("click", () => {
-      if (this.camera.running) this.#stopCamera();
-      this.#open(picture);
-    });
-    remove.addEventListener("click", () => this.#remove(picture));
-    return make("li", {}, open, remove);
+    this.strip.show(this.pictures.list, this.pictures.current, this.camera.running);
   }
 
   /** @param {Picture} picture */
@@ -331,6 +272,13 @@ export class DetectPage {
     else this.#thumbs();
     if (this.pictures.list.length === 0) this.#emptied();
     else get("add").focus();
+  }
+
+  #removeAll() {
+    for (const picture of [...this.pictures.list]) this.pictures.remove(picture);
+    if (!this.camera.running) this.#open(null);
+    this.#thumbs();
+    this.#emptied();
   }
 
   #emptied() {
@@ -354,12 +302,6 @@ export class DetectPage {
         this.#forms();
       });
     }
-    get("remove-all").addEventListener("click", () => {
-      for (const picture of [...this.pictures.list]) this.pictures.remove(picture);
-      if (!this.camera.running) this.#open(null);
-      this.#thumbs();
-      this.#emptied();
-    });
   }
 
   /**
@@ -370,54 +312,15 @@ export class DetectPage {
     return record({ ...scene, task: this.settings.find(scene.model)?.task ?? null }, detections);
   }
 
-  #downloads() {
-    get("copy").addEventListener("click", () => void this.#copy());
-    get("save-png").addEventListener("click", () => this.#savePicture("image/png", "png"));
-    get("save-jpeg").addEventListener("click", () => this.#savePicture("image/jpeg", "jpg"));
-    get("save-json").addEventListener("click", () => {
-      if (!this.scene) return;
-      const text = `${readable(this.#record(this.scene, this.shown))}\n`;
-      save(new Blob([text], { type: "application/json" }), `${stem(this.scene.name)}.json`);
-    });
-    get("save-all").addEventListener("click", () => this.#saveAll());
-  }
-
-  async #copy() {
-    try {
-      await navigator.clipboard.writeText(get("json").textContent ?? "");
-      get("copy-text").textContent = t("results.copied");
-      announce(t("results.copied"));
-      setTimeout(() => {
-        get("copy-text").textContent = t("results.copy");
-      }, 2000);
-    } catch {
-      getSelection()?.selectAllChildren(get("json"));
-      this.#complain(t("results.copyFailed"));
-    }
-  }
-
-  /**
-   * @param {string} type
-   * @param {string} ending
-   */
-  #savePicture(type, ending) {
-    const { scene } = this;
-    if (!scene) return;
-    const canvas = paintPicture(scene.picture, scene.width, scene.height, this.shown, this.viewer.labels);
-    const tooLarge = () => this.#complain(t("results.tooLarge"));
-    if (!canvas) return tooLarge();
-    canvas.toBlob((blob) => (blob ? save(blob, `${stem(scene.name)}-boxes.${ending}`) : tooLarge()), type, 0.92);
-  }
-
-  #saveAll() {
+  /** Of every picture that is done, at the present settings. */
+  #records() {
     const thresholds = { ...this.settings.thresholds, classes: this.chips.chosen };
-    const lines = this.pictures.list
+    return this.pictures.list
       .filter((picture) => picture.state === "done")
       .map((picture) => {
         const task = this.settings.find(picture.model)?.task ?? null;
-        return JSON.stringify(record({ ...picture, task }, select(picture.candidates, thresholds)));
+        return record({ ...picture, task }, select(picture.candidates, thresholds));
       });
-    save(new Blob([`${lines.join("\n")}\n`], { type: "application/x-ndjson" }), "predictions.jsonl");
   }
 
   #cameraControls() {

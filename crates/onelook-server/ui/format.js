@@ -37,7 +37,8 @@ export function percent(value) {
 /** @param {number | null | undefined} value */
 export function milliseconds(value) {
   if (!known(value)) return MISSING;
-  return value >= 10_000 ? `${number(value / 1000)} s` : `${number(value)} ms`;
+  if (value >= 10_000) return `${number(value / 1000)} s`;
+  return `${value < 1 ? number(Math.round(value * 100) / 100) : number(value)} ms`;
 }
 
 /** @param {number | null | undefined} value */

@@ -12,6 +12,8 @@ import { explain } from "./problem.js";
 /** @typedef {import("./i18n.js").Key} Key */
 
 const EVERY_MS = 3000;
+/** @type {Set<Key>} */
+const WIDE = new Set(/** @type {Key[]} */ (["models.why", "models.licence", "models.source"]));
 
 export class ModelsPage {
   constructor() {
@@ -182,16 +184,16 @@ function facts(model) {
     ["models.stride", model.stride === null ? null : number(model.stride)],
     ["models.precision", model.precision],
     ["models.device", model.device],
-    ["models.why", model.device_reason],
-    ["models.source", model.source],
     ["models.version", String(model.version)],
     ["models.loadTime", model.load_ms === null ? null : milliseconds(model.load_ms)],
     ["models.batch", model.max_batch === null ? null : number(model.max_batch)],
     ["models.queue", waiting],
+    ["models.why", model.device_reason],
+    ["models.source", model.source],
     ["models.licence", model.licence],
   ];
   const known = rows.filter(([, value]) => value !== null && value !== undefined && value !== "");
-  return make("dl", { class: "details" }, ...known.map(([key, value]) => make("div", {}, make("dt", {}, t(key)), make("dd", {}, value))));
+  return make("dl", { class: "details" }, ...known.map(([key, value]) => make("div", { class: WIDE.has(key) ? "wide" : null }, make("dt", {}, t(key)), make("dd", {}, value))));
 }
 
 /**

@@ -286,7 +286,7 @@ function gpus(answer) {
     const used = {
       title: () => t("monitor.gpuMemory"),
       big: (last) => bytes(last?.gpus[place]?.memory),
-      note: () => (total == null ? "" : t("monitor.ofCapacity", { count: bytes(total) })),
+      note: () => (total == null ? "" : t("monitor.ofTotal", { total: bytes(total) })),
       series: (samples) => [{ name: gpu.name, style: "c-main", values: values("memory", samples) }],
       chart: new Chart({ format: bytes, top: total ?? null }),
     };

@@ -77,8 +77,9 @@ export class Settings {
   #fillSizes() {
     const model = this.find(this.model.value);
     const before = this.imgsz.value;
-    const size = model?.image_size?.join(" × ");
-    const first = size ? t("settings.imgszModel", { size }) : t("settings.imgszDefault");
+    const [height, width] = model?.image_size ?? [];
+    const size = height === width ? height : `${height} × ${width}`;
+    const first = size !== undefined ? t("settings.imgszModel", { size }) : t("settings.imgszDefault");
     const stride = model?.stride ?? 32;
     const sizes = model?.fixed_size ? [] : SIZES.filter((side) => side % stride === 0);
     this.imgsz.replaceChildren(

@@ -208,8 +208,8 @@ export class Viewer {
     this.ratio = window.devicePixelRatio || 1;
     this.size = { width: entry.contentRect.width, height: entry.contentRect.height };
     const exact = entry.devicePixelContentBoxSize?.[0];
-    this.canvas.width = exact?.inlineSize ?? Math.round(this.size.width * this.ratio);
-    this.canvas.height = exact?.blockSize ?? Math.round(this.size.height * this.ratio);
+    this.canvas.width = wholePixels(exact?.inlineSize, this.size.width * this.ratio);
+    this.canvas.height = wholePixels(exact?.blockSize, this.size.height * this.ratio);
     if (this.fitted) this.fit();
     else this.#set(this.view);
     this.#draw();
@@ -296,4 +296,13 @@ export class Viewer {
 function clampOffset(offset, picture, stage) {
   if (picture <= stage) return (stage - picture) / 2;
   return Math.min(0, Math.max(stage - picture, offset));
+}
+
+/**
+ * What the browser counted, if that is believable; some emulated screens count CSS pixels.
+ * @param {number | undefined} counted
+ * @param {number} reckoned
+ */
+function wholePixels(counted, reckoned) {
+  return counted !== undefined && Math.abs(counted - reckoned) <= 1 ? counted : Math.round(reckoned);
 }

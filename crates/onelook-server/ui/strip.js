@@ -1,0 +1,66 @@
+// The row of small pictures to go between. In, the pictures and which one shows; out, which one to
+// show or to take away. It must never lose the keyboard's place when it is drawn again.
+
+import { get, icon, make } from "./dom.js";
+import { t } from "./i18n.js";
+
+/** @typedef {import("./pictures.js").Picture} Picture */
+
+export class Strip {
+  constructor() {
+    /** @type {(picture: Picture) => void} */
+    this.onOpen = () => {};
+    /** @type {(picture: Picture) => void} */
+    this.onRemove = () => {};
+    this.onRemoveAll = () => {};
+    /** @type {(picture: Picture) => number} How many boxes to tell of. */
+    this.count = () => 0;
+    get("remove-all").addEventListener("click", () => this.onRemoveAll());
+  }
+
+  /**
+   * @param {readonly Picture[]} list
+   * @param {Picture | null} current
+   * @param {boolean} always Also without a picture.
+   */
+  show(list, current, always) {
+    const focused = document.activeElement instanceof HTMLElement ? document.activeElement.dataset.key : undefined;
+    get("strip").hidden = list.length === 0 && !always;
+    get("remove-all").hidden = list.length < 2;
+    get("thumbs").replaceChildren(...list.map((picture) => this.#item(picture, picture === current)));
+    const place = focused ? get("thumbs").querySelector(`[data-key="${focused}"]`) : null;
+    if (place instanceof HTMLElement) place.focus();
+  }
+
+  /**
+   * @param {Picture} picture
+   * @param {boolean} current
+   */
+  #item(picture, current) {
+    const { id, name, state } = picture;
+    const told = {
+      waiting: () => t("detect.waiting"),
+      working: () => t("detect.working"),
+      failed: () => t("detect.failed"),
+      done: () => String(this.count(picture)),
+    };
+    const open = make(
+      "button",
+      {
+        type: "button",
+        class: "thumb",
+        title: name,
+        "data-state": state,
+        "data-key": `open-${id}`,
+        "aria-current": current ? "true" : null,
+        "aria-label": `${t("detect.show", { name })}, ${told[state]()}`,
+      },
+      picture.bitmap ? make("img", { src: picture.address, alt: "", draggable: "false" }) : icon("picture"),
+    );
+    const label = t("detect.remove", { name });
+    const remove = make("button", { type: "button", class: "thumb-remove", "data-key": `remove-${id}`, "aria-label": label }, icon("close"));
+    open.addEventListener("click", () => this.onOpen(picture));
+    remove.addEventListener("click", () => this.onRemove(picture));
+    return make("li", {}, open, remove);
+  }
+}
