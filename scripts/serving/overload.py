@@ -150,7 +150,7 @@ def main():
     parser.add_argument("--memory-growth", type=float, default=600, help="most growth of memory, MB")
     parser.add_argument("--greedy", type=int, default=64, help="connections of the greedy client")
     parser.add_argument("--fair-seconds", type=float, default=30, help="of the greedy client")
-    parser.add_argument("--key-flags", default="--tokens-file {file}", help="flags that give the server a file with a key per line")
+    parser.add_argument("--key-flags", default="--token-file {file}", help="flags that give the server a file of keys")
     parser.add_argument("--only", choices=["overload", "fairness"])
     arguments = parser.parse_args()
     picture = pathlib.Path(arguments.picture).read_bytes()
@@ -169,7 +169,7 @@ def main():
         with tempfile.TemporaryDirectory() as folder:
             keys = pathlib.Path(folder) / "keys"
             keys.touch(mode=0o600)
-            keys.write_text("greedy-key\nmodest-key\n")
+            keys.write_text("greedy greedy-key infer\nmodest modest-key infer\n")
             more = shlex.split(arguments.key_flags.format(file=keys))
             report.check("the scenario of fairness ran", lambda: run(fairness, more))
     report.notes["cores"] = os.cpu_count()
