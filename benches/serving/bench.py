@@ -70,7 +70,11 @@ def contenders(arguments, picture):
         server = Onelook(arguments.onelook, [f"yolo11n={arguments.model}"], log=log)
         return server, server.url
 
-    found.append(Contender("onelook serve", "onelook", onelook, "/v1/detect?rect=false", *jpeg, lambda a: a["images"][0]["detections"]))
+    found.append(
+        Contender(
+            "onelook serve", "onelook", onelook, "/v1/detect?rect=false", *jpeg, lambda a: a["images"][0]["detections"]
+        )
+    )
     given = arguments.ultralytics_python
     environment = dict(os.environ, YOLO_AUTOINSTALL="false", YOLO_OFFLINE="true")
     if "ultralytics" not in arguments.without:
@@ -78,7 +82,11 @@ def contenders(arguments, picture):
             environment["PYTHONPATH"] = str(layer(given))
         interpreter = given or environments.python("peers-ultralytics", REQUIREMENTS)
         start = peer("fastapi_ultralytics.py", interpreter, arguments.model, [], environment)
-        found.append(Contender("FastAPI + ultralytics", "FastAPI + ultralytics", start, "/detect", *jpeg, lambda a: a["detections"]))
+        found.append(
+            Contender(
+                "FastAPI + ultralytics", "FastAPI + ultralytics", start, "/detect", *jpeg, lambda a: a["detections"]
+            )
+        )
     interpreter = environments.python("peers", REQUIREMENTS)
     for label, options in (("all cores per request", ["--threads", 0]), ("a core per request", ["--threads", 1])):
         start = peer("fastapi_onnxruntime.py", interpreter, arguments.onnx, options)
@@ -116,7 +124,9 @@ def agree(got, wanted):
     """The same classes, boxes within 1 px and confidences within 0.005: rounding of three resizers."""
     if [each["class"] for each in got] != [each["class"] for each in wanted]:
         return False
-    sides = all(abs(a["box"][key] - b["box"][key]) <= 1.0 for a, b in zip(got, wanted) for key in ("x1", "y1", "x2", "y2"))
+    sides = all(
+        abs(a["box"][key] - b["box"][key]) <= 1.0 for a, b in zip(got, wanted) for key in ("x1", "y1", "x2", "y2")
+    )
     return sides and all(abs(a["confidence"] - b["confidence"]) <= 0.005 for a, b in zip(got, wanted))
 
 
@@ -211,27 +221,40 @@ def summary(everyone, runs, connections):
 
 
 def table(rows, bare):
-    shown = ["| server | connections | requests/s | p50 ms | p99 ms | memory MB | onelook's throughput, p50, p99 as ratio |", "|---|--:|--:|--:|--:|--:|---|"]
+    shown = [
+        "| server | connections | requests/s | p50 ms | p99 ms | memory MB | onelook's throughput, p50, p99 as ratio |",
+        "|---|--:|--:|--:|--:|--:|---|",
+    ]
     for row in sorted(rows, key=lambda row: row["connections"]):
         ratio = "other setting is better" if row["family"] != "onelook" else ""
         if "onelook_throughput_ratio" in row:
             ratio = f"{row['onelook_throughput_ratio']}x, {row['onelook_p50_ratio']}x, {row['onelook_p99_ratio']}x"
         refused = f" (NOT 200: {row['not_200']})" if row["not_200"] else ""
-        shown.append(f"| {row['server']}{refused} | {row['connections']} | {row['rps']} | {row['p50_ms']} | {row['p99_ms']} | {row['memory_mb']} | {ratio} |")
+        shown.append(
+            f"| {row['server']}{refused} | {row['connections']} | {row['rps']} | {row['p50_ms']} | {row['p99_ms']} | {row['memory_mb']} | {ratio} |"
+        )
     ours = max((row for row in rows if row["family"] == "onelook"), key=lambda row: row["connections"])
-    shown.append(f"\nBare engine {bare:.2f} pictures/s; onelook serve at {ours['connections']} connections {ours['rps'] / bare:.3f} of it.")
+    shown.append(
+        f"\nBare engine {bare:.2f} pictures/s; onelook serve at {ours['connections']} connections {ours['rps'] / bare:.3f} of it."
+    )
     return "\n".join(shown)
 
 
 def cpu_model():
     lines = pathlib.Path("/proc/cpuinfo").read_text().splitlines()
-    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.processor())
+    return next(
+        (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.processor()
+    )
 
 
 def versions(arguments):
-    pins = [line for name in ("peers", "peers-ultralytics") for line in (REQUIREMENTS / f"{name}.txt").read_text().split()]
+    pins = [
+        line for name in ("peers", "peers-ultralytics") for line in (REQUIREMENTS / f"{name}.txt").read_text().split()
+    ]
     shown = subprocess.run([arguments.onelook, "--version"], capture_output=True, text=True).stdout.strip()
-    commit = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=HERE, capture_output=True, text=True).stdout.strip()
+    commit = subprocess.run(
+        ["git", "describe", "--always", "--dirty"], cwd=HERE, capture_output=True, text=True
+    ).stdout.strip()
     return {"onelook": shown, "commit": commit, "packages": sorted(set(pins))}
 
 
@@ -241,8 +264,12 @@ def main():
     parser.add_argument("--model", required=True, help="the .pt")
     parser.add_argument("--onnx", required=True, help="the same network, 1x3x640x640")
     parser.add_argument("--picture", required=True, help="a JPEG")
-    parser.add_argument("--ultralytics-python", help="an interpreter that has ultralytics, instead of an environment of our own")
-    parser.add_argument("--without", nargs="*", default=[], choices=["ultralytics"], help="leave a peer out (said in the result)")
+    parser.add_argument(
+        "--ultralytics-python", help="an interpreter that has ultralytics, instead of an environment of our own"
+    )
+    parser.add_argument(
+        "--without", nargs="*", default=[], choices=["ultralytics"], help="leave a peer out (said in the result)"
+    )
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=int, default=10, help="per load")
     parser.add_argument("--warm", type=int, default=3, help="seconds of load before it counts")
@@ -269,11 +296,17 @@ def main():
         **versions(arguments),
         "bare_engine_per_second": round(engine, 2),
         "rows": rows,
-        "runs": [{"server": name, "connections": load_size, **each} for (name, load_size), kept in runs.items() for each in kept],
+        "runs": [
+            {"server": name, "connections": load_size, **each}
+            for (name, load_size), kept in runs.items()
+            for each in kept
+        ],
     }
     path = pathlib.Path(arguments.json or HERE.parent / "results" / f"{datetime.date.today()}-serving.json")
     path.write_text(json.dumps(result, indent=1) + "\n")
-    print(f"{len(boxes)} boxes from every server on {result['picture']}, {result['cpu']}, {arguments.rounds} rounds of {arguments.seconds} s")
+    print(
+        f"{len(boxes)} boxes from every server on {result['picture']}, {result['cpu']}, {arguments.rounds} rounds of {arguments.seconds} s"
+    )
     print(table(rows, engine))
     print(f"Written to {path}")
     return 0

@@ -33,6 +33,7 @@ def assert_ours(report, ours, arguments):
     """Exact expectations of our side, whatever the oracle says."""
     size = list(ours.picture.shape)
     for protocol in ("http", "grpc"):
+
         def value(name, protocol=protocol):
             return outcome(ours, f"{protocol} {name}")["value"]
 
@@ -62,7 +63,9 @@ def assert_ours(report, ours, arguments):
             expect_equal(got["name"], ours.model, "name")
             count = int(got["inference_count"])
             success = int(got["inference_stats"]["success"]["count"])
-            expect(count >= 8 and success >= 8, f"inference_count {count}, success {success} after 8 inferences and more")
+            expect(
+                count >= 8 and success >= 8, f"inference_count {count}, success {success} after 8 inferences and more"
+            )
             return f"inference_count {count}, execution_count {got['execution_count']}"
 
         def inference():
@@ -72,7 +75,10 @@ def assert_ours(report, ours, arguments):
                 kept = outcome(ours, f"{protocol} {name}")
                 expect_equal(kept["value"]["model_name"], ours.model, f"{name}: model_name")
                 expect_equal([each["name"] for each in kept["value"]["outputs"]], ["output0"], f"{name}: outputs")
-                expect(np.array_equal(kept["tensors"]["output0"], first["tensors"]["output0"]), f"{name}: another answer for the same picture")
+                expect(
+                    np.array_equal(kept["tensors"]["output0"], first["tensors"]["output0"]),
+                    f"{name}: another answer for the same picture",
+                )
             tensor = first["tensors"]["output0"]
             expect_equal(tensor.dtype, np.float32, "dtype")
             expect_equal(list(tensor.shape), first["value"]["outputs"][0]["shape"], "shape in the head")
@@ -107,7 +113,11 @@ def assert_ours(report, ours, arguments):
 
         def extensions():
             got = value("server metadata")
-            expect({"binary_tensor_data", "model_configuration", "statistics", "model_repository"} <= set(got["extensions"]), f"extensions {got['extensions']}")
+            expect(
+                {"binary_tensor_data", "model_configuration", "statistics", "model_repository"}
+                <= set(got["extensions"]),
+                f"extensions {got['extensions']}",
+            )
             expect(not any("shared_memory" in each for each in got["extensions"]), "claims shared memory")
             return f"{got['name']} {got['version']}: {got['extensions']}"
 
@@ -119,15 +129,27 @@ def assert_ours(report, ours, arguments):
 
     def same_answer_everywhere():
         first = outcome(ours, "http infer")["tensors"]["output0"]
-        for name in ("grpc infer", "http infer, JSON tensors", "http infer, gzip request", "http infer, asynchronous", "grpc infer, asynchronous"):
-            expect(np.array_equal(outcome(ours, name)["tensors"]["output0"], first), f"{name}: differs from HTTP binary")
+        for name in (
+            "grpc infer",
+            "http infer, JSON tensors",
+            "http infer, gzip request",
+            "http infer, asynchronous",
+            "grpc infer, asynchronous",
+        ):
+            expect(
+                np.array_equal(outcome(ours, name)["tensors"]["output0"], first), f"{name}: differs from HTTP binary"
+            )
         return "binary, JSON, gzip, asynchronous, HTTP and gRPC: the same bits"
 
     def no_server_errors():
         bad = []
         for name, kept in ours.outcomes.items():
             status = kept["value"]["status"] if name.startswith("raw") and kept["status"] == "ok" else kept["status"]
-            if str(status).startswith("5") or str(status) in ("StatusCode.INTERNAL", "StatusCode.UNKNOWN", "StatusCode.CANCELLED"):
+            if str(status).startswith("5") or str(status) in (
+                "StatusCode.INTERNAL",
+                "StatusCode.UNKNOWN",
+                "StatusCode.CANCELLED",
+            ):
                 bad.append(f"{name}: {status} {kept.get('message', '')}")
         expect(not bad, "; ".join(bad))
         return f"{len(ours.outcomes)} calls"
@@ -135,7 +157,10 @@ def assert_ours(report, ours, arguments):
     def error_bodies():
         for name, kept in ours.outcomes.items():
             if name.startswith("raw") and kept["status"] == "ok" and kept["value"]["status"] >= 400:
-                expect("error" in kept["value"].get("keys", []), f"{name}: {kept['value']} has no key error, which clients print")
+                expect(
+                    "error" in kept["value"].get("keys", []),
+                    f"{name}: {kept['value']} has no key error, which clients print",
+                )
         return "every refusal of /v2 has the key error"
 
     report.check("all ways give the same bits", same_answer_everywhere)
@@ -146,7 +171,10 @@ def assert_ours(report, ours, arguments):
             report.check(f"{protocol} unload and load", lambda p=protocol: unload_and_load(ours, p))
     if arguments.second_model:
         for protocol in ("http", "grpc"):
-            report.check(f"{protocol} several outputs by name", lambda p=protocol: several_outputs(ours, p, arguments.second_model))
+            report.check(
+                f"{protocol} several outputs by name",
+                lambda p=protocol: several_outputs(ours, p, arguments.second_model),
+            )
 
 
 def state(side, protocol):

@@ -22,8 +22,15 @@ def main():
     for picture in arguments.pictures:
         result = model(picture, imgsz=640, verbose=False)[0]
         found[picture] = [
-            {"name": result.names[int(kind)], "class": int(kind), "confidence": float(score), "box": list(map(float, box))}
-            for box, score, kind in zip(result.boxes.xyxy.tolist(), result.boxes.conf.tolist(), result.boxes.cls.tolist())
+            {
+                "name": result.names[int(kind)],
+                "class": int(kind),
+                "confidence": float(score),
+                "box": list(map(float, box)),
+            }
+            for box, score, kind in zip(
+                result.boxes.xyxy.tolist(), result.boxes.conf.tolist(), result.boxes.cls.tolist()
+            )
         ]
     print("RESULT " + json.dumps(found))
     return 0

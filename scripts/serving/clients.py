@@ -129,12 +129,16 @@ def ultralytics(setting, ours):
     interpreter = given or setting.environment("ultralytics")
 
     def boxes(url):
-        output = setting.child([interpreter, HERE / "client_ultralytics.py", "--url", url, *setting.pictures], environment)
+        output = setting.child(
+            [interpreter, HERE / "client_ultralytics.py", "--url", url, *setting.pictures], environment
+        )
         found = json.loads(next(line for line in output.splitlines() if line.startswith("RESULT "))[7:])
         return "; ".join(same_boxes(found[str(each)], setting.predict(each), each.name) for each in setting.pictures)
 
     setting.report.check("Ultralytics over HTTP: boxes of onelook predict", lambda: boxes(f"{ours.url}/yolo11n"))
-    setting.report.check("Ultralytics over gRPC: boxes of onelook predict", lambda: boxes(f"grpc://{ours.grpc}/yolo11n"))
+    setting.report.check(
+        "Ultralytics over gRPC: boxes of onelook predict", lambda: boxes(f"grpc://{ours.grpc}/yolo11n")
+    )
 
 
 def same_boxes(got, wanted, name):
@@ -142,6 +146,7 @@ def same_boxes(got, wanted, name):
     expect_equal(len(got), len(wanted), f"boxes on {name}")
     left, worst, worst_score = list(wanted), 0.0, 0.0
     for each in got:
+
         def distance(other, each=each):
             return max(abs(a - other["box"][key]) for a, key in zip(each["box"], ("x1", "y1", "x2", "y2")))
 
@@ -167,7 +172,9 @@ def own_api(setting, ours):
             each["box"] = [each["box"][key] for key in ("x1", "y1", "x2", "y2")]
         return same_boxes(found, setting.predict(picture), picture.name)
 
-    setting.report.check("POST /v1/detect: boxes of onelook predict", lambda: detect(picture.read_bytes(), "image/jpeg"))
+    setting.report.check(
+        "POST /v1/detect: boxes of onelook predict", lambda: detect(picture.read_bytes(), "image/jpeg")
+    )
 
 
 def deepstack(setting, ours):
@@ -224,7 +231,9 @@ def schemathesis(setting, ours):
         "everything but unload": ["--exclude-path-regex", "unload"],
         "load and unload": ["--include-path-regex", "(un)?load"],
     }
-    with Onelook(setting.arguments.onelook, [f"yolo11n={setting.model}"], log=setting.work / "schemathesis-server.log") as server:
+    with Onelook(
+        setting.arguments.onelook, [f"yolo11n={setting.model}"], log=setting.work / "schemathesis-server.log"
+    ) as server:
         for name, chosen in runs.items():
 
             def fuzz(name=name, chosen=chosen):
@@ -248,9 +257,15 @@ def readme(setting, _):
         raise AssertionError(f"{setting.arguments.readme} has no ```sh block under a heading with Serve")
     folder = setting.work / "readme"
     folder.mkdir(exist_ok=True)
-    for name, source in (("yolo11n.pt", setting.model), ("bus.jpg", setting.pictures[0]), ("zidane.jpg", setting.pictures[1])):
+    for name, source in (
+        ("yolo11n.pt", setting.model),
+        ("bus.jpg", setting.pictures[0]),
+        ("zidane.jpg", setting.pictures[1]),
+    ):
         shutil.copy(source, folder / name)
-    environment = dict(os.environ, PATH=f"{pathlib.Path(setting.arguments.onelook).resolve().parent}:{os.environ['PATH']}")
+    environment = dict(
+        os.environ, PATH=f"{pathlib.Path(setting.arguments.onelook).resolve().parent}:{os.environ['PATH']}"
+    )
     readme_lines.run(setting.report, blocks, folder, environment, setting.arguments.ultralytics_python)
 
 
@@ -276,24 +291,37 @@ def run_areas(setting, chosen):
             try:
                 AREAS[name](setting, ours)
             except Skipped as reason:
-                setting.report.add("the whole area", "skipped" if setting.arguments.allow_missing else "failed", f"cannot run: {reason}")
+                setting.report.add(
+                    "the whole area",
+                    "skipped" if setting.arguments.allow_missing else "failed",
+                    f"cannot run: {reason}",
+                )
             except Exception as error:
                 setting.report.add("the whole area", "failed", f"{type(error).__name__}: {error}")
             yield from setting.report.results
         ending = Report("server")
         ending.check("no panic in the log", lambda: expect("panicked" not in ours.log_text(), ours.log_tail()))
-        ending.check("alive to the end, ends when asked", lambda: expect_equal((ours.alive(), ours.stop()), (True, 0), "alive, exit status"))
+        ending.check(
+            "alive to the end, ends when asked",
+            lambda: expect_equal((ours.alive(), ours.stop()), (True, 0), "alive, exit status"),
+        )
         yield from ending.results
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--onelook", default=ROOT / "target/release/onelook", help="the binary")
-    parser.add_argument("--data", default=os.environ.get("ONELOOK_TEST_DATA", ROOT.parent / "shared" / "data"), help="folder of the test data")
+    parser.add_argument(
+        "--data",
+        default=os.environ.get("ONELOOK_TEST_DATA", ROOT.parent / "shared" / "data"),
+        help="folder of the test data",
+    )
     parser.add_argument("--model", help="the .pt to serve [default: yolo11n-recon.pt of the data]")
     parser.add_argument("--onnx", help="the same network for the real Triton, 1x3x640x640")
     parser.add_argument("--second-model", help="a model with two outputs [default: yolo26n-seg.pt of the data]")
-    parser.add_argument("--ultralytics-python", help="an interpreter that has ultralytics, instead of an environment of our own")
+    parser.add_argument(
+        "--ultralytics-python", help="an interpreter that has ultralytics, instead of an environment of our own"
+    )
     parser.add_argument("--readme", default=ROOT / "README.md")
     parser.add_argument("--examples", type=int, default=30, help="schemathesis: examples per operation")
     parser.add_argument("--only", nargs="+", choices=AREAS, help="these areas")

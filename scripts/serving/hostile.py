@@ -138,7 +138,10 @@ async def scenario(report, server, picture, arguments):
         return f"{base / 1e6:.0f} MB before, at most {peak / 1e6:.0f} MB, {server.memory() / 1e6:.0f} MB after"
 
     def as_before():
-        expect(set(statuses) == {"200"} and after <= 1.5 * before + 0.02, f"{statuses}, median {1000 * after:.0f} ms, {1000 * before:.0f} ms before")
+        expect(
+            set(statuses) == {"200"} and after <= 1.5 * before + 0.02,
+            f"{statuses}, median {1000 * after:.0f} ms, {1000 * before:.0f} ms before",
+        )
         return f"median {1000 * after:.0f} ms, {1000 * before:.0f} ms before"
 
     report.check("memory is bounded", bounded)
@@ -162,10 +165,14 @@ def raise_limit(wanted):
 
 
 def main():
-    parser = load.arguments_of(argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter))
+    parser = load.arguments_of(
+        argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    )
     parser.add_argument("--idle", type=int, default=10_000, help="idle connections")
     parser.add_argument("--slow", type=int, default=400, help="slow connections of each kind")
-    parser.add_argument("--patience", type=float, default=60, help="seconds within which the slow ones have to be ended")
+    parser.add_argument(
+        "--patience", type=float, default=60, help="seconds within which the slow ones have to be ended"
+    )
     parser.add_argument("--memory-growth", type=float, default=400, help="most growth of memory, MB")
     parser.add_argument("--server-files", type=int, help="limit of open files of the server [default: as raised here]")
     arguments = parser.parse_args()
@@ -176,7 +183,9 @@ def main():
         flags = shlex.split(arguments.serve_flags)
         with Onelook(arguments.onelook, [f"yolo11n={arguments.model}"], flags, log=arguments.log) as server:
             if arguments.server_files:
-                resource.prlimit(server.process.pid, resource.RLIMIT_NOFILE, (arguments.server_files, arguments.server_files))
+                resource.prlimit(
+                    server.process.pid, resource.RLIMIT_NOFILE, (arguments.server_files, arguments.server_files)
+                )
             asyncio.run(scenario(report, server, pathlib.Path(arguments.picture).read_bytes(), arguments))
             report.check("no panic in the log", lambda: expect("panicked" not in server.log_text(), server.log_tail()))
             report.check("the server is alive", lambda: expect(server.alive(), server.log_tail()))

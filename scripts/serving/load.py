@@ -87,7 +87,11 @@ def statuses(outcomes):
 def latencies(outcomes):
     """Figures of the requests that were answered 200, in milliseconds."""
     times = [1000 * each.seconds for each in outcomes if each.status == 200]
-    return {"count": len(times), "p50_ms": round(percentile(times, 0.5), 1), "p99_ms": round(percentile(times, 0.99), 1)} if times else {"count": 0}
+    return (
+        {"count": len(times), "p50_ms": round(percentile(times, 0.5), 1), "p99_ms": round(percentile(times, 0.99), 1)}
+        if times
+        else {"count": 0}
+    )
 
 
 def detections(body):

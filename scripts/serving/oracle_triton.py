@@ -54,7 +54,9 @@ def main():
             infer_func=infer,
             inputs=[Tensor(name=source.name, dtype=np.float32, shape=(3, -1, -1))],
             outputs=[Tensor(name=target.name, dtype=np.float32, shape=(channels, -1))],
-            config=ModelConfig(batching=True, max_batch_size=8, batcher=DynamicBatcher(max_queue_delay_microseconds=2000)),
+            config=ModelConfig(
+                batching=True, max_batch_size=8, batcher=DynamicBatcher(max_queue_delay_microseconds=2000)
+            ),
         )
         triton.run()
         print("READY", flush=True)

@@ -80,7 +80,9 @@ async def overload(report, server, picture, arguments):
         return f"{len(outcomes)} requests: {counts}"
 
     def retry_after():
-        missing = [each.status for each in outcomes if each.status in (429, 503) and not each.headers.get("Retry-After")]
+        missing = [
+            each.status for each in outcomes if each.status in (429, 503) and not each.headers.get("Retry-After")
+        ]
         expect(not missing, f"{len(missing)} refusals without Retry-After")
 
     def offered():
@@ -93,7 +95,10 @@ async def overload(report, server, picture, arguments):
         return f"{served:.1f}/s served under overload, {capacity:.1f}/s before"
 
     def deadline():
-        expect(accepted.get("p99_ms", math.inf) <= 1000 * arguments.deadline, f"{accepted}, deadline {arguments.deadline} s")
+        expect(
+            accepted.get("p99_ms", math.inf) <= 1000 * arguments.deadline,
+            f"{accepted}, deadline {arguments.deadline} s",
+        )
         return f"{accepted}"
 
     def bounded():
@@ -138,11 +143,16 @@ async def fairness(report, server, picture, arguments):
 
     report.check("the modest client gets all its answers", all_answers)
     report.check("the modest client does not wait longer than the greedy one", not_starved)
-    report.check("the greedy client is served or refused", lambda: expect(set(notes["greedy"]) <= {"200", "429", "503"}, f"{notes['greedy']}"))
+    report.check(
+        "the greedy client is served or refused",
+        lambda: expect(set(notes["greedy"]) <= {"200", "429", "503"}, f"{notes['greedy']}"),
+    )
 
 
 def main():
-    parser = load.arguments_of(argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter))
+    parser = load.arguments_of(
+        argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    )
     parser.add_argument("--times", type=float, default=10, help="how many times the capacity")
     parser.add_argument("--seconds", type=float, default=60, help="of overload")
     parser.add_argument("--capacity-seconds", type=float, default=8, help="to measure the capacity")

@@ -71,7 +71,14 @@ def start(command, servers, folder, environment):
         raise AssertionError(f"something already answers at {url}; end it first")
     log = open(folder / "serve.log", "ab")
     servers.append(
-        subprocess.Popen(["bash", "-c", command.rstrip("& ")], cwd=folder, env=environment, stdout=log, stderr=log, start_new_session=True)
+        subprocess.Popen(
+            ["bash", "-c", command.rstrip("& ")],
+            cwd=folder,
+            env=environment,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
     )
     end = time.monotonic() + WAIT_SECONDS
     while time.monotonic() < end:

@@ -51,8 +51,16 @@ async def scenario(report, server, picture, arguments):
         await asyncio.gather(*callers)
     counts = load.statuses(outcomes)
     tail = max(5, arguments.times // 5)
-    early, late = sorted(memory[tail : 2 * tail])[tail // 2] if len(memory) > 2 * tail else memory[0], sorted(memory[-tail:])[tail // 2]
-    report.notes = {"requests": counts, "latency": load.latencies(outcomes), "load": load.latencies(loads), "memory_mb": [size / 1e6 for size in memory]}
+    early, late = (
+        sorted(memory[tail : 2 * tail])[tail // 2] if len(memory) > 2 * tail else memory[0],
+        sorted(memory[-tail:])[tail // 2],
+    )
+    report.notes = {
+        "requests": counts,
+        "latency": load.latencies(outcomes),
+        "load": load.latencies(loads),
+        "memory_mb": [size / 1e6 for size in memory],
+    }
 
     def loaded():
         expect_equal(load.statuses(loads), {"200": arguments.times}, "answers to load")
@@ -78,7 +86,9 @@ async def scenario(report, server, picture, arguments):
 
 
 def main():
-    parser = load.arguments_of(argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter))
+    parser = load.arguments_of(
+        argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    )
     parser.add_argument("--times", type=int, default=50)
     parser.add_argument("--clients", type=int, default=8)
     parser.add_argument("--pause", type=float, default=0.2, help="seconds between loads")

@@ -34,7 +34,10 @@ class Report:
             detail, status = reason, "skipped"
         except Exception as error:
             where = traceback.extract_tb(error.__traceback__)[-1]
-            detail, status = f"{type(error).__name__}: {error} ({pathlib.Path(where.filename).name}:{where.lineno})", "failed"
+            detail, status = (
+                f"{type(error).__name__}: {error} ({pathlib.Path(where.filename).name}:{where.lineno})",
+                "failed",
+            )
         self.add(name, status, "" if detail is None else detail, time.perf_counter() - start)
         return status == "passed"
 
@@ -48,13 +51,22 @@ class Report:
         """Prints the sum, writes the JSON, and returns the exit status."""
         passed, failed, skipped = (self.count(status) for status in ("passed", "failed", "skipped"))
         if json_path:
-            kept = {"passed": passed, "failed": failed, "skipped": skipped, "notes": self.notes, "results": self.results}
+            kept = {
+                "passed": passed,
+                "failed": failed,
+                "skipped": skipped,
+                "notes": self.notes,
+                "results": self.results,
+            }
             pathlib.Path(json_path).write_text(json.dumps(kept, indent=1) + "\n")
         if not self.quiet:
             print(f"{passed} passed, {failed} FAILED, {skipped} SKIPPED", flush=True)
             for result in self.results:
                 if result["status"] != "passed":
-                    print(f"  {result['status'].upper()}: {result['area']}: {result['name']} - {result['detail']}", flush=True)
+                    print(
+                        f"  {result['status'].upper()}: {result['area']}: {result['name']} - {result['detail']}",
+                        flush=True,
+                    )
         return 1 if failed or (skipped and not allow_missing) or not passed else 0
 
 

@@ -83,12 +83,16 @@ def memory_check(samples, warm_share, growth_mb):
 
 
 def main():
-    parser = load.arguments_of(argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter))
+    parser = load.arguments_of(
+        argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    )
     parser.add_argument("--minutes", type=float, default=15)
     parser.add_argument("--clients", type=int, default=6)
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--warm-share", type=float, default=0.25, help="part of the time that counts as warm-up")
-    parser.add_argument("--memory-growth", type=float, default=24, help="most growth after the warm-up, MB (or 5 %%, if that is more)")
+    parser.add_argument(
+        "--memory-growth", type=float, default=24, help="most growth after the warm-up, MB (or 5 %%, if that is more)"
+    )
     arguments = parser.parse_args()
     report, tally = Report("soak"), Tally()
     picture = pathlib.Path(arguments.picture).read_bytes()
@@ -100,16 +104,21 @@ def main():
             with MemoryWatch(server, 1.0) as memory:
                 asyncio.run(scenario(server, kinds, arguments.clients, 60 * arguments.minutes, tally, arguments.seed))
             report.notes["memory_mb"] = [(round(at, 1), round(size / 1e6, 1)) for at, size in memory.samples]
-            report.check("memory is flat", lambda: memory_check(memory.samples, arguments.warm_share, arguments.memory_growth))
+            report.check(
+                "memory is flat", lambda: memory_check(memory.samples, arguments.warm_share, arguments.memory_growth)
+            )
             report.check("the server is alive", lambda: expect(server.alive(), server.log_tail()))
             report.check("no panic in the log", lambda: expect("panicked" not in server.log_text(), server.log_tail()))
             report.check("ends when asked", lambda: expect_equal(server.stop(), 0, "exit status"))
 
     report.check("the scenario ran", run)
     for kind in kinds:
+
         def judged(kind=kind):
             expect(kind.name in tally.statuses, "never sent: the run was too short")
-            expect(not tally.unexpected[kind.name], f"allowed {sorted(kind.statuses)}, got {tally.unexpected[kind.name]}")
+            expect(
+                not tally.unexpected[kind.name], f"allowed {sorted(kind.statuses)}, got {tally.unexpected[kind.name]}"
+            )
             share = tally.statuses[kind.name]["200"] / tally.statuses[kind.name].total()
             expect(not kind.answer or share >= 0.9, f"only {share:.0%} answered 200: {dict(tally.statuses[kind.name])}")
             expect_equal(tally.wrong[kind.name], 0, "answers that differ from the first")

@@ -20,7 +20,13 @@ from tritonclient.utils import InferenceServerException
 import load
 
 # What gRPC's codes are over HTTP, so that one table of statuses serves both.
-GRPC_STATUS = {"INVALID_ARGUMENT": 400, "NOT_FOUND": 404, "RESOURCE_EXHAUSTED": 429, "UNAVAILABLE": 503, "DEADLINE_EXCEEDED": 503}
+GRPC_STATUS = {
+    "INVALID_ARGUMENT": 400,
+    "NOT_FOUND": 404,
+    "RESOURCE_EXHAUSTED": 429,
+    "UNAVAILABLE": 503,
+    "DEADLINE_EXCEEDED": 503,
+}
 
 
 @dataclasses.dataclass
@@ -69,7 +75,9 @@ def post(path, data, content):
 
 def annotated(picture):
     async def send(client, _, url):
-        return await load.ask(client, f"{url}/v1/detect", picture, {"Content-Type": "image/jpeg", "Accept": "image/jpeg"}, keep_body=True)
+        return await load.ask(
+            client, f"{url}/v1/detect", picture, {"Content-Type": "image/jpeg", "Accept": "image/jpeg"}, keep_body=True
+        )
 
     return send
 
@@ -102,7 +110,12 @@ def form(*parts):
 
 def tensor_body(array, name="images", announced=None):
     data = array.tobytes()
-    tensor = {"name": name, "shape": list(array.shape), "datatype": "FP32", "parameters": {"binary_data_size": announced or len(data)}}
+    tensor = {
+        "name": name,
+        "shape": list(array.shape),
+        "datatype": "FP32",
+        "parameters": {"binary_data_size": announced or len(data)},
+    }
     head = json.dumps({"inputs": [tensor], "parameters": {"binary_data_output": True}}).encode()
 
     async def send(client, _, url):
@@ -119,7 +132,9 @@ def huge_png(side=60000):
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
     head = struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(bytes(1000))) + chunk(b"IEND", b"")
+    return (
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(bytes(1000))) + chunk(b"IEND", b"")
+    )
 
 
 def encoded(picture, kind, **options):

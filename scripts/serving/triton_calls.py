@@ -88,6 +88,7 @@ def calls():
         return lambda action: one.setdefault(name, action)
 
     for protocol in ("http", "grpc"):
+
         def client(side, protocol=protocol):
             return getattr(side, protocol)
 
@@ -101,7 +102,9 @@ def calls():
             call(f"{protocol} model {name}")(lambda s, c=client, m=method: tidy(getattr(c(s), m)(s.model)))
             call(f"{protocol} model version {name}")(lambda s, c=client, m=method: tidy(getattr(c(s), m)(s.model, "1")))
             call(f"{protocol} unknown model {name}")(lambda s, c=client, m=method: tidy(getattr(c(s), m)("nope")))
-            call(f"{protocol} unknown version {name}")(lambda s, c=client, m=method: tidy(getattr(c(s), m)(s.model, "7")))
+            call(f"{protocol} unknown version {name}")(
+                lambda s, c=client, m=method: tidy(getattr(c(s), m)(s.model, "7"))
+            )
         call(f"{protocol} server metadata")(lambda s, c=client: tidy(c(s).get_server_metadata()))
 
         call(f"{protocol} infer")(lambda s, p=protocol: described(s.infer(p)))
@@ -135,7 +138,9 @@ def calls():
             call(f"{protocol} infer with {name}")(lambda s, p=protocol, k=change: described(s.infer(p, **k)))
         call(f"{protocol} statistics")(lambda s, c=client: tidy(c(s).get_inference_statistics(s.model)))
         call(f"{protocol} statistics of all models")(lambda s, c=client: tidy(c(s).get_inference_statistics()))
-        call(f"{protocol} statistics of an unknown model")(lambda s, c=client: tidy(c(s).get_inference_statistics("nope")))
+        call(f"{protocol} statistics of an unknown model")(
+            lambda s, c=client: tidy(c(s).get_inference_statistics("nope"))
+        )
         call(f"{protocol} repository index")(lambda s, c=client: tidy(c(s).get_model_repository_index()))
         call(f"{protocol} load an unknown model")(lambda s, c=client: c(s).load_model("nope"))
 
@@ -200,13 +205,19 @@ def raw_calls(call):
         "a JSON list": b"[]",
         "no inputs": b"{}",
         "an empty list of inputs": b'{"inputs":[]}',
-        "too few numbers": json.dumps({"inputs": [{"name": "images", "shape": [1, 3, 64, 64], "datatype": "FP32", "data": [1, 2]}]}).encode(),
-        "words for numbers": json.dumps({"inputs": [{"name": "images", "shape": [1, 3, 1, 1], "datatype": "FP32", "data": list("abc")}]}).encode(),
+        "too few numbers": json.dumps(
+            {"inputs": [{"name": "images", "shape": [1, 3, 64, 64], "datatype": "FP32", "data": [1, 2]}]}
+        ).encode(),
+        "words for numbers": json.dumps(
+            {"inputs": [{"name": "images", "shape": [1, 3, 1, 1], "datatype": "FP32", "data": list("abc")}]}
+        ).encode(),
         "no data": json.dumps({"inputs": [{"name": "images", "shape": [1, 3, 1, 1], "datatype": "FP32"}]}).encode(),
         "no shape": json.dumps({"inputs": [{"name": "images", "datatype": "FP32", "data": [1]}]}).encode(),
     }
     for name, body in bodies.items():
-        call(f"raw infer with {name}")(lambda s, b=body: ask(s, "POST", "/v2/models/MODEL/infer", b, {"Content-Type": "application/json"}))
+        call(f"raw infer with {name}")(
+            lambda s, b=body: ask(s, "POST", "/v2/models/MODEL/infer", b, {"Content-Type": "application/json"})
+        )
     changes = {
         "a shape that does not match the bytes": {"shape": [1, 3, 320, 320]},
         "a negative size": {"shape": [1, 3, -640, -640]},
@@ -237,4 +248,8 @@ def record(side):
         except InferenceServerException as error:
             side.outcomes[name] = {"status": str(error.status()), "message": str(error.message()), "tensors": {}}
         except Exception as error:
-            side.outcomes[name] = {"status": f"client gave up: {type(error).__name__}", "message": str(error), "tensors": {}}
+            side.outcomes[name] = {
+                "status": f"client gave up: {type(error).__name__}",
+                "message": str(error),
+                "tensors": {},
+            }

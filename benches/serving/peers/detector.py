@@ -56,7 +56,12 @@ class Detector:
         corners = (corners[kept] - [left, top, left, top]) / scale
         corners = corners.clip(0, [width, height, width, height])
         return [
-            {"name": self.names[int(k)], "class": int(k), "confidence": float(s), "box": dict(zip(("x1", "y1", "x2", "y2"), map(float, b)))}
+            {
+                "name": self.names[int(k)],
+                "class": int(k),
+                "confidence": float(s),
+                "box": dict(zip(("x1", "y1", "x2", "y2"), map(float, b))),
+            }
             for k, s, b in zip(kind[kept], score[kept], corners)
         ]
 
