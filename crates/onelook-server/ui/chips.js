@@ -72,7 +72,7 @@ export class Chips {
       "button",
       { type: "button", class: "chip", "data-class": number, "aria-pressed": `${this.chosen.has(number)}`, "aria-label": label },
       swatch,
-      name,
+      `${name} `,
       make("span", { class: "chip-count" }, String(count)),
     );
   }

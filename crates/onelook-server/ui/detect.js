@@ -169,6 +169,7 @@ export class DetectPage {
     get("welcome").hidden = scene !== null;
     get("viewer").hidden = scene === null;
     if (scene) this.viewer.show(scene.picture, scene.width, scene.height, keepView);
+    else this.viewer.show(null, 0, 0);
     this.#refresh();
   }
 

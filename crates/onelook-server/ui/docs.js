@@ -57,7 +57,7 @@ function indexGroup({ tag, operations }) {
   const items = operations.map((entry) =>
     make("li", { "data-find": `${entry.method} ${entry.path} ${entry.summary}`.toLowerCase() }, make("a", { href: `#${entry.id}` }, method(entry.method), make("span", {}, breakable(entry.path)))),
   );
-  return make("section", {}, make("h2", {}, tag || t("docs.other")), make("ul", {}, ...items));
+  return make("section", {}, make("p", {}, tag || t("docs.other")), make("ul", {}, ...items));
 }
 
 /** @param {Json} spec */
@@ -65,7 +65,7 @@ function schemaIndex(spec) {
   const names = Object.keys(spec.components?.schemas ?? {});
   if (names.length === 0) return "";
   const items = names.map((name) => make("li", { "data-find": name.toLowerCase() }, make("a", { href: `#schema-${slug(name)}` }, name)));
-  return make("section", {}, make("h2", {}, t("docs.schemas")), make("ul", {}, ...items));
+  return make("section", {}, make("p", {}, t("docs.schemas")), make("ul", {}, ...items));
 }
 
 /**

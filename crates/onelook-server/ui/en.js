@@ -51,8 +51,6 @@ export const en = Object.freeze({
 
   "boxes.one": "{count} box",
   "boxes.other": "{count} boxes",
-  "pictures.one": "{count} picture",
-  "pictures.other": "{count} pictures",
 
   "view.label": "Picture with boxes. Keys: plus and minus zoom, 0 fits, 1 shows true size, arrows move.",
   "view.summary": "{name}: {what}",
@@ -62,7 +60,6 @@ export const en = Object.freeze({
   "view.zoomOut": "Zoom out",
   "view.fit": "Fit",
   "view.actual": "True size",
-  "view.labels": "Labels",
   "view.labelsHint": "Show labels on the boxes",
 
   "camera.live": "Live",
@@ -94,13 +91,12 @@ export const en = Object.freeze({
   "settings.agnosticHint": "Boxes of different classes suppress each other too.",
   "settings.reset": "Reset",
   "settings.resetLabel": "Back to confidence 0.25 and overlap 0.70",
-  "settings.instant": "At once, without asking the server again.",
 
   "classes.title": "Classes",
   "classes.search": "Search classes",
   "classes.all": "Show all",
   "classes.none": "No class matches.",
-  "classes.chip": "{name}, {boxes}",
+  "classes.chip": "{name} {boxes}",
 
   "results.title": "Results",
   "results.table": "Table",
@@ -177,7 +173,7 @@ export const en = Object.freeze({
   "models.reload": "Load again",
   "models.unload": "Unload",
   "models.loadLabel": "Load {name}",
-  "models.reloadLabel": "Load {name} again",
+  "models.reloadLabel": "Load again: {name}",
   "models.unloadLabel": "Unload {name}",
   "models.state.ready": "ready",
   "models.state.loading": "loading",
@@ -236,7 +232,6 @@ export const en = Object.freeze({
   "problem.503": "The server is too busy, or the model is not ready.",
 
   "docs.title": "API",
-  "docs.back": "To the app",
   "docs.loading": "Reading the description of the API",
   "docs.contents": "Contents",
   "docs.other": "Other",
@@ -256,10 +251,7 @@ export const en = Object.freeze({
   "docs.name": "Name",
   "docs.in": "Where",
   "docs.about": "What it is",
-  "docs.operationLink": "Link to {name}",
   "docs.raw": "openapi.json",
   "docs.search": "Find an operation",
-  "docs.noMatch": "Nothing matches.",
   "docs.binary": "{size} of {type}",
-  "docs.recursive": "see above",
 });

@@ -84,7 +84,7 @@ export function niceCeiling(value) {
   if (!(value > 0) || !Number.isFinite(value)) return 1;
   const magnitude = 10 ** Math.floor(Math.log10(value));
   const step = [1, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10].find((candidate) => candidate * magnitude >= value * 0.999_999);
-  return (step ?? 10) * magnitude;
+  return Number(((step ?? 10) * magnitude).toPrecision(3));
 }
 
 /**

@@ -51,8 +51,6 @@ export const zh = Object.freeze({
 
   "boxes.one": "{count} 个框",
   "boxes.other": "{count} 个框",
-  "pictures.one": "{count} 张图片",
-  "pictures.other": "{count} 张图片",
 
   "view.label": "带检测框的图片。按键：加减号缩放，0 适应窗口，1 原始大小，方向键移动。",
   "view.summary": "{name}：{what}",
@@ -62,7 +60,6 @@ export const zh = Object.freeze({
   "view.zoomOut": "缩小",
   "view.fit": "适应窗口",
   "view.actual": "原始大小",
-  "view.labels": "标签",
   "view.labelsHint": "在框上显示标签",
 
   "camera.live": "实时",
@@ -94,13 +91,12 @@ export const zh = Object.freeze({
   "settings.agnosticHint": "不同类别的框也会相互抑制。",
   "settings.reset": "恢复默认",
   "settings.resetLabel": "恢复置信度 0.25 和重叠 0.70",
-  "settings.instant": "立即生效，不再请求服务器。",
 
   "classes.title": "类别",
   "classes.search": "搜索类别",
   "classes.all": "显示全部",
   "classes.none": "没有匹配的类别。",
-  "classes.chip": "{name}，{boxes}",
+  "classes.chip": "{name} {boxes}",
 
   "results.title": "结果",
   "results.table": "表格",
@@ -236,7 +232,6 @@ export const zh = Object.freeze({
   "problem.503": "服务器太忙，或模型尚未就绪。",
 
   "docs.title": "API",
-  "docs.back": "返回应用",
   "docs.loading": "正在读取 API 说明",
   "docs.contents": "目录",
   "docs.other": "其他",
@@ -256,10 +251,7 @@ export const zh = Object.freeze({
   "docs.name": "名称",
   "docs.in": "位置",
   "docs.about": "说明",
-  "docs.operationLink": "{name} 的链接",
   "docs.raw": "openapi.json",
   "docs.search": "查找操作",
-  "docs.noMatch": "没有匹配项。",
   "docs.binary": "{size}，{type}",
-  "docs.recursive": "见上文",
 });

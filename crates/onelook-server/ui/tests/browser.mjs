@@ -1,0 +1,98 @@
+// The Web UI in a real browser, against a running server. In, its address, a folder with bus.jpg and
+// zidane.jpg, a folder for screenshots; out, a line per check, exit 1 when any fails. The server must
+// hold yolo11n as its first model; models are unloaded and loaded again at the end.
+
+import { existsSync, mkdirSync } from "node:fs";
+import { parseArgs } from "node:util";
+import { chromium } from "playwright-core";
+
+import { accessibility } from "./browser/accessibility.mjs";
+import { camera } from "./browser/camera.mjs";
+import { detection } from "./browser/detection.mjs";
+import { keyboard } from "./browser/keyboard.mjs";
+import { pages } from "./browser/pages.mjs";
+import { token } from "./browser/token.mjs";
+
+const HELP = `npm run browser -- [options]
+  --url ADDRESS       of a running onelook serve (ONELOOK_URL, else http://127.0.0.1:8000)
+  --pictures FOLDER   with bus.jpg and zidane.jpg (ONELOOK_TEST_DATA/images)
+  --shots FOLDER      for screenshots (default: screenshots)
+  --chromium PATH     default /usr/bin/chromium
+  --only NAME         detection, pages, camera, keyboard, token or accessibility
+`;
+
+const { values } = parseArgs({
+  options: {
+    url: { type: "string", default: process.env.ONELOOK_URL ?? "http://127.0.0.1:8000" },
+    pictures: { type: "string", default: `${process.env.ONELOOK_TEST_DATA ?? "../../../../shared/data"}/images` },
+    shots: { type: "string", default: "screenshots" },
+    chromium: { type: "string", default: "/usr/bin/chromium" },
+    only: { type: "string" },
+    help: { type: "boolean", default: false },
+  },
+});
+if (values.help) {
+  process.stdout.write(HELP);
+  process.exit(0);
+}
+for (const name of ["bus.jpg", "zidane.jpg"]) {
+  if (existsSync(`${values.pictures}/${name}`)) continue;
+  process.stderr.write(`FAILED: ${values.pictures}/${name} not found; name the folder with --pictures\n`);
+  process.exit(1);
+}
+mkdirSync(values.shots, { recursive: true });
+
+const browser = await chromium.launch({
+  executablePath: values.chromium,
+  args: ["--no-sandbox", "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"],
+});
+let failures = 0;
+let checks = 0;
+
+/** What every group of checks gets. */
+const bench = {
+  url: values.url.replace(/\/$/, ""),
+  pictures: values.pictures,
+  bus: `${values.pictures}/bus.jpg`,
+  zidane: `${values.pictures}/zidane.jpg`,
+
+  /** A fresh page; anything the browser complains of is a failure. */
+  async open(path = "/", options = {}, expected = () => false) {
+    const context = await browser.newContext({ viewport: { width: 1440, height: 900 }, locale: "en-US", colorScheme: "light", ...options });
+    const page = await context.newPage();
+    page.on("pageerror", (error) => bench.check(`no error in the page: ${error.message}`, false));
+    page.on("console", (line) => {
+      if (line.type() === "error" && !expected(line.text())) bench.check(`no complaint in the console: ${line.text()}`, false);
+    });
+    await page.goto(bench.url + path);
+    return page;
+  },
+
+  check(name, passed, detail = "") {
+    checks += 1;
+    if (!passed) failures += 1;
+    process.stdout.write(`${passed ? "ok    " : "FAILED"} ${name}${detail === "" ? "" : `: ${detail}`}\n`);
+  },
+
+  equal(name, found, wanted) {
+    const same = JSON.stringify(found) === JSON.stringify(wanted);
+    bench.check(name, same, same ? "" : `${JSON.stringify(found)} instead of ${JSON.stringify(wanted)}`);
+  },
+
+  async shot(page, name, fullPage = false) {
+    await page.screenshot({ path: `${values.shots}/${name}.png`, fullPage });
+  },
+};
+
+const groups = { detection, pages, camera, keyboard, token, accessibility };
+for (const [name, group] of Object.entries(groups)) {
+  if (values.only && values.only !== name) continue;
+  try {
+    await group(bench);
+  } catch (error) {
+    bench.check(`${name} runs to its end`, false, error instanceof Error ? error.message : String(error));
+  }
+}
+await browser.close();
+process.stdout.write(`${checks - failures} of ${checks} checks passed; screenshots in ${values.shots}\n`);
+process.exit(failures === 0 ? 0 : 1);
