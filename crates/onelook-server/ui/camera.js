@@ -2,7 +2,7 @@
 // it: one request in flight, so a slow server is never piled up on. It must never leave the camera
 // on after `stop`.
 
-import { detect } from "./api.js";
+import { detect, Problem } from "./api.js";
 import { CANDIDATES } from "./nms.js";
 import { aborted } from "./problem.js";
 
@@ -11,6 +11,7 @@ import { aborted } from "./problem.js";
 
 const RATE_OVER_MS = 3000;
 const PAUSE_AFTER_ERROR_MS = 1000;
+const LONGEST_PAUSE_MS = 10_000;
 
 export class Camera {
   constructor() {
@@ -89,13 +90,14 @@ export class Camera {
   async #loop(signal, options) {
     while (!signal.aborted) {
       try {
-        const frame = await this.#grab();
+        const frame = document.hidden ? null : await this.#grab();
         if (!frame) await pause(50);
         else await this.#ask(frame.picture, frame.blob, options(), signal);
       } catch (error) {
         if (aborted(error) || signal.aborted) return;
         this.onError(error);
-        await pause(PAUSE_AFTER_ERROR_MS);
+        const wanted = error instanceof Problem ? (error.retryAfter ?? 0) * 1000 : 0;
+        await pause(Math.min(LONGEST_PAUSE_MS, Math.max(PAUSE_AFTER_ERROR_MS, wanted)));
       }
     }
   }

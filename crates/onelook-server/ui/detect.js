@@ -32,6 +32,7 @@ import { Viewer } from "./viewer.js";
  * @property {Record<string, number>} speed
  * @property {string | null} model
  * @property {boolean} pending
+ * @property {boolean} failed
  */
 
 const ANNOUNCE_AFTER_MS = 600;
@@ -74,6 +75,7 @@ export class DetectPage {
     } catch (error) {
       this.#complain(explain(error));
     }
+    this.pictures.release();
   }
 
   leave() {
@@ -88,7 +90,7 @@ export class DetectPage {
     this.strip.count = (picture) => select(picture.candidates, this.settings.thresholds).length;
     this.strip.onOpen = (picture) => {
       if (this.camera.running) this.#stopCamera();
-      this.#open(picture);
+      void this.#open(picture);
     };
     this.strip.onRemove = (picture) => this.#remove(picture);
     this.strip.onRemoveAll = () => this.#removeAll();
@@ -119,28 +121,21 @@ export class DetectPage {
     if (pictures.length === 0) return;
     if (this.camera.running) this.#stopCamera();
     this.#complain("");
-    const added = [];
-    for (const file of pictures) added.push(await this.#addOne(file, file.name));
-    this.#open(added[0] ?? null);
-    if (document.activeElement === document.body || get("choose").contains(document.activeElement)) get("canvas").focus();
-  }
-
-  /**
-   * @param {Blob} blob
-   * @param {string} name
-   */
-  async #addOne(blob, name) {
-    const picture = await this.pictures.add(blob, name || "picture");
-    this.#thumbs();
-    return picture;
+    const onWelcome = get("welcome").contains(document.activeElement);
+    const added = pictures.map((file) => this.pictures.add(file, file.name || "picture"));
+    await this.#open(added[0] ?? null);
+    if (onWelcome) get("canvas").focus();
   }
 
   /** @param {Picture | null} picture */
-  #open(picture) {
+  async #open(picture) {
     this.pictures.current = picture;
-    this.#sceneOf(picture);
     this.#thumbs();
     void this.pictures.run();
+    if (picture) await this.pictures.decode(picture);
+    if (this.pictures.current !== picture || this.camera.running) return;
+    this.#sceneOf(picture);
+    this.pictures.tidy();
   }
 
   /** @param {Picture | null} picture */
@@ -155,10 +150,11 @@ export class DetectPage {
       speed: picture.speed,
       model: picture.model,
       pending: picture.state !== "done",
+      failed: picture.state === "failed",
     };
     get("busy").hidden = !picture || picture.state === "done" || picture.state === "failed";
     if (picture?.state === "failed") this.#complain(explain(picture.error), this.#retryButton(picture));
-    else if (picture?.state === "done" && !picture.bitmap) this.#complain(t("detect.undrawable", { name: picture.name }));
+    else if (picture?.state === "done" && !picture.drawable) this.#complain(t("detect.undrawable", { name: picture.name }));
     else this.#complain("");
     this.#stage(again);
   }
@@ -168,6 +164,7 @@ export class DetectPage {
     const { scene } = this;
     get("welcome").hidden = scene !== null;
     get("viewer").hidden = scene === null;
+    get("broken").hidden = !scene || scene.picture !== null || scene.width > 0 || !scene.failed;
     if (scene) this.viewer.show(scene.picture, scene.width, scene.height, keepView);
     else this.viewer.show(null, 0, 0);
     this.#refresh();
@@ -269,7 +266,7 @@ export class DetectPage {
   #remove(picture) {
     const wasCurrent = picture === this.pictures.current;
     this.pictures.remove(picture);
-    if (wasCurrent && !this.camera.running) this.#open(this.pictures.current);
+    if (wasCurrent && !this.camera.running) void this.#open(this.pictures.current);
     else this.#thumbs();
     if (this.pictures.list.length === 0) this.#emptied();
     else get("add").focus();
@@ -277,7 +274,7 @@ export class DetectPage {
 
   #removeAll() {
     for (const picture of [...this.pictures.list]) this.pictures.remove(picture);
-    if (!this.camera.running) this.#open(null);
+    if (!this.camera.running) void this.#open(null);
     this.#thumbs();
     this.#emptied();
   }
@@ -327,7 +324,7 @@ export class DetectPage {
   #cameraControls() {
     for (const id of ["use-camera", "add-camera"]) get(id).addEventListener("click", () => void this.#startCamera(null));
     get("camera-stop").addEventListener("click", () => this.#stopCamera());
-    get("camera-keep").addEventListener("click", () => void this.#keep());
+    get("camera-keep").addEventListener("click", () => this.#keep());
     get("camera-which").addEventListener("change", (event) => {
       void this.#startCamera(/** @type {HTMLSelectElement} */ (event.target).value);
     });
@@ -338,7 +335,7 @@ export class DetectPage {
       this.#complain("");
       const { width, height } = picture;
       const model = this.settings.options.model;
-      this.scene = { name: t("camera.live"), picture, width, height, candidates: found.detections, speed: found.speed_ms ?? {}, model, pending: false };
+      this.scene = { name: t("camera.live"), picture, width, height, candidates: found.detections, speed: found.speed_ms ?? {}, model, pending: false, failed: false };
       get("busy").hidden = true;
       get("live").hidden = false;
       get("live-fps").textContent = t("camera.fps", { fps: number(fps) });
@@ -383,15 +380,15 @@ export class DetectPage {
     get("camera-bar").hidden = true;
     get("live").hidden = true;
     if (ran) announce(t("camera.stopped"));
-    this.#open(this.pictures.current);
-    if (ran) get(this.scene ? "add-camera" : "use-camera").focus();
+    void this.#open(this.pictures.current);
+    if (ran) get(this.pictures.current ? "add-camera" : "use-camera").focus();
   }
 
-  async #keep() {
+  #keep() {
     if (!this.liveBlob) return;
     const time = new Date().toTimeString().slice(0, 8).replaceAll(":", "");
-    const picture = await this.#addOne(this.liveBlob, `${t("camera.name", { time })}.jpg`);
-    this.pictures.current = picture;
+    this.pictures.current = this.pictures.add(this.liveBlob, `${t("camera.name", { time })}.jpg`);
+    this.#thumbs();
     void this.pictures.run();
   }
 

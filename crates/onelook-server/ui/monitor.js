@@ -228,7 +228,7 @@ function queue() {
       { name: t("monitor.waiting"), style: "c-main", values: samples.map((sample) => sample.queue) },
       { name: t("monitor.inFlight"), style: "c-second", values: samples.map((sample) => sample.inFlight) },
     ],
-    chart: new Chart({ format: (value) => number(value), least: 4 }),
+    chart: new Chart({ format: (value) => (value !== null && !Number.isInteger(value) ? "" : number(value)), least: 4 }),
   };
 }
 

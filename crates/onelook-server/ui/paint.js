@@ -37,8 +37,9 @@ export function paintBoxes(context, detections, placement, style) {
     const found = detections[index];
     if (!found) return;
     const chosen = index === style.highlight;
-    context.globalAlpha = style.highlight === null || chosen ? 1 : 0.4;
-    paintBox(context, found, placement, { ...style, line: style.line * (chosen ? 1.5 : 1) }, chosen);
+    context.globalAlpha = style.highlight === null || chosen ? 1 : 0.5;
+    const labels = style.labels && (style.highlight === null || chosen);
+    paintBox(context, found, placement, { ...style, labels, line: style.line * (chosen ? 1.5 : 1) }, chosen);
   }
 }
 

@@ -13,7 +13,8 @@ import { aborted } from "./problem.js";
  * @property {string} name
  * @property {Blob} blob
  * @property {string} address Of the thumbnail.
- * @property {ImageBitmap | null} bitmap Nothing when the browser cannot show the format.
+ * @property {ImageBitmap | null} bitmap Only of the picture that shows: bitmaps are large.
+ * @property {boolean} drawable False once the browser has failed to show the format.
  * @property {number} width
  * @property {number} height
  * @property {"waiting" | "working" | "done" | "failed"} state
@@ -35,6 +36,9 @@ export class Pictures {
     this.onChange = () => {};
     this.nextId = 1;
     this.running = false;
+    this.held = true;
+    /** @type {ImageBitmap[]} */
+    this.discarded = [];
     /** @type {AbortController | null} */
     this.abort = null;
   }
@@ -42,19 +46,19 @@ export class Pictures {
   /**
    * @param {Blob} blob
    * @param {string} name
-   * @returns {Promise<Picture>}
+   * @returns {Picture}
    */
-  async add(blob, name) {
-    const bitmap = await createImageBitmap(blob).catch(() => null);
+  add(blob, name) {
     /** @type {Picture} */
     const picture = {
       id: this.nextId++,
       name,
       blob,
       address: URL.createObjectURL(blob),
-      bitmap,
-      width: bitmap?.width ?? 0,
-      height: bitmap?.height ?? 0,
+      bitmap: null,
+      drawable: true,
+      width: 0,
+      height: 0,
       state: "waiting",
       candidates: [],
       speed: {},
@@ -65,10 +69,36 @@ export class Pictures {
     return picture;
   }
 
+  /**
+   * Makes a picture ready to be drawn, unless another one was chosen meanwhile.
+   * @param {Picture} picture
+   */
+  async decode(picture) {
+    if (picture.bitmap || !picture.drawable) return;
+    const bitmap = await createImageBitmap(picture.blob).catch(() => null);
+    if (this.current !== picture || picture.bitmap) {
+      bitmap?.close();
+      return;
+    }
+    picture.bitmap = bitmap;
+    picture.drawable = bitmap !== null;
+    if (bitmap) [picture.width, picture.height] = [bitmap.width, bitmap.height];
+  }
+
+  /** Lets go of every bitmap but the shown one; to be called when no other is drawn any more. */
+  tidy() {
+    for (const bitmap of this.discarded.splice(0)) bitmap.close();
+    for (const picture of this.list) {
+      if (picture === this.current) continue;
+      picture.bitmap?.close();
+      picture.bitmap = null;
+    }
+  }
+
   /** @param {Picture} picture */
   remove(picture) {
     URL.revokeObjectURL(picture.address);
-    picture.bitmap?.close();
+    if (picture.bitmap) this.discarded.push(picture.bitmap);
     const place = this.list.indexOf(picture);
     this.list.splice(place, 1);
     if (picture.state === "working") this.abort?.abort();
@@ -93,9 +123,15 @@ export class Pictures {
     void this.run();
   }
 
+  /** From here on requests are sent: it is known which model to ask. */
+  release() {
+    this.held = false;
+    void this.run();
+  }
+
   /** Works through what waits; more calls than one do no harm. */
   async run() {
-    if (this.running) return;
+    if (this.running || this.held) return;
     this.running = true;
     for (let next = this.#next(); next; next = this.#next()) await this.#detect(next);
     this.running = false;

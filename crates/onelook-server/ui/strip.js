@@ -21,13 +21,14 @@ export class Strip {
   /**
    * @param {readonly Picture[]} list
    * @param {Picture | null} current
-   * @param {boolean} always Also without a picture.
+   * @param {boolean} live Whether the camera holds the stage.
    */
-  show(list, current, always) {
+  show(list, current, live) {
     const focused = document.activeElement instanceof HTMLElement ? document.activeElement.dataset.key : undefined;
-    get("strip").hidden = list.length === 0 && !always;
+    get("strip").hidden = list.length === 0;
+    get("strip-end").hidden = live;
     get("remove-all").hidden = list.length < 2;
-    get("thumbs").replaceChildren(...list.map((picture) => this.#item(picture, picture === current)));
+    get("thumbs").replaceChildren(...list.map((picture) => this.#item(picture, picture === current && !live)));
     const place = focused ? get("thumbs").querySelector(`[data-key="${focused}"]`) : null;
     if (place instanceof HTMLElement) place.focus();
   }
@@ -55,7 +56,7 @@ export class Strip {
         "aria-current": current ? "true" : null,
         "aria-label": `${t("detect.show", { name })}, ${told[state]()}`,
       },
-      picture.bitmap ? make("img", { src: picture.address, alt: "", draggable: "false" }) : icon("picture"),
+      picture.drawable ? small(picture.address) : icon("picture"),
     );
     const label = t("detect.remove", { name });
     const remove = make("button", { type: "button", class: "thumb-remove", "data-key": `remove-${id}`, "aria-label": label }, icon("close"));
@@ -63,4 +64,14 @@ export class Strip {
     remove.addEventListener("click", () => this.onRemove(picture));
     return make("li", {}, open, remove);
   }
+}
+
+/**
+ * The picture itself, or a drawing where the browser cannot show its format.
+ * @param {string} address
+ */
+function small(address) {
+  const image = make("img", { src: address, alt: "", draggable: "false", decoding: "async", loading: "lazy" });
+  image.addEventListener("error", () => image.replaceWith(icon("picture")));
+  return image;
 }

@@ -47,6 +47,7 @@ async function sameAsServer(bench, page, asked) {
   const there = await server(bench, { conf: 0.1, iou: 0.1, agnostic_nms: true });
   bench.equal("across classes: as many as the server's own", here.length, there.length);
   await page.click("#reset");
+  await settle(page);
   bench.equal("moving thresholds sent no request", asked.length, before);
   bench.equal("reset brings back 5 boxes", await page.locator("#rows tr").count(), 5);
 }
