@@ -110,7 +110,7 @@ async function models(bench) {
   await bench.shot(page, "11-confirm");
   await page.keyboard.press("Escape");
   bench.equal("Escape means no", await card.locator("[data-state]").getAttribute("data-state"), "ready");
-  await act(bench, page, card, `Load again: ${name}`, "Load again", "ready");
+  await act(bench, page, card, `Reload ${name}`, "Reload", "ready");
   await act(bench, page, card, `Unload ${name}`, "Unload", "unloaded");
   await bench.shot(page, "12-unloaded", true);
   await act(bench, page, card, `Load ${name}`, null, "ready");
