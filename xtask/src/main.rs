@@ -7,6 +7,7 @@ mod cli_docs;
 mod figures;
 mod fuzz;
 mod gates;
+mod proto;
 mod shell;
 
 use std::env;
@@ -22,6 +23,7 @@ cargo xtask VERB
   ci                    what CI runs: check and test in one
   fuzz [SECONDS] [NAME] every fuzz target, or one, for SECONDS each (60)
   docs [--check]        docs/cli.md from the binary's own help
+  proto [--check]       the server's .proto files as Rust
   model [NAME]          fetches a model of the registry (yolo26n)
   peers MODEL.onnx [..] forward pass against rten, tract and ONNX Runtime
   cold-start [..]       process start to first box against an onnxruntime script
@@ -49,6 +51,7 @@ fn run(verb: &str, rest: &[String]) -> Outcome {
         "ci" => gates::ci(),
         "fuzz" => fuzz::fuzz(rest),
         "docs" => cli_docs::docs(rest),
+        "proto" => proto::proto(rest),
         "model" => figures::model(rest),
         "peers" => figures::peers(rest),
         "cold-start" => figures::cold_start(rest),
