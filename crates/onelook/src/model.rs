@@ -1,5 +1,6 @@
 //! A model, ready to run: file or name in, an executable network and what the file says of it out.
 
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -142,13 +143,34 @@ impl Model {
     /// Runs the network and gives the one tensor that an exported model would give.
     pub fn output0(&self, input: &Tensor) -> Result<Tensor, Error> {
         let outputs = self.run(input)?;
-        let [_, _, height, width] = self.check(input.shape())?;
-        Ok(decode_output0(
-            &outputs,
-            &self.metadata.head,
-            height,
-            width,
-        )?)
+        let [batch, _, height, width] = self.check(input.shape())?;
+        self.decode_output0(&outputs, 0..batch, [height, width])
+    }
+
+    /// The tensor of [`output0`](Self::output0) for some pictures of a run that has taken place,
+    /// for callers that make their own batches; `size` is the input's height and width.
+    ///
+    /// # Errors
+    /// The outputs are not those of this model, or have fewer pictures.
+    pub fn decode_output0(
+        &self,
+        outputs: &[Tensor],
+        pictures: Range<usize>,
+        size: [usize; 2],
+    ) -> Result<Tensor, Error> {
+        let head = &self.metadata.head;
+        let [height, width] = size;
+        let whole = |output: &Tensor| Some(&pictures.end) == output.shape().first();
+        if pictures.start == 0 && outputs.iter().all(whole) {
+            return Ok(decode_output0(outputs, head, height, width)?);
+        }
+        let own = outputs.iter().map(|output| rows(output, &pictures));
+        let own: Option<Vec<Tensor>> = own.collect();
+        let own = own.ok_or_else(|| Error::Setting {
+            name: "pictures",
+            reason: format!("the run has no pictures {pictures:?}"),
+        })?;
+        Ok(decode_output0(&own, head, height, width)?)
     }
 
     /// What is executed for an input of this shape, and why.
@@ -200,6 +222,19 @@ impl Model {
         }
         Ok(extents)
     }
+}
+
+/// A copy of some rows of a tensor.
+fn rows(tensor: &Tensor, wanted: &Range<usize>) -> Option<Tensor> {
+    let mut extents = tensor.shape().to_vec();
+    let rows = extents.first_mut()?;
+    if wanted.is_empty() || wanted.end > *rows {
+        return None;
+    }
+    let length = tensor.data().len() / *rows;
+    *rows = wanted.len();
+    let data = tensor.data()[wanted.start * length..wanted.end * length].to_vec();
+    Tensor::new(extents, data).ok()
 }
 
 /// Reads a model file without making it ready to run: what `onelook convert` starts from.
