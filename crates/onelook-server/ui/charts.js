@@ -4,7 +4,7 @@
 
 import { make } from "./dom.js";
 import { niceCeiling } from "./format.js";
-import { SPAN_SECONDS } from "./history.js";
+import { GAP_SECONDS, SPAN_SECONDS } from "./history.js";
 import { t } from "./i18n.js";
 
 /**
@@ -85,7 +85,7 @@ export class Chart {
     const parts = this.#axes(top, y);
     layers.forEach(({ low, high }, place) => {
       const style = this.series[place]?.style ?? "";
-      const runs = runsOf(high);
+      const runs = runsOf(high, times);
       for (const run of runs) {
         const line = run.map((index) => `${x(times[index] ?? 0).toFixed(1)} ${y(high[index] ?? 0).toFixed(1)}`);
         const back = run.map((index) => `${x(times[index] ?? 0).toFixed(1)} ${y(low?.[index] ?? 0).toFixed(1)}`).reverse();
@@ -177,17 +177,19 @@ export function stack(series) {
 }
 
 /**
- * Neighbouring indices whose figures are known.
+ * Neighbouring indices whose figures are known and not far apart in time.
  * @param {(number | null)[]} values
+ * @param {number[]} times
  * @returns {number[][]}
  */
-export function runsOf(values) {
+export function runsOf(values, times) {
   /** @type {number[][]} */
   const runs = [];
   values.forEach((value, index) => {
     if (value === null) return;
     const last = runs.at(-1);
-    if (last && last.at(-1) === index - 1) last.push(index);
+    const near = (times[index] ?? 0) - (times[index - 1] ?? 0) <= GAP_SECONDS;
+    if (last && last.at(-1) === index - 1 && near) last.push(index);
     else runs.push([index]);
   });
   return runs;

@@ -236,6 +236,7 @@ export class DetectPage {
   #announceCount(delay) {
     clearTimeout(this.announceTimer);
     this.announceTimer = setTimeout(() => {
+      this.#thumbs();
       if (!this.scene) return;
       announce(t("detect.done", { name: this.scene.name, boxes: plural("boxes", this.shown.length) }));
     }, delay);

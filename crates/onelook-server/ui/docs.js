@@ -6,6 +6,7 @@ import { json, onTokenWanted, request, token } from "./api.js";
 import { askToken } from "./dialogs.js";
 import { get, make, message } from "./dom.js";
 import { onLanguage, t } from "./i18n.js";
+import { startLinks } from "./links.js";
 import { byTag, curl, resolve, slug, typeName } from "./openapi.js";
 import { startPreferences } from "./preferences.js";
 import { explain } from "./problem.js";
@@ -20,6 +21,7 @@ let api = null;
 
 onTokenWanted(askToken);
 startPreferences();
+startLinks("problem");
 onLanguage(render);
 get("find").addEventListener("input", filter);
 addEventListener("hashchange", openTarget);

@@ -5,6 +5,8 @@
 /** @typedef {import("./api.js").Status} Status */
 
 export const SPAN_SECONDS = 120;
+/** Looks further apart than this are not joined: nobody looked in between. */
+export const GAP_SECONDS = 5;
 export const STAGES = /** @type {const} */ ([
   "decode",
   "queue",
@@ -49,8 +51,8 @@ export class History {
    */
   add(time, status, model) {
     const before = this.last;
-    const restarted = before !== null && status.uptime_s < before.status.uptime_s;
-    this.samples.push(compare(restarted ? null : before, { time, status }, model));
+    const joined = before !== null && status.uptime_s >= before.status.uptime_s && time - before.time <= GAP_SECONDS;
+    this.samples.push(compare(joined ? before : null, { time, status }, model));
     this.last = { time, status };
     const oldest = time - SPAN_SECONDS - 2;
     while (this.samples.length > 0 && (this.samples[0]?.time ?? 0) < oldest) this.samples.shift();

@@ -6,6 +6,7 @@ import { DetectPage } from "./detect.js";
 import { askToken } from "./dialogs.js";
 import { get } from "./dom.js";
 import { onLanguage, t } from "./i18n.js";
+import { startLinks } from "./links.js";
 import { ModelsPage } from "./models.js";
 import { MonitorPage } from "./monitor.js";
 import { startPreferences } from "./preferences.js";
@@ -15,6 +16,7 @@ import { startPreferences } from "./preferences.js";
 
 onTokenWanted(askToken);
 startPreferences();
+startLinks("problem");
 
 const monitor = new MonitorPage();
 const pages = { detect: new DetectPage(), monitor, models: new ModelsPage() };

@@ -87,7 +87,15 @@ test("stacked series lie on top of each other and share their gaps", () => {
 });
 
 test("lines break where figures are missing", () => {
-  assert.deepEqual(runsOf([1, 2, null, 3, null]), [[0, 1], [3]]);
+  assert.deepEqual(runsOf([1, 2, null, 3, null], [0, 1, 2, 3, 4]), [[0, 1], [3]]);
+});
+
+test("lines break and rates are unknown where nobody looked for a while", () => {
+  assert.deepEqual(runsOf([1, 2, 3], [0, 1, 60]), [[0, 1], [2]]);
+  const history = new History();
+  history.add(0, status(1, 10, 50), null);
+  history.add(60, status(61, 500, 50), null);
+  assert.equal(history.samples[1]?.throughput, null);
 });
 
 test("eighty classes have eighty colours, each with text that can be read", () => {
