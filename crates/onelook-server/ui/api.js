@@ -29,7 +29,7 @@
  * @property {ModelState} state
  * @property {string | null} error
  * @property {string} source
- * @property {number} version
+ * @property {number | null} version
  * @property {boolean} default
  * @property {string | null} task
  * @property {string | null} architecture

@@ -153,7 +153,7 @@ export const en = Object.freeze({
   "monitor.memoryHost": "machine {used} of {total}",
   "monitor.gpu": "GPU",
   "monitor.gpuMemory": "GPU memory",
-  "monitor.noGpu": "This server uses no GPU.",
+  "monitor.noGpu": "No GPU was found.",
   "monitor.uptime": "Uptime",
   "monitor.total": "Requests",
   "monitor.failed": "Failed",

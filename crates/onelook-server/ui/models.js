@@ -184,7 +184,7 @@ function facts(model) {
     ["models.stride", model.stride === null ? null : number(model.stride)],
     ["models.precision", model.precision],
     ["models.device", model.device],
-    ["models.version", String(model.version)],
+    ["models.version", model.version === null ? null : String(model.version)],
     ["models.loadTime", model.load_ms === null ? null : milliseconds(model.load_ms)],
     ["models.batch", model.max_batch === null ? null : number(model.max_batch)],
     ["models.queue", waiting],

@@ -153,7 +153,7 @@ export const zh = Object.freeze({
   "monitor.memoryHost": "整机 {used}，共 {total}",
   "monitor.gpu": "GPU",
   "monitor.gpuMemory": "GPU 显存",
-  "monitor.noGpu": "本服务器未使用 GPU。",
+  "monitor.noGpu": "未发现 GPU。",
   "monitor.uptime": "运行时间",
   "monitor.total": "请求",
   "monitor.failed": "失败",
