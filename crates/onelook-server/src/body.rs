@@ -1,5 +1,6 @@
 //! Bodies into memory, within limits: bytes of one, bytes of all, time.
 
+use std::io::Read;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -13,6 +14,9 @@ use crate::problem::{Kind, Problem};
 
 /// Longest time that is spent on a body that nobody will read.
 const DRAIN_TIME: Duration = Duration::from_secs(5);
+
+/// Bytes that are decompressed at a time.
+const INFLATED_PIECE: usize = 64 << 10;
 
 /// A body in memory; what it takes of the server's budget is given back when it is dropped.
 pub struct Held<'a> {
@@ -68,6 +72,55 @@ async fn collect(app: &App, mut body: Body) -> Result<Held<'_>, Problem> {
         }
         take_budget(app, &mut held, bytes.len(), data.len())?;
         bytes.extend_from_slice(&data);
+    }
+    held.bytes = bytes.freeze();
+    Ok(held)
+}
+
+/// The body as it was before it was compressed, within the same limits.
+pub async fn inflated<'a>(
+    app: &'a App,
+    encoding: &str,
+    compressed: Held<'a>,
+) -> Result<Held<'a>, Problem> {
+    let source = compressed.bytes.as_ref();
+    let reader: Box<dyn Read + Send> = match encoding.to_ascii_lowercase().as_str() {
+        "" | "identity" => return Ok(compressed),
+        "gzip" => Box::new(flate2::read::GzDecoder::new(source)),
+        "deflate" => Box::new(flate2::read::ZlibDecoder::new(source)),
+        _ => {
+            let detail = "the content encoding is none of gzip, deflate and identity";
+            return Err(Problem::new(Kind::Unsupported, detail));
+        }
+    };
+    inflate(app, reader).await
+}
+
+/// A piece at a time: others get their turn in between, and the budget is asked before memory is.
+async fn inflate<'a>(
+    app: &'a App,
+    mut reader: Box<dyn Read + Send + '_>,
+) -> Result<Held<'a>, Problem> {
+    let limit = app.config.limits.body_bytes;
+    let mut held = Held {
+        bytes: Bytes::new(),
+        budget: None,
+    };
+    let mut bytes = BytesMut::new();
+    let mut piece = vec![0; INFLATED_PIECE];
+    loop {
+        let read = reader.read(&mut piece).map_err(|error| {
+            Problem::bad_request(format!("the body cannot be decompressed: {error}"))
+        })?;
+        if read == 0 {
+            break;
+        }
+        if bytes.len() + read > limit {
+            return Err(too_large(limit));
+        }
+        take_budget(app, &mut held, bytes.len(), read)?;
+        bytes.extend_from_slice(&piece[..read]);
+        tokio::task::yield_now().await;
     }
     held.bytes = bytes.freeze();
     Ok(held)

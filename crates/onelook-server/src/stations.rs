@@ -2,6 +2,7 @@
 //!
 //! Every protocol comes through here, so that all of them share queues, batches and figures.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -15,7 +16,6 @@ use crate::gate::{Ask, ClientKey, Permit, Priority, Refusal};
 use crate::metrics::Metrics;
 use crate::problem::{Kind, Problem};
 use crate::statistics::Times;
-use crate::worker::Ran;
 
 /// Who asks, how urgently, until when.
 #[derive(Debug, Clone)]
@@ -128,30 +128,58 @@ impl Stations {
         Ok((found, served.version))
     }
 
-    /// Runs the network on tensors as they are; gives the outputs of the shared run.
-    pub async fn run(
+    /// Runs the network on a tensor as it is; gives the one output that an exported model has.
+    /// The tensor is made when its turn has come.
+    pub async fn output0(
         &self,
         slot: &Arc<Slot>,
         errand: &Errand,
-        input: Tensor,
-    ) -> Result<(Ran, Arc<Served>), Problem> {
+        pictures: usize,
+        input: impl FnOnce() -> Tensor + Send + 'static,
+    ) -> Result<(Tensor, Arc<Served>), Problem> {
         let start = Instant::now();
-        let pictures = input.shape().first().copied().unwrap_or(1);
         let mut times = Times::default();
-        let outcome = async {
-            let (served, permit) = self.enter(slot, &errand.ask(pictures), &mut times).await?;
-            let ran = served.worker.run(input).await?;
-            drop(permit);
-            times.queue += ran.waited;
-            times.inference = ran.time;
-            Ok((ran, served))
-        };
-        let outcome: Result<(Ran, Arc<Served>), Problem> = outcome.await;
+        let ask = errand.ask(pictures);
+        let outcome = self.output0_once(slot, &ask, input, &mut times).await;
         match &outcome {
             Ok((_, served)) => self.note(slot, served.version, start.elapsed(), &times),
             Err(problem) => self.note_failure(slot, start.elapsed(), problem),
         }
         outcome
+    }
+
+    async fn output0_once(
+        &self,
+        slot: &Arc<Slot>,
+        ask: &Ask,
+        input: impl FnOnce() -> Tensor + Send + 'static,
+        times: &mut Times,
+    ) -> Result<(Tensor, Arc<Served>), Problem> {
+        let (served, permit) = self.enter(slot, ask, times).await?;
+        let start = Instant::now();
+        let input = blocking(input).await?;
+        times.preprocess = start.elapsed();
+        let mut runs = Vec::new();
+        // No run is larger than those of the batches, whatever one request asks for.
+        for part in parts(input, served.max_batch) {
+            let (own, size) = (rows(&part), size(&part));
+            let ran = served.worker.run(part).await?;
+            times.queue += ran.waited;
+            times.inference += ran.time;
+            runs.push((ran.row..ran.row + own, size, ran.outputs));
+        }
+        drop(permit);
+        let start = Instant::now();
+        let model = Arc::clone(&served.model);
+        let decode = move || {
+            let decode = |(own, size, outputs): (Range<usize>, _, Arc<Vec<Tensor>>)| {
+                model.decode_output0(&outputs, own, size)
+            };
+            runs.into_iter().map(decode).collect::<Result<Vec<_>, _>>()
+        };
+        let output = joined(blocking(decode).await??);
+        times.postprocess = start.elapsed();
+        Ok((output, served))
     }
 
     /// Refuses what would be refused at the door; to be asked before a body is read.
@@ -217,6 +245,39 @@ pub async fn blocking<T: Send + 'static>(
     tokio::task::spawn_blocking(work)
         .await
         .map_err(|error| Problem::internal(format!("a worker thread failed: {error}")))
+}
+
+fn rows(tensor: &Tensor) -> usize {
+    tensor.shape().first().copied().unwrap_or(1)
+}
+
+fn size(input: &Tensor) -> [usize; 2] {
+    input.shape().nchw().map_or([0, 0], |[_, _, h, w]| [h, w])
+}
+
+/// The pictures of a tensor in parts of at most so many.
+fn parts(tensor: Tensor, most: usize) -> Vec<Tensor> {
+    if rows(&tensor) <= most {
+        return vec![tensor];
+    }
+    let picture = tensor.data().len() / rows(&tensor);
+    let part = |data: &[f32]| {
+        let mut extents = tensor.shape().to_vec();
+        extents[0] = data.len() / picture;
+        Tensor::new(extents, data.to_vec()).expect("a part holds whole pictures")
+    };
+    tensor.data().chunks(most * picture).map(part).collect()
+}
+
+/// The parts as one tensor again.
+fn joined(mut parts: Vec<Tensor>) -> Tensor {
+    if parts.len() == 1 {
+        return parts.remove(0);
+    }
+    let mut extents = parts[0].shape().to_vec();
+    extents[0] = parts.iter().map(rows).sum();
+    let data = parts.into_iter().flat_map(Tensor::into_data).collect();
+    Tensor::new(extents, data).expect("all parts are of one model and one size")
 }
 
 struct Fitted {

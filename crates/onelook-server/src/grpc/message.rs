@@ -1,0 +1,264 @@
+//! Messages of the protocol into the server's own types, and back.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::generated::inference as proto;
+use crate::inference::describe::{ModelConfig, ModelMetadata, SERVER, TensorMetadata};
+use crate::inference::repository::Entry;
+use crate::inference::statistics::{BatchStatistics, Count, ModelStatistics, Stages};
+use crate::inference::{
+    Answer, CLASSIFICATION, DATATYPE, INPUT, Input, OUTPUT, Parameters, Request, SEQUENCES,
+    SHARED_MEMORY, Values, shown,
+};
+use crate::problem::Problem;
+use proto::infer_parameter::ParameterChoice;
+use proto::model_config::SchedulingChoice;
+use proto::model_infer_request::InferInputTensor;
+
+type Choices = HashMap<String, proto::InferParameter>;
+
+/// A request's own form.
+pub fn request(message: proto::ModelInferRequest) -> Result<Request, Problem> {
+    let unserved = unserved(&message);
+    let parameters = Parameters {
+        priority: number(&message.parameters, "priority")?,
+        timeout: match number(&message.parameters, "timeout")? {
+            0 => None,
+            microseconds => Some(Duration::from_micros(microseconds)),
+        },
+    };
+    let inputs = match unserved {
+        None => inputs(message.inputs, message.raw_input_contents)?,
+        Some(_) => Vec::new(),
+    };
+    let outputs = message.outputs.into_iter().map(|output| output.name);
+    Ok(Request {
+        id: (!message.id.is_empty()).then_some(message.id),
+        parameters,
+        inputs,
+        outputs: outputs.collect(),
+        unserved,
+    })
+}
+
+fn unserved(message: &proto::ModelInferRequest) -> Option<&'static str> {
+    let is_set = |choices: &Choices, name: &str| choices.get(name).is_some_and(is_set);
+    let sequence = ["sequence_id", "sequence_start", "sequence_end"]
+        .iter()
+        .any(|name| is_set(&message.parameters, name));
+    if sequence {
+        return Some(SEQUENCES);
+    }
+    let of_inputs = message.inputs.iter().map(|input| &input.parameters);
+    let of_outputs = message.outputs.iter().map(|output| &output.parameters);
+    of_inputs.chain(of_outputs).find_map(|choices| match () {
+        () if is_set(choices, "classification") => Some(CLASSIFICATION),
+        () if is_set(choices, "shared_memory_region") => Some(SHARED_MEMORY),
+        () => None,
+    })
+}
+
+/// Whether a parameter says more than its absence would.
+fn is_set(parameter: &proto::InferParameter) -> bool {
+    match &parameter.parameter_choice {
+        None => false,
+        Some(ParameterChoice::BoolParam(yes)) => *yes,
+        Some(ParameterChoice::Int64Param(number)) => *number != 0,
+        Some(ParameterChoice::Uint64Param(number)) => *number != 0,
+        Some(ParameterChoice::DoubleParam(number)) => *number != 0.0,
+        Some(ParameterChoice::StringParam(word)) => !word.is_empty(),
+    }
+}
+
+/// A whole number that is not negative; 0 when absent.
+fn number(choices: &Choices, name: &str) -> Result<u64, Problem> {
+    let choice = choices
+        .get(name)
+        .and_then(|value| value.parameter_choice.as_ref());
+    let number = match choice {
+        None => Some(0),
+        Some(ParameterChoice::Int64Param(number)) => u64::try_from(*number).ok(),
+        Some(ParameterChoice::Uint64Param(number)) => Some(*number),
+        Some(_) => None,
+    };
+    number.ok_or_else(|| {
+        Problem::bad_request(format!(
+            "the parameter '{name}' takes a whole number from 0 on"
+        ))
+    })
+}
+
+/// Values come all in messages of their own, or all apart as bytes.
+fn inputs(messages: Vec<InferInputTensor>, raw: Vec<Bytes>) -> Result<Vec<Input>, Problem> {
+    if !raw.is_empty() && raw.len() != messages.len() {
+        return Err(Problem::bad_request(format!(
+            "{} raw_input_contents came for {} inputs",
+            raw.len(),
+            messages.len()
+        )));
+    }
+    let mut raw = raw.into_iter();
+    let input = |message: InferInputTensor| {
+        let values = match (raw.next(), message.contents) {
+            (Some(bytes), None) => Values::Bytes(bytes),
+            (None, Some(contents)) => Values::Numbers(contents.fp32_contents),
+            (Some(_), Some(_)) => {
+                let name = shown(&message.name);
+                let detail = format!("input {name} has both contents and raw_input_contents");
+                return Err(Problem::bad_request(detail));
+            }
+            (None, None) => Values::Bytes(Bytes::new()),
+        };
+        Ok(Input {
+            name: message.name,
+            datatype: message.datatype,
+            shape: message.shape,
+            values,
+        })
+    };
+    messages.into_iter().map(input).collect()
+}
+
+/// An answer's message; its tensor apart, as bytes.
+pub fn response(answer: Answer) -> proto::ModelInferResponse {
+    let shape = answer.output.shape().iter().map(|&size| size as i64);
+    let output = proto::model_infer_response::InferOutputTensor {
+        name: OUTPUT.to_owned(),
+        datatype: DATATYPE.to_owned(),
+        shape: shape.collect(),
+        ..Default::default()
+    };
+    let mut bytes = Vec::new();
+    answer.push_bytes(&mut bytes);
+    proto::ModelInferResponse {
+        model_name: answer.model,
+        model_version: answer.version,
+        id: answer.id.unwrap_or_default(),
+        parameters: HashMap::new(),
+        outputs: vec![output],
+        raw_output_contents: vec![bytes.into()],
+    }
+}
+
+impl From<ModelMetadata> for proto::ModelMetadataResponse {
+    fn from(metadata: ModelMetadata) -> Self {
+        let tensors = |all: Vec<TensorMetadata>| {
+            let tensor = |tensor: TensorMetadata| proto::model_metadata_response::TensorMetadata {
+                name: tensor.name.to_owned(),
+                datatype: tensor.datatype.to_owned(),
+                shape: tensor.shape,
+            };
+            all.into_iter().map(tensor).collect()
+        };
+        Self {
+            name: metadata.name,
+            versions: metadata.versions,
+            platform: metadata.platform.to_owned(),
+            inputs: tensors(metadata.inputs),
+            outputs: tensors(metadata.outputs),
+        }
+    }
+}
+
+impl From<ModelConfig> for proto::ModelConfig {
+    fn from(config: ModelConfig) -> Self {
+        use proto::model_instance_group::Kind;
+        use proto::model_version_policy::{Latest, PolicyChoice};
+        let metadata = proto::ModelParameter {
+            string_value: config.metadata,
+        };
+        let kind = if config.gpu { Kind::Gpu } else { Kind::Cpu };
+        Self {
+            platform: SERVER.to_owned(),
+            backend: SERVER.to_owned(),
+            version_policy: Some(proto::ModelVersionPolicy {
+                policy_choice: Some(PolicyChoice::Latest(Latest { num_versions: 1 })),
+            }),
+            max_batch_size: config.max_batch_size,
+            input: vec![proto::ModelInput {
+                name: INPUT.to_owned(),
+                data_type: proto::DataType::TypeFp32.into(),
+                dims: config.input,
+            }],
+            output: vec![proto::ModelOutput {
+                name: OUTPUT.to_owned(),
+                data_type: proto::DataType::TypeFp32.into(),
+                dims: config.output,
+            }],
+            instance_group: vec![proto::ModelInstanceGroup {
+                name: format!("{}_0", config.name),
+                count: 1,
+                kind: kind.into(),
+            }],
+            scheduling_choice: Some(SchedulingChoice::DynamicBatching(
+                proto::ModelDynamicBatching {
+                    preferred_batch_size: vec![config.preferred_batch_size],
+                    max_queue_delay_microseconds: config.max_queue_delay_microseconds,
+                },
+            )),
+            parameters: HashMap::from([("metadata".to_owned(), metadata)]),
+            default_model_filename: String::new(),
+            name: config.name,
+        }
+    }
+}
+
+impl From<Count> for proto::StatisticDuration {
+    fn from(Count { count, ns }: Count) -> Self {
+        Self { count, ns }
+    }
+}
+
+impl From<Stages> for proto::InferStatistics {
+    fn from(stages: Stages) -> Self {
+        Self {
+            success: Some(stages.success.into()),
+            fail: Some(stages.fail.into()),
+            queue: Some(stages.queue.into()),
+            compute_input: Some(stages.compute_input.into()),
+            compute_infer: Some(stages.compute_infer.into()),
+            compute_output: Some(stages.compute_output.into()),
+            cache_hit: Some(stages.cache_hit.into()),
+            cache_miss: Some(stages.cache_miss.into()),
+        }
+    }
+}
+
+impl From<BatchStatistics> for proto::InferBatchStatistics {
+    fn from(batch: BatchStatistics) -> Self {
+        Self {
+            batch_size: batch.batch_size,
+            compute_input: Some(batch.compute_input.into()),
+            compute_infer: Some(batch.compute_infer.into()),
+            compute_output: Some(batch.compute_output.into()),
+        }
+    }
+}
+
+impl From<ModelStatistics> for proto::ModelStatistics {
+    fn from(model: ModelStatistics) -> Self {
+        Self {
+            name: model.name,
+            version: model.version,
+            last_inference: model.last_inference,
+            inference_count: model.inference_count,
+            execution_count: model.execution_count,
+            inference_stats: Some(model.inference_stats.into()),
+            batch_stats: model.batch_stats.into_iter().map(Into::into).collect(),
+        }
+    }
+}
+
+impl From<Entry> for proto::repository_index_response::ModelIndex {
+    fn from(entry: Entry) -> Self {
+        Self {
+            name: entry.name,
+            version: entry.version,
+            state: entry.state.to_owned(),
+            reason: entry.reason,
+        }
+    }
+}

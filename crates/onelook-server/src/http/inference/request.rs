@@ -1,0 +1,317 @@
+//! The body of an inference request: JSON, then the bytes of tensors that the JSON announces.
+//!
+//! Takes a stranger's bytes and never more memory than a small multiple of them.
+
+use std::fmt;
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde::Deserialize;
+use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, SeqAccess, Visitor};
+
+use crate::inference::{
+    CLASSIFICATION, Input, Parameters, Request, SEQUENCES, SHARED_MEMORY, Values, shown,
+};
+use crate::problem::Problem;
+
+/// Sizes that a shape may have; more than any tensor here.
+const AXES: usize = 8;
+
+/// A request and how its answer is to be written.
+#[derive(Debug, PartialEq)]
+pub struct Asked {
+    /// What is asked.
+    pub request: Request,
+    /// Whether the output comes as bytes behind the JSON.
+    pub binary: bool,
+}
+
+#[derive(Deserialize)]
+struct Head {
+    id: Option<String>,
+    parameters: Option<HeadParameters>,
+    inputs: Vec<HeadInput>,
+    outputs: Option<Vec<HeadOutput>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct HeadParameters {
+    priority: u64,
+    timeout: u64,
+    sequence_id: Option<Sequence>,
+    sequence_start: bool,
+    sequence_end: bool,
+    binary_data_output: bool,
+}
+
+#[derive(Deserialize)]
+struct HeadInput {
+    name: String,
+    datatype: String,
+    #[serde(deserialize_with = "shape")]
+    shape: Vec<i64>,
+    parameters: Option<TensorParameters>,
+    data: Option<Numbers>,
+}
+
+#[derive(Deserialize)]
+struct HeadOutput {
+    name: String,
+    parameters: Option<TensorParameters>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct TensorParameters {
+    binary_data_size: Option<u64>,
+    binary_data: Option<bool>,
+    classification: u64,
+    shared_memory_region: Option<IgnoredAny>,
+}
+
+/// Reads a body; without a head's length, all of it is JSON.
+pub fn parse(body: &Bytes, head_length: Option<usize>) -> Result<Asked, Problem> {
+    let length = head_length.unwrap_or(body.len());
+    if length == 0 || length > body.len() {
+        let bytes = body.len();
+        return Err(Problem::bad_request(format!(
+            "the request's JSON is to be {length} bytes long, the body has {bytes}"
+        )));
+    }
+    let head: Head = serde_json::from_slice(&body[..length]).map_err(|error| not_json(&error))?;
+    let parameters = head.parameters.unwrap_or_default();
+    let outputs = head.outputs.unwrap_or_default();
+    let unserved = unserved(&parameters, &head.inputs, &outputs);
+    let own = outputs.iter().find_map(|output| output.binary());
+    Ok(Asked {
+        binary: own.unwrap_or(parameters.binary_data_output),
+        request: Request {
+            id: head.id,
+            parameters: Parameters {
+                priority: parameters.priority,
+                timeout: (parameters.timeout > 0)
+                    .then(|| Duration::from_micros(parameters.timeout)),
+            },
+            inputs: match unserved {
+                None => inputs(head.inputs, body.slice(length..))?,
+                Some(_) => Vec::new(),
+            },
+            outputs: outputs.into_iter().map(|output| output.name).collect(),
+            unserved,
+        },
+    })
+}
+
+/// The value of the header `Inference-Header-Content-Length`.
+pub fn head_length(text: &str) -> Result<usize, Problem> {
+    text.parse().map_err(|_| {
+        Problem::bad_request(format!(
+            "the header Inference-Header-Content-Length takes a number of bytes, not {}",
+            shown(text)
+        ))
+    })
+}
+
+/// What is wrong with JSON; never longer than a line, whatever the JSON held.
+pub fn not_json(error: &serde_json::Error) -> Problem {
+    let reason: String = error.to_string().chars().take(200).collect();
+    Problem::bad_request(format!(
+        "the body is not a request of this protocol: {reason}"
+    ))
+}
+
+fn unserved(
+    parameters: &HeadParameters,
+    inputs: &[HeadInput],
+    outputs: &[HeadOutput],
+) -> Option<&'static str> {
+    let sequence = parameters.sequence_start || parameters.sequence_end;
+    if sequence || parameters.sequence_id == Some(Sequence(true)) {
+        return Some(SEQUENCES);
+    }
+    let of_inputs = inputs.iter().filter_map(|input| input.parameters.as_ref());
+    let of_outputs = outputs
+        .iter()
+        .filter_map(|output| output.parameters.as_ref());
+    let mut all = of_inputs.chain(of_outputs);
+    all.find_map(|tensor| match tensor {
+        _ if tensor.classification > 0 => Some(CLASSIFICATION),
+        _ if tensor.shared_memory_region.is_some() => Some(SHARED_MEMORY),
+        _ => None,
+    })
+}
+
+/// Gives each input its bytes, in order; none may be left.
+fn inputs(heads: Vec<HeadInput>, mut rest: Bytes) -> Result<Vec<Input>, Problem> {
+    let mut inputs = Vec::with_capacity(heads.len());
+    for head in heads {
+        let announced = head.parameters.and_then(|tensor| tensor.binary_data_size);
+        let name = shown(&head.name);
+        let values = match (announced, head.data) {
+            (Some(_), Some(_)) => {
+                let detail = format!("input {name} has both 'data' and 'binary_data_size'");
+                return Err(Problem::bad_request(detail));
+            }
+            (Some(size), None) => {
+                let size = usize::try_from(size)
+                    .ok()
+                    .filter(|size| *size <= rest.len());
+                let size = size.ok_or_else(|| {
+                    let left = rest.len();
+                    Problem::bad_request(format!(
+                        "input {name} announces more bytes than the {left} that came"
+                    ))
+                })?;
+                Values::Bytes(rest.split_to(size))
+            }
+            (None, Some(numbers)) => Values::Numbers(numbers.0),
+            (None, None) => {
+                let detail = format!("input {name} has neither 'data' nor 'binary_data_size'");
+                return Err(Problem::bad_request(detail));
+            }
+        };
+        inputs.push(Input {
+            name: head.name,
+            datatype: head.datatype,
+            shape: head.shape,
+            values,
+        });
+    }
+    match rest.len() {
+        0 => Ok(inputs),
+        left => Err(Problem::bad_request(format!(
+            "{left} bytes follow the request that no input announces"
+        ))),
+    }
+}
+
+impl HeadOutput {
+    fn binary(&self) -> Option<bool> {
+        self.parameters
+            .as_ref()
+            .and_then(|tensor| tensor.binary_data)
+    }
+}
+
+/// Whether a sequence's id names one: neither 0 nor empty.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Sequence(bool);
+
+impl<'de> Deserialize<'de> for Sequence {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Id;
+        impl Visitor<'_> for Id {
+            type Value = Sequence;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a sequence's number or name")
+            }
+
+            fn visit_u64<E>(self, number: u64) -> Result<Sequence, E> {
+                Ok(Sequence(number != 0))
+            }
+
+            fn visit_str<E>(self, name: &str) -> Result<Sequence, E> {
+                Ok(Sequence(!name.is_empty()))
+            }
+        }
+        deserializer.deserialize_any(Id)
+    }
+}
+
+/// A short list of whole numbers.
+fn shape<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<i64>, D::Error> {
+    struct Sizes;
+    impl<'de> Visitor<'de> for Sizes {
+        type Value = Vec<i64>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a shape")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Vec<i64>, A::Error> {
+            let mut sizes = Vec::new();
+            while let Some(size) = list.next_element()? {
+                if sizes.len() == AXES {
+                    return Err(A::Error::custom("a shape of more than 8 sizes"));
+                }
+                sizes.push(size);
+            }
+            Ok(sizes)
+        }
+    }
+    deserializer.deserialize_seq(Sizes)
+}
+
+/// Numbers in one list, or in lists of lists, which say nothing that the shape does not.
+struct Numbers(Vec<f32>);
+
+impl<'de> Deserialize<'de> for Numbers {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let mut numbers = Vec::new();
+        let nested = Nested {
+            numbers: &mut numbers,
+            depth: 0,
+        };
+        nested.deserialize(deserializer)?;
+        Ok(Self(numbers))
+    }
+}
+
+struct Nested<'a> {
+    numbers: &'a mut Vec<f32>,
+    depth: usize,
+}
+
+impl<'de> DeserializeSeed<'de> for Nested<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Nested<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.depth {
+            0 => "a list of numbers",
+            _ => "a number",
+        })
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
+        if self.depth == AXES {
+            return Err(A::Error::custom("lists within lists, more than 8 deep"));
+        }
+        let depth = self.depth + 1;
+        loop {
+            let numbers = &mut *self.numbers;
+            if list.next_element_seed(Nested { numbers, depth })?.is_none() {
+                return Ok(());
+            }
+        }
+    }
+
+    fn visit_f64<E: Error>(self, number: f64) -> Result<(), E> {
+        if self.depth == 0 {
+            return Err(E::custom("one number where a list is expected"));
+        }
+        let narrow = number as f32;
+        if !narrow.is_finite() {
+            return Err(E::custom(format!("{number} is too large for FP32")));
+        }
+        self.numbers.push(narrow);
+        Ok(())
+    }
+
+    fn visit_u64<E: Error>(self, number: u64) -> Result<(), E> {
+        self.visit_f64(number as f64)
+    }
+
+    fn visit_i64<E: Error>(self, number: i64) -> Result<(), E> {
+        self.visit_f64(number as f64)
+    }
+}
