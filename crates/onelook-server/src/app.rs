@@ -8,6 +8,7 @@ use tokio::sync::Semaphore;
 
 use crate::catalogue::Catalogue;
 use crate::config::Config;
+use crate::host::Watch;
 use crate::metrics::Metrics;
 use crate::stations::Stations;
 
@@ -21,6 +22,8 @@ pub struct App {
     pub stations: Stations,
     /// Its figures.
     pub metrics: Arc<Metrics>,
+    /// The machine's figures.
+    pub host: Watch,
     /// When it began.
     pub started: Instant,
     /// Kibibytes of bodies that may still be held.
@@ -41,6 +44,7 @@ impl App {
             stations: Stations::new(Arc::clone(&metrics), limits),
             bodies: Semaphore::new((config.limits.bodies_bytes >> 10).max(1)),
             metrics,
+            host: Watch::new(),
             started,
             config,
         }))

@@ -6,8 +6,10 @@ mod entry;
 mod health;
 mod inference;
 mod models;
+mod multipart;
 mod openapi;
 mod pages;
+mod schema;
 mod status;
 
 use std::sync::Arc;

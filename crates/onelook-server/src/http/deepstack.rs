@@ -1,12 +1,444 @@
-//! To come.
+//! The protocol of DeepStack and CodeProject.AI, which cameras' programs and home automation speak:
+//! a form with one picture in, boxes in whole pixels out.
 
 use std::sync::Arc;
+use std::time::Instant;
 
-use axum::Router;
+use axum::body::Body;
+use axum::extract::rejection::PathRejection;
+use axum::extract::{Extension, Path, State};
+use axum::http::HeaderMap;
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use onelook::Options;
+use onelook::record::{class_name, milliseconds};
+use onelook::types::{Detection, Frame};
+use onelook::vision::postprocess::Thresholds;
+use serde::Serialize;
+use utoipa::ToSchema;
 
+use super::Visit;
+use super::detect::fraction;
+use super::multipart::{self, Part};
 use crate::app::App;
+use crate::body::{self, Held};
+use crate::catalogue::{Slot, State as SlotState};
+use crate::problem::Problem;
+
+/// Clients that send no threshold expect the protocol's own.
+const MIN_CONFIDENCE: f32 = 0.4;
+
+/// Most fields of a form; clients send a few that mean nothing here.
+const MAX_FIELDS: usize = 32;
 
 /// Routes.
 pub fn routes() -> Router<Arc<App>> {
     Router::new()
+        .route("/v1/vision/detection", post(detection))
+        .route("/v1/vision/custom/list", get(list).post(list))
+        .route("/v1/vision/custom/{name}", post(custom))
+        .route("/v1/status/ping", get(ping).post(ping))
+}
+
+/// What was found on a picture.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Predictions {
+    /// Whether it worked; here always true.
+    success: bool,
+    /// The HTTP status.
+    #[schema(example = 200)]
+    code: u16,
+    /// What was found in words.
+    #[schema(example = "Found bus, person, person")]
+    message: String,
+    /// The objects, the surest first.
+    predictions: Vec<PredictedObject>,
+    /// How many.
+    count: usize,
+    /// Seconds in all.
+    duration: f64,
+    /// Milliseconds of the run.
+    inference_ms: f64,
+    /// Milliseconds from the picture's bytes to boxes, without waiting.
+    process_ms: f64,
+    /// Milliseconds in all.
+    analysis_round_trip_ms: f64,
+    /// The model.
+    #[schema(example = "yolo11n")]
+    module_id: String,
+    /// The server.
+    #[schema(example = "onelook")]
+    module_name: &'static str,
+    /// What was asked for.
+    #[schema(example = "detect")]
+    command: &'static str,
+    /// Where the network ran.
+    #[schema(example = "CPU")]
+    execution_provider: String,
+    /// Where the network ran.
+    #[schema(example = "CPU")]
+    inference_device: String,
+    /// Whether the network could run here.
+    can_use_gpu: bool,
+}
+
+/// An object and its box in whole pixels of the picture.
+#[derive(Debug, PartialEq, Serialize, ToSchema)]
+pub struct PredictedObject {
+    /// Name of the class.
+    #[schema(example = "bus")]
+    label: String,
+    /// How sure, 0 to 1.
+    #[schema(example = 0.93912)]
+    confidence: f64,
+    /// Left edge.
+    x_min: usize,
+    /// Top edge.
+    y_min: usize,
+    /// Right edge.
+    x_max: usize,
+    /// Bottom edge.
+    y_max: usize,
+}
+
+/// A refusal as this protocol words it.
+#[derive(Debug, ToSchema)]
+#[expect(
+    dead_code,
+    reason = "only described: the layer that words refusals builds it"
+)]
+pub struct Refusal {
+    /// Always false.
+    #[schema(example = false)]
+    success: bool,
+    /// What happened and what to do.
+    error: String,
+    /// The HTTP status.
+    #[schema(example = 400)]
+    code: u16,
+}
+
+/// The models by name.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct CustomModels {
+    /// Always true.
+    success: bool,
+    /// Names for `/v1/vision/custom/{name}`.
+    #[schema(example = json!(["yolo11n"]))]
+    models: Vec<String>,
+}
+
+/// A sign of life.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Pong {
+    /// Whether requests can be answered.
+    success: bool,
+}
+
+/// The form that clients send.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "only described: the form is read by its parts")]
+pub struct VisionForm {
+    /// The picture.
+    #[schema(format = Binary, content_media_type = "application/octet-stream")]
+    image: String,
+    /// Least confidence, 0 to 1.
+    #[schema(minimum = 0, maximum = 1, default = 0.4)]
+    min_confidence: Option<f64>,
+    /// A token, where the server wants one.
+    api_key: Option<String>,
+}
+
+/// Finds objects with the default model.
+#[utoipa::path(
+    post, path = "/v1/vision/detection", tag = "deepstack", operation_id = "visionDetection",
+    summary = "Find objects, as DeepStack and CodeProject.AI do",
+    request_body(content = VisionForm, content_type = "multipart/form-data"),
+    responses(
+        (status = 200, description = "What was found.", body = Predictions),
+        (status = 400, description = "The form makes no sense or has no picture.", body = Refusal),
+        (status = 401, description = "No token, or one that is not known.", body = Refusal),
+        (status = 403, description = "The token does not allow this.", body = Refusal),
+        (status = 404, description = "There is no model.", body = Refusal),
+        (status = 408, description = "The body came too slowly.", body = Refusal),
+        (status = 413, description = "The body or the picture is larger than allowed.", body = Refusal),
+        (status = 415, description = "The body is no form, or the picture is none.", body = Refusal),
+        (status = 422, description = "The picture is damaged.", body = Refusal),
+        (status = 429, description = "This client asks for more than its share.", body = Refusal),
+        (status = 503, description = "Too much to do, or the model is not loaded.", body = Refusal),
+    )
+)]
+pub async fn detection(
+    State(app): State<Arc<App>>,
+    Extension(visit): Extension<Visit>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Json<Predictions>, Problem> {
+    let slot = app.catalogue.slot(None);
+    answer(&app, visit, slot, &headers, body).await
+}
+
+/// Finds objects with a named model.
+#[utoipa::path(
+    post, path = "/v1/vision/custom/{name}", tag = "deepstack", operation_id = "visionCustom",
+    summary = "Find objects with a named model, as DeepStack and CodeProject.AI do",
+    params(("name" = String, Path, description = "The model's name.", example = "yolo11n")),
+    request_body(content = VisionForm, content_type = "multipart/form-data"),
+    responses(
+        (status = 200, description = "What was found.", body = Predictions),
+        (status = 400, description = "The form makes no sense or has no picture.", body = Refusal),
+        (status = 401, description = "No token, or one that is not known.", body = Refusal),
+        (status = 403, description = "The token does not allow this.", body = Refusal),
+        (status = 404, description = "There is no such model; the answer names those that are.", body = Refusal),
+        (status = 408, description = "The body came too slowly.", body = Refusal),
+        (status = 413, description = "The body or the picture is larger than allowed.", body = Refusal),
+        (status = 415, description = "The body is no form, or the picture is none.", body = Refusal),
+        (status = 422, description = "The picture is damaged.", body = Refusal),
+        (status = 429, description = "This client asks for more than its share.", body = Refusal),
+        (status = 503, description = "Too much to do, or the model is not loaded.", body = Refusal),
+    )
+)]
+pub async fn custom(
+    State(app): State<Arc<App>>,
+    Extension(visit): Extension<Visit>,
+    name: Result<Path<String>, PathRejection>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Json<Predictions>, Problem> {
+    let slot = match name {
+        Ok(Path(name)) => app.catalogue.slot(Some(&name)),
+        Err(_) => Err(Problem::bad_request(
+            "the model's name is not text in UTF-8",
+        )),
+    };
+    answer(&app, visit, slot, &headers, body).await
+}
+
+async fn answer(
+    app: &App,
+    visit: Visit,
+    slot: Result<Arc<Slot>, Problem>,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<Json<Predictions>, Problem> {
+    let start = Instant::now();
+    let knocked = slot.and_then(|slot| {
+        app.stations.knock(&slot, &visit.errand.ask(1))?;
+        Ok((slot, multipart::boundary(headers)?))
+    });
+    let (slot, boundary) = match knocked {
+        Ok(knocked) => knocked,
+        Err(problem) => {
+            body::drain(body).await;
+            return Err(problem);
+        }
+    };
+    let (held, form) = form(app, body, &boundary).await?;
+    let visit = visit.identified(app, form.token.as_deref())?;
+    let thresholds = Thresholds {
+        confidence: form.min_confidence,
+        ..Thresholds::default()
+    };
+    let options = Options {
+        thresholds,
+        ..Options::default()
+    };
+    let picture = form.picture.ok_or_else(|| {
+        Problem::bad_request("the form has no picture: send it as a file in the field 'image'")
+    })?;
+    let served = slot.served()?;
+    let found = app
+        .stations
+        .detect(&slot, &visit.errand, picture.content, &options);
+    let found = found.await?;
+    drop(held);
+    let names = &served.model.metadata().names;
+    let objects = found.detections.iter();
+    let predictions: Vec<PredictedObject> = objects
+        .map(|object| predicted(object, &found.frame, names))
+        .collect();
+    let times = &found.times;
+    let device = device(served.model.device());
+    Ok(Json(Predictions {
+        success: true,
+        code: 200,
+        message: message(&predictions),
+        count: predictions.len(),
+        predictions,
+        duration: milliseconds(start.elapsed()) / 1e3,
+        inference_ms: milliseconds(times.inference),
+        process_ms: milliseconds(
+            times.decode + times.preprocess + times.inference + times.postprocess,
+        ),
+        analysis_round_trip_ms: milliseconds(start.elapsed()),
+        module_id: slot.name.clone(),
+        module_name: "onelook",
+        command: "detect",
+        can_use_gpu: device != "CPU",
+        execution_provider: device.clone(),
+        inference_device: device,
+    }))
+}
+
+/// What the form says, as far as it means something here.
+struct Form {
+    picture: Option<Part>,
+    min_confidence: f32,
+    token: Option<String>,
+}
+
+async fn form<'a>(app: &'a App, body: Body, boundary: &str) -> Result<(Held<'a>, Form), Problem> {
+    let mut held = body::read(app, body).await?;
+    let bytes = std::mem::take(&mut held.bytes);
+    let mut form = Form {
+        picture: None,
+        min_confidence: MIN_CONFIDENCE,
+        token: None,
+    };
+    for part in multipart::parts(&bytes, boundary, MAX_FIELDS)? {
+        match part.name.as_str() {
+            "min_confidence" => form.min_confidence = min_confidence(part.text()?)?,
+            "api_key" => form.token = Some(part.text()?.to_owned()),
+            // Clients name it image, image1, or as they like: the first file counts.
+            name if form.picture.is_none() && (part.is_picture() || name == "image1") => {
+                form.picture = Some(part);
+            }
+            _ => {}
+        }
+    }
+    Ok((held, form))
+}
+
+fn min_confidence(text: &str) -> Result<f32, Problem> {
+    if text.is_empty() {
+        return Ok(MIN_CONFIDENCE);
+    }
+    let shown: String = text.chars().take(80).collect();
+    let wrong = |reason| Problem::bad_request(format!("min_confidence: {shown:?}: {reason}"));
+    fraction(text).map_err(wrong)
+}
+
+fn predicted(object: &Detection, frame: &Frame, names: &[String]) -> PredictedObject {
+    let pixel = |value: f32, side: usize| value.round().clamp(0.0, side as f32) as usize;
+    PredictedObject {
+        label: class_name(names, object.class),
+        confidence: (f64::from(object.confidence) * 1e5).round() / 1e5,
+        x_min: pixel(object.bbox.x1, frame.width()),
+        y_min: pixel(object.bbox.y1, frame.height()),
+        x_max: pixel(object.bbox.x2, frame.width()),
+        y_max: pixel(object.bbox.y2, frame.height()),
+    }
+}
+
+fn message(predictions: &[PredictedObject]) -> String {
+    const SHOWN: usize = 5;
+    if predictions.is_empty() {
+        return "No objects found".to_owned();
+    }
+    let labels = predictions.iter().take(SHOWN);
+    let labels: Vec<&str> = labels.map(|object| object.label.as_str()).collect();
+    let more = if predictions.len() > SHOWN { "..." } else { "" };
+    format!("Found {}{more}", labels.join(", "))
+}
+
+/// `CPU` or `GPU`, from the device in words.
+fn device(words: &str) -> String {
+    let kind = words.split([',', ':', ' ']).next().unwrap_or_default();
+    match kind {
+        "cuda" | "gpu" => "GPU".to_owned(),
+        _ => "CPU".to_owned(),
+    }
+}
+
+/// Which models there are.
+#[utoipa::path(
+    post, path = "/v1/vision/custom/list", tag = "deepstack", operation_id = "visionCustomList",
+    summary = "Which models there are, as DeepStack and CodeProject.AI tell; GET does the same",
+    responses(
+        (status = 200, description = "The models that answer.", body = CustomModels),
+        (status = 400, description = "The form or a header makes no sense.", body = Refusal),
+        (status = 401, description = "No token, or one that is not known.", body = Refusal),
+        (status = 403, description = "The token does not allow this.", body = Refusal),
+        (status = 408, description = "The body came too slowly.", body = Refusal),
+        (status = 413, description = "The body is larger than allowed.", body = Refusal),
+        (status = 503, description = "Too much to do.", body = Refusal),
+    )
+)]
+pub async fn list(
+    State(app): State<Arc<App>>,
+    Extension(visit): Extension<Visit>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Json<CustomModels>, Problem> {
+    let token = match multipart::boundary(&headers) {
+        Ok(boundary) => form(&app, body, &boundary).await?.1.token,
+        Err(_) => {
+            body::drain(body).await;
+            None
+        }
+    };
+    visit.identified(&app, token.as_deref())?;
+    let slots = app.catalogue.all();
+    let ready = slots
+        .iter()
+        .filter(|slot| matches!(slot.state(), SlotState::Ready(_)));
+    Ok(Json(CustomModels {
+        success: true,
+        models: ready.map(|slot| slot.name.clone()).collect(),
+    }))
+}
+
+/// A sign of life.
+#[utoipa::path(
+    get, path = "/v1/status/ping", tag = "deepstack", operation_id = "ping",
+    summary = "Whether requests can be answered, as CodeProject.AI tells; POST does the same",
+    responses(
+        (status = 200, description = "The server lives; whether a model is ready is in the answer.", body = Pong),
+        (status = 400, description = "A header makes no sense.", body = crate::problem::ProblemBody, content_type = "application/problem+json"),
+        (status = 401, description = "No token, or one that is not known.", body = crate::problem::ProblemBody, content_type = "application/problem+json"),
+    )
+)]
+pub async fn ping(State(app): State<Arc<App>>, body: Body) -> Json<Pong> {
+    body::drain(body).await;
+    Json(Pong {
+        success: app.catalogue.is_ready(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use onelook::types::BoxXyxy;
+
+    #[test]
+    fn boxes_are_whole_pixels_inside_the_picture() {
+        let frame = Frame::filled(10, 8, [0; 3]).unwrap();
+        let object = Detection {
+            bbox: BoxXyxy {
+                x1: -0.4,
+                y1: 1.5,
+                x2: 10.6,
+                y2: 7.4,
+            },
+            class: 3,
+            confidence: 0.123_456_7,
+        };
+        let expected = PredictedObject {
+            label: "3".to_owned(),
+            confidence: 0.12346,
+            x_min: 0,
+            y_min: 2,
+            x_max: 10,
+            y_max: 7,
+        };
+        assert_eq!(predicted(&object, &frame, &[]), expected);
+    }
+
+    #[test]
+    fn a_threshold_that_is_left_empty_is_the_usual_one() {
+        assert_eq!(min_confidence(""), Ok(0.4));
+        assert_eq!(min_confidence("0.55"), Ok(0.55));
+        assert!(min_confidence("40").is_err());
+    }
 }

@@ -1,0 +1,402 @@
+//! What a request asks for besides its pictures: words of a query, of a form or of JSON in, options
+//! out. An unknown name or a wrong value is an error that says what would be right.
+
+use onelook::Options;
+use onelook::types::Metadata;
+use onelook::vision::draw::DrawStyle;
+use onelook::vision::postprocess::Thresholds;
+use serde_json::Value;
+
+use crate::problem::Problem;
+
+/// The names, in the order of the documentation.
+const NAMES: [&str; 11] = [
+    "model",
+    "conf",
+    "iou",
+    "classes",
+    "max_det",
+    "imgsz",
+    "rect",
+    "agnostic_nms",
+    "show_labels",
+    "show_conf",
+    "line_width",
+];
+
+/// Bounds of `imgsz`, the rounding to the model's stride included.
+const SIDES: std::ops::RangeInclusive<usize> = 32..=4096;
+
+/// Most detections that may be asked for.
+const MAX_DETECTIONS: usize = 10_000;
+
+/// Widest line that may be asked for.
+const MAX_LINE: usize = 100;
+
+/// A class by number or by name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum ClassWord {
+    Index(usize),
+    Name(String),
+}
+
+/// What was asked for; what is absent has its default.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Parameters {
+    /// Which model.
+    pub model: Option<String>,
+    conf: Option<f32>,
+    iou: Option<f32>,
+    classes: Option<Vec<ClassWord>>,
+    max_det: Option<usize>,
+    imgsz: Option<[usize; 2]>,
+    rect: Option<bool>,
+    agnostic_nms: Option<bool>,
+    show_labels: Option<bool>,
+    show_conf: Option<bool>,
+    line_width: Option<usize>,
+}
+
+impl Parameters {
+    /// Takes in a word of a query or a form.
+    pub fn set(&mut self, name: &str, text: &str) -> Result<(), Problem> {
+        let text = text.trim();
+        let place = Place { name, shown: text };
+        match name {
+            "model" => place.fill(&mut self.model, Ok(text.to_owned())),
+            "conf" => place.fill(&mut self.conf, fraction(text)),
+            "iou" => place.fill(&mut self.iou, fraction(text)),
+            "classes" => place.fill(&mut self.classes, class_words(text)),
+            "max_det" => place.fill(&mut self.max_det, count(text, MAX_DETECTIONS)),
+            "imgsz" => place.fill(&mut self.imgsz, image_size(text)),
+            "rect" => place.fill(&mut self.rect, boolean(text)),
+            "agnostic_nms" => place.fill(&mut self.agnostic_nms, boolean(text)),
+            "show_labels" => place.fill(&mut self.show_labels, boolean(text)),
+            "show_conf" => place.fill(&mut self.show_conf, boolean(text)),
+            "line_width" => place.fill(&mut self.line_width, count(text, MAX_LINE)),
+            _ => Err(unknown(name)),
+        }
+    }
+
+    /// Takes in a member of a JSON object; unlike words, values have types there.
+    pub fn set_json(&mut self, name: &str, value: &Value) -> Result<(), Problem> {
+        let expected = match name {
+            "model" => value.is_string().then_some(()).ok_or("a string"),
+            "conf" | "iou" => value
+                .is_number()
+                .then_some(())
+                .ok_or("a number from 0 to 1"),
+            "max_det" | "line_width" => value.is_u64().then_some(()).ok_or("a whole number"),
+            "classes" => is_list(value, 1..=usize::MAX, |one| one.is_u64() || one.is_string())
+                .then_some(())
+                .ok_or("a list of class numbers or names"),
+            "imgsz" => (value.is_u64() || is_list(value, 2..=2, Value::is_u64))
+                .then_some(())
+                .ok_or("pixels, such as 640, or a list of height and width"),
+            _ if NAMES.contains(&name) => value.is_boolean().then_some(()).ok_or("true or false"),
+            _ => return Err(unknown(name)),
+        };
+        if let Err(expected) = expected {
+            let shown = value.to_string();
+            let place = Place {
+                name,
+                shown: &shown,
+            };
+            return Err(place.wrong(&format!("expected {expected}")));
+        }
+        match (name, value) {
+            ("classes", Value::Array(classes)) => {
+                let words = classes.iter().map(|class| match class {
+                    Value::String(name) => ClassWord::Name(name.clone()),
+                    number => number
+                        .as_u64()
+                        .map_or(ClassWord::Index(usize::MAX), |number| {
+                            ClassWord::Index(usize::try_from(number).unwrap_or(usize::MAX))
+                        }),
+                });
+                let shown = value.to_string();
+                let place = Place {
+                    name,
+                    shown: &shown,
+                };
+                place.fill(&mut self.classes, Ok(words.collect()))
+            }
+            (_, Value::String(text)) => self.set(name, text),
+            (_, Value::Array(items)) => {
+                let words: Vec<String> = items.iter().map(Value::to_string).collect();
+                self.set(name, &words.join(","))
+            }
+            (_, other) => self.set(name, &other.to_string()),
+        }
+    }
+
+    /// What it means for a model.
+    pub fn options(&self, metadata: &Metadata) -> Result<Options, Problem> {
+        let standard = Thresholds::default();
+        let options = Options {
+            thresholds: Thresholds {
+                confidence: self.conf.unwrap_or(standard.confidence),
+                iou: self.iou.unwrap_or(standard.iou),
+                max_detections: self.max_det.unwrap_or(standard.max_detections),
+                classes: self.class_indices(&metadata.names)?,
+                agnostic: self.agnostic_nms.unwrap_or(standard.agnostic),
+                ..standard
+            },
+            image_size: self.imgsz,
+            rect: self.rect,
+            batch: 1,
+        };
+        let size = options.rounded_size(metadata)?;
+        if self.imgsz.is_some() && size.iter().any(|side| !SIDES.contains(side)) {
+            return Err(Problem::bad_request(format!(
+                "imgsz: {}x{} after rounding to the model's stride {}, expected at most {}",
+                size[0],
+                size[1],
+                metadata.stride,
+                SIDES.end()
+            )));
+        }
+        Ok(options)
+    }
+
+    /// How the answer's picture is drawn.
+    pub fn style(&self) -> DrawStyle {
+        let standard = DrawStyle::default();
+        DrawStyle {
+            line_width: self.line_width,
+            labels: self.show_labels.unwrap_or(standard.labels),
+            confidence: self.show_conf.unwrap_or(standard.confidence),
+            boxes: standard.boxes,
+        }
+    }
+
+    fn class_indices(&self, names: &[String]) -> Result<Option<Vec<usize>>, Problem> {
+        let Some(words) = &self.classes else {
+            return Ok(None);
+        };
+        let indices: Result<Vec<usize>, String> =
+            words.iter().map(|word| word.index(names)).collect();
+        indices
+            .map(Some)
+            .map_err(|reason| Problem::bad_request(format!("classes: {reason}")))
+    }
+}
+
+/// A parameter's name and its value as it was sent.
+struct Place<'a> {
+    name: &'a str,
+    shown: &'a str,
+}
+
+impl Place<'_> {
+    fn fill<T>(&self, place: &mut Option<T>, value: Result<T, String>) -> Result<(), Problem> {
+        let value = value.map_err(|reason| self.wrong(&reason))?;
+        match place.replace(value) {
+            None => Ok(()),
+            Some(_) => Err(Problem::bad_request(format!(
+                "the parameter '{}' is given twice: send it once",
+                self.name
+            ))),
+        }
+    }
+
+    fn wrong(&self, reason: &str) -> Problem {
+        let shown: String = self.shown.chars().take(80).collect();
+        Problem::bad_request(format!("{}: {shown:?}: {reason}", self.name))
+    }
+}
+
+impl ClassWord {
+    fn index(&self, names: &[String]) -> Result<usize, String> {
+        match self {
+            Self::Index(index) if *index < names.len() => Ok(*index),
+            Self::Index(index) => Err(format!(
+                "the model knows classes 0 to {}, not {index}",
+                names.len().max(1) - 1
+            )),
+            Self::Name(word) => names
+                .iter()
+                .position(|name| name.eq_ignore_ascii_case(word))
+                .ok_or_else(|| {
+                    let shown: String = word.chars().take(80).collect();
+                    format!("the model knows no class {shown:?}")
+                }),
+        }
+    }
+}
+
+fn unknown(name: &str) -> Problem {
+    let shown: String = name.chars().take(80).collect();
+    Problem::bad_request(format!(
+        "there is no parameter {shown:?}; known are: {}",
+        NAMES.join(", ")
+    ))
+}
+
+fn is_list(
+    value: &Value,
+    lengths: std::ops::RangeInclusive<usize>,
+    item: impl Fn(&Value) -> bool,
+) -> bool {
+    let items = value.as_array();
+    items.is_some_and(|items| lengths.contains(&items.len()) && items.iter().all(item))
+}
+
+fn boolean(word: &str) -> Result<bool, String> {
+    match word.to_ascii_lowercase().as_str() {
+        "true" => Ok(true),
+        "false" => Ok(false),
+        _ => Err("expected true or false".to_owned()),
+    }
+}
+
+/// A number from 0 to 1.
+pub fn fraction(word: &str) -> Result<f32, String> {
+    match word.parse::<f32>() {
+        Ok(value) if (0.0..=1.0).contains(&value) => Ok(value),
+        _ => Err("expected a number from 0 to 1".to_owned()),
+    }
+}
+
+fn count(word: &str, most: usize) -> Result<usize, String> {
+    match word.parse::<usize>() {
+        Ok(value) if (1..=most).contains(&value) => Ok(value),
+        _ => Err(format!("expected a whole number from 1 to {most}")),
+    }
+}
+
+/// `640`, or height and width as `480,640` or `480x640`.
+fn image_size(word: &str) -> Result<[usize; 2], String> {
+    let sides: Result<Vec<usize>, _> = unbracketed(word)
+        .split([',', 'x'])
+        .map(|side| side.trim().parse())
+        .collect();
+    let size = match sides.as_deref() {
+        Ok(&[side]) => Some([side, side]),
+        Ok(&[height, width]) => Some([height, width]),
+        _ => None,
+    };
+    let within = |size: &[usize; 2]| size.iter().all(|side| SIDES.contains(side));
+    size.filter(within).ok_or_else(|| {
+        format!(
+            "expected {} to {} pixels, such as 640, or height and width, such as 480,640",
+            SIDES.start(),
+            SIDES.end()
+        )
+    })
+}
+
+/// `0`, `0,2`, `[0,2]` or names such as `person,bus`.
+fn class_words(text: &str) -> Result<Vec<ClassWord>, String> {
+    let words: Vec<ClassWord> = unbracketed(text)
+        .split(',')
+        .map(|word| word.trim().trim_matches(['\'', '"']))
+        .filter(|word| !word.is_empty())
+        .map(|word| match word.parse() {
+            Ok(index) => ClassWord::Index(index),
+            Err(_) => ClassWord::Name(word.to_owned()),
+        })
+        .collect();
+    match words.is_empty() {
+        true => Err("expected class numbers or names, such as 0,2 or person,bus".to_owned()),
+        false => Ok(words),
+    }
+}
+
+fn unbracketed(word: &str) -> &str {
+    let word = word.trim();
+    let inner = word
+        .strip_prefix('[')
+        .and_then(|word| word.strip_suffix(']'));
+    inner.unwrap_or(word)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn refusal(name: &str, text: &str) -> String {
+        Parameters::default().set(name, text).unwrap_err().detail
+    }
+
+    #[test]
+    fn a_wrong_value_is_named_with_what_would_be_right() {
+        assert_eq!(
+            refusal("conf", "1.5"),
+            "conf: \"1.5\": expected a number from 0 to 1"
+        );
+        assert_eq!(
+            refusal("max_det", "0"),
+            "max_det: \"0\": expected a whole number from 1 to 10000"
+        );
+        assert_eq!(
+            refusal("rect", "maybe"),
+            "rect: \"maybe\": expected true or false"
+        );
+        for size in ["16", "8192", "0", "640,640,640", "a", "", "-640"] {
+            assert!(refusal("imgsz", size).contains("32 to 4096"), "{size}");
+        }
+        for number in ["nan", "inf", "-0.1", ""] {
+            assert!(refusal("iou", number).contains("from 0 to 1"), "{number}");
+        }
+        assert!(refusal("classes", "[]").contains("such as 0,2"));
+    }
+
+    #[test]
+    fn an_unknown_name_is_answered_with_the_known_ones() {
+        assert_eq!(
+            refusal("confidence", "0.5"),
+            "there is no parameter \"confidence\"; known are: model, conf, iou, classes, max_det, \
+             imgsz, rect, agnostic_nms, show_labels, show_conf, line_width"
+        );
+    }
+
+    #[test]
+    fn a_parameter_is_given_once() {
+        let mut parameters = Parameters::default();
+        parameters.set("conf", "0.5").unwrap();
+        let twice = parameters.set_json("conf", &json!(0.5)).unwrap_err();
+        assert_eq!(
+            twice.detail,
+            "the parameter 'conf' is given twice: send it once"
+        );
+    }
+
+    #[test]
+    fn json_and_words_mean_the_same() {
+        let (mut words, mut typed) = (Parameters::default(), Parameters::default());
+        for (name, word, value) in [
+            ("model", "a", json!("a")),
+            ("conf", "0.5", json!(0.5)),
+            ("classes", "0,bus", json!([0, "bus"])),
+            ("imgsz", "480,640", json!([480, 640])),
+            ("rect", "True", json!(true)),
+            ("line_width", "3", json!(3)),
+        ] {
+            words.set(name, word).unwrap();
+            typed.set_json(name, &value).unwrap();
+        }
+        assert_eq!(words, typed);
+    }
+
+    #[test]
+    fn json_is_taken_by_its_types() {
+        for (name, value) in [
+            ("conf", json!("0.5")),
+            ("conf", json!(null)),
+            ("max_det", json!(1.5)),
+            ("max_det", json!(-1)),
+            ("rect", json!(1)),
+            ("classes", json!("0,2")),
+            ("classes", json!([])),
+            ("classes", json!([-1])),
+            ("imgsz", json!([640])),
+            ("imgsz", json!({"h": 1})),
+            ("model", json!(1)),
+        ] {
+            let refused = Parameters::default().set_json(name, &value).unwrap_err();
+            assert!(refused.detail.starts_with(name), "{}", refused.detail);
+        }
+    }
+}

@@ -1,0 +1,263 @@
+//! `multipart/form-data` (RFC 7578) that is in memory: bytes in, parts out that share those bytes.
+//!
+//! Copies no content. A form that breaks its own rules is an error; the number of parts is bounded.
+
+use axum::http::HeaderMap;
+use axum::http::header::CONTENT_TYPE;
+use bytes::Bytes;
+use memchr::memmem;
+
+use crate::problem::{Kind, Problem};
+
+/// Longest boundary (RFC 2046).
+const MAX_BOUNDARY: usize = 70;
+
+/// Longest head of a part.
+const MAX_HEAD: usize = 8 << 10;
+
+/// Longest name of a field or a file that is kept.
+const MAX_NAME: usize = 255;
+
+/// One field of a form.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Part {
+    /// The field's name.
+    pub name: String,
+    /// The file's name, where it is a file.
+    pub file_name: Option<String>,
+    /// Its content.
+    pub content: Bytes,
+}
+
+impl Part {
+    /// Whether it is a picture: a file, or a field that is named like one.
+    pub fn is_picture(&self) -> bool {
+        const NAMES: [&str; 4] = ["image", "images", "file", "files"];
+        self.file_name.is_some() || NAMES.contains(&self.name.as_str())
+    }
+
+    /// What the picture is called in the answer.
+    pub fn picture_name(&self) -> String {
+        let named = self.file_name.as_deref().filter(|name| !name.is_empty());
+        named.unwrap_or(&self.name).to_owned()
+    }
+
+    /// Its content as text.
+    pub fn text(&self) -> Result<&str, Problem> {
+        std::str::from_utf8(&self.content)
+            .map(str::trim)
+            .map_err(|_| malformed(format!("the field '{}' is not text in UTF-8", self.name)))
+    }
+}
+
+/// The boundary of a form, or the reason why the body is none.
+pub fn boundary(headers: &HeaderMap) -> Result<String, Problem> {
+    let value = headers.get(CONTENT_TYPE).map(|value| value.to_str());
+    let Some(Ok(value)) = value else {
+        return Err(unsupported());
+    };
+    let (kind, parameters) = value.split_once(';').unwrap_or((value, ""));
+    if !kind.trim().eq_ignore_ascii_case("multipart/form-data") {
+        return Err(unsupported());
+    }
+    let boundary = parameter(parameters, "boundary").unwrap_or_default();
+    if boundary.is_empty() || boundary.len() > MAX_BOUNDARY {
+        return Err(malformed(
+            "the content type multipart/form-data lacks its boundary of 1 to 70 characters",
+        ));
+    }
+    Ok(boundary)
+}
+
+/// The parts of a form, at most `limit` of them.
+pub fn parts(body: &Bytes, boundary: &str, limit: usize) -> Result<Vec<Part>, Problem> {
+    let delimiter = format!("\r\n--{boundary}");
+    let finder = memmem::Finder::new(&delimiter);
+    let mut rest = first_delimiter(body, &delimiter)?;
+    let mut parts = Vec::new();
+    loop {
+        let line = &body[rest..];
+        if line.starts_with(b"--") {
+            return Ok(parts);
+        }
+        let padding = line.iter().take_while(|byte| b" \t".contains(byte)).count();
+        if !line[padding..].starts_with(b"\r\n") {
+            return Err(malformed("a boundary is followed by neither a line nor --"));
+        }
+        if parts.len() == limit {
+            let detail = format!("the form has more than the {limit} parts that are read");
+            return Err(Problem::new(Kind::TooLarge, detail));
+        }
+        let start = rest + padding;
+        let length = finder
+            .find(&body[start..])
+            .ok_or_else(|| malformed("it ends before its last boundary"))?;
+        // The line break after the boundary stays: a part without a head has an empty line next.
+        parts.push(part(body.slice(start..start + length))?);
+        rest = start + length + delimiter.len();
+    }
+}
+
+/// The place after the first boundary, which may stand at the very start.
+fn first_delimiter(body: &[u8], delimiter: &str) -> Result<usize, Problem> {
+    let bare = &delimiter[2..];
+    if body.starts_with(bare.as_bytes()) {
+        return Ok(bare.len());
+    }
+    memmem::find(body, delimiter.as_bytes())
+        .map(|place| place + delimiter.len())
+        .ok_or_else(|| malformed("its boundary does not occur in it"))
+}
+
+/// A part from `CRLF head CRLF CRLF content`.
+fn part(bytes: Bytes) -> Result<Part, Problem> {
+    let searched = &bytes[..bytes.len().min(MAX_HEAD)];
+    let length = memmem::find(searched, b"\r\n\r\n")
+        .ok_or_else(|| malformed("a part's head does not end"))?;
+    let head = std::str::from_utf8(&bytes[..length])
+        .map_err(|_| malformed("a part's head is not text in UTF-8"))?;
+    let disposition = head
+        .split("\r\n")
+        .find_map(|line| {
+            let (name, value) = line.split_once(':')?;
+            let found = name.trim().eq_ignore_ascii_case("content-disposition");
+            found.then(|| value.split_once(';').map_or("", |(_, rest)| rest))
+        })
+        .ok_or_else(|| malformed("a part lacks its Content-Disposition"))?;
+    let name = parameter(disposition, "name").ok_or_else(|| malformed("a part lacks its name"))?;
+    Ok(Part {
+        name: clean(&name),
+        file_name: parameter(disposition, "filename").map(|name| clean(&name)),
+        content: bytes.slice(length + 4..),
+    })
+}
+
+/// The value of `name=value` or `name="value"` among parameters that semicolons separate.
+fn parameter(text: &str, wanted: &str) -> Option<String> {
+    let mut rest = text;
+    loop {
+        rest = rest.trim_start_matches([' ', '\t', ';']);
+        let (name, after) = rest.split_once('=')?;
+        let (value, after) = value(after.trim_start());
+        if name.trim().eq_ignore_ascii_case(wanted) {
+            return Some(value);
+        }
+        rest = after;
+    }
+}
+
+/// A value and what follows it.
+fn value(text: &str) -> (String, &str) {
+    let Some(quoted) = text.strip_prefix('"') else {
+        let end = text.find(';').unwrap_or(text.len());
+        return (text[..end].trim_end().to_owned(), &text[end..]);
+    };
+    let mut value = String::new();
+    let mut letters = quoted.char_indices();
+    while let Some((place, letter)) = letters.next() {
+        match letter {
+            '"' => return (value, &quoted[place + 1..]),
+            // Browsers of old sent paths with bare backslashes: only a quote is escaped.
+            '\\' if quoted[place + 1..].starts_with('"') => {
+                value.push('"');
+                letters.next();
+            }
+            _ => value.push(letter),
+        }
+    }
+    (value, "")
+}
+
+/// A name that can stand in answers: no control characters, not too long.
+pub fn clean(name: &str) -> String {
+    let letters = name.chars().filter(|letter| !letter.is_control());
+    letters.take(MAX_NAME).collect()
+}
+
+fn malformed(reason: impl AsRef<str>) -> Problem {
+    Problem::bad_request(format!(
+        "the multipart form is malformed: {}",
+        reason.as_ref()
+    ))
+}
+
+fn unsupported() -> Problem {
+    let detail = "send the picture as multipart/form-data";
+    Problem::new(Kind::Unsupported, detail)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn read(body: &'static [u8]) -> Result<Vec<Part>, Problem> {
+        parts(&Bytes::from_static(body), "B", 8)
+    }
+
+    #[test]
+    fn fields_and_files_come_out_in_order() {
+        let parts = read(
+            b"ignored\r\n--B\r\nContent-Disposition: form-data; name=\"conf\"\r\n\r\n0.5\r\n\
+              --B  \r\ncontent-type: image/jpeg\r\n\
+              content-disposition: form-data; filename=\"a \\\"b\\\";c.jpg\"; name=image\r\n\r\n\
+              \xff\r\n--b\r\n\r\n--B--\r\nignored",
+        )
+        .unwrap();
+        assert_eq!(parts.len(), 2);
+        assert_eq!(parts[0].text(), Ok("0.5"));
+        assert!(!parts[0].is_picture());
+        assert_eq!(parts[1].file_name.as_deref(), Some("a \"b\";c.jpg"));
+        assert_eq!(&parts[1].content[..], b"\xff\r\n--b\r\n");
+        assert_eq!(read(b"--B--").unwrap(), []);
+    }
+
+    #[test]
+    fn a_broken_form_is_refused_with_its_reason() {
+        let cases: [(&[u8], &str); 6] = [
+            (b"", "does not occur"),
+            (b"--Bx", "neither a line nor --"),
+            (
+                b"--B\r\nContent-Disposition: form-data; name=a\r\n\r\nx",
+                "before its last",
+            ),
+            (
+                b"--B\r\n\r\n\r\nx\r\n--B--",
+                "lacks its Content-Disposition",
+            ),
+            (
+                b"--B\r\nContent-Disposition: form-data\r\n\r\nx\r\n--B--",
+                "lacks its name",
+            ),
+            (
+                b"--B\r\nContent-Disposition: form-data; name=a\r\n--B--",
+                "does not end",
+            ),
+        ];
+        for (body, reason) in cases {
+            let problem = read(body).unwrap_err();
+            assert!(problem.detail.contains(reason), "{}", problem.detail);
+        }
+        let one = "--B\r\nContent-Disposition: form-data; name=a\r\n\r\n\r\n".repeat(9) + "--B--";
+        let many = parts(&Bytes::from(one), "B", 8).unwrap_err();
+        assert_eq!(many.kind, Kind::TooLarge);
+    }
+
+    #[test]
+    fn the_boundary_may_be_quoted() {
+        let mut headers = HeaderMap::new();
+        assert_eq!(boundary(&headers).unwrap_err().kind, Kind::Unsupported);
+        let value = "multipart/form-data; charset=utf-8; boundary=\"a b\"";
+        headers.insert(CONTENT_TYPE, value.parse().unwrap());
+        assert_eq!(boundary(&headers).unwrap(), "a b");
+        headers.insert(CONTENT_TYPE, "multipart/form-data".parse().unwrap());
+        assert_eq!(boundary(&headers).unwrap_err().kind, Kind::BadRequest);
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_comes_nothing_breaks(body in "(--B|\r\n|--|name=|\"|;|:|Content-Disposition|x| )*") {
+            let _ = parts(&Bytes::from(body), "B", 8);
+        }
+    }
+}
