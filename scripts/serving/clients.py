@@ -35,7 +35,6 @@ class Setting:
         self.arguments, self.work, self.report = arguments, work, None
         data = pathlib.Path(arguments.data).resolve()
         self.model = arguments.model or data / "weights" / "yolo11n-recon.pt"
-        self.second = arguments.second_model or data / "weights" / "yolo26n-seg.pt"
         self.onnx = arguments.onnx or data / "onnx" / "yolo11n-recon.onnx"
         self.picture = data / "reference" / "bus_letterbox640_rgb_chw_u8.npy"
         self.pictures = [data / "images" / "bus.jpg", data / "images" / "zidane.jpg"]
@@ -281,11 +280,11 @@ def address(url):
 
 def run_areas(setting, chosen):
     models = [f"yolo11n={setting.model}"]
-    second = pathlib.Path(setting.second).exists()
+    second = setting.arguments.second_model
     if second:
-        models.append(f"second={setting.second}")
+        models.append(f"second={second}")
     with Onelook(setting.arguments.onelook, models, log=setting.work / "onelook.log") as ours:
-        ours.has_second = second
+        ours.has_second = bool(second)
         for name in chosen:
             setting.report = Report(name)
             try:
@@ -318,7 +317,7 @@ def main():
     )
     parser.add_argument("--model", help="the .pt to serve [default: yolo11n-recon.pt of the data]")
     parser.add_argument("--onnx", help="the same network for the real Triton, 1x3x640x640")
-    parser.add_argument("--second-model", help="a model with two outputs [default: yolo26n-seg.pt of the data]")
+    parser.add_argument("--second-model", help="a model with several outputs, to ask for them by name")
     parser.add_argument(
         "--ultralytics-python", help="an interpreter that has ultralytics, instead of an environment of our own"
     )

@@ -132,10 +132,10 @@ def calls():
             "wrong channels": {"array": np.zeros((1, 4, 64, 64), np.float32)},
             "a wrong datatype": {"array": np.zeros((1, 3, 640, 640), np.uint8), "datatype": "UINT8"},
             "an empty batch": {"array": np.zeros((0, 3, 640, 640), np.float32)},
-            "too large a batch": {"array": np.zeros((9, 3, 32, 32), np.float32)},
         }
         for name, change in wrong.items():
             call(f"{protocol} infer with {name}")(lambda s, p=protocol, k=change: described(s.infer(p, **k)))
+        call(f"{protocol} infer with too large a batch")(lambda s, p=protocol: described(s.infer(p, too_many(s))))
         call(f"{protocol} statistics")(lambda s, c=client: tidy(c(s).get_inference_statistics(s.model)))
         call(f"{protocol} statistics of all models")(lambda s, c=client: tidy(c(s).get_inference_statistics()))
         call(f"{protocol} statistics of an unknown model")(
@@ -151,6 +151,12 @@ def calls():
     call("grpc infer, asynchronous")(lambda s: described(asynchronous_grpc(s)))
     raw_calls(call)
     return one
+
+
+def too_many(side):
+    """One picture more than the side says that it takes at a time."""
+    most = int(side.http.get_model_config(side.model)["max_batch_size"])
+    return np.zeros((most + 1, 3, 32, 32), np.float32)
 
 
 def asynchronous_http(side):
