@@ -1,4 +1,5 @@
-//! Structured logs: to standard error for people or machines, and to files that rotate daily.
+//! Structured logs: to standard error for people or machines, to files that rotate daily, and as
+//! traces to a collector.
 
 use std::path::{Path, PathBuf};
 
@@ -8,6 +9,8 @@ use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, Registry, fmt};
+
+use crate::traces::{self, Traces};
 
 /// How a log line looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -33,13 +36,18 @@ pub struct LogOptions {
     pub keep: usize,
     /// Whether standard error takes colours.
     pub colour: bool,
+    /// Address of an OpenTelemetry collector for traces (OTLP over gRPC).
+    pub otlp: Option<String>,
 }
 
 /// Writes what is still in memory when dropped.
 #[must_use = "lines still in memory are written when this is dropped"]
-pub struct Logs(Option<WorkerGuard>);
+pub struct Logs {
+    _files: Option<WorkerGuard>,
+    _traces: Option<Traces>,
+}
 
-/// Starts logging for the whole process.
+/// Starts logging for the whole process; within a runtime of tokio when traces are wanted.
 ///
 /// # Errors
 /// Levels that make no sense, a directory that cannot be written, logs that run already.
@@ -73,18 +81,20 @@ pub fn start(options: &LogOptions) -> Result<Logs, String> {
             .with_writer(writer);
         layers.push(file.with_filter(levels).boxed());
     }
+    let mut traces = None;
+    if let Some(endpoint) = &options.otlp {
+        let (layer, own) = traces::layer(endpoint)?;
+        traces = Some(own);
+        layers.push(layer);
+    }
     tracing_subscriber::registry()
         .with(layers)
         .try_init()
         .map_err(|error| error.to_string())?;
-    Ok(Logs(guard))
-}
-
-impl Logs {
-    /// Whether lines go to files too.
-    pub fn has_files(&self) -> bool {
-        self.0.is_some()
-    }
+    Ok(Logs {
+        _files: guard,
+        _traces: traces,
+    })
 }
 
 fn files(directory: &Path, keep: usize) -> Result<RollingFileAppender, String> {

@@ -15,7 +15,6 @@ use report::report;
 
 pub fn run(args: &ServeArgs, console: &Console, started: Instant) -> Result<(), Failure> {
     let config = args.config(console)?;
-    let logs = logs::start(&args.log_options(console)).map_err(Failure::Usage)?;
     if config.tokens.is_empty() && !is_loopback(&config.host) {
         console.warn(format!(
             "{} can be reached from elsewhere and no token is set: whoever reaches it can use it (--token-file)",
@@ -26,6 +25,10 @@ pub fn run(args: &ServeArgs, console: &Console, started: Instant) -> Result<(), 
         .enable_all()
         .build()
         .map_err(|error| Failure::failed("threads", error.to_string()))?;
+    let logs = {
+        let _inside = threads.enter();
+        logs::start(&args.log_options(console)).map_err(Failure::Usage)?
+    };
     let outcome = threads.block_on(serve(config, console, started));
     drop(logs);
     outcome

@@ -12,6 +12,7 @@ use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
+use tracing::Instrument;
 
 use super::is_grpc;
 use crate::app::App;
@@ -19,6 +20,7 @@ use crate::auth::{self, Caller, Scope};
 use crate::gate::{ClientKey, Priority};
 use crate::problem::{Kind, Problem};
 use crate::stations::Errand;
+use crate::traces;
 
 /// The other end of a connection.
 #[derive(Debug, Clone, Copy)]
@@ -72,11 +74,13 @@ pub async fn layer(State(app): State<Arc<App>>, mut request: Request, next: Next
     app.metrics.in_flight.inc();
     let _out = Leaving(&app);
     let peer = request.extensions().get::<Peer>().copied();
+    let span = tracing::info_span!("request", request_id = id, method = method.as_str(), path);
+    traces::join(&span, request.headers());
     let response = match admit(&app, &request, &id, peer) {
         _ if is_preflight(&request) && origin.is_some() => preflight(),
         Ok(visit) => {
             request.extensions_mut().insert(visit);
-            next.run(request).await
+            next.run(request).instrument(span).await
         }
         Err(problem) => {
             crate::body::drain(request.into_body()).await;
@@ -159,6 +163,7 @@ fn required_scope(method: &Method, path: &str) -> Option<Scope> {
     let is_open = matches!(path, "/" | "/livez" | "/readyz" | "/docs" | "/favicon.ico")
         || path.starts_with("/ui/")
         || path.starts_with("/v2/health/")
+        || path.starts_with("/grpc.health.v1.Health/")
         || matches!(path.strip_prefix(RPC), Some("ServerLive" | "ServerReady"));
     if is_open || *method == Method::OPTIONS {
         return None;
@@ -394,6 +399,7 @@ mod tests {
             ("POST", "/v2/repository/models/a/load", Some(Scope::Admin)),
             ("POST", "/v1/models/a/unload", Some(Scope::Admin)),
             ("POST", "/inference.GRPCInferenceService/ServerLive", None),
+            ("POST", "/grpc.health.v1.Health/Check", None),
             (
                 "POST",
                 "/inference.GRPCInferenceService/RepositoryModelLoad",

@@ -91,6 +91,10 @@ pub struct ServeArgs {
     /// Days of log files that are kept.
     #[arg(long, default_value_t = 14, value_name = "DAYS")]
     log_keep: usize,
+    /// Address of an OpenTelemetry collector that gets a trace per request (OTLP over gRPC), such
+    /// as http://localhost:4317; needs a build with the feature otlp.
+    #[arg(long, value_name = "URL")]
+    otlp: Option<String>,
 }
 
 /// A port, or none.
@@ -155,6 +159,7 @@ impl ServeArgs {
             directory: self.log_dir.clone(),
             keep: self.log_keep,
             colour: console.has_colour(),
+            otlp: self.otlp.clone(),
         }
     }
 
