@@ -44,9 +44,7 @@ impl Space {
                 let colours = a.iter().zip(b).zip(c).map(|((&a, &b), &c)| [a, b, c]);
                 let black = rest.first().map(Vec::as_slice).unwrap_or_default();
                 match self {
-                    Self::YCbCr => pixels.zip(colours).for_each(|(rgb, ycc)| {
-                        rgb.copy_from_slice(&rgb_from_ycc(ycc));
-                    }),
+                    Self::YCbCr => convert_ycc(a, b, c, out),
                     Self::Cmyk => pixels.zip(colours).zip(black).for_each(|((rgb, cmy), &k)| {
                         rgb.copy_from_slice(&cmy.map(|ink| under_black(ink, k)));
                     }),
@@ -64,8 +62,15 @@ impl Space {
     }
 }
 
+#[multiversion::multiversion(targets("x86_64+avx2", "x86_64+sse4.1"))]
+fn convert_ycc(y: &[u8], cb: &[u8], cr: &[u8], out: &mut [u8]) {
+    for (((rgb, &y), &cb), &cr) in out.chunks_exact_mut(3).zip(y).zip(cb).zip(cr) {
+        rgb.copy_from_slice(&rgb_from_ycc([y, cb, cr]));
+    }
+}
+
 /// 16 fractional bits, each product rounded on its own but for those of green.
-#[inline]
+#[inline(always)]
 fn rgb_from_ycc([y, cb, cr]: [u8; 3]) -> [u8; 3] {
     let (y, cb, cr) = (i32::from(y), i32::from(cb) - 128, i32::from(cr) - 128);
     let half = 1 << 15;

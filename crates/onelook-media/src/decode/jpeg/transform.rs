@@ -12,6 +12,7 @@ const CONSTANTS: [i32; 12] = [
 ];
 
 /// Samples of a whole plane, `blocks_wide * 8` a row.
+#[multiversion::multiversion(targets("x86_64+avx2", "x86_64+sse4.1"))]
 pub(super) fn samples(
     coefficients: &[i16],
     quantisation: &[u16; 64],
@@ -31,6 +32,7 @@ pub(super) fn samples(
     plane
 }
 
+#[inline(always)]
 fn inverse(block: &[i16], quantisation: &[u16; 64]) -> [u8; 64] {
     let mut work = [0i32; 64];
     for ((value, &coefficient), &step) in work.iter_mut().zip(block).zip(quantisation) {
