@@ -26,6 +26,14 @@ pub struct Held<'a> {
 }
 
 impl Held<'_> {
+    /// Nothing yet.
+    pub fn empty() -> Self {
+        Self {
+            bytes: Bytes::new(),
+            budget: None,
+        }
+    }
+
     /// Gives back the budget for bytes that are not needed any more.
     pub fn release(&mut self) {
         self.bytes = Bytes::new();
@@ -55,10 +63,7 @@ async fn collect(app: &App, mut body: Body) -> Result<Held<'_>, Problem> {
         drain(body).await;
         return Err(too_large(limit));
     }
-    let mut held = Held {
-        bytes: Bytes::new(),
-        budget: None,
-    };
+    let mut held = Held::empty();
     let mut bytes = BytesMut::new();
     while let Some(frame) = body.frame().await {
         let frame =
@@ -102,10 +107,7 @@ async fn inflate<'a>(
     mut reader: Box<dyn Read + Send + '_>,
 ) -> Result<Held<'a>, Problem> {
     let limit = app.config.limits.body_bytes;
-    let mut held = Held {
-        bytes: Bytes::new(),
-        budget: None,
-    };
+    let mut held = Held::empty();
     let mut bytes = BytesMut::new();
     let mut piece = vec![0; INFLATED_PIECE];
     loop {
@@ -124,6 +126,22 @@ async fn inflate<'a>(
     }
     held.bytes = bytes.freeze();
     Ok(held)
+}
+
+/// Adds a piece of what came from elsewhere, within the same limits.
+pub fn append<'a>(
+    app: &'a App,
+    held: &mut Held<'a>,
+    bytes: &mut BytesMut,
+    piece: &[u8],
+) -> Result<(), Problem> {
+    let limit = app.config.limits.body_bytes;
+    if bytes.len() + piece.len() > limit {
+        return Err(too_large(limit));
+    }
+    take_budget(app, held, bytes.len(), piece.len())?;
+    bytes.extend_from_slice(piece);
+    Ok(())
 }
 
 /// Takes whole kibibytes as the body grows over them.

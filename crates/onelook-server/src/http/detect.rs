@@ -3,6 +3,7 @@
 
 mod accept;
 mod answer;
+mod describe;
 mod intake;
 mod parameters;
 
@@ -24,13 +25,14 @@ use crate::app::App;
 use crate::body::{self, Held};
 use crate::catalogue::Slot;
 use crate::fetch;
-use crate::problem::{Kind, Problem};
+use crate::problem::{Kind, Problem, ProblemBody};
 use crate::stations::{Errand, Found, blocking};
 use accept::Form;
+use answer::Answer;
 use answer::ImageSeen;
 use intake::{BodyForm, Content, Picture};
 
-pub use answer::Answer;
+pub use describe::{DetectForm, DetectJson};
 pub use parameters::{Parameters, fraction};
 
 /// Bodies larger than this are taken apart away from the threads that answer.
@@ -48,7 +50,52 @@ struct Plan {
     answer: Form,
 }
 
-async fn detect(
+/// Finds objects on pictures.
+#[utoipa::path(
+    post, path = "/v1/detect", tag = "detect", operation_id = "detect",
+    summary = "Find objects on pictures",
+    description = "Takes one picture as the body, or several in a form or in JSON, up to the \
+                   server's limit. Parameters stand in the query, in the form's fields or in the \
+                   JSON object, each once.\n\nJPEG, PNG, WebP, BMP, TIFF and GIF are read, told \
+                   by their first bytes. Of several pictures some may fail: the answer is 200 and \
+                   has the reason in their place. If all fail, the answer is the first one's \
+                   problem.\n\nWith `Accept: image/jpeg` or `image/png` the answer is the picture \
+                   with boxes drawn on it; the request must then have one picture.",
+    params(describe::DetectQuery),
+    request_body(
+        description = "A bare picture, a form, or JSON.",
+        content(
+            (Vec<u8> = "image/*"),
+            (Vec<u8> = "application/octet-stream"),
+            (DetectForm = "multipart/form-data"),
+            (DetectJson = "application/json", example = json!({
+                "image": {"base64": "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR4nGP4z8AAAAMBAQDJ/pLvAAAAAElFTkSuQmCC"},
+                "conf": 0.25
+            })),
+        )
+    ),
+    responses(
+        (status = 200, description = "What was found, or the picture with boxes on it.", content(
+            (Answer = "application/json"),
+            (Vec<u8> = "image/jpeg"),
+            (Vec<u8> = "image/png"),
+        )),
+        (status = 400, description = "A parameter, a header or the body makes no sense.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 401, description = "No token, or one that is not known.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 403, description = "The token does not allow this, or addresses are not fetched.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 404, description = "There is no such model; the answer names those that are.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 406, description = "Nothing that Accept names can be answered.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 408, description = "The body came too slowly.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 413, description = "The body or the picture is larger than allowed, or there are too many pictures.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 415, description = "The body's form is not read here, or the picture is of no known format.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 422, description = "The picture is damaged or cannot be fetched.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 429, description = "This client asks for more than its share.", body = ProblemBody, content_type = "application/problem+json",
+            headers(("retry-after" = u64, description = "Seconds to wait."))),
+        (status = 503, description = "Too much to do for the deadline, or the model is not loaded.", body = ProblemBody, content_type = "application/problem+json",
+            headers(("retry-after" = u64, description = "Seconds to wait, where that is known."))),
+    )
+)]
+pub async fn detect(
     State(app): State<Arc<App>>,
     Extension(visit): Extension<Visit>,
     uri: Uri,

@@ -1,12 +1,98 @@
-//! To come.
+//! `/openapi.json`: what this server answers, for programs (OpenAPI 3.1). The page `/docs` shows it
+//! to people.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use axum::Router;
+use axum::http::header;
+use axum::response::IntoResponse;
+use axum::routing::get;
+use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::{Modify, OpenApi};
 
+use super::{deepstack, detect, health, models, status};
 use crate::app::App;
 
 /// Routes.
 pub fn routes() -> Router<Arc<App>> {
-    Router::new()
+    Router::new().route("/openapi.json", get(document))
+}
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "onelook",
+        description = "Object detection with YOLO models. Pictures go in over HTTP, boxes come out.\n\n\
+            The Open Inference Protocol v2 is spoken too, under `/v2` and over gRPC, for the raw \
+            network; its own description holds for it.\n\n\
+            Headers that every request may carry: `x-request-id` (comes back, and stands in the log), \
+            `x-priority` (high, normal or low), `x-timeout-ms` (after which an answer is of no use).",
+    ),
+    paths(
+        detect::detect,
+        models::list,
+        models::one,
+        models::load,
+        models::unload,
+        status::status,
+        health::live,
+        health::ready,
+        health::metrics,
+        deepstack::detection,
+        deepstack::custom,
+        deepstack::list,
+        deepstack::ping,
+    ),
+    components(schemas(detect::DetectJson, detect::DetectForm)),
+    tags(
+        (name = "detect", description = "Pictures in, boxes out."),
+        (name = "models", description = "Which models there are; loading and unloading them."),
+        (name = "server", description = "How the server is doing."),
+        (name = "deepstack", description = "What clients of DeepStack and CodeProject.AI speak."),
+    ),
+    modifiers(&Server),
+)]
+struct Api;
+
+/// What the macros do not say: relative addresses, and tokens.
+struct Server;
+
+impl Modify for Server {
+    fn modify(&self, api: &mut utoipa::openapi::OpenApi) {
+        api.servers = Some(vec![utoipa::openapi::Server::new("/")]);
+        let components = api.components.get_or_insert_default();
+        let bearer = HttpBuilder::new()
+            .scheme(HttpAuthScheme::Bearer)
+            .description(Some("Only where the server was started with tokens."));
+        components.add_security_scheme("bearer", SecurityScheme::Http(bearer.build()));
+        let key =
+            ApiKeyValue::with_description("X-API-Key", "The same token in a header of its own.");
+        components.add_security_scheme("key", SecurityScheme::ApiKey(ApiKey::Header(key)));
+        let one_of = |name: &str| {
+            utoipa::openapi::SecurityRequirement::new::<&str, [&str; 0], &str>(name, [])
+        };
+        let none = utoipa::openapi::SecurityRequirement::default();
+        api.security = Some(vec![none, one_of("bearer"), one_of("key")]);
+    }
+}
+
+/// The document, written once.
+static DOCUMENT: LazyLock<String> = LazyLock::new(|| {
+    let api = Api::openapi();
+    api.to_pretty_json().unwrap_or_default()
+});
+
+async fn document() -> impl IntoResponse {
+    let kind = [(header::CONTENT_TYPE, "application/json")];
+    (kind, DOCUMENT.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_description_is_as_reviewed() {
+        insta::assert_snapshot!("openapi", DOCUMENT.as_str());
+    }
 }

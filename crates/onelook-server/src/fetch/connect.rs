@@ -1,0 +1,86 @@
+//! A connection to one address, with TLS where the target asks for it.
+
+use std::net::SocketAddr;
+
+use bytes::Bytes;
+use http_body_util::Empty;
+use hyper::client::conn::http1::{SendRequest, handshake};
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+
+use super::address::Target;
+use super::failed;
+use crate::problem::Problem;
+
+/// Connects to the address; the target's name is only shown to the other end.
+pub async fn open(
+    target: &Target,
+    address: SocketAddr,
+) -> Result<SendRequest<Empty<Bytes>>, Problem> {
+    let stream = TcpStream::connect(address).await;
+    let stream = stream.map_err(|_| failed("the address cannot be reached"))?;
+    match target.is_encrypted() {
+        false => greet(stream).await,
+        true => encrypted::open(target, stream).await,
+    }
+}
+
+async fn greet<S>(stream: S) -> Result<SendRequest<Empty<Bytes>>, Problem>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let (sender, connection) = handshake(TokioIo::new(stream))
+        .await
+        .map_err(|_| failed("the address does not speak HTTP"))?;
+    // Ends with the response's body, or when both halves are dropped.
+    tokio::spawn(connection);
+    Ok(sender)
+}
+
+#[cfg(feature = "tls")]
+mod encrypted {
+    use std::sync::{Arc, OnceLock};
+
+    use rustls::{ClientConfig, RootCertStore};
+    use rustls_pki_types::ServerName;
+    use tokio_rustls::TlsConnector;
+
+    use super::*;
+
+    pub async fn open(
+        target: &Target,
+        stream: TcpStream,
+    ) -> Result<SendRequest<Empty<Bytes>>, Problem> {
+        let name = ServerName::try_from(target.host().to_owned())
+            .map_err(|_| failed("the address's name is none that a certificate could have"))?;
+        let connector = connector().ok_or_else(|| failed("this build has no TLS"))?;
+        let stream = connector.connect(name, stream).await;
+        let stream = stream.map_err(|_| failed("the address's certificate is not accepted"))?;
+        greet(stream).await
+    }
+
+    fn connector() -> Option<TlsConnector> {
+        static CONFIG: OnceLock<Option<Arc<ClientConfig>>> = OnceLock::new();
+        let config = CONFIG.get_or_init(|| {
+            let roots: RootCertStore = webpki_roots::TLS_SERVER_ROOTS.iter().cloned().collect();
+            let provider = Arc::new(rustls::crypto::ring::default_provider());
+            let config = ClientConfig::builder_with_provider(provider)
+                .with_safe_default_protocol_versions()
+                .ok()?
+                .with_root_certificates(roots)
+                .with_no_client_auth();
+            Some(Arc::new(config))
+        });
+        config.clone().map(TlsConnector::from)
+    }
+}
+
+#[cfg(not(feature = "tls"))]
+mod encrypted {
+    use super::*;
+
+    pub async fn open(_: &Target, _: TcpStream) -> Result<SendRequest<Empty<Bytes>>, Problem> {
+        Err(failed("this build has no TLS: only http:// is fetched"))
+    }
+}
