@@ -243,10 +243,16 @@ def schemathesis(setting, ours):
                 (setting.work / f"schemathesis-{'-'.join(name.split())}.txt").write_text(done.stdout + done.stderr)
                 expect(server.alive(), f"the server ended: {server.log_tail()}")
                 expect("panicked" not in server.log_text(), "a panic in the server's log")
-                expect(done.returncode == 0, f"exit {done.returncode}: {done.stdout[-6000:]}")
+                expect(done.returncode == 0, f"exit {done.returncode}: {failures_of(done.stdout)}")
                 return " ".join(done.stdout.strip().splitlines()[-1].strip("= ").split())
 
             setting.report.check(f"schemathesis, {name}", fuzz)
+
+
+def failures_of(output):
+    """The part of schemathesis' output that names its failures, on one line; the whole is kept beside."""
+    part = output.partition("= FAILURES =")[2].partition("= WARNINGS =")[0] or output
+    return " ".join(part.strip("= \n").split())[:2500]
 
 
 def readme(setting, _):

@@ -106,4 +106,9 @@ def succeed(command, folder, environment):
     said = done.stdout.decode(errors="replace")
     # curl ends with 0 on an error status: a problem document or {"error": ...} gives it away.
     expect('"status":4' not in said.replace(" ", "") and not said.startswith('{"error"'), f"answered {said[:400]}")
+    saved = re.search(r"-o\s+(\S+)", command)
+    if saved:
+        kept = (folder / saved[1]).read_bytes()
+        expect(kept and kept[:1] not in b"{<", f"{saved[1]} holds {kept[:200]!r}")
+        return f"{saved[1]}: {len(kept)} bytes, {kept[:4].hex()}"
     return f"{len(done.stdout)} bytes: {' '.join(said[:100].split())}"
