@@ -191,3 +191,36 @@ pub fn shown(word: &str) -> String {
     let start: String = word.chars().take(80).collect();
     format!("{start:?}")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::time::Instant;
+
+    #[test]
+    fn a_request_may_hurry_and_never_gets_longer_than_the_server_gives() {
+        let errand = Errand {
+            client: Arc::from("a"),
+            priority: Priority::Normal,
+            deadline: Instant::now() + Duration::from_secs(30),
+        };
+        let applied = |priority, seconds: Option<u64>| {
+            let timeout = seconds.map(Duration::from_secs);
+            let parameters = Parameters { priority, timeout };
+            parameters.applied(&errand)
+        };
+        assert_eq!(applied(1, None).priority, Priority::High);
+        assert_eq!(applied(0, None).priority, Priority::Normal);
+        assert_eq!(applied(9, None).priority, Priority::Low);
+        assert!(applied(0, Some(1)).deadline < errand.deadline);
+        for long in [60, u64::MAX] {
+            assert_eq!(applied(0, Some(long)).deadline, errand.deadline);
+        }
+    }
+
+    #[test]
+    fn a_strangers_word_is_shown_short_and_harmless() {
+        assert_eq!(shown("a\n\"b"), "\"a\\n\\\"b\"");
+        assert_eq!(shown(&"x".repeat(1000)).len(), 82);
+    }
+}

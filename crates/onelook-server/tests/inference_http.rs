@@ -1,0 +1,487 @@
+//! The Open Inference Protocol over HTTP, on a synthetic model: answers, and refusals.
+
+mod support;
+
+use std::io::Write;
+
+use axum::body::Body;
+use axum::http::StatusCode;
+use onelook::types::Tensor;
+use onelook::{LoadOptions, Model};
+use serde_json::{Value, json};
+use support::{Answered, Running, config, fixture, serve, start, tiny};
+
+const INFER: &str = "/v2/models/tiny/infer";
+
+/// Pictures that differ from value to value.
+fn picture(shape: [usize; 4]) -> Tensor {
+    Tensor::from_fn(shape, |index| ((index * 37) % 251) as f32 / 251.0)
+}
+
+fn expected(model: &str, input: &Tensor) -> Tensor {
+    let model = Model::load(fixture(model), &LoadOptions::default()).unwrap();
+    model.output0(input).unwrap()
+}
+
+fn bytes(numbers: &[f32]) -> Vec<u8> {
+    numbers
+        .iter()
+        .flat_map(|number| number.to_le_bytes())
+        .collect()
+}
+
+/// JSON with the tensor's bytes behind it, and the JSON's length.
+fn binary(input: &Tensor, change: impl Fn(&mut Value)) -> (Vec<u8>, usize) {
+    let data = bytes(input.data());
+    let tensor = json!({
+        "name": "images",
+        "datatype": "FP32",
+        "shape": input.shape()[..],
+        "parameters": {"binary_data_size": data.len()},
+    });
+    let mut head = json!({"inputs": [tensor], "parameters": {"binary_data_output": true}});
+    change(&mut head);
+    let mut body = head.to_string().into_bytes();
+    let length = body.len();
+    body.extend(data);
+    (body, length)
+}
+
+async fn infer(server: &Running, body: impl Into<Body>, headers: &[(&str, &str)]) -> Answered {
+    let mut request = server.request("POST", INFER, body.into());
+    for (name, value) in headers {
+        let name: axum::http::HeaderName = name.parse().unwrap();
+        request.headers_mut().insert(name, value.parse().unwrap());
+    }
+    server.send(request).await
+}
+
+async fn infer_binary(server: &Running, input: &Tensor, change: impl Fn(&mut Value)) -> Answered {
+    let (body, length) = binary(input, change);
+    let length = length.to_string();
+    infer(
+        server,
+        body,
+        &[("inference-header-content-length", &length)],
+    )
+    .await
+}
+
+fn error(answer: &Answered) -> String {
+    assert_eq!(answer.header("content-type"), "application/json");
+    answer.json()["error"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn json_and_binary_tensors_give_the_same_bits_as_the_library() {
+    let server = tiny().await;
+    let input = picture([2, 3, 64, 96]);
+    let expected = expected("tiny.model", &input);
+
+    let answer = infer_binary(&server, &input, |_| {}).await;
+    assert_eq!(answer.status, StatusCode::OK, "{answer:?}");
+    let length: usize = answer
+        .header("inference-header-content-length")
+        .parse()
+        .unwrap();
+    let head: Value = serde_json::from_slice(&answer.body[..length]).unwrap();
+    assert_eq!(head["model_name"], "tiny");
+    assert_eq!(head["model_version"], "1");
+    assert_eq!(head["outputs"][0]["name"], "output0");
+    assert_eq!(head["outputs"][0]["shape"], json!(expected.shape()[..]));
+    assert_eq!(answer.body[length..], bytes(expected.data()));
+
+    let tensor = json!({"name": "images", "datatype": "FP32", "shape": input.shape()[..], "data": input.data()});
+    let asked = json!({"id": "ask-7", "inputs": [tensor], "outputs": [{"name": "output0"}]});
+    let answer = infer(&server, asked.to_string(), &[]).await;
+    assert_eq!(answer.status, StatusCode::OK, "{answer:?}");
+    let answer = answer.json();
+    assert_eq!(answer["id"], "ask-7");
+    let numbers: Vec<f32> = serde_json::from_value(answer["outputs"][0]["data"].clone()).unwrap();
+    assert_eq!(bytes(&numbers), bytes(expected.data()));
+}
+
+#[tokio::test]
+async fn a_request_larger_than_a_batch_gives_what_its_pictures_give_alone() {
+    let mut config = config(&[("tiny", fixture("tiny.model"))]);
+    config.max_batch = Some(2);
+    let server = serve(config).await;
+    let input = picture([5, 3, 32, 32]);
+    let answer = infer_binary(&server, &input, |_| {}).await;
+    let expected = bytes(expected("tiny.model", &input).data());
+    assert!(answer.body.ends_with(&expected));
+    let statistics = server.get("/v2/models/tiny/stats").await.json();
+    let model = &statistics["model_stats"][0];
+    assert_eq!(model["inference_count"], 5);
+    assert_eq!(model["execution_count"], 3);
+    assert_eq!(model["inference_stats"]["success"]["count"], 1);
+    let sizes: Vec<&Value> = model["batch_stats"].as_array().unwrap().iter().collect();
+    assert_eq!(sizes.len(), 2);
+}
+
+#[tokio::test]
+async fn nested_lists_and_compressed_bodies_are_read() {
+    let server = tiny().await;
+    let input = picture([1, 3, 8, 8]);
+    let rows = |plane: &[f32]| json!(plane.chunks(8).collect::<Vec<_>>());
+    let planes: Vec<Value> = input.data().chunks(64).map(rows).collect();
+    let tensor =
+        json!({"name": "images", "datatype": "FP32", "shape": [1, 3, 8, 8], "data": [planes]});
+    let body = json!({"inputs": [tensor]}).to_string();
+    let plain = infer(&server, body.clone(), &[]).await;
+    assert_eq!(plain.status, StatusCode::OK, "{plain:?}");
+    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    packed.write_all(body.as_bytes()).unwrap();
+    let packed = packed.finish().unwrap();
+    let zipped = infer(&server, packed.clone(), &[("content-encoding", "gzip")]).await;
+    assert_eq!(zipped.body, plain.body);
+
+    let broken = infer(
+        &server,
+        packed[..20].to_vec(),
+        &[("content-encoding", "gzip")],
+    )
+    .await;
+    assert_eq!(broken.status, StatusCode::BAD_REQUEST);
+    let strange = infer(&server, packed, &[("content-encoding", "br")]).await;
+    assert_eq!(strange.status, StatusCode::UNSUPPORTED_MEDIA_TYPE);
+}
+
+#[tokio::test]
+async fn a_body_that_swells_beyond_the_limit_is_refused() {
+    let mut config = config(&[("tiny", fixture("tiny.model"))]);
+    config.limits.body_bytes = 1 << 20;
+    let server = serve(config).await;
+    let mut bomb = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    bomb.write_all(&vec![b' '; 8 << 20]).unwrap();
+    let bomb = bomb.finish().unwrap();
+    let answer = infer(&server, bomb, &[("content-encoding", "gzip")]).await;
+    assert_eq!(answer.status, StatusCode::PAYLOAD_TOO_LARGE);
+}
+
+#[tokio::test]
+async fn a_tensor_that_contradicts_the_model_or_its_bytes_is_refused_by_name() {
+    let server = tiny().await;
+    let sound = picture([1, 3, 32, 32]);
+    let cases: Vec<(&str, Box<dyn Fn(&mut Value)>, &str)> = vec![
+        (
+            "name",
+            Box::new(|head| head["inputs"][0]["name"] = json!("image")),
+            "takes 'images'",
+        ),
+        (
+            "datatype",
+            Box::new(|head| head["inputs"][0]["datatype"] = json!("UINT8")),
+            "expected FP32",
+        ),
+        (
+            "rank",
+            Box::new(|head| head["inputs"][0]["shape"] = json!([3, 32, 32])),
+            "[pictures,3,height,width]",
+        ),
+        (
+            "channels",
+            Box::new(|head| head["inputs"][0]["shape"] = json!([1, 4, 32, 32])),
+            "[1,4,32,32]",
+        ),
+        (
+            "negative",
+            Box::new(|head| head["inputs"][0]["shape"] = json!([1, 3, -32, -32])),
+            "[1,3,-32,-32]",
+        ),
+        (
+            "empty",
+            Box::new(|head| head["inputs"][0]["shape"] = json!([0, 3, 32, 32])),
+            "empty",
+        ),
+        (
+            "longer",
+            Box::new(|head| head["inputs"][0]["shape"] = json!([2, 3, 32, 32])),
+            "asks for 24576 bytes, 12288 came",
+        ),
+        (
+            "stride",
+            Box::new(|head| head["inputs"][0]["shape"] = json!([1, 3, 16, 60])),
+            "multiples of 8",
+        ),
+        (
+            "sides",
+            Box::new(|head| head["inputs"][0]["shape"] = json!([1, 3, 1, 8192])),
+            "more than 4096",
+        ),
+        (
+            "pictures",
+            Box::new(|head| head["inputs"][0]["shape"] = json!([4294967296i64, 3, 4096, 4096])),
+            "more than 32",
+        ),
+        (
+            "axes",
+            Box::new(|head| head["inputs"][0]["shape"] = json!([1, 1, 1, 1, 1, 1, 1, 1, 1])),
+            "more than 8",
+        ),
+        (
+            "beyond",
+            Box::new(|head| head["inputs"][0]["shape"] = json!([1, 3, 32, u64::MAX])),
+            "not a request",
+        ),
+        (
+            "size",
+            Box::new(|head| head["inputs"][0]["parameters"]["binary_data_size"] = json!(12292)),
+            "announces more",
+        ),
+        (
+            "left",
+            Box::new(|head| head["inputs"][0]["parameters"]["binary_data_size"] = json!(12284)),
+            "4 bytes follow",
+        ),
+        (
+            "both",
+            Box::new(|head| head["inputs"][0]["data"] = json!([1])),
+            "both",
+        ),
+        (
+            "twice",
+            Box::new(|head| {
+                let mut again = head["inputs"][0].clone();
+                again["parameters"]["binary_data_size"] = json!(0);
+                head["inputs"].as_array_mut().unwrap().push(again);
+            }),
+            "got 2",
+        ),
+        (
+            "output",
+            Box::new(|head| head["outputs"] = json!([{"name": "boxes"}])),
+            "gives 'output0'",
+        ),
+        (
+            "classes",
+            Box::new(|head| {
+                head["outputs"] = json!([{"name": "output0", "parameters": {"classification": 3}}])
+            }),
+            "classification",
+        ),
+        (
+            "shared",
+            Box::new(|head| head["inputs"][0]["parameters"]["shared_memory_region"] = json!("x")),
+            "shared memory",
+        ),
+        (
+            "sequence",
+            Box::new(|head| head["parameters"]["sequence_id"] = json!(4)),
+            "sequences",
+        ),
+        (
+            "start",
+            Box::new(|head| head["parameters"]["sequence_start"] = json!(true)),
+            "sequences",
+        ),
+    ];
+    for (name, change, words) in cases {
+        let answer = infer_binary(&server, &sound, change).await;
+        assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{name}: {answer:?}");
+        let error = error(&answer);
+        assert!(error.contains(words), "{name}: {error}");
+    }
+    let untouched = infer_binary(&server, &sound, |head| {
+        head["parameters"]["hello"] = json!({"there": [1, 2]});
+        head["parameters"]["sequence_id"] = json!(0);
+    });
+    assert_eq!(untouched.await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_body_that_is_no_request_is_refused() {
+    let server = tiny().await;
+    let tensor = |data: Value| {
+        json!({"inputs": [{"name": "images", "datatype": "FP32", "shape": [1, 3, 8, 8], "data": data}]})
+            .to_string()
+    };
+    let deep = format!("{}{}", "[".repeat(5000), "]".repeat(5000));
+    let cases = [
+        String::new(),
+        "[]".to_owned(),
+        "{}".to_owned(),
+        r#"{"inputs":[]}"#.to_owned(),
+        r#"{"inputs":["#.to_owned(),
+        r#"{"inputs":[{"name":"images","datatype":"FP32","shape":[1,3,8,8]}]}"#.to_owned(),
+        r#"{"inputs":[{"name":"images","datatype":"FP32","data":[1]}]}"#.to_owned(),
+        tensor(json!([1, 2])),
+        tensor(json!(["a", "b"])),
+        tensor(json!([1e300])),
+        tensor(json!([null])),
+        tensor(json!(1)),
+        format!(
+            r#"{{"inputs":[{{"name":"images","datatype":"FP32","shape":[1],"data":{deep}}}]}}"#
+        ),
+        format!(r#"{{"id":"{}", "inputs": 3}}"#, "x".repeat(100_000)),
+    ];
+    for body in cases {
+        let start: String = body.chars().take(60).collect();
+        let answer = infer(&server, body, &[]).await;
+        assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{start}");
+        assert!(error(&answer).len() < 400, "{start}");
+    }
+    for length in ["99999999", "abc", "-5", "0"] {
+        let (body, _) = binary(&picture([1, 3, 8, 8]), |_| {});
+        let headers = [("inference-header-content-length", length)];
+        let answer = infer(&server, body, &headers).await;
+        assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{length}");
+    }
+}
+
+#[tokio::test]
+async fn models_are_described_as_they_are() {
+    let server = tiny().await;
+    let metadata = server.get("/v2/models/tiny").await.json();
+    assert_eq!(
+        metadata["inputs"],
+        json!([{"name": "images", "datatype": "FP32", "shape": [-1, 3, -1, -1]}])
+    );
+    assert_eq!(
+        metadata["outputs"],
+        json!([{"name": "output0", "datatype": "FP32", "shape": [-1, 6, -1]}])
+    );
+    let metadata = server.get("/v2/models/fixed/versions/1").await.json();
+    assert_eq!(metadata["inputs"][0]["shape"], json!([-1, 3, 64, 64]));
+    let config = server.get("/v2/models/fixed/config").await.json();
+    assert_eq!(config["input"][0]["dims"], json!([3, 64, 64]));
+    assert_eq!(config["input"][0]["data_type"], "TYPE_FP32");
+    assert_eq!(config["max_batch_size"], 32);
+    let words = config["parameters"]["metadata"]["string_value"].as_str();
+    let names = r#"'names': {0: 'person', 1: 'l\'\\a "b" \U0000732b\U0000fffd{0}'}"#;
+    assert!(words.unwrap().contains(names), "{words:?}");
+    let server_itself = server.get("/v2").await.json();
+    assert_eq!(server_itself["name"], "onelook");
+    assert!(!server_itself.to_string().contains("shared_memory"));
+}
+
+#[tokio::test]
+async fn unknown_models_versions_and_paths_are_not_found_in_the_protocols_words() {
+    let server = tiny().await;
+    for path in [
+        "/v2/models/nope",
+        "/v2/models/nope/ready",
+        "/v2/models/nope/stats",
+        "/v2/models/nope/config",
+        "/v2/models/tiny/versions/2",
+        "/v2/models/tiny/versions/x/ready",
+        "/v2/models/..%2f..%2fetc%2fpasswd",
+        "/v2/models/%00",
+        "/v2/",
+        "/v2/nonsense",
+        "/v2/systemsharedmemory/status",
+        "/v2/systemsharedmemory/region/a/register",
+        "/v2/cudasharedmemory/status",
+    ] {
+        let answer = server.get(path).await;
+        assert_eq!(answer.status, StatusCode::NOT_FOUND, "{path}");
+        assert!(!error(&answer).is_empty());
+        assert_eq!(answer.header("grpc-status"), "", "{path}");
+    }
+    assert_eq!(
+        server.get("/v2/models/%ff").await.status,
+        StatusCode::BAD_REQUEST
+    );
+    let register = "/v2/systemsharedmemory/region/a/register";
+    let answer = server.post(register, "application/json", "{}").await;
+    assert_eq!(answer.status, StatusCode::NOT_FOUND);
+    let posted = server.post(
+        "/v2/models/nope/infer",
+        "application/json",
+        vec![b' '; 1 << 20],
+    );
+    assert_eq!(posted.await.status, StatusCode::NOT_FOUND);
+    let wrong_verb = server.get("/v2/repository/index").await;
+    assert_eq!(wrong_verb.status, StatusCode::METHOD_NOT_ALLOWED);
+    assert!(!error(&wrong_verb).is_empty());
+}
+
+#[tokio::test]
+async fn models_come_and_go_and_the_index_tells() {
+    let server = tiny().await;
+    let post = |path: &'static str, body: &'static str| server.post(path, "application/json", body);
+    let state = |index: &Value, name: &str| {
+        let mut entries = index.as_array().unwrap().iter();
+        entries.find(|entry| entry["name"] == name).cloned()
+    };
+    let load = "/v2/repository/models/tiny/load";
+    let unload = "/v2/repository/models/tiny/unload";
+    assert_eq!(post(unload, "{}").await.status, StatusCode::OK);
+    let index = post("/v2/repository/index", "").await.json();
+    let gone = state(&index, "tiny").unwrap();
+    assert_eq!(gone["state"], "UNAVAILABLE");
+    assert_eq!(gone["reason"], "unloaded");
+    let ready = post("/v2/repository/index", r#"{"ready":true}"#)
+        .await
+        .json();
+    assert!(state(&ready, "tiny").is_none());
+    let answer = infer_binary(&server, &picture([1, 3, 8, 8]), |_| {}).await;
+    assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(
+        server.get("/v2/models/tiny/ready").await.status,
+        StatusCode::SERVICE_UNAVAILABLE
+    );
+
+    assert_eq!(post(load, "").await.status, StatusCode::OK);
+    let index = post("/v2/repository/index", "{}").await.json();
+    let back = state(&index, "tiny").unwrap();
+    assert_eq!(
+        (&back["state"], &back["version"]),
+        (&json!("READY"), &json!("2"))
+    );
+    let refused = post(load, r#"{"parameters":{"config":"{}"}}"#).await;
+    assert_eq!(refused.status, StatusCode::BAD_REQUEST);
+    for path in [
+        "/v2/repository/models/nope/load",
+        "/v2/repository/models/nope/unload",
+    ] {
+        assert_eq!(post(path, "{}").await.status, StatusCode::NOT_FOUND);
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_ready_before_a_model_is() {
+    let (server, _events) = start(config(&[("gone", "/nowhere/gone.pt".into())])).await;
+    assert_eq!(
+        server.get("/v2/health/live").await.json(),
+        json!({"live": true})
+    );
+    let ready = server.get("/v2/health/ready").await;
+    assert_eq!(ready.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(ready.json(), json!({"ready": false}));
+    let server = tiny().await;
+    assert_eq!(
+        server.get("/v2/health/ready").await.json(),
+        json!({"ready": true})
+    );
+    let model = server.get("/v2/models/tiny/ready").await.json();
+    assert_eq!(model, json!({"name": "tiny", "ready": true}));
+}
+
+#[tokio::test]
+async fn a_request_may_say_how_urgent_it_is_and_statistics_count_it() {
+    let server = tiny().await;
+    let input = picture([1, 3, 8, 8]);
+    let answer = infer_binary(&server, &input, |head| {
+        head["parameters"]["timeout"] = json!(60_000_000);
+        head["parameters"]["priority"] = json!(1);
+    });
+    assert_eq!(answer.await.status, StatusCode::OK);
+    let wrong = infer_binary(&server, &input, |head| {
+        head["parameters"]["priority"] = json!(-1);
+    });
+    assert_eq!(wrong.await.status, StatusCode::BAD_REQUEST);
+    let statistics = server.get("/v2/models/stats").await.json();
+    let models = statistics["model_stats"].as_array().unwrap();
+    assert_eq!(models.len(), 2);
+    for stage in [
+        "success",
+        "queue",
+        "compute_input",
+        "compute_infer",
+        "compute_output",
+    ] {
+        assert_eq!(models[0]["inference_stats"][stage]["count"], 1, "{stage}");
+    }
+    assert!(models[0]["last_inference"].as_u64().unwrap() > 1_600_000_000_000);
+}

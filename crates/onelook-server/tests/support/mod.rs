@@ -1,0 +1,165 @@
+//! A server in the test's own process on a free port, and a plain client for it.
+#![allow(dead_code, reason = "every test file takes what it needs of these")]
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::body::Body;
+use axum::http::{HeaderMap, Request, StatusCode, header};
+use bytes::Bytes;
+use http_body_util::BodyExt;
+use hyper_util::rt::TokioIo;
+use onelook_server::app::App;
+use onelook_server::{Config, Event, ModelSource, Server};
+use serde_json::Value;
+use tokio::net::TcpStream;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+/// A server that runs until this is dropped.
+pub struct Running {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// Its state.
+    pub app: Arc<App>,
+    stop: CancellationToken,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+/// An answer of the server.
+#[derive(Debug)]
+pub struct Answered {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub body: Bytes,
+}
+
+impl Answered {
+    /// The body as JSON.
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+
+    /// A header's text, or nothing.
+    pub fn header(&self, name: &str) -> &str {
+        self.headers
+            .get(name)
+            .map_or("", |value| value.to_str().unwrap())
+    }
+}
+
+/// A synthetic model of `tests/fixtures`.
+pub fn fixture(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/fixtures")
+        .join(name)
+}
+
+/// The directory of the real test data; says loudly that a test is skipped when there is none.
+pub fn real_data() -> Option<PathBuf> {
+    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data");
+    let root = std::env::var_os("ONELOOK_TEST_DATA").map_or(beside, PathBuf::from);
+    if root.join("weights").is_dir() {
+        return Some(root);
+    }
+    eprintln!(
+        "SKIPPED: {} not found, set ONELOOK_TEST_DATA",
+        root.display()
+    );
+    None
+}
+
+/// A configuration for these models, on a free port.
+pub fn config(models: &[(&str, PathBuf)]) -> Config {
+    let models = models.iter().map(|(name, source)| ModelSource {
+        name: (*name).to_owned(),
+        source: source.clone(),
+    });
+    Config {
+        port: 0,
+        models: models.collect(),
+        ..Config::default()
+    }
+}
+
+/// Starts a server, which may still be loading its models.
+pub async fn start(config: Config) -> (Running, mpsc::UnboundedReceiver<Event>) {
+    let server = Server::bind(config, Instant::now()).await.unwrap();
+    let stop = CancellationToken::new();
+    let running = Running {
+        address: server.address().unwrap(),
+        app: Arc::clone(server.app()),
+        stop: stop.clone(),
+    };
+    let (tell, events) = mpsc::unbounded_channel();
+    tokio::spawn(server.run(stop, move |event| drop(tell.send(event))));
+    (running, events)
+}
+
+/// Starts a server and waits until every model was tried.
+pub async fn serve(config: Config) -> Running {
+    let (running, mut events) = start(config).await;
+    loop {
+        match events.recv().await.expect("the server runs") {
+            Event::Ready { .. } => return running,
+            _ => continue,
+        }
+    }
+}
+
+/// The two synthetic models, `tiny` for any size and `fixed` for one.
+pub async fn tiny() -> Running {
+    serve(config(&[
+        ("tiny", fixture("tiny.model")),
+        ("fixed", fixture("fixed.model")),
+    ]))
+    .await
+}
+
+impl Running {
+    /// Sends a request on a connection of its own.
+    pub async fn send(&self, request: Request<Body>) -> Answered {
+        let stream = TcpStream::connect(self.address).await.unwrap();
+        let shaken = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await;
+        let (mut sender, connection) = shaken.unwrap();
+        tokio::spawn(connection);
+        let response = sender.send_request(request).await.unwrap();
+        let (parts, body) = response.into_parts();
+        Answered {
+            status: parts.status,
+            headers: parts.headers,
+            body: body.collect().await.unwrap().to_bytes(),
+        }
+    }
+
+    /// `GET path`.
+    pub async fn get(&self, path: &str) -> Answered {
+        self.send(self.request("GET", path, Body::empty())).await
+    }
+
+    /// `POST path` with a body of this type.
+    pub async fn post(&self, path: &str, kind: &str, body: impl Into<Bytes>) -> Answered {
+        let body = Body::from(body.into());
+        let mut request = self.request("POST", path, body);
+        let kind = kind.parse().unwrap();
+        request.headers_mut().insert(header::CONTENT_TYPE, kind);
+        self.send(request).await
+    }
+
+    /// A request for this server.
+    pub fn request(&self, method: &str, path: &str, body: Body) -> Request<Body> {
+        Request::builder()
+            .method(method)
+            .uri(path)
+            .header(header::HOST, self.address.to_string())
+            .body(body)
+            .unwrap()
+    }
+}
