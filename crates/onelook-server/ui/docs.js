@@ -138,7 +138,7 @@ function parameters(list) {
     ),
   );
   const heads = [t("docs.name"), t("docs.in"), t("docs.about")].map((head) => make("th", { scope: "col" }, head));
-  return make("div", { class: "wide-table" }, make("table", {}, make("thead", {}, make("tr", {}, ...heads)), make("tbody", {}, ...rows)));
+  return make("div", { class: "wide-table", tabindex: 0, role: "region", "aria-label": t("docs.parameters") }, make("table", {}, make("thead", {}, make("tr", {}, ...heads)), make("tbody", {}, ...rows)));
 }
 
 /** @param {unknown} schema */
