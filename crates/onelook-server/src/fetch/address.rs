@@ -40,8 +40,9 @@ impl Target {
         if uri.host().is_none_or(str::is_empty) {
             return Err(malformed("it names no host"));
         }
-        if authority.ends_with(':') || uri.port_u16() == Some(0) {
-            return Err(malformed("its port is none"));
+        // A port that is no number is absent to the parser, and another one would be asked.
+        if uri.host() != Some(authority) && uri.port_u16().is_none_or(|port| port == 0) {
+            return Err(malformed("its port is no number from 1 to 65535"));
         }
         Ok(Self { uri, encrypted })
     }

@@ -18,12 +18,12 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::Visit;
-use super::detect::fraction;
+use super::detect::{PictureBytes, fraction};
 use super::multipart::{self, Part};
 use crate::app::App;
 use crate::body::{self, Held};
 use crate::catalogue::{Slot, State as SlotState};
-use crate::problem::Problem;
+use crate::problem::{Problem, ProblemBody};
 
 /// Clients that send no threshold expect the protocol's own.
 const MIN_CONFIDENCE: f32 = 0.4;
@@ -35,9 +35,9 @@ const MAX_FIELDS: usize = 32;
 pub fn routes() -> Router<Arc<App>> {
     Router::new()
         .route("/v1/vision/detection", post(detection))
-        .route("/v1/vision/custom/list", get(list).post(list))
+        .route("/v1/vision/custom/list", get(list_by_get).post(list))
         .route("/v1/vision/custom/{name}", post(custom))
-        .route("/v1/status/ping", get(ping).post(ping))
+        .route("/v1/status/ping", get(ping).post(ping_by_post))
 }
 
 /// What was found on a picture.
@@ -129,6 +129,19 @@ pub struct CustomModels {
     models: Vec<String>,
 }
 
+impl CustomModels {
+    fn of(app: &App) -> Self {
+        let slots = app.catalogue.all();
+        let ready = slots
+            .iter()
+            .filter(|slot| matches!(slot.state(), SlotState::Ready(_)));
+        Self {
+            success: true,
+            models: ready.map(|slot| slot.name.clone()).collect(),
+        }
+    }
+}
+
 /// A sign of life.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Pong {
@@ -141,8 +154,7 @@ pub struct Pong {
 #[expect(dead_code, reason = "only described: the form is read by its parts")]
 pub struct VisionForm {
     /// The picture.
-    #[schema(format = Binary, content_media_type = "application/octet-stream")]
-    image: String,
+    image: PictureBytes,
     /// Least confidence, 0 to 1.
     #[schema(minimum = 0, maximum = 1, default = 0.4)]
     min_confidence: Option<f64>,
@@ -354,7 +366,7 @@ fn device(words: &str) -> String {
 /// Which models there are.
 #[utoipa::path(
     post, path = "/v1/vision/custom/list", tag = "deepstack", operation_id = "visionCustomList",
-    summary = "Which models there are, as DeepStack and CodeProject.AI tell; GET does the same",
+    summary = "Which models there are, as DeepStack and CodeProject.AI tell",
     responses(
         (status = 200, description = "The models that answer.", body = CustomModels),
         (status = 400, description = "The form or a header makes no sense.", body = Refusal),
@@ -379,31 +391,58 @@ pub async fn list(
         }
     };
     visit.identified(&app, token.as_deref())?;
-    let slots = app.catalogue.all();
-    let ready = slots
-        .iter()
-        .filter(|slot| matches!(slot.state(), SlotState::Ready(_)));
-    Ok(Json(CustomModels {
-        success: true,
-        models: ready.map(|slot| slot.name.clone()).collect(),
-    }))
+    Ok(Json(CustomModels::of(&app)))
+}
+
+/// Which models there are.
+#[utoipa::path(
+    get, path = "/v1/vision/custom/list", tag = "deepstack", operation_id = "visionCustomListByGet",
+    summary = "The same by GET",
+    responses(
+        (status = 200, description = "The models that answer.", body = CustomModels),
+        (status = 400, description = "A header makes no sense.", body = Refusal),
+        (status = 401, description = "No token, or one that is not known.", body = Refusal),
+        (status = 403, description = "The token does not allow this.", body = Refusal),
+    )
+)]
+pub async fn list_by_get(
+    State(app): State<Arc<App>>,
+    Extension(visit): Extension<Visit>,
+) -> Result<Json<CustomModels>, Problem> {
+    visit.identified(&app, None)?;
+    Ok(Json(CustomModels::of(&app)))
 }
 
 /// A sign of life.
 #[utoipa::path(
     get, path = "/v1/status/ping", tag = "deepstack", operation_id = "ping",
-    summary = "Whether requests can be answered, as CodeProject.AI tells; POST does the same",
+    summary = "Whether requests can be answered, as CodeProject.AI tells",
     responses(
         (status = 200, description = "The server lives; whether a model is ready is in the answer.", body = Pong),
-        (status = 400, description = "A header makes no sense.", body = crate::problem::ProblemBody, content_type = "application/problem+json"),
-        (status = 401, description = "No token, or one that is not known.", body = crate::problem::ProblemBody, content_type = "application/problem+json"),
+        (status = 400, description = "A header makes no sense.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 401, description = "No token, or one that is not known.", body = ProblemBody, content_type = "application/problem+json"),
     )
 )]
-pub async fn ping(State(app): State<Arc<App>>, body: Body) -> Json<Pong> {
-    body::drain(body).await;
+pub async fn ping(State(app): State<Arc<App>>) -> Json<Pong> {
     Json(Pong {
         success: app.catalogue.is_ready(),
     })
+}
+
+/// A sign of life.
+#[utoipa::path(
+    post, path = "/v1/status/ping", tag = "deepstack", operation_id = "pingByPost",
+    summary = "The same by POST",
+    responses(
+        (status = 200, description = "The server lives; whether a model is ready is in the answer.", body = Pong),
+        (status = 400, description = "A header makes no sense.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 401, description = "No token, or one that is not known.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 403, description = "The token does not allow this.", body = ProblemBody, content_type = "application/problem+json"),
+    )
+)]
+pub async fn ping_by_post(state: State<Arc<App>>, body: Body) -> Json<Pong> {
+    body::drain(body).await;
+    ping(state).await
 }
 
 #[cfg(test)]

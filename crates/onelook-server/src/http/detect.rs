@@ -32,7 +32,7 @@ use answer::Answer;
 use answer::ImageSeen;
 use intake::{BodyForm, Content, Picture};
 
-pub use describe::{DetectForm, DetectJson};
+pub use describe::{DetectForm, DetectJson, PictureBytes};
 pub use parameters::{Parameters, fraction};
 
 /// Bodies larger than this are taken apart away from the threads that answer.
@@ -65,8 +65,8 @@ struct Plan {
     request_body(
         description = "A bare picture, a form, or JSON.",
         content(
-            (Vec<u8> = "image/*"),
-            (Vec<u8> = "application/octet-stream"),
+            (PictureBytes = "image/*"),
+            (PictureBytes = "application/octet-stream"),
             (DetectForm = "multipart/form-data"),
             (DetectJson = "application/json", example = json!({
                 "image": {"base64": "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR4nGP4z8AAAAMBAQDJ/pLvAAAAAElFTkSuQmCC"},
@@ -77,8 +77,8 @@ struct Plan {
     responses(
         (status = 200, description = "What was found, or the picture with boxes on it.", content(
             (Answer = "application/json"),
-            (Vec<u8> = "image/jpeg"),
-            (Vec<u8> = "image/png"),
+            (PictureBytes = "image/jpeg"),
+            (PictureBytes = "image/png"),
         )),
         (status = 400, description = "A parameter, a header or the body makes no sense.", body = ProblemBody, content_type = "application/problem+json"),
         (status = 401, description = "No token, or one that is not known.", body = ProblemBody, content_type = "application/problem+json"),

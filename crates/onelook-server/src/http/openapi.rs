@@ -8,6 +8,7 @@ use axum::http::header;
 use axum::response::IntoResponse;
 use axum::routing::get;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::{RefOr, Schema};
 use utoipa::{Modify, OpenApi};
 
 use super::{deepstack, detect, health, models, status};
@@ -41,16 +42,18 @@ pub fn routes() -> Router<Arc<App>> {
         deepstack::detection,
         deepstack::custom,
         deepstack::list,
+        deepstack::list_by_get,
         deepstack::ping,
+        deepstack::ping_by_post,
     ),
-    components(schemas(detect::DetectJson, detect::DetectForm)),
+    components(schemas(detect::DetectJson, detect::DetectForm, detect::PictureBytes)),
     tags(
         (name = "detect", description = "Pictures in, boxes out."),
         (name = "models", description = "Which models there are; loading and unloading them."),
         (name = "server", description = "How the server is doing."),
         (name = "deepstack", description = "What clients of DeepStack and CodeProject.AI speak."),
     ),
-    modifiers(&Server),
+    modifiers(&Server, &Form),
 )]
 struct Api;
 
@@ -73,6 +76,32 @@ impl Modify for Server {
         };
         let none = utoipa::openapi::SecurityRequirement::default();
         api.security = Some(vec![none, one_of("bearer"), one_of("key")]);
+    }
+}
+
+/// A form's fields are the parameters of the query: described once, and copied.
+struct Form;
+
+impl Modify for Form {
+    fn modify(&self, api: &mut utoipa::openapi::OpenApi) {
+        let operation = api
+            .paths
+            .paths
+            .get("/v1/detect")
+            .and_then(|path| path.post.as_ref());
+        let parameters = operation.and_then(|operation| operation.parameters.clone());
+        let form = api
+            .components
+            .as_mut()
+            .and_then(|components| components.schemas.get_mut("DetectForm"));
+        let Some(RefOr::T(Schema::Object(form))) = form else {
+            return;
+        };
+        for parameter in parameters.into_iter().flatten() {
+            if let Some(schema) = parameter.schema {
+                form.properties.insert(parameter.name, schema);
+            }
+        }
     }
 }
 

@@ -2,7 +2,9 @@
 //! a test holds the two together.
 
 use serde::Deserialize;
-use utoipa::{IntoParams, ToSchema};
+use serde_json::json;
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{IntoParams, PartialSchema, ToSchema};
 
 /// Parameters in the query.
 #[derive(IntoParams)]
@@ -47,13 +49,20 @@ pub struct DetectQuery {
 
 /// Pictures and parameters in a form: every file, and every field called `image`, `images`, `file` or
 /// `files`, is a picture; other fields are the parameters of the query.
-#[derive(ToSchema)]
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 #[expect(dead_code, reason = "only described: forms are read part by part")]
 pub struct DetectForm {
-    /// A picture.
-    #[schema(value_type = String, format = Binary, content_media_type = "application/octet-stream")]
+    /// A picture; the field may be there several times.
+    #[schema(value_type = PictureBytes)]
     image: Vec<u8>,
 }
+
+/// An encoded picture: JPEG, PNG, WebP, BMP, TIFF or GIF.
+#[derive(ToSchema)]
+#[schema(value_type = String, format = Binary)]
+#[expect(dead_code, reason = "only described")]
+pub struct PictureBytes(Vec<u8>);
 
 /// Pictures and parameters in JSON.
 #[derive(Deserialize, ToSchema)]
@@ -128,13 +137,19 @@ pub enum ClassWord {
     Name(String),
 }
 
-/// One number of pixels, or height and width; each side 32 to 4096.
-#[derive(Deserialize, ToSchema)]
-#[serde(untagged)]
-#[expect(dead_code, reason = "only described")]
-pub enum ImageSize {
-    /// Both sides.
-    Side(u32),
-    /// Height and width.
-    Sides([u32; 2]),
+/// One number of pixels, or height and width.
+pub struct ImageSize;
+
+impl ToSchema for ImageSize {}
+
+impl PartialSchema for ImageSize {
+    fn schema() -> RefOr<Schema> {
+        let side = json!({"type": "integer", "minimum": 32, "maximum": 4096});
+        let schema = json!({
+            "description": "One number of pixels, or height and width.",
+            "oneOf": [side, {"type": "array", "items": side, "minItems": 2, "maxItems": 2}],
+            "example": 640,
+        });
+        serde_json::from_value(schema).unwrap_or_default()
+    }
 }

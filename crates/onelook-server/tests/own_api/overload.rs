@@ -1,0 +1,101 @@
+//! More than can be done: refused at once, with the time to come back; who goes away is forgotten.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::body::Body;
+use onelook_server::Config;
+use onelook_server::gate::{Ask, Gate, Permit, Priority};
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+
+use crate::colours::{colours, red_and_green};
+use crate::support::{Running, serve};
+
+/// A server with room for one in its queue, and everything before the model taken.
+async fn full() -> (Running, Arc<Gate>, Vec<Permit>) {
+    let server = serve(Config {
+        queue: 1,
+        ..colours()
+    })
+    .await;
+    let slot = server.app.catalogue.slot(None).unwrap();
+    let gate = Arc::clone(&slot.served().unwrap().gate);
+    let ask = Ask {
+        client: Arc::from("somebody else"),
+        priority: Priority::Normal,
+        pictures: 1,
+        deadline: tokio::time::Instant::now() + Duration::from_secs(60),
+    };
+    let mut permits = Vec::new();
+    while let Ok(permit) = tokio::time::timeout(Duration::from_millis(20), gate.enter(&ask)).await {
+        permits.push(permit.unwrap());
+    }
+    assert_eq!(gate.length(), 0);
+    (server, gate, permits)
+}
+
+async fn wait_for(gate: &Gate, length: usize) {
+    let patience = Instant::now() + Duration::from_secs(5);
+    while gate.length() != length {
+        assert!(
+            Instant::now() < patience,
+            "{} wait, not {length}",
+            gate.length()
+        );
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_full_queue_is_answered_at_once_and_the_one_that_waited_is_served() {
+    let (server, gate, permits) = full().await;
+    let server = Arc::new(server);
+    let other = Arc::clone(&server);
+    let waiting =
+        tokio::spawn(async move { other.post("/v1/detect", "image/png", red_and_green()).await });
+    wait_for(&gate, 1).await;
+    let start = Instant::now();
+    let refused = server
+        .post("/v1/detect", "image/png", red_and_green())
+        .await;
+    assert!(start.elapsed() < Duration::from_secs(1));
+    assert!([429, 503].contains(&refused.status.as_u16()), "{refused:?}");
+    assert!(refused.header("retry-after").parse::<u64>().unwrap() >= 1);
+    assert_eq!(refused.header("content-type"), "application/problem+json");
+    drop(permits);
+    assert_eq!(waiting.await.unwrap().status.as_u16(), 200);
+    let status = server.get("/v1/status").await.json();
+    assert_eq!(status["requests"]["rejected"], 1);
+}
+
+#[tokio::test]
+async fn an_answer_that_would_come_too_late_is_refused_in_time() {
+    let (server, gate, _permits) = full().await;
+    let mut request = server.request("POST", "/v1/detect", Body::from(red_and_green()));
+    request
+        .headers_mut()
+        .insert("x-timeout-ms", "100".parse().unwrap());
+    let start = Instant::now();
+    let answer = server.send(request).await;
+    assert!(start.elapsed() < Duration::from_secs(2));
+    assert_eq!(answer.status.as_u16(), 503);
+    assert_eq!(answer.json()["type"], "/problems/deadline");
+    assert_eq!(gate.length(), 0);
+}
+
+#[tokio::test]
+async fn a_client_that_goes_away_leaves_the_queue() {
+    let (server, gate, _permits) = full().await;
+    let png = red_and_green();
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    let head = format!(
+        "POST /v1/detect HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\nContent-Length: {}\r\n\r\n",
+        png.len()
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    stream.write_all(&png).await.unwrap();
+    wait_for(&gate, 1).await;
+    drop(stream);
+    wait_for(&gate, 0).await;
+}
