@@ -222,7 +222,7 @@ def summary(everyone, runs, connections):
 
 def table(rows, bare):
     shown = [
-        "| server | connections | requests/s | p50 ms | p99 ms | memory MB | onelook's throughput, p50, p99 as ratio |",
+        "| server | connections | requests/s | p50 ms | p99 ms | memory MB | onelook's divided by this: throughput, p50, p99 |",
         "|---|--:|--:|--:|--:|--:|---|",
     ]
     for row in sorted(rows, key=lambda row: row["connections"]):

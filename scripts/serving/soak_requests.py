@@ -61,6 +61,9 @@ class Grpc:
             return load.Outcome(start, time.monotonic() - start, 200, body=result.as_numpy("output0").tobytes())
         except InferenceServerException as error:
             status = GRPC_STATUS.get(str(error.status()).removeprefix("StatusCode."), 0)
+            # The client says UNAVAILABLE too when the connection breaks, which is no answer.
+            if re.search(r"socket|connect|goaway|recvmsg|stream removed", str(error.message()), re.IGNORECASE):
+                status = 0
             return load.Outcome(start, time.monotonic() - start, status, f"{error.status()} {error.message()}")
 
 
