@@ -10,6 +10,7 @@ use bytes::Bytes;
 use onelook::media::{self, DecodeError};
 use onelook::types::{Detections, Frame, Tensor};
 use onelook::{Options, Pipeline, Prepared};
+use tracing::{Instrument, debug_span};
 
 use crate::catalogue::{Served, Slot};
 use crate::gate::{Ask, ClientKey, Permit, Priority, Refusal};
@@ -99,23 +100,28 @@ impl Stations {
         let (served, permit) = self.enter(slot, &errand.ask(1), &mut times).await?;
         let pipeline = Arc::new(Pipeline::new(Arc::clone(&served.model), options.clone())?);
         let (fitting, limits) = (Arc::clone(&pipeline), self.limits);
-        let fitted = blocking(move || fit(&picture, &limits, &fitting)).await??;
+        let station = debug_span!("decode and preprocess");
+        let fitted = blocking(move || station.in_scope(|| fit(&picture, &limits, &fitting)));
+        let fitted = fitted.await??;
         times.decode = fitted.decode;
         times.preprocess = fitted.preprocess;
-        let ran = served.worker.run(fitted.prepared.input).await?;
+        let run = served.worker.run(fitted.prepared.input);
+        let ran = run.instrument(debug_span!("inference")).await?;
         drop(permit);
         times.queue += ran.waited;
         times.inference = ran.time;
         let read = Instant::now();
+        let station = debug_span!("postprocess");
         let placement = fitted.prepared.placement;
         let detections = match options.thresholds.confidence {
             // Few candidates: less work than a thread's change.
             confidence if confidence >= 0.05 => {
-                pipeline.postprocess(&ran.outputs, ran.row, &placement)?
+                station.in_scope(|| pipeline.postprocess(&ran.outputs, ran.row, &placement))?
             }
             _ => {
                 let ran = ran.clone();
-                blocking(move || pipeline.postprocess(&ran.outputs, ran.row, &placement)).await??
+                let read = move || pipeline.postprocess(&ran.outputs, ran.row, &placement);
+                blocking(move || station.in_scope(read)).await??
             }
         };
         times.postprocess = read.elapsed();
@@ -163,7 +169,8 @@ impl Stations {
         // No run is larger than those of the batches, whatever one request asks for.
         for part in parts(input, served.max_batch) {
             let (own, size) = (rows(&part), size(&part));
-            let ran = served.worker.run(part).await?;
+            let run = served.worker.run(part);
+            let ran = run.instrument(debug_span!("inference")).await?;
             times.queue += ran.waited;
             times.inference += ran.time;
             runs.push((ran.row..ran.row + own, size, ran.outputs));
@@ -200,7 +207,8 @@ impl Stations {
         let start = Instant::now();
         loop {
             let served = slot.served()?;
-            match served.gate.enter(ask).await {
+            let entered = served.gate.enter(ask);
+            match entered.instrument(debug_span!("queue")).await {
                 Ok(permit) => {
                     times.queue = start.elapsed();
                     return Ok((served, permit));
