@@ -107,7 +107,7 @@ impl Gate {
         let (id, granted) = {
             let mut state = self.lock();
             state.admit(ask, Instant::now())?;
-            if state.free > 0 && state.queue.len() == 0 {
+            if state.free > 0 && state.queue.is_empty() {
                 state.free -= 1;
                 return Ok(self.permit());
             }
@@ -174,7 +174,7 @@ impl Gate {
             let returned = self.returned.notified();
             let idle = {
                 let state = self.lock();
-                state.free == state.permits && state.queue.len() == 0
+                state.free == state.permits && state.queue.is_empty()
             };
             if idle {
                 return;

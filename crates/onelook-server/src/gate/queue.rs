@@ -95,6 +95,11 @@ impl FairQueue {
         }
     }
 
+    /// Whether nobody waits.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
     /// Entries that wait.
     pub fn len(&self) -> usize {
         self.places.len()

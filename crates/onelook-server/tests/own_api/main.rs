@@ -1,5 +1,7 @@
 //! The own API, DeepStack's and the description of both, over HTTP, with a model that sees colours.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 mod colours;
 mod deepstack;
 mod detect;

@@ -1,0 +1,113 @@
+//! `/v1/detect` with real weights against the library: the same boxes to the bit, alone and in crowds.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod support;
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use onelook::media::{Limits, decode};
+use onelook::record::objects;
+use onelook::{LoadOptions, Model, Options, Pipeline};
+use onelook_server::Config;
+use serde_json::Value;
+use support::{config, real_data, serve};
+use tokio::task::JoinSet;
+
+/// What the library finds on pictures, each alone.
+fn expected(weights: &Path, pictures: &[Bytes]) -> Vec<Value> {
+    let model = Model::load(weights, &LoadOptions::default()).unwrap();
+    let pipeline = Pipeline::new(model, Options::default()).unwrap();
+    let names = pipeline.model().metadata().names.clone();
+    let record = |picture: &Bytes| {
+        let frame = decode(picture, &Limits::default()).unwrap();
+        let found = pipeline.predict(&[frame]).unwrap().remove(0);
+        serde_json::to_value(objects(&found.detections, &names)).unwrap()
+    };
+    pictures.iter().map(record).collect()
+}
+
+/// Pictures of several shapes, some of them equal.
+fn pictures(data: &Path) -> Vec<Bytes> {
+    let coco = data.join("coco-val-subset");
+    let mut paths = vec![data.join("images/bus.jpg"), data.join("images/zidane.jpg")];
+    let mut found: Vec<_> = walk(&coco);
+    found.sort();
+    paths.extend(found.into_iter().take(10));
+    let read = |path| Bytes::from(std::fs::read(path).unwrap());
+    paths.into_iter().map(read).collect()
+}
+
+fn walk(directory: &Path) -> Vec<std::path::PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        match path.is_dir() {
+            true => found.extend(walk(&path)),
+            false if path.extension().is_some_and(|end| end == "jpg") => found.push(path),
+            false => {}
+        }
+    }
+    found
+}
+
+fn form(pictures: &[Bytes]) -> Bytes {
+    let mut form = Vec::new();
+    for picture in pictures {
+        form.extend(b"--XX\r\nContent-Disposition: form-data; name=a; filename=a.jpg\r\n\r\n");
+        form.extend_from_slice(picture);
+        form.extend(b"\r\n");
+    }
+    form.extend(b"--XX--\r\n");
+    form.into()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn boxes_are_the_librarys_to_the_bit_whoever_shares_the_run() {
+    let Some(data) = real_data() else { return };
+    let weights = data.join("weights/yolo11n-recon.pt");
+    let pictures = pictures(&data);
+    let expected = expected(&weights, &pictures);
+    assert_eq!(expected[0].as_array().unwrap().len(), 5, "bus.jpg");
+    let settings = Config {
+        max_batch: Some(4),
+        max_delay: std::time::Duration::from_millis(50),
+        ..config(&[("yolo11n", weights)])
+    };
+    let server = Arc::new(serve(settings).await);
+
+    let kind = "multipart/form-data; boundary=XX";
+    let together = server
+        .post("/v1/detect", kind, form(&pictures))
+        .await
+        .json();
+    for (index, expected) in expected.iter().enumerate() {
+        assert_eq!(
+            &together["images"][index]["detections"], expected,
+            "{index}"
+        );
+    }
+
+    let mut clients = JoinSet::new();
+    for (index, picture) in pictures.iter().cloned().enumerate() {
+        for _ in 0..3 {
+            let (server, picture) = (Arc::clone(&server), picture.clone());
+            clients.spawn(async move {
+                let answer = server.post("/v1/detect", "image/jpeg", picture).await;
+                (index, answer.json()["images"][0]["detections"].clone())
+            });
+        }
+    }
+    for (index, found) in clients.join_all().await {
+        assert_eq!(found, expected[index], "{index}");
+    }
+    let slot = server.app.catalogue.slot(None).unwrap();
+    let sizes: BTreeSet<usize> = slot.statistics.figures().batches.into_keys().collect();
+    assert!(
+        sizes.iter().any(|size| *size > 1),
+        "nothing shared a run: {sizes:?}"
+    );
+}
