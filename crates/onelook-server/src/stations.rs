@@ -110,6 +110,7 @@ impl Stations {
         drop(permit);
         times.queue += ran.waited;
         times.inference = ran.time;
+        times.batch = ran.batch;
         let read = Instant::now();
         let station = debug_span!("postprocess");
         let placement = fitted.prepared.placement;
@@ -173,6 +174,7 @@ impl Stations {
             let ran = run.instrument(debug_span!("inference")).await?;
             times.queue += ran.waited;
             times.inference += ran.time;
+            times.batch = ran.batch;
             runs.push((ran.row..ran.row + own, size, ran.outputs));
         }
         drop(permit);

@@ -35,6 +35,19 @@ pub struct Times {
     pub postprocess: Duration,
     /// Drawing and encoding the answer's picture.
     pub encode: Duration,
+    /// Pictures in its run, or in the last of its runs.
+    pub batch: usize,
+}
+
+/// Runs of one number of pictures, and the requests that shared them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Batch {
+    /// Running, by run.
+    pub infer: Tally,
+    /// Decoding and fitting, by request.
+    pub input: Tally,
+    /// Reading boxes, encoding, by request.
+    pub output: Tally,
 }
 
 /// A copy of the figures at one moment.
@@ -55,7 +68,7 @@ pub struct Figures {
     /// Pictures run.
     pub pictures: u64,
     /// Runs by their number of pictures.
-    pub batches: BTreeMap<usize, Tally>,
+    pub batches: BTreeMap<usize, Batch>,
     /// When a picture was last run, in milliseconds since 1970.
     pub last_run_ms: u64,
 }
@@ -63,7 +76,7 @@ pub struct Figures {
 impl Figures {
     /// Runs.
     pub fn runs(&self) -> u64 {
-        self.batches.values().map(|tally| tally.count).sum()
+        self.batches.values().map(|batch| batch.infer.count).sum()
     }
 }
 
@@ -81,7 +94,7 @@ impl Statistics {
     pub fn ran(&self, pictures: usize, time: Duration) {
         let mut figures = self.lock();
         figures.pictures += pictures as u64;
-        figures.batches.entry(pictures).or_default().add(time);
+        figures.batches.entry(pictures).or_default().infer.add(time);
         let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH);
         figures.last_run_ms = since_1970.map_or(0, |time| time.as_millis() as u64);
     }
@@ -89,6 +102,9 @@ impl Statistics {
     /// A request was answered.
     pub fn succeeded(&self, whole: Duration, times: &Times) {
         let mut figures = self.lock();
+        let shared = figures.batches.entry(times.batch).or_default();
+        shared.input.add(times.decode + times.preprocess);
+        shared.output.add(times.postprocess + times.encode);
         figures.success.add(whole);
         figures.queue.add(times.queue);
         figures.input.add(times.decode + times.preprocess);

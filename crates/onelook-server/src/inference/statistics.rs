@@ -64,7 +64,7 @@ pub struct Stages {
     pub cache_miss: Count,
 }
 
-/// Runs of one number of pictures; inputs and outputs are made apart from runs.
+/// Runs of one number of pictures; inputs and outputs are made by request, not by run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct BatchStatistics {
     /// Pictures in each.
@@ -109,11 +109,11 @@ pub fn all(app: &App) -> AllStatistics {
 fn model(slot: &Slot, version: String) -> ModelStatistics {
     let figures = slot.statistics.figures();
     let batches = figures.batches.iter();
-    let batch_stats = batches.map(|(&pictures, &tally)| BatchStatistics {
+    let batch_stats = batches.map(|(&pictures, batch)| BatchStatistics {
         batch_size: pictures as u64,
-        compute_input: Count::default(),
-        compute_infer: tally.into(),
-        compute_output: Count::default(),
+        compute_input: batch.input.into(),
+        compute_infer: batch.infer.into(),
+        compute_output: batch.output.into(),
     });
     ModelStatistics {
         name: slot.name.clone(),
