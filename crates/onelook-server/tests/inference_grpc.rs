@@ -1,4 +1,5 @@
 //! The Open Inference Protocol over gRPC, on a synthetic model and a real connection.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod support;
 

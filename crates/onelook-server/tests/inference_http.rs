@@ -1,4 +1,5 @@
 //! The Open Inference Protocol over HTTP, on a synthetic model: answers, and refusals.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod support;
 
@@ -163,7 +164,8 @@ async fn a_body_that_swells_beyond_the_limit_is_refused() {
 async fn a_tensor_that_contradicts_the_model_or_its_bytes_is_refused_by_name() {
     let server = tiny().await;
     let sound = picture([1, 3, 32, 32]);
-    let cases: Vec<(&str, Box<dyn Fn(&mut Value)>, &str)> = vec![
+    type Case = (&'static str, Box<dyn Fn(&mut Value)>, &'static str);
+    let cases: Vec<Case> = vec![
         (
             "name",
             Box::new(|head| head["inputs"][0]["name"] = json!("image")),
@@ -287,6 +289,21 @@ async fn a_tensor_that_contradicts_the_model_or_its_bytes_is_refused_by_name() {
         head["parameters"]["sequence_id"] = json!(0);
     });
     assert_eq!(untouched.await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_model_of_one_size_takes_no_other() {
+    let server = tiny().await;
+    for (size, status) in [(64, StatusCode::OK), (32, StatusCode::BAD_REQUEST)] {
+        let (body, length) = binary(&picture([1, 3, size, size]), |_| {});
+        let mut request = server.request("POST", "/v2/models/fixed/infer", body.into());
+        let headers = request.headers_mut();
+        headers.insert("inference-header-content-length", length.into());
+        let answer = server.send(request).await;
+        assert_eq!(answer.status, status, "{answer:?}");
+        let refused = status != StatusCode::OK;
+        assert!(!refused || error(&answer).contains("takes only 64x64"));
+    }
 }
 
 #[tokio::test]

@@ -1,4 +1,5 @@
 //! The raw network over all carriers against the library, with real weights and every form of head.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod support;
 

@@ -1,4 +1,5 @@
 //! A server in the test's own process on a free port, and a plain client for it.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 #![allow(dead_code, reason = "every test file takes what it needs of these")]
 
 use std::net::SocketAddr;
