@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use onelook::media::{self, DecodeError};
 use onelook::types::{Detections, Frame, Tensor};
-use onelook::{Options, Pipeline, Prepared};
+use onelook::{Options, Pipeline, Prepared, usable_cores};
+use tokio::sync::Semaphore;
 use tracing::{Instrument, debug_span};
 
 use crate::catalogue::{Served, Slot};
@@ -59,12 +60,17 @@ pub struct Found {
 pub struct Stations {
     metrics: Arc<Metrics>,
     limits: media::Limits,
+    easels: Arc<Semaphore>,
 }
 
 impl Stations {
     /// Stations that note what they do, and decode within these limits.
     pub fn new(metrics: Arc<Metrics>, limits: media::Limits) -> Self {
-        Self { metrics, limits }
+        Self {
+            metrics,
+            limits,
+            easels: Arc::new(Semaphore::new(8 + 4 * usable_cores())),
+        }
     }
 
     /// Finds objects on an encoded picture.
@@ -242,9 +248,22 @@ impl Stations {
         self.metrics.refused(&slot.name, problem.kind);
     }
 
-    /// Notes the time of drawing and encoding an answer's picture.
-    pub fn encoded(&self, slot: &Slot, time: Duration) {
-        self.metrics.stage(&slot.name, "encode", time);
+    /// Draws and encodes an answer's picture. Only so many are in memory at a time: more of them than
+    /// can be encoded are refused.
+    pub async fn encode<T: Send + 'static>(
+        &self,
+        slot: &Slot,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Problem> {
+        let start = Instant::now();
+        let _easel = self.easels.try_acquire().map_err(|_| {
+            let detail = "more pictures wait to be drawn than can be: try again later, or accept \
+                          application/json";
+            Problem::new(Kind::Overloaded, detail).retry_after(Duration::from_secs(1))
+        })?;
+        let drawn = blocking(work).await?;
+        self.metrics.stage(&slot.name, "encode", start.elapsed());
+        Ok(drawn)
     }
 }
 

@@ -278,7 +278,7 @@ async fn answer(
         message: message(&predictions),
         count: predictions.len(),
         predictions,
-        duration: milliseconds(start.elapsed()) / 1e3,
+        duration: start.elapsed().as_millis() as f64 / 1e3,
         inference_ms: milliseconds(times.inference),
         process_ms: milliseconds(
             times.decode + times.preprocess + times.inference + times.postprocess,

@@ -33,6 +33,8 @@ use answer::ImageSeen;
 use intake::{BodyForm, Content, Picture};
 
 pub use describe::{DetectForm, DetectJson, PictureBytes};
+#[cfg(test)]
+pub use parameters::NAMES;
 pub use parameters::{Parameters, fraction};
 
 /// Bodies larger than this are taken apart away from the threads that answer.

@@ -124,4 +124,25 @@ mod tests {
     fn the_description_is_as_reviewed() {
         insta::assert_snapshot!("openapi", DOCUMENT.as_str());
     }
+
+    #[test]
+    fn every_parameter_is_described_in_every_form_and_none_that_is_not_read() {
+        let api: serde_json::Value = serde_json::from_str(&DOCUMENT).unwrap();
+        let members = |schema: &str, pictures: &[&str]| {
+            let schema = &api["components"]["schemas"][schema];
+            let names = schema["properties"].as_object().unwrap().keys();
+            let mut names: Vec<String> = names.cloned().collect();
+            names.retain(|name| !pictures.contains(&name.as_str()));
+            names.sort();
+            names
+        };
+        let query = &api["paths"]["/v1/detect"]["post"]["parameters"];
+        let name = |parameter: &serde_json::Value| parameter["name"].as_str().unwrap().to_owned();
+        let query: Vec<String> = query.as_array().unwrap().iter().map(name).collect();
+        assert_eq!(query, detect::NAMES);
+        let mut sorted = query;
+        sorted.sort();
+        assert_eq!(members("DetectForm", &["image"]), sorted);
+        assert_eq!(members("DetectJson", &["image", "images"]), sorted);
+    }
 }

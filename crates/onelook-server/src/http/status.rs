@@ -5,7 +5,6 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::routing::get;
 use axum::{Json, Router};
-use onelook::record::milliseconds;
 use prometheus::core::Collector;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -193,7 +192,7 @@ pub async fn status(State(app): State<Arc<App>>) -> Json<Status> {
     let models = slots.iter().map(|slot| ModelFigures::of(&app, slot));
     Json(Status {
         version: env!("CARGO_PKG_VERSION"),
-        uptime_s: milliseconds(app.started.elapsed()) / 1e3,
+        uptime_s: app.started.elapsed().as_millis() as f64 / 1e3,
         ready: app.catalogue.is_ready(),
         listening: format!("{}:{}", app.config.host, app.config.port),
         host: Host {

@@ -1,7 +1,5 @@
 //! What was found in the form that the client asked for: JSON, or the picture with boxes on it.
 
-use std::time::Instant;
-
 use axum::Json;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
@@ -17,7 +15,7 @@ use crate::app::App;
 use crate::catalogue::Slot;
 use crate::http::schema;
 use crate::problem::{Kind, Problem, ProblemBody};
-use crate::stations::{Found, blocking};
+use crate::stations::Found;
 use crate::statistics::Times;
 
 /// Quality of annotated JPEGs.
@@ -153,13 +151,11 @@ pub async fn picture(
         detections,
         ..
     } = found;
-    let start = Instant::now();
-    let bytes = blocking(move || {
+    let drawn = app.stations.encode(slot, move || {
         draw(&mut frame, &detections, &names, &style);
         encode(&frame, form)
     });
-    let bytes = bytes.await??;
-    app.stations.encoded(slot, start.elapsed());
+    let bytes = drawn.await??;
     Ok(([(header::CONTENT_TYPE, form.media_type())], bytes).into_response())
 }
 

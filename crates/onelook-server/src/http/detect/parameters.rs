@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::problem::Problem;
 
 /// The names, in the order of the documentation.
-const NAMES: [&str; 11] = [
+pub const NAMES: [&str; 11] = [
     "model",
     "conf",
     "iou",
