@@ -8,8 +8,10 @@ mod support;
 mod generated;
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use axum::http::{Request, StatusCode};
+use bytes::Bytes;
 use generated::health::HealthCheckRequest;
 use generated::health::health_check_response::ServingStatus;
 use generated::health::health_client::HealthClient;
@@ -17,12 +19,14 @@ use generated::inference::grpc_inference_service_client::GrpcInferenceServiceCli
 use generated::inference::infer_parameter::ParameterChoice;
 use generated::inference::model_infer_request::{InferInputTensor, InferRequestedOutputTensor};
 use generated::inference::*;
+use http_body_util::StreamBody;
+use hyper::body::Frame;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use onelook::types::Tensor;
 use onelook::{LoadOptions, Model};
 use support::{Running, config, fixture, serve, tiny};
 use tokio::net::TcpStream;
-use tonic::Code;
+use tonic::{Code, Status};
 use tower::ServiceExt;
 
 type Carrier = tower::util::BoxCloneService<
@@ -224,6 +228,32 @@ async fn a_stream_answers_in_order_and_survives_a_bad_request() {
     }
     let expected = [("0", false), ("1", true), ("2", false)];
     assert_eq!(seen, expected.map(|(id, wrong)| (id.to_owned(), wrong)));
+    drop(answers);
+    let all = server.app.config.limits.bodies_bytes >> 10;
+    for _ in 0..100 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        if server.app.bodies.available_permits() == all {
+            return;
+        }
+    }
+    panic!("the stream's messages are still paid for");
+}
+
+#[tokio::test]
+async fn a_message_that_does_not_come_ends_in_time() {
+    let mut config = config(&[("tiny", fixture("tiny.model"))]);
+    config.limits.body_timeout = Duration::from_millis(100);
+    let server = serve(config).await;
+    let nothing = futures_util::stream::pending::<Result<Frame<Bytes>, Status>>();
+    let request = Request::builder()
+        .method("POST")
+        .uri("/inference.GRPCInferenceService/ModelInfer")
+        .header("content-type", "application/grpc")
+        .body(tonic::body::Body::new(StreamBody::new(nothing)))
+        .unwrap();
+    let answer = carrier(&server).await.oneshot(request).await.unwrap();
+    let status = Status::from_header_map(answer.headers()).unwrap();
+    assert_eq!(status.code(), Code::DeadlineExceeded, "{status:?}");
 }
 
 #[tokio::test]
