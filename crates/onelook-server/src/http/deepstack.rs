@@ -1,6 +1,8 @@
 //! The protocol of DeepStack and CodeProject.AI, which cameras' programs and home automation speak:
 //! a form with one picture in, boxes in whole pixels out.
 
+mod answer;
+
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -11,19 +13,16 @@ use axum::http::HeaderMap;
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use onelook::Options;
-use onelook::record::{class_name, milliseconds};
-use onelook::types::{Detection, Frame};
 use onelook::vision::postprocess::Thresholds;
-use serde::Serialize;
-use utoipa::ToSchema;
 
 use super::Visit;
-use super::detect::{PictureBytes, fraction};
+use super::detect::fraction;
 use super::multipart::{self, Part};
 use crate::app::App;
 use crate::body::{self, Held};
-use crate::catalogue::{Slot, State as SlotState};
+use crate::catalogue::Slot;
 use crate::problem::{Problem, ProblemBody};
+use answer::{CustomModels, Pong, Predictions, Refusal, VisionForm};
 
 /// Clients that send no threshold expect the protocol's own.
 const MIN_CONFIDENCE: f32 = 0.4;
@@ -38,128 +37,6 @@ pub fn routes() -> Router<Arc<App>> {
         .route("/v1/vision/custom/list", get(list_by_get).post(list))
         .route("/v1/vision/custom/{name}", post(custom))
         .route("/v1/status/ping", get(ping).post(ping_by_post))
-}
-
-/// What was found on a picture.
-#[derive(Debug, Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Predictions {
-    /// Whether it worked; here always true.
-    success: bool,
-    /// The HTTP status.
-    #[schema(example = 200)]
-    code: u16,
-    /// What was found in words.
-    #[schema(example = "Found bus, person, person")]
-    message: String,
-    /// The objects, the surest first.
-    predictions: Vec<PredictedObject>,
-    /// How many.
-    count: usize,
-    /// Seconds in all.
-    duration: f64,
-    /// Milliseconds of the run.
-    inference_ms: f64,
-    /// Milliseconds from the picture's bytes to boxes, without waiting.
-    process_ms: f64,
-    /// Milliseconds in all.
-    analysis_round_trip_ms: f64,
-    /// The model.
-    #[schema(example = "yolo11n")]
-    module_id: String,
-    /// The server.
-    #[schema(example = "onelook")]
-    module_name: &'static str,
-    /// What was asked for.
-    #[schema(example = "detect")]
-    command: &'static str,
-    /// Where the network ran.
-    #[schema(example = "CPU")]
-    execution_provider: String,
-    /// Where the network ran.
-    #[schema(example = "CPU")]
-    inference_device: String,
-    /// Whether the network could run here.
-    can_use_gpu: bool,
-}
-
-/// An object and its box in whole pixels of the picture.
-#[derive(Debug, PartialEq, Serialize, ToSchema)]
-pub struct PredictedObject {
-    /// Name of the class.
-    #[schema(example = "bus")]
-    label: String,
-    /// How sure, 0 to 1.
-    #[schema(example = 0.93912)]
-    confidence: f64,
-    /// Left edge.
-    x_min: usize,
-    /// Top edge.
-    y_min: usize,
-    /// Right edge.
-    x_max: usize,
-    /// Bottom edge.
-    y_max: usize,
-}
-
-/// A refusal as this protocol words it.
-#[derive(Debug, ToSchema)]
-#[expect(
-    dead_code,
-    reason = "only described: the layer that words refusals builds it"
-)]
-pub struct Refusal {
-    /// Always false.
-    #[schema(example = false)]
-    success: bool,
-    /// What happened and what to do.
-    error: String,
-    /// The HTTP status.
-    #[schema(example = 400)]
-    code: u16,
-}
-
-/// The models by name.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct CustomModels {
-    /// Always true.
-    success: bool,
-    /// Names for `/v1/vision/custom/{name}`.
-    #[schema(example = json!(["yolo11n"]))]
-    models: Vec<String>,
-}
-
-impl CustomModels {
-    fn of(app: &App) -> Self {
-        let slots = app.catalogue.all();
-        let ready = slots
-            .iter()
-            .filter(|slot| matches!(slot.state(), SlotState::Ready(_)));
-        Self {
-            success: true,
-            models: ready.map(|slot| slot.name.clone()).collect(),
-        }
-    }
-}
-
-/// A sign of life.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct Pong {
-    /// Whether requests can be answered.
-    success: bool,
-}
-
-/// The form that clients send.
-#[derive(ToSchema)]
-#[expect(dead_code, reason = "only described: the form is read by its parts")]
-pub struct VisionForm {
-    /// The picture.
-    image: PictureBytes,
-    /// Least confidence, 0 to 1.
-    #[schema(minimum = 0, maximum = 1, default = 0.4)]
-    min_confidence: Option<f64>,
-    /// A token, where the server wants one.
-    api_key: Option<String>,
 }
 
 /// Finds objects with the default model.
@@ -188,7 +65,7 @@ pub async fn detection(
     body: Body,
 ) -> Result<Json<Predictions>, Problem> {
     let slot = app.catalogue.slot(None);
-    answer(&app, visit, slot, &headers, body).await
+    find(&app, visit, slot, &headers, body).await
 }
 
 /// Finds objects with a named model.
@@ -224,10 +101,10 @@ pub async fn custom(
             "the model's name is not text in UTF-8",
         )),
     };
-    answer(&app, visit, slot, &headers, body).await
+    find(&app, visit, slot, &headers, body).await
 }
 
-async fn answer(
+async fn find(
     app: &App,
     visit: Visit,
     slot: Result<Arc<Slot>, Problem>,
@@ -265,32 +142,8 @@ async fn answer(
         .detect(&slot, &visit.errand, picture.content, &options);
     let found = found.await?;
     drop(held);
-    let names = &served.model.metadata().names;
-    let objects = found.detections.iter();
-    let predictions: Vec<PredictedObject> = objects
-        .map(|object| predicted(object, &found.frame, names))
-        .collect();
-    let times = &found.times;
-    let device = device(served.model.device());
-    Ok(Json(Predictions {
-        success: true,
-        code: 200,
-        message: message(&predictions),
-        count: predictions.len(),
-        predictions,
-        duration: start.elapsed().as_millis() as f64 / 1e3,
-        inference_ms: milliseconds(times.inference),
-        process_ms: milliseconds(
-            times.decode + times.preprocess + times.inference + times.postprocess,
-        ),
-        analysis_round_trip_ms: milliseconds(start.elapsed()),
-        module_id: slot.name.clone(),
-        module_name: "onelook",
-        command: "detect",
-        can_use_gpu: device != "CPU",
-        execution_provider: device.clone(),
-        inference_device: device,
-    }))
+    let (model, elapsed) = (&served.model, start.elapsed());
+    Ok(Json(Predictions::of(&slot.name, model, &found, elapsed)))
 }
 
 /// What the form says, as far as it means something here.
@@ -329,38 +182,6 @@ fn min_confidence(text: &str) -> Result<f32, Problem> {
     let shown: String = text.chars().take(80).collect();
     let wrong = |reason| Problem::bad_request(format!("min_confidence: {shown:?}: {reason}"));
     fraction(text).map_err(wrong)
-}
-
-fn predicted(object: &Detection, frame: &Frame, names: &[String]) -> PredictedObject {
-    let pixel = |value: f32, side: usize| value.round().clamp(0.0, side as f32) as usize;
-    PredictedObject {
-        label: class_name(names, object.class),
-        confidence: (f64::from(object.confidence) * 1e5).round() / 1e5,
-        x_min: pixel(object.bbox.x1, frame.width()),
-        y_min: pixel(object.bbox.y1, frame.height()),
-        x_max: pixel(object.bbox.x2, frame.width()),
-        y_max: pixel(object.bbox.y2, frame.height()),
-    }
-}
-
-fn message(predictions: &[PredictedObject]) -> String {
-    const SHOWN: usize = 5;
-    if predictions.is_empty() {
-        return "No objects found".to_owned();
-    }
-    let labels = predictions.iter().take(SHOWN);
-    let labels: Vec<&str> = labels.map(|object| object.label.as_str()).collect();
-    let more = if predictions.len() > SHOWN { "..." } else { "" };
-    format!("Found {}{more}", labels.join(", "))
-}
-
-/// `CPU` or `GPU`, from the device in words.
-fn device(words: &str) -> String {
-    let kind = words.split([',', ':', ' ']).next().unwrap_or_default();
-    match kind {
-        "cuda" | "gpu" => "GPU".to_owned(),
-        _ => "CPU".to_owned(),
-    }
 }
 
 /// Which models there are.
@@ -448,31 +269,6 @@ pub async fn ping_by_post(state: State<Arc<App>>, body: Body) -> Json<Pong> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use onelook::types::BoxXyxy;
-
-    #[test]
-    fn boxes_are_whole_pixels_inside_the_picture() {
-        let frame = Frame::filled(10, 8, [0; 3]).unwrap();
-        let object = Detection {
-            bbox: BoxXyxy {
-                x1: -0.4,
-                y1: 1.5,
-                x2: 10.6,
-                y2: 7.4,
-            },
-            class: 3,
-            confidence: 0.123_456_7,
-        };
-        let expected = PredictedObject {
-            label: "3".to_owned(),
-            confidence: 0.12346,
-            x_min: 0,
-            y_min: 2,
-            x_max: 10,
-            y_max: 7,
-        };
-        assert_eq!(predicted(&object, &frame, &[]), expected);
-    }
 
     #[test]
     fn a_threshold_that_is_left_empty_is_the_usual_one() {
