@@ -122,7 +122,7 @@ impl Harbour {
         // The protocols' own timers start with the first request's head.
         let silence = tokio::time::sleep(patience);
         tokio::pin!(silence);
-        let mut leaving = false;
+        let (mut leaving, mut waiting) = (false, true);
         loop {
             tokio::select! {
                 outcome = &mut connection => {
@@ -131,7 +131,11 @@ impl Harbour {
                     }
                     return;
                 }
-                () = &mut silence, if !asked.load(Ordering::Relaxed) => return,
+                // Asked now and not before: the branch was chosen while nothing had been asked yet.
+                () = &mut silence, if waiting => match asked.load(Ordering::Relaxed) {
+                    true => waiting = false,
+                    false => return,
+                },
                 () = self.stop.cancelled(), if !leaving => {
                     leaving = true;
                     connection.as_mut().graceful_shutdown();

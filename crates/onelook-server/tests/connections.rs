@@ -1,0 +1,62 @@
+//! Connections: those that are used stay, those that only sit there go.
+
+mod support;
+
+use std::time::{Duration, Instant};
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::{sleep, timeout};
+
+use support::{Running, config, serve};
+
+const PATIENCE: Duration = Duration::from_millis(400);
+
+async fn server() -> Running {
+    let mut config = config(&[]);
+    config.limits.header_timeout = PATIENCE;
+    serve(config).await
+}
+
+async fn ask(stream: &mut TcpStream, request: &str) -> String {
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = vec![0; 4096];
+    let read = timeout(Duration::from_secs(5), stream.read(&mut answer));
+    let length = read.await.expect("an answer in time").unwrap();
+    String::from_utf8_lossy(&answer[..length]).into_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_in_use_outlives_the_time_for_a_head() {
+    let server = server().await;
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    let start = Instant::now();
+    while start.elapsed() < 4 * PATIENCE {
+        let answer = ask(&mut stream, "GET /livez HTTP/1.1\r\nhost: a\r\n\r\n").await;
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer:?}");
+        sleep(PATIENCE / 5).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_may_take_longer_than_a_head() {
+    let server = server().await;
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    let head = "POST /nowhere HTTP/1.1\r\nhost: a\r\ncontent-length: 2\r\n\r\n";
+    stream.write_all(head.as_bytes()).await.unwrap();
+    sleep(3 * PATIENCE).await;
+    let answer = ask(&mut stream, "{}").await;
+    assert!(answer.starts_with("HTTP/1.1 404"), "{answer:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn silence_and_half_a_head_are_cut() {
+    let server = server().await;
+    for words in ["", "P", "PRI * HTTP/2", "GET /livez HTTP/1.1\r\nhost:"] {
+        let mut stream = TcpStream::connect(server.address).await.unwrap();
+        stream.write_all(words.as_bytes()).await.unwrap();
+        let mut rest = Vec::new();
+        let closed = timeout(10 * PATIENCE, stream.read_to_end(&mut rest)).await;
+        assert!(closed.is_ok(), "{words:?} is still open");
+    }
+}
