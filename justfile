@@ -38,3 +38,7 @@ size:
 # Writes docs/cli.md from the binary's own help (--check: only compares)
 docs *ARGS:
     cargo xtask docs {{ARGS}}
+
+# The server's .proto files as Rust (--check: only compares)
+proto *ARGS:
+    cargo xtask proto {{ARGS}}
