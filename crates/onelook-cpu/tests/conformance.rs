@@ -379,11 +379,12 @@ fn threads_and_batch_do_not_change_a_bit() {
         let three = Cpu::with_isa(Isa::available()[0], 3)
             .compile(&graph)
             .unwrap();
-        let pictures: Vec<Tensor> = (0..3)
+        // Three side by side, and one that is left for all threads.
+        let pictures: Vec<Tensor> = (0..4)
             .map(|seed| random(inputs[0].clone(), seed + 1))
             .collect();
         let mut extents = inputs[0].to_vec();
-        extents[0] = 3;
+        extents[0] = 4;
         let data = pictures
             .iter()
             .flat_map(|picture| picture.data().iter().copied())
