@@ -9,6 +9,7 @@ import io
 import json
 import pathlib
 import pickle
+import struct
 import sys
 import types
 
@@ -215,6 +216,21 @@ def archives(description):
         save("pt", name, buffer.getvalue())
 
 
+def requests():
+    """Inference requests with everything that the protocol's JSON may hold, behind the JSON's length."""
+    sizes = {"name": "images", "datatype": "FP32", "shape": [1, 3, 1, 2]}
+    asked = {"priority": 1, "timeout": 1000, "sequence_id": 0, "binary_data_output": True}
+    outputs = [{"name": "output0", "parameters": {"binary_data": True, "classification": 0}}]
+    seeds = {
+        "binary.seed": ({"id": "a", "inputs": [{**sizes, "parameters": {"binary_data_size": 24}}], "parameters": asked, "outputs": outputs}, bytes(24)),
+        "lists.seed": ({"inputs": [{**sizes, "data": [[[1, 2.5], [-3, 4e-3]], [5, 6]]}]}, b""),
+        "elsewhere.seed": ({"inputs": [{**sizes, "parameters": {"shared_memory_region": "r"}}], "parameters": {"sequence_id": "s"}}, b""),
+    }
+    for name, (head, tensors) in seeds.items():
+        head = json.dumps(head).encode()
+        save("inference", name, struct.pack("<H", len(head)) + head + tensors)
+
+
 def main():
     description = pickled(checkpoint())
     save("pickle", "checkpoint.pkl", description)
@@ -226,6 +242,7 @@ def main():
     tensors = {"w": {"dtype": "F16", "shape": [4, 3, 1, 1], "data_offsets": [0, 24]}}
     save("safetensors", "tiny.seed", json.dumps({"__metadata__": {"format": "onelook"}, **tensors}).encode())
     pictures()
+    requests()
 
 
 main()

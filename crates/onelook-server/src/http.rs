@@ -27,6 +27,7 @@ use crate::grpc;
 use crate::problem::{Kind, Problem};
 
 pub use entry::{Peer, Visit};
+pub use inference::request::parse as parse_inference_request;
 
 /// Everything that this server answers.
 ///

@@ -29,3 +29,7 @@ pub mod worker;
 pub use auth::Tokens;
 pub use config::{Config, Limits, ModelSource, TlsFiles};
 pub use server::{Event, ServeError, Server};
+
+/// Reads the body of an inference request over HTTP: public for the fuzz target alone.
+#[doc(hidden)]
+pub use http::parse_inference_request;
