@@ -1,6 +1,7 @@
 //! `onelook serve`: models answer over HTTP and gRPC until the process is told to stop.
 
 mod args;
+mod memory;
 mod report;
 
 use std::time::Instant;
@@ -14,6 +15,7 @@ pub use args::ServeArgs;
 use report::report;
 
 pub fn run(args: &ServeArgs, console: &Console, started: Instant) -> Result<(), Failure> {
+    memory::settle();
     let config = args.config(console)?;
     if config.tokens.is_empty() && !is_loopback(&config.host) {
         console.warn(format!(
