@@ -132,23 +132,26 @@ pub async fn infer(
     let errand = parameters.applied(errand);
     let make = move || input::tensor(shape, input.values);
     let ran = app.stations.output0(slot, &errand, shape[0], make);
-    let (output, served) = ran.await?;
+    let output = ran.await?;
     Ok(Answer {
         model: slot.name.clone(),
-        version: served.version.to_string(),
+        version: VERSION.to_owned(),
         id,
         output,
     })
 }
 
+/// The version of every model: there is one at a time, and a client that names it must not break when
+/// the model is replaced. How often a model was loaded is the own API's business.
+pub const VERSION: &str = "1";
+
 /// The model that serves, if it serves this version; empty words ask for any.
 pub fn served(slot: &Slot, version: Option<&str>) -> Result<Arc<Served>, Problem> {
     let served = slot.served()?;
-    let number = served.version.to_string();
     match version {
-        Some(wanted) if !wanted.is_empty() && wanted != number => {
+        Some(wanted) if !wanted.is_empty() && wanted != VERSION => {
             let (name, wanted) = (&slot.name, shown(wanted));
-            let detail = format!("model '{name}' has no version {wanted}; it serves {number}");
+            let detail = format!("model '{name}' has no version {wanted}; it serves {VERSION}");
             Err(Problem::new(Kind::NotFound, detail))
         }
         _ => Ok(served),

@@ -9,6 +9,7 @@ use prometheus::{
     IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
+use crate::inference::VERSION;
 use crate::problem::Kind;
 use crate::statistics::Times;
 
@@ -152,15 +153,14 @@ impl Metrics {
     }
 
     /// Notes a run.
-    pub fn ran(&self, model: &str, version: u64, pictures: usize, time: Duration) {
+    pub fn ran(&self, model: &str, pictures: usize, time: Duration) {
         self.batch_size
             .with_label_values(&[model])
             .observe(pictures as f64);
         self.pictures
             .with_label_values(&[model])
             .inc_by(pictures as u64);
-        let version = version.to_string();
-        let labels = &[model, version.as_str()];
+        let labels = &[model, VERSION];
         let names = &self.triton;
         names
             .inferences
@@ -174,9 +174,8 @@ impl Metrics {
     }
 
     /// Notes an answered request.
-    pub fn answered(&self, model: &str, version: u64, whole: Duration, times: &Times) {
-        let version = version.to_string();
-        let labels = &[model, version.as_str()];
+    pub fn answered(&self, model: &str, whole: Duration, times: &Times) {
+        let labels = &[model, VERSION];
         let names = &self.triton;
         names.success.with_label_values(labels).inc();
         let add = |figure: &CounterVec, time: Duration| {
@@ -192,7 +191,10 @@ impl Metrics {
     /// Notes a request that a model did not answer.
     pub fn refused(&self, model: &str, kind: Kind) {
         self.failures.with_label_values(&[model, kind.name()]).inc();
-        self.triton.failure.with_label_values(&[model, ""]).inc();
+        self.triton
+            .failure
+            .with_label_values(&[model, VERSION])
+            .inc();
     }
 
     /// All figures as text (Prometheus exposition format 0.0.4).

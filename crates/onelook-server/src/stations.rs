@@ -84,14 +84,13 @@ impl Stations {
         let start = Instant::now();
         let outcome = self.detect_once(slot, errand, picture, options).await;
         match &outcome {
-            Ok((found, version)) => self.note(slot, *version, start.elapsed(), &found.times),
+            Ok(found) => self.note(slot, start.elapsed(), &found.times),
             Err(problem) => self.note_failure(slot, start.elapsed(), problem),
         }
-        outcome.map(|(found, _)| {
+        outcome.inspect(|found| {
             let objects = found.detections.len() as u64;
             let objects_of = self.metrics.detections.with_label_values(&[&slot.name]);
             objects_of.inc_by(objects);
-            found
         })
     }
 
@@ -101,7 +100,7 @@ impl Stations {
         errand: &Errand,
         picture: Bytes,
         options: &Options,
-    ) -> Result<(Found, u64), Problem> {
+    ) -> Result<Found, Problem> {
         let mut times = Times::default();
         let (served, permit) = self.enter(slot, &errand.ask(1), &mut times).await?;
         let pipeline = Arc::new(Pipeline::new(Arc::clone(&served.model), options.clone())?);
@@ -132,13 +131,12 @@ impl Stations {
             }
         };
         times.postprocess = read.elapsed();
-        let found = Found {
+        Ok(Found {
             frame: fitted.frame,
             detections,
             times,
             batch: ran.batch,
-        };
-        Ok((found, served.version))
+        })
     }
 
     /// Runs the network on a tensor as it is; gives the one output that an exported model has.
@@ -149,13 +147,13 @@ impl Stations {
         errand: &Errand,
         pictures: usize,
         input: impl FnOnce() -> Tensor + Send + 'static,
-    ) -> Result<(Tensor, Arc<Served>), Problem> {
+    ) -> Result<Tensor, Problem> {
         let start = Instant::now();
         let mut times = Times::default();
         let ask = errand.ask(pictures);
         let outcome = self.output0_once(slot, &ask, input, &mut times).await;
         match &outcome {
-            Ok((_, served)) => self.note(slot, served.version, start.elapsed(), &times),
+            Ok(_) => self.note(slot, start.elapsed(), &times),
             Err(problem) => self.note_failure(slot, start.elapsed(), problem),
         }
         outcome
@@ -167,7 +165,7 @@ impl Stations {
         ask: &Ask,
         input: impl FnOnce() -> Tensor + Send + 'static,
         times: &mut Times,
-    ) -> Result<(Tensor, Arc<Served>), Problem> {
+    ) -> Result<Tensor, Problem> {
         let (served, permit) = self.enter(slot, ask, times).await?;
         let start = Instant::now();
         let input = blocking(input).await?;
@@ -194,7 +192,7 @@ impl Stations {
         };
         let output = joined(blocking(decode).await??);
         times.postprocess = start.elapsed();
-        Ok((output, served))
+        Ok(output)
     }
 
     /// Refuses what would be refused at the door; to be asked before a body is read.
@@ -228,7 +226,7 @@ impl Stations {
         }
     }
 
-    fn note(&self, slot: &Slot, version: u64, whole: Duration, times: &Times) {
+    fn note(&self, slot: &Slot, whole: Duration, times: &Times) {
         slot.statistics.succeeded(whole, times);
         let stage = |name: &str, time: Duration| {
             if !time.is_zero() {
@@ -240,7 +238,7 @@ impl Stations {
         stage("preprocess", times.preprocess);
         stage("inference", times.inference);
         stage("postprocess", times.postprocess);
-        self.metrics.answered(&slot.name, version, whole, times);
+        self.metrics.answered(&slot.name, whole, times);
     }
 
     fn note_failure(&self, slot: &Slot, whole: Duration, problem: &Problem) {

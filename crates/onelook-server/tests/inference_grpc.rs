@@ -346,7 +346,7 @@ async fn models_come_and_go() {
         .model_infer(raw(&picture([1, 3, 8, 8])))
         .await
         .unwrap();
-    assert_eq!(answer.into_inner().model_version, "2");
+    assert_eq!(answer.into_inner().model_version, "1");
     let status = client
         .repository_model_load(load("nope"))
         .await

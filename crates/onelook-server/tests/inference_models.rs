@@ -110,7 +110,7 @@ async fn models_come_and_go_and_the_index_tells() {
     let back = state(&index, "tiny").unwrap();
     assert_eq!(
         (&back["state"], &back["version"]),
-        (&json!("READY"), &json!("2"))
+        (&json!("READY"), &json!("1"))
     );
     let refused = post(load, r#"{"parameters":{"config":"{}"}}"#).await;
     assert_eq!(refused.status, StatusCode::BAD_REQUEST);

@@ -56,7 +56,10 @@ fn collect(folder: &Path, extension: &str, found: &mut Vec<PathBuf>) {
     for path in entries.map(|entry| entry.unwrap().path()) {
         let name = path.file_name().unwrap().to_string_lossy();
         if path.is_dir() {
-            let built = matches!(&*name, "target" | "corpus" | "artifacts" | ".git");
+            let built = matches!(
+                &*name,
+                "target" | "corpus" | "artifacts" | ".git" | "node_modules"
+            );
             if !built {
                 collect(&path, extension, found);
             }

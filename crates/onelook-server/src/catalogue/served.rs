@@ -62,7 +62,7 @@ impl Served {
         let (owner, metrics) = (Arc::clone(slot), Arc::clone(metrics));
         let on_run = move |pictures: usize, time: Duration| {
             owner.statistics.ran(pictures, time);
-            metrics.ran(&owner.name, version, pictures, time);
+            metrics.ran(&owner.name, pictures, time);
         };
         let worker = Worker::start(
             Arc::clone(&model),

@@ -21,7 +21,7 @@ use super::multipart::{self, Part};
 use crate::app::App;
 use crate::body::{self, Held};
 use crate::catalogue::Slot;
-use crate::problem::{Problem, ProblemBody};
+use crate::problem::{Kind, Problem, ProblemBody};
 use answer::{CustomModels, Pong, Predictions, Refusal, VisionForm};
 
 /// Clients that send no threshold expect the protocol's own.
@@ -46,14 +46,13 @@ pub fn routes() -> Router<Arc<App>> {
     request_body(content = VisionForm, content_type = "multipart/form-data"),
     responses(
         (status = 200, description = "What was found.", body = Predictions),
-        (status = 400, description = "The form makes no sense or has no picture.", body = Refusal),
+        (status = 400, description = "The form makes no sense, has no picture, or one that cannot be read.", body = Refusal),
         (status = 401, description = "No token, or one that is not known.", body = Refusal),
         (status = 403, description = "The token does not allow this.", body = Refusal),
         (status = 404, description = "There is no model.", body = Refusal),
         (status = 408, description = "The body came too slowly.", body = Refusal),
         (status = 413, description = "The body or the picture is larger than allowed.", body = Refusal),
-        (status = 415, description = "The body is no form, or the picture is none.", body = Refusal),
-        (status = 422, description = "The picture is damaged.", body = Refusal),
+        (status = 415, description = "The body is no form.", body = Refusal),
         (status = 429, description = "This client asks for more than its share.", body = Refusal),
         (status = 503, description = "Too much to do, or the model is not loaded.", body = Refusal),
     )
@@ -76,14 +75,13 @@ pub async fn detection(
     request_body(content = VisionForm, content_type = "multipart/form-data"),
     responses(
         (status = 200, description = "What was found.", body = Predictions),
-        (status = 400, description = "The form makes no sense or has no picture.", body = Refusal),
+        (status = 400, description = "The form makes no sense, has no picture, or one that cannot be read.", body = Refusal),
         (status = 401, description = "No token, or one that is not known.", body = Refusal),
         (status = 403, description = "The token does not allow this.", body = Refusal),
         (status = 404, description = "There is no such model; the answer names those that are.", body = Refusal),
         (status = 408, description = "The body came too slowly.", body = Refusal),
         (status = 413, description = "The body or the picture is larger than allowed.", body = Refusal),
-        (status = 415, description = "The body is no form, or the picture is none.", body = Refusal),
-        (status = 422, description = "The picture is damaged.", body = Refusal),
+        (status = 415, description = "The body is no form.", body = Refusal),
         (status = 429, description = "This client asks for more than its share.", body = Refusal),
         (status = 503, description = "Too much to do, or the model is not loaded.", body = Refusal),
     )
@@ -140,10 +138,21 @@ async fn find(
     let found = app
         .stations
         .detect(&slot, &visit.errand, picture.content, &options);
-    let found = found.await?;
+    let found = found.await.map_err(unreadable)?;
     drop(held);
     let (model, elapsed) = (&served.model, start.elapsed());
     Ok(Json(Predictions::of(&slot.name, model, &found, elapsed)))
+}
+
+/// Clients of this protocol know one status for all that is wrong with a picture.
+fn unreadable(problem: Problem) -> Problem {
+    match problem.kind {
+        Kind::Unsupported | Kind::Unprocessable => Problem {
+            kind: Kind::BadRequest,
+            ..problem
+        },
+        _ => problem,
+    }
 }
 
 /// What the form says, as far as it means something here.

@@ -82,7 +82,7 @@ pub fn metadata(slot: &Slot, version: Option<&str>) -> Result<ModelMetadata, Pro
     };
     Ok(ModelMetadata {
         name: slot.name.clone(),
-        versions: vec![served.version.to_string()],
+        versions: vec![super::VERSION.to_owned()],
         platform: SERVER,
         inputs: vec![tensor(INPUT, input_sizes(own))],
         outputs: vec![tensor(OUTPUT, output_sizes(own))],

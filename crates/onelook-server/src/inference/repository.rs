@@ -25,9 +25,9 @@ pub fn index(app: &App, only_ready: bool) -> Vec<Entry> {
     let slots = app.catalogue.all();
     let entries = slots.iter().map(|slot| {
         let (version, state, reason) = match slot.state() {
-            State::Ready(served) => {
+            State::Ready(_) => {
                 let warning = slot.error().unwrap_or_default();
-                (served.version.to_string(), "READY", warning)
+                (super::VERSION.to_owned(), "READY", warning)
             }
             State::Loading => (String::new(), "LOADING", String::new()),
             State::Unloaded => (String::new(), "UNAVAILABLE", "unloaded".to_owned()),

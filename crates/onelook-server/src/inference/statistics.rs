@@ -88,25 +88,22 @@ impl From<Tally> for Count {
 
 /// What one model has done.
 pub fn of(slot: &Slot, version: Option<&str>) -> Result<AllStatistics, Problem> {
-    let version = served(slot, version)?.version.to_string();
+    served(slot, version)?;
     Ok(AllStatistics {
-        model_stats: vec![model(slot, version)],
+        model_stats: vec![model(slot)],
     })
 }
 
 /// What all models that serve have done.
 pub fn all(app: &App) -> AllStatistics {
     let slots = app.catalogue.all();
-    let serving = slots.iter().filter_map(|slot| {
-        let version = slot.served().ok()?.version.to_string();
-        Some(model(slot, version))
-    });
+    let serving = slots.iter().filter(|slot| slot.served().is_ok());
     AllStatistics {
-        model_stats: serving.collect(),
+        model_stats: serving.map(|slot| model(slot)).collect(),
     }
 }
 
-fn model(slot: &Slot, version: String) -> ModelStatistics {
+fn model(slot: &Slot) -> ModelStatistics {
     let figures = slot.statistics.figures();
     let batches = figures.batches.iter();
     let batch_stats = batches.map(|(&pictures, batch)| BatchStatistics {
@@ -117,7 +114,7 @@ fn model(slot: &Slot, version: String) -> ModelStatistics {
     });
     ModelStatistics {
         name: slot.name.clone(),
-        version,
+        version: super::VERSION.to_owned(),
         last_inference: figures.last_run_ms,
         inference_count: figures.pictures,
         execution_count: figures.runs(),

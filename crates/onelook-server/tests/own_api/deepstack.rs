@@ -66,7 +66,7 @@ async fn refusals_have_the_protocols_own_form() {
             DETECTION,
             FORM,
             form(&[], &[("image;a.png", b"nonsense")]),
-            415,
+            400,
         ),
         (DETECTION, "image/png", png.clone(), 415),
         (
