@@ -41,12 +41,12 @@ pub struct GlobalArgs {
     /// Write results as JSON to standard output, errors as JSON to standard error.
     #[arg(long, global = true, num_args = 0..=1, require_equals = true, value_name = "BOOL",
           default_value = "false", default_missing_value = "true", value_parser = boolean,
-          hide_default_value = true, hide_possible_values = true)]
+          hide_default_value = true, hide_possible_values = true, display_order = 900)]
     pub json: bool,
     /// Say only what was asked for.
     #[arg(long, short, global = true, num_args = 0..=1, require_equals = true,
           value_name = "BOOL", default_value = "false", default_missing_value = "true",
-          value_parser = boolean, hide_default_value = true)]
+          value_parser = boolean, hide_default_value = true, display_order = 901)]
     pub quiet: bool,
 }
 
