@@ -17,10 +17,14 @@ fuzz_target!(|bytes: &[u8]| {
     let Ok(asked) = parse_inference_request(&body, Some(length)) else {
         return;
     };
-    let tensors = asked.request.inputs.iter().map(|input| match &input.values {
-        Values::Bytes(values) => values.len(),
-        Values::Numbers(_) => 0,
-    });
+    let tensors = asked
+        .request
+        .inputs
+        .iter()
+        .map(|input| match &input.values {
+            Values::Bytes(values) => values.len(),
+            Values::Numbers(_) => 0,
+        });
     if asked.request.unserved.is_none() {
         assert_eq!(length + tensors.sum::<usize>(), body.len());
     }

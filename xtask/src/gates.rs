@@ -55,7 +55,11 @@ pub fn test(args: &[String]) -> Outcome {
 
 fn static_gates() -> Outcome {
     run(&mut cargo(&["fmt", "--all", "--check"]))?;
-    for manifest in ["fuzz/Cargo.toml", "benches/peers/Cargo.toml"] {
+    for manifest in [
+        "fuzz/Cargo.toml",
+        "benches/peers/Cargo.toml",
+        "proto/Cargo.toml",
+    ] {
         run(&mut cargo(&["fmt", "--manifest-path", manifest, "--check"]))?;
     }
     let lints = [
