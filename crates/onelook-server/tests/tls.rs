@@ -1,0 +1,100 @@
+//! HTTPS: the server's own certificate, both versions of HTTP, and plain words refused.
+#![cfg(feature = "tls")]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod support;
+
+use std::sync::Arc;
+
+use onelook_server::{Server, TlsFiles};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, RootCertStore};
+use support::{Running, config, fixture, serve};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+/// A certificate for localhost that signs itself, made for this test alone.
+fn files() -> TlsFiles {
+    TlsFiles {
+        certificate: fixture("localhost.crt"),
+        key: fixture("localhost.key"),
+    }
+}
+
+async fn server() -> Running {
+    let mut config = config(&[]);
+    config.tls = Some(files());
+    serve(config).await
+}
+
+async fn connect(server: &Running, protocol: &[u8]) -> std::io::Result<TlsStream<TcpStream>> {
+    let mut roots = RootCertStore::empty();
+    let certificate = CertificateDer::from_pem_file(files().certificate).unwrap();
+    roots.add(certificate).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider);
+    let mut client = builder
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    client.alpn_protocols = vec![protocol.to_vec()];
+    let stream = TcpStream::connect(server.address).await?;
+    let name = ServerName::try_from("localhost").unwrap();
+    TlsConnector::from(Arc::new(client))
+        .connect(name, stream)
+        .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_encrypted_connection_is_answered() {
+    let server = server().await;
+    let mut stream = connect(&server, b"http/1.1").await.unwrap();
+    let request = b"GET /livez HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
+    stream.write_all(request).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
+    assert!(answer.ends_with("{\"live\":true}"), "{answer}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn clients_of_grpc_get_the_version_that_they_need() {
+    let server = server().await;
+    let stream = connect(&server, b"h2").await.unwrap();
+    assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn plain_words_get_no_answer() {
+    let server = server().await;
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    stream
+        .write_all(b"GET /livez HTTP/1.1\r\nhost: a\r\n\r\n")
+        .await
+        .unwrap();
+    let mut answer = Vec::new();
+    let _ = stream.read_to_end(&mut answer).await;
+    assert!(!answer.starts_with(b"HTTP"), "{answer:?}");
+}
+
+#[tokio::test]
+async fn files_that_are_no_certificate_are_named() {
+    for (certificate, key, named) in [
+        ("nowhere.crt", "localhost.key", "nowhere.crt"),
+        ("tiny.model", "localhost.key", "tiny.model"),
+        ("localhost.crt", "localhost.crt", "localhost.crt"),
+    ] {
+        let mut config = config(&[]);
+        config.tls = Some(TlsFiles {
+            certificate: fixture(certificate),
+            key: fixture(key),
+        });
+        let refused = Server::bind(config, std::time::Instant::now()).await;
+        let refused = refused.err().unwrap().to_string();
+        assert!(refused.contains(named), "{refused}");
+    }
+}
