@@ -71,12 +71,10 @@ async fn collect(app: &App, mut body: Body) -> Result<Held<'_>, Problem> {
         let Ok(data) = frame.into_data() else {
             continue;
         };
-        if bytes.len() + data.len() > limit {
+        if let Err(problem) = append(app, &mut held, &mut bytes, &data) {
             drain(body).await;
-            return Err(too_large(limit));
+            return Err(problem);
         }
-        take_budget(app, &mut held, bytes.len(), data.len())?;
-        bytes.extend_from_slice(&data);
     }
     held.bytes = bytes.freeze();
     Ok(held)
@@ -106,7 +104,6 @@ async fn inflate<'a>(
     app: &'a App,
     mut reader: Box<dyn Read + Send + '_>,
 ) -> Result<Held<'a>, Problem> {
-    let limit = app.config.limits.body_bytes;
     let mut held = Held::empty();
     let mut bytes = BytesMut::new();
     let mut piece = vec![0; INFLATED_PIECE];
@@ -117,18 +114,14 @@ async fn inflate<'a>(
         if read == 0 {
             break;
         }
-        if bytes.len() + read > limit {
-            return Err(too_large(limit));
-        }
-        take_budget(app, &mut held, bytes.len(), read)?;
-        bytes.extend_from_slice(&piece[..read]);
+        append(app, &mut held, &mut bytes, &piece[..read])?;
         tokio::task::yield_now().await;
     }
     held.bytes = bytes.freeze();
     Ok(held)
 }
 
-/// Adds a piece of what came from elsewhere, within the same limits.
+/// Adds a piece, within the limits on one body and on all: whatever a body comes from, it grows here.
 pub fn append<'a>(
     app: &'a App,
     held: &mut Held<'a>,
