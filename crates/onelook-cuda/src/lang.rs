@@ -1,0 +1,31 @@
+//! The kernel language: a kernel is a Rust function that writes down its instructions.
+//!
+//! [`Builder`] hands out values ([`U32`], [`F32`], [`Halves`], [`Bool`], [`Global`]) that are
+//! registers or constants; operators on them write instructions and fold constants. Loops and
+//! conditions of the kernel are methods that take closures; loops of Rust unroll. The outcome is a
+//! [`Kernel`], which the PTX emitter prints and the interpreter executes: the very same program.
+
+mod builder;
+mod float;
+mod instruction;
+mod kernel;
+mod matrix;
+mod meaning;
+mod memory;
+mod operation;
+mod target;
+mod truth;
+mod value;
+
+pub use builder::{Builder, U32Like};
+pub use instruction::{Instruction, Statement};
+pub use kernel::{Kernel, Parameter, ParameterKind};
+pub use matrix::{Descriptor, Swizzle};
+pub use memory::SharedAddress;
+pub use operation::{
+    Atomic, Cache, Compare, CompareAs, Float, FloatUnary, Half, Integer, MatrixA, Meaning,
+    MmaShape, OnBits, Operand, Place, Predicate, Reg, Reg64, RegP, ShuffleBy, Space, Special, Vote,
+};
+pub use target::{Feature, Target};
+pub use truth::{Bool, Selectable};
+pub use value::{F32, Global, Halves, U32};

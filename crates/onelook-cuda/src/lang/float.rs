@@ -1,0 +1,182 @@
+//! Floats and pairs of halves with their arithmetic.
+
+use std::ops::{Add, Div, Mul, Neg, Sub};
+
+use super::{
+    Bool, Builder, Compare, CompareAs, F32, Float, FloatUnary, Half, Halves, Instruction, U32,
+};
+
+impl<'k> F32<'k> {
+    /// The same float in every lane.
+    pub fn constant(kernel: &'k Builder, value: f32) -> Self {
+        U32::constant(kernel, value.to_bits()).as_f32()
+    }
+
+    fn binary(self, op: Float, other: Self) -> Self {
+        let (a, b) = (self.operand, other.operand);
+        let to = self.write(|to| Instruction::Float { op, to, a, b });
+        Self::in_register(self.kernel, to)
+    }
+
+    pub(super) fn unary(self, op: FloatUnary) -> Self {
+        let a = self.operand;
+        let to = self.write(|to| Instruction::FloatUnary { op, to, a });
+        Self::in_register(self.kernel, to)
+    }
+
+    /// `self * factor + summand`, rounded once.
+    pub fn fused_multiply_add(self, factor: Self, summand: Self) -> Self {
+        let (a, b, c) = (self.operand, factor.operand, summand.operand);
+        let to = self.write(|to| Instruction::FusedMultiplyAdd { to, a, b, c });
+        Self::in_register(self.kernel, to)
+    }
+
+    /// The smaller; a number wins over NaN.
+    pub fn min(self, other: Self) -> Self {
+        self.binary(Float::Min, other)
+    }
+
+    /// The larger; a number wins over NaN.
+    pub fn max(self, other: Self) -> Self {
+        self.binary(Float::Max, other)
+    }
+
+    /// |self|.
+    pub fn absolute(self) -> Self {
+        self.unary(FloatUnary::Absolute)
+    }
+
+    /// The largest whole number not above.
+    pub fn floor(self) -> Self {
+        self.unary(FloatUnary::Floor)
+    }
+
+    /// 2^self, approximately.
+    pub fn exp2(self) -> Self {
+        self.unary(FloatUnary::Exp2)
+    }
+
+    /// Logarithm to base 2, approximately.
+    pub fn log2(self) -> Self {
+        self.unary(FloatUnary::Log2)
+    }
+
+    /// 1 / self, approximately.
+    pub fn reciprocal(self) -> Self {
+        self.unary(FloatUnary::Reciprocal)
+    }
+
+    /// Square root, approximately.
+    pub fn square_root(self) -> Self {
+        self.unary(FloatUnary::SquareRoot)
+    }
+
+    /// Hyperbolic tangent with a relative error of 2^-11.
+    pub fn tanh(self) -> Self {
+        self.unary(FloatUnary::Tanh)
+    }
+
+    /// The nearest unsigned number, ties to even.
+    pub fn round_to_u32(self) -> U32<'k> {
+        self.unary(FloatUnary::ToUnsigned).bits()
+    }
+
+    /// Two floats as halves, `self` the low one.
+    pub fn pack(self, high: Self) -> Halves<'k> {
+        let (low, high) = (self.operand, high.operand);
+        let to = self.write(|to| Instruction::PackHalves { to, low, high });
+        Halves::in_register(self.kernel, to)
+    }
+
+    fn compare(self, op: Compare, other: Self) -> Bool<'k> {
+        self.bits().compare(op, CompareAs::Float, other.bits())
+    }
+
+    /// self < other.
+    pub fn less(self, other: Self) -> Bool<'k> {
+        self.compare(Compare::Less, other)
+    }
+
+    /// self > other.
+    pub fn above(self, other: Self) -> Bool<'k> {
+        self.compare(Compare::Greater, other)
+    }
+
+    /// self ≥ other.
+    pub fn at_least(self, other: Self) -> Bool<'k> {
+        self.compare(Compare::GreaterEqual, other)
+    }
+
+    /// self = other.
+    pub fn equals(self, other: Self) -> Bool<'k> {
+        self.compare(Compare::Equal, other)
+    }
+}
+
+macro_rules! float_operator {
+    ($($trait:ident $method:ident $op:ident),*) => {$(
+        impl<'k> $trait for F32<'k> {
+            type Output = Self;
+            fn $method(self, other: Self) -> Self {
+                self.binary(Float::$op, other)
+            }
+        }
+
+        impl<'k> $trait<f32> for F32<'k> {
+            type Output = Self;
+            fn $method(self, other: f32) -> Self {
+                self.binary(Float::$op, Self::constant(self.kernel, other))
+            }
+        }
+    )*};
+}
+
+float_operator!(Add add Add, Sub sub Sub, Mul mul Mul, Div div Div);
+
+impl<'k> Neg for F32<'k> {
+    type Output = Self;
+    fn neg(self) -> Self {
+        self.unary(FloatUnary::Negate)
+    }
+}
+
+impl<'k> Halves<'k> {
+    /// The same two halves, as bits, in every lane.
+    pub fn constant(kernel: &'k Builder, bits: u32) -> Self {
+        U32::constant(kernel, bits).as_halves()
+    }
+
+    fn binary(self, op: Half, other: Self) -> Self {
+        let (a, b) = (self.operand, other.operand);
+        let to = self.write(|to| Instruction::Half { op, to, a, b });
+        Self::in_register(self.kernel, to)
+    }
+
+    /// The larger of each.
+    pub fn max(self, other: Self) -> Self {
+        self.binary(Half::Max, other)
+    }
+
+    /// Both as floats, the low one first.
+    pub fn unpack(self) -> [F32<'k>; 2] {
+        [false, true].map(|high| {
+            let from = self.operand;
+            let to = self.write(|to| Instruction::UnpackHalf { to, from, high });
+            F32::in_register(self.kernel, to)
+        })
+    }
+}
+
+impl<'k> Add for Halves<'k> {
+    type Output = Self;
+    fn add(self, other: Self) -> Self {
+        self.binary(Half::Add, other)
+    }
+}
+
+impl<'k> Mul for Halves<'k> {
+    type Output = Self;
+    fn mul(self, other: Self) -> Self {
+        self.binary(Half::Mul, other)
+    }
+}

@@ -1,0 +1,77 @@
+//! What is launched for inputs of one shape: kernels in order, each with its grid and its places in
+//! memory. The interpreter and the driver run the same plan.
+
+use std::sync::Arc;
+
+use crate::lang::Kernel;
+
+/// Memory that launches share.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Region {
+    /// Values between launches; its content before the first is undefined.
+    Arena,
+    /// Constants: packed weights, biases, tables.
+    Constants,
+    /// Words that are zero before the first launch of every run.
+    Counters,
+    /// What the caller brings, by number.
+    Input(usize),
+    /// What the caller gets, by number.
+    Output(usize),
+}
+
+/// What a launch gives a kernel for a parameter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Argument {
+    /// An address, and how many bytes from there on the kernel may touch.
+    Memory {
+        /// Where.
+        region: Region,
+        /// First byte.
+        offset: usize,
+        /// Bytes.
+        bytes: usize,
+    },
+    /// 32 bits.
+    Word(u32),
+}
+
+/// One launch.
+#[derive(Debug, Clone)]
+pub struct Launch {
+    /// The layers that it computes, for people.
+    pub name: String,
+    /// The kernel.
+    pub kernel: Arc<Kernel>,
+    /// Blocks along x, y and z.
+    pub grid: [u32; 3],
+    /// One per parameter.
+    pub arguments: Vec<Argument>,
+    /// The earlier launches whose results it reads or whose memory it takes over.
+    pub after: Vec<usize>,
+    /// The tiles in words, such as `64x32x32, 4 warps, 3 stages`.
+    pub choice: String,
+    /// Multiplications and additions of the layers.
+    pub flops: u64,
+    /// Bytes that must be read and written, each once.
+    pub bytes: u64,
+}
+
+/// Everything that a run needs to know about inputs of one shape.
+#[derive(Debug, Clone, Default)]
+pub struct Plan {
+    /// In an order that respects [`Launch::after`].
+    pub launches: Vec<Launch>,
+    /// Bytes of the arena.
+    pub arena_bytes: usize,
+    /// Bytes of values if no two shared memory.
+    pub unshared_bytes: usize,
+    /// The constants' bytes.
+    pub constants: Vec<u8>,
+    /// Bytes of the counters.
+    pub counter_bytes: usize,
+    /// Bytes of each input.
+    pub inputs: Vec<usize>,
+    /// Bytes of each output.
+    pub outputs: Vec<usize>,
+}
