@@ -5,5 +5,6 @@
 //! the NVIDIA driver at run time and nothing of CUDA to build. Never knows pictures' formats or
 //! files of models.
 
+pub mod kernels;
 pub mod lang;
 pub mod plan;

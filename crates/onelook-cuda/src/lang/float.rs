@@ -41,6 +41,11 @@ impl<'k> F32<'k> {
         self.binary(Float::Max, other)
     }
 
+    /// The larger of it and 0.
+    pub fn or_zero(self) -> Self {
+        self.max(Self::constant(self.kernel, 0.0))
+    }
+
     /// |self|.
     pub fn absolute(self) -> Self {
         self.unary(FloatUnary::Absolute)

@@ -1,0 +1,137 @@
+//! The kernels, a file each: what a layer needs is known when its kernel is written, so extents are
+//! numbers of Rust and only addresses and the batch are left for the launch.
+//!
+//! Maps lie in memory pixel by pixel: value (n, y, x, c) of a map is at element
+//! `((n * height + y) * width + x) * pitch + c`. A kernel waits for the kernels before it ahead of
+//! its first read of what they wrote, and lets the next one start early.
+
+pub mod conv;
+pub mod gemm;
+
+use onelook_graph::op::{Activation, Operator};
+
+use crate::lang::{F32, Kernel};
+
+/// Bytes that one thread copies at once; rows of tiles consist of such pieces.
+pub const PIECE_BYTES: u32 = 16;
+
+/// The number format of maps and weights. Sums are always f32.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Element {
+    /// Half precision, multiplied by the matrix units.
+    F16,
+    /// Single precision, multiplied one by one: the yardstick for the other.
+    F32,
+}
+
+impl Element {
+    /// Bytes of a value.
+    pub fn bytes(self) -> u32 {
+        match self {
+            Self::F16 => 2,
+            Self::F32 => 4,
+        }
+    }
+
+    /// Values of a piece of 16 bytes; channels of maps are padded to a multiple of it.
+    pub fn per_piece(self) -> u32 {
+        PIECE_BYTES / self.bytes()
+    }
+
+    /// As names of kernels have it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::F16 => "f16",
+            Self::F32 => "f32",
+        }
+    }
+
+    /// The values' bytes in this format.
+    pub fn encode(self, values: impl IntoIterator<Item = f32>) -> Vec<u8> {
+        let values = values.into_iter();
+        match self {
+            Self::F16 => values
+                .flat_map(|value| half::f16::from_f32(value).to_le_bytes())
+                .collect(),
+            Self::F32 => values.flat_map(f32::to_le_bytes).collect(),
+        }
+    }
+
+    /// The values with these bytes.
+    pub fn decode(self, bytes: &[u8]) -> Vec<f32> {
+        match self {
+            Self::F16 => bytes
+                .as_chunks()
+                .0
+                .iter()
+                .map(|&bytes| half::f16::from_le_bytes(bytes).to_f32())
+                .collect(),
+            Self::F32 => bytes
+                .as_chunks()
+                .0
+                .iter()
+                .map(|&bytes| f32::from_le_bytes(bytes))
+                .collect(),
+        }
+    }
+}
+
+/// The extents of a map in memory; its address includes the first channel's place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Map {
+    /// Rows.
+    pub height: u32,
+    /// Pixels of a row.
+    pub width: u32,
+    /// Channels, a multiple of a piece's values.
+    pub channels: u32,
+    /// Channels from one pixel to the next: those of the whole buffer.
+    pub pitch: u32,
+}
+
+impl Map {
+    /// Pixels of one picture.
+    pub fn pixels(&self) -> u32 {
+        self.height * self.width
+    }
+
+    /// Bytes from the first channel of the first pixel to the end of the last one's.
+    pub fn reach_bytes(&self, element: Element, batch: u32) -> usize {
+        let pixels = self.pixels() as usize * batch as usize;
+        let values = (pixels - 1) * self.pitch as usize + self.channels as usize;
+        values * element.bytes() as usize
+    }
+}
+
+/// A kernel with the blocks that cover the work of one batch.
+#[derive(Debug, Clone)]
+pub struct Tiled {
+    /// The kernel.
+    pub kernel: Kernel,
+    /// Blocks along x, y and z.
+    pub grid: [u32; 3],
+    /// The tiles in words.
+    pub choice: String,
+}
+
+/// The activation of a sum.
+pub fn activate<'k>(activation: Option<Activation>, element: Element, x: F32<'k>) -> F32<'k> {
+    match (activation, element) {
+        (None, _) => x,
+        // x sigmoid(x) = x/2 (1 + tanh(x/2)), one instruction for what would be two and a division.
+        (Some(Activation::Silu), Element::F16) => {
+            let half = x * 0.5;
+            half.fused_multiply_add(half.tanh(), half)
+        }
+        (Some(Activation::Silu), Element::F32) => x * sigmoid(x),
+        (Some(Activation::Sigmoid), _) => sigmoid(x),
+        (Some(Activation::Relu), _) => x.or_zero(),
+        (Some(other), _) => unreachable!("lowering refuses the activation {}", other.name()),
+    }
+}
+
+/// 1 / (1 + e^-x), to about two units in the last place.
+pub fn sigmoid(x: F32<'_>) -> F32<'_> {
+    let exponential = (x * -std::f32::consts::LOG2_E).exp2();
+    (exponential + 1.0).reciprocal()
+}

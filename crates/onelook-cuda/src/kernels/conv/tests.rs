@@ -1,0 +1,1 @@
+//! Convolutions against sums in f64.
