@@ -6,6 +6,7 @@
 //! its first read of what they wrote, and lets the next one start early.
 
 pub mod conv;
+pub mod depthwise;
 pub mod gemm;
 
 use onelook_graph::op::{Activation, Operator};

@@ -17,20 +17,19 @@
 //!    convolutions of one input are one product with their outputs side by side.
 
 mod copy;
+mod pipeline;
 mod store;
 #[cfg(test)]
 mod tests;
 
 use onelook_graph::op::Activation;
 
-use super::gemm::{Gemm, Sums, Tile};
+use super::gemm::{Gemm, Tile};
 use super::{Element, Map, Tiled};
-use crate::lang::{Builder, Global, SharedAddress, Special, Target, U32};
+use crate::lang::{Builder, Special, Target};
 pub use copy::Pixels;
+pub use pipeline::{Pipeline, Weights};
 pub use store::{Part, Store};
-
-/// Chunks that are multiplied without a loop around them.
-const UNROLLED: u32 = 4;
 
 /// What a convolution reads of one buffer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -99,7 +98,7 @@ impl ConvShape {
 
 /// Bytes of shared memory of the convolution's kernel.
 pub fn shared_bytes(shape: &ConvShape, tile: &Tile) -> u32 {
-    let stages = tile.stages * (tile.a_bytes() + tile.b_bytes());
+    let stages = Pipeline::stages_bytes(tile, false);
     let after = Store::bytes(shape.element, tile).max(Gemm::slice_bytes(tile));
     stages.max(after)
 }
@@ -135,14 +134,16 @@ fn write(k: &Builder, shape: &ConvShape, tile: Tile) {
     let weights = Weights::new(k, tile, shape.chunks(&tile), weights, column_tile);
     let rows = Pixels::new(k, shape, tile, &inputs, first_pixel, pixels);
     let sums = gemm.zeros();
-    let copy = |chunk: U32<'_>, stage: SharedAddress<'_>| rows.copy(chunk, stage);
-    Pipeline {
+    let pipeline = Pipeline {
         k,
         tile,
         memory,
+        resident: None,
         chunks: shape.chunks(&tile),
-    }
-    .run(&gemm, &sums, &weights, copy);
+    };
+    pipeline.run(&gemm, &sums, &weights, |chunk, stage| {
+        rows.copy(chunk, stage)
+    });
     gemm.join_slices(&sums, memory);
     store.run(
         &gemm,
@@ -151,129 +152,6 @@ fn write(k: &Builder, shape: &ConvShape, tile: Tile) {
         [first_pixel, column_tile * tile.n],
         pixels,
     );
-}
-
-/// Chunks of weights on their way to shared memory.
-pub struct Weights<'k> {
-    k: &'k Builder,
-    tile: Tile,
-    chunks: u32,
-    from: Global<'k>,
-}
-
-impl<'k> Weights<'k> {
-    /// Those of one tile of columns.
-    pub fn new(
-        k: &'k Builder,
-        tile: Tile,
-        chunks: u32,
-        weights: Global<'k>,
-        column_tile: U32<'k>,
-    ) -> Self {
-        let thread = k.thread() * super::PIECE_BYTES;
-        let from = weights + column_tile * (chunks * tile.b_bytes()) + thread;
-        Self {
-            k,
-            tile,
-            chunks,
-            from,
-        }
-    }
-
-    /// Begins to copy a chunk.
-    pub fn copy(&self, chunk: U32<'k>, to: SharedAddress<'k>) {
-        let (k, tile) = (self.k, self.tile);
-        debug_assert!(chunk.known().is_none_or(|chunk| chunk < self.chunks));
-        let thread = k.thread();
-        let (row, piece) = (thread / tile.pieces, thread % tile.pieces);
-        let rows = tile.threads() / tile.pieces;
-        let from = self.from + chunk * tile.b_bytes();
-        for pass in 0..tile.n.div_ceil(rows) {
-            let row = row + pass * rows;
-            let whole = tile.n.is_multiple_of(rows);
-            let inside = if whole {
-                k.truth(true)
-            } else {
-                row.less(tile.n)
-            };
-            k.when(inside, || {
-                let to = to + super::gemm::slot(tile.pieces, row, piece);
-                let from = from + pass * tile.threads() * super::PIECE_BYTES;
-                k.async_copy(to, from, super::PIECE_BYTES, k.truth(true));
-            });
-        }
-    }
-}
-
-/// Copies ahead of products, stage by stage.
-pub struct Pipeline<'k> {
-    /// The kernel.
-    pub k: &'k Builder,
-    /// Its tile.
-    pub tile: Tile,
-    /// Stages: a chunk of `a`, a chunk of `b`.
-    pub memory: SharedAddress<'k>,
-    /// Chunks in all.
-    pub chunks: u32,
-}
-
-impl<'k> Pipeline<'k> {
-    /// Adds the products of all chunks to `sums`; `copy` begins to copy a chunk of `a`.
-    pub fn run(
-        &self,
-        gemm: &Gemm<'k>,
-        sums: &Sums<'k>,
-        weights: &Weights<'k>,
-        copy: impl Fn(U32<'k>, SharedAddress<'k>),
-    ) {
-        let (k, tile, chunks) = (self.k, self.tile, self.chunks);
-        let ahead = tile.stages - 1;
-        let b_place = |stage: SharedAddress<'k>| stage + tile.a_bytes();
-        for chunk in 0..ahead.min(chunks) {
-            weights.copy(k.u32(chunk), b_place(self.stage(chunk)));
-        }
-        k.grid_wait();
-        for chunk in 0..ahead {
-            if chunk < chunks {
-                copy(k.u32(chunk), self.stage(chunk));
-            }
-            k.async_commit();
-        }
-        let turn = |chunk: U32<'k>, read: SharedAddress<'k>, write: SharedAddress<'k>| {
-            k.async_wait(ahead - 1);
-            k.barrier();
-            k.when((chunk + ahead).less(chunks), || {
-                weights.copy(chunk + ahead, b_place(write));
-                copy(chunk + ahead, write);
-            });
-            k.async_commit();
-            gemm.step(sums, read, b_place(read));
-        };
-        if chunks <= UNROLLED {
-            for chunk in 0..chunks {
-                turn(k.u32(chunk), self.stage(chunk), self.stage(chunk + ahead));
-            }
-            return;
-        }
-        let read = k.variable(k.u32(0));
-        let write = k.variable(k.u32(ahead * self.stage_bytes()));
-        k.count(0, chunks, 1, |chunk| {
-            turn(chunk, self.memory + read, self.memory + write);
-            for place in [read, write] {
-                let next = place + self.stage_bytes();
-                let end = self.stage_bytes() * tile.stages;
-                k.assign(place, next.equals(end).select(k.u32(0), next));
-            }
-        });
-    }
-
-    fn stage_bytes(&self) -> u32 {
-        self.tile.a_bytes() + self.tile.b_bytes()
-    }
-
-    fn stage(&self, chunk: u32) -> SharedAddress<'k> {
-        self.memory + chunk % self.tile.stages * self.stage_bytes()
-    }
 }
 
 /// Weights `[outputs][channels][taps]` in the order in which the kernel copies them:

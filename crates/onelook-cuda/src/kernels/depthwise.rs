@@ -1,0 +1,248 @@
+//! A depthwise convolution and the 1x1 convolution behind it in one kernel.
+//!
+//! ```text
+//! for m in pixels, c in channels:
+//!     middle[m][c] = act(Σ over taps input[y(m) + ky][x(m) + kx][c] * depthwise[c][tap] + b[c])
+//!                    + inner_residual[m][c]
+//! for m in pixels, n in outputs:
+//!     output[m][n] = act'(Σ_c middle[m][c] * weight[n][c] + b'[n]) + residual[m][n]
+//! ```
+//!
+//! 1. The tile's rows of `middle` never leave shared memory: they are the `a` of the product, all
+//!    chunks of it, while weights stream past as in every convolution.
+//! 2. Taps outside the picture are read at the picture's first pixel and replaced by zeros: nine
+//!    loads without a branch between them.
+//! 3. Sums over taps are f32, rounded once when stored.
+
+use onelook_graph::op::Activation;
+
+use super::conv::{Part, Pipeline, Store, Weights};
+use super::gemm::{Gemm, Tile, slot};
+use super::{Element, Map, PIECE_BYTES, Tiled, activate};
+use crate::lang::{Bool, Builder, Cache, F32, Global, SharedAddress, Special, Target, U32};
+
+/// Both convolutions and what is fused with them.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct DepthwiseShape {
+    /// Format of maps and weights.
+    pub element: Element,
+    /// What is read.
+    pub input: Map,
+    /// Taps down and across.
+    pub kernel: [u32; 2],
+    /// Steps down and across.
+    pub stride: [u32; 2],
+    /// Zeros above and left.
+    pub padding: [u32; 2],
+    /// Height and width of the output.
+    pub output: [u32; 2],
+    /// Between the convolutions.
+    pub inner_activation: Option<Activation>,
+    /// Channels from pixel to pixel of what is added between the convolutions.
+    pub inner_residual: Option<u32>,
+    /// Where the output's channels go.
+    pub part: Part,
+    /// After the second convolution.
+    pub activation: Option<Activation>,
+    /// Channels from pixel to pixel of what is added last.
+    pub residual: Option<u32>,
+}
+
+impl DepthwiseShape {
+    /// Pieces of the channels.
+    pub fn pieces(&self) -> u32 {
+        self.input.channels / self.element.per_piece()
+    }
+
+    /// Chunks of the channels.
+    pub fn chunks(&self, tile: &Tile) -> u32 {
+        self.pieces().div_ceil(tile.pieces)
+    }
+}
+
+/// Bytes of shared memory of the kernel.
+pub fn shared_bytes(shape: &DepthwiseShape, tile: &Tile) -> u32 {
+    let resident = shape.chunks(tile) * tile.a_bytes();
+    let after = Store::bytes(shape.element, tile).max(Gemm::slice_bytes(tile));
+    (resident + Pipeline::stages_bytes(tile, true)).max(after)
+}
+
+/// The kernel. Parameters: the input; depthwise weights as [`pack_depthwise`] gives them; their
+/// biases, f32; the inner residual if there is one; weights as
+/// [`pack_weights`](super::conv::pack_weights) gives them; biases, f32, padded to whole tiles; the
+/// residual if there is one; the output; pixels of all pictures (a word).
+pub fn depthwise(
+    target: Target,
+    name: &str,
+    shape: &DepthwiseShape,
+    tile: Tile,
+    batch: u32,
+) -> Tiled {
+    let k = Builder::new(name, target, tile.threads());
+    write(&k, shape, tile);
+    let pixels = shape.output[0] * shape.output[1] * batch;
+    Tiled {
+        kernel: k.finish(),
+        grid: [
+            pixels.div_ceil(tile.m),
+            shape.part.channels.div_ceil(tile.n),
+            1,
+        ],
+        choice: tile.describe(shape.element),
+    }
+}
+
+fn write(k: &Builder, shape: &DepthwiseShape, tile: Tile) {
+    let taps = Taps {
+        k,
+        shape,
+        tile,
+        input: k.input("input"),
+        weights: k.input("depthwise_weights"),
+        bias: k.input("depthwise_bias"),
+        residual: shape.inner_residual.map(|_| k.input("inner_residual")),
+    };
+    let weights = k.input("weights");
+    let store = Store::new(k, shape.element, tile, shape.activation)
+        .with_residual(shape.residual)
+        .with_parts(&[shape.part]);
+    let pixels = k.word("pixels");
+    let memory = k.shared(shared_bytes(shape, &tile), 128);
+    let first_pixel = k.special(Special::BlockX) * tile.m;
+    let column_tile = k.special(Special::BlockY);
+
+    k.grid_launch();
+    let chunks = shape.chunks(&tile);
+    let gemm = Gemm::new(k, shape.element, tile);
+    let weights = Weights::new(k, tile, chunks, weights, column_tile);
+    let sums = gemm.zeros();
+    let pipeline = Pipeline {
+        k,
+        tile,
+        memory: memory + chunks * tile.a_bytes(),
+        resident: Some(memory),
+        chunks,
+    };
+    pipeline.run(&gemm, &sums, &weights, |_, resident| {
+        taps.fill(resident, first_pixel, pixels);
+    });
+    gemm.join_slices(&sums, memory);
+    let origin = [first_pixel, column_tile * tile.n];
+    store.run(&gemm, &sums, memory, origin, pixels);
+}
+
+/// The depthwise part.
+struct Taps<'k, 's> {
+    k: &'k Builder,
+    shape: &'s DepthwiseShape,
+    tile: Tile,
+    input: Global<'k>,
+    weights: Global<'k>,
+    bias: Global<'k>,
+    residual: Option<Global<'k>>,
+}
+
+impl<'k> Taps<'k, '_> {
+    /// Fills all chunks of the tile's rows, zeros where a pixel or a channel is missing.
+    fn fill(&self, resident: SharedAddress<'k>, first: U32<'k>, pixels: U32<'k>) {
+        let (k, tile, shape) = (self.k, self.tile, self.shape);
+        let per_row = shape.chunks(&tile) * tile.pieces;
+        let all = tile.m * per_row;
+        k.count(k.thread(), all, tile.threads(), |index| {
+            let (row, piece) = (index / per_row, index % per_row);
+            let pixel = first + row;
+            let exists = pixel.less(pixels) & piece.less(shape.pieces());
+            let words = [(); 4].map(|()| k.variable(k.u32(0)));
+            k.when(exists, || {
+                let values = self.piece(pixel, piece);
+                for (word, value) in words.into_iter().zip(self.encode(&values)) {
+                    k.assign(word, value);
+                }
+            });
+            let chunk = piece / tile.pieces * tile.a_bytes();
+            let place = slot(tile.pieces, row, piece % tile.pieces);
+            k.store_shared(resident + chunk + place, words);
+        });
+    }
+
+    /// The values of one piece of one pixel between the convolutions.
+    fn piece(&self, pixel: U32<'k>, piece: U32<'k>) -> Vec<F32<'k>> {
+        let (k, shape) = (self.k, self.shape);
+        let per = shape.element.per_piece();
+        let taps = shape.kernel[0] * shape.kernel[1];
+        let loads: Vec<[U32<'k>; 4]> = (0..taps).map(|tap| self.tap(pixel, piece, tap)).collect();
+        let floats = |from: Global<'k>| -> Vec<F32<'k>> {
+            let words = (0..per / 4).flat_map(|i| k.load::<4>(from + 16 * i, Cache::ReadOnly));
+            words.map(U32::as_f32).collect()
+        };
+        let mut sums = floats(self.bias + piece * (per * 4));
+        for (tap, words) in (0..).zip(&loads) {
+            let weights = floats(self.weights + (piece * taps + tap) * (per * 4));
+            let values = self.decode(words);
+            for ((sum, value), weight) in sums.iter_mut().zip(values).zip(weights) {
+                *sum = value.fused_multiply_add(weight, *sum);
+            }
+        }
+        for sum in &mut sums {
+            *sum = activate(shape.inner_activation, shape.element, *sum);
+        }
+        if let (Some(residual), Some(pitch)) = (self.residual, shape.inner_residual) {
+            let offset = pixel * (pitch * shape.element.bytes()) + piece * PIECE_BYTES;
+            let words = k.load::<4>(residual + offset, Cache::Default);
+            for (sum, other) in sums.iter_mut().zip(self.decode(&words)) {
+                *sum = *sum + other;
+            }
+        }
+        sums
+    }
+
+    /// The input under a tap, zeros outside.
+    fn tap(&self, pixel: U32<'k>, piece: U32<'k>, tap: u32) -> [U32<'k>; 4] {
+        let (k, shape) = (self.k, self.shape);
+        let [height, width] = shape.output;
+        let (line, x) = (pixel / width, pixel % width);
+        let (picture, y) = (line / height, line % height);
+        let y = y * shape.stride[0] + tap / shape.kernel[1] - shape.padding[0];
+        let x = x * shape.stride[1] + tap % shape.kernel[1] - shape.padding[1];
+        let inside: Bool<'k> = y.less(shape.input.height) & x.less(shape.input.width);
+        let line = picture * shape.input.height + y;
+        let place = inside.select(line * shape.input.width + x, k.u32(0));
+        let offset = place * (shape.input.pitch * shape.element.bytes()) + piece * PIECE_BYTES;
+        let words = k.load::<4>(self.input + offset, Cache::Default);
+        words.map(|word| inside.select(word, k.u32(0)))
+    }
+
+    fn decode(&self, words: &[U32<'k>; 4]) -> Vec<F32<'k>> {
+        match self.shape.element {
+            Element::F16 => words
+                .iter()
+                .flat_map(|word| word.as_halves().unpack())
+                .collect(),
+            Element::F32 => words.iter().map(|word| word.as_f32()).collect(),
+        }
+    }
+
+    fn encode(&self, values: &[F32<'k>]) -> Vec<U32<'k>> {
+        match self.shape.element {
+            Element::F16 => values
+                .chunks_exact(2)
+                .map(|pair| pair[0].pack(pair[1]).bits())
+                .collect(),
+            Element::F32 => values.iter().map(|value| value.bits()).collect(),
+        }
+    }
+}
+
+/// Depthwise weights `[channels][taps]` in the order in which the kernel reads them:
+/// `[piece][tap][channel of the piece]`, channels padded with zeros to whole pieces.
+pub fn pack_depthwise(weights: &[f32], taps: usize, element: Element) -> Vec<f32> {
+    let per = element.per_piece() as usize;
+    let channels = weights.len() / taps;
+    let mut packed = vec![0.0; channels.next_multiple_of(per) * taps];
+    for (channel, weights) in weights.chunks_exact(taps).enumerate() {
+        for (tap, &weight) in weights.iter().enumerate() {
+            packed[(channel / per * taps + tap) * per + channel % per] = weight;
+        }
+    }
+    packed
+}
