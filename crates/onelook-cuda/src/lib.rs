@@ -7,4 +7,5 @@
 
 pub mod kernels;
 pub mod lang;
+pub mod pictures;
 pub mod plan;

@@ -45,3 +45,14 @@ pub struct LetterboxPlacement {
     /// Height of the original picture.
     pub source_height: usize,
 }
+
+/// What one pixel of a scaled picture is along one axis: two source pixels and their weights.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AxisTap {
+    /// The source pixel before.
+    pub first: usize,
+    /// The source pixel behind; the same one at the borders.
+    pub second: usize,
+    /// Weights of both, in parts of 2048.
+    pub weights: [u16; 2],
+}

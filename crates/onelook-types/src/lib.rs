@@ -14,7 +14,7 @@ mod tensor;
 pub use detection::{BoxXyxy, Detection, Detections};
 pub use frame::{Frame, FrameError};
 pub use head::{DetectHead, HeadOutputs};
-pub use letterbox::{LetterboxMode, LetterboxPlacement, LetterboxRecipe};
+pub use letterbox::{AxisTap, LetterboxMode, LetterboxPlacement, LetterboxRecipe};
 pub use metadata::{Metadata, Task, UnknownTask};
 pub use precision::{Precision, UnknownPrecision};
 pub use shape::Shape;

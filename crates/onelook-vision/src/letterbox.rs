@@ -5,6 +5,8 @@
 
 mod resize;
 
+pub use resize::axis_taps;
+
 use onelook_types::{BoxXyxy, Frame, LetterboxMode, LetterboxPlacement, LetterboxRecipe};
 
 /// Where a picture of this size lands in the network's input.

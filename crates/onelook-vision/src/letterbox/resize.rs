@@ -3,7 +3,7 @@
 //! Rows of the source are interpolated horizontally with 11-bit weights into 16-bit rows, two of
 //! which at a time are interpolated vertically. Each source row is interpolated at most once.
 
-use onelook_types::Frame;
+use onelook_types::{AxisTap, Frame};
 
 /// The weight 1 with 11 fractional bits.
 const WEIGHT_ONE: f32 = 2048.0;
@@ -45,17 +45,10 @@ fn interpolate(frame: &Frame, width: usize, height: usize, mut sink: impl FnMut(
     let mut cache = RowCache::new(width * 3);
     let mut weight_rows = [vec![0; width * 3], vec![0; width * 3]];
     let mut out = vec![0u8; width * 3];
-    let last = frame.height() as i64 - 1;
-    for y in 0..height {
-        let (floor, fraction) = source_position(y, frame.height(), height);
-        let above = floor.clamp(0, last) as usize;
-        let weights = weights(fraction).map(|weight| weight as i16);
+    for (y, tap) in axis_taps(frame.height(), height).enumerate() {
+        let (above, weights) = (tap.first, tap.weights.map(|weight| weight as i16));
         // A row without weight need not be there; with odd whole factors none ever is.
-        let below = if weights[1] == 0 {
-            above
-        } else {
-            (floor + 1).clamp(0, last) as usize
-        };
+        let below = if weights[1] == 0 { above } else { tap.second };
         let rows = cache.load(frame, &columns, above, below);
         for (row, weight) in weight_rows.iter_mut().zip(weights) {
             row.fill(weight);
@@ -63,6 +56,22 @@ fn interpolate(frame: &Frame, width: usize, height: usize, mut sink: impl FnMut(
         blend(rows, [&weight_rows[0], &weight_rows[1]], &mut out);
         sink(y, &out);
     }
+}
+
+/// Along one axis, what each pixel of a picture scaled from `source` to `target` pixels is made of.
+///
+/// Weighted with these and cut as OpenCV cuts, pictures of the same size come out as they are and
+/// exactly halved ones as averages: no case is special.
+pub fn axis_taps(source: usize, target: usize) -> impl Iterator<Item = AxisTap> {
+    let last = source as i64 - 1;
+    (0..target).map(move |index| {
+        let (floor, fraction) = source_position(index, source, target);
+        AxisTap {
+            first: floor.clamp(0, last) as usize,
+            second: (floor + 1).clamp(0, last) as usize,
+            weights: weights(fraction),
+        }
+    })
 }
 
 /// The centre of output pixel `index` in source pixels, as floor and fraction.
@@ -88,17 +97,13 @@ struct Columns {
 
 impl Columns {
     fn new(source: usize, target: usize) -> Self {
-        let last = source as i64 - 1;
         let mut columns = Self {
             taps: Vec::with_capacity(target),
             weights: Vec::with_capacity(target * 3),
         };
-        for x in 0..target {
-            let (floor, fraction) = source_position(x, source, target);
-            let inside = (0..last).contains(&floor);
-            let first = floor.clamp(0, last) as usize * 3;
-            let second = if inside { first + 3 } else { first };
-            let [of_first, of_second] = weights(if inside { fraction } else { 0.0 });
+        for tap in axis_taps(source, target) {
+            let (first, second) = (tap.first * 3, tap.second * 3);
+            let [of_first, of_second] = tap.weights;
             let (tap, weight) = if of_second <= of_first {
                 ([first, second], of_second)
             } else {
@@ -206,5 +211,51 @@ fn blend(rows: [&[i16]; 2], weights: [&[i16]; 2], out: &mut [u8]) {
     {
         let sum = high(above, above_weight) + high(below, below_weight) + 2;
         *out = (sum >> 2).clamp(0, 255) as u8;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The textbook formula on taps, which engines elsewhere compute.
+    fn by_taps(frame: &Frame, width: usize, height: usize) -> Vec<u8> {
+        let columns: Vec<_> = axis_taps(frame.width(), width).collect();
+        let mut out = Vec::new();
+        for row in axis_taps(frame.height(), height) {
+            let rows = [frame.row(row.first), frame.row(row.second)];
+            for column in &columns {
+                let [near, far] = column.weights.map(u32::from);
+                for channel in 0..3 {
+                    let across = rows.map(|row| {
+                        let at = |x: usize| u32::from(row[x * 3 + channel]);
+                        (at(column.first) * near + at(column.second) * far) >> 4
+                    });
+                    let part = |side: usize| (across[side] * u32::from(row.weights[side])) >> 16;
+                    out.push(((part(0) + part(1) + 2) >> 2) as u8);
+                }
+            }
+        }
+        out
+    }
+
+    #[test]
+    fn taps_cover_copying_and_halving_too() {
+        let bytes = (0..12 * 10 * 3).map(|i| (i * 7919 % 251) as u8).collect();
+        let frame = Frame::new(12, 10, bytes).unwrap();
+        for (width, height) in [(12, 10), (6, 5), (6, 10), (7, 3), (31, 29), (1, 1)] {
+            let mut expected = Vec::new();
+            rows(&frame, width, height, |_, row| expected.extend(row));
+            assert_eq!(by_taps(&frame, width, height), expected, "{width}x{height}");
+        }
+    }
+
+    #[test]
+    fn weights_add_up_to_one() {
+        for (source, target) in [(1080, 360), (1920, 640), (4032, 479), (33, 640), (7, 6)] {
+            for tap in axis_taps(source, target) {
+                assert_eq!(tap.weights[0] + tap.weights[1], 2048);
+            }
+        }
     }
 }

@@ -1,0 +1,254 @@
+//! The input of a batch as one blob: a header per picture, tables for scaling, then the pixels as they
+//! came.
+//!
+//! Comes in: RGB (or BGR) pictures, where each lands in the network's input, and the taps of its
+//! scaling. Goes out: bytes that the stem and the suppression read. Never scales anything itself.
+
+use onelook_types::{AxisTap, LetterboxPlacement};
+
+/// Bytes of a picture's header; the headers of a batch lie side by side at the blob's start.
+pub const HEADER_BYTES: u32 = 64;
+
+/// Where four words begin in a header: bytes from the blob's start to the pixels, bytes of a row of
+/// pixels, bytes from the blob's start to the columns' taps and to the rows' taps.
+pub const HEADER_SOURCE: u32 = 0;
+
+/// Where four words begin: columns left of the scaled picture, rows above it, its width and height.
+pub const HEADER_PLACE: u32 = 16;
+
+/// Where four floats begin: columns left of the scaled picture, rows above it, pixels of the scaled
+/// picture per pixel of the original along x and y.
+pub const HEADER_BACK: u32 = 32;
+
+/// Where two floats (width and height of the original) and two words (grey of the padding; 1 for BGR)
+/// begin.
+pub const HEADER_SIZE: u32 = 48;
+
+/// Bytes of a tap: the first source pixel with, as its highest bit, whether the second is the next
+/// one; then both weights, 16 bits each.
+pub const TAP_BYTES: u32 = 8;
+
+/// Bytes behind the last pixel that may be read, too.
+const SLACK: usize = 16;
+
+/// One picture of a batch.
+#[derive(Debug, Clone, Copy)]
+pub struct Picture<'a> {
+    /// `height` rows of `width` pixels of 3 bytes.
+    pub pixels: &'a [u8],
+    /// Whether the bytes of a pixel are blue, green, red.
+    pub bgr: bool,
+    /// Where it lands, and its size.
+    pub placement: LetterboxPlacement,
+    /// Grey of the padding.
+    pub padding: u8,
+    /// One per column of the scaled picture.
+    pub columns: &'a [AxisTap],
+    /// One per row of the scaled picture.
+    pub rows: &'a [AxisTap],
+}
+
+/// Why pictures do not become a blob.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PackError {
+    /// The pixels do not make up a picture of this size.
+    #[error("picture {picture} of the batch has {actual} bytes, its size asks for {expected}")]
+    Pixels {
+        /// Its number.
+        picture: usize,
+        /// Bytes that the size asks for.
+        expected: usize,
+        /// Bytes that came.
+        actual: usize,
+    },
+    /// The taps do not fit the placement.
+    #[error("picture {picture} of the batch has taps that do not fit where it is placed")]
+    Taps {
+        /// Its number.
+        picture: usize,
+    },
+    /// More than 32 bits can address.
+    #[error("the pictures of a batch come to {bytes} bytes: send fewer at a time, or smaller ones")]
+    TooLarge {
+        /// Bytes of the blob.
+        bytes: usize,
+    },
+}
+
+/// The blob of these pictures.
+pub fn pack(pictures: &[Picture<'_>]) -> Result<Vec<u8>, PackError> {
+    for (index, picture) in pictures.iter().enumerate() {
+        check(index, picture)?;
+    }
+    let bytes = packed_bytes(pictures);
+    if bytes > 1 << 31 {
+        return Err(PackError::TooLarge { bytes });
+    }
+    let mut blob = vec![0; HEADER_BYTES as usize * pictures.len()];
+    blob.reserve_exact(bytes - blob.len());
+    for (index, picture) in pictures.iter().enumerate() {
+        let columns = push_taps(&mut blob, picture.columns);
+        let rows = push_taps(&mut blob, picture.rows);
+        let pixels = blob.len().next_multiple_of(16);
+        blob.resize(pixels, 0);
+        blob.extend_from_slice(picture.pixels);
+        let header = header(picture, [pixels as u32, columns, rows]);
+        blob[index * HEADER_BYTES as usize..][..header.len()].copy_from_slice(&header);
+    }
+    blob.resize(bytes, 0);
+    Ok(blob)
+}
+
+/// Bytes of the blob of these pictures.
+pub fn packed_bytes(pictures: &[Picture<'_>]) -> usize {
+    let headers = HEADER_BYTES as usize * pictures.len();
+    let bytes = pictures.iter().fold(headers, |bytes, picture| {
+        let taps = picture.columns.len() + picture.rows.len();
+        let tables = bytes.next_multiple_of(TAP_BYTES as usize) + taps * TAP_BYTES as usize;
+        tables.next_multiple_of(16) + picture.pixels.len()
+    });
+    bytes + SLACK
+}
+
+fn check(index: usize, picture: &Picture<'_>) -> Result<(), PackError> {
+    let place = &picture.placement;
+    let expected = place.source_width.saturating_mul(place.source_height);
+    let expected = expected.saturating_mul(3);
+    if picture.pixels.len() != expected || expected == 0 {
+        return Err(PackError::Pixels {
+            picture: index,
+            expected,
+            actual: picture.pixels.len(),
+        });
+    }
+    let inside = |taps: &[AxisTap], source: usize, target: usize| {
+        let fits = |tap: &AxisTap| {
+            tap.second < source && (tap.first == tap.second || tap.first + 1 == tap.second)
+        };
+        taps.len() == target && taps.iter().all(fits)
+    };
+    let fits = inside(picture.columns, place.source_width, place.scaled_width)
+        && inside(picture.rows, place.source_height, place.scaled_height)
+        && place.left.saturating_add(place.scaled_width) <= place.width
+        && place.top.saturating_add(place.scaled_height) <= place.height;
+    fits.then_some(()).ok_or(PackError::Taps { picture: index })
+}
+
+fn push_taps(blob: &mut Vec<u8>, taps: &[AxisTap]) -> u32 {
+    let start = blob.len().next_multiple_of(TAP_BYTES as usize);
+    blob.resize(start, 0);
+    for tap in taps {
+        let step = u32::from(tap.second != tap.first);
+        let [first, second] = tap.weights.map(u32::from);
+        for word in [tap.first as u32 | step << 31, first | second << 16] {
+            blob.extend(word.to_le_bytes());
+        }
+    }
+    start as u32
+}
+
+fn header(picture: &Picture<'_>, [pixels, columns, rows]: [u32; 3]) -> Vec<u8> {
+    let place = &picture.placement;
+    let gain = |scaled: usize, source: usize| (scaled as f32 / source as f32).to_bits();
+    let words = [
+        pixels,
+        (place.source_width * 3) as u32,
+        columns,
+        rows,
+        place.left as u32,
+        place.top as u32,
+        place.scaled_width as u32,
+        place.scaled_height as u32,
+        (place.left as f32).to_bits(),
+        (place.top as f32).to_bits(),
+        gain(place.scaled_width, place.source_width),
+        gain(place.scaled_height, place.source_height),
+        (place.source_width as f32).to_bits(),
+        (place.source_height as f32).to_bits(),
+        u32::from(picture.padding),
+        u32::from(picture.bgr),
+    ];
+    words.iter().flat_map(|word| word.to_le_bytes()).collect()
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// A placement without padding and its taps, each pixel its own.
+    pub(crate) fn unscaled(width: usize, height: usize) -> (LetterboxPlacement, [Vec<AxisTap>; 2]) {
+        let placement = LetterboxPlacement {
+            width,
+            height,
+            scaled_width: width,
+            scaled_height: height,
+            left: 0,
+            top: 0,
+            source_width: width,
+            source_height: height,
+        };
+        let taps = [width, height].map(|side| {
+            let tap = |first: usize| AxisTap {
+                first,
+                second: (first + 1).min(side - 1),
+                weights: [2048, 0],
+            };
+            (0..side).map(tap).collect()
+        });
+        (placement, taps)
+    }
+
+    fn word(blob: &[u8], at: u32) -> u32 {
+        let bytes = blob[at as usize..][..4].try_into();
+        u32::from_le_bytes(bytes.unwrap())
+    }
+
+    #[test]
+    fn headers_say_where_pixels_and_taps_are() {
+        let (placement, [columns, rows]) = unscaled(3, 2);
+        let pixels: Vec<u8> = (1..=18).collect();
+        let picture = Picture {
+            pixels: &pixels,
+            bgr: true,
+            placement,
+            padding: 114,
+            columns: &columns,
+            rows: &rows,
+        };
+        let blob = pack(&[picture, picture]).unwrap();
+        assert_eq!(blob.len(), packed_bytes(&[picture, picture]));
+        for header in [0, HEADER_BYTES] {
+            let source = |at: u32| word(&blob, header + HEADER_SOURCE + 4 * at);
+            let [first, row_bytes, columns, rows] = [0, 1, 2, 3].map(source);
+            assert!(blob[first as usize..].starts_with(&pixels));
+            assert!(first.is_multiple_of(16));
+            assert_eq!(row_bytes, 9);
+            assert_eq!(word(&blob, columns + TAP_BYTES), 1 | 1 << 31);
+            assert_eq!(word(&blob, rows + TAP_BYTES), 1);
+            assert_eq!(word(&blob, rows + TAP_BYTES + 4), 2048);
+            assert_eq!(word(&blob, header + HEADER_SIZE + 8), 114);
+            assert_eq!(word(&blob, header + HEADER_SIZE + 12), 1);
+        }
+    }
+
+    #[test]
+    fn what_does_not_fit_is_an_error() {
+        let (placement, [columns, rows]) = unscaled(3, 2);
+        let picture = Picture {
+            pixels: &[0; 17],
+            bgr: false,
+            placement,
+            padding: 114,
+            columns: &columns,
+            rows: &rows,
+        };
+        assert!(matches!(pack(&[picture]), Err(PackError::Pixels { .. })));
+        let picture = Picture {
+            pixels: &[0; 18],
+            rows: &columns,
+            ..picture
+        };
+        let error = pack(&[picture]).unwrap_err();
+        assert_eq!(error, PackError::Taps { picture: 0 });
+    }
+}
