@@ -8,6 +8,8 @@
 pub mod conv;
 pub mod depthwise;
 pub mod gemm;
+pub mod pool;
+pub mod stem;
 
 use onelook_graph::op::{Activation, Operator};
 

@@ -25,7 +25,7 @@ pub const HEADER_BACK: u32 = 32;
 pub const HEADER_SIZE: u32 = 48;
 
 /// Bytes of a tap: the first source pixel with, as its highest bit, whether the second is the next
-/// one; then both weights, 16 bits each.
+/// one; then both weights, 16 bits each. In columns the next one has no weight where it is not meant.
 pub const TAP_BYTES: u32 = 8;
 
 /// Bytes behind the last pixel that may be read, too.
@@ -87,8 +87,8 @@ pub fn pack(pictures: &[Picture<'_>]) -> Result<Vec<u8>, PackError> {
     let mut blob = vec![0; HEADER_BYTES as usize * pictures.len()];
     blob.reserve_exact(bytes - blob.len());
     for (index, picture) in pictures.iter().enumerate() {
-        let columns = push_taps(&mut blob, picture.columns);
-        let rows = push_taps(&mut blob, picture.rows);
+        let columns = push_taps(&mut blob, picture.columns.iter().map(settled));
+        let rows = push_taps(&mut blob, picture.rows.iter().copied());
         let pixels = blob.len().next_multiple_of(16);
         blob.resize(pixels, 0);
         blob.extend_from_slice(picture.pixels);
@@ -134,7 +134,18 @@ fn check(index: usize, picture: &Picture<'_>) -> Result<(), PackError> {
     fits.then_some(()).ok_or(PackError::Taps { picture: index })
 }
 
-fn push_taps(blob: &mut Vec<u8>, taps: &[AxisTap]) -> u32 {
+/// A column's tap such that what lies behind the only pixel has no weight.
+fn settled(tap: &AxisTap) -> AxisTap {
+    match tap.first == tap.second {
+        true => AxisTap {
+            weights: [2048, 0],
+            ..*tap
+        },
+        false => *tap,
+    }
+}
+
+fn push_taps(blob: &mut Vec<u8>, taps: impl Iterator<Item = AxisTap>) -> u32 {
     let start = blob.len().next_multiple_of(TAP_BYTES as usize);
     blob.resize(start, 0);
     for tap in taps {
