@@ -9,3 +9,4 @@ pub mod kernels;
 pub mod lang;
 pub mod pictures;
 pub mod plan;
+pub mod ptx;

@@ -1,0 +1,128 @@
+//! Kernels as PTX text, which the driver compiles for the device at hand.
+//!
+//! Comes in: a kernel. Goes out: one module with one entry, for people to read as much as for
+//! ptxas. Never prints what the target cannot do: that is an error here, not in the driver.
+
+mod arithmetic;
+mod control;
+mod matrix;
+mod memory;
+mod operand;
+mod tensor;
+mod version;
+mod writer;
+
+use crate::lang::{Kernel, ParameterKind, Special};
+use writer::Writer;
+
+/// Why a kernel has no PTX.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PtxError {
+    /// The target lacks an instruction.
+    #[error("kernel '{kernel}' uses {instruction}, which {target} does not have: write it without")]
+    Unavailable {
+        /// The kernel's name.
+        kernel: String,
+        /// The instruction.
+        instruction: &'static str,
+        /// The target's name.
+        target: &'static str,
+    },
+    /// An instruction has a shape that PTX knows no words for.
+    #[error("kernel '{kernel}' has {what}, for which PTX has no instruction")]
+    Malformed {
+        /// The kernel's name.
+        kernel: String,
+        /// What is wrong.
+        what: String,
+    },
+}
+
+/// The kernel as PTX of the lowest version that its instructions and its target allow.
+///
+/// The entry has the kernel's name and its parameters in their order. Shared memory is dynamic: a
+/// launch brings [`Kernel::shared_bytes`].
+pub fn emit(kernel: &Kernel) -> Result<String, PtxError> {
+    let mut writer = Writer::new(kernel);
+    writer.block(&kernel.body)?;
+    let mut text = opening(kernel, writer.version().to_string());
+    text += &entry(kernel);
+    text += "{\n";
+    text += &registers(kernel);
+    if writer.asks_for_warp() {
+        text += WARP;
+    }
+    text += &writer.into_text();
+    text += "    ret;\n}\n";
+    Ok(text)
+}
+
+/// Computed first, where all lanes are active: the shuffle tells ptxas that they agree.
+const WARP: &str = "    \
+    .reg .b32 %warp;\n    \
+    mov.u32 %warp, %tid.x;\n    \
+    shr.u32 %warp, %warp, 5;\n    \
+    shfl.sync.idx.b32 %warp, %warp, 0, 31, 0xffffffff;\n";
+
+fn opening(kernel: &Kernel, version: String) -> String {
+    let target = kernel.target;
+    let shared = match kernel.shared_bytes {
+        0 => String::new(),
+        bytes => format!(
+            "\n// {bytes} bytes\n.extern .shared .align 1024 .b8 {}[];\n",
+            operand::SHARED
+        ),
+    };
+    format!(".version {version}\n.target {target}\n.address_size 64\n{shared}\n")
+}
+
+fn entry(kernel: &Kernel) -> String {
+    let parameters: Vec<String> = (0..kernel.parameters.len())
+        .map(|index| {
+            let name = operand::parameter(kernel, index);
+            match kernel.parameters[index].kind {
+                ParameterKind::Input | ParameterKind::Output => format!("    .param .u64 {name}"),
+                ParameterKind::Word => format!("    .param .u32 {name}"),
+                ParameterKind::TensorMap => format!("    .param .align 64 .b8 {name}[128]"),
+            }
+        })
+        .collect();
+    let mut text = format!(
+        ".visible .entry {}(\n{}\n)\n.maxntid {}, 1, 1\n",
+        kernel.name,
+        parameters.join(",\n"),
+        kernel.threads
+    );
+    if kernel.blocks_per_multiprocessor > 1 {
+        text += &format!(".minnctapersm {}\n", kernel.blocks_per_multiprocessor);
+    }
+    text
+}
+
+fn registers(kernel: &Kernel) -> String {
+    let banks = [(".b32", "%r"), (".b64", "%d"), (".pred", "%p")];
+    let lines = banks.into_iter().zip(kernel.registers);
+    lines
+        .filter(|(_, count)| *count > 0)
+        .map(|((kind, name), count)| format!("    .reg {kind} {name}<{count}>;\n"))
+        .collect()
+}
+
+impl Special {
+    /// The special register, where one register says it all.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Thread => "%tid.x",
+            Self::Lane => "%laneid",
+            Self::Warp => "%warp",
+            Self::BlockX => "%ctaid.x",
+            Self::BlockY => "%ctaid.y",
+            Self::BlockZ => "%ctaid.z",
+            Self::GridX => "%nctaid.x",
+            Self::SharedBase => operand::SHARED,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,1 @@
+//! What the text looks like, what it refuses, and whether ptxas takes all of it.
