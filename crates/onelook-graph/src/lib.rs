@@ -20,5 +20,5 @@ pub use backend::{Backend, CompileError, Executable, ExplainedNode, Explanation,
 pub use error::GraphError;
 pub use graph::{Graph, Node, NodeId, Value, ValueId, View};
 pub use op::Op;
-pub use plan::{MemoryPlan, Region};
+pub use plan::{MemoryPlan, Region, place_regions};
 pub use shapes::infer_shapes;

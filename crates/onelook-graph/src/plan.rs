@@ -33,41 +33,42 @@ impl MemoryPlan {
     /// (greedy by size; Pisarchyk and Lee, arXiv 2001.03288).
     pub fn new(graph: &Graph, alignment: usize, bytes: impl Fn(ValueId) -> usize) -> Self {
         let lifetimes = lifetimes(graph);
-        let mut order: Vec<(usize, usize)> = (0..graph.values.len())
-            .filter(|&index| lifetimes[index].is_some() && graph.values[index].view.is_none())
-            .map(|index| {
-                (
-                    bytes(ValueId(index as u32)).next_multiple_of(alignment),
-                    index,
-                )
-            })
-            .filter(|&(size, _)| size > 0)
-            .collect();
-        order.sort_by_key(|&(size, index)| (std::cmp::Reverse(size), index));
         let mut plan = Self {
             regions: vec![None; graph.values.len()],
             ..Self::default()
         };
-        let mut placed: Vec<Region> = Vec::new();
-        for (size, index) in order {
-            let Some((first, last)) = lifetimes[index] else {
+        for (index, lifetime) in lifetimes.iter().enumerate() {
+            let (Some((first, last)), None) = (*lifetime, graph.values[index].view) else {
                 continue;
             };
-            let offset = lowest_gap(&placed, size, first, last);
-            let region = Region {
-                offset,
-                bytes: size,
+            let bytes = bytes(ValueId(index as u32)).next_multiple_of(alignment);
+            plan.unshared_bytes += bytes;
+            plan.regions[index] = (bytes > 0).then_some(Region {
+                offset: 0,
+                bytes,
                 first,
                 last,
-            };
-            let position = placed.partition_point(|other| other.offset <= offset);
-            placed.insert(position, region);
-            plan.regions[index] = Some(region);
-            plan.arena_bytes = plan.arena_bytes.max(offset + size);
-            plan.unshared_bytes += size;
+            });
         }
+        plan.arena_bytes = place_regions(plan.regions.iter_mut().flatten());
         plan
     }
+}
+
+/// Gives each region the lowest offset where none that is alive at the same time lies, the largest
+/// first; sizes keep their alignment. Returns the bytes of all.
+pub fn place_regions<'r>(regions: impl Iterator<Item = &'r mut Region>) -> usize {
+    let mut order: Vec<&mut Region> = regions.collect();
+    order.sort_by_key(|region| std::cmp::Reverse(region.bytes));
+    let mut placed: Vec<Region> = Vec::new();
+    let mut end = 0;
+    for region in order {
+        region.offset = lowest_gap(&placed, region.bytes, region.first, region.last);
+        let position = placed.partition_point(|other| other.offset <= region.offset);
+        placed.insert(position, *region);
+        end = end.max(region.offset + region.bytes);
+    }
+    end
 }
 
 /// First write and last read of every value's root, by value index.
