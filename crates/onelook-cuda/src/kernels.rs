@@ -9,6 +9,7 @@ pub mod conv;
 pub mod depthwise;
 pub mod gemm;
 pub mod pool;
+pub mod reorder;
 pub mod stem;
 
 use onelook_graph::op::{Activation, Operator};

@@ -7,6 +7,7 @@
 
 pub mod kernels;
 pub mod lang;
+pub mod lower;
 pub mod pictures;
 pub mod plan;
 pub mod ptx;

@@ -1,0 +1,58 @@
+//! From a graph and the shape of its input to a plan: steps, places, tiles, launches, their order.
+//!
+//! Nothing here runs a kernel or knows a driver: the plan is the same on any machine.
+
+mod constants;
+pub mod gpu;
+mod launches;
+mod order;
+mod places;
+mod steps;
+pub mod tiles;
+
+use onelook_graph::{Graph, GraphError, infer_shapes};
+use onelook_types::{DetectHead, Shape};
+
+use crate::kernels::Element;
+use crate::plan::Plan;
+use gpu::Gpu;
+
+/// How a network is to be run.
+#[derive(Debug, Clone, Copy)]
+pub struct Options<'a> {
+    /// The device that tiles are chosen for.
+    pub gpu: Gpu,
+    /// Format of maps and weights.
+    pub element: Element,
+    /// From pictures to boxes with this head; from planes to the graph's outputs without.
+    pub detect: Option<&'a DetectHead>,
+}
+
+/// Why there is no plan.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum LowerError {
+    /// The graph does not fit the input.
+    #[error(transparent)]
+    Graph(#[from] GraphError),
+    /// Nodes that no kernel computes, all of them.
+    #[error("the CUDA engine has no kernel for: {}", .0.join("; "))]
+    Unsupported(Vec<String>),
+    /// A map whose bytes do not fit 32 bits.
+    #[error("an input of {0} is too large for the CUDA engine: use a smaller image size or batch")]
+    TooLarge(Shape),
+}
+
+/// The plan for an input of `[batch, 3, height, width]`.
+pub fn lower(graph: &Graph, input: &Shape, options: &Options<'_>) -> Result<Plan, LowerError> {
+    let shapes = infer_shapes(graph, std::slice::from_ref(input))?;
+    let bytes = options.element.bytes() as usize;
+    let too_large = |shape: &Shape| {
+        let values = shape.checked_elements();
+        values.is_none_or(|values| values.saturating_mul(bytes) > 1 << 31)
+    };
+    if shapes.iter().any(too_large) {
+        return Err(LowerError::TooLarge(input.clone()));
+    }
+    let steps = launches::all_steps(graph, options).map_err(LowerError::Unsupported)?;
+    launches::launches(graph, &shapes, &steps, options)
+}

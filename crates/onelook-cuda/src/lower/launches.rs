@@ -1,0 +1,291 @@
+//! From steps to launches: shapes of kernels, tiles, arguments, memory.
+
+mod blocks;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use onelook_graph::{Graph, Region as Lifetime, ValueId, place_regions};
+use onelook_types::Shape;
+
+use super::constants::Constants;
+use super::order::{Access, after};
+use super::places::{Places, Seat};
+use super::steps::{Step, steps};
+use super::tiles::Tiles;
+use super::{LowerError, Options};
+use crate::kernels::{Element, Map, Tiled};
+use crate::lang::Kernel;
+use crate::plan::{Argument, Launch, Plan, Region};
+
+/// Buffers start on boundaries of so many bytes.
+const ALIGNMENT: usize = 256;
+
+/// A step, or an end of the network.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Stage {
+    /// Planes become a map: a graph input.
+    Enter(ValueId),
+    /// What the graph computes.
+    Step(Step),
+    /// A map becomes planes: a value and the output's number.
+    Leave(ValueId, usize),
+}
+
+/// The stages of a graph, or the nodes that no kernel computes.
+pub fn all_steps(graph: &Graph, options: &Options<'_>) -> Result<Vec<Stage>, Vec<String>> {
+    let detect = options.detect.is_some();
+    let steps = steps(graph, detect, detect)?;
+    let mut stages = Vec::new();
+    if !detect {
+        stages.extend(graph.inputs.iter().map(|&input| Stage::Enter(input)));
+    }
+    let ends_in_head = steps.iter().any(|step| matches!(step, Step::Head(_)));
+    stages.extend(steps.into_iter().map(Stage::Step));
+    if !ends_in_head {
+        let outputs = graph.outputs.iter().enumerate();
+        stages.extend(outputs.map(|(index, &output)| Stage::Leave(output, index)));
+    }
+    Ok(stages)
+}
+
+/// What a stage reads and writes.
+struct Touched {
+    reads: Vec<ValueId>,
+    writes: Vec<ValueId>,
+}
+
+impl Stage {
+    fn touched(&self, graph: &Graph) -> Touched {
+        let inputs = |nodes: &[usize]| -> Vec<ValueId> {
+            let all = nodes.iter().flat_map(|&node| &graph.nodes[node].inputs);
+            all.copied().collect()
+        };
+        let outputs = |nodes: &[usize]| -> Vec<ValueId> {
+            let all = nodes.iter().flat_map(|&node| &graph.nodes[node].outputs);
+            all.copied().collect()
+        };
+        let step = match self {
+            Self::Enter(value) => {
+                return Touched {
+                    reads: Vec::new(),
+                    writes: vec![*value],
+                };
+            }
+            Self::Leave(value, _) => {
+                return Touched {
+                    reads: vec![*value],
+                    writes: Vec::new(),
+                };
+            }
+            Self::Step(step) => step,
+        };
+        let nodes = step.nodes();
+        let (mut reads, mut writes) = (inputs(&nodes), outputs(&nodes));
+        match step {
+            Step::Stem(_) => reads.retain(|value| !graph.inputs.contains(value)),
+            Step::Depthwise { depthwise, .. } => {
+                let inner = graph.nodes[*depthwise].outputs[0];
+                reads.retain(|&value| value != inner);
+                writes.retain(|&value| value != inner);
+            }
+            Step::Pools(nodes) => reads = inputs(&nodes[..1]),
+            Step::Head(_) => writes.clear(),
+            Step::Conv(_) | Step::Attention(_) => {}
+        }
+        Touched { reads, writes }
+    }
+}
+
+/// The plan of these stages.
+pub fn launches(
+    graph: &Graph,
+    shapes: &[Shape],
+    stages: &[Stage],
+    options: &Options<'_>,
+) -> Result<Plan, LowerError> {
+    let touched: Vec<Touched> = stages.iter().map(|stage| stage.touched(graph)).collect();
+    let written: Vec<ValueId> = touched.iter().flat_map(|t| t.writes.clone()).collect();
+    let per_piece = options.element.per_piece();
+    let places = Places::new(graph, shapes, &written, per_piece);
+    let batch = shapes[graph.inputs[0].index()][0] as u32;
+    let mut lowering = Lowering {
+        graph,
+        shapes,
+        options,
+        batch,
+        regions: Vec::new(),
+        places,
+        tiles: Tiles::default(),
+        constants: Constants::default(),
+        kernels: HashMap::new(),
+        plan: Plan::default(),
+        accesses: Vec::new(),
+    };
+    lowering.place(&touched)?;
+    for stage in stages {
+        lowering.stage(stage)?;
+    }
+    let mut plan = lowering.plan;
+    for (launch, after) in plan.launches.iter_mut().zip(after(&lowering.accesses)) {
+        launch.after = after;
+    }
+    plan.constants = lowering.constants.0;
+    Ok(plan)
+}
+
+/// A plan as it grows.
+struct Lowering<'a> {
+    graph: &'a Graph,
+    shapes: &'a [Shape],
+    options: &'a Options<'a>,
+    batch: u32,
+    places: Places,
+    /// By buffer.
+    regions: Vec<Lifetime>,
+    tiles: Tiles,
+    constants: Constants,
+    /// Kernels by what they are specialised for.
+    kernels: HashMap<String, (Arc<Kernel>, [u32; 3], String)>,
+    plan: Plan,
+    /// By launch.
+    accesses: Vec<Vec<Access>>,
+}
+
+/// A launch before its order is known.
+struct Draft {
+    name: String,
+    /// What its kernel is specialised for, in words: the same words, the same kernel.
+    key: String,
+    arguments: Vec<Argument>,
+    reads: Vec<Seat>,
+    writes: Vec<Seat>,
+    flops: u64,
+    /// Bytes of constants and of the caller's memory; maps are added.
+    bytes: u64,
+}
+
+impl Lowering<'_> {
+    fn element(&self) -> Element {
+        self.options.element
+    }
+
+    /// Lays the buffers out in the arena.
+    fn place(&mut self, touched: &[Touched]) -> Result<(), LowerError> {
+        let mut lifetimes = vec![None; self.places.buffers.len()];
+        for (moment, touched) in touched.iter().enumerate() {
+            for &value in touched.reads.iter().chain(&touched.writes) {
+                for seat in self.seats(value)? {
+                    let (first, _) = lifetimes[seat.buffer].unwrap_or((moment, moment));
+                    lifetimes[seat.buffer] = Some((first, moment));
+                }
+            }
+        }
+        for (buffer, lifetime) in self.places.buffers.iter().zip(lifetimes) {
+            let pixels = (buffer.height * buffer.width * self.batch) as usize;
+            let bytes = pixels * (buffer.pitch * self.options.element.bytes()) as usize;
+            let (first, last) = lifetime.unwrap_or_default();
+            self.regions.push(Lifetime {
+                offset: 0,
+                bytes: bytes.next_multiple_of(ALIGNMENT),
+                first,
+                last,
+            });
+        }
+        self.plan.unshared_bytes = self.regions.iter().map(|region| region.bytes).sum();
+        self.plan.arena_bytes = place_regions(self.regions.iter_mut());
+        Ok(())
+    }
+
+    /// Where a value is read.
+    fn seats(&self, value: ValueId) -> Result<Vec<Seat>, LowerError> {
+        let seats = self.places.read(self.graph, self.shapes, value);
+        seats.ok_or_else(|| {
+            let name = &self.graph.value(value).name;
+            LowerError::Unsupported(vec![format!("a reader of '{name}'")])
+        })
+    }
+
+    /// Where a value is read if it lies in one place as it is.
+    fn seat(&self, value: ValueId) -> Result<Seat, LowerError> {
+        match self.seats(value)?[..] {
+            [seat] if seat.upsample == 1 => Ok(seat),
+            _ => {
+                let name = &self.graph.value(value).name;
+                let reason = format!("'{name}', which lies in pieces where it must be whole");
+                Err(LowerError::Unsupported(vec![reason]))
+            }
+        }
+    }
+
+    fn map(&self, seat: &Seat) -> Map {
+        let buffer = self.places.buffers[seat.buffer];
+        Map {
+            height: buffer.height,
+            width: buffer.width,
+            channels: seat.channels.next_multiple_of(self.element().per_piece()),
+            pitch: buffer.pitch,
+        }
+    }
+
+    fn argument(&self, seat: &Seat) -> Argument {
+        let channel = (seat.channel * self.element().bytes()) as usize;
+        Argument::Memory {
+            region: Region::Arena,
+            offset: self.regions[seat.buffer].offset + channel,
+            bytes: self.map(seat).reach_bytes(self.element(), self.batch),
+        }
+    }
+
+    fn constant(&mut self, bytes: &[u8]) -> Argument {
+        Argument::Memory {
+            region: Region::Constants,
+            offset: self.constants.add(bytes),
+            bytes: bytes.len(),
+        }
+    }
+
+    fn access(&self, seat: &Seat, writes: bool) -> Access {
+        let region = &self.regions[seat.buffer];
+        Access {
+            buffer: seat.buffer,
+            channels: seat.channel..seat.end(self.element().per_piece()),
+            bytes: region.offset..region.offset + region.bytes,
+            writes,
+        }
+    }
+
+    /// Bytes of a value's pixels, each once.
+    fn bytes(&self, seat: &Seat) -> u64 {
+        let map = self.map(seat);
+        let values = u64::from(map.pixels()) * u64::from(self.batch * map.channels);
+        values * u64::from(self.element().bytes())
+    }
+
+    /// Adds a launch of the kernel that `make` writes, unless the same one is there already.
+    fn launch(&mut self, base: &str, draft: Draft, make: impl FnOnce(&str) -> Tiled) {
+        let number = self.kernels.len();
+        let entry = self.kernels.entry(draft.key);
+        let (kernel, grid, choice) = entry.or_insert_with(|| {
+            let tiled = make(&format!("{base}_{number}"));
+            (Arc::new(tiled.kernel), tiled.grid, tiled.choice)
+        });
+        let launch = Launch {
+            name: draft.name,
+            kernel: Arc::clone(kernel),
+            grid: *grid,
+            arguments: draft.arguments,
+            after: Vec::new(),
+            choice: choice.clone(),
+            flops: draft.flops,
+            bytes: 0,
+        };
+        let maps = draft.reads.iter().chain(&draft.writes);
+        let bytes = draft.bytes + maps.map(|seat| self.bytes(seat)).sum::<u64>();
+        self.plan.launches.push(Launch { bytes, ..launch });
+        let reads = draft.reads.iter().map(|seat| self.access(seat, false));
+        let writes = draft.writes.iter().map(|seat| self.access(seat, true));
+        let accesses = reads.chain(writes).collect();
+        self.accesses.push(accesses);
+    }
+}

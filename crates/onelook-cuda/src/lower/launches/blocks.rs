@@ -1,0 +1,322 @@
+//! Each kind of stage as a launch.
+
+use onelook_graph::op::Conv;
+use onelook_graph::{Node, Op, ValueId};
+use onelook_types::Shape;
+
+use super::{Draft, Lowering, Stage, Step};
+use crate::kernels::conv::{self, ConvShape, Part, Segment, pack_weights};
+use crate::kernels::depthwise::{self, DepthwiseShape, pack_depthwise};
+use crate::kernels::gemm::Tile;
+use crate::kernels::reorder;
+use crate::lower::LowerError;
+use crate::lower::places::Seat;
+use crate::lower::tiles::Product;
+use crate::plan::{Argument, Region};
+
+impl Lowering<'_> {
+    /// Adds the launches of a stage.
+    pub(super) fn stage(&mut self, stage: &Stage) -> Result<(), LowerError> {
+        match stage {
+            Stage::Enter(value) => self.enter(*value),
+            Stage::Leave(value, output) => self.leave(*value, *output),
+            Stage::Step(Step::Conv(nodes)) => self.conv(nodes),
+            Stage::Step(Step::Depthwise {
+                depthwise,
+                pointwise,
+            }) => self.depthwise(*depthwise, *pointwise),
+            Stage::Step(step) => Err(LowerError::Unsupported(vec![format!("{step:?}")])),
+        }
+    }
+
+    fn node_conv(&self, node: usize) -> (&Node, &Conv) {
+        let node = &self.graph.nodes[node];
+        match &node.op {
+            Op::Conv(conv) => (node, conv),
+            _ => unreachable!("steps name convolutions"),
+        }
+    }
+
+    fn nchw(&self, value: ValueId) -> [u32; 4] {
+        let shape = self.shapes[value.index()].nchw().unwrap_or_default();
+        shape.map(|side| side as u32)
+    }
+
+    fn flops(&self, nodes: &[usize]) -> u64 {
+        let of = |node: &usize| {
+            let node = &self.graph.nodes[*node];
+            let inputs: Vec<&Shape> = node
+                .inputs
+                .iter()
+                .map(|v| &self.shapes[v.index()])
+                .collect();
+            node.op.as_operator().flops(&inputs)
+        };
+        nodes.iter().map(of).sum()
+    }
+
+    fn names(&self, nodes: &[usize]) -> String {
+        let names: Vec<&str> = nodes
+            .iter()
+            .map(|&n| self.graph.nodes[n].name.as_str())
+            .collect();
+        names.join(" + ")
+    }
+
+    /// Biases of a product's columns, zeros where there are none, padded to whole tiles.
+    fn biases(&mut self, biases: Vec<f32>, tile: &Tile) -> Argument {
+        let mut biases = biases;
+        biases.resize(biases.len().next_multiple_of(tile.n as usize), 0.0);
+        let bytes: Vec<u8> = biases.into_iter().flat_map(f32::to_le_bytes).collect();
+        self.constant(&bytes)
+    }
+
+    fn pixels(&self, value: ValueId) -> Argument {
+        let [batch, _, height, width] = self.nchw(value);
+        Argument::Word(batch * height * width)
+    }
+
+    fn part(&self, seat: &Seat) -> Part {
+        let map = self.map(seat);
+        Part {
+            channels: map.channels,
+            pitch: map.pitch,
+        }
+    }
+
+    fn enter(&mut self, value: ValueId) -> Result<(), LowerError> {
+        let [batch, channels, height, width] = self.nchw(value);
+        let seat = self.seat(value)?;
+        let (map, element) = (self.map(&seat), self.element());
+        let bytes = (batch * channels * height * width * 4) as usize;
+        let input = Argument::Memory {
+            region: Region::Input(0),
+            offset: 0,
+            bytes,
+        };
+        self.plan.inputs.push(bytes);
+        let draft = Draft {
+            name: self.graph.value(value).name.clone(),
+            key: format!("enter {map:?} {channels}"),
+            arguments: vec![input, self.argument(&seat), self.pixels(value)],
+            reads: Vec::new(),
+            writes: vec![seat],
+            flops: 0,
+            bytes: bytes as u64,
+        };
+        let target = self.options.gpu.target;
+        let base = format!("reorder_{}_nhwc", element.name());
+        self.launch(&base, draft, |name| {
+            reorder::to_map(target, name, element, map, channels, batch)
+        });
+        Ok(())
+    }
+
+    fn leave(&mut self, value: ValueId, output: usize) -> Result<(), LowerError> {
+        let [batch, channels, height, width] = self.nchw(value);
+        let seat = self.seat(value)?;
+        let (map, element) = (self.map(&seat), self.element());
+        let bytes = (batch * channels * height * width * 4) as usize;
+        let planes = Argument::Memory {
+            region: Region::Output(output),
+            offset: 0,
+            bytes,
+        };
+        self.plan.outputs.push(bytes);
+        let draft = Draft {
+            name: format!("{}.output", self.graph.value(value).name),
+            key: format!("leave {map:?} {channels}"),
+            arguments: vec![self.argument(&seat), planes, self.pixels(value)],
+            reads: vec![seat],
+            writes: Vec::new(),
+            flops: 0,
+            bytes: bytes as u64,
+        };
+        let target = self.options.gpu.target;
+        let base = format!("reorder_{}_planes", element.name());
+        self.launch(&base, draft, |name| {
+            reorder::from_map(target, name, element, map, channels, batch)
+        });
+        Ok(())
+    }
+
+    fn conv(&mut self, nodes: &[usize]) -> Result<(), LowerError> {
+        let (first, conv) = self.node_conv(nodes[0]);
+        let (input, residual) = (first.inputs[0], first.inputs.get(1).copied());
+        let outputs: Vec<ValueId> = nodes
+            .iter()
+            .map(|&n| self.graph.nodes[n].outputs[0])
+            .collect();
+        let seats = self.seats(input)?;
+        let residual = residual.map(|value| self.seat(value)).transpose()?;
+        let mut writes: Vec<Seat> = Vec::new();
+        for &output in &outputs {
+            let seat = self.seat(output)?;
+            match writes.last_mut() {
+                Some(last)
+                    if last.buffer == seat.buffer
+                        && last.channel + last.channels == seat.channel =>
+                {
+                    last.channels += seat.channels;
+                }
+                _ => writes.push(seat),
+            }
+        }
+        let [batch, _, height, width] = self.nchw(outputs[0]);
+        let segment = |seat: &Seat| Segment {
+            map: self.map(seat),
+            upsample: seat.upsample,
+        };
+        let side = |pair: [usize; 2]| pair.map(|side| side as u32);
+        let shape = ConvShape {
+            element: self.element(),
+            inputs: seats.iter().map(segment).collect(),
+            kernel: side(conv.kernel()),
+            stride: side(conv.stride),
+            padding: side([conv.padding[0], conv.padding[1]]),
+            output: [height, width],
+            parts: writes.iter().map(|seat| self.part(seat)).collect(),
+            activation: conv.activation,
+            residual: residual.map(|seat| self.map(&seat).pitch),
+        };
+        let product = Product {
+            element: shape.element,
+            rows: batch * height * width,
+            columns: shape.outputs(),
+            pieces: shape.pieces(),
+            resident: false,
+        };
+        let tile = self.tiles.choose(&self.options.gpu, &product);
+        let (weights, biases) = self.weights(nodes, &seats, &tile);
+        let weight_bytes = (weights.len() + biases.len() * 4) as u64;
+        let mut arguments: Vec<Argument> = seats.iter().map(|seat| self.argument(seat)).collect();
+        arguments.push(self.constant(&weights));
+        arguments.push(self.biases(biases, &tile));
+        arguments.extend(residual.map(|seat| self.argument(&seat)));
+        arguments.extend(writes.iter().map(|seat| self.argument(seat)));
+        arguments.push(self.pixels(outputs[0]));
+        let draft = Draft {
+            name: self.names(nodes),
+            key: format!("{shape:?} {tile:?}"),
+            arguments,
+            reads: seats.into_iter().chain(residual).collect(),
+            writes,
+            flops: self.flops(nodes),
+            bytes: weight_bytes,
+        };
+        let [down, across] = shape.kernel;
+        let base = format!(
+            "conv_{}_nhwc_{down}x{across}_{}_{}",
+            shape.element.name(),
+            shape.channels(),
+            shape.outputs()
+        );
+        let target = self.options.gpu.target;
+        self.launch(&base, draft, |name| {
+            conv::conv(target, name, &shape, tile, batch)
+        });
+        Ok(())
+    }
+
+    /// Packed weights and biases of convolutions side by side. Outputs that pad a part's last piece
+    /// have neither.
+    fn weights(&self, nodes: &[usize], seats: &[Seat], tile: &Tile) -> (Vec<u8>, Vec<f32>) {
+        let per_piece = self.element().per_piece() as usize;
+        let segments: Vec<usize> = seats.iter().map(|seat| seat.channels as usize).collect();
+        let (mut weights, mut biases) = (Vec::new(), Vec::new());
+        let mut taps = 1;
+        for (index, &node) in nodes.iter().enumerate() {
+            let (_, conv) = self.node_conv(node);
+            taps = conv.kernel().iter().product();
+            let row = conv.channels() * taps;
+            let outputs = match index + 1 == nodes.len() {
+                true => conv.outputs(),
+                false => conv.outputs().next_multiple_of(per_piece),
+            };
+            let before = biases.len();
+            weights.extend_from_slice(conv.weight.data());
+            weights.resize((before + outputs) * row, 0.0);
+            biases.extend(conv.bias.iter().flat_map(|bias| bias.data()));
+            biases.resize(before + outputs, 0.0);
+        }
+        let packed = pack_weights(&weights, &segments, taps, self.element(), tile);
+        (self.element().encode(packed), biases)
+    }
+
+    fn depthwise(&mut self, depthwise: usize, pointwise: usize) -> Result<(), LowerError> {
+        let (inner, inner_conv) = self.node_conv(depthwise);
+        let (outer, outer_conv) = self.node_conv(pointwise);
+        let input = self.seat(inner.inputs[0])?;
+        let optional = |value: Option<&ValueId>| value.map(|&v| self.seat(v)).transpose();
+        let inner_residual = optional(inner.inputs.get(1))?;
+        let residual = optional(outer.inputs.get(1))?;
+        let output = outer.outputs[0];
+        let write = self.seat(output)?;
+        let [batch, _, height, width] = self.nchw(output);
+        let side = |pair: [usize; 2]| pair.map(|side| side as u32);
+        let shape = DepthwiseShape {
+            element: self.element(),
+            input: self.map(&input),
+            kernel: side(inner_conv.kernel()),
+            stride: side(inner_conv.stride),
+            padding: side([inner_conv.padding[0], inner_conv.padding[1]]),
+            output: [height, width],
+            inner_activation: inner_conv.activation,
+            inner_residual: inner_residual.map(|seat| self.map(&seat).pitch),
+            part: self.part(&write),
+            activation: outer_conv.activation,
+            residual: residual.map(|seat| self.map(&seat).pitch),
+        };
+        let product = Product {
+            element: shape.element,
+            rows: batch * height * width,
+            columns: shape.part.channels,
+            pieces: shape.pieces(),
+            resident: true,
+        };
+        let taps = inner_conv.kernel().iter().product();
+        let inner_weights = pack_depthwise(inner_conv.weight.data(), taps, shape.element);
+        let mut inner_biases = inner_conv
+            .bias
+            .as_ref()
+            .map_or(Vec::new(), |b| b.data().to_vec());
+        inner_biases.resize(shape.input.channels as usize, 0.0);
+        let tile = self.tiles.choose(&self.options.gpu, &product);
+        let (weights, biases) = self.weights(&[pointwise], &[input], &tile);
+        let floats = |values: Vec<f32>| -> Vec<u8> {
+            values.into_iter().flat_map(f32::to_le_bytes).collect()
+        };
+        let (inner_weights, inner_biases) = (floats(inner_weights), floats(inner_biases));
+        let bytes = inner_weights.len() + inner_biases.len() + weights.len() + 4 * biases.len();
+        let mut arguments = vec![self.argument(&input)];
+        arguments.push(self.constant(&inner_weights));
+        arguments.push(self.constant(&inner_biases));
+        arguments.extend(inner_residual.map(|seat| self.argument(&seat)));
+        arguments.push(self.constant(&weights));
+        arguments.push(self.biases(biases, &tile));
+        arguments.extend(residual.map(|seat| self.argument(&seat)));
+        arguments.push(self.argument(&write));
+        arguments.push(self.pixels(output));
+        let reads = [Some(input), inner_residual, residual];
+        let draft = Draft {
+            name: self.names(&[depthwise, pointwise]),
+            key: format!("{shape:?} {tile:?}"),
+            arguments,
+            reads: reads.into_iter().flatten().collect(),
+            writes: vec![write],
+            flops: self.flops(&[depthwise, pointwise]),
+            bytes: bytes as u64,
+        };
+        let base = format!(
+            "depthwise_{}_nhwc_{}_{}",
+            shape.element.name(),
+            shape.input.channels,
+            shape.part.channels
+        );
+        let target = self.options.gpu.target;
+        self.launch(&base, draft, |name| {
+            depthwise::depthwise(target, name, &shape, tile, batch)
+        });
+        Ok(())
+    }
+}
