@@ -1,0 +1,264 @@
+//! Loads, stores, atomics and `ldmatrix`: each lane's access is checked by itself.
+
+use super::lanes::{Lanes, WARP};
+use super::traffic::{conflicts, sectors};
+use super::trap::Fault;
+use super::warp::{Device, Surroundings, Warp};
+use crate::lang::{Atomic, Operand, Place, Reg};
+
+/// Up to four words of each lane.
+type Words = [Lanes; 4];
+
+impl Warp {
+    pub(super) fn load(
+        &mut self,
+        to: &[Reg],
+        from: Place,
+        bytes: u32,
+        around: &mut Surroundings<'_>,
+        device: &mut Device<'_>,
+    ) -> Result<(), Fault> {
+        let all = bytes * to.len() as u32;
+        let mut words = [[0; WARP]; 4];
+        match from {
+            Place::Global { base, offset } => {
+                let addresses = self.global(base, offset)?;
+                device.count_global(&addresses, self.registers.active, all);
+                for lane in self.active() {
+                    let value = device.load(lane, addresses[lane], all)?;
+                    spread(&mut words, lane, &value, bytes);
+                }
+            }
+            Place::Shared { base, offset } => {
+                let addresses = self.local(base, offset)?;
+                device.count_shared(&addresses, self.registers.active, all);
+                for lane in self.active() {
+                    let who = self.who(lane);
+                    let at = around.shared.place(who, addresses[lane], all)?;
+                    around.shared.read(who, at, all as usize)?;
+                    let mut value = [0; 16];
+                    let part = &around.shared.bytes[at..at + all as usize];
+                    value[..part.len()].copy_from_slice(part);
+                    spread(&mut words, lane, &value, bytes);
+                }
+            }
+        }
+        for (&register, lanes) in to.iter().zip(&words) {
+            self.registers.set(register, lanes);
+        }
+        Ok(())
+    }
+
+    pub(super) fn store(
+        &mut self,
+        to: Place,
+        from: &[Operand],
+        bytes: u32,
+        around: &mut Surroundings<'_>,
+        device: &mut Device<'_>,
+    ) -> Result<(), Fault> {
+        let all = bytes * from.len() as u32;
+        let mut words = [[0; WARP]; 4];
+        for (lanes, &operand) in words.iter_mut().zip(from) {
+            *lanes = self.registers.operand(operand)?;
+        }
+        match to {
+            Place::Global { base, offset } => {
+                let addresses = self.global(base, offset)?;
+                device.count_global(&addresses, self.registers.active, all);
+                for lane in self.active() {
+                    let value = gather(&words, lane, bytes);
+                    device.store(lane, addresses[lane], &value[..all as usize])?;
+                }
+            }
+            Place::Shared { base, offset } => {
+                let addresses = self.local(base, offset)?;
+                device.count_shared(&addresses, self.registers.active, all);
+                for lane in self.active() {
+                    let who = self.who(lane);
+                    let at = around.shared.place(who, addresses[lane], all)?;
+                    let value = gather(&words, lane, bytes);
+                    around.shared.write(who, at, &value[..all as usize])?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn atomic(
+        &mut self,
+        op: Atomic,
+        old: Reg,
+        at: Place,
+        value: Operand,
+        around: &mut Surroundings<'_>,
+        device: &mut Device<'_>,
+    ) -> Result<(), Fault> {
+        let value = self.registers.operand(value)?;
+        let mut before = [0; WARP];
+        match at {
+            Place::Global { base, offset } => {
+                let addresses = self.global(base, offset)?;
+                device.count_global(&addresses, self.registers.active, 4);
+                for lane in self.active() {
+                    let change = |word| changed(op, word, value[lane]);
+                    before[lane] = device.change(lane, addresses[lane], change)?;
+                }
+            }
+            Place::Shared { base, offset } => {
+                let addresses = self.local(base, offset)?;
+                device.report.shared_accesses += 1;
+                for lane in self.active() {
+                    let who = self.who(lane);
+                    let at = around.shared.place(who, addresses[lane], 4)?;
+                    let change = |word| changed(op, word, value[lane]);
+                    before[lane] = around.shared.change(who, at, change)?;
+                }
+            }
+        }
+        self.registers.set(old, &before);
+        Ok(())
+    }
+
+    pub(super) fn load_matrix(
+        &mut self,
+        to: &[Reg],
+        from: Place,
+        transposed: bool,
+        around: &mut Surroundings<'_>,
+        device: &mut Device<'_>,
+    ) -> Result<(), Fault> {
+        self.registers.converged("ldmatrix")?;
+        let Place::Shared { base, offset } = from else {
+            return Err(Fault::warp("ldmatrix reads shared memory only"));
+        };
+        let addresses = self.local(base, offset)?;
+        let used = ((1u64 << (8 * to.len())) - 1) as u32;
+        device.count_shared(&addresses, used, 16);
+        for (matrix, &register) in to.iter().enumerate() {
+            let mut rows = [[0; 16]; 8];
+            for (row, values) in rows.iter_mut().enumerate() {
+                let lane = 8 * matrix + row;
+                let at = around.shared.place(self.who(lane), addresses[lane], 16)?;
+                around.shared.read(self.who(lane), at, 16)?;
+                values.copy_from_slice(&around.shared.bytes[at..at + 16]);
+            }
+            self.registers.set(register, &fragment(&rows, transposed));
+        }
+        Ok(())
+    }
+}
+
+/// What each lane gets of an 8x8 matrix.
+fn fragment(rows: &[[u8; 16]; 8], transposed: bool) -> Lanes {
+    let half = |row: usize, column: usize| {
+        let at = 2 * column;
+        u32::from(u16::from_le_bytes([rows[row][at], rows[row][at + 1]]))
+    };
+    std::array::from_fn(|lane| {
+        let (group, pair) = (lane / 4, 2 * (lane % 4));
+        if transposed {
+            half(pair, group) | half(pair + 1, group) << 16
+        } else {
+            half(group, pair) | half(group, pair + 1) << 16
+        }
+    })
+}
+
+fn changed(op: Atomic, word: u32, by: u32) -> u32 {
+    match op {
+        Atomic::Add => word.wrapping_add(by),
+        Atomic::Max => word.max(by),
+        Atomic::Or => word | by,
+        Atomic::Exchange => by,
+    }
+}
+
+/// A lane's bytes as words.
+fn spread(words: &mut Words, lane: usize, value: &[u8; 16], bytes: u32) {
+    let step = bytes as usize;
+    for (word, part) in words.iter_mut().zip(value.chunks_exact(step)) {
+        let mut whole = [0; 4];
+        whole[..step].copy_from_slice(part);
+        word[lane] = u32::from_le_bytes(whole);
+    }
+}
+
+/// A lane's words as bytes.
+fn gather(words: &Words, lane: usize, bytes: u32) -> [u8; 16] {
+    let step = bytes as usize;
+    let mut value = [0; 16];
+    for (part, word) in value.chunks_exact_mut(step).zip(words) {
+        part.copy_from_slice(&word[lane].to_le_bytes()[..step]);
+    }
+    value
+}
+
+impl Device<'_> {
+    pub(super) fn count_global(&mut self, addresses: &[u64; WARP], active: u32, bytes: u32) {
+        self.report.requested_bytes += 32 * sectors(addresses, active, bytes);
+    }
+
+    pub(super) fn count_shared(&mut self, addresses: &Lanes, active: u32, bytes: u32) {
+        self.report.shared_accesses += 1;
+        self.report.bank_conflicts += conflicts(addresses, active, bytes);
+    }
+
+    /// Up to 16 bytes of global memory, as one lane reads them.
+    pub(super) fn load(
+        &mut self,
+        lane: usize,
+        address: u64,
+        bytes: u32,
+    ) -> Result<[u8; 16], Fault> {
+        self.ranges
+            .find(&mut self.latest, lane, (address, bytes), false)?;
+        self.read.touch(address);
+        let mut value = [0; 16];
+        let loaded = match bytes {
+            1 => self
+                .memory
+                .load::<1>(address)
+                .map(|v| value[..1].copy_from_slice(&v)),
+            2 => self
+                .memory
+                .load::<2>(address)
+                .map(|v| value[..2].copy_from_slice(&v)),
+            4 => self
+                .memory
+                .load::<4>(address)
+                .map(|v| value[..4].copy_from_slice(&v)),
+            8 => self
+                .memory
+                .load::<8>(address)
+                .map(|v| value[..8].copy_from_slice(&v)),
+            16 => self.memory.load::<16>(address).map(|v| value = v),
+            _ => Err(format!("no load has {bytes} bytes")),
+        };
+        loaded.map_err(|what| Fault::lane(lane, what))?;
+        Ok(value)
+    }
+
+    fn store(&mut self, lane: usize, address: u64, values: &[u8]) -> Result<(), Fault> {
+        let access = (address, values.len() as u32);
+        self.ranges.find(&mut self.latest, lane, access, true)?;
+        self.written.touch(address);
+        self.memory.store(address, values);
+        Ok(())
+    }
+
+    fn change(
+        &mut self,
+        lane: usize,
+        address: u64,
+        change: impl FnOnce(u32) -> u32,
+    ) -> Result<u32, Fault> {
+        self.ranges
+            .find(&mut self.latest, lane, (address, 4), true)?;
+        self.report.atomics += 1;
+        let old = self.memory.load::<4>(address);
+        let old = u32::from_le_bytes(old.map_err(|what| Fault::lane(lane, what))?);
+        self.memory.store(address, &change(old).to_le_bytes());
+        Ok(old)
+    }
+}

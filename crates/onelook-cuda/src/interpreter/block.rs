@@ -1,0 +1,196 @@
+//! Blocks: which warp runs next and for how long, barriers that let all go on, and blocks that run
+//! beside each other.
+
+use super::code::Code;
+use super::global::{Memory, Ranges};
+use super::report::Report;
+use super::shared::Shared;
+use super::traffic::Touched;
+use super::trap::{Fault, Trap};
+use super::warp::{Device, State, Surroundings, Warp};
+use super::{Random, Schedule, Value};
+use crate::lang::Kernel;
+
+/// Blocks that run beside each other under an adversarial schedule.
+const BESIDE: usize = 3;
+/// The longest stretch of steps of one warp under an adversarial schedule.
+const STRETCH: usize = 200;
+
+/// One block.
+struct Block {
+    index: [u32; 3],
+    warps: Vec<Warp>,
+    shared: Shared,
+}
+
+/// Runs all blocks of a launch.
+pub(super) fn run(
+    memory: &mut Memory,
+    kernel: &Kernel,
+    grid: [u32; 3],
+    values: &[Value],
+    ranges: Ranges,
+    schedule: Schedule,
+) -> Result<Report, Trap> {
+    let code = Code::of(kernel);
+    let mut device = Device {
+        ranges,
+        grid,
+        values,
+        latest: 0,
+        report: Report::default(),
+        read: Touched::new(memory.sizes()),
+        written: Touched::new(memory.sizes()),
+        random: Random(schedule.seed),
+        memory,
+    };
+    let mut waiting = order(grid, schedule, &mut device.random);
+    let beside = if schedule.seed == 0 { 1 } else { BESIDE };
+    let mut blocks: Vec<Block> = Vec::new();
+    while let Some(index) = waiting.next_if(|_| blocks.len() < beside) {
+        blocks.push(Block::new(kernel, index));
+    }
+    while !blocks.is_empty() {
+        let number = device.random.below(blocks.len());
+        let block = &mut blocks[number];
+        let ended = block.advance(kernel, &code, &mut device, schedule)?;
+        if ended {
+            device.report.blocks += 1;
+            match waiting.next() {
+                Some(index) => block.begin(index),
+                None => drop(blocks.swap_remove(number)),
+            }
+        }
+    }
+    device.report.read_bytes = device.read.bytes();
+    device.report.written_bytes = device.written.bytes();
+    Ok(device.report)
+}
+
+type Waiting = std::iter::Peekable<Box<dyn Iterator<Item = [u32; 3]>>>;
+
+/// The blocks in the order in which they begin.
+fn order(grid: [u32; 3], schedule: Schedule, random: &mut Random) -> Waiting {
+    let count = grid.into_iter().map(u64::from).product::<u64>();
+    let index = move |number: u64| {
+        let (x, rest) = (number % u64::from(grid[0]), number / u64::from(grid[0]));
+        let (y, z) = (rest % u64::from(grid[1]), rest / u64::from(grid[1]));
+        [x as u32, y as u32, z as u32]
+    };
+    let all: Box<dyn Iterator<Item = [u32; 3]>> = if schedule.seed == 0 {
+        Box::new((0..count).map(index))
+    } else {
+        let mut numbers: Vec<u64> = (0..count).collect();
+        for last in (1..numbers.len()).rev() {
+            numbers.swap(last, random.below(last + 1));
+        }
+        Box::new(numbers.into_iter().map(index))
+    };
+    all.peekable()
+}
+
+impl Block {
+    fn new(kernel: &Kernel, index: [u32; 3]) -> Self {
+        let count = kernel.threads as usize / 32;
+        let mut block = Self {
+            index,
+            warps: (0..count)
+                .map(|warp| Warp::new(warp, kernel.registers))
+                .collect(),
+            shared: Shared::new(kernel.shared_bytes, count),
+        };
+        block.begin(index);
+        block
+    }
+
+    fn begin(&mut self, index: [u32; 3]) {
+        self.index = index;
+        self.shared.reset();
+        self.warps.iter_mut().for_each(Warp::reset);
+    }
+
+    /// Lets one warp run, or all that stand at the barrier go on; whether the block has ended.
+    fn advance(
+        &mut self,
+        kernel: &Kernel,
+        code: &Code<'_>,
+        device: &mut Device<'_>,
+        schedule: Schedule,
+    ) -> Result<bool, Trap> {
+        let Some(number) = self.pick(schedule, &mut device.random) else {
+            return self.meet(kernel, code, device);
+        };
+        let steps = match schedule.seed {
+            0 => u64::MAX,
+            _ => 1 + device.random.below(STRETCH) as u64,
+        };
+        let mut around = Surroundings {
+            block: self.index,
+            shared: &mut self.shared,
+        };
+        let warp = &mut self.warps[number];
+        let outcome = warp.run(code, &mut around, device, steps);
+        outcome.map_err(|fault| self.trap(kernel, code, number, fault))?;
+        Ok(false)
+    }
+
+    fn pick(&self, schedule: Schedule, random: &mut Random) -> Option<usize> {
+        let ready = |warp: &&Warp| warp.state == State::Ready;
+        if schedule.seed == 0 {
+            return self.warps.iter().find(ready).map(|warp| warp.number);
+        }
+        let count = self.warps.iter().filter(ready).count();
+        let chosen = random.below(count);
+        self.warps
+            .iter()
+            .filter(ready)
+            .nth(chosen)
+            .map(|warp| warp.number)
+    }
+
+    /// No warp can run: all have ended, or all stand at the barrier, or something is wrong.
+    fn meet(
+        &mut self,
+        kernel: &Kernel,
+        code: &Code<'_>,
+        device: &mut Device<'_>,
+    ) -> Result<bool, Trap> {
+        if self.warps.iter().all(|warp| warp.state == State::Ended) {
+            return Ok(true);
+        }
+        let ended = self.warps.iter().find(|warp| warp.state == State::Ended);
+        let stuck = self
+            .warps
+            .iter()
+            .find(|warp| warp.state == State::AtBarrier);
+        if let (Some(ended), Some(stuck)) = (ended, stuck) {
+            let what = format!(
+                "waits at a barrier of the block that warp {} never reaches: it has ended",
+                ended.number
+            );
+            let number = stuck.number;
+            return Err(self.trap(kernel, code, number, Fault::warp(what)));
+        }
+        device.report.barriers += 1;
+        self.shared.order.all_meet();
+        for warp in &mut self.warps {
+            warp.state = State::Ready;
+        }
+        Ok(false)
+    }
+
+    fn trap(&self, kernel: &Kernel, code: &Code<'_>, warp: usize, fault: Fault) -> Trap {
+        let place = match self.warps[warp].state {
+            State::AtBarrier => self.warps[warp].at.saturating_sub(1),
+            _ => self.warps[warp].at,
+        };
+        Trap {
+            kernel: kernel.name.clone(),
+            block: self.index,
+            warp: warp as u32,
+            lane: fault.lane,
+            instruction: code.describe(place),
+            what: fault.what,
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! A kernel's statements laid out in a line: instructions and jumps, so that a warp can stop and go
+//! on anywhere.
+
+use crate::lang::{Instruction, Kernel, RegP, Statement};
+
+/// One place of the line.
+#[derive(Debug)]
+pub(super) enum Step<'k> {
+    /// An instruction.
+    Do(&'k Instruction),
+    /// Keeps the lanes where the predicate holds, remembers the others; jumps if none are left.
+    If { condition: RegP, otherwise: usize },
+    /// Takes the remembered lanes; jumps if there are none.
+    Else { end: usize },
+    /// Takes all lanes of before the `If`.
+    End,
+    /// Remembers the lanes that enter a loop.
+    Enter,
+    /// Drops the lanes where the predicate fails; none left, takes those that entered and leaves.
+    Test { condition: RegP, exit: usize },
+    /// Goes back.
+    Back { to: usize },
+}
+
+/// The line, and the comment that stands before each place.
+#[derive(Debug)]
+pub(super) struct Code<'k> {
+    pub(super) steps: Vec<Step<'k>>,
+    comments: Vec<(usize, &'k str)>,
+}
+
+impl<'k> Code<'k> {
+    pub(super) fn of(kernel: &'k Kernel) -> Self {
+        let mut code = Self {
+            steps: Vec::new(),
+            comments: Vec::new(),
+        };
+        code.append(&kernel.body);
+        code
+    }
+
+    fn append(&mut self, statements: &'k [Statement]) {
+        for statement in statements {
+            match statement {
+                Statement::Do(instruction) => self.steps.push(Step::Do(instruction)),
+                Statement::If {
+                    condition,
+                    then,
+                    otherwise,
+                } => self.append_if(*condition, then, otherwise),
+                Statement::While {
+                    head,
+                    condition,
+                    body,
+                } => self.append_while(head, *condition, body),
+                Statement::Comment(text) => self.comments.push((self.steps.len(), text)),
+            }
+        }
+    }
+
+    fn append_if(&mut self, condition: RegP, then: &'k [Statement], otherwise: &'k [Statement]) {
+        let begin = self.steps.len();
+        self.steps.push(Step::End);
+        self.append(then);
+        let middle = self.steps.len();
+        self.steps.push(Step::End);
+        self.append(otherwise);
+        let end = self.steps.len();
+        self.steps.push(Step::End);
+        self.steps[begin] = Step::If {
+            condition,
+            otherwise: middle,
+        };
+        self.steps[middle] = Step::Else { end };
+    }
+
+    fn append_while(&mut self, head: &'k [Statement], condition: RegP, body: &'k [Statement]) {
+        self.steps.push(Step::Enter);
+        let to = self.steps.len();
+        self.append(head);
+        let test = self.steps.len();
+        self.steps.push(Step::End);
+        self.append(body);
+        self.steps.push(Step::Back { to });
+        let exit = self.steps.len();
+        self.steps[test] = Step::Test { condition, exit };
+    }
+
+    /// The place in words.
+    pub(super) fn describe(&self, place: usize) -> String {
+        let what = match self.steps.get(place) {
+            Some(Step::Do(instruction)) => format!("{instruction:?}"),
+            Some(step) => format!("{step:?}"),
+            None => "the end".to_owned(),
+        };
+        let before = self.comments.iter().rev().find(|(at, _)| *at <= place);
+        match before {
+            Some((_, comment)) => format!("step {place}, after \"{comment}\": {what}"),
+            None => format!("step {place}: {what}"),
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! Asynchronous copies (`cp.async`): begun, grouped per thread, ended by that thread's wait. Between
+//! begin and wait the bytes have no value.
+
+use super::lanes::{Lanes, WARP, lanes_of};
+use super::trap::Fault;
+use super::warp::{Device, Surroundings, Warp};
+use crate::lang::{Place, RegP};
+
+/// A group's number while the copy is in none yet.
+const OPEN: u32 = u32::MAX;
+
+/// A warp's copies under way.
+#[derive(Debug)]
+pub(super) struct Copies {
+    under_way: Vec<Copy>,
+    /// Groups that each lane has closed.
+    closed: Lanes,
+}
+
+/// One instruction's copies.
+#[derive(Debug)]
+struct Copy {
+    lanes: u32,
+    group: Lanes,
+    to: [usize; WARP],
+    from: [u64; WARP],
+    /// Lanes that read; the others get zeros.
+    reading: u32,
+    bytes: usize,
+    /// The bytes where they were read at the begin.
+    values: Option<Box<[[u8; 16]; WARP]>>,
+}
+
+impl Default for Copies {
+    fn default() -> Self {
+        Self {
+            under_way: Vec::new(),
+            closed: [0; WARP],
+        }
+    }
+}
+
+impl Copies {
+    pub(super) fn reset(&mut self) {
+        self.under_way.clear();
+        self.closed = [0; WARP];
+    }
+
+    pub(super) fn commit(&mut self, active: u32) {
+        for copy in self.under_way.iter_mut().rev() {
+            let mut open = 0;
+            for lane in lanes_of(copy.lanes & active) {
+                if copy.group[lane] == OPEN {
+                    copy.group[lane] = self.closed[lane];
+                    open += 1;
+                }
+            }
+            if open == 0 {
+                break;
+            }
+        }
+        for lane in lanes_of(active) {
+            self.closed[lane] += 1;
+        }
+    }
+}
+
+impl Warp {
+    pub(super) fn async_copy(
+        &mut self,
+        to: Place,
+        from: Place,
+        (bytes, when): (u32, Option<RegP>),
+        around: &mut Surroundings<'_>,
+        device: &mut Device<'_>,
+    ) -> Result<(), Fault> {
+        let (
+            Place::Shared { base, offset },
+            Place::Global {
+                base: source,
+                offset: beyond,
+            },
+        ) = (to, from)
+        else {
+            return Err(Fault::warp("cp.async goes from global to shared memory"));
+        };
+        let active = self.registers.active;
+        let reading = match when {
+            Some(truth) => active & self.registers.truth(truth)?,
+            None => active,
+        };
+        let (places, from) = (self.local(base, offset)?, self.global(source, beyond)?);
+        device.count_shared(&places, active, bytes);
+        device.count_global(&from, reading, bytes);
+        let mut to = [0; WARP];
+        for lane in lanes_of(active) {
+            let who = self.who(lane);
+            to[lane] = around.shared.place(who, places[lane], bytes)?;
+            around.shared.begin_copy(who, to[lane], bytes as usize)?;
+        }
+        let mut copy = Copy {
+            lanes: active,
+            group: [OPEN; WARP],
+            to,
+            from,
+            reading,
+            bytes: bytes as usize,
+            values: None,
+        };
+        let values = copy.fetch(device)?;
+        if device.random.coin() {
+            copy.values = Some(Box::new(values));
+        }
+        self.copies.under_way.push(copy);
+        Ok(())
+    }
+
+    pub(super) fn async_wait(
+        &mut self,
+        pending: u32,
+        around: &mut Surroundings<'_>,
+        device: &mut Device<'_>,
+    ) -> Result<(), Fault> {
+        let active = self.registers.active;
+        let mut under_way = std::mem::take(&mut self.copies.under_way);
+        for copy in &mut under_way {
+            let over = |lane: &usize| {
+                let group = copy.group[*lane];
+                group != OPEN && group + pending < self.copies.closed[*lane]
+            };
+            let ended: u32 = lanes_of(copy.lanes & active)
+                .filter(over)
+                .fold(0, |mask, lane| mask | 1 << lane);
+            if ended == 0 {
+                continue;
+            }
+            let values = match &copy.values {
+                Some(values) => **values,
+                None => copy.fetch(device)?,
+            };
+            for lane in lanes_of(ended) {
+                let values = &values[lane][..copy.bytes];
+                around
+                    .shared
+                    .end_copy(self.who(lane), copy.to[lane], values);
+            }
+            copy.lanes &= !ended;
+        }
+        under_way.retain(|copy| copy.lanes != 0);
+        self.copies.under_way = under_way;
+        Ok(())
+    }
+}
+
+impl Copy {
+    /// What arrives.
+    fn fetch(&self, device: &mut Device<'_>) -> Result<[[u8; 16]; WARP], Fault> {
+        let mut values = [[0; 16]; WARP];
+        for lane in lanes_of(self.reading & self.lanes) {
+            values[lane] = device.load(lane, self.from[lane], self.bytes as u32)?;
+        }
+        Ok(values)
+    }
+}

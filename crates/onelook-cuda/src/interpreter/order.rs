@@ -1,0 +1,107 @@
+//! Who has seen whose accesses to shared memory: a clock per warp, and for each warp what it knows of
+//! the others. Barriers join the knowledge; without one, two threads' accesses have no order.
+
+use super::lanes::ALL;
+
+/// What a warp knows of another: its accesses before `full`, and those of some lanes before `partial`.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct View {
+    pub(super) full: u32,
+    lanes: u32,
+    partial: u32,
+}
+
+impl View {
+    /// Whether the access of a lane at a time is among those known.
+    pub(super) fn knows(self, lane: u32, clock: u32) -> bool {
+        clock < self.full || (clock < self.partial && self.lanes >> lane & 1 == 1)
+    }
+
+    fn join(&mut self, other: Self) {
+        self.full = self.full.max(other.full);
+        if other.partial > self.full {
+            self.lanes |= other.lanes;
+            self.partial = self.partial.max(other.partial);
+        }
+    }
+}
+
+/// The knowledge that an arrival leaves at a barrier for those who wait there.
+pub(super) type Views = Vec<View>;
+
+/// The clocks of a block's warps.
+#[derive(Debug)]
+pub(super) struct Order {
+    clocks: Vec<u32>,
+    views: Vec<Views>,
+}
+
+impl Order {
+    pub(super) fn new(warps: usize) -> Self {
+        let mut order = Self {
+            clocks: vec![0; warps],
+            views: vec![vec![View::default(); warps]; warps],
+        };
+        order.all_meet();
+        order
+    }
+
+    pub(super) fn clock(&self, warp: usize) -> u32 {
+        self.clocks[warp]
+    }
+
+    pub(super) fn latest(&self) -> u32 {
+        self.clocks.iter().copied().max().unwrap_or(0)
+    }
+
+    pub(super) fn views(&self, warp: usize) -> &[View] {
+        &self.views[warp]
+    }
+
+    /// A barrier of the block, or the begin of the next block.
+    pub(super) fn all_meet(&mut self) {
+        let now = self.latest() + 1;
+        self.clocks.fill(now);
+        let known = View {
+            full: now,
+            lanes: 0,
+            partial: 0,
+        };
+        for views in &mut self.views {
+            views.fill(known);
+        }
+    }
+
+    /// A barrier of the warp.
+    pub(super) fn warp_meets(&mut self, warp: usize) {
+        self.clocks[warp] += 1;
+        self.views[warp][warp].full = self.clocks[warp];
+    }
+
+    /// What lanes of a warp tell those who wait for them.
+    pub(super) fn release(&mut self, warp: usize, lanes: u32, into: &mut Views) {
+        self.clocks[warp] += 1;
+        let now = self.clocks[warp];
+        let mut told = self.views[warp].clone();
+        if lanes == ALL {
+            told[warp].full = now;
+        } else {
+            told[warp].join(View {
+                full: 0,
+                lanes,
+                partial: now,
+            });
+        }
+        into.resize(told.len(), View::default());
+        for (into, told) in into.iter_mut().zip(told) {
+            into.join(told);
+        }
+    }
+
+    /// A warp learns what was left for it.
+    pub(super) fn acquire(&mut self, warp: usize, from: &[View]) {
+        for (known, &told) in self.views[warp].iter_mut().zip(from) {
+            known.join(told);
+        }
+    }
+}

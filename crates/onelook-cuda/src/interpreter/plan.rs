@@ -1,0 +1,160 @@
+//! Runs a whole plan: every launch once, in an order that respects only what the plan says it does,
+//! so that a dependency left out shows.
+
+use super::{Buffer, Machine, Random, Report, Schedule, Trap, Value};
+use crate::plan::{Argument, Launch, Plan, Region};
+
+/// Where the regions of a plan are.
+struct Places {
+    arena: Buffer,
+    constants: Buffer,
+    counters: Buffer,
+    inputs: Vec<Buffer>,
+    outputs: Vec<Buffer>,
+}
+
+impl Machine {
+    /// Runs a plan on fresh memory: outputs, and a report per launch in the plan's order.
+    ///
+    /// Launches run in the plan's order if the schedule is in order, else in a random one that
+    /// respects `after`. Bytes of outputs that nobody wrote come back as 0.
+    ///
+    /// # Errors
+    /// A trap of a launch, or inputs that are not those of the plan.
+    pub fn run_plan(
+        &mut self,
+        plan: &Plan,
+        inputs: &[&[u8]],
+        schedule: &Schedule,
+    ) -> Result<(Vec<Vec<u8>>, Vec<Report>), Trap> {
+        self.run_plan_watched(plan, inputs, schedule, |_, _, _| {})
+    }
+
+    /// The same, telling after each launch: its number, its memory and its report.
+    ///
+    /// # Errors
+    /// As [`run_plan`](Self::run_plan).
+    pub fn run_plan_watched(
+        &mut self,
+        plan: &Plan,
+        inputs: &[&[u8]],
+        schedule: &Schedule,
+        mut watch: impl FnMut(usize, &dyn Fn(&Argument) -> Option<Vec<u8>>, &Report),
+    ) -> Result<(Vec<Vec<u8>>, Vec<Report>), Trap> {
+        let places = self.places(plan, inputs)?;
+        let mut reports = vec![Report::default(); plan.launches.len()];
+        let mut random = Random(schedule.seed);
+        for number in order(&plan.launches, *schedule, &mut random)? {
+            let launch = &plan.launches[number];
+            let values: Vec<Value> = launch.arguments.iter().map(|a| places.value(a)).collect();
+            let outcome = self.launch(&launch.kernel, launch.grid, &values, schedule);
+            let report = outcome.map_err(|trap| Trap {
+                kernel: format!("{}' of launch {number} '{}", trap.kernel, launch.name),
+                ..trap
+            })?;
+            watch(
+                number,
+                &|argument| self.bytes(&places.value(argument)),
+                &report,
+            );
+            reports[number] = report;
+        }
+        let outputs = places.outputs.iter().zip(&plan.outputs);
+        let outputs = outputs.map(|(&buffer, &bytes)| {
+            let (values, _) = self.read_partly(buffer, 0, bytes)?;
+            Ok(values)
+        });
+        Ok((outputs.collect::<Result<_, Trap>>()?, reports))
+    }
+
+    fn bytes(&self, value: &Value) -> Option<Vec<u8>> {
+        match *value {
+            Value::Memory {
+                buffer,
+                offset,
+                bytes,
+            } => self
+                .read_partly(buffer, offset, bytes)
+                .ok()
+                .map(|(values, _)| values),
+            Value::Word(_) => None,
+        }
+    }
+
+    fn places(&mut self, plan: &Plan, inputs: &[&[u8]]) -> Result<Places, Trap> {
+        let sizes: Vec<usize> = inputs.iter().map(|input| input.len()).collect();
+        if sizes != plan.inputs {
+            let what = format!("inputs of {sizes:?} bytes for a plan of {:?}", plan.inputs);
+            return Err(Trap::outside(what));
+        }
+        let places = Places {
+            arena: self.allocate(plan.arena_bytes),
+            constants: self.allocate(plan.constants.len()),
+            counters: self.allocate(plan.counter_bytes),
+            inputs: plan
+                .inputs
+                .iter()
+                .map(|&bytes| self.allocate(bytes))
+                .collect(),
+            outputs: plan
+                .outputs
+                .iter()
+                .map(|&bytes| self.allocate(bytes))
+                .collect(),
+        };
+        self.write(places.constants, 0, &plan.constants);
+        self.write(places.counters, 0, &vec![0; plan.counter_bytes]);
+        for (&buffer, input) in places.inputs.iter().zip(inputs) {
+            self.write(buffer, 0, input);
+        }
+        Ok(places)
+    }
+}
+
+impl Places {
+    fn value(&self, argument: &Argument) -> Value {
+        match *argument {
+            Argument::Word(word) => Value::Word(word),
+            Argument::Memory {
+                region,
+                offset,
+                bytes,
+            } => Value::Memory {
+                buffer: match region {
+                    Region::Arena => self.arena,
+                    Region::Constants => self.constants,
+                    Region::Counters => self.counters,
+                    Region::Input(number) => self.inputs[number],
+                    Region::Output(number) => self.outputs[number],
+                },
+                offset,
+                bytes,
+            },
+        }
+    }
+}
+
+/// The launches' numbers in an order that `after` allows.
+fn order(launches: &[Launch], schedule: Schedule, random: &mut Random) -> Result<Vec<usize>, Trap> {
+    let mut done = vec![false; launches.len()];
+    let mut order = Vec::new();
+    while order.len() < launches.len() {
+        let ready: Vec<usize> = (0..launches.len())
+            .filter(|&number| !done[number])
+            .filter(|&number| launches[number].after.iter().all(|&before| done[before]))
+            .collect();
+        if ready.is_empty() {
+            return Err(Trap::outside(
+                "the plan's launches wait for each other in a circle",
+            ));
+        }
+        let chosen = if schedule.seed == 0 {
+            0
+        } else {
+            random.below(ready.len())
+        };
+        done[ready[chosen]] = true;
+        order.push(ready[chosen]);
+    }
+    Ok(order)
+}
