@@ -36,6 +36,11 @@ pub enum Argument {
     Word(u32),
 }
 
+impl Argument {
+    /// Bytes of memory whose size the caller decides: up to its end.
+    pub const WHOLE: usize = usize::MAX;
+}
+
 /// One launch.
 #[derive(Debug, Clone)]
 pub struct Launch {
@@ -70,7 +75,7 @@ pub struct Plan {
     pub constants: Vec<u8>,
     /// Bytes of the counters.
     pub counter_bytes: usize,
-    /// Bytes of each input.
+    /// Bytes of each input; [`Argument::WHOLE`] where the caller decides.
     pub inputs: Vec<usize>,
     /// Bytes of each output.
     pub outputs: Vec<usize>,

@@ -1,11 +1,14 @@
 //! From steps to launches: shapes of kernels, tiles, arguments, memory.
 
-mod blocks;
+mod ends;
+mod maps;
+mod products;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use onelook_graph::{Graph, Region as Lifetime, ValueId, place_regions};
+use onelook_graph::op::Conv;
+use onelook_graph::{Graph, Node, Op, Region as Lifetime, ValueId, place_regions};
 use onelook_types::Shape;
 
 use super::constants::Constants;
@@ -14,6 +17,8 @@ use super::places::{Places, Seat};
 use super::steps::{Step, steps};
 use super::tiles::Tiles;
 use super::{LowerError, Options};
+use crate::kernels::conv::Part;
+use crate::kernels::gemm::Tile;
 use crate::kernels::{Element, Map, Tiled};
 use crate::lang::Kernel;
 use crate::plan::{Argument, Launch, Plan, Region};
@@ -287,5 +292,76 @@ impl Lowering<'_> {
         let writes = draft.writes.iter().map(|seat| self.access(seat, true));
         let accesses = reads.chain(writes).collect();
         self.accesses.push(accesses);
+    }
+
+    /// Adds the launches of a stage.
+    pub(super) fn stage(&mut self, stage: &Stage) -> Result<(), LowerError> {
+        match stage {
+            Stage::Enter(value) => self.enter(*value),
+            Stage::Leave(value, output) => self.leave(*value, *output),
+            Stage::Step(Step::Conv(nodes)) => self.conv(nodes),
+            Stage::Step(Step::Depthwise {
+                depthwise,
+                pointwise,
+            }) => self.depthwise(*depthwise, *pointwise),
+            Stage::Step(Step::Stem(node)) => self.stem(*node),
+            Stage::Step(Step::Pools(nodes)) => self.pools(nodes),
+            Stage::Step(step) => Err(LowerError::Unsupported(vec![format!("{step:?}")])),
+        }
+    }
+
+    pub(super) fn node_conv(&self, node: usize) -> (&Node, &Conv) {
+        let node = &self.graph.nodes[node];
+        match &node.op {
+            Op::Conv(conv) => (node, conv),
+            _ => unreachable!("steps name convolutions"),
+        }
+    }
+
+    pub(super) fn nchw(&self, value: ValueId) -> [u32; 4] {
+        let shape = self.shapes[value.index()].nchw().unwrap_or_default();
+        shape.map(|side| side as u32)
+    }
+
+    pub(super) fn flops(&self, nodes: &[usize]) -> u64 {
+        let of = |node: &usize| {
+            let node = &self.graph.nodes[*node];
+            let inputs: Vec<&Shape> = node
+                .inputs
+                .iter()
+                .map(|v| &self.shapes[v.index()])
+                .collect();
+            node.op.as_operator().flops(&inputs)
+        };
+        nodes.iter().map(of).sum()
+    }
+
+    pub(super) fn names(&self, nodes: &[usize]) -> String {
+        let names: Vec<&str> = nodes
+            .iter()
+            .map(|&n| self.graph.nodes[n].name.as_str())
+            .collect();
+        names.join(" + ")
+    }
+
+    /// Biases of a product's columns, zeros where there are none, padded to whole tiles.
+    pub(super) fn biases(&mut self, biases: Vec<f32>, tile: &Tile) -> Argument {
+        let mut biases = biases;
+        biases.resize(biases.len().next_multiple_of(tile.n as usize), 0.0);
+        let bytes: Vec<u8> = biases.into_iter().flat_map(f32::to_le_bytes).collect();
+        self.constant(&bytes)
+    }
+
+    pub(super) fn pixels(&self, value: ValueId) -> Argument {
+        let [batch, _, height, width] = self.nchw(value);
+        Argument::Word(batch * height * width)
+    }
+
+    pub(super) fn part(&self, seat: &Seat) -> Part {
+        let map = self.map(seat);
+        Part {
+            channels: map.channels,
+            pitch: map.pitch,
+        }
     }
 }

@@ -1,146 +1,18 @@
-//! Each kind of stage as a launch.
+//! Convolutions as launches: shapes, tiles, packed weights.
 
-use onelook_graph::op::Conv;
-use onelook_graph::{Node, Op, ValueId};
-use onelook_types::Shape;
+use onelook_graph::ValueId;
 
-use super::{Draft, Lowering, Stage, Step};
-use crate::kernels::conv::{self, ConvShape, Part, Segment, pack_weights};
+use super::{Draft, Lowering};
+use crate::kernels::conv::{self, ConvShape, Segment, pack_weights};
 use crate::kernels::depthwise::{self, DepthwiseShape, pack_depthwise};
 use crate::kernels::gemm::Tile;
-use crate::kernels::reorder;
 use crate::lower::LowerError;
 use crate::lower::places::Seat;
 use crate::lower::tiles::Product;
-use crate::plan::{Argument, Region};
+use crate::plan::Argument;
 
 impl Lowering<'_> {
-    /// Adds the launches of a stage.
-    pub(super) fn stage(&mut self, stage: &Stage) -> Result<(), LowerError> {
-        match stage {
-            Stage::Enter(value) => self.enter(*value),
-            Stage::Leave(value, output) => self.leave(*value, *output),
-            Stage::Step(Step::Conv(nodes)) => self.conv(nodes),
-            Stage::Step(Step::Depthwise {
-                depthwise,
-                pointwise,
-            }) => self.depthwise(*depthwise, *pointwise),
-            Stage::Step(step) => Err(LowerError::Unsupported(vec![format!("{step:?}")])),
-        }
-    }
-
-    fn node_conv(&self, node: usize) -> (&Node, &Conv) {
-        let node = &self.graph.nodes[node];
-        match &node.op {
-            Op::Conv(conv) => (node, conv),
-            _ => unreachable!("steps name convolutions"),
-        }
-    }
-
-    fn nchw(&self, value: ValueId) -> [u32; 4] {
-        let shape = self.shapes[value.index()].nchw().unwrap_or_default();
-        shape.map(|side| side as u32)
-    }
-
-    fn flops(&self, nodes: &[usize]) -> u64 {
-        let of = |node: &usize| {
-            let node = &self.graph.nodes[*node];
-            let inputs: Vec<&Shape> = node
-                .inputs
-                .iter()
-                .map(|v| &self.shapes[v.index()])
-                .collect();
-            node.op.as_operator().flops(&inputs)
-        };
-        nodes.iter().map(of).sum()
-    }
-
-    fn names(&self, nodes: &[usize]) -> String {
-        let names: Vec<&str> = nodes
-            .iter()
-            .map(|&n| self.graph.nodes[n].name.as_str())
-            .collect();
-        names.join(" + ")
-    }
-
-    /// Biases of a product's columns, zeros where there are none, padded to whole tiles.
-    fn biases(&mut self, biases: Vec<f32>, tile: &Tile) -> Argument {
-        let mut biases = biases;
-        biases.resize(biases.len().next_multiple_of(tile.n as usize), 0.0);
-        let bytes: Vec<u8> = biases.into_iter().flat_map(f32::to_le_bytes).collect();
-        self.constant(&bytes)
-    }
-
-    fn pixels(&self, value: ValueId) -> Argument {
-        let [batch, _, height, width] = self.nchw(value);
-        Argument::Word(batch * height * width)
-    }
-
-    fn part(&self, seat: &Seat) -> Part {
-        let map = self.map(seat);
-        Part {
-            channels: map.channels,
-            pitch: map.pitch,
-        }
-    }
-
-    fn enter(&mut self, value: ValueId) -> Result<(), LowerError> {
-        let [batch, channels, height, width] = self.nchw(value);
-        let seat = self.seat(value)?;
-        let (map, element) = (self.map(&seat), self.element());
-        let bytes = (batch * channels * height * width * 4) as usize;
-        let input = Argument::Memory {
-            region: Region::Input(0),
-            offset: 0,
-            bytes,
-        };
-        self.plan.inputs.push(bytes);
-        let draft = Draft {
-            name: self.graph.value(value).name.clone(),
-            key: format!("enter {map:?} {channels}"),
-            arguments: vec![input, self.argument(&seat), self.pixels(value)],
-            reads: Vec::new(),
-            writes: vec![seat],
-            flops: 0,
-            bytes: bytes as u64,
-        };
-        let target = self.options.gpu.target;
-        let base = format!("reorder_{}_nhwc", element.name());
-        self.launch(&base, draft, |name| {
-            reorder::to_map(target, name, element, map, channels, batch)
-        });
-        Ok(())
-    }
-
-    fn leave(&mut self, value: ValueId, output: usize) -> Result<(), LowerError> {
-        let [batch, channels, height, width] = self.nchw(value);
-        let seat = self.seat(value)?;
-        let (map, element) = (self.map(&seat), self.element());
-        let bytes = (batch * channels * height * width * 4) as usize;
-        let planes = Argument::Memory {
-            region: Region::Output(output),
-            offset: 0,
-            bytes,
-        };
-        self.plan.outputs.push(bytes);
-        let draft = Draft {
-            name: format!("{}.output", self.graph.value(value).name),
-            key: format!("leave {map:?} {channels}"),
-            arguments: vec![self.argument(&seat), planes, self.pixels(value)],
-            reads: vec![seat],
-            writes: Vec::new(),
-            flops: 0,
-            bytes: bytes as u64,
-        };
-        let target = self.options.gpu.target;
-        let base = format!("reorder_{}_planes", element.name());
-        self.launch(&base, draft, |name| {
-            reorder::from_map(target, name, element, map, channels, batch)
-        });
-        Ok(())
-    }
-
-    fn conv(&mut self, nodes: &[usize]) -> Result<(), LowerError> {
+    pub(super) fn conv(&mut self, nodes: &[usize]) -> Result<(), LowerError> {
         let (first, conv) = self.node_conv(nodes[0]);
         let (input, residual) = (first.inputs[0], first.inputs.get(1).copied());
         let outputs: Vec<ValueId> = nodes
@@ -243,7 +115,11 @@ impl Lowering<'_> {
         (self.element().encode(packed), biases)
     }
 
-    fn depthwise(&mut self, depthwise: usize, pointwise: usize) -> Result<(), LowerError> {
+    pub(super) fn depthwise(
+        &mut self,
+        depthwise: usize,
+        pointwise: usize,
+    ) -> Result<(), LowerError> {
         let (inner, inner_conv) = self.node_conv(depthwise);
         let (outer, outer_conv) = self.node_conv(pointwise);
         let input = self.seat(inner.inputs[0])?;

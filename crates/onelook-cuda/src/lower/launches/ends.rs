@@ -1,0 +1,118 @@
+//! Where the network meets its caller: planes, pictures, boxes.
+
+use onelook_graph::ValueId;
+
+use super::{Draft, Lowering};
+use crate::kernels::reorder;
+use crate::kernels::stem::{self, StemShape};
+use crate::lower::LowerError;
+use crate::plan::{Argument, Region};
+
+impl Lowering<'_> {
+    pub(super) fn enter(&mut self, value: ValueId) -> Result<(), LowerError> {
+        let [batch, channels, height, width] = self.nchw(value);
+        let seat = self.seat(value)?;
+        let (map, element) = (self.map(&seat), self.element());
+        let bytes = (batch * channels * height * width * 4) as usize;
+        let input = Argument::Memory {
+            region: Region::Input(0),
+            offset: 0,
+            bytes,
+        };
+        self.plan.inputs.push(bytes);
+        let draft = Draft {
+            name: self.graph.value(value).name.clone(),
+            key: format!("enter {map:?} {channels}"),
+            arguments: vec![input, self.argument(&seat), self.pixels(value)],
+            reads: Vec::new(),
+            writes: vec![seat],
+            flops: 0,
+            bytes: bytes as u64,
+        };
+        let target = self.options.gpu.target;
+        let base = format!("reorder_{}_nhwc", element.name());
+        self.launch(&base, draft, |name| {
+            reorder::to_map(target, name, element, map, channels, batch)
+        });
+        Ok(())
+    }
+
+    pub(super) fn leave(&mut self, value: ValueId, output: usize) -> Result<(), LowerError> {
+        let [batch, channels, height, width] = self.nchw(value);
+        let seat = self.seat(value)?;
+        let (map, element) = (self.map(&seat), self.element());
+        let bytes = (batch * channels * height * width * 4) as usize;
+        let planes = Argument::Memory {
+            region: Region::Output(output),
+            offset: 0,
+            bytes,
+        };
+        self.plan.outputs.push(bytes);
+        let draft = Draft {
+            name: format!("{}.output", self.graph.value(value).name),
+            key: format!("leave {map:?} {channels}"),
+            arguments: vec![self.argument(&seat), planes, self.pixels(value)],
+            reads: vec![seat],
+            writes: Vec::new(),
+            flops: 0,
+            bytes: bytes as u64,
+        };
+        let target = self.options.gpu.target;
+        let base = format!("reorder_{}_planes", element.name());
+        self.launch(&base, draft, |name| {
+            reorder::from_map(target, name, element, map, channels, batch)
+        });
+        Ok(())
+    }
+
+    pub(super) fn stem(&mut self, node: usize) -> Result<(), LowerError> {
+        let (node_, conv) = self.node_conv(node);
+        let (input, output) = (node_.inputs[0], node_.outputs[0]);
+        let seat = self.seat(output)?;
+        let map = self.map(&seat);
+        let [batch, _, height, width] = self.nchw(input);
+        let side = |pair: [usize; 2]| pair.map(|side| side as u32);
+        let shape = StemShape {
+            element: self.element(),
+            input: [height, width],
+            kernel: side(conv.kernel()),
+            stride: side(conv.stride),
+            padding: side([conv.padding[0], conv.padding[1]]),
+            output: [map.height, map.width],
+            channels: map.channels,
+            pitch: map.pitch,
+            activation: conv.activation,
+        };
+        let mut weights = conv.weight.data().to_vec();
+        let row = conv.weight.data().len() / conv.outputs();
+        weights.resize(row * map.channels as usize, 0.0);
+        let weights = shape.element.encode(stem::pack_weights(&weights, &shape));
+        let mut biases = conv.bias.as_ref().map_or(Vec::new(), |b| b.data().to_vec());
+        biases.resize(map.channels as usize, 0.0);
+        let biases: Vec<u8> = biases.into_iter().flat_map(f32::to_le_bytes).collect();
+        let pixels = u64::from(batch * height * width * 3);
+        let draft = Draft {
+            name: self.names(&[node]),
+            key: format!("{shape:?}"),
+            arguments: vec![
+                Argument::Memory {
+                    region: Region::Input(0),
+                    offset: 0,
+                    bytes: Argument::WHOLE,
+                },
+                self.constant(&weights),
+                self.constant(&biases),
+                self.argument(&seat),
+            ],
+            reads: Vec::new(),
+            writes: vec![seat],
+            flops: self.flops(&[node]),
+            bytes: pixels + (weights.len() + biases.len()) as u64,
+        };
+        self.plan.inputs.push(Argument::WHOLE);
+        let target = self.options.gpu.target;
+        let base = format!("stem_{}_nhwc_{}", shape.element.name(), shape.channels);
+        self.launch(&base, draft, |name| stem::stem(target, name, &shape, batch));
+        Ok(())
+    }
+}
