@@ -5,6 +5,7 @@
 //! `((n * height + y) * width + x) * pitch + c`. A kernel waits for the kernels before it ahead of
 //! its first read of what they wrote, and lets the next one start early.
 
+pub mod attention;
 pub mod conv;
 pub mod depthwise;
 pub mod gemm;
