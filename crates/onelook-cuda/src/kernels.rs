@@ -12,6 +12,8 @@ pub mod gemm;
 pub mod pool;
 pub mod reorder;
 pub mod stem;
+#[cfg(test)]
+mod testing;
 
 use onelook_graph::op::{Activation, Operator};
 

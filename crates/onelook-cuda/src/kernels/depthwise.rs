@@ -14,6 +14,9 @@
 //!    loads without a branch between them.
 //! 3. Sums over taps are f32, rounded once when stored.
 
+#[cfg(test)]
+mod tests;
+
 use onelook_graph::op::Activation;
 
 use super::conv::{Part, Pipeline, Store, Weights};
