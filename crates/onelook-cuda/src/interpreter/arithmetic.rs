@@ -53,6 +53,9 @@ impl Registers {
                 if let Some(lane) = lanes_of(self.active).find(|&lane| b[lane] == 0) {
                     return Err(Fault::lane(lane, "division by 0"));
                 }
+                if let Some(lane) = lanes_of(self.active).find(|&lane| a[lane] >> 31 == 1) {
+                    return Err(Fault::lane(lane, "a dividend of 2^31 or more"));
+                }
                 zip(&a, &b, |a, b| op.of(a, b.max(1)))
             }
             _ => zip(&a, &b, |a, b| op.of(a, b)),

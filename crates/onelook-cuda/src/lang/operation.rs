@@ -33,9 +33,9 @@ pub enum Integer {
     Sub,
     /// a * b, low half.
     Mul,
-    /// a / b; b is never 0.
+    /// a / b; a is below 2^31, b never 0.
     Div,
-    /// a % b; b is never 0.
+    /// a % b; a is below 2^31, b never 0.
     Rem,
     /// The smaller.
     Min,

@@ -36,6 +36,15 @@ impl Writer<'_> {
             | I::ProxyFence
             | I::GridWait
             | I::GridLaunch => self.tensor(instruction),
+            I::Integer {
+                op: op @ (Integer::Div | Integer::Rem),
+                to,
+                a: a @ Operand::Reg(_),
+                b: Operand::Constant(by),
+            } if *by > 1 && !by.is_power_of_two() => {
+                self.divide(*op, *to, *a, *by);
+                Ok(())
+            }
             other => match plain(other) {
                 Some(line) => {
                     self.line(&line);
@@ -44,6 +53,25 @@ impl Writer<'_> {
                 None => self.memory(other),
             },
         }
+    }
+
+    /// Quotient or remainder by a constant through its reciprocal, exact for dividends below 2^31
+    /// (Granlund and Montgomery, PLDI 1994); ptxas would divide floats instead.
+    fn divide(&mut self, op: Integer, to: Reg, a: Operand, by: u32) {
+        let shift = 32 - (by - 1).leading_zeros();
+        let reciprocal = (1u64 << (31 + shift)).div_ceil(u64::from(by));
+        let (to, a) = (reg(to), word(a));
+        self.scope(".b32 %q", |writer| {
+            writer.line(&format!("mul.hi.u32 %q, {a}, {reciprocal};"));
+            match op {
+                Integer::Div => writer.line(&format!("shr.u32 {to}, %q, {};", shift - 1)),
+                _ => {
+                    writer.line(&format!("shr.u32 %q, %q, {};", shift - 1));
+                    let minus = by.wrapping_neg().cast_signed();
+                    writer.line(&format!("mad.lo.u32 {to}, %q, {minus}, {a};"));
+                }
+            }
+        });
     }
 
     fn special(&mut self, to: Reg, what: Special) -> Result<(), PtxError> {
