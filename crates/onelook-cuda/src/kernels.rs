@@ -14,6 +14,8 @@ pub mod reorder;
 pub mod stem;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+pub(crate) mod trial;
 
 use onelook_graph::op::{Activation, Operator};
 

@@ -17,6 +17,8 @@
 //!    that eight of them touch all banks. Pixels beyond the last weigh nothing.
 
 mod product;
+#[cfg(test)]
+mod tests;
 
 use onelook_graph::op::Attention;
 

@@ -13,6 +13,9 @@
 //!    reaches out has in it anyway: no branch, no infinity.
 //! 4. A block has 16 bytes of channels, compared two halves at a time.
 
+#[cfg(test)]
+mod tests;
+
 use super::{Element, Map, PIECE_BYTES, Tiled};
 use crate::lang::{Builder, Cache, F32, Global, Halves, SharedAddress, Special, Target, U32};
 
@@ -125,7 +128,7 @@ impl<'s> Chain<'s> {
         self.high * (self.wide + rows) * PIECE_BYTES
     }
 
-    fn write<'k>(&self, k: &'k Builder) {
+    fn write(&self, k: &Builder) {
         let input = k.input("input");
         let outputs: Vec<_> = (1..=self.shape.pitches.len())
             .map(|pool| k.output(&format!("output_{pool}")))

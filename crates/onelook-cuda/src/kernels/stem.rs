@@ -15,14 +15,15 @@
 //! 4. Weights are fragments already, with columns exchanged such that a lane ends up with
 //!    neighbouring channels, which it stores as one piece.
 
+mod scale;
+#[cfg(test)]
+mod tests;
+
 use onelook_graph::op::Activation;
 
 use super::{Element, Tiled, activate};
 use crate::lang::{Builder, Cache, F32, Global, SharedAddress, Special, Target, U32};
 use crate::pictures::HEADER_BYTES;
-
-mod scale;
-
 use scale::Scaler;
 
 /// The first convolution.
