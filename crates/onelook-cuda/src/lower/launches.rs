@@ -306,6 +306,7 @@ impl Lowering<'_> {
             }) => self.depthwise(*depthwise, *pointwise),
             Stage::Step(Step::Stem(node)) => self.stem(*node),
             Stage::Step(Step::Pools(nodes)) => self.pools(nodes),
+            Stage::Step(Step::Attention(node)) => self.attention(*node),
             Stage::Step(step) => Err(LowerError::Unsupported(vec![format!("{step:?}")])),
         }
     }

@@ -3,6 +3,7 @@
 use onelook_graph::{Op, ValueId};
 
 use super::{Draft, Lowering};
+use crate::kernels::attention::{self, AttentionShape};
 use crate::kernels::pool::{self, ChainShape, PoolShape};
 use crate::lower::LowerError;
 use crate::lower::places::Seat;
@@ -66,6 +67,36 @@ impl Lowering<'_> {
             .push(Argument::Word(batch * output.pixels()));
         draft.key = format!("{shape:?}");
         self.launch(&base, draft, |name| pool::pool(target, name, &shape, batch));
+        Ok(())
+    }
+
+    pub(super) fn attention(&mut self, index: usize) -> Result<(), LowerError> {
+        let node = &self.graph.nodes[index];
+        let Op::Attention(attention) = &node.op else {
+            unreachable!("steps name attentions");
+        };
+        let (input, output) = (self.seat(node.inputs[0])?, self.seat(node.outputs[0])?);
+        let batch = self.nchw(node.inputs[0])[0];
+        let shape = AttentionShape {
+            element: self.element(),
+            attention: *attention,
+            input: self.map(&input),
+            pitch: self.map(&output).pitch,
+        };
+        let draft = Draft {
+            name: self.names(&[index]),
+            key: format!("{shape:?}"),
+            arguments: vec![self.argument(&input), self.argument(&output)],
+            reads: vec![input],
+            writes: vec![output],
+            flops: self.flops(&[index]),
+            bytes: 0,
+        };
+        let target = self.options.gpu.target;
+        let base = format!("attention_{}_nhwc", shape.element.name());
+        self.launch(&base, draft, |name| {
+            attention::attention(target, name, &shape, batch)
+        });
         Ok(())
     }
 }
