@@ -7,6 +7,7 @@
 
 pub mod interpreter;
 pub mod kernels;
+pub mod driver;
 pub mod lang;
 pub mod lower;
 pub mod pictures;

@@ -105,14 +105,14 @@ fn is_unsafe(line: &str) -> bool {
     forms.iter().any(|form| code.contains(form)) && !code.contains("\"unsafe")
 }
 
-/// `yes`, or the path's end between backticks.
+/// `yes`, or between backticks the path's end or a folder that it lies in.
 fn licensed(cell: &str, path: &str) -> bool {
     cell == "yes"
         || cell
             .split('`')
             .skip(1)
             .step_by(2)
-            .any(|file| path.ends_with(file))
+            .any(|place| path.ends_with(place) || (place.ends_with('/') && path.contains(place)))
 }
 
 /// A reason stands on the line or above it; function pointer types and macros carry theirs inside.

@@ -1,0 +1,236 @@
+//! A graph of launches, built by hand: kernels and what each waits for in, one launch of them all
+//! out.
+
+use std::ptr;
+use std::sync::Arc;
+
+use super::abi::{
+    ContextHandle, DEPENDENCY_PROGRAMMATIC, EdgeData, GraphExecHandle, GraphHandle, KernelHandle,
+    KernelNode, MemsetNode, NodeHandle, PORT_PROGRAMMATIC,
+};
+use super::function::pointers;
+use super::{Context, CudaError, DeviceBuffer, Function, Stream, Value};
+
+/// A graph that is being built.
+pub struct Graph {
+    context: Arc<Context>,
+    handle: GraphHandle,
+}
+
+/// A step of a graph, for naming what waits for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Node(NodeHandle);
+
+impl Graph {
+    /// An empty graph.
+    ///
+    /// # Errors
+    /// The driver refuses.
+    pub fn new(context: &Arc<Context>) -> Result<Self, CudaError> {
+        let _bound = context.bind()?;
+        let mut handle = GraphHandle::default();
+        // SAFETY: the pointer is to a live handle; there are no flags.
+        let code = unsafe { (context.driver().table().cuGraphCreate)(&raw mut handle, 0) };
+        context.driver().check("cuGraphCreate", code)?;
+        Ok(Self {
+            context: Arc::clone(context),
+            handle,
+        })
+    }
+
+    /// Adds that all bytes of the buffer become zero; `after` are of this graph.
+    ///
+    /// # Errors
+    /// The driver refuses.
+    ///
+    /// # Safety
+    /// The buffer stays until what is made of the graph was launched and waited for the last time.
+    pub unsafe fn add_clear(
+        &mut self,
+        buffer: &DeviceBuffer,
+        after: &[Node],
+    ) -> Result<Node, CudaError> {
+        let _bound = self.context.bind()?;
+        let driver = self.context.driver();
+        let mut node = NodeHandle::default();
+        let what = MemsetNode {
+            destination: buffer.address(),
+            pitch: 0,
+            value: 0,
+            element_bytes: 1,
+            width: buffer.bytes().max(1),
+            height: 1,
+        };
+        let after = handles(after);
+        let add = driver.table().cuGraphAddMemsetNode;
+        // SAFETY: all pointers are to live values that the call copies; the caller keeps the
+        // buffer, which has so many bytes.
+        let code = unsafe {
+            add(
+                &raw mut node,
+                self.handle,
+                after.as_ptr(),
+                after.len(),
+                &raw const what,
+                self.context.handle(),
+            )
+        };
+        driver.check("cuGraphAddMemsetNode", code)?;
+        Ok(Node(node))
+    }
+
+    /// Adds a launch that starts when all of `after` have ended.
+    ///
+    /// # Errors
+    /// The values do not fit the parameters, or the driver refuses.
+    ///
+    /// # Safety
+    /// The function and the memory behind the addresses stay until what is made of the graph was
+    /// launched and waited for the last time; the memory has room for what the kernel does.
+    pub unsafe fn add_launch(
+        &mut self,
+        function: &Function,
+        grid: [u32; 3],
+        values: &[Value],
+        after: &[Node],
+    ) -> Result<Node, CudaError> {
+        function.check_values(values)?;
+        let _bound = self.context.bind()?;
+        let driver = self.context.driver();
+        let mut node = NodeHandle::default();
+        let mut arguments = pointers(values);
+        let what = KernelNode {
+            function: function.handle,
+            grid,
+            block: [function.threads(), 1, 1],
+            shared_bytes: function.dynamic_shared_bytes(),
+            arguments: arguments.as_mut_ptr(),
+            extra: ptr::null_mut(),
+            kernel: KernelHandle::default(),
+            context: ContextHandle::default(),
+        };
+        let after = handles(after);
+        let add = driver.table().cuGraphAddKernelNode_v2;
+        // SAFETY: all pointers are to live values that the call copies; the values fit the
+        // parameters, and the caller answers for function and addresses.
+        let code = unsafe {
+            add(
+                &raw mut node,
+                self.handle,
+                after.as_ptr(),
+                after.len(),
+                &raw const what,
+            )
+        };
+        driver.check("cuGraphAddKernelNode", code)?;
+        Ok(Node(node))
+    }
+
+    /// Lets the launch `later` start while `earlier` still runs; it waits itself where it must
+    /// (`griddepcontrol.wait`). False, with nothing done, where the driver cannot do that.
+    ///
+    /// # Errors
+    /// The driver refuses: both must be launches without an edge between them.
+    pub fn add_dependent(&mut self, earlier: Node, later: Node) -> Result<bool, CudaError> {
+        let driver = self.context.driver();
+        let Some(add) = driver.table().cuGraphAddDependencies_v2 else {
+            return Ok(false);
+        };
+        let _bound = self.context.bind()?;
+        let edge = EdgeData {
+            from_port: PORT_PROGRAMMATIC,
+            kind: DEPENDENCY_PROGRAMMATIC,
+            ..EdgeData::default()
+        };
+        // SAFETY: the pointers are to one live value each, as the count says.
+        let code = unsafe {
+            add(
+                self.handle,
+                &raw const earlier.0,
+                &raw const later.0,
+                &raw const edge,
+                1,
+            )
+        };
+        driver.check("cuGraphAddDependencies", code)?;
+        Ok(true)
+    }
+
+    /// Makes it ready to launch.
+    ///
+    /// # Errors
+    /// It has a cycle, or the driver refuses.
+    pub fn instantiate(&self) -> Result<GraphExec, CudaError> {
+        let _bound = self.context.bind()?;
+        let driver = self.context.driver();
+        let mut handle = GraphExecHandle::default();
+        let instantiate = driver.table().cuGraphInstantiateWithFlags;
+        // SAFETY: the pointer is to a live handle and the graph is live; there are no flags.
+        let code = unsafe { instantiate(&raw mut handle, self.handle, 0) };
+        driver.check("cuGraphInstantiateWithFlags", code)?;
+        Ok(GraphExec {
+            context: Arc::clone(&self.context),
+            handle,
+        })
+    }
+}
+
+impl Drop for Graph {
+    fn drop(&mut self) {
+        let Ok(_bound) = self.context.bind() else {
+            return;
+        };
+        // SAFETY: new created the handle, and nobody uses it after this.
+        unsafe { (self.context.driver().table().cuGraphDestroy)(self.handle) };
+    }
+}
+
+fn handles(nodes: &[Node]) -> Vec<NodeHandle> {
+    nodes.iter().map(|node| node.0).collect()
+}
+
+/// A graph that is ready to launch, again and again.
+pub struct GraphExec {
+    context: Arc<Context>,
+    handle: GraphExecHandle,
+}
+
+impl GraphExec {
+    /// Brings it to the GPU, so that the first launch is as quick as the next.
+    ///
+    /// # Errors
+    /// The driver refuses.
+    pub fn upload(&self, stream: &Stream) -> Result<(), CudaError> {
+        let _bound = self.context.bind()?;
+        let driver = self.context.driver();
+        // SAFETY: both handles are live.
+        let code = unsafe { (driver.table().cuGraphUpload)(self.handle, stream.handle) };
+        driver.check("cuGraphUpload", code)
+    }
+
+    /// Puts all its steps into the stream. Launches of the same graph do not overlap.
+    ///
+    /// # Errors
+    /// The driver refuses.
+    ///
+    /// # Safety
+    /// What the steps touch is still there (see [`Graph`]), and nobody else touches it until the
+    /// stream was waited for.
+    pub unsafe fn launch(&self, stream: &Stream) -> Result<(), CudaError> {
+        let _bound = self.context.bind()?;
+        let driver = self.context.driver();
+        // SAFETY: both handles are live; the caller answers for the rest.
+        let code = unsafe { (driver.table().cuGraphLaunch)(self.handle, stream.handle) };
+        driver.check("cuGraphLaunch", code)
+    }
+}
+
+impl Drop for GraphExec {
+    fn drop(&mut self) {
+        let Ok(_bound) = self.context.bind() else {
+            return;
+        };
+        // SAFETY: instantiate created the handle, and nobody uses it after this.
+        unsafe { (self.context.driver().table().cuGraphExecDestroy)(self.handle) };
+    }
+}

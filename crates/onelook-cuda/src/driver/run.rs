@@ -1,0 +1,276 @@
+//! A plan on a GPU: launches in, one graph out that runs them all in the order of their needs.
+//!
+//! Memory is taken and kernels are loaded once; a run copies the inputs in, launches the graph and
+//! copies the outputs out. Never trusts the plan: each place is checked against its region.
+
+mod load;
+mod place;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{
+    Context, CubinCache, CudaError, DeviceBuffer, Event, Function, Graph, GraphExec, Node,
+    PinnedBuffer, Stream, Value,
+};
+use crate::lang::Kernel;
+use crate::plan::{Argument, Plan, Region};
+use place::Places;
+
+/// Constants on a GPU, shared by the plans of one model.
+pub struct Constants(DeviceBuffer);
+
+impl Constants {
+    /// Brings them there.
+    ///
+    /// # Errors
+    /// The GPU has no memory left for them.
+    pub fn upload(context: &Arc<Context>, bytes: &[u8]) -> Result<Arc<Self>, CudaError> {
+        let mut buffer = DeviceBuffer::new(context, bytes.len(), "the weights")?;
+        buffer.write(0, bytes)?;
+        Ok(Arc::new(Self(buffer)))
+    }
+}
+
+/// A plan that is ready to run. One run at a time: it has one arena.
+pub struct LoadedPlan {
+    // Dropped in this order: what is launched goes before what it uses.
+    exec: GraphExec,
+    steps: Vec<Step>,
+    stream: Stream,
+    inputs: Vec<Exchange>,
+    outputs: Vec<Exchange>,
+    counters: DeviceBuffer,
+    _arena: DeviceBuffer,
+    _constants: Arc<Constants>,
+}
+
+/// A launch with its values.
+struct Step {
+    function: Arc<Function>,
+    grid: [u32; 3],
+    values: Vec<Value>,
+}
+
+/// Memory of the GPU and the pinned bytes that are copied to or from it.
+struct Exchange {
+    device: DeviceBuffer,
+    host: PinnedBuffer,
+}
+
+impl Exchange {
+    fn new(context: &Arc<Context>, bytes: usize, purpose: &str) -> Result<Self, CudaError> {
+        Ok(Self {
+            device: DeviceBuffer::new(context, bytes, purpose)?,
+            host: PinnedBuffer::new(context, bytes)?,
+        })
+    }
+}
+
+impl LoadedPlan {
+    /// Loads the plan's kernels, whose PTX `emit` writes, takes memory and builds the graph.
+    /// `constants` are those of the plan, uploaded already if another plan has the same.
+    ///
+    /// # Errors
+    /// The plan is inconsistent, the driver does not take a kernel, or memory runs out.
+    pub fn new(
+        context: &Arc<Context>,
+        plan: &Plan,
+        constants: Arc<Constants>,
+        emit: &(dyn Fn(&Kernel) -> String + Sync),
+        cache: Option<&CubinCache>,
+    ) -> Result<Self, CudaError> {
+        place::check(plan, constants.0.bytes())?;
+        let functions = load::functions(context, plan, emit, cache)?;
+        let arena = DeviceBuffer::new(context, plan.arena_bytes, "values between layers")?;
+        let counters = DeviceBuffer::new(context, plan.counter_bytes, "counters")?;
+        let exchanges = |sizes: &[usize], purpose| -> Result<Vec<Exchange>, CudaError> {
+            let new = |&bytes| Exchange::new(context, bytes, purpose);
+            sizes.iter().map(new).collect()
+        };
+        let inputs = exchanges(&plan.inputs, "inputs")?;
+        let outputs = exchanges(&plan.outputs, "outputs")?;
+        let places = Places {
+            arena: &arena,
+            constants: &constants.0,
+            counters: &counters,
+            inputs: inputs.iter().map(|exchange| &exchange.device).collect(),
+            outputs: outputs.iter().map(|exchange| &exchange.device).collect(),
+        };
+        let launches = plan.launches.iter().zip(functions);
+        let step = |(launch, function): (&crate::plan::Launch, Arc<Function>)| {
+            let values = launch
+                .arguments
+                .iter()
+                .map(|argument| places.value(argument));
+            Ok(Step {
+                function,
+                grid: launch.grid,
+                values: values.collect::<Result<_, CudaError>>()?,
+            })
+        };
+        let steps: Vec<Step> = launches.map(step).collect::<Result<_, CudaError>>()?;
+        let exec = graph(context, plan, &steps, &counters)?.instantiate()?;
+        let stream = Stream::new(context)?;
+        exec.upload(&stream)?;
+        Ok(Self {
+            exec,
+            steps,
+            stream,
+            inputs,
+            outputs,
+            counters,
+            _arena: arena,
+            _constants: constants,
+        })
+    }
+
+    /// Runs it: fills each output from the inputs.
+    ///
+    /// # Errors
+    /// Sizes differ from the plan's, or the GPU failed.
+    pub fn run(&mut self, inputs: &[&[u8]], outputs: &mut [&mut [u8]]) -> Result<(), CudaError> {
+        let lengths = |exchanges: &[Exchange]| -> Vec<usize> {
+            exchanges
+                .iter()
+                .map(|exchange| exchange.host.bytes())
+                .collect()
+        };
+        same_lengths(
+            "inputs",
+            &lengths(&self.inputs),
+            inputs.iter().map(|i| i.len()),
+        )?;
+        same_lengths(
+            "outputs",
+            &lengths(&self.outputs),
+            outputs.iter().map(|o| o.len()),
+        )?;
+        for (exchange, input) in self.inputs.iter_mut().zip(inputs) {
+            exchange.host.as_mut_slice().copy_from_slice(input);
+        }
+        let enqueued = self.enqueue();
+        // Whatever failed, nothing may be under way when the buffers are touched again.
+        let waited = self.stream.synchronize();
+        enqueued.and(waited)?;
+        for (exchange, output) in self.outputs.iter().zip(outputs) {
+            output.copy_from_slice(exchange.host.as_slice());
+        }
+        Ok(())
+    }
+
+    fn enqueue(&mut self) -> Result<(), CudaError> {
+        for input in &self.inputs {
+            // SAFETY: self keeps both and its only caller waits for the stream.
+            unsafe { self.stream.upload(&input.device, &input.host)? };
+        }
+        // SAFETY: self keeps all that the steps touch, lent it to nobody else, and waits.
+        unsafe { self.exec.launch(&self.stream)? };
+        for output in &mut self.outputs {
+            // SAFETY: self keeps both and its only caller waits for the stream.
+            unsafe { self.stream.download(&mut output.host, &output.device)? };
+        }
+        Ok(())
+    }
+
+    /// Runs the launches one after the other on the inputs of the last run; the time of each.
+    ///
+    /// # Errors
+    /// The GPU failed.
+    pub fn profile(&mut self) -> Result<Vec<Duration>, CudaError> {
+        let new = |_| Event::new(self.stream.context());
+        let marks: Vec<Event> = (0..=self.steps.len()).map(new).collect::<Result<_, _>>()?;
+        let enqueued = self.enqueue_marked(&marks);
+        let waited = self.stream.synchronize();
+        enqueued.and(waited)?;
+        marks
+            .windows(2)
+            .map(|pair| pair[1].since(&pair[0]))
+            .collect()
+    }
+
+    fn enqueue_marked(&self, marks: &[Event]) -> Result<(), CudaError> {
+        if self.counters.bytes() > 0 {
+            // SAFETY: self keeps the counters, and its only caller waits for the stream.
+            unsafe { self.stream.clear(&self.counters)? };
+        }
+        marks[0].record(&self.stream)?;
+        for (step, mark) in self.steps.iter().zip(&marks[1..]) {
+            // SAFETY: the addresses are of buffers that self keeps, with the room that the plan
+            // was checked for; the only caller waits for the stream.
+            unsafe {
+                step.function
+                    .launch(&self.stream, step.grid, &step.values, false)?
+            };
+            mark.record(&self.stream)?;
+        }
+        Ok(())
+    }
+
+    /// What the driver made of each launch's kernel.
+    ///
+    /// # Errors
+    /// The driver does not tell.
+    pub fn functions(&self) -> impl Iterator<Item = &Function> {
+        self.steps.iter().map(|step| &*step.function)
+    }
+}
+
+impl Drop for LoadedPlan {
+    fn drop(&mut self) {
+        // Memory goes back to the pool, which hands it out at once.
+        let _ = self.stream.synchronize();
+    }
+}
+
+/// The launches with an edge for each need; those that count wait for the counters to be zero.
+fn graph(
+    context: &Arc<Context>,
+    plan: &Plan,
+    steps: &[Step],
+    counters: &DeviceBuffer,
+) -> Result<Graph, CudaError> {
+    let mut graph = Graph::new(context)?;
+    let mut cleared = None;
+    if plan.counter_bytes > 0 {
+        // SAFETY: the counters stay with the graph in the loaded plan.
+        cleared = Some(unsafe { graph.add_clear(counters, &[])? });
+    }
+    let mut nodes: Vec<Node> = Vec::with_capacity(steps.len());
+    for (launch, step) in plan.launches.iter().zip(steps) {
+        let mut after: Vec<Node> = launch.after.iter().map(|&earlier| nodes[earlier]).collect();
+        if launch.arguments.iter().any(counts) {
+            after.extend(cleared);
+        }
+        // SAFETY: functions and buffers stay with the graph in the loaded plan; the places were
+        // checked to lie in them.
+        let node = unsafe { graph.add_launch(&step.function, step.grid, &step.values, &after)? };
+        nodes.push(node);
+    }
+    Ok(graph)
+}
+
+fn counts(argument: &Argument) -> bool {
+    matches!(
+        argument,
+        Argument::Memory {
+            region: Region::Counters,
+            ..
+        }
+    )
+}
+
+fn same_lengths(
+    what: &str,
+    planned: &[usize],
+    given: impl Iterator<Item = usize>,
+) -> Result<(), CudaError> {
+    let given: Vec<usize> = given.collect();
+    if planned == given {
+        return Ok(());
+    }
+    Err(CudaError::Plan {
+        launch: what.to_owned(),
+        reason: format!("{given:?} bytes were given, the plan has {planned:?}"),
+    })
+}

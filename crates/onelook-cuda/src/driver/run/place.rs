@@ -1,0 +1,146 @@
+//! Where a plan's regions are on a GPU; whether everything that a plan names lies in them.
+
+use super::super::{CudaError, DeviceBuffer, Value};
+use crate::plan::{Argument, Launch, Plan, Region};
+
+/// The memory of each region.
+pub(super) struct Places<'a> {
+    pub arena: &'a DeviceBuffer,
+    pub constants: &'a DeviceBuffer,
+    pub counters: &'a DeviceBuffer,
+    pub inputs: Vec<&'a DeviceBuffer>,
+    pub outputs: Vec<&'a DeviceBuffer>,
+}
+
+impl Places<'_> {
+    /// What the driver is given for an argument of a checked plan.
+    pub fn value(&self, argument: &Argument) -> Result<Value, CudaError> {
+        let (region, offset, bytes) = match *argument {
+            Argument::Word(word) => return Ok(Value::Word(word)),
+            Argument::Memory {
+                region,
+                offset,
+                bytes,
+            } => (region, offset, bytes),
+        };
+        let buffer = match region {
+            Region::Arena => self.arena,
+            Region::Constants => self.constants,
+            Region::Counters => self.counters,
+            Region::Input(number) => self.inputs[number],
+            Region::Output(number) => self.outputs[number],
+        };
+        buffer.range(offset, bytes).map(Value::Address)
+    }
+}
+
+/// Checks all that the driver would not: places, order, grids.
+pub(super) fn check(plan: &Plan, constant_bytes: usize) -> Result<(), CudaError> {
+    if constant_bytes != plan.constants.len() {
+        return Err(wrong(
+            "constants",
+            "those uploaded are of another plan".to_owned(),
+        ));
+    }
+    for (index, launch) in plan.launches.iter().enumerate() {
+        check_launch(plan, index, launch).map_err(|reason| wrong(&launch.name, reason))?;
+    }
+    Ok(())
+}
+
+fn wrong(launch: &str, reason: String) -> CudaError {
+    CudaError::Plan {
+        launch: launch.to_owned(),
+        reason,
+    }
+}
+
+fn check_launch(plan: &Plan, index: usize, launch: &Launch) -> Result<(), String> {
+    if launch.grid.contains(&0) || launch.grid[1] > 65_535 || launch.grid[2] > 65_535 {
+        return Err(format!("no GPU takes a grid of {:?} blocks", launch.grid));
+    }
+    if let Some(later) = launch.after.iter().find(|&&earlier| earlier >= index) {
+        return Err(format!(
+            "as launch {index} it waits for {later}, which comes later"
+        ));
+    }
+    for argument in &launch.arguments {
+        let Argument::Memory {
+            region,
+            offset,
+            bytes,
+        } = *argument
+        else {
+            continue;
+        };
+        let size = size_of_region(plan, region).ok_or_else(|| format!("there is no {region:?}"))?;
+        if offset.checked_add(bytes).is_none_or(|end| end > size) {
+            return Err(format!(
+                "{bytes} bytes from {offset} on do not lie in {region:?} of {size}"
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn size_of_region(plan: &Plan, region: Region) -> Option<usize> {
+    match region {
+        Region::Arena => Some(plan.arena_bytes),
+        Region::Constants => Some(plan.constants.len()),
+        Region::Counters => Some(plan.counter_bytes),
+        Region::Input(number) => plan.inputs.get(number).copied(),
+        Region::Output(number) => plan.outputs.get(number).copied(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::lang::{Builder, Target};
+
+    fn launch(region: Region, offset: usize, bytes: usize) -> Launch {
+        Launch {
+            name: "model.0".to_owned(),
+            kernel: Arc::new(Builder::new("nothing", Target::Sm80, 32).finish()),
+            grid: [1, 1, 1],
+            arguments: vec![Argument::Memory {
+                region,
+                offset,
+                bytes,
+            }],
+            after: Vec::new(),
+            choice: String::new(),
+            flops: 0,
+            bytes: 0,
+        }
+    }
+
+    fn complaint(change: impl FnOnce(&mut Launch)) -> String {
+        let mut plan = Plan {
+            launches: vec![launch(Region::Arena, 0, 64)],
+            arena_bytes: 64,
+            inputs: vec![16],
+            ..Plan::default()
+        };
+        assert_eq!(check(&plan, 0), Ok(()));
+        change(&mut plan.launches[0]);
+        check(&plan, 0).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_plan_that_reaches_outside_of_its_memory_is_refused() {
+        let outside = |region, offset, bytes| complaint(|bad| *bad = launch(region, offset, bytes));
+        assert!(outside(Region::Arena, 16, 64).contains("16 on do not lie in Arena of 64"));
+        assert!(outside(Region::Arena, usize::MAX, 2).contains("do not lie"));
+        assert!(outside(Region::Input(0), 0, 17).contains("Input(0) of 16"));
+        assert!(outside(Region::Output(0), 0, 0).contains("there is no Output(0)"));
+    }
+
+    #[test]
+    fn a_plan_that_waits_for_the_future_or_has_no_blocks_is_refused() {
+        assert!(complaint(|bad| bad.after = vec![0]).contains("comes later"));
+        assert!(complaint(|bad| bad.grid = [1, 0, 1]).contains("no GPU takes a grid"));
+    }
+}

@@ -1,0 +1,128 @@
+//! A queue of work on a GPU, and copies that are put into it.
+
+use std::sync::Arc;
+
+use super::abi::{STREAM_NON_BLOCKING, StreamHandle};
+use super::{Context, CudaError, DeviceBuffer, Event, PinnedBuffer};
+
+/// A queue of work: what is put in runs in order, while the caller goes on.
+pub struct Stream {
+    context: Arc<Context>,
+    pub(super) handle: StreamHandle,
+}
+
+impl Stream {
+    /// An empty queue that does not wait for other users of CUDA in the process.
+    ///
+    /// # Errors
+    /// The driver refuses.
+    pub fn new(context: &Arc<Context>) -> Result<Self, CudaError> {
+        let _bound = context.bind()?;
+        let driver = context.driver();
+        let mut handle = StreamHandle::default();
+        let create = driver.table().cuStreamCreateWithPriority;
+        // SAFETY: the pointer is to a live handle; flags and priority are plain numbers.
+        let code = unsafe { create(&raw mut handle, STREAM_NON_BLOCKING, 0) };
+        driver.check("cuStreamCreateWithPriority", code)?;
+        Ok(Self {
+            context: Arc::clone(context),
+            handle,
+        })
+    }
+
+    /// The GPU that it is a queue of.
+    pub fn context(&self) -> &Arc<Context> {
+        &self.context
+    }
+
+    /// Waits until everything in it is done.
+    ///
+    /// # Errors
+    /// Something in it failed.
+    pub fn synchronize(&self) -> Result<(), CudaError> {
+        let _bound = self.context.bind()?;
+        // SAFETY: the handle lives as long as self.
+        let code = unsafe { (self.context.driver().table().cuStreamSynchronize)(self.handle) };
+        self.context.driver().check("cuStreamSynchronize", code)
+    }
+
+    /// What comes later waits until the event has come.
+    ///
+    /// # Errors
+    /// The driver refuses.
+    pub fn wait(&self, event: &Event) -> Result<(), CudaError> {
+        let _bound = self.context.bind()?;
+        let wait = self.context.driver().table().cuStreamWaitEvent;
+        // SAFETY: both handles are live.
+        let code = unsafe { wait(self.handle, event.handle, 0) };
+        self.context.driver().check("cuStreamWaitEvent", code)
+    }
+
+    /// Puts in a copy of all the pinned bytes to the start of the buffer.
+    ///
+    /// # Errors
+    /// They do not fit, or the driver refuses.
+    ///
+    /// # Safety
+    /// Until the stream was waited for, both stay, and the pinned bytes are not written.
+    pub unsafe fn upload(&self, to: &DeviceBuffer, from: &PinnedBuffer) -> Result<(), CudaError> {
+        let address = to.range(0, from.bytes())?;
+        if from.bytes() == 0 {
+            return Ok(());
+        }
+        let _bound = self.context.bind()?;
+        let copy = self.context.driver().table().cuMemcpyHtoDAsync_v2;
+        // SAFETY: the range was checked; the caller keeps both until the copy is done.
+        let code = unsafe { copy(address, from.pointer(), from.bytes(), self.handle) };
+        self.context.driver().check("cuMemcpyHtoDAsync", code)
+    }
+
+    /// Puts in a copy of the buffer's start that fills the pinned bytes.
+    ///
+    /// # Errors
+    /// There are not so many, or the driver refuses.
+    ///
+    /// # Safety
+    /// Until the stream was waited for, both stay, and nobody reads or writes the pinned bytes.
+    pub unsafe fn download(
+        &self,
+        to: &mut PinnedBuffer,
+        from: &DeviceBuffer,
+    ) -> Result<(), CudaError> {
+        let address = from.range(0, to.bytes())?;
+        if to.bytes() == 0 {
+            return Ok(());
+        }
+        let _bound = self.context.bind()?;
+        let copy = self.context.driver().table().cuMemcpyDtoHAsync_v2;
+        // SAFETY: the range was checked; the caller keeps both until the copy is done.
+        let code = unsafe { copy(to.pointer(), address, to.bytes(), self.handle) };
+        self.context.driver().check("cuMemcpyDtoHAsync", code)
+    }
+
+    /// Puts in that all bytes of the buffer become zero.
+    ///
+    /// # Errors
+    /// The driver refuses.
+    ///
+    /// # Safety
+    /// The buffer stays until the stream was waited for.
+    pub unsafe fn clear(&self, buffer: &DeviceBuffer) -> Result<(), CudaError> {
+        let _bound = self.context.bind()?;
+        let fill = self.context.driver().table().cuMemsetD8Async;
+        // SAFETY: the buffer has so many bytes, and the caller keeps it.
+        let code = unsafe { fill(buffer.address(), 0, buffer.bytes().max(1), self.handle) };
+        self.context.driver().check("cuMemsetD8Async", code)
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        let Ok(_bound) = self.context.bind() else {
+            return;
+        };
+        let table = self.context.driver().table();
+        // SAFETY: new created the handle, and nobody uses it after this; work in it goes on.
+        unsafe { (table.cuStreamDestroy_v2)(self.handle) };
+    }
+}
