@@ -18,6 +18,7 @@ mod report;
 mod shared;
 mod traffic;
 mod trap;
+mod visits;
 mod warp;
 
 use global::{Memory, Range, Ranges, address_of};
@@ -177,7 +178,17 @@ impl Machine {
         schedule: &Schedule,
     ) -> Result<Report, Trap> {
         let ranges = self.ranges(kernel, values)?;
-        block::run(&mut self.memory, kernel, grid, values, ranges, *schedule)
+        let written: Vec<u64> = ranges
+            .all
+            .iter()
+            .filter(|r| r.writable)
+            .map(|r| r.first)
+            .collect();
+        let outcome = block::run(&mut self.memory, kernel, grid, values, ranges, *schedule);
+        written
+            .into_iter()
+            .for_each(|first| self.memory.mark(first));
+        outcome
     }
 
     fn ranges(&self, kernel: &Kernel, values: &[Value]) -> Result<Ranges, Trap> {
@@ -203,7 +214,7 @@ impl Machine {
                         first: address_of(buffer, offset),
                         end: address_of(buffer, offset + bytes),
                         writable: kind == ParameterKind::Output,
-                        shared: false,
+                        tracked: false,
                     });
                 }
                 (ParameterKind::Word, Value::Word(_)) => {}

@@ -1,10 +1,12 @@
 //! Loads, stores, atomics and `ldmatrix`: each lane's access is checked by itself.
 
+use super::global::named;
 use super::lanes::{Lanes, WARP};
+use super::shared::Who;
 use super::traffic::{conflicts, sectors};
 use super::trap::Fault;
 use super::warp::{Device, Surroundings, Warp};
-use crate::lang::{Atomic, Operand, Place, Reg};
+use crate::lang::{Atomic, Cache, Operand, Place, Reg};
 
 /// Up to four words of each lane.
 type Words = [Lanes; 4];
@@ -14,7 +16,7 @@ impl Warp {
         &mut self,
         to: &[Reg],
         from: Place,
-        bytes: u32,
+        (bytes, cache): (u32, Cache),
         around: &mut Surroundings<'_>,
         device: &mut Device<'_>,
     ) -> Result<(), Fault> {
@@ -25,7 +27,8 @@ impl Warp {
                 let addresses = self.global(base, offset)?;
                 device.count_global(&addresses, self.registers.active, all);
                 for lane in self.active() {
-                    let value = device.load(lane, addresses[lane], all)?;
+                    let value =
+                        device.load(around, self.who(lane), (addresses[lane], all), cache)?;
                     spread(&mut words, lane, &value, bytes);
                 }
             }
@@ -68,7 +71,12 @@ impl Warp {
                 device.count_global(&addresses, self.registers.active, all);
                 for lane in self.active() {
                     let value = gather(&words, lane, bytes);
-                    device.store(lane, addresses[lane], &value[..all as usize])?;
+                    device.store(
+                        around,
+                        self.who(lane),
+                        addresses[lane],
+                        &value[..all as usize],
+                    )?;
                 }
             }
             Place::Shared { base, offset } => {
@@ -102,7 +110,8 @@ impl Warp {
                 device.count_global(&addresses, self.registers.active, 4);
                 for lane in self.active() {
                     let change = |word| changed(op, word, value[lane]);
-                    before[lane] = device.change(lane, addresses[lane], change)?;
+                    before[lane] =
+                        device.change(around, self.who(lane), addresses[lane], change)?;
                 }
             }
             Place::Shared { base, offset } => {
@@ -207,41 +216,37 @@ impl Device<'_> {
     /// Up to 16 bytes of global memory, as one lane reads them.
     pub(super) fn load(
         &mut self,
-        lane: usize,
-        address: u64,
-        bytes: u32,
+        around: &mut Surroundings<'_>,
+        who: Who,
+        (address, bytes): (u64, u32),
+        cache: Cache,
     ) -> Result<[u8; 16], Fault> {
-        self.ranges
-            .find(&mut self.latest, lane, (address, bytes), false)?;
+        let range = self
+            .ranges
+            .find(&mut self.latest, who.lane, (address, bytes), false)?;
+        if range.tracked {
+            let (visitor, visit) = around.visit(who, address, bytes);
+            self.visits.read(visitor, &visit, cache)?;
+        }
+        self.check_wait(around, who, address, false)?;
         self.read.touch(address);
-        let mut value = [0; 16];
-        let loaded = match bytes {
-            1 => self
-                .memory
-                .load::<1>(address)
-                .map(|v| value[..1].copy_from_slice(&v)),
-            2 => self
-                .memory
-                .load::<2>(address)
-                .map(|v| value[..2].copy_from_slice(&v)),
-            4 => self
-                .memory
-                .load::<4>(address)
-                .map(|v| value[..4].copy_from_slice(&v)),
-            8 => self
-                .memory
-                .load::<8>(address)
-                .map(|v| value[..8].copy_from_slice(&v)),
-            16 => self.memory.load::<16>(address).map(|v| value = v),
-            _ => Err(format!("no load has {bytes} bytes")),
-        };
-        loaded.map_err(|what| Fault::lane(lane, what))?;
-        Ok(value)
+        let loaded = self.memory.load_some(address, bytes);
+        loaded.map_err(|what| Fault::lane(who.lane, what))
     }
 
-    fn store(&mut self, lane: usize, address: u64, values: &[u8]) -> Result<(), Fault> {
-        let access = (address, values.len() as u32);
-        self.ranges.find(&mut self.latest, lane, access, true)?;
+    fn store(
+        &mut self,
+        around: &mut Surroundings<'_>,
+        who: Who,
+        address: u64,
+        values: &[u8],
+    ) -> Result<(), Fault> {
+        let bytes = values.len() as u32;
+        self.ranges
+            .find(&mut self.latest, who.lane, (address, bytes), true)?;
+        let (visitor, visit) = around.visit(who, address, bytes);
+        self.visits.write(visitor, &visit)?;
+        self.check_wait(around, who, address, true)?;
         self.written.touch(address);
         self.memory.store(address, values);
         Ok(())
@@ -249,16 +254,40 @@ impl Device<'_> {
 
     fn change(
         &mut self,
-        lane: usize,
+        around: &mut Surroundings<'_>,
+        who: Who,
         address: u64,
         change: impl FnOnce(u32) -> u32,
     ) -> Result<u32, Fault> {
         self.ranges
-            .find(&mut self.latest, lane, (address, 4), true)?;
+            .find(&mut self.latest, who.lane, (address, 4), true)?;
+        let (visitor, visit) = around.visit(who, address, 4);
+        self.visits.change(visitor, &visit)?;
+        self.check_wait(around, who, address, true)?;
         self.report.atomics += 1;
         let old = self.memory.load::<4>(address);
-        let old = u32::from_le_bytes(old.map_err(|what| Fault::lane(lane, what))?);
+        let old = u32::from_le_bytes(old.map_err(|what| Fault::lane(who.lane, what))?);
         self.memory.store(address, &change(old).to_le_bytes());
         Ok(old)
+    }
+
+    /// Ahead of `GridWait` the launches before may still run: nothing of theirs may be read, nothing
+    /// at all be written.
+    fn check_wait(
+        &self,
+        around: &Surroundings<'_>,
+        who: Who,
+        address: u64,
+        write: bool,
+    ) -> Result<(), Fault> {
+        if around.grid_waited[who.warp] || !(write || self.memory.is_of_launches(address)) {
+            return Ok(());
+        }
+        let what = if write { "writes" } else { "reads" };
+        let place = named(address);
+        Err(Fault::lane(
+            who.lane,
+            format!("{what} {place} ahead of GridWait: launches before may still be at it"),
+        ))
     }
 }

@@ -7,6 +7,7 @@ use super::report::Report;
 use super::shared::Shared;
 use super::traffic::Touched;
 use super::trap::{Fault, Trap};
+use super::visits::{Visitor, Visits};
 use super::warp::{Device, State, Surroundings, Warp};
 use super::{Random, Schedule, Value};
 use crate::lang::Kernel;
@@ -21,6 +22,10 @@ struct Block {
     index: [u32; 3],
     warps: Vec<Warp>,
     shared: Shared,
+    visitor: Visitor,
+    grid_waited: Vec<bool>,
+    /// Whether the kernel has a `GridWait`, so that it may begin before others have ended.
+    begins_early: bool,
 }
 
 /// Runs all blocks of a launch.
@@ -34,6 +39,7 @@ pub(super) fn run(
 ) -> Result<Report, Trap> {
     let code = Code::of(kernel);
     let mut device = Device {
+        visits: Visits::new(&ranges.all, code.stores_bytes()),
         ranges,
         grid,
         values,
@@ -48,7 +54,7 @@ pub(super) fn run(
     let beside = if schedule.seed == 0 { 1 } else { BESIDE };
     let mut blocks: Vec<Block> = Vec::new();
     while let Some(index) = waiting.next_if(|_| blocks.len() < beside) {
-        blocks.push(Block::new(kernel, index));
+        blocks.push(Block::new(kernel, &code, index, grid));
     }
     while !blocks.is_empty() {
         let number = device.random.below(blocks.len());
@@ -57,7 +63,7 @@ pub(super) fn run(
         if ended {
             device.report.blocks += 1;
             match waiting.next() {
-                Some(index) => block.begin(index),
+                Some(index) => block.begin(index, grid),
                 None => drop(blocks.swap_remove(number)),
             }
         }
@@ -90,7 +96,7 @@ fn order(grid: [u32; 3], schedule: Schedule, random: &mut Random) -> Waiting {
 }
 
 impl Block {
-    fn new(kernel: &Kernel, index: [u32; 3]) -> Self {
+    fn new(kernel: &Kernel, code: &Code<'_>, index: [u32; 3], grid: [u32; 3]) -> Self {
         let count = kernel.threads as usize / 32;
         let mut block = Self {
             index,
@@ -98,13 +104,20 @@ impl Block {
                 .map(|warp| Warp::new(warp, kernel.registers))
                 .collect(),
             shared: Shared::new(kernel.shared_bytes, count),
+            visitor: Visitor::default(),
+            grid_waited: vec![false; count],
+            begins_early: code.waits_for_grid(),
         };
-        block.begin(index);
+        block.begin(index, grid);
         block
     }
 
-    fn begin(&mut self, index: [u32; 3]) {
+    fn begin(&mut self, index: [u32; 3], grid: [u32; 3]) {
         self.index = index;
+        let [x, y, z] = index.map(u64::from);
+        let [columns, rows, _] = grid.map(u64::from);
+        self.visitor.begin((z * rows + y) * columns + x);
+        self.grid_waited.fill(!self.begins_early);
         self.shared.reset();
         self.warps.iter_mut().for_each(Warp::reset);
     }
@@ -127,6 +140,8 @@ impl Block {
         let mut around = Surroundings {
             block: self.index,
             shared: &mut self.shared,
+            visitor: &mut self.visitor,
+            grid_waited: &mut self.grid_waited,
         };
         let warp = &mut self.warps[number];
         let outcome = warp.run(code, &mut around, device, steps);
@@ -156,7 +171,7 @@ impl Block {
         device: &mut Device<'_>,
     ) -> Result<bool, Trap> {
         if self.warps.iter().all(|warp| warp.state == State::Ended) {
-            return Ok(true);
+            return self.end(kernel, code);
         }
         let ended = self.warps.iter().find(|warp| warp.state == State::Ended);
         let stuck = self
@@ -173,10 +188,22 @@ impl Block {
         }
         device.report.barriers += 1;
         self.shared.order.all_meet();
+        let waited = self.grid_waited.contains(&true);
+        self.grid_waited.fill(waited);
         for warp in &mut self.warps {
             warp.state = State::Ready;
         }
         Ok(false)
+    }
+
+    /// A kernel that some blocks of leave without `GridWait` may end before the launches ahead of it:
+    /// whoever waits for it alone sees what those have not written yet.
+    fn end(&self, kernel: &Kernel, code: &Code<'_>) -> Result<bool, Trap> {
+        if self.grid_waited.contains(&true) {
+            return Ok(true);
+        }
+        let fault = Fault::warp("the block ends without GridWait, which the kernel has elsewhere");
+        Err(self.trap(kernel, code, 0, fault))
     }
 
     fn trap(&self, kernel: &Kernel, code: &Code<'_>, warp: usize, fault: Fault) -> Trap {

@@ -1,7 +1,7 @@
 //! A kernel's statements laid out in a line: instructions and jumps, so that a warp can stop and go
 //! on anywhere.
 
-use crate::lang::{Instruction, Kernel, RegP, Statement};
+use crate::lang::{Instruction, Kernel, Place, RegP, Statement};
 
 /// One place of the line.
 #[derive(Debug)]
@@ -84,6 +84,26 @@ impl<'k> Code<'k> {
         self.steps.push(Step::Back { to });
         let exit = self.steps.len();
         self.steps[test] = Step::Test { condition, exit };
+    }
+
+    fn any(&self, what: impl Fn(&Instruction) -> bool) -> bool {
+        let is = |step: &Step<'_>| matches!(step, Step::Do(instruction) if what(instruction));
+        self.steps.iter().any(is)
+    }
+
+    /// Whether single bytes of global memory are stored.
+    pub(super) fn stores_bytes(&self) -> bool {
+        self.any(|instruction| match instruction {
+            Instruction::Store { to, from, bytes } => {
+                matches!(to, Place::Global { .. }) && *bytes == 1 && from.len() == 1
+            }
+            _ => false,
+        })
+    }
+
+    /// Whether the kernel may begin before those ahead of it have ended.
+    pub(super) fn waits_for_grid(&self) -> bool {
+        self.any(|instruction| matches!(instruction, Instruction::GridWait))
     }
 
     /// The place in words.

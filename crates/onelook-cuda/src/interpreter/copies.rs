@@ -2,9 +2,10 @@
 //! begin and wait the bytes have no value.
 
 use super::lanes::{Lanes, WARP, lanes_of};
+use super::shared::Who;
 use super::trap::Fault;
 use super::warp::{Device, Surroundings, Warp};
-use crate::lang::{Place, RegP};
+use crate::lang::{Cache, Place, RegP};
 
 /// A group's number while the copy is in none yet.
 const OPEN: u32 = u32::MAX;
@@ -107,7 +108,7 @@ impl Warp {
             bytes: bytes as usize,
             values: None,
         };
-        let values = copy.fetch(device)?;
+        let values = copy.fetch(self.number, around, device)?;
         if device.random.coin() {
             copy.values = Some(Box::new(values));
         }
@@ -136,7 +137,7 @@ impl Warp {
             }
             let values = match &copy.values {
                 Some(values) => **values,
-                None => copy.fetch(device)?,
+                None => copy.fetch(self.number, around, device)?,
             };
             for lane in lanes_of(ended) {
                 let values = &values[lane][..copy.bytes];
@@ -154,10 +155,17 @@ impl Warp {
 
 impl Copy {
     /// What arrives.
-    fn fetch(&self, device: &mut Device<'_>) -> Result<[[u8; 16]; WARP], Fault> {
+    fn fetch(
+        &self,
+        warp: usize,
+        around: &mut Surroundings<'_>,
+        device: &mut Device<'_>,
+    ) -> Result<[[u8; 16]; WARP], Fault> {
         let mut values = [[0; 16]; WARP];
         for lane in lanes_of(self.reading & self.lanes) {
-            values[lane] = device.load(lane, self.from[lane], self.bytes as u32)?;
+            let who = Who { warp, lane };
+            let access = (self.from[lane], self.bytes as u32);
+            values[lane] = device.load(around, who, access, Cache::Default)?;
         }
         Ok(values)
     }

@@ -19,6 +19,8 @@ pub(super) struct Bytes {
     pub(super) bytes: Vec<u8>,
     /// 1 where the byte has a value.
     pub(super) written: Vec<u8>,
+    /// Whether a launch may have written here.
+    pub(super) of_launches: bool,
 }
 
 /// Bytes of a buffer that a launch may touch.
@@ -27,8 +29,8 @@ pub(super) struct Range {
     pub(super) first: u64,
     pub(super) end: u64,
     pub(super) writable: bool,
-    /// Whether another range of the launch lets somebody write here.
-    pub(super) shared: bool,
+    /// Whether a range of the launch lets somebody write here.
+    pub(super) tracked: bool,
 }
 
 impl Range {
@@ -58,6 +60,7 @@ impl Memory {
         self.buffers.push(Bytes {
             bytes: vec![0xcd; bytes],
             written: vec![0; bytes],
+            of_launches: false,
         });
         Buffer(self.buffers.len() - 1)
     }
@@ -100,6 +103,29 @@ impl Memory {
         Ok(own.bytes[at..at + N].try_into().expect("N bytes"))
     }
 
+    /// The bytes of a place that a range holds: 1, 2, 4, 8 or 16.
+    pub(super) fn load_some(&self, address: u64, bytes: u32) -> Result<[u8; 16], String> {
+        let mut value = [0; 16];
+        match bytes {
+            1 => value[..1].copy_from_slice(&self.load::<1>(address)?),
+            2 => value[..2].copy_from_slice(&self.load::<2>(address)?),
+            4 => value[..4].copy_from_slice(&self.load::<4>(address)?),
+            8 => value[..8].copy_from_slice(&self.load::<8>(address)?),
+            16 => value = self.load::<16>(address)?,
+            _ => return Err(format!("no load has {bytes} bytes")),
+        }
+        Ok(value)
+    }
+
+    /// From now on the buffer's bytes may be a launch's.
+    pub(super) fn mark(&mut self, address: u64) {
+        self.buffers[place_of(address).0].of_launches = true;
+    }
+
+    pub(super) fn is_of_launches(&self, address: u64) -> bool {
+        self.buffers[place_of(address).0].of_launches
+    }
+
     pub(super) fn store(&mut self, address: u64, values: &[u8]) {
         let (buffer, at) = place_of(address);
         let own = &mut self.buffers[buffer];
@@ -111,13 +137,13 @@ impl Memory {
 /// The ranges of a launch.
 #[derive(Debug, Default)]
 pub(super) struct Ranges {
-    all: Vec<Range>,
+    pub(super) all: Vec<Range>,
 }
 
 impl Ranges {
     pub(super) fn new(mut all: Vec<Range>) -> Self {
         for at in 0..all.len() {
-            all[at].shared = all
+            all[at].tracked = all
                 .iter()
                 .any(|other| other.writable && other.meets(&all[at]));
         }

@@ -1,6 +1,7 @@
 //! Runs a whole plan: every launch once, in an order that respects only what the plan says it does,
 //! so that a dependency left out shows.
 
+use super::global::address_of;
 use super::{Buffer, Machine, Random, Report, Schedule, Trap, Value};
 use crate::plan::{Argument, Launch, Plan, Region};
 
@@ -102,6 +103,10 @@ impl Machine {
                 .map(|&bytes| self.allocate(bytes))
                 .collect(),
         };
+        let others = [places.arena, places.counters].into_iter();
+        for buffer in others.chain(places.outputs.iter().copied()) {
+            self.memory.mark(address_of(buffer, 0));
+        }
         self.write(places.constants, 0, &plan.constants);
         self.write(places.counters, 0, &vec![0; plan.counter_bytes]);
         for (&buffer, input) in places.inputs.iter().zip(inputs) {

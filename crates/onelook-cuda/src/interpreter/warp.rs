@@ -9,6 +9,7 @@ use super::report::Report;
 use super::shared::{BASE, Shared, Who};
 use super::traffic::Touched;
 use super::trap::Fault;
+use super::visits::{Visit, Visitor, Visits};
 use super::{Random, Value};
 use crate::lang::{Instruction, Operand, Special};
 
@@ -43,6 +44,9 @@ pub(super) struct Warp {
 pub(super) struct Surroundings<'a> {
     pub(super) block: [u32; 3],
     pub(super) shared: &'a mut Shared,
+    pub(super) visitor: &'a mut Visitor,
+    /// Per warp: whether the launches before are known to have ended.
+    pub(super) grid_waited: &'a mut [bool],
 }
 
 /// What all blocks of a launch share.
@@ -57,6 +61,24 @@ pub(super) struct Device<'a> {
     pub(super) read: Touched,
     pub(super) written: Touched,
     pub(super) random: Random,
+    pub(super) visits: Visits,
+}
+
+impl Surroundings<'_> {
+    pub(super) fn visit(
+        &mut self,
+        who: Who,
+        address: u64,
+        bytes: u32,
+    ) -> (&mut Visitor, Visit<'_>) {
+        let visit = Visit {
+            who,
+            order: &self.shared.order,
+            address,
+            bytes,
+        };
+        (self.visitor, visit)
+    }
 }
 
 impl Warp {
@@ -264,8 +286,8 @@ impl Warp {
                 ref to,
                 from,
                 bytes,
-                ..
-            } => self.load(to, from, bytes, around, device),
+                cache,
+            } => self.load(to, from, (bytes, cache), around, device),
             I::Store {
                 to,
                 ref from,
@@ -298,7 +320,15 @@ impl Warp {
                 around.shared.order.warp_meets(self.number);
                 Ok(())
             }
-            I::DeviceFence | I::GridWait | I::GridLaunch => Ok(()),
+            I::DeviceFence => {
+                around.visitor.fence();
+                Ok(())
+            }
+            I::GridWait => {
+                around.grid_waited[self.number] = true;
+                Ok(())
+            }
+            I::GridLaunch => Ok(()),
             _ => Err(Fault::warp("the interpreter cannot do this yet")),
         }
     }
