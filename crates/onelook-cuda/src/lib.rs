@@ -5,9 +5,9 @@
 //! the NVIDIA driver at run time and nothing of CUDA to build. Never knows pictures' formats or
 //! files of models.
 
+pub mod driver;
 pub mod interpreter;
 pub mod kernels;
-pub mod driver;
 pub mod lang;
 pub mod lower;
 pub mod pictures;

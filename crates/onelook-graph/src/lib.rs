@@ -6,6 +6,7 @@
 
 mod backend;
 mod error;
+pub mod family;
 mod graph;
 pub mod op;
 pub mod pass;

@@ -5,7 +5,7 @@
 
 mod error;
 mod onnx;
-mod pt;
+pub(crate) mod pt;
 mod safetensors;
 
 pub use error::ReadError;

@@ -6,6 +6,7 @@
 mod archive;
 mod build;
 mod checkpoint;
+pub(crate) mod described;
 mod module;
 mod modules;
 mod pickle;
@@ -17,6 +18,7 @@ use super::{ModelFile, ReadError, ReadOptions};
 use archive::Archive;
 use checkpoint::Checkpoint;
 use pickle::Pickle;
+use tensors::Tensors;
 
 pub(super) fn read(bytes: &[u8], options: &ReadOptions) -> Result<ModelFile, ReadError> {
     if !bytes.starts_with(b"PK") {
@@ -32,7 +34,8 @@ pub(super) fn read(bytes: &[u8], options: &ReadOptions) -> Result<ModelFile, Rea
     };
     let pickle = Pickle::parse(description, &options.limits)?;
     let checkpoint = Checkpoint::find(&pickle)?;
-    build::build(&checkpoint, &archive, options)
+    let mut tensors = Tensors::new(&pickle, &archive, &options.limits);
+    build::build(&checkpoint, &mut tensors, options)
 }
 
 /// Refuses archives of PyTorch that are no checkpoints.

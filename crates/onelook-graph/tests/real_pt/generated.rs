@@ -8,7 +8,7 @@ use onelook_graph::{read, reference};
 
 use super::{npy, optimised};
 
-fn folder() -> Option<PathBuf> {
+pub(super) fn folder() -> Option<PathBuf> {
     let folder = std::env::var_os("ONELOOK_GENERATED_CHECKPOINTS").map(PathBuf::from);
     if folder.is_none() {
         eprintln!(

@@ -5,6 +5,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod family;
 mod generated;
 mod npy;
 

@@ -6,12 +6,11 @@ use std::sync::Arc;
 
 use onelook_types::{DetectHead, Metadata, Shape, Task, Tensor};
 
-use super::archive::Archive;
 use super::checkpoint::Checkpoint;
 use super::module::Module;
 use super::modules;
 use super::pickle::{Id, Node, Pickle};
-use super::tensors::Tensors;
+use super::tensors::TensorSource;
 use super::{damaged, unsupported};
 use crate::read::{Limits, ModelFile, ReadError, ReadOptions};
 use crate::{Graph, ValueId, infer_shapes};
@@ -24,7 +23,7 @@ const MOST_ELEMENTS: usize = 1 << 28;
 pub(super) struct Builder<'p> {
     pub(super) graph: Graph,
     pub(super) end_to_end: Option<bool>,
-    tensors: Tensors<'p>,
+    tensors: &'p mut dyn TensorSource,
     limits: Limits,
     depth: usize,
     entered: usize,
@@ -32,7 +31,7 @@ pub(super) struct Builder<'p> {
 
 pub(super) fn build(
     checkpoint: &Checkpoint<'_>,
-    archive: &Archive<'_>,
+    tensors: &mut dyn TensorSource,
     options: &ReadOptions,
 ) -> Result<ModelFile, ReadError> {
     let task = checkpoint.task()?;
@@ -52,7 +51,7 @@ pub(super) fn build(
     let mut builder = Builder {
         graph: Graph::new(),
         end_to_end: options.end_to_end,
-        tensors: Tensors::new(checkpoint.pickle, archive, &options.limits),
+        tensors,
         limits: options.limits.clone(),
         depth: 0,
         entered: 0,

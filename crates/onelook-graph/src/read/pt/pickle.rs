@@ -70,6 +70,21 @@ impl<'a> Pickle<'a> {
         machine::run(bytes, limits)
     }
 
+    /// A pickle without values, for a description that is written here.
+    pub(super) fn empty() -> Self {
+        Self {
+            nodes: vec![Node::None],
+            root: Id(0),
+        }
+    }
+
+    /// Appends a value.
+    pub(super) fn add(&mut self, node: Node<'a>) -> Id {
+        let id = u32::try_from(self.nodes.len()).expect("descriptions are small");
+        self.nodes.push(node);
+        Id(id)
+    }
+
     pub(super) fn root(&self) -> Id {
         self.root
     }

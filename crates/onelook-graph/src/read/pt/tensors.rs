@@ -12,6 +12,12 @@ use super::pickle::{Id, Node, Pickle};
 use super::{damaged, unsupported};
 use crate::read::{Limits, ReadError};
 
+/// Where a model's tensors come from.
+pub(super) trait TensorSource {
+    /// The tensor or parameter `id`; `what` is its path.
+    fn read(&mut self, id: Id, what: &str) -> Result<Tensor, ReadError>;
+}
+
 /// Reads tensors until the budget is spent.
 pub(super) struct Tensors<'p> {
     pickle: &'p Pickle<'p>,
@@ -69,18 +75,8 @@ struct Layout<'p> {
     strides: Vec<usize>,
 }
 
-impl<'p> Tensors<'p> {
-    pub(super) fn new(pickle: &'p Pickle<'p>, archive: &'p Archive<'p>, limits: &Limits) -> Self {
-        Self {
-            pickle,
-            archive,
-            spent: 0,
-            budget: limits.tensor_bytes,
-        }
-    }
-
-    /// The tensor or parameter `id`; `what` names it in messages.
-    pub(super) fn read(&mut self, id: Id, what: &str) -> Result<Tensor, ReadError> {
+impl TensorSource for Tensors<'_> {
+    fn read(&mut self, id: Id, what: &str) -> Result<Tensor, ReadError> {
         let layout = self.layout(id).map_err(|reason| match reason {
             ReadError::Damaged { format, reason } => ReadError::Damaged {
                 format,
@@ -100,6 +96,17 @@ impl<'p> Tensors<'p> {
         }
         let data = layout.values();
         Tensor::new(layout.shape, data).map_err(damaged)
+    }
+}
+
+impl<'p> Tensors<'p> {
+    pub(super) fn new(pickle: &'p Pickle<'p>, archive: &'p Archive<'p>, limits: &Limits) -> Self {
+        Self {
+            pickle,
+            archive,
+            spent: 0,
+            budget: limits.tensor_bytes,
+        }
     }
 
     fn layout(&self, id: Id) -> Result<Layout<'p>, ReadError> {
