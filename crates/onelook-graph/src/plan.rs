@@ -37,36 +37,45 @@ impl MemoryPlan {
             regions: vec![None; graph.values.len()],
             ..Self::default()
         };
+        let (mut owners, mut regions) = (Vec::new(), Vec::new());
         for (index, lifetime) in lifetimes.iter().enumerate() {
-            let (Some((first, last)), None) = (*lifetime, graph.values[index].view) else {
-                continue;
-            };
             let bytes = bytes(ValueId(index as u32)).next_multiple_of(alignment);
-            plan.unshared_bytes += bytes;
-            plan.regions[index] = (bytes > 0).then_some(Region {
-                offset: 0,
-                bytes,
-                first,
-                last,
-            });
+            if let (Some((first, last)), None, 1..) = (*lifetime, graph.values[index].view, bytes) {
+                owners.push(index);
+                regions.push(Region {
+                    offset: 0,
+                    bytes,
+                    first,
+                    last,
+                });
+            }
         }
-        plan.arena_bytes = place_regions(plan.regions.iter_mut().flatten());
+        let alive: Vec<(usize, usize)> = regions.iter().map(|r| (r.first, r.last)).collect();
+        plan.arena_bytes = place_regions(&mut regions, |a, b| {
+            alive[a].0 <= alive[b].1 && alive[b].0 <= alive[a].1
+        });
+        for (owner, region) in owners.into_iter().zip(regions) {
+            plan.unshared_bytes += region.bytes;
+            plan.regions[owner] = Some(region);
+        }
         plan
     }
 }
 
-/// Gives each region the lowest offset where none that is alive at the same time lies, the largest
+/// Gives each region the lowest offset where none lies that must stay apart from it, the largest
 /// first; sizes keep their alignment. Returns the bytes of all.
-pub fn place_regions<'r>(regions: impl Iterator<Item = &'r mut Region>) -> usize {
-    let mut order: Vec<&mut Region> = regions.collect();
-    order.sort_by_key(|region| std::cmp::Reverse(region.bytes));
-    let mut placed: Vec<Region> = Vec::new();
+pub fn place_regions(regions: &mut [Region], apart: impl Fn(usize, usize) -> bool) -> usize {
+    let mut order: Vec<usize> = (0..regions.len()).collect();
+    order.sort_by_key(|&index| std::cmp::Reverse(regions[index].bytes));
+    let mut placed: Vec<usize> = Vec::new();
     let mut end = 0;
-    for region in order {
-        region.offset = lowest_gap(&placed, region.bytes, region.first, region.last);
-        let position = placed.partition_point(|other| other.offset <= region.offset);
-        placed.insert(position, *region);
-        end = end.max(region.offset + region.bytes);
+    for index in order {
+        let others = placed.iter().filter(|&&other| apart(index, other));
+        let offset = lowest_gap(others.map(|&other| &regions[other]), regions[index].bytes);
+        regions[index].offset = offset;
+        let position = placed.partition_point(|&other| regions[other].offset <= offset);
+        placed.insert(position, index);
+        end = end.max(offset + regions[index].bytes);
     }
     end
 }
@@ -93,13 +102,10 @@ fn lifetimes(graph: &Graph) -> Vec<Option<(usize, usize)>> {
     lifetimes
 }
 
-/// The lowest offset with `size` free bytes from `first` to `last`; `placed` is sorted by offset.
-fn lowest_gap(placed: &[Region], size: usize, first: usize, last: usize) -> usize {
+/// The lowest offset with `size` free bytes between regions that are sorted by offset.
+fn lowest_gap<'r>(regions: impl Iterator<Item = &'r Region>, size: usize) -> usize {
     let mut offset = 0;
-    for region in placed
-        .iter()
-        .filter(|region| region.first <= last && first <= region.last)
-    {
+    for region in regions {
         if region.offset >= offset + size {
             break;
         }

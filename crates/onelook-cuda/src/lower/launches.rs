@@ -12,7 +12,7 @@ use onelook_graph::{Graph, Node, Op, Region as Lifetime, ValueId, place_regions}
 use onelook_types::Shape;
 
 use super::constants::Constants;
-use super::order::{Access, after};
+use super::order::{Access, Order};
 use super::places::{Places, Seat};
 use super::steps::{Step, steps};
 use super::tiles::Tiles;
@@ -125,14 +125,13 @@ pub fn launches(
         constants: Constants::default(),
         kernels: HashMap::new(),
         plan: Plan::default(),
-        accesses: Vec::new(),
     };
-    lowering.place(&touched)?;
+    let order = lowering.place(&touched)?;
     for stage in stages {
         lowering.stage(stage)?;
     }
     let mut plan = lowering.plan;
-    for (launch, after) in plan.launches.iter_mut().zip(after(&lowering.accesses)) {
+    for (launch, after) in plan.launches.iter_mut().zip(order.after) {
         launch.after = after;
     }
     plan.constants = lowering.constants.0;
@@ -153,8 +152,6 @@ struct Lowering<'a> {
     /// Kernels by what they are specialised for.
     kernels: HashMap<String, (Arc<Kernel>, [u32; 3], String)>,
     plan: Plan,
-    /// By launch.
-    accesses: Vec<Vec<Access>>,
 }
 
 /// A launch before its order is known.
@@ -175,31 +172,42 @@ impl Lowering<'_> {
         self.options.element
     }
 
-    /// Lays the buffers out in the arena.
-    fn place(&mut self, touched: &[Touched]) -> Result<(), LowerError> {
-        let mut lifetimes = vec![None; self.places.buffers.len()];
-        for (moment, touched) in touched.iter().enumerate() {
-            for &value in touched.reads.iter().chain(&touched.writes) {
-                for seat in self.seats(value)? {
-                    let (first, _) = lifetimes[seat.buffer].unwrap_or((moment, moment));
-                    lifetimes[seat.buffer] = Some((first, moment));
+    /// Finds the stages' order and lays the buffers out in the arena accordingly.
+    fn place(&mut self, touched: &[Touched]) -> Result<Order, LowerError> {
+        let mut touching = vec![Vec::new(); self.places.buffers.len()];
+        let mut accesses = Vec::new();
+        for (stage, touched) in touched.iter().enumerate() {
+            let mut all = Vec::new();
+            for (values, writes) in [(&touched.reads, false), (&touched.writes, true)] {
+                for &value in values {
+                    for seat in self.seats(value)? {
+                        touching[seat.buffer].push(stage);
+                        all.push(Access {
+                            buffer: seat.buffer,
+                            channels: seat.channel..seat.end(self.element().per_piece()),
+                            writes,
+                        });
+                    }
                 }
             }
+            accesses.push(all);
         }
-        for (buffer, lifetime) in self.places.buffers.iter().zip(lifetimes) {
+        for (buffer, stages) in self.places.buffers.iter().zip(&touching) {
             let pixels = (buffer.height * buffer.width * self.batch) as usize;
-            let bytes = pixels * (buffer.pitch * self.options.element.bytes()) as usize;
-            let (first, last) = lifetime.unwrap_or_default();
+            let bytes = pixels * (buffer.pitch * self.element().bytes()) as usize;
             self.regions.push(Lifetime {
                 offset: 0,
                 bytes: bytes.next_multiple_of(ALIGNMENT),
-                first,
-                last,
+                first: stages.iter().copied().min().unwrap_or(0),
+                last: stages.iter().copied().max().unwrap_or(0),
             });
         }
+        let order = Order::new(&accesses);
         self.plan.unshared_bytes = self.regions.iter().map(|region| region.bytes).sum();
-        self.plan.arena_bytes = place_regions(self.regions.iter_mut());
-        Ok(())
+        self.plan.arena_bytes = place_regions(&mut self.regions, |a, b| {
+            !order.may_share(&touching[a], &touching[b])
+        });
+        Ok(order)
     }
 
     /// Where a value is read.
@@ -250,16 +258,6 @@ impl Lowering<'_> {
         }
     }
 
-    fn access(&self, seat: &Seat, writes: bool) -> Access {
-        let region = &self.regions[seat.buffer];
-        Access {
-            buffer: seat.buffer,
-            channels: seat.channel..seat.end(self.element().per_piece()),
-            bytes: region.offset..region.offset + region.bytes,
-            writes,
-        }
-    }
-
     /// Bytes of a value's pixels, each once.
     fn bytes(&self, seat: &Seat) -> u64 {
         let map = self.map(seat);
@@ -288,10 +286,6 @@ impl Lowering<'_> {
         let maps = draft.reads.iter().chain(&draft.writes);
         let bytes = draft.bytes + maps.map(|seat| self.bytes(seat)).sum::<u64>();
         self.plan.launches.push(Launch { bytes, ..launch });
-        let reads = draft.reads.iter().map(|seat| self.access(seat, false));
-        let writes = draft.writes.iter().map(|seat| self.access(seat, true));
-        let accesses = reads.chain(writes).collect();
-        self.accesses.push(accesses);
     }
 
     /// Adds the launches of a stage.

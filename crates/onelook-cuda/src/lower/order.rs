@@ -1,16 +1,15 @@
-//! Which launch must come after which: from the channels and bytes that they touch.
+//! Which launch must come after which, from the channels that they touch, and which buffers may
+//! take each other's memory without holding anybody up.
 
 use std::ops::Range;
 
-/// What a launch touches of the arena: channels of a buffer, and the buffer's bytes.
+/// What a launch touches: channels of a buffer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Access {
     /// The buffer.
     pub buffer: usize,
     /// Channels of it.
     pub channels: Range<u32>,
-    /// Bytes of the arena that the buffer takes.
-    pub bytes: Range<usize>,
     /// Whether they are written.
     pub writes: bool,
 }
@@ -18,44 +17,60 @@ pub struct Access {
 impl Access {
     /// Whether the order of the two accesses matters.
     fn conflicts(&self, other: &Self) -> bool {
-        let overlap = match self.buffer == other.buffer {
-            true => meet(&self.channels, &other.channels),
-            false => meet(&self.bytes, &other.bytes),
-        };
+        let (a, b) = (&self.channels, &other.channels);
+        let overlap = self.buffer == other.buffer && a.start < b.end && b.start < a.end;
         (self.writes || other.writes) && overlap
     }
 }
 
-fn meet<T: PartialOrd>(a: &Range<T>, b: &Range<T>) -> bool {
-    a.start < b.end && b.start < a.end
+/// The order of launches that their data asks for.
+#[derive(Debug, Clone, Default)]
+pub struct Order {
+    /// For each launch the earlier ones that it must wait for, those left out that others wait for.
+    pub after: Vec<Vec<usize>>,
+    /// For each launch, whether each earlier one has surely ended.
+    behind: Vec<Vec<bool>>,
 }
 
-/// For each launch the earlier ones that it must wait for, those left out that others wait for.
-pub fn after(launches: &[Vec<Access>]) -> Vec<Vec<usize>> {
-    let mut behind: Vec<Vec<bool>> = Vec::new();
-    let mut after = Vec::new();
-    for (index, accesses) in launches.iter().enumerate() {
-        let mut reached = vec![false; index];
-        let mut direct = Vec::new();
-        for earlier in (0..index).rev() {
-            let conflict = accesses.iter().any(|access| {
-                launches[earlier]
-                    .iter()
-                    .any(|other| access.conflicts(other))
-            });
-            if conflict && !reached[earlier] {
-                direct.push(earlier);
-                reached[earlier] = true;
-                for (reached, further) in reached.iter_mut().zip(&behind[earlier]) {
-                    *reached |= further;
+impl Order {
+    /// The order of launches with these accesses.
+    pub fn new(launches: &[Vec<Access>]) -> Self {
+        let mut order = Self::default();
+        for (index, accesses) in launches.iter().enumerate() {
+            let mut reached = vec![false; index];
+            let mut direct = Vec::new();
+            for earlier in (0..index).rev() {
+                let others = &launches[earlier];
+                let touches = |access: &Access| others.iter().any(|other| access.conflicts(other));
+                if !reached[earlier] && accesses.iter().any(touches) {
+                    direct.push(earlier);
+                    reached[earlier] = true;
+                    for (reached, further) in reached.iter_mut().zip(&order.behind[earlier]) {
+                        *reached |= further;
+                    }
                 }
             }
+            direct.reverse();
+            order.after.push(direct);
+            order.behind.push(reached);
         }
-        direct.reverse();
-        after.push(direct);
-        behind.push(reached);
+        order
     }
-    after
+
+    /// Whether launch `earlier` has surely ended before `later` starts.
+    fn ends_before(&self, earlier: usize, later: usize) -> bool {
+        earlier < later && self.behind[later][earlier]
+    }
+
+    /// Whether two buffers, touched by these launches, may share memory: all that touch one have
+    /// ended before any that touches the other starts.
+    pub fn may_share(&self, one: &[usize], other: &[usize]) -> bool {
+        let precede = |a: &[usize], b: &[usize]| {
+            let mut pairs = a.iter().flat_map(|&a| b.iter().map(move |&b| (a, b)));
+            pairs.all(|(a, b)| self.ends_before(a, b))
+        };
+        precede(one, other) || precede(other, one)
+    }
 }
 
 #[cfg(test)]
@@ -63,35 +78,38 @@ mod tests {
     use super::*;
 
     fn access(buffer: usize, channels: Range<u32>, writes: bool) -> Access {
-        let bytes = buffer * 100..buffer * 100 + 100;
         Access {
             buffer,
             channels,
-            bytes,
             writes,
         }
     }
 
     #[test]
     fn readers_of_other_channels_do_not_wait() {
-        let launches = [
+        let order = Order::new(&[
             vec![access(0, 0..8, true)],
             vec![access(0, 8..16, true)],
             vec![access(0, 0..8, false), access(1, 0..8, true)],
             vec![access(0, 0..16, false)],
-        ];
-        assert_eq!(after(&launches), [vec![], vec![], vec![0], vec![0, 1]]);
+        ]);
+        assert_eq!(order.after, [vec![], vec![], vec![0], vec![0, 1]]);
     }
 
     #[test]
-    fn memory_is_taken_over_after_its_last_reader() {
-        let mut second = access(1, 0..8, true);
-        second.bytes = 50..150;
-        let launches = [
+    fn memory_is_shared_along_a_chain_but_not_between_branches() {
+        let order = Order::new(&[
             vec![access(0, 0..8, true)],
-            vec![access(0, 0..8, false), access(2, 0..8, true)],
-            vec![second],
-        ];
-        assert_eq!(after(&launches), [vec![], vec![0], vec![1]]);
+            vec![access(0, 0..8, false), access(1, 0..8, true)],
+            vec![access(1, 0..8, false), access(2, 0..8, true)],
+            vec![access(0, 0..8, false), access(3, 0..8, true)],
+        ]);
+        assert_eq!(order.after, [vec![], vec![0], vec![1], vec![0]]);
+        assert!(!order.may_share(&[1, 2], &[3]), "branches");
+        assert!(
+            !order.may_share(&[0, 1, 3], &[2]),
+            "the other branch still reads it"
+        );
+        assert!(order.may_share(&[0, 1], &[2]));
     }
 }

@@ -16,6 +16,10 @@ const FILL_CLOCKS: f64 = 900.0;
 const STORE_CLOCKS: f64 = 700.0;
 /// Clocks of a chunk that nothing hides: waiting, the barrier, fragments on their way.
 const TURN_CLOCKS: f64 = 90.0;
+/// Clocks from sending for a chunk to its arrival, from L2.
+const ARRIVAL_CLOCKS: f64 = 480.0;
+/// Instructions of a thread for a piece of a depthwise convolution.
+const DEPTHWISE_INSTRUCTIONS: f64 = 230.0;
 /// Clocks from one product of matrices to the next that needs its sums.
 const PRODUCT_CLOCKS: f64 = 34.0;
 /// Registers that a thread needs besides sums and fragments.
@@ -71,7 +75,7 @@ fn cheapest(gpu: &Gpu, product: &Product) -> Tile {
 
 fn candidates(target: Target, product: &Product) -> Vec<Tile> {
     let stages: &[u32] = match target.has(Feature::AsyncCopy) {
-        true => &[2, 3, 4],
+        true => &[2, 3, 4, 6],
         false => &[2],
     };
     let mut columns = vec![16, 32, 64, 128];
@@ -148,9 +152,17 @@ pub fn clocks(gpu: &Gpu, product: &Product, tile: &Tile) -> f64 {
     let waves = blocks.div_ceil(gpu.multiprocessors * room);
     let chunks = product.pieces.div_ceil(tile.pieces);
     let busy = busy_clocks(gpu, product, tile) * f64::from(neighbours);
-    let turn = busy.max(chain_clocks(element, tile));
+    let ahead = f64::from(tile.stages - 1);
+    let turn = busy
+        .max(chain_clocks(element, tile))
+        .max(ARRIVAL_CLOCKS / ahead);
     let stored = f64::from(tile.m * tile.n * element.bytes()) / gpu.l2_bytes_per_clock;
-    let ends = FILL_CLOCKS + STORE_CLOCKS + stored * f64::from(neighbours);
+    let mut ends = FILL_CLOCKS + STORE_CLOCKS + stored * f64::from(neighbours);
+    if product.resident {
+        // Four warps issue at a time.
+        let pieces = f64::from(tile.m * product.pieces) / 32.0;
+        ends += pieces * DEPTHWISE_INSTRUCTIONS / 4.0 * f64::from(neighbours) + FILL_CLOCKS;
+    }
     f64::from(waves) * (ends + f64::from(chunks) * turn)
 }
 
