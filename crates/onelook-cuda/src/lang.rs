@@ -9,6 +9,7 @@ mod builder;
 mod float;
 mod instruction;
 mod kernel;
+mod liveness;
 mod matrix;
 mod meaning;
 mod memory;
@@ -20,6 +21,7 @@ mod value;
 pub use builder::{Builder, U32Like};
 pub use instruction::{Instruction, Statement};
 pub use kernel::{Kernel, Parameter, ParameterKind};
+pub use liveness::live_registers;
 pub use matrix::{Descriptor, Swizzle};
 pub use memory::SharedAddress;
 pub use operation::{

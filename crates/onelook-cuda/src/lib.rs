@@ -10,6 +10,7 @@ pub mod interpreter;
 pub mod kernels;
 pub mod lang;
 pub mod lower;
+pub mod occupancy;
 pub mod pictures;
 pub mod plan;
 pub mod ptx;

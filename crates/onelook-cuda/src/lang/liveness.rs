@@ -1,0 +1,400 @@
+//! How many registers a kernel needs, without ptxas: the most values that are alive at one point.
+//!
+//! Backward over the structured program, loops until nothing is added; what nobody reads is not
+//! counted, as ptxas drops it.
+
+use super::{Instruction, Kernel, MatrixA, Operand, Place, Reg, Reg64, ShuffleBy, Statement};
+
+/// Registers that the machine needs beside values: addresses of the stack of branches, parts of
+/// 64-bit sums, what is loaded ahead.
+const OTHERS: u32 = 10;
+
+/// Registers of one thread, estimated; ptxas gives multiples of 8 up to 255.
+pub fn live_registers(kernel: &Kernel) -> u32 {
+    let mut flow = Flow {
+        narrow: kernel.registers[0],
+        most: 0,
+    };
+    flow.block(&kernel.body, Alive::none(kernel));
+    (flow.most + OTHERS).next_multiple_of(8).min(255)
+}
+
+/// The registers whose values are still needed: 32-bit ones first, then those that count twice.
+#[derive(Clone, PartialEq)]
+struct Alive {
+    bits: Vec<u64>,
+    weight: u32,
+}
+
+impl Alive {
+    fn none(kernel: &Kernel) -> Self {
+        let registers = kernel.registers[0] + kernel.registers[1];
+        Self {
+            bits: vec![0; registers.div_ceil(64) as usize],
+            weight: 0,
+        }
+    }
+}
+
+/// A register by its position in [`Alive`], and how many 32-bit registers it is.
+#[derive(Clone, Copy)]
+struct Place32 {
+    index: u32,
+    weight: u32,
+}
+
+impl Alive {
+    fn has(&self, it: Place32) -> bool {
+        self.bits[it.index as usize / 64] >> (it.index % 64) & 1 == 1
+    }
+
+    fn add(&mut self, it: Place32) {
+        if !self.has(it) {
+            self.weight += it.weight;
+            self.bits[it.index as usize / 64] |= 1 << (it.index % 64);
+        }
+    }
+
+    fn remove(&mut self, it: Place32) {
+        if self.has(it) {
+            self.weight -= it.weight;
+            self.bits[it.index as usize / 64] &= !(1 << (it.index % 64));
+        }
+    }
+
+    fn join(&mut self, other: &Self, narrow: u32) {
+        for (word, (mine, theirs)) in self.bits.iter_mut().zip(&other.bits).enumerate() {
+            let mut fresh = theirs & !*mine;
+            *mine |= theirs;
+            while fresh != 0 {
+                let index = word as u32 * 64 + fresh.trailing_zeros();
+                self.weight += if index < narrow { 1 } else { 2 };
+                fresh &= fresh - 1;
+            }
+        }
+    }
+}
+
+struct Flow {
+    narrow: u32,
+    most: u32,
+}
+
+impl Flow {
+    /// What is alive before the statements, given what is after them.
+    fn block(&mut self, statements: &[Statement], after: Alive) -> Alive {
+        statements.iter().rev().fold(after, |alive, statement| {
+            let before = self.statement(statement, alive);
+            self.most = self.most.max(before.weight);
+            before
+        })
+    }
+
+    fn statement(&mut self, statement: &Statement, mut alive: Alive) -> Alive {
+        match statement {
+            Statement::Comment(_) => alive,
+            Statement::Do(instruction) => {
+                self.instruction(instruction, &mut alive);
+                alive
+            }
+            Statement::If {
+                then, otherwise, ..
+            } => {
+                let other = self.block(otherwise, alive.clone());
+                let mut before = self.block(then, alive);
+                before.join(&other, self.narrow);
+                before
+            }
+            Statement::While { head, body, .. } => {
+                let mut entry = self.block(head, alive.clone());
+                loop {
+                    let mut after_head = alive.clone();
+                    after_head.join(&self.block(body, entry.clone()), self.narrow);
+                    let next = self.block(head, after_head);
+                    if next == entry {
+                        return entry;
+                    }
+                    entry = next;
+                }
+            }
+        }
+    }
+
+    fn instruction(&mut self, instruction: &Instruction, alive: &mut Alive) {
+        let touched = Touched::of(instruction, self.narrow);
+        let needed = touched.writes.iter().any(|&it| alive.has(it));
+        if !touched.acts && !needed {
+            return;
+        }
+        // What is written must have a place even if nobody reads it.
+        touched.writes.iter().for_each(|&it| alive.add(it));
+        self.most = self.most.max(alive.weight);
+        touched.writes.iter().for_each(|&it| alive.remove(it));
+        touched.reads.iter().for_each(|&it| alive.add(it));
+    }
+}
+
+/// The registers of one instruction.
+struct Touched {
+    narrow: u32,
+    reads: Vec<Place32>,
+    writes: Vec<Place32>,
+    /// Whether it does more than to write registers.
+    acts: bool,
+}
+
+impl Touched {
+    fn of(instruction: &Instruction, narrow: u32) -> Self {
+        let mut touched = Self {
+            narrow,
+            reads: Vec::new(),
+            writes: Vec::new(),
+            acts: false,
+        };
+        touched.visit(instruction);
+        touched
+    }
+
+    fn word(&self, register: Reg) -> Place32 {
+        let (index, weight) = (register.0, 1);
+        Place32 { index, weight }
+    }
+
+    fn wide(&self, register: Reg64) -> Place32 {
+        let (index, weight) = (self.narrow + register.0, 2);
+        Place32 { index, weight }
+    }
+
+    fn read(&mut self, operands: &[Operand]) {
+        for operand in operands {
+            if let Operand::Reg(register) = operand {
+                let place = self.word(*register);
+                self.reads.push(place);
+            }
+        }
+    }
+
+    fn read_registers(&mut self, registers: &[Reg]) {
+        let places: Vec<Place32> = registers.iter().map(|&it| self.word(it)).collect();
+        self.reads.extend(places);
+    }
+
+    fn read_wide(&mut self, register: Reg64) {
+        let place = self.wide(register);
+        self.reads.push(place);
+    }
+
+    fn at(&mut self, place: Place) {
+        match place {
+            Place::Global { base, .. } => self.read_wide(base),
+            Place::Shared { base, .. } => self.read(&[base]),
+        }
+    }
+
+    fn write(&mut self, registers: &[Reg]) {
+        let places: Vec<Place32> = registers.iter().map(|&it| self.word(it)).collect();
+        self.writes.extend(places);
+    }
+
+    fn write_wide(&mut self, register: Reg64) {
+        let place = self.wide(register);
+        self.writes.push(place);
+    }
+
+    fn visit(&mut self, instruction: &Instruction) {
+        use Instruction as I;
+        match instruction {
+            I::Move { to, a }
+            | I::FloatUnary { to, a, .. }
+            | I::CountOnes { to, a }
+            | I::HighestOne { to, a }
+            | I::ReverseBits { to, a } => self.step(*to, &[*a]),
+            I::UnpackHalf { to, from, .. } => self.step(*to, &[*from]),
+            I::Integer { to, a, b, .. } | I::Float { to, a, b, .. } | I::Half { to, a, b, .. } => {
+                self.step(*to, &[*a, *b])
+            }
+            I::MultiplyAdd { to, a, b, c } | I::FusedMultiplyAdd { to, a, b, c } => {
+                self.step(*to, &[*a, *b, *c]);
+            }
+            I::Permute { to, a, b, selector } => self.step(*to, &[*a, *b, *selector]),
+            I::PackHalves { to, low, high } => self.step(*to, &[*low, *high]),
+            I::Select { to, yes, no, .. } => self.step(*to, &[*yes, *no]),
+            I::Special { to, .. } | I::LoadParameter { to, .. } | I::Vote { to, .. } => {
+                self.write(&[*to]);
+            }
+            I::Shuffle { to, from, by } => {
+                self.step(*to, &[*from]);
+                if let ShuffleBy::Lane(lane) = by {
+                    self.read(&[*lane]);
+                }
+            }
+            I::Asm {
+                outputs, inputs, ..
+            } => {
+                self.acts = true;
+                self.write(outputs);
+                self.read(inputs);
+            }
+            I::Compare { a, b, .. } => {
+                // Predicates are not followed, so that all comparisons count as needed.
+                self.acts = true;
+                self.read(&[*a, *b]);
+            }
+            I::Predicate { .. } | I::Not { .. } => {}
+            other => self.visit_memory(other),
+        }
+    }
+
+    fn step(&mut self, to: Reg, operands: &[Operand]) {
+        self.write(&[to]);
+        self.read(operands);
+    }
+
+    fn visit_memory(&mut self, instruction: &Instruction) {
+        use Instruction as I;
+        match instruction {
+            I::Select64 { to, yes, no, .. } => {
+                self.write_wide(*to);
+                self.read_wide(*yes);
+                self.read_wide(*no);
+            }
+            I::LoadPointer { to, .. } => self.write_wide(*to),
+            I::Advance { to, base, offset } => {
+                self.write_wide(*to);
+                self.read_wide(*base);
+                self.read(&[*offset]);
+            }
+            I::Load { to, from, .. } | I::LoadMatrix { to, from, .. } => {
+                self.write(to);
+                self.at(*from);
+            }
+            I::MakeDescriptor { to, address, .. } => {
+                self.write_wide(*to);
+                self.read(&[*address]);
+            }
+            I::Mma { d, a, b, .. } => {
+                self.write(d);
+                [&d[..], a, b].iter().for_each(|it| self.read_registers(it));
+            }
+            other => {
+                self.acts = true;
+                self.visit_act(other);
+            }
+        }
+    }
+
+    fn visit_act(&mut self, instruction: &Instruction) {
+        use Instruction as I;
+        match instruction {
+            I::Store { to, from, .. } => {
+                self.at(*to);
+                self.read(from);
+            }
+            I::Atomic { old, at, value, .. } => {
+                self.write(&[*old]);
+                self.at(*at);
+                self.read(&[*value]);
+            }
+            I::AsyncCopy { to, from, .. } => {
+                self.at(*to);
+                self.at(*from);
+            }
+            I::MbarrierInit { at, .. } | I::MbarrierArrive { at } => self.at(*at),
+            I::MbarrierExpect { at, bytes: word } | I::MbarrierWait { at, parity: word } => {
+                self.at(*at);
+                self.read(&[*word]);
+            }
+            I::TensorLoad {
+                to,
+                coordinates,
+                window,
+                barrier,
+                ..
+            } => {
+                self.at(*to);
+                self.at(*barrier);
+                self.read(coordinates);
+                self.read(window);
+            }
+            I::Wgmma {
+                d,
+                a,
+                b,
+                accumulate,
+                ..
+            } => self.visit_wgmma(d, *a, *b, *accumulate),
+            _ => {}
+        }
+    }
+
+    fn visit_wgmma(&mut self, d: &[Reg], a: MatrixA, b: Reg64, accumulate: bool) {
+        self.write(d);
+        if accumulate {
+            self.read_registers(d);
+        }
+        match a {
+            MatrixA::Shared(descriptor) => self.read_wide(descriptor),
+            MatrixA::Registers(registers) => self.read_registers(&registers),
+        }
+        self.read_wide(b);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lang::{Builder, Cache, Target};
+
+    fn live(write: impl FnOnce(&Builder)) -> u32 {
+        let k = Builder::new("sample", Target::Sm80, 32);
+        write(&k);
+        let kernel = k.finish();
+        let mut flow = Flow {
+            narrow: kernel.registers[0],
+            most: 0,
+        };
+        flow.block(&kernel.body, Alive::none(&kernel));
+        flow.most
+    }
+
+    #[test]
+    fn values_count_while_someone_will_read_them() {
+        let one_after_the_other = live(|k| {
+            let (from, to) = (k.input("from"), k.output("to"));
+            for i in 0..8 {
+                k.store(to + 4 * i, k.load::<1>(from + 4 * i, Cache::Default));
+            }
+        });
+        let all_at_once = live(|k| {
+            let (from, to) = (k.input("from"), k.output("to"));
+            let values =
+                [0, 1, 2, 3, 4, 5, 6, 7].map(|i| k.load::<1>(from + 4 * i, Cache::Default));
+            values.into_iter().for_each(|value| k.store(to, value));
+        });
+        // Two addresses of two registers each and a value; or seven while the eighth is loaded.
+        assert_eq!(one_after_the_other, 5);
+        assert_eq!(all_at_once, 4 + 8 - 1);
+    }
+
+    #[test]
+    fn what_a_loop_reads_is_alive_all_through_it() {
+        let registers = live(|k| {
+            let to = k.output("to");
+            let (a, b, sum) = (k.word("a"), k.word("b"), k.variable(k.u32(0)));
+            k.count(0, 10, 1, |i| k.assign(sum, sum + a * i));
+            k.store(to, [sum + b]);
+        });
+        // The address, a, b, the sum, the counter and a product.
+        assert_eq!(registers, 2 + 5);
+    }
+
+    #[test]
+    fn what_nobody_reads_is_not_counted() {
+        let registers = live(|k| {
+            let from = k.input("from");
+            let [a, b, c, d] = k.load::<4>(from, Cache::Default);
+            let _ = a + b + c + d;
+        });
+        assert_eq!(registers, 0);
+    }
+}
