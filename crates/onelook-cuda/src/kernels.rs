@@ -9,6 +9,7 @@ pub mod attention;
 pub mod conv;
 pub mod depthwise;
 pub mod gemm;
+pub mod head;
 pub mod pool;
 pub mod reorder;
 pub mod stem;

@@ -14,3 +14,4 @@ pub mod occupancy;
 pub mod pictures;
 pub mod plan;
 pub mod ptx;
+pub mod settings;

@@ -10,6 +10,8 @@ pub(crate) enum Given {
     Bytes(Vec<u8>),
     /// So many bytes to write to.
     Room(usize),
+    /// So many bytes of 0 to write to.
+    Zeros(usize),
     /// A number.
     Word(u32),
 }
@@ -39,11 +41,14 @@ fn value(machine: &mut Machine, given: &Given, rooms: &mut Vec<(Buffer, usize)>)
     let (bytes, room) = match given {
         Given::Word(word) => return Value::Word(*word),
         Given::Bytes(bytes) => (bytes.len(), false),
-        Given::Room(bytes) => (*bytes, true),
+        Given::Room(bytes) | Given::Zeros(bytes) => (*bytes, true),
     };
     let buffer = machine.allocate(bytes);
     if let Given::Bytes(bytes) = given {
         machine.write(buffer, 0, bytes);
+    }
+    if let Given::Zeros(bytes) = given {
+        machine.write(buffer, 0, &vec![0; *bytes]);
     }
     if room {
         rooms.push((buffer, bytes));
