@@ -74,9 +74,9 @@ impl Function {
                 Ok(function)
             }
             // The driver's plain loader takes PTX too, and knows its GPU best.
-            Err(CudaError::Jit { .. }) => {
+            Err(refused @ CudaError::Jit { .. }) => {
                 let text = terminated(&kernel.name, ptx)?;
-                Self::open(context, kernel, text.as_bytes_with_nul())
+                Self::open(context, kernel, text.as_bytes_with_nul()).map_err(|_| refused)
             }
             Err(error) => Err(error),
         }

@@ -13,7 +13,6 @@ use super::{
     Context, CubinCache, CudaError, DeviceBuffer, Event, Function, Graph, GraphExec, Node,
     PinnedBuffer, Stream, Value,
 };
-use crate::lang::Kernel;
 use crate::plan::{Argument, Plan, Region};
 use place::Places;
 
@@ -68,7 +67,7 @@ impl Exchange {
 }
 
 impl LoadedPlan {
-    /// Loads the plan's kernels, whose PTX `emit` writes, takes memory and builds the graph.
+    /// Loads the plan's kernels, takes memory and builds the graph.
     /// `constants` are those of the plan, uploaded already if another plan has the same.
     ///
     /// # Errors
@@ -77,11 +76,10 @@ impl LoadedPlan {
         context: &Arc<Context>,
         plan: &Plan,
         constants: Arc<Constants>,
-        emit: &(dyn Fn(&Kernel) -> String + Sync),
         cache: Option<&CubinCache>,
     ) -> Result<Self, CudaError> {
         place::check(plan, constants.0.bytes())?;
-        let functions = load::functions(context, plan, emit, cache)?;
+        let functions = load::functions(context, plan, cache)?;
         let arena = DeviceBuffer::new(context, plan.arena_bytes, "values between layers")?;
         let counters = DeviceBuffer::new(context, plan.counter_bytes, "counters")?;
         let exchanges = |sizes: &[usize], purpose| -> Result<Vec<Exchange>, CudaError> {

@@ -3,11 +3,12 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::thread;
+use std::{ptr, thread};
 
 use super::super::{Context, CubinCache, CudaError, Function};
 use crate::lang::Kernel;
 use crate::plan::Plan;
+use crate::ptx;
 
 /// More compile threads than this gain nothing: the driver's compiler shares locks.
 const MAX_THREADS: usize = 8;
@@ -23,10 +24,9 @@ struct Work<'a> {
 pub(super) fn functions(
     context: &Arc<Context>,
     plan: &Plan,
-    emit: &(dyn Fn(&Kernel) -> String + Sync),
     cache: Option<&CubinCache>,
 ) -> Result<Vec<Arc<Function>>, CudaError> {
-    let (work, of_launch) = distinct(plan, emit);
+    let (work, of_launch) = distinct(plan)?;
     let next = AtomicUsize::new(0);
     let load = || {
         while let Some(item) = work.get(next.fetch_add(1, Ordering::Relaxed)) {
@@ -63,19 +63,18 @@ pub(super) fn functions(
 }
 
 /// Each text once, and which of them each launch has. Kernels may share a name and differ.
-fn distinct<'a>(
-    plan: &'a Plan,
-    emit: &(dyn Fn(&Kernel) -> String + Sync),
-) -> (Vec<Work<'a>>, Vec<usize>) {
+fn distinct(plan: &Plan) -> Result<(Vec<Work<'_>>, Vec<usize>), CudaError> {
     let mut by_kernel: HashMap<*const Kernel, usize> = HashMap::new();
     let mut by_text: HashMap<String, usize> = HashMap::new();
-    let mut work: Vec<Work<'a>> = Vec::new();
-    let index_of = |launch: &'a crate::plan::Launch| {
-        let kernel: &'a Kernel = &launch.kernel;
-        *by_kernel
-            .entry(Arc::as_ptr(&launch.kernel))
-            .or_insert_with(|| {
-                let ptx = emit(kernel);
+    let mut work = Vec::new();
+    let mut of_launch = Vec::with_capacity(plan.launches.len());
+    for launch in &plan.launches {
+        let kernel: &Kernel = &launch.kernel;
+        let known = by_kernel.get(&ptr::from_ref(kernel)).copied();
+        let index = match known {
+            Some(index) => index,
+            None => {
+                let ptx = text(kernel)?;
                 *by_text.entry(ptx).or_insert_with_key(|ptx| {
                     work.push(Work {
                         kernel,
@@ -84,8 +83,17 @@ fn distinct<'a>(
                     });
                     work.len() - 1
                 })
-            })
-    };
-    let of_launch = plan.launches.iter().map(index_of).collect();
-    (work, of_launch)
+            }
+        };
+        by_kernel.insert(ptr::from_ref(kernel), index);
+        of_launch.push(index);
+    }
+    Ok((work, of_launch))
+}
+
+fn text(kernel: &Kernel) -> Result<String, CudaError> {
+    ptx::emit(kernel).map_err(|error| CudaError::Plan {
+        launch: kernel.name.clone(),
+        reason: error.to_string(),
+    })
 }

@@ -1,0 +1,439 @@
+//! A driver without a GPU, for tests: the functions of libcuda that are called, by their types.
+//!
+//! Built by `rustc --crate-type cdylib` alone (see `fake.rs`). Device memory is host memory, work
+//! in streams happens when it is waited for, every call is written down beside the library.
+
+#[path = "entry.rs"]
+mod entry;
+#[path = "script.rs"]
+mod script;
+#[path = "world.rs"]
+mod world;
+
+use std::ffi::{CStr, c_char, c_void};
+use std::{ptr, slice};
+
+use world::{Outcome, Step, World, call};
+
+const INVALID_VALUE: i32 = 1;
+const INVALID_DEVICE: i32 = 101;
+const NOT_FOUND: i32 = 500;
+
+/// Gives a caller a value.
+fn put<T>(to: *mut T, value: T) {
+    // SAFETY: callers of the driver's interface pass pointers to live values of these types.
+    unsafe { to.write(value) };
+}
+
+/// What a caller's pointer leads to.
+fn view<'a, T>(from: *const T, count: usize) -> &'a [T] {
+    if count == 0 {
+        return &[];
+    }
+    // SAFETY: callers of the driver's interface pass as many live values as they say.
+    unsafe { slice::from_raw_parts(from, count) }
+}
+
+fn text(from: *const c_char) -> String {
+    // SAFETY: callers of the driver's interface pass texts that end in zero.
+    let text = unsafe { CStr::from_ptr(from) };
+    text.to_string_lossy().into_owned()
+}
+
+fn put_text(to: *mut c_char, room: i32, words: &str) {
+    let mut bytes = words.as_bytes().to_vec();
+    bytes.truncate(usize::try_from(room - 1).unwrap_or(0));
+    bytes.push(0);
+    // SAFETY: callers pass as many live bytes as they say, and one more than the words is there.
+    unsafe { ptr::copy_nonoverlapping(bytes.as_ptr().cast(), to, bytes.len()) };
+}
+
+/// Writes the script's words where the caller of a compiler wants them.
+fn put_log(world: &World, count: u32, keys: *const u32, values: *const *mut c_void) {
+    let (keys, values) = (view(keys, count as usize), view(values, count as usize));
+    let value = |wanted: u32| {
+        let position = keys.iter().position(|&key| key == wanted)?;
+        values.get(position).copied()
+    };
+    if let (Some(buffer), Some(size)) = (value(5), value(6)) {
+        put_text(buffer.cast(), size as usize as i32, &world.script.jit_log);
+    }
+}
+
+/// The values of a launch, copied by the sizes of the entry's parameters.
+fn values(world: &World, function: usize, pointers: *const *mut c_void) -> Option<Vec<Vec<u8>>> {
+    let entry = world.functions.get(&function)?;
+    let pointers = view(pointers, entry.sizes.len());
+    let copy = |(pointer, &size): (&*mut c_void, &usize)| view(pointer.cast::<u8>(), size).to_vec();
+    Some(pointers.iter().zip(&entry.sizes).map(copy).collect())
+}
+
+macro_rules! exports {
+    ($($name:ident($world:ident $(, $argument:ident: $kind:ty)*) $body:block)*) => {$(
+        #[unsafe(no_mangle)]
+        pub extern "system" fn $name($($argument: $kind),*) -> i32 {
+            call(stringify!($name), |$world: &mut World| -> Outcome { $body })
+        }
+    )*};
+}
+
+exports! {
+    cuDriverGetVersion(world, version: *mut i32) {
+        put(version, world.script.version);
+        Ok(String::new())
+    }
+    cuInit(_world, flags: u32) {
+        Ok(flags.to_string())
+    }
+}
+
+#[cfg(not(bare))]
+exports! {
+    cuGetErrorName(world, code: i32, name: *mut *const c_char) {
+        let _ = world;
+        put(name, match code {
+            2 => c"CUDA_ERROR_OUT_OF_MEMORY".as_ptr(),
+            218 => c"CUDA_ERROR_INVALID_PTX".as_ptr(),
+            700 => c"CUDA_ERROR_ILLEGAL_ADDRESS".as_ptr(),
+            803 => c"CUDA_ERROR_SYSTEM_DRIVER_MISMATCH".as_ptr(),
+            _ => c"CUDA_ERROR_OF_THE_TEST".as_ptr(),
+        });
+        Ok(code.to_string())
+    }
+    cuGetErrorString(_world, code: i32, words: *mut *const c_char) {
+        put(words, c"words for it".as_ptr());
+        Ok(code.to_string())
+    }
+    cuDeviceGetCount(world, count: *mut i32) {
+        put(count, world.script.devices.len() as i32);
+        Ok(String::new())
+    }
+    cuDeviceGet(world, device: *mut i32, ordinal: i32) {
+        if ordinal < 0 || ordinal as usize >= world.script.devices.len() {
+            return Err(INVALID_DEVICE);
+        }
+        put(device, ordinal);
+        Ok(ordinal.to_string())
+    }
+    cuDeviceGetName(world, name: *mut c_char, room: i32, device: i32) {
+        put_text(name, room, &world.device(device)?.name);
+        Ok(device.to_string())
+    }
+    cuDeviceGetUuid_v2(world, uuid: *mut [u8; 16], device: i32) {
+        world.device(device)?;
+        put(uuid, [device as u8; 16]);
+        Ok(device.to_string())
+    }
+    cuDeviceGetPCIBusId(_world, name: *mut c_char, room: i32, device: i32) {
+        put_text(name, room, &format!("0000:{device:02x}:00.0"));
+        Ok(device.to_string())
+    }
+    cuDeviceTotalMem_v2(world, bytes: *mut usize, device: i32) {
+        put(bytes, world.device(device)?.memory);
+        Ok(device.to_string())
+    }
+    cuDeviceGetAttribute(world, value: *mut i32, attribute: i32, device: i32) {
+        let device = world.device(device)?;
+        put(value, match attribute {
+            8 => 48 << 10,
+            13 => 1_980_000,
+            16 => 132,
+            36 => 2_619_000,
+            37 => 5120,
+            38 => 50 << 20,
+            75 => device.capability[0],
+            76 => device.capability[1],
+            81 => 228 << 10,
+            97 => 227 << 10,
+            _ => return Err(INVALID_VALUE),
+        });
+        Ok(attribute.to_string())
+    }
+    cuDevicePrimaryCtxRetain(world, context: *mut usize, device: i32) {
+        world.device(device)?;
+        world.current = device as usize;
+        put(context, world.make("context"));
+        Ok(device.to_string())
+    }
+    cuDevicePrimaryCtxRelease_v2(world, device: i32) {
+        let context = world.any("context").ok_or(INVALID_VALUE)?;
+        world.end("context", context)?;
+        Ok(device.to_string())
+    }
+    cuCtxPushCurrent_v2(world, context: usize) {
+        world.check("context", context)?;
+        world::push();
+        Ok(String::new())
+    }
+    cuCtxPopCurrent_v2(_world, context: *mut usize) {
+        put(context, 0);
+        world::pop()?;
+        Ok(String::new())
+    }
+    cuCtxSynchronize(world) {
+        world.finish_all()?;
+        Ok(String::new())
+    }
+    cuMemGetInfo_v2(world, free: *mut usize, total: *mut usize) {
+        let all = world.device(world.current as i32)?.memory;
+        put(free, all - world.used);
+        put(total, all);
+        Ok(String::new())
+    }
+    cuMemAlloc_v2(world, pointer: *mut u64, bytes: usize) {
+        let address = world.allocate(bytes)?;
+        put(pointer, address);
+        Ok(format!("{bytes} = {}", world.place(address)))
+    }
+    cuMemFree_v2(world, pointer: u64) {
+        world.finish_all()?;
+        let place = world.place(pointer);
+        world.free(pointer)?;
+        Ok(place)
+    }
+    cuMemHostAlloc(world, pointer: *mut *mut c_void, bytes: usize, flags: u32) {
+        let address = world.allocate_host(bytes);
+        put(pointer, address as *mut c_void);
+        Ok(format!("{bytes} {flags}"))
+    }
+    cuMemFreeHost(world, pointer: *mut c_void) {
+        world.finish_all()?;
+        world.free_host(pointer as u64)?;
+        Ok(String::new())
+    }
+    cuMemcpyHtoD_v2(world, to: u64, from: *const c_void, bytes: usize) {
+        world.copy(to, from as u64, bytes, true, false)?;
+        Ok(format!("{} {bytes}", world.place(to)))
+    }
+    cuMemcpyDtoH_v2(world, to: *mut c_void, from: u64, bytes: usize) {
+        world.finish_all()?;
+        world.copy(to as u64, from, bytes, false, true)?;
+        Ok(format!("{} {bytes}", world.place(from)))
+    }
+    cuMemcpyHtoDAsync_v2(world, to: u64, from: *const c_void, bytes: usize, stream: usize) {
+        world.enqueue(stream, Step::Upload { to, from: from as u64, bytes })?;
+        Ok(format!("{} {bytes}", world.place(to)))
+    }
+    cuMemcpyDtoHAsync_v2(world, to: *mut c_void, from: u64, bytes: usize, stream: usize) {
+        world.enqueue(stream, Step::Download { to: to as u64, from, bytes })?;
+        Ok(format!("{} {bytes}", world.place(from)))
+    }
+    cuMemsetD8_v2(world, to: u64, value: u8, bytes: usize) {
+        world.fill(to, value, bytes)?;
+        Ok(format!("{} {value} {bytes}", world.place(to)))
+    }
+    cuMemsetD8Async(world, to: u64, value: u8, bytes: usize, stream: usize) {
+        world.enqueue(stream, Step::Fill { to, value, bytes })?;
+        Ok(format!("{} {value} {bytes}", world.place(to)))
+    }
+    cuStreamCreateWithPriority(world, stream: *mut usize, flags: u32, priority: i32) {
+        put(stream, world.make("stream"));
+        Ok(format!("{flags} {priority}"))
+    }
+    cuStreamDestroy_v2(world, stream: usize) {
+        world.finish(stream)?;
+        world.end("stream", stream)?;
+        Ok(String::new())
+    }
+    cuStreamSynchronize(world, stream: usize) {
+        world.finish(stream)?;
+        Ok(String::new())
+    }
+    cuStreamWaitEvent(world, stream: usize, event: usize, _flags: u32) {
+        world.check("stream", stream)?;
+        world.check("event", event)?;
+        Ok(String::new())
+    }
+    cuEventCreate(world, event: *mut usize, flags: u32) {
+        put(event, world.make("event"));
+        Ok(flags.to_string())
+    }
+    cuEventRecord(world, event: usize, stream: usize) {
+        world.check("event", event)?;
+        world.enqueue(stream, Step::Mark(event))?;
+        Ok(String::new())
+    }
+    cuEventSynchronize(world, event: usize) {
+        world.check("event", event)?;
+        world.finish_all()?;
+        Ok(String::new())
+    }
+    cuEventElapsedTime(world, milliseconds: *mut f32, from: usize, to: usize) {
+        put(milliseconds, world.elapsed(from, to)?);
+        Ok(String::new())
+    }
+    cuEventDestroy_v2(world, event: usize) {
+        world.end("event", event)?;
+        Ok(String::new())
+    }
+    cuModuleLoadDataEx(
+        world, module: *mut usize, image: *const c_char, count: u32, keys: *mut u32,
+        values: *mut *mut c_void
+    ) {
+        put_log(world, count, keys, values);
+        let made = world.load(&text(image))?;
+        put(module, made);
+        Ok(String::new())
+    }
+    cuModuleUnload(world, module: usize) {
+        world.end("module", module)?;
+        Ok(String::new())
+    }
+    cuModuleGetFunction(world, function: *mut usize, module: usize, name: *const c_char) {
+        world.check("module", module)?;
+        let name = text(name);
+        let found = world.modules.get(&module).filter(|entry| entry.name == name);
+        let entry = found.cloned().ok_or(NOT_FOUND)?;
+        // A function lives as long as its module and has no end of its own.
+        world.functions.insert(module, entry);
+        put(function, module);
+        Ok(name)
+    }
+    cuFuncGetAttribute(world, value: *mut i32, attribute: i32, function: usize) {
+        world.check("module", function)?;
+        put(value, match attribute {
+            4 => 32,
+            _ => 0,
+        });
+        Ok(attribute.to_string())
+    }
+    cuFuncSetAttribute(world, function: usize, attribute: i32, value: i32) {
+        world.check("module", function)?;
+        Ok(format!("{attribute} {value}"))
+    }
+    cuOccupancyMaxActiveBlocksPerMultiprocessor(
+        world, blocks: *mut i32, function: usize, threads: i32, shared: usize
+    ) {
+        world.check("module", function)?;
+        put(blocks, 2048 / threads);
+        Ok(format!("{threads} {shared}"))
+    }
+    cuLaunchKernel(
+        world, function: usize, x: u32, y: u32, z: u32, threads: u32, _y: u32, _z: u32, shared: u32,
+        stream: usize, pointers: *mut *mut c_void, _extra: *mut *mut c_void
+    ) {
+        world.check("module", function)?;
+        let values = values(world, function, pointers).ok_or(NOT_FOUND)?;
+        let launch = world::Launch { function, grid: [x, y, z], threads, shared, values };
+        world.enqueue(stream, Step::Launch(launch))?;
+        Ok(String::new())
+    }
+    cuLinkCreate_v2(
+        world, count: u32, keys: *mut u32, values: *mut *mut c_void, link: *mut usize
+    ) {
+        put_log(world, count, keys, values);
+        put(link, world.make("link"));
+        Ok(String::new())
+    }
+    cuLinkAddData_v2(
+        world, link: usize, kind: i32, data: *const c_char, bytes: usize, name: *const c_char,
+        _count: u32, _keys: *mut u32, _values: *mut *mut c_void
+    ) {
+        world.check("link", link)?;
+        let ptx = text(data);
+        if ptx.len() + 1 != bytes || kind != 1 {
+            return Err(INVALID_VALUE);
+        }
+        world.links.insert(link, format!("machine code of\n{ptx}\0"));
+        Ok(text(name))
+    }
+    cuLinkComplete(world, link: usize, cubin: *mut *const c_void, bytes: *mut usize) {
+        world.check("link", link)?;
+        let image = world.links.get(&link).ok_or(INVALID_VALUE)?;
+        put(cubin, image.as_ptr().cast());
+        put(bytes, image.len());
+        Ok(String::new())
+    }
+    cuLinkDestroy(world, link: usize) {
+        world.end("link", link)?;
+        world.links.remove(&link);
+        Ok(String::new())
+    }
+    cuGraphCreate(world, graph: *mut usize, flags: u32) {
+        let made = world.make("graph");
+        world.graphs.insert(made, Vec::new());
+        put(graph, made);
+        Ok(flags.to_string())
+    }
+    cuGraphDestroy(world, graph: usize) {
+        world.end("graph", graph)?;
+        Ok(String::new())
+    }
+    cuGraphAddKernelNode_v2(
+        world, node: *mut usize, graph: usize, after: *const usize, count: usize,
+        what: *const KernelNode
+    ) {
+        let what = &view(what, 1)[0];
+        world.check("module", what.function)?;
+        let launch = world::Launch {
+            function: what.function,
+            grid: what.grid,
+            threads: what.block[0],
+            shared: what.shared,
+            values: values(world, what.function, what.values).ok_or(NOT_FOUND)?,
+        };
+        let added = world.add_node(graph, Step::Launch(launch), view(after, count))?;
+        put(node, added);
+        Ok(format!("{added} after {:?}", view(after, count)))
+    }
+    cuGraphAddMemsetNode(
+        world, node: *mut usize, graph: usize, after: *const usize, count: usize,
+        what: *const MemsetNode, context: usize
+    ) {
+        world.check("context", context)?;
+        let what = &view(what, 1)[0];
+        if what.element != 1 || what.height != 1 {
+            return Err(INVALID_VALUE);
+        }
+        let step = Step::Fill { to: what.to, value: what.value as u8, bytes: what.width };
+        let added = world.add_node(graph, step, view(after, count))?;
+        put(node, added);
+        Ok(format!("{added} after {:?}", view(after, count)))
+    }
+    cuGraphInstantiateWithFlags(world, exec: *mut usize, graph: usize, flags: u64) {
+        world.check("graph", graph)?;
+        let nodes = world.graphs.get(&graph).cloned().ok_or(INVALID_VALUE)?;
+        let made = world.make("exec");
+        world.execs.insert(made, nodes);
+        put(exec, made);
+        Ok(flags.to_string())
+    }
+    cuGraphUpload(world, exec: usize, stream: usize) {
+        world.check("exec", exec)?;
+        world.check("stream", stream)?;
+        Ok(String::new())
+    }
+    cuGraphLaunch(world, exec: usize, stream: usize) {
+        world.check("exec", exec)?;
+        world.enqueue(stream, Step::Graph(exec))?;
+        Ok(String::new())
+    }
+    cuGraphExecDestroy(world, exec: usize) {
+        world.end("exec", exec)?;
+        Ok(String::new())
+    }
+}
+
+/// `CUDA_KERNEL_NODE_PARAMS_v2`.
+#[repr(C)]
+pub struct KernelNode {
+    function: usize,
+    grid: [u32; 3],
+    block: [u32; 3],
+    shared: u32,
+    values: *mut *mut c_void,
+    extra: *mut *mut c_void,
+    kernel: usize,
+    context: usize,
+}
+
+/// `CUDA_MEMSET_NODE_PARAMS`.
+#[repr(C)]
+pub struct MemsetNode {
+    to: u64,
+    pitch: usize,
+    value: u32,
+    element: u32,
+    width: usize,
+    height: usize,
+}

@@ -1,0 +1,70 @@
+//! What the driver without a GPU shall play: lines of a file beside the library.
+//!
+//! `version 12040`, `device NAME|9.0|BYTES`, `fail FUNCTION NTH CODE` (`*` for every time),
+//! `jit_log WORDS`.
+
+/// A GPU of the play.
+pub struct Device {
+    pub name: String,
+    pub capability: [i32; 2],
+    pub memory: usize,
+}
+
+/// The play.
+#[derive(Default)]
+pub struct Script {
+    pub version: i32,
+    pub devices: Vec<Device>,
+    pub jit_log: String,
+    failures: Vec<(String, Option<usize>, i32)>,
+}
+
+impl Script {
+    pub fn parse(text: &str) -> Self {
+        let mut script = Self::default();
+        for line in text.lines().filter(|line| !line.is_empty()) {
+            let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
+            script
+                .take(word, rest)
+                .unwrap_or_else(|| panic!("the script has '{line}'"));
+        }
+        script
+    }
+
+    fn take(&mut self, word: &str, rest: &str) -> Option<()> {
+        match word {
+            "version" => self.version = rest.parse().ok()?,
+            "jit_log" => self.jit_log = rest.to_owned(),
+            "device" => {
+                let mut parts = rest.split('|');
+                let name = parts.next()?.to_owned();
+                let (major, minor) = parts.next()?.split_once('.')?;
+                self.devices.push(Device {
+                    name,
+                    capability: [major.parse().ok()?, minor.parse().ok()?],
+                    memory: parts.next()?.parse().ok()?,
+                });
+            }
+            "fail" => {
+                let mut parts = rest.split(' ');
+                let function = parts.next()?.to_owned();
+                let nth = match parts.next()? {
+                    "*" => None,
+                    nth => Some(nth.parse().ok()?),
+                };
+                self.failures
+                    .push((function, nth, parts.next()?.parse().ok()?));
+            }
+            _ => return None,
+        }
+        Some(())
+    }
+
+    /// The error that the call of this name shall answer at its `nth` time, from 1.
+    pub fn failure(&self, function: &str, nth: usize) -> Option<i32> {
+        let fits = |when: &Option<usize>| when.is_none_or(|when| when == nth);
+        let mut failures = self.failures.iter();
+        let found = failures.find(|(name, when, _)| name == function && fits(when));
+        found.map(|(_, _, code)| *code)
+    }
+}

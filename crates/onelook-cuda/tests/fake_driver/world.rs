@@ -1,0 +1,450 @@
+//! All that the driver without a GPU knows: what lives, what waits in streams, what was called.
+//!
+//! Work in a stream happens only when somebody waits for it, and a graph's steps in the latest
+//! order that its edges allow: whoever forgot to wait or to draw an edge sees wrong results.
+
+use std::alloc::{Layout, alloc, dealloc};
+use std::cell::Cell;
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::ffi::{CStr, c_char, c_int, c_void};
+use std::fs::File;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::{LazyLock, Mutex, PoisonError};
+use std::{fs, ptr};
+
+use crate::entry::Entry;
+use crate::script::{Device, Script};
+
+/// What a call did, for the log, or the error's number.
+pub type Outcome = Result<String, i32>;
+
+const OUT_OF_MEMORY: i32 = 2;
+const INVALID_DEVICE: i32 = 101;
+const INVALID_CONTEXT: i32 = 201;
+const INVALID_PTX: i32 = 218;
+const INVALID_HANDLE: i32 = 400;
+const NOT_READY: i32 = 600;
+const ILLEGAL_ADDRESS: i32 = 700;
+
+/// Calls that need no current context.
+const FREE: [&str; 14] = [
+    "cuInit",
+    "cuDriverGetVersion",
+    "cuGetErrorName",
+    "cuGetErrorString",
+    "cuDeviceGetCount",
+    "cuDeviceGet",
+    "cuDeviceGetName",
+    "cuDeviceGetUuid_v2",
+    "cuDeviceGetPCIBusId",
+    "cuDeviceTotalMem_v2",
+    "cuDeviceGetAttribute",
+    "cuDevicePrimaryCtxRetain",
+    "cuDevicePrimaryCtxRelease_v2",
+    "cuCtxPushCurrent_v2",
+];
+
+thread_local! {
+    /// Contexts that are pushed on this thread.
+    static PUSHED: Cell<usize> = const { Cell::new(0) };
+}
+
+pub fn push() {
+    PUSHED.set(PUSHED.get() + 1);
+}
+
+pub fn pop() -> Result<(), i32> {
+    PUSHED.set(PUSHED.get().checked_sub(1).ok_or(INVALID_CONTEXT)?);
+    Ok(())
+}
+
+/// A kernel with all that it was given.
+#[derive(Clone)]
+pub struct Launch {
+    pub function: usize,
+    pub grid: [u32; 3],
+    pub threads: u32,
+    pub shared: u32,
+    pub values: Vec<Vec<u8>>,
+}
+
+/// Work in a stream or a graph.
+#[derive(Clone)]
+pub enum Step {
+    Upload { to: u64, from: u64, bytes: usize },
+    Download { to: u64, from: u64, bytes: usize },
+    Fill { to: u64, value: u8, bytes: usize },
+    Launch(Launch),
+    Graph(usize),
+    Mark(usize),
+}
+
+/// A step of a graph and the numbers of those that it waits for.
+#[derive(Clone)]
+pub struct Node {
+    step: Step,
+    number: usize,
+    after: Vec<usize>,
+}
+
+struct Memory {
+    number: usize,
+    bytes: usize,
+    host: bool,
+}
+
+#[derive(Default)]
+pub struct World {
+    pub script: Script,
+    pub current: usize,
+    pub used: usize,
+    pub modules: HashMap<usize, Entry>,
+    pub functions: HashMap<usize, Entry>,
+    pub links: HashMap<usize, String>,
+    pub graphs: HashMap<usize, Vec<Node>>,
+    pub execs: HashMap<usize, Vec<Node>>,
+    live: BTreeMap<usize, &'static str>,
+    next: usize,
+    memory: BTreeMap<u64, Memory>,
+    buffers: usize,
+    streams: BTreeMap<usize, VecDeque<Step>>,
+    marks: HashMap<usize, u64>,
+    /// Microseconds that launches have taken.
+    clock: u64,
+    counts: HashMap<&'static str, usize>,
+    log: Option<File>,
+}
+
+static WORLD: LazyLock<Mutex<World>> = LazyLock::new(|| Mutex::new(World::open(&folder())));
+
+/// Answers a call: as the script says, or by `what` it does. Writes it down.
+pub fn call(name: &'static str, what: impl FnOnce(&mut World) -> Outcome) -> i32 {
+    let mut world = WORLD.lock().unwrap_or_else(PoisonError::into_inner);
+    let count = world.counts.entry(name).or_insert(0);
+    *count += 1;
+    let nth = *count;
+    let outcome = match world.script.failure(name, nth) {
+        Some(code) => Err(code),
+        None if PUSHED.get() == 0 && !FREE.contains(&name) => Err(INVALID_CONTEXT),
+        None => what(&mut world),
+    };
+    match outcome {
+        Ok(details) => {
+            world.write(&format!("{name} {details}"));
+            0
+        }
+        Err(code) => {
+            world.write(&format!("{name} failed {code}"));
+            code
+        }
+    }
+}
+
+/// `Dl_info`.
+#[repr(C)]
+struct Found {
+    file: *const c_char,
+    base: *mut c_void,
+    symbol: *const c_char,
+    address: *mut c_void,
+}
+
+unsafe extern "C" {
+    fn dladdr(address: *const c_void, found: *mut Found) -> c_int;
+}
+
+/// Where this library's file lies.
+fn folder() -> PathBuf {
+    let mut found = Found {
+        file: ptr::null(),
+        base: ptr::null_mut(),
+        symbol: ptr::null(),
+        address: ptr::null_mut(),
+    };
+    let address = folder as fn() -> PathBuf as *const c_void;
+    // SAFETY: the address is of this function, the structure is the one that dladdr fills.
+    let answer = unsafe { dladdr(address, &raw mut found) };
+    assert!(
+        answer != 0 && !found.file.is_null(),
+        "the loader does not know this library"
+    );
+    // SAFETY: dladdr gave a text that ends in zero and lives as long as the library.
+    let file = unsafe { CStr::from_ptr(found.file) };
+    let path = PathBuf::from(file.to_string_lossy().into_owned());
+    path.parent().map_or_else(PathBuf::new, Path::to_path_buf)
+}
+
+impl World {
+    fn open(folder: &Path) -> Self {
+        let script = fs::read_to_string(folder.join("script")).expect("a script lies beside");
+        let log = File::options()
+            .create(true)
+            .append(true)
+            .open(folder.join("calls"));
+        Self {
+            script: Script::parse(&script),
+            log: log.ok(),
+            next: 1,
+            ..Self::default()
+        }
+    }
+
+    fn write(&mut self, line: &str) {
+        if let Some(log) = &mut self.log {
+            let _ = log.write_all(format!("{}\n", line.trim_end()).as_bytes());
+        }
+    }
+
+    pub fn device(&self, device: i32) -> Result<&Device, i32> {
+        let device = usize::try_from(device).map_err(|_| INVALID_DEVICE)?;
+        self.script.devices.get(device).ok_or(INVALID_DEVICE)
+    }
+
+    /// A new thing of this kind.
+    pub fn make(&mut self, kind: &'static str) -> usize {
+        let number = self.next;
+        self.next += 1;
+        self.live.insert(number, kind);
+        self.write(&format!("+{kind} {number}"));
+        number
+    }
+
+    pub fn check(&self, kind: &str, number: usize) -> Result<(), i32> {
+        match self.live.get(&number) {
+            Some(found) if *found == kind => Ok(()),
+            _ => Err(INVALID_HANDLE),
+        }
+    }
+
+    pub fn any(&self, kind: &str) -> Option<usize> {
+        let mut found = self.live.iter().filter(|(_, what)| **what == kind);
+        found.next().map(|(number, _)| *number)
+    }
+
+    pub fn end(&mut self, kind: &str, number: usize) -> Result<(), i32> {
+        self.check(kind, number)?;
+        self.live.remove(&number);
+        self.write(&format!("-{kind} {number}"));
+        Ok(())
+    }
+
+    pub fn load(&mut self, image: &str) -> Result<usize, i32> {
+        let entry = Entry::parse(image).ok_or(INVALID_PTX)?;
+        let module = self.make("module");
+        self.modules.insert(module, entry);
+        Ok(module)
+    }
+
+    pub fn allocate(&mut self, bytes: usize) -> Result<u64, i32> {
+        let all = self.device(self.current as i32)?.memory;
+        if bytes > all - self.used {
+            return Err(OUT_OF_MEMORY);
+        }
+        self.used += bytes;
+        Ok(self.map(bytes, false))
+    }
+
+    pub fn allocate_host(&mut self, bytes: usize) -> u64 {
+        self.map(bytes, true)
+    }
+
+    fn map(&mut self, bytes: usize, host: bool) -> u64 {
+        // SAFETY: the layout has at least one byte.
+        let address = unsafe { alloc(layout(bytes)) };
+        assert!(!address.is_null(), "the host has no memory left");
+        // SAFETY: so many bytes were just given.
+        unsafe { address.write_bytes(0xa5, bytes) };
+        self.buffers += 1;
+        let number = self.buffers;
+        self.memory.insert(
+            address as u64,
+            Memory {
+                number,
+                bytes,
+                host,
+            },
+        );
+        self.write(&format!("+memory {number}"));
+        address as u64
+    }
+
+    pub fn free(&mut self, address: u64) -> Result<(), i32> {
+        self.used -= self.unmap(address, false)?;
+        Ok(())
+    }
+
+    pub fn free_host(&mut self, address: u64) -> Result<(), i32> {
+        self.unmap(address, true).map(|_| ())
+    }
+
+    fn unmap(&mut self, address: u64, host: bool) -> Result<usize, i32> {
+        let found = self
+            .memory
+            .get(&address)
+            .filter(|memory| memory.host == host);
+        let (number, bytes) = found.map(|m| (m.number, m.bytes)).ok_or(INVALID_HANDLE)?;
+        self.memory.remove(&address);
+        // SAFETY: map took it with this layout, and it was in the table, so it was not freed.
+        unsafe { dealloc(address as *mut u8, layout(bytes)) };
+        self.write(&format!("-memory {number}"));
+        Ok(bytes)
+    }
+
+    /// The memory that an address lies in, as `#number+offset`.
+    pub fn place(&self, address: u64) -> String {
+        match self.memory.range(..=address).next_back() {
+            Some((start, memory)) if address <= start + memory.bytes as u64 => {
+                format!("#{}+{}", memory.number, address - start)
+            }
+            _ => "nowhere".to_owned(),
+        }
+    }
+
+    /// Whether so many bytes lie in memory of the device.
+    fn inside(&self, address: u64, bytes: usize) -> Result<(), i32> {
+        let (start, memory) = self
+            .memory
+            .range(..=address)
+            .next_back()
+            .ok_or(ILLEGAL_ADDRESS)?;
+        let fits = address + bytes as u64 <= start + memory.bytes as u64;
+        if fits && !memory.host {
+            Ok(())
+        } else {
+            Err(ILLEGAL_ADDRESS)
+        }
+    }
+
+    pub fn copy(
+        &mut self,
+        to: u64,
+        from: u64,
+        bytes: usize,
+        to_device: bool,
+        from_device: bool,
+    ) -> Result<(), i32> {
+        if to_device {
+            self.inside(to, bytes)?;
+        }
+        if from_device {
+            self.inside(from, bytes)?;
+        }
+        // SAFETY: the device's side was checked; the host's side is the caller's word.
+        unsafe { ptr::copy(from as *const u8, to as *mut u8, bytes) };
+        Ok(())
+    }
+
+    pub fn fill(&mut self, to: u64, value: u8, bytes: usize) -> Result<(), i32> {
+        self.inside(to, bytes)?;
+        // SAFETY: so many bytes lie there, as was checked.
+        unsafe { (to as *mut u8).write_bytes(value, bytes) };
+        Ok(())
+    }
+
+    pub fn enqueue(&mut self, stream: usize, step: Step) -> Result<(), i32> {
+        self.check("stream", stream)?;
+        self.streams.entry(stream).or_default().push_back(step);
+        Ok(())
+    }
+
+    pub fn finish_all(&mut self) -> Result<(), i32> {
+        let streams: Vec<usize> = self.streams.keys().copied().collect();
+        streams
+            .into_iter()
+            .try_for_each(|stream| self.finish(stream))
+    }
+
+    pub fn finish(&mut self, stream: usize) -> Result<(), i32> {
+        self.check("stream", stream)?;
+        let steps = self.streams.remove(&stream).unwrap_or_default();
+        steps.into_iter().try_for_each(|step| self.perform(&step))
+    }
+
+    fn perform(&mut self, step: &Step) -> Result<(), i32> {
+        match step {
+            Step::Upload { to, from, bytes } => self.copy(*to, *from, *bytes, true, false),
+            Step::Download { to, from, bytes } => self.copy(*to, *from, *bytes, false, true),
+            Step::Fill { to, value, bytes } => self.fill(*to, *value, *bytes),
+            Step::Launch(launch) => self.launch(launch),
+            Step::Graph(exec) => self.graph(*exec),
+            Step::Mark(event) => {
+                self.marks.insert(*event, self.clock);
+                Ok(())
+            }
+        }
+    }
+
+    /// Writes a launch down; `copy(from, to, bytes)` is the one kernel that is really run.
+    fn launch(&mut self, launch: &Launch) -> Result<(), i32> {
+        self.clock += 10;
+        self.check("module", launch.function)?;
+        let name = self.functions[&launch.function].name.clone();
+        let address = |value: &Vec<u8>| <[u8; 8]>::try_from(&value[..]).map(u64::from_le_bytes);
+        let word = |value: &Vec<u8>| <[u8; 4]>::try_from(&value[..]).map(u32::from_le_bytes);
+        let mut words = Vec::new();
+        for value in &launch.values {
+            words.push(match (address(value), word(value)) {
+                (Ok(address), _) => self.place(address),
+                (_, Ok(word)) => word.to_string(),
+                _ => "map".to_owned(),
+            });
+        }
+        let [x, y, z] = launch.grid;
+        let (threads, shared) = (launch.threads, launch.shared);
+        let values = words.join(" ");
+        self.write(&format!(
+            "run {name} {x},{y},{z} x {threads} shared {shared}: {values}"
+        ));
+        if let ("copy", [from, to, bytes]) = (&name[..], &launch.values[..]) {
+            let (Ok(from), Ok(to), Ok(bytes)) = (address(from), address(to), word(bytes)) else {
+                return Err(ILLEGAL_ADDRESS);
+            };
+            self.copy(to, from, bytes as usize, true, true)?;
+        }
+        Ok(())
+    }
+
+    pub fn add_node(&mut self, graph: usize, step: Step, after: &[usize]) -> Result<usize, i32> {
+        self.check("graph", graph)?;
+        let number = self.next;
+        self.next += 1;
+        let nodes = self.graphs.get_mut(&graph).ok_or(INVALID_HANDLE)?;
+        if after
+            .iter()
+            .any(|&earlier| nodes.iter().all(|node| node.number != earlier))
+        {
+            return Err(INVALID_HANDLE);
+        }
+        nodes.push(Node {
+            step,
+            number,
+            after: after.to_vec(),
+        });
+        Ok(number)
+    }
+
+    /// Of the steps that may go next, always the one that was added last.
+    fn graph(&mut self, exec: usize) -> Result<(), i32> {
+        self.check("exec", exec)?;
+        let mut waiting = self.execs.get(&exec).cloned().ok_or(INVALID_HANDLE)?;
+        while !waiting.is_empty() {
+            let left: Vec<usize> = waiting.iter().map(|node| node.number).collect();
+            let ready = |node: &Node| node.after.iter().all(|earlier| !left.contains(earlier));
+            let next = waiting.iter().rposition(ready).ok_or(INVALID_HANDLE)?;
+            let node = waiting.remove(next);
+            self.perform(&node.step)?;
+        }
+        Ok(())
+    }
+
+    /// Milliseconds between two marks that have come.
+    pub fn elapsed(&self, from: usize, to: usize) -> Result<f32, i32> {
+        let mark = |event: usize| self.marks.get(&event).copied().ok_or(NOT_READY);
+        Ok((mark(to)? - mark(from)?) as f32 / 1000.0)
+    }
+}
+
+fn layout(bytes: usize) -> Layout {
+    Layout::from_size_align(bytes.max(1), 512).expect("sizes of tests are small")
+}
