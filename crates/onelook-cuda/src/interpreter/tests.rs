@@ -1,8 +1,14 @@
 //! Tiny kernels: each fault is committed once and must be found, and its twin without the fault must
 //! run under every schedule.
 
+mod async_units;
+mod memory;
+mod products;
+mod races;
+mod registers;
+
 use super::*;
-use crate::lang::{Builder, Cache, Kernel, Target, U32};
+use crate::lang::{Builder, Cache, Global, Kernel, Target, U32};
 
 fn schedules() -> Vec<Schedule> {
     let adversarial = (0..5).map(Schedule::adversarial);
@@ -40,7 +46,7 @@ fn run_grid(kernel: &Kernel, grid: [u32; 3], schedule: &Schedule) -> Result<Vec<
 }
 
 /// A kernel with an input and an output, given as addresses.
-fn with_memory<'k>(k: &'k Builder) -> (crate::lang::Global<'k>, crate::lang::Global<'k>) {
+fn with_memory<'k>(k: &'k Builder) -> (Global<'k>, Global<'k>) {
     (k.input("in"), k.output("out"))
 }
 
@@ -60,4 +66,34 @@ fn words_pass_through_shared_memory_to_other_threads() {
         let words = run(&kernel, &schedule).unwrap();
         assert!((0..64).all(|thread| words[thread] == 63 - thread as u32));
     }
+}
+
+/// The kernel ends in a trap that says so, under every schedule.
+fn traps(kernel: &Kernel, words: &str) {
+    traps_on_grid(kernel, [1, 1, 1], words);
+}
+
+fn traps_on_grid(kernel: &Kernel, grid: [u32; 3], words: &str) {
+    for schedule in schedules() {
+        let trap = run_grid(kernel, grid, &schedule)
+            .expect_err(words)
+            .to_string();
+        assert!(trap.contains(words), "{trap}");
+    }
+}
+
+/// The kernel ends well under every schedule, each time with the same output.
+fn runs(kernel: &Kernel) -> Vec<u32> {
+    runs_on_grid(kernel, [1, 1, 1])
+}
+
+fn runs_on_grid(kernel: &Kernel, grid: [u32; 3]) -> Vec<u32> {
+    let outcome = |schedule: &Schedule| {
+        run_grid(kernel, grid, schedule).unwrap_or_else(|trap| panic!("{trap}"))
+    };
+    let first = outcome(&Schedule::in_order());
+    for schedule in schedules() {
+        assert_eq!(outcome(&schedule), first);
+    }
+    first
 }
