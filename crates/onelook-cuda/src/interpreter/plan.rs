@@ -11,6 +11,7 @@ struct Places {
     constants: Buffer,
     counters: Buffer,
     inputs: Vec<Buffer>,
+    input_bytes: Vec<usize>,
     outputs: Vec<Buffer>,
 }
 
@@ -84,7 +85,8 @@ impl Machine {
 
     fn places(&mut self, plan: &Plan, inputs: &[&[u8]]) -> Result<Places, Trap> {
         let sizes: Vec<usize> = inputs.iter().map(|input| input.len()).collect();
-        if sizes != plan.inputs {
+        let fits = |(&size, &bytes): (&usize, &usize)| bytes == Argument::WHOLE || size == bytes;
+        if sizes.len() != plan.inputs.len() || !sizes.iter().zip(&plan.inputs).all(fits) {
             let what = format!("inputs of {sizes:?} bytes for a plan of {:?}", plan.inputs);
             return Err(Trap::outside(what));
         }
@@ -92,11 +94,8 @@ impl Machine {
             arena: self.allocate(plan.arena_bytes),
             constants: self.allocate(plan.constants.len()),
             counters: self.allocate(plan.counter_bytes),
-            inputs: plan
-                .inputs
-                .iter()
-                .map(|&bytes| self.allocate(bytes))
-                .collect(),
+            inputs: sizes.iter().map(|&bytes| self.allocate(bytes)).collect(),
+            input_bytes: sizes,
             outputs: plan
                 .outputs
                 .iter()
@@ -133,7 +132,10 @@ impl Places {
                     Region::Output(number) => self.outputs[number],
                 },
                 offset,
-                bytes,
+                bytes: match region {
+                    Region::Input(number) => bytes.min(self.input_bytes[number] - offset),
+                    _ => bytes,
+                },
             },
         }
     }

@@ -1,6 +1,7 @@
 //! From steps to launches: shapes of kernels, tiles, arguments, memory.
 
 mod ends;
+mod head;
 mod maps;
 mod products;
 
@@ -301,7 +302,7 @@ impl Lowering<'_> {
             Stage::Step(Step::Stem(node)) => self.stem(*node),
             Stage::Step(Step::Pools(nodes)) => self.pools(nodes),
             Stage::Step(Step::Attention(node)) => self.attention(*node),
-            Stage::Step(step) => Err(LowerError::Unsupported(vec![format!("{step:?}")])),
+            Stage::Step(Step::Head(levels)) => self.head(levels),
         }
     }
 

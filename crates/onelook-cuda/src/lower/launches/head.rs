@@ -1,0 +1,127 @@
+//! The end of a detection head, and the suppression behind it, as launches.
+
+use onelook_graph::ValueId;
+use onelook_types::DetectHead;
+
+use super::{Draft, Lowering};
+use crate::kernels::head::{self, CANDIDATE_BYTES, HeadLevel, HeadShape};
+use crate::lower::LowerError;
+use crate::lower::places::Seat;
+use crate::plan::{Argument, Region};
+use crate::settings::Settings;
+
+/// Candidates that there is room for, per anchor: with all classes counted there may be several.
+const CANDIDATES_PER_ANCHOR: u32 = 4;
+
+impl Lowering<'_> {
+    pub(super) fn head(&mut self, levels: &[[usize; 2]]) -> Result<(), LowerError> {
+        let Some(detect) = self.options.detect else {
+            unreachable!("only steps towards boxes have a head");
+        };
+        let nodes: Vec<usize> = levels.iter().flatten().copied().collect();
+        let inputs: Vec<ValueId> = nodes
+            .iter()
+            .map(|&n| self.graph.nodes[n].inputs[0])
+            .collect();
+        let seats: Result<Vec<Seat>, _> = inputs.iter().map(|&value| self.seat(value)).collect();
+        let seats = seats?;
+        let target = self.options.gpu.target;
+        let mut shape = HeadShape {
+            element: self.element(),
+            levels: self.head_levels(&seats, detect),
+            reg_max: detect.reg_max as u32,
+            classes: detect.classes as u32,
+            capacity: 0,
+            filter: !detect.end_to_end,
+            raw: false,
+        };
+        shape.capacity = shape.anchors() * CANDIDATES_PER_ANCHOR;
+        if !shape.is_supported(target) {
+            let reason = format!("the end of a head with {} classes", shape.classes);
+            return Err(LowerError::Unsupported(vec![reason]));
+        }
+        let (weights, biases) = self.head_weights(levels, &shape);
+        let batch = self.batch;
+        let candidates = self.room((batch * shape.capacity * CANDIDATE_BYTES) as usize);
+        let counters = Argument::Memory {
+            region: Region::Counters,
+            offset: 0,
+            bytes: 4 * batch as usize,
+        };
+        self.plan.counter_bytes = 4 * batch as usize;
+        let settings = self.settings(detect.classes);
+        let bytes = (weights.len() + biases.len()) as u64;
+        let mut arguments: Vec<Argument> = seats.iter().map(|seat| self.argument(seat)).collect();
+        arguments.push(self.constant(&weights));
+        arguments.push(self.constant(&biases));
+        arguments.extend([settings, candidates, counters]);
+        let draft = Draft {
+            name: self.names(&nodes),
+            key: format!("{shape:?}"),
+            arguments,
+            reads: seats,
+            writes: Vec::new(),
+            flops: self.flops(&nodes),
+            bytes,
+        };
+        let base = format!("head_{}_nhwc_{}", shape.element.name(), shape.classes);
+        self.launch(&base, draft, |name| head::head(target, name, &shape, batch));
+        Ok(())
+    }
+
+    fn head_levels(&self, seats: &[Seat], detect: &DetectHead) -> Vec<HeadLevel> {
+        let pairs = seats.as_chunks().0.iter().zip(&detect.strides);
+        let level = |([boxes, classes], &stride): (&[Seat; 2], &usize)| HeadLevel {
+            boxes: self.map(boxes),
+            classes: self.map(classes),
+            stride: stride as u32,
+        };
+        pairs.map(level).collect()
+    }
+
+    /// Weights and biases of all levels as the kernel takes them.
+    fn head_weights(&self, levels: &[[usize; 2]], shape: &HeadShape) -> (Vec<u8>, Vec<u8>) {
+        let zeros = vec![0.0; 4 * shape.reg_max.max(shape.classes) as usize];
+        let part = |&node: &usize| {
+            let (_, conv) = self.node_conv(node);
+            let bias = conv
+                .bias
+                .as_ref()
+                .map_or(&zeros[..conv.outputs()], |bias| bias.data());
+            (conv.weight.data(), bias)
+        };
+        let parts: Vec<[(&[f32], &[f32]); 2]> = levels
+            .iter()
+            .map(|level| [part(&level[0]), part(&level[1])])
+            .collect();
+        let target = self.options.gpu.target;
+        let (weights, biases) = head::pack(target, shape, self.batch, &parts);
+        let biases = biases.into_iter().flat_map(f32::to_le_bytes).collect();
+        (shape.element.encode(weights), biases)
+    }
+
+    /// The settings as the second input.
+    fn settings(&mut self, classes: usize) -> Argument {
+        let bytes = Settings::bytes(classes);
+        if self.plan.inputs.len() < 2 {
+            self.plan.inputs.push(bytes);
+        }
+        Argument::Memory {
+            region: Region::Input(1),
+            offset: 0,
+            bytes,
+        }
+    }
+
+    /// Memory of the arena that nothing else ever uses.
+    fn room(&mut self, bytes: usize) -> Argument {
+        let offset = self.plan.arena_bytes.next_multiple_of(super::ALIGNMENT);
+        self.plan.arena_bytes = offset + bytes;
+        self.plan.unshared_bytes += bytes;
+        Argument::Memory {
+            region: Region::Arena,
+            offset,
+            bytes,
+        }
+    }
+}
