@@ -17,10 +17,12 @@ pub mod stem;
 mod testing;
 #[cfg(test)]
 pub(crate) mod trial;
+mod work;
 
 use onelook_graph::op::{Activation, Operator};
 
 use crate::lang::{F32, Kernel};
+pub use work::Work;
 
 /// Bytes that one thread copies at once; rows of tiles consist of such pieces.
 pub const PIECE_BYTES: u32 = 16;

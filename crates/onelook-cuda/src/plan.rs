@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use crate::kernels::Work;
 use crate::lang::Kernel;
 
 /// Memory that launches share.
@@ -46,6 +47,8 @@ impl Argument {
 pub struct Launch {
     /// The layers that it computes, for people.
     pub name: String,
+    /// What it computes, if lowering made it.
+    pub work: Option<Work>,
     /// The kernel.
     pub kernel: Arc<Kernel>,
     /// Blocks along x, y and z.

@@ -11,43 +11,52 @@
 use super::{Element, Map, PIECE_BYTES, Tiled};
 use crate::lang::{Builder, Cache, F32, Special, Target, U32};
 
+/// A map and the planes that it comes from or goes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Planes {
+    /// Format of the map.
+    pub element: Element,
+    /// The map; its channels are padded.
+    pub map: Map,
+    /// Channels that there are planes of.
+    pub channels: u32,
+}
+
 /// Threads of a block.
 const THREADS: u32 = 128;
 
 /// Planes to a map. Parameters: planes `[batch, channels, height, width]`; the map; pixels of all
-/// pictures (a word). `channels` are those there are; the map's are padded.
-pub fn to_map(
-    target: Target,
-    name: &str,
-    element: Element,
-    map: Map,
-    channels: u32,
-    batch: u32,
-) -> Tiled {
+/// pictures (a word).
+pub fn to_map(target: Target, name: &str, planes: &Planes, batch: u32) -> Tiled {
+    let Planes {
+        element,
+        map,
+        channels,
+    } = *planes;
     let k = Builder::new(name, target, THREADS);
-    let (planes, output, pixels) = (k.input("planes"), k.output("map"), k.word("pixels"));
+    let (values, output, pixels) = (k.input("planes"), k.output("map"), k.word("pixels"));
     let place = Place::new(&k, map);
     k.grid_launch();
     k.grid_wait();
     k.when(place.pixel.less(pixels), || {
-        let values: Vec<F32<'_>> = (0..element.per_piece())
+        let loaded: Vec<F32<'_>> = (0..element.per_piece())
             .map(|i| {
                 let channel = place.piece * element.per_piece() + i;
                 let value = k.float_variable(0.0);
                 k.when(channel.less(channels), || {
                     let place = place.plane(map, channels, channel);
-                    let [loaded] = k.load(planes + place * 4, Cache::Default);
-                    k.assign(value, loaded);
+                    let [word] = k.load(values + place * 4, Cache::Default);
+                    k.assign(value, word);
                 });
                 value
             })
             .collect();
         let words: Vec<U32<'_>> = match element {
-            Element::F16 => values
+            Element::F16 => loaded
                 .chunks_exact(2)
                 .map(|pair| pair[0].pack(pair[1]).bits())
                 .collect(),
-            Element::F32 => values.iter().map(|value| value.bits()).collect(),
+            Element::F32 => loaded.iter().map(|value| value.bits()).collect(),
         };
         let offset = place.pixel * (map.pitch * element.bytes()) + place.piece * PIECE_BYTES;
         k.store(output + offset, [0, 1, 2, 3].map(|i| words[i]));
@@ -57,34 +66,32 @@ pub fn to_map(
 
 /// A map to planes. Parameters: the map; planes `[batch, channels, height, width]`; pixels of all
 /// pictures (a word).
-pub fn from_map(
-    target: Target,
-    name: &str,
-    element: Element,
-    map: Map,
-    channels: u32,
-    batch: u32,
-) -> Tiled {
+pub fn from_map(target: Target, name: &str, planes: &Planes, batch: u32) -> Tiled {
+    let Planes {
+        element,
+        map,
+        channels,
+    } = *planes;
     let k = Builder::new(name, target, THREADS);
-    let (input, planes, pixels) = (k.input("map"), k.output("planes"), k.word("pixels"));
+    let (input, values, pixels) = (k.input("map"), k.output("planes"), k.word("pixels"));
     let place = Place::new(&k, map);
     k.grid_launch();
     k.grid_wait();
     k.when(place.pixel.less(pixels), || {
         let offset = place.pixel * (map.pitch * element.bytes()) + place.piece * PIECE_BYTES;
         let words = k.load::<4>(input + offset, Cache::Default);
-        let values: Vec<F32<'_>> = match element {
+        let stored: Vec<F32<'_>> = match element {
             Element::F16 => words
                 .iter()
                 .flat_map(|word| word.as_halves().unpack())
                 .collect(),
             Element::F32 => words.iter().map(|word| word.as_f32()).collect(),
         };
-        for (i, value) in (0..).zip(values) {
+        for (i, value) in (0..).zip(stored) {
             let channel = place.piece * element.per_piece() + i;
             k.when(channel.less(channels), || {
                 let place = place.plane(map, channels, channel);
-                k.store(planes + place * 4, [value]);
+                k.store(values + place * 4, [value]);
             });
         }
     });

@@ -20,7 +20,7 @@ use super::tiles::Tiles;
 use super::{LowerError, Options};
 use crate::kernels::conv::Part;
 use crate::kernels::gemm::Tile;
-use crate::kernels::{Element, Map, Tiled};
+use crate::kernels::{Element, Map, Work};
 use crate::lang::Kernel;
 use crate::plan::{Argument, Launch, Plan, Region};
 
@@ -150,7 +150,7 @@ struct Lowering<'a> {
     regions: Vec<Lifetime>,
     tiles: Tiles,
     constants: Constants,
-    /// Kernels by what they are specialised for.
+    /// Kernels by what they compute, in words.
     kernels: HashMap<String, (Arc<Kernel>, [u32; 3], String)>,
     plan: Plan,
 }
@@ -158,8 +158,7 @@ struct Lowering<'a> {
 /// A launch before its order is known.
 struct Draft {
     name: String,
-    /// What its kernel is specialised for, in words: the same words, the same kernel.
-    key: String,
+    work: Work,
     arguments: Vec<Argument>,
     reads: Vec<Seat>,
     writes: Vec<Seat>,
@@ -266,16 +265,18 @@ impl Lowering<'_> {
         values * u64::from(self.element().bytes())
     }
 
-    /// Adds a launch of the kernel that `make` writes, unless the same one is there already.
-    fn launch(&mut self, base: &str, draft: Draft, make: impl FnOnce(&str) -> Tiled) {
-        let number = self.kernels.len();
-        let entry = self.kernels.entry(draft.key);
+    /// Adds a launch, with the kernel of an earlier one if that computes the same.
+    fn launch(&mut self, draft: Draft) {
+        let (number, batch, target) = (self.kernels.len(), self.batch, self.options.gpu.target);
+        let entry = self.kernels.entry(format!("{:?}", draft.work));
         let (kernel, grid, choice) = entry.or_insert_with(|| {
-            let tiled = make(&format!("{base}_{number}"));
+            let name = format!("{}_{number}", draft.work.base());
+            let tiled = draft.work.tiled(target, &name, batch);
             (Arc::new(tiled.kernel), tiled.grid, tiled.choice)
         });
         let launch = Launch {
             name: draft.name,
+            work: Some(draft.work),
             kernel: Arc::clone(kernel),
             grid: *grid,
             arguments: draft.arguments,

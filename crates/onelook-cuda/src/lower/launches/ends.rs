@@ -3,16 +3,25 @@
 use onelook_graph::ValueId;
 
 use super::{Draft, Lowering};
-use crate::kernels::reorder;
+use crate::kernels::Work;
+use crate::kernels::reorder::Planes;
 use crate::kernels::stem::{self, StemShape};
 use crate::lower::LowerError;
+use crate::lower::places::Seat;
 use crate::plan::{Argument, Region};
 
 impl Lowering<'_> {
+    fn planes(&self, seat: &Seat, channels: u32) -> Planes {
+        Planes {
+            element: self.element(),
+            map: self.map(seat),
+            channels,
+        }
+    }
+
     pub(super) fn enter(&mut self, value: ValueId) -> Result<(), LowerError> {
         let [batch, channels, height, width] = self.nchw(value);
         let seat = self.seat(value)?;
-        let (map, element) = (self.map(&seat), self.element());
         let bytes = (batch * channels * height * width * 4) as usize;
         let input = Argument::Memory {
             region: Region::Input(0),
@@ -22,25 +31,20 @@ impl Lowering<'_> {
         self.plan.inputs.push(bytes);
         let draft = Draft {
             name: self.graph.value(value).name.clone(),
-            key: format!("enter {map:?} {channels}"),
+            work: Work::ToMap(self.planes(&seat, channels)),
             arguments: vec![input, self.argument(&seat), self.pixels(value)],
             reads: Vec::new(),
             writes: vec![seat],
             flops: 0,
             bytes: bytes as u64,
         };
-        let target = self.options.gpu.target;
-        let base = format!("reorder_{}_nhwc", element.name());
-        self.launch(&base, draft, |name| {
-            reorder::to_map(target, name, element, map, channels, batch)
-        });
+        self.launch(draft);
         Ok(())
     }
 
     pub(super) fn leave(&mut self, value: ValueId, output: usize) -> Result<(), LowerError> {
         let [batch, channels, height, width] = self.nchw(value);
         let seat = self.seat(value)?;
-        let (map, element) = (self.map(&seat), self.element());
         let bytes = (batch * channels * height * width * 4) as usize;
         let planes = Argument::Memory {
             region: Region::Output(output),
@@ -50,18 +54,14 @@ impl Lowering<'_> {
         self.plan.outputs.push(bytes);
         let draft = Draft {
             name: format!("{}.output", self.graph.value(value).name),
-            key: format!("leave {map:?} {channels}"),
+            work: Work::FromMap(self.planes(&seat, channels)),
             arguments: vec![self.argument(&seat), planes, self.pixels(value)],
             reads: vec![seat],
             writes: Vec::new(),
             flops: 0,
             bytes: bytes as u64,
         };
-        let target = self.options.gpu.target;
-        let base = format!("reorder_{}_planes", element.name());
-        self.launch(&base, draft, |name| {
-            reorder::from_map(target, name, element, map, channels, batch)
-        });
+        self.launch(draft);
         Ok(())
     }
 
@@ -93,7 +93,7 @@ impl Lowering<'_> {
         let pixels = u64::from(batch * height * width * 3);
         let draft = Draft {
             name: self.names(&[node]),
-            key: format!("{shape:?}"),
+            work: Work::Stem(shape),
             arguments: vec![
                 Argument::Memory {
                     region: Region::Input(0),
@@ -110,9 +110,7 @@ impl Lowering<'_> {
             bytes: pixels + (weights.len() + biases.len()) as u64,
         };
         self.plan.inputs.push(Argument::WHOLE);
-        let target = self.options.gpu.target;
-        let base = format!("stem_{}_nhwc_{}", shape.element.name(), shape.channels);
-        self.launch(&base, draft, |name| stem::stem(target, name, &shape, batch));
+        self.launch(draft);
         Ok(())
     }
 }

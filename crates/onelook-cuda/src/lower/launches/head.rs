@@ -4,6 +4,7 @@ use onelook_graph::ValueId;
 use onelook_types::DetectHead;
 
 use super::{Draft, Lowering};
+use crate::kernels::Work;
 use crate::kernels::head::{self, CANDIDATE_BYTES, HeadLevel, HeadShape};
 use crate::lower::LowerError;
 use crate::lower::places::Seat;
@@ -57,15 +58,14 @@ impl Lowering<'_> {
         arguments.extend([settings, candidates, counters]);
         let draft = Draft {
             name: self.names(&nodes),
-            key: format!("{shape:?}"),
+            work: Work::Head(shape),
             arguments,
             reads: seats,
             writes: Vec::new(),
             flops: self.flops(&nodes),
             bytes,
         };
-        let base = format!("head_{}_nhwc_{}", shape.element.name(), shape.classes);
-        self.launch(&base, draft, |name| head::head(target, name, &shape, batch));
+        self.launch(draft);
         Ok(())
     }
 

@@ -3,8 +3,9 @@
 use onelook_graph::{Op, ValueId};
 
 use super::{Draft, Lowering};
-use crate::kernels::attention::{self, AttentionShape};
-use crate::kernels::pool::{self, ChainShape, PoolShape};
+use crate::kernels::Work;
+use crate::kernels::attention::AttentionShape;
+use crate::kernels::pool::{ChainShape, PoolShape};
 use crate::lower::LowerError;
 use crate::lower::places::Seat;
 use crate::plan::Argument;
@@ -22,51 +23,41 @@ impl Lowering<'_> {
         let writes: Result<Vec<Seat>, _> = outputs.iter().map(|&v| self.seat(v)).collect();
         let writes = writes?;
         let batch = self.nchw(outputs[0])[0];
-        let (element, target) = (self.element(), self.options.gpu.target);
         let mut arguments = vec![self.argument(&input)];
         arguments.extend(writes.iter().map(|seat| self.argument(seat)));
-        let mut draft = Draft {
-            name: self.names(nodes),
-            key: String::new(),
-            arguments,
-            reads: vec![input],
-            writes: writes.clone(),
-            flops: 0,
-            bytes: 0,
-        };
-        let base = format!("max_pool_{}_nhwc", element.name());
         let [side, across] = pool.kernel;
         let [top, left, bottom, right] = pool.padding;
         let centred =
             side == across && side % 2 == 1 && [top, left, bottom, right] == [side / 2; 4];
-        if centred && pool.stride == [1, 1] {
-            let shape = ChainShape {
-                element,
+        let work = if centred && pool.stride == [1, 1] {
+            Work::PoolChain(ChainShape {
+                element: self.element(),
                 input: self.map(&input),
                 window: side as u32,
                 pitches: writes.iter().map(|seat| self.map(seat).pitch).collect(),
-            };
-            draft.key = format!("{shape:?}");
-            self.launch(&base, draft, |name| {
-                pool::pool_chain(target, name, &shape, batch)
-            });
-            return Ok(());
-        }
-        let output = self.map(&writes[0]);
-        let shape = PoolShape {
-            element,
-            input: self.map(&input),
-            kernel: pool.kernel.map(|side| side as u32),
-            stride: pool.stride.map(|side| side as u32),
-            padding: [top as u32, left as u32],
-            output: [output.height, output.width],
-            pitch: output.pitch,
+            })
+        } else {
+            let output = self.map(&writes[0]);
+            arguments.push(Argument::Word(batch * output.pixels()));
+            Work::Pool(PoolShape {
+                element: self.element(),
+                input: self.map(&input),
+                kernel: pool.kernel.map(|side| side as u32),
+                stride: pool.stride.map(|side| side as u32),
+                padding: [top as u32, left as u32],
+                output: [output.height, output.width],
+                pitch: output.pitch,
+            })
         };
-        draft
-            .arguments
-            .push(Argument::Word(batch * output.pixels()));
-        draft.key = format!("{shape:?}");
-        self.launch(&base, draft, |name| pool::pool(target, name, &shape, batch));
+        self.launch(Draft {
+            name: self.names(nodes),
+            work,
+            arguments,
+            reads: vec![input],
+            writes,
+            flops: 0,
+            bytes: 0,
+        });
         Ok(())
     }
 
@@ -76,7 +67,6 @@ impl Lowering<'_> {
             unreachable!("steps name attentions");
         };
         let (input, output) = (self.seat(node.inputs[0])?, self.seat(node.outputs[0])?);
-        let batch = self.nchw(node.inputs[0])[0];
         let shape = AttentionShape {
             element: self.element(),
             attention: *attention,
@@ -85,18 +75,14 @@ impl Lowering<'_> {
         };
         let draft = Draft {
             name: self.names(&[index]),
-            key: format!("{shape:?}"),
+            work: Work::Attention(shape),
             arguments: vec![self.argument(&input), self.argument(&output)],
             reads: vec![input],
             writes: vec![output],
             flops: self.flops(&[index]),
             bytes: 0,
         };
-        let target = self.options.gpu.target;
-        let base = format!("attention_{}_nhwc", shape.element.name());
-        self.launch(&base, draft, |name| {
-            attention::attention(target, name, &shape, batch)
-        });
+        self.launch(draft);
         Ok(())
     }
 }

@@ -3,8 +3,9 @@
 use onelook_graph::ValueId;
 
 use super::{Draft, Lowering};
-use crate::kernels::conv::{self, ConvShape, Segment, pack_weights};
-use crate::kernels::depthwise::{self, DepthwiseShape, pack_depthwise};
+use crate::kernels::Work;
+use crate::kernels::conv::{ConvShape, Segment, pack_weights};
+use crate::kernels::depthwise::{DepthwiseShape, pack_depthwise};
 use crate::kernels::gemm::Tile;
 use crate::lower::LowerError;
 use crate::lower::places::Seat;
@@ -69,24 +70,14 @@ impl Lowering<'_> {
         arguments.push(self.pixels(outputs[0]));
         let draft = Draft {
             name: self.names(nodes),
-            key: format!("{shape:?} {tile:?}"),
+            work: Work::Conv { shape, tile },
             arguments,
             reads: seats.into_iter().chain(residual).collect(),
             writes,
             flops: self.flops(nodes),
             bytes: weight_bytes,
         };
-        let [down, across] = shape.kernel;
-        let base = format!(
-            "conv_{}_nhwc_{down}x{across}_{}_{}",
-            shape.element.name(),
-            shape.channels(),
-            shape.outputs()
-        );
-        let target = self.options.gpu.target;
-        self.launch(&base, draft, |name| {
-            conv::conv(target, name, &shape, tile, batch)
-        });
+        self.launch(draft);
         Ok(())
     }
 
@@ -176,23 +167,14 @@ impl Lowering<'_> {
         let reads = [Some(input), inner_residual, residual];
         let draft = Draft {
             name: self.names(&[depthwise, pointwise]),
-            key: format!("{shape:?} {tile:?}"),
+            work: Work::Depthwise { shape, tile },
             arguments,
             reads: reads.into_iter().flatten().collect(),
             writes: vec![write],
             flops: self.flops(&[depthwise, pointwise]),
             bytes: bytes as u64,
         };
-        let base = format!(
-            "depthwise_{}_nhwc_{}_{}",
-            shape.element.name(),
-            shape.input.channels,
-            shape.part.channels
-        );
-        let target = self.options.gpu.target;
-        self.launch(&base, draft, |name| {
-            depthwise::depthwise(target, name, &shape, tile, batch)
-        });
+        self.launch(draft);
         Ok(())
     }
 }
