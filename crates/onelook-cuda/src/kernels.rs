@@ -10,6 +10,7 @@ pub mod conv;
 pub mod depthwise;
 pub mod gemm;
 pub mod head;
+pub mod nms;
 pub mod pool;
 pub mod reorder;
 pub mod stem;

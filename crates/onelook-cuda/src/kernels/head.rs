@@ -135,7 +135,7 @@ impl HeadShape {
     /// Bytes from one anchor of the tile to the next in both maps.
     fn row_bytes(&self, tile: &Tile) -> [u32; 2] {
         self.padded_depths(tile)
-            .map(|depth| (depth / self.element.per_piece() | 1) * super::PIECE_BYTES)
+            .map(|depth| ((depth / self.element.per_piece()) | 1) * super::PIECE_BYTES)
     }
 
     /// Columns of sums: those of the sides, then those of the classes of a round.

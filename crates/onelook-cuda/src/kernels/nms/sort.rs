@@ -1,0 +1,170 @@
+//! Candidates in order: the surest first, equals by anchor, then by class.
+//!
+//! Comes in: candidates in any order. Goes out: entries of four words (score, place in the order of
+//! anchors and classes, number of the candidate, nothing) in shared memory if one piece holds them,
+//! else in scratch memory. Bitonic: a sequence of powers of two, equal for whatever comes in.
+
+use super::{Nms, THREADS};
+use crate::kernels::head::CANDIDATE_BYTES;
+use crate::lang::{Bool, Cache, SharedAddress, U32};
+
+/// Bytes of an entry.
+pub(super) const ENTRY_BYTES: u32 = 16;
+
+/// Entries that are sorted in shared memory.
+pub(super) const PIECE: u32 = 1024;
+
+type Entry<'k> = [U32<'k>; 4];
+
+impl<'k> Nms<'k, '_> {
+    /// Sorts so many candidates.
+    pub(super) fn sort(&self, count: U32<'k>) {
+        let k = self.k;
+        let all = k.u32(1) << ((count.max(1) - 1).highest_one() + 1);
+        k.count(0, all, PIECE, |first| {
+            self.fill(first, count);
+            k.barrier();
+            let size = k.variable(k.u32(2));
+            let largest = all.min(PIECE);
+            k.repeat_while(
+                || size.less_equal(largest),
+                || {
+                    self.merge_in_piece(first, size, largest);
+                    k.assign(size, size * 2);
+                },
+            );
+            if self.shape.capacity > PIECE {
+                k.when(all.above(PIECE), || self.put_back(first));
+            }
+        });
+        if self.shape.capacity > PIECE {
+            self.merge_pieces(all);
+        }
+    }
+
+    /// The number of the candidate at a place of the order.
+    pub(super) fn sorted(&self, place: U32<'k>, count: U32<'k>) -> U32<'k> {
+        let k = self.k;
+        let number = k.variable(k.u32(0));
+        let from_piece = || {
+            let [value] = k.load_shared(self.entry(place) + 8);
+            k.assign(number, value);
+        };
+        if self.shape.capacity <= PIECE {
+            from_piece();
+            return number;
+        }
+        k.when_else(count.less_equal(PIECE), from_piece, || {
+            let [value] = k.load(self.scratch + place * ENTRY_BYTES + 8, Cache::Default);
+            k.assign(number, value);
+        });
+        number
+    }
+
+    fn entry(&self, index: U32<'k>) -> SharedAddress<'k> {
+        self.entries + index * ENTRY_BYTES
+    }
+
+    /// A piece's entries; those beyond the last candidate come behind all others.
+    fn fill(&self, first: U32<'k>, count: U32<'k>) {
+        let k = self.k;
+        k.count(k.thread(), PIECE, THREADS, |index| {
+            let number = first + index;
+            let [score, place] = [0, u32::MAX].map(|word| k.variable(k.u32(word)));
+            k.when(number.less(count), || {
+                let from = self.candidates + number * CANDIDATE_BYTES + 16;
+                let [own, class, anchor, _] = k.load(from, Cache::Default);
+                k.assign(score, own);
+                k.assign(place, anchor.multiply_add(self.shape.classes, class));
+            });
+            k.store_shared(self.entry(index), [score, place, number, k.u32(0)]);
+        });
+    }
+
+    /// Merges runs of `size / 2` entries into runs of `size`, a piece long at most.
+    fn merge_in_piece(&self, first: U32<'k>, size: U32<'k>, all: U32<'k>) {
+        let k = self.k;
+        let stride = k.variable((size / 2).min(PIECE / 2));
+        k.repeat_while(
+            || stride.above(0),
+            || {
+                k.count(k.thread(), all / 2, THREADS, |pair| {
+                    let near = pair * 2 - (pair & (stride - 1));
+                    let far = near + stride;
+                    let rising = ((first + near) & size).equals(0);
+                    let [a, b] = [near, far].map(|at| k.load_shared(self.entry(at)));
+                    k.when(self.wrong(a, b, rising), || {
+                        k.store_shared(self.entry(near), b);
+                        k.store_shared(self.entry(far), a);
+                    });
+                });
+                k.assign(stride, stride / 2);
+                k.barrier();
+            },
+        );
+    }
+
+    /// Whether two entries have to change places.
+    fn wrong(&self, a: Entry<'k>, b: Entry<'k>, rising: Bool<'k>) -> Bool<'k> {
+        let before = a[0].above(b[0]) | (a[0].equals(b[0]) & a[1].less(b[1]));
+        before ^ rising
+    }
+
+    fn put_back(&self, first: U32<'k>) {
+        let k = self.k;
+        k.count(k.thread(), PIECE, THREADS, |index| {
+            let entry = k.load_shared::<4>(self.entry(index));
+            k.store(self.scratch + (first + index) * ENTRY_BYTES, entry);
+        });
+        k.barrier();
+    }
+
+    fn fetch(&self, first: U32<'k>) {
+        let k = self.k;
+        k.count(k.thread(), PIECE, THREADS, |index| {
+            let from = self.scratch + (first + index) * ENTRY_BYTES;
+            k.store_shared(self.entry(index), k.load::<4>(from, Cache::Default));
+        });
+        k.barrier();
+    }
+
+    /// Merges sorted pieces in memory: far exchanges there, near ones in shared memory.
+    fn merge_pieces(&self, all: U32<'k>) {
+        let k = self.k;
+        let size = k.variable(k.u32(2 * PIECE));
+        k.repeat_while(
+            || size.less_equal(all),
+            || {
+                let stride = k.variable(size / 2);
+                k.repeat_while(
+                    || stride.at_least(PIECE),
+                    || {
+                        self.exchange_in_memory(size, stride, all);
+                        k.assign(stride, stride / 2);
+                        k.barrier();
+                    },
+                );
+                k.count(0, all, PIECE, |first| {
+                    self.fetch(first);
+                    self.merge_in_piece(first, size, k.u32(PIECE));
+                    self.put_back(first);
+                });
+                k.assign(size, size * 2);
+            },
+        );
+    }
+
+    fn exchange_in_memory(&self, size: U32<'k>, stride: U32<'k>, all: U32<'k>) {
+        let k = self.k;
+        k.count(k.thread(), all / 2, THREADS, |pair| {
+            let near = pair * 2 - (pair & (stride - 1));
+            let rising = (near & size).equals(0);
+            let places = [near, near + stride].map(|at| self.scratch + at * ENTRY_BYTES);
+            let [a, b] = places.map(|place| k.load(place, Cache::Default));
+            k.when(self.wrong(a, b, rising), || {
+                k.store(places[0], b);
+                k.store(places[1], a);
+            });
+        });
+    }
+}
