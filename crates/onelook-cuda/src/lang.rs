@@ -28,6 +28,6 @@ pub use operation::{
     Atomic, Cache, Compare, CompareAs, Float, FloatUnary, Half, Integer, MatrixA, Meaning,
     MmaShape, OnBits, Operand, Place, Predicate, Reg, Reg64, RegP, ShuffleBy, Space, Special, Vote,
 };
-pub use target::{Feature, Target};
+pub use target::{Feature, Target, UnknownTarget};
 pub use truth::{Bool, Selectable};
 pub use value::{F32, Global, Halves, U32};

@@ -7,6 +7,7 @@ pub mod gpu;
 mod launches;
 mod order;
 mod places;
+pub mod predict;
 mod steps;
 pub mod tiles;
 
