@@ -6,6 +6,7 @@
 //! files of models.
 
 pub mod driver;
+pub mod engine;
 pub mod interpreter;
 pub mod kernels;
 pub mod lang;

@@ -43,6 +43,13 @@ pub enum LowerError {
     TooLarge(Shape),
 }
 
+/// The nodes that no kernel computes, in words, whatever the input's shape.
+pub fn unsupported(graph: &Graph, options: &Options<'_>) -> Vec<String> {
+    launches::all_steps(graph, options)
+        .err()
+        .unwrap_or_default()
+}
+
 /// The plan for an input of `[batch, 3, height, width]`.
 pub fn lower(graph: &Graph, input: &Shape, options: &Options<'_>) -> Result<Plan, LowerError> {
     let shapes = infer_shapes(graph, std::slice::from_ref(input))?;

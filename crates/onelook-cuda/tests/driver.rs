@@ -5,6 +5,8 @@
 
 #[path = "driver/cache.rs"]
 mod cache;
+#[path = "driver/engine.rs"]
+mod engine;
 #[path = "driver/failures.rs"]
 mod failures;
 #[path = "fake_driver/fake.rs"]

@@ -112,6 +112,9 @@ pub enum RunError {
         /// Bytes allowed.
         limit: usize,
     },
+    /// The device failed, or has no memory left for this.
+    #[error("{0}")]
+    Device(String),
     /// A worker thread panicked; the result is lost, the engine is not.
     #[error("a worker thread failed: this is a bug in onelook, please report it")]
     Worker,

@@ -6,6 +6,7 @@
 mod load;
 mod place;
 
+use std::mem;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,8 +14,7 @@ use super::{
     Context, CubinCache, CudaError, DeviceBuffer, Event, Function, Graph, GraphExec, Node,
     PinnedBuffer, Stream, Value,
 };
-use crate::plan::{Argument, Plan, Region};
-use place::Places;
+use crate::plan::{Argument, Launch, Plan, Region};
 
 /// Constants on a GPU, shared by the plans of one model.
 pub struct Constants(DeviceBuffer);
@@ -31,17 +31,17 @@ impl Constants {
     }
 }
 
+/// Room at first for an input whose size the caller decides.
+const FIRST_ROOM: usize = 1 << 20;
+
 /// A plan that is ready to run. One run at a time: it has one arena.
 pub struct LoadedPlan {
     // Dropped in this order: what is launched goes before what it uses.
     exec: GraphExec,
     steps: Vec<Step>,
     stream: Stream,
-    inputs: Vec<Exchange>,
-    outputs: Vec<Exchange>,
-    counters: DeviceBuffer,
-    _arena: DeviceBuffer,
-    _constants: Arc<Constants>,
+    memory: Memory,
+    plan: Plan,
 }
 
 /// A launch with its values.
@@ -66,6 +66,15 @@ impl Exchange {
     }
 }
 
+/// What the launches touch.
+struct Memory {
+    arena: DeviceBuffer,
+    constants: Arc<Constants>,
+    counters: DeviceBuffer,
+    inputs: Vec<Exchange>,
+    outputs: Vec<Exchange>,
+}
+
 impl LoadedPlan {
     /// Loads the plan's kernels, takes memory and builds the graph.
     /// `constants` are those of the plan, uploaded already if another plan has the same.
@@ -80,47 +89,23 @@ impl LoadedPlan {
     ) -> Result<Self, CudaError> {
         place::check(plan, constants.0.bytes())?;
         let functions = load::functions(context, plan, cache)?;
-        let arena = DeviceBuffer::new(context, plan.arena_bytes, "values between layers")?;
-        let counters = DeviceBuffer::new(context, plan.counter_bytes, "counters")?;
-        let exchanges = |sizes: &[usize], purpose| -> Result<Vec<Exchange>, CudaError> {
-            let new = |&bytes| Exchange::new(context, bytes, purpose);
-            sizes.iter().map(new).collect()
-        };
-        let inputs = exchanges(&plan.inputs, "inputs")?;
-        let outputs = exchanges(&plan.outputs, "outputs")?;
-        let places = Places {
-            arena: &arena,
-            constants: &constants.0,
-            counters: &counters,
-            inputs: inputs.iter().map(|exchange| &exchange.device).collect(),
-            outputs: outputs.iter().map(|exchange| &exchange.device).collect(),
-        };
-        let launches = plan.launches.iter().zip(functions);
-        let step = |(launch, function): (&crate::plan::Launch, Arc<Function>)| {
-            let values = launch
-                .arguments
-                .iter()
-                .map(|argument| places.value(argument));
-            Ok(Step {
-                function,
-                grid: launch.grid,
-                values: values.collect::<Result<_, CudaError>>()?,
-            })
-        };
-        let steps: Vec<Step> = launches.map(step).collect::<Result<_, CudaError>>()?;
-        let exec = graph(context, plan, &steps, &counters)?.instantiate()?;
+        let memory = Memory::new(context, plan, constants)?;
+        let steps = steps(plan, functions, &memory)?;
+        let exec = graph(context, plan, &steps, &memory.counters)?.instantiate()?;
         let stream = Stream::new(context)?;
         exec.upload(&stream)?;
         Ok(Self {
             exec,
             steps,
             stream,
-            inputs,
-            outputs,
-            counters,
-            _arena: arena,
-            _constants: constants,
+            memory,
+            plan: without_constants(plan),
         })
+    }
+
+    /// What is run; the constants are on the GPU only.
+    pub fn plan(&self) -> &Plan {
+        &self.plan
     }
 
     /// Runs it: fills each output from the inputs.
@@ -128,43 +113,60 @@ impl LoadedPlan {
     /// # Errors
     /// Sizes differ from the plan's, or the GPU failed.
     pub fn run(&mut self, inputs: &[&[u8]], outputs: &mut [&mut [u8]]) -> Result<(), CudaError> {
-        let lengths = |exchanges: &[Exchange]| -> Vec<usize> {
-            exchanges
-                .iter()
-                .map(|exchange| exchange.host.bytes())
-                .collect()
-        };
-        same_lengths(
-            "inputs",
-            &lengths(&self.inputs),
-            inputs.iter().map(|i| i.len()),
-        )?;
+        same_lengths("inputs", &self.plan.inputs, inputs.iter().map(|i| i.len()))?;
         same_lengths(
             "outputs",
-            &lengths(&self.outputs),
+            &self.plan.outputs,
             outputs.iter().map(|o| o.len()),
         )?;
-        for (exchange, input) in self.inputs.iter_mut().zip(inputs) {
-            exchange.host.as_mut_slice().copy_from_slice(input);
+        for (index, input) in inputs.iter().enumerate() {
+            self.make_room(index, input.len())?;
+            self.memory.inputs[index].host.as_mut_slice()[..input.len()].copy_from_slice(input);
         }
-        let enqueued = self.enqueue();
+        let lengths: Vec<usize> = inputs.iter().map(|input| input.len()).collect();
+        let enqueued = self.enqueue(&lengths);
         // Whatever failed, nothing may be under way when the buffers are touched again.
         let waited = self.stream.synchronize();
         enqueued.and(waited)?;
-        for (exchange, output) in self.outputs.iter().zip(outputs) {
+        for (exchange, output) in self.memory.outputs.iter().zip(outputs) {
             output.copy_from_slice(exchange.host.as_slice());
         }
         Ok(())
     }
 
-    fn enqueue(&mut self) -> Result<(), CudaError> {
-        for input in &self.inputs {
+    /// Gives an input more room where the caller decides its size; the graph is built anew, for it
+    /// holds addresses.
+    fn make_room(&mut self, input: usize, bytes: usize) -> Result<(), CudaError> {
+        if bytes <= self.memory.inputs[input].host.bytes() {
+            return Ok(());
+        }
+        let context = Arc::clone(self.stream.context());
+        let room = bytes.checked_next_power_of_two().unwrap_or(bytes);
+        let larger = Exchange::new(&context, room, "pictures")?;
+        let smaller = mem::replace(&mut self.memory.inputs[input], larger);
+        let rebuilt = self.rebuild(&context);
+        if rebuilt.is_err() {
+            self.memory.inputs[input] = smaller;
+        }
+        rebuilt
+    }
+
+    fn rebuild(&mut self, context: &Arc<Context>) -> Result<(), CudaError> {
+        let functions = self.steps.iter().map(|step| Arc::clone(&step.function));
+        let steps = steps(&self.plan, functions.collect(), &self.memory)?;
+        self.exec = graph(context, &self.plan, &steps, &self.memory.counters)?.instantiate()?;
+        self.steps = steps;
+        Ok(())
+    }
+
+    fn enqueue(&mut self, lengths: &[usize]) -> Result<(), CudaError> {
+        for (input, &bytes) in self.memory.inputs.iter().zip(lengths) {
             // SAFETY: self keeps both and its only caller waits for the stream.
-            unsafe { self.stream.upload(&input.device, &input.host)? };
+            unsafe { self.stream.upload(&input.device, &input.host, bytes)? };
         }
         // SAFETY: self keeps all that the steps touch, lent it to nobody else, and waits.
         unsafe { self.exec.launch(&self.stream)? };
-        for output in &mut self.outputs {
+        for output in &mut self.memory.outputs {
             // SAFETY: self keeps both and its only caller waits for the stream.
             unsafe { self.stream.download(&mut output.host, &output.device)? };
         }
@@ -188,9 +190,9 @@ impl LoadedPlan {
     }
 
     fn enqueue_marked(&self, marks: &[Event]) -> Result<(), CudaError> {
-        if self.counters.bytes() > 0 {
+        if self.plan.counter_bytes > 0 {
             // SAFETY: self keeps the counters, and its only caller waits for the stream.
-            unsafe { self.stream.clear(&self.counters)? };
+            unsafe { self.stream.clear(&self.memory.counters)? };
         }
         marks[0].record(&self.stream)?;
         for (step, mark) in self.steps.iter().zip(&marks[1..]) {
@@ -205,10 +207,7 @@ impl LoadedPlan {
         Ok(())
     }
 
-    /// What the driver made of each launch's kernel.
-    ///
-    /// # Errors
-    /// The driver does not tell.
+    /// The kernel of each launch.
     pub fn functions(&self) -> impl Iterator<Item = &Function> {
         self.steps.iter().map(|step| &*step.function)
     }
@@ -219,6 +218,64 @@ impl Drop for LoadedPlan {
         // Memory goes back to the pool, which hands it out at once.
         let _ = self.stream.synchronize();
     }
+}
+
+impl Memory {
+    fn new(
+        context: &Arc<Context>,
+        plan: &Plan,
+        constants: Arc<Constants>,
+    ) -> Result<Self, CudaError> {
+        let exchanges = |sizes: &[usize], purpose| -> Result<Vec<Exchange>, CudaError> {
+            let room = |bytes| match bytes {
+                Argument::WHOLE => FIRST_ROOM,
+                bytes => bytes,
+            };
+            let new = |&bytes| Exchange::new(context, room(bytes), purpose);
+            sizes.iter().map(new).collect()
+        };
+        Ok(Self {
+            arena: DeviceBuffer::new(context, plan.arena_bytes, "values between layers")?,
+            constants,
+            counters: DeviceBuffer::new(context, plan.counter_bytes, "counters")?,
+            inputs: exchanges(&plan.inputs, "inputs")?,
+            outputs: exchanges(&plan.outputs, "outputs")?,
+        })
+    }
+}
+
+/// The plan but for its largest part, which the GPU has.
+fn without_constants(plan: &Plan) -> Plan {
+    Plan {
+        launches: plan.launches.clone(),
+        arena_bytes: plan.arena_bytes,
+        unshared_bytes: plan.unshared_bytes,
+        constants: Vec::new(),
+        counter_bytes: plan.counter_bytes,
+        inputs: plan.inputs.clone(),
+        outputs: plan.outputs.clone(),
+    }
+}
+
+/// The launches with the addresses that they get.
+fn steps(
+    plan: &Plan,
+    functions: Vec<Arc<Function>>,
+    memory: &Memory,
+) -> Result<Vec<Step>, CudaError> {
+    let launches = plan.launches.iter().zip(functions);
+    let step = |(launch, function): (&Launch, Arc<Function>)| {
+        let values = launch
+            .arguments
+            .iter()
+            .map(|argument| memory.value(argument));
+        Ok(Step {
+            function,
+            grid: launch.grid,
+            values: values.collect::<Result<_, CudaError>>()?,
+        })
+    };
+    launches.map(step).collect()
 }
 
 /// The launches with an edge for each need; those that count wait for the counters to be zero.
@@ -264,7 +321,9 @@ fn same_lengths(
     given: impl Iterator<Item = usize>,
 ) -> Result<(), CudaError> {
     let given: Vec<usize> = given.collect();
-    if planned == given {
+    let same =
+        |(&planned, &given): (&usize, &usize)| planned == given || planned == Argument::WHOLE;
+    if planned.len() == given.len() && planned.iter().zip(&given).all(same) {
         return Ok(());
     }
     Err(CudaError::Plan {

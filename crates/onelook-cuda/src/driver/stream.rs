@@ -58,22 +58,28 @@ impl Stream {
         self.context.driver().check("cuStreamWaitEvent", code)
     }
 
-    /// Puts in a copy of all the pinned bytes to the start of the buffer.
+    /// Puts in a copy of the first pinned bytes to the start of the buffer.
     ///
     /// # Errors
     /// They do not fit, or the driver refuses.
     ///
     /// # Safety
     /// Until the stream was waited for, both stay, and the pinned bytes are not written.
-    pub unsafe fn upload(&self, to: &DeviceBuffer, from: &PinnedBuffer) -> Result<(), CudaError> {
-        let address = to.range(0, from.bytes())?;
-        if from.bytes() == 0 {
+    pub unsafe fn upload(
+        &self,
+        to: &DeviceBuffer,
+        from: &PinnedBuffer,
+        bytes: usize,
+    ) -> Result<(), CudaError> {
+        let bytes = bytes.min(from.bytes());
+        let address = to.range(0, bytes)?;
+        if bytes == 0 {
             return Ok(());
         }
         let _bound = self.context.bind()?;
         let copy = self.context.driver().table().cuMemcpyHtoDAsync_v2;
         // SAFETY: the range was checked; the caller keeps both until the copy is done.
-        let code = unsafe { copy(address, from.pointer(), from.bytes(), self.handle) };
+        let code = unsafe { copy(address, from.pointer(), bytes, self.handle) };
         self.context.driver().check("cuMemcpyHtoDAsync", code)
     }
 

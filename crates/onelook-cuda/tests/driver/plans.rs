@@ -195,3 +195,26 @@ fn inputs_of_another_size_are_refused() {
     );
     assert_eq!(fake.count("cuGraphLaunch"), 0);
 }
+
+#[test]
+fn an_input_whose_size_the_caller_decides_gets_the_room_that_it_needs() {
+    let fake = Fake::new(&[H100]);
+    {
+        let mut plan = plan();
+        plan.inputs = vec![Argument::WHOLE];
+        let Argument::Memory { bytes, .. } = &mut plan.launches[2].arguments[0] else {
+            panic!("the input comes first");
+        };
+        *bytes = Argument::WHOLE;
+        let mut loaded = loaded(&context(&fake, None), &plan).unwrap();
+        for (length, value) in [(300, 1), (5 << 20, 2), (BYTES, 3)] {
+            let mut outputs = [[0xee; BYTES]; 3];
+            let mut slices = outputs.each_mut().map(|output| &mut output[..]);
+            loaded.run(&[&vec![value; length]], &mut slices).unwrap();
+            assert_eq!(outputs[0], [value; BYTES]);
+        }
+        assert_eq!(fake.count("cuGraphInstantiateWithFlags"), 2);
+        assert_eq!(fake.count("cuLinkCreate_v2"), 1);
+    }
+    assert_eq!(fake.leaks(), [""; 0]);
+}

@@ -1,18 +1,10 @@
 //! Where a plan's regions are on a GPU; whether everything that a plan names lies in them.
 
-use super::super::{CudaError, DeviceBuffer, Value};
+use super::super::{CudaError, Value};
+use super::Memory;
 use crate::plan::{Argument, Launch, Plan, Region};
 
-/// The memory of each region.
-pub(super) struct Places<'a> {
-    pub arena: &'a DeviceBuffer,
-    pub constants: &'a DeviceBuffer,
-    pub counters: &'a DeviceBuffer,
-    pub inputs: Vec<&'a DeviceBuffer>,
-    pub outputs: Vec<&'a DeviceBuffer>,
-}
-
-impl Places<'_> {
+impl Memory {
     /// What the driver is given for an argument of a checked plan.
     pub fn value(&self, argument: &Argument) -> Result<Value, CudaError> {
         let (region, offset, bytes) = match *argument {
@@ -24,11 +16,15 @@ impl Places<'_> {
             } => (region, offset, bytes),
         };
         let buffer = match region {
-            Region::Arena => self.arena,
-            Region::Constants => self.constants,
-            Region::Counters => self.counters,
-            Region::Input(number) => self.inputs[number],
-            Region::Output(number) => self.outputs[number],
+            Region::Arena => &self.arena,
+            Region::Constants => &self.constants.0,
+            Region::Counters => &self.counters,
+            Region::Input(number) => &self.inputs[number].device,
+            Region::Output(number) => &self.outputs[number].device,
+        };
+        let bytes = match bytes {
+            Argument::WHOLE => buffer.bytes().saturating_sub(offset),
+            bytes => bytes,
         };
         buffer.range(offset, bytes).map(Value::Address)
     }
@@ -74,7 +70,11 @@ fn check_launch(plan: &Plan, index: usize, launch: &Launch) -> Result<(), String
             continue;
         };
         let size = size_of_region(plan, region).ok_or_else(|| format!("there is no {region:?}"))?;
-        if offset.checked_add(bytes).is_none_or(|end| end > size) {
+        let end = match (bytes, size) {
+            (Argument::WHOLE, Argument::WHOLE) => Some(offset),
+            _ => offset.checked_add(bytes),
+        };
+        if end.is_none_or(|end| end > size) {
             return Err(format!(
                 "{bytes} bytes from {offset} on do not lie in {region:?} of {size}"
             ));

@@ -1,0 +1,28 @@
+//! A plan in the words that all engines share.
+
+use onelook_graph::{Backend, ExplainedNode, Explanation};
+use onelook_types::Shape;
+
+use super::Cuda;
+use crate::plan::Plan;
+
+/// A node per launch; which layers it computes is its name.
+pub(super) fn explanation(plan: &Plan, cuda: &Cuda) -> Explanation {
+    let nodes = plan.launches.iter().map(|launch| ExplainedNode {
+        name: launch.name.clone(),
+        op: "launch".to_owned(),
+        kernel: launch.kernel.name.clone(),
+        choice: launch.choice.clone(),
+        output: Shape::default(),
+        flops: launch.flops,
+        bytes: launch.bytes,
+    });
+    Explanation {
+        device: cuda.describe(),
+        precision: cuda.precision(),
+        nodes: nodes.collect(),
+        arena_bytes: plan.arena_bytes,
+        unshared_bytes: plan.unshared_bytes,
+        weight_bytes: plan.constants.len(),
+    }
+}
