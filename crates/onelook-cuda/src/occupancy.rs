@@ -6,6 +6,8 @@ use crate::lang::Target;
 
 /// 32-bit registers of one multiprocessor.
 const REGISTERS: u32 = 64 << 10;
+/// A multiprocessor has four schedulers, each with its part of the registers.
+const QUARTERS: u32 = 4;
 /// Registers are handed to a warp in portions of so many.
 const REGISTER_PORTION: u32 = 256;
 
@@ -19,7 +21,7 @@ pub fn blocks_per_multiprocessor(
 ) -> u32 {
     let warps = threads.div_ceil(32).max(1);
     let portion = (registers.max(1) * 32).next_multiple_of(REGISTER_PORTION);
-    let by_registers = REGISTERS / portion / warps;
+    let by_registers = REGISTERS / QUARTERS / portion * QUARTERS / warps;
     let by_threads = target.threads_per_multiprocessor() as u32 / (warps * 32);
     if shared_bytes as usize > target.shared_bytes_per_block() {
         return 0;
@@ -74,6 +76,8 @@ mod tests {
         assert_eq!(blocks(Target::Sm90a, 128, 32, 113 << 10), 2);
         assert_eq!(blocks(Target::Sm90a, 128, 32, 114 << 10), 1);
         assert_eq!(blocks(Target::Sm86, 32, 16, 0), 16);
+        // Four warps of one scheduler, not four and a quarter.
+        assert_eq!(blocks(Target::Sm80, 32, 120, 0), 16);
         assert_eq!(blocks(Target::Sm75, 256, 64, 32 << 10), 2);
     }
 

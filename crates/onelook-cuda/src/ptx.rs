@@ -12,7 +12,8 @@ mod tensor;
 mod version;
 mod writer;
 
-use crate::lang::{Kernel, ParameterKind, Special};
+use crate::lang::{Kernel, ParameterKind, Special, live_registers};
+use crate::occupancy::blocks_per_multiprocessor;
 use writer::Writer;
 
 /// Why a kernel has no PTX.
@@ -87,16 +88,24 @@ fn entry(kernel: &Kernel) -> String {
             }
         })
         .collect();
-    let mut text = format!(
-        ".visible .entry {}(\n{}\n)\n.maxntid {}, 1, 1\n",
+    format!(
+        ".visible .entry {}(\n{}\n)\n.maxntid {}, 1, 1\n.minnctapersm {}\n",
         kernel.name,
         parameters.join(",\n"),
-        kernel.threads
-    );
+        kernel.threads,
+        blocks(kernel)
+    )
+}
+
+/// Blocks that ptxas is to leave registers for: those asked for, else those that find a place with
+/// the registers that the kernel's values need. Told nothing, ptxas saves registers beyond that: it
+/// puts loads one after the other, and spills.
+fn blocks(kernel: &Kernel) -> u32 {
     if kernel.blocks_per_multiprocessor > 1 {
-        text += &format!(".minnctapersm {}\n", kernel.blocks_per_multiprocessor);
+        return kernel.blocks_per_multiprocessor;
     }
-    text
+    let (threads, shared) = (kernel.threads, kernel.shared_bytes);
+    blocks_per_multiprocessor(kernel.target, threads, live_registers(kernel), shared).max(1)
 }
 
 fn registers(kernel: &Kernel) -> String {
