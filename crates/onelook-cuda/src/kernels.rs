@@ -15,8 +15,6 @@ pub mod pool;
 pub mod reorder;
 pub mod stem;
 #[cfg(test)]
-mod testing;
-#[cfg(test)]
 pub(crate) mod trial;
 mod work;
 

@@ -3,8 +3,8 @@
 use onelook_graph::op::Activation;
 
 use super::*;
-use crate::interpreter::{Machine, Value};
-use crate::kernels::testing::{Deviation, apply_f64, random, schedules};
+use crate::conformance::assert_conforms;
+use crate::kernels::Work;
 
 /// A convolution to try, and its tile.
 struct Case {
@@ -58,148 +58,11 @@ fn check(case: &Case) {
         target,
         batch,
     } = case;
-    let element = shape.element;
-    let taps = (shape.kernel[0] * shape.kernel[1]) as usize;
-    let (channels, outputs) = (shape.channels() as usize, shape.outputs() as usize);
-    let weights = random(outputs * channels * taps, 1.0 / (channels as f32).sqrt(), 1);
-    let biases = random(outputs, 1.0, 2);
-    let inputs: Vec<Vec<f32>> = (3..)
-        .zip(&shape.inputs)
-        .map(|(seed, input)| {
-            random(
-                (input.map.pixels() * batch * input.map.pitch) as usize,
-                1.0,
-                seed,
-            )
-        })
-        .collect();
-    let rounded = |values: &[f32]| element.decode(&element.encode(values.iter().copied()));
-    let inputs: Vec<Vec<f32>> = inputs.iter().map(|values| rounded(values)).collect();
-    let weights = rounded(&weights);
-    let pixels = shape.output[0] * shape.output[1] * batch;
-    let residual = shape
-        .residual
-        .map(|pitch| rounded(&random((pixels * pitch) as usize, 1.0, 99)));
-    let expected = expected(case, &inputs, &weights, &biases, residual.as_deref());
-
-    let channels: Vec<usize> = shape
-        .inputs
-        .iter()
-        .map(|i| i.map.channels as usize)
-        .collect();
-    let packed = pack_weights(&weights, &channels, taps, element, tile);
-    let mut padded = biases.clone();
-    padded.resize(outputs.next_multiple_of(tile.n as usize), 0.0);
-    let tiled = conv(*target, "conv", shape, *tile, *batch);
-    for schedule in schedules() {
-        let mut machine = Machine::new();
-        let mut values = Vec::new();
-        let mut given = |machine: &mut Machine, bytes: &[u8]| {
-            let buffer = machine.allocate(bytes.len());
-            machine.write(buffer, 0, bytes);
-            values.push(Value::Memory {
-                buffer,
-                offset: 0,
-                bytes: bytes.len(),
-            });
-        };
-        for input in &inputs {
-            given(&mut machine, &element.encode(input.iter().copied()));
-        }
-        given(&mut machine, &element.encode(packed.iter().copied()));
-        given(&mut machine, &Element::F32.encode(padded.iter().copied()));
-        if let Some(residual) = &residual {
-            given(&mut machine, &element.encode(residual.iter().copied()));
-        }
-        let mut results = Vec::new();
-        for part in &shape.parts {
-            let bytes = (pixels * part.pitch * element.bytes()) as usize;
-            let buffer = machine.allocate(bytes);
-            results.push((buffer, part));
-            values.push(Value::Memory {
-                buffer,
-                offset: 0,
-                bytes,
-            });
-        }
-        values.push(Value::Word(pixels));
-        machine
-            .launch(&tiled.kernel, tiled.grid, &values, &schedule)
-            .unwrap_or_else(|trap| panic!("{shape:?} {tile:?}: {trap}"));
-        let mut deviation = Deviation::default();
-        let mut first = 0;
-        for (buffer, part) in results {
-            for pixel in 0..pixels as usize {
-                let offset = pixel * (part.pitch * element.bytes()) as usize;
-                let bytes = (part.channels * element.bytes()) as usize;
-                let actual = element.decode(&machine.read(buffer, offset, bytes).unwrap());
-                let expected = &expected[pixel * outputs + first..][..part.channels as usize];
-                deviation.add(&actual, expected);
-            }
-            first += part.channels as usize;
-        }
-        deviation.assert_within(element, &format!("{shape:?} {tile:?}"));
-    }
-}
-
-/// `[pixel][output]` in f64.
-fn expected(
-    case: &Case,
-    inputs: &[Vec<f32>],
-    weights: &[f32],
-    biases: &[f32],
-    residual: Option<&[f32]>,
-) -> Vec<f64> {
-    let shape = &case.shape;
-    let [height, width] = shape.input().map(|side| side as i64);
-    let [rows, columns] = shape.output.map(|side| side as i64);
-    let (channels, outputs) = (shape.channels() as usize, shape.outputs() as usize);
-    let taps = (shape.kernel[0] * shape.kernel[1]) as usize;
-    let read = |picture: i64, y: i64, x: i64| -> Vec<f64> {
-        let pixel = |(input, values): (&Segment, &Vec<f32>)| -> Vec<f64> {
-            let up = i64::from(input.upsample);
-            let map = &input.map;
-            let line = picture * i64::from(map.height) + y / up;
-            let first = (line * i64::from(map.width) + x / up) as usize * map.pitch as usize;
-            let values = &values[first..][..map.channels as usize];
-            values.iter().map(|&value| f64::from(value)).collect()
-        };
-        shape.inputs.iter().zip(inputs).flat_map(pixel).collect()
+    let work = Work::Conv {
+        shape: shape.clone(),
+        tile: *tile,
     };
-    let mut all = Vec::new();
-    for pixel in 0..i64::from(case.batch) * rows * columns {
-        let (x, y, picture) = (
-            pixel % columns,
-            pixel / columns % rows,
-            pixel / columns / rows,
-        );
-        let mut sums: Vec<f64> = biases.iter().map(|&bias| f64::from(bias)).collect();
-        for tap in 0..taps {
-            let (ky, kx) = (
-                tap as i64 / i64::from(shape.kernel[1]),
-                tap as i64 % i64::from(shape.kernel[1]),
-            );
-            let y = y * i64::from(shape.stride[0]) + ky - i64::from(shape.padding[0]);
-            let x = x * i64::from(shape.stride[1]) + kx - i64::from(shape.padding[1]);
-            if !(0..height).contains(&y) || !(0..width).contains(&x) {
-                continue;
-            }
-            let values = read(picture, y, x);
-            for (output, sum) in sums.iter_mut().enumerate() {
-                for (channel, value) in values.iter().enumerate() {
-                    *sum += value * f64::from(weights[(output * channels + channel) * taps + tap]);
-                }
-            }
-        }
-        for (output, sum) in sums.iter().enumerate() {
-            let added = residual.map_or(0.0, |residual| {
-                f64::from(residual[pixel as usize * shape.residual.unwrap() as usize + output])
-            });
-            all.push(apply_f64(shape.activation, *sum) + added);
-        }
-        debug_assert_eq!(sums.len(), outputs);
-    }
-    all
+    assert_conforms(&work, *target, *batch);
 }
 
 #[test]

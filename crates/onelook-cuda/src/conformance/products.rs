@@ -1,0 +1,238 @@
+//! Trials of convolutions.
+
+use super::{Expected, Given, Random, Trial, apply, given};
+use crate::kernels::conv::{ConvShape, pack_weights};
+use crate::kernels::depthwise::{DepthwiseShape, pack_depthwise};
+use crate::kernels::gemm::Tile;
+use crate::kernels::{Element, Map};
+
+/// A convolution of random maps with random weights.
+pub(super) fn conv(shape: &ConvShape, tile: &Tile, batch: u32, random: &mut Random) -> Trial {
+    let element = shape.element;
+    let taps = (shape.kernel[0] * shape.kernel[1]) as usize;
+    let (channels, outputs) = (shape.channels() as usize, shape.outputs() as usize);
+    let inputs: Vec<Vec<f32>> = shape
+        .inputs
+        .iter()
+        .map(|input| random.rounded(values(&input.map, batch), 1.0, element))
+        .collect();
+    let scale = 1.7 / ((channels * taps) as f32).sqrt();
+    let weights = random.rounded(outputs * channels * taps, scale, element);
+    let biases = random.values(outputs, 0.5);
+    let pixels = shape.output[0] * shape.output[1] * batch;
+    let residual = shape
+        .residual
+        .map(|pitch| random.rounded((pixels * pitch) as usize, 1.0, element));
+
+    let segments: Vec<usize> = shape
+        .inputs
+        .iter()
+        .map(|i| i.map.channels as usize)
+        .collect();
+    let packed = pack_weights(&weights, &segments, taps, element, tile);
+    let mut trial: Vec<Given> = inputs.iter().map(|input| given(element, input)).collect();
+    trial.push(given(element, &packed));
+    trial.push(given(Element::F32, &padded(&biases, tile)));
+    trial.extend(residual.as_ref().map(|values| given(element, values)));
+    for part in &shape.parts {
+        trial.push(Given::Room(
+            (pixels * part.pitch * element.bytes()) as usize,
+        ));
+    }
+    trial.push(Given::Word(pixels));
+
+    // Weights in the order of a pixel's values: taps, then channels.
+    let weights: Vec<f64> = (0..outputs * taps * channels)
+        .map(|index| {
+            let (output, tap) = (index / (taps * channels), index / channels % taps);
+            f64::from(weights[(output * channels + index % channels) * taps + tap])
+        })
+        .collect();
+    let mut results = Vec::with_capacity(pixels as usize * outputs);
+    let mut seen = vec![0.0; taps * channels];
+    for pixel in 0..pixels {
+        see(shape, &inputs, pixel, &mut seen);
+        for (output, weights) in weights.chunks_exact(taps * channels).enumerate() {
+            let sum = f64::from(biases[output]) + dot(weights, &seen);
+            let added = match (&residual, shape.residual) {
+                (Some(values), Some(pitch)) => f64::from(values[(pixel * pitch) as usize + output]),
+                _ => 0.0,
+            };
+            results.push(apply(shape.activation, sum) + added);
+        }
+    }
+    let mut first = 0;
+    let parts = shape.parts.iter().enumerate().map(|(room, part)| {
+        let columns = part.channels as usize;
+        let rows = results.chunks_exact(outputs);
+        let values = rows
+            .flat_map(|row| &row[first..][..columns])
+            .copied()
+            .collect();
+        first += columns;
+        Expected {
+            room,
+            element,
+            pitch: part.pitch as usize,
+            columns,
+            values,
+        }
+    });
+    Trial {
+        expected: parts.collect(),
+        given: trial,
+    }
+}
+
+fn dot(a: &[f64], b: &[f64]) -> f64 {
+    let mut sums = [0.0; 8];
+    let (a8, a_rest) = a.as_chunks::<8>();
+    let (b8, b_rest) = b.as_chunks::<8>();
+    for (a, b) in a8.iter().zip(b8) {
+        for lane in 0..8 {
+            sums[lane] += a[lane] * b[lane];
+        }
+    }
+    let rest: f64 = a_rest.iter().zip(b_rest).map(|(a, b)| a * b).sum();
+    sums.iter().sum::<f64>() + rest
+}
+
+/// Values of a map's buffer.
+fn values(map: &Map, batch: u32) -> usize {
+    (map.pixels() * batch * map.pitch) as usize
+}
+
+fn padded(biases: &[f32], tile: &Tile) -> Vec<f32> {
+    let mut biases = biases.to_vec();
+    biases.resize(biases.len().next_multiple_of(tile.n as usize), 0.0);
+    biases
+}
+
+/// What an output pixel sees: taps, then channels; zeros outside.
+fn see(shape: &ConvShape, inputs: &[Vec<f32>], pixel: u32, seen: &mut [f64]) {
+    let [rows, columns] = shape.output;
+    let [height, width] = shape.input();
+    let (x, y, picture) = (
+        pixel % columns,
+        pixel / columns % rows,
+        pixel / columns / rows,
+    );
+    let channels = shape.channels() as usize;
+    for (tap, seen) in (0..).zip(seen.chunks_exact_mut(channels)) {
+        let y = (y * shape.stride[0] + tap / shape.kernel[1]).wrapping_sub(shape.padding[0]);
+        let x = (x * shape.stride[1] + tap % shape.kernel[1]).wrapping_sub(shape.padding[1]);
+        if y >= height || x >= width {
+            seen.fill(0.0);
+            continue;
+        }
+        let mut first = 0;
+        for (input, values) in shape.inputs.iter().zip(inputs) {
+            let map = &input.map;
+            let line = picture * map.height + y / input.upsample;
+            let place = ((line * map.width + x / input.upsample) * map.pitch) as usize;
+            let values = &values[place..][..map.channels as usize];
+            for (seen, &value) in seen[first..].iter_mut().zip(values) {
+                *seen = f64::from(value);
+            }
+            first += values.len();
+        }
+    }
+}
+
+/// A depthwise and a 1x1 convolution of a random map with random weights.
+pub(super) fn depthwise(
+    shape: &DepthwiseShape,
+    tile: &Tile,
+    batch: u32,
+    random: &mut Random,
+) -> Trial {
+    let (element, map) = (shape.element, &shape.input);
+    let taps = (shape.kernel[0] * shape.kernel[1]) as usize;
+    let (channels, outputs) = (map.channels as usize, shape.part.channels as usize);
+    let pixels = batch * shape.output[0] * shape.output[1];
+    let input = random.rounded(values(map, batch), 1.0, element);
+    let inner_weights = random.values(channels * taps, 1.7 / (taps as f32).sqrt());
+    let inner_biases = random.values(channels, 0.5);
+    let mut optional = |pitch: Option<u32>| {
+        pitch.map(|pitch| random.rounded((pixels * pitch) as usize, 1.0, element))
+    };
+    let (inner_residual, residual) = (optional(shape.inner_residual), optional(shape.residual));
+    let weights = random.rounded(channels * outputs, 1.7 / (channels as f32).sqrt(), element);
+    let biases = random.values(outputs, 0.5);
+
+    let packed = pack_weights(&weights, &[channels], 1, element, tile);
+    let inner = pack_depthwise(&inner_weights, taps, element);
+    let floats = |values: &[f32]| given(Element::F32, values);
+    let mut all = vec![
+        given(element, &input),
+        floats(&inner),
+        floats(&inner_biases),
+    ];
+    all.extend(inner_residual.as_ref().map(|values| given(element, values)));
+    all.extend([given(element, &packed), floats(&padded(&biases, tile))]);
+    all.extend(residual.as_ref().map(|values| given(element, values)));
+    let pitch = shape.part.pitch;
+    all.push(Given::Room((pixels * pitch * element.bytes()) as usize));
+    all.push(Given::Word(pixels));
+
+    let added = |values: &Option<Vec<f32>>, pitch: Option<u32>, pixel: u32, channel: usize| {
+        let pair = values.as_ref().zip(pitch);
+        pair.map_or(0.0, |(values, pitch)| {
+            f64::from(values[(pixel * pitch) as usize + channel])
+        })
+    };
+    let mut results = Vec::new();
+    for pixel in 0..pixels {
+        let middle: Vec<f64> = (0..channels)
+            .map(|channel| {
+                let weights = &inner_weights[channel * taps..][..taps];
+                let sum = slide(shape, &input, pixel, channel, weights);
+                let sum = sum + f64::from(inner_biases[channel]);
+                let residual = added(&inner_residual, shape.inner_residual, pixel, channel);
+                apply(shape.inner_activation, sum) + residual
+            })
+            .collect();
+        for (output, weights) in weights.chunks_exact(channels).enumerate() {
+            let products = weights.iter().zip(&middle).map(|(&w, m)| f64::from(w) * m);
+            let sum = f64::from(biases[output]) + products.sum::<f64>();
+            let residual = added(&residual, shape.residual, pixel, output);
+            results.push(apply(shape.activation, sum) + residual);
+        }
+    }
+    Trial {
+        given: all,
+        expected: vec![Expected {
+            room: 0,
+            element,
+            pitch: pitch as usize,
+            columns: outputs,
+            values: results,
+        }],
+    }
+}
+
+/// One channel's sum over taps.
+fn slide(
+    shape: &DepthwiseShape,
+    input: &[f32],
+    pixel: u32,
+    channel: usize,
+    weights: &[f32],
+) -> f64 {
+    let ([rows, columns], map) = (shape.output, &shape.input);
+    let (x, y, picture) = (
+        pixel % columns,
+        pixel / columns % rows,
+        pixel / columns / rows,
+    );
+    let term = |(tap, &weight): (u32, &f32)| {
+        let y = (y * shape.stride[0] + tap / shape.kernel[1]).wrapping_sub(shape.padding[0]);
+        let x = (x * shape.stride[1] + tap % shape.kernel[1]).wrapping_sub(shape.padding[1]);
+        if y >= map.height || x >= map.width {
+            return 0.0;
+        }
+        let place = ((picture * map.height + y) * map.width + x) * map.pitch;
+        f64::from(input[place as usize + channel]) * f64::from(weight)
+    };
+    (0..).zip(weights).map(term).sum()
+}
