@@ -62,7 +62,7 @@ impl Trial {
             Work::Attention(shape) => Some(maps::attention(shape, batch, &mut random)),
             Work::ToMap(planes) => Some(maps::to_map(planes, batch, &mut random)),
             Work::FromMap(planes) => Some(maps::from_map(planes, batch, &mut random)),
-            Work::Stem(_) | Work::Head(_) => None,
+            Work::Stem(_) | Work::Head(_) | Work::Nms(_) => None,
         }
     }
 

@@ -62,7 +62,7 @@ pub fn smaller(work: &Work, most: [u32; 2]) -> Work {
             map: cut(&planes.map),
             ..*planes
         }),
-        Work::Attention(_) | Work::Stem(_) | Work::Head(_) => work.clone(),
+        Work::Attention(_) | Work::Stem(_) | Work::Head(_) | Work::Nms(_) => work.clone(),
     }
 }
 

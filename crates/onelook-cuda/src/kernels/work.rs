@@ -6,6 +6,7 @@ use super::conv::{self, ConvShape};
 use super::depthwise::{self, DepthwiseShape};
 use super::gemm::Tile;
 use super::head::{self, HeadShape};
+use super::nms::{self, NmsShape};
 use super::pool::{self, ChainShape, PoolShape};
 use super::reorder::{self, Planes};
 use super::stem::{self, StemShape};
@@ -26,6 +27,7 @@ pub enum Work {
     Attention(AttentionShape),
     Stem(StemShape),
     Head(HeadShape),
+    Nms(NmsShape),
     ToMap(Planes),
     FromMap(Planes),
 }
@@ -41,6 +43,7 @@ impl Work {
             Self::Attention(shape) => shape.element,
             Self::Stem(shape) => shape.element,
             Self::Head(shape) => shape.element,
+            Self::Nms(_) => Element::F32,
             Self::ToMap(planes) | Self::FromMap(planes) => planes.element,
         }
     }
@@ -62,6 +65,7 @@ impl Work {
             Self::Attention(_) => format!("attention_{element}_nhwc"),
             Self::Stem(shape) => format!("stem_{element}_nhwc_{}", shape.channels),
             Self::Head(shape) => format!("head_{element}_nhwc_{}", shape.classes),
+            Self::Nms(shape) => format!("nms_f32_{}", shape.classes),
             Self::ToMap(_) => format!("reorder_{element}_to_nhwc"),
             Self::FromMap(_) => format!("reorder_{element}_from_nhwc"),
         }
@@ -79,6 +83,7 @@ impl Work {
             Self::Attention(shape) => attention::attention(target, name, shape, batch),
             Self::Stem(shape) => stem::stem(target, name, shape, batch),
             Self::Head(shape) => head::head(target, name, shape, batch),
+            Self::Nms(shape) => nms::nms(target, name, shape, batch),
             Self::ToMap(planes) => reorder::to_map(target, name, planes, batch),
             Self::FromMap(planes) => reorder::from_map(target, name, planes, batch),
         }

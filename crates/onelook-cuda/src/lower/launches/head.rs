@@ -6,6 +6,7 @@ use onelook_types::DetectHead;
 use super::{Draft, Lowering};
 use crate::kernels::Work;
 use crate::kernels::head::{self, CANDIDATE_BYTES, HeadLevel, HeadShape};
+use crate::kernels::nms::{MAX_ROWS, NmsShape};
 use crate::lower::LowerError;
 use crate::lower::places::Seat;
 use crate::plan::{Argument, Region};
@@ -56,6 +57,12 @@ impl Lowering<'_> {
         arguments.push(self.constant(&weights));
         arguments.push(self.constant(&biases));
         arguments.extend([settings, candidates, counters]);
+        let nms = NmsShape {
+            capacity: shape.capacity,
+            classes: shape.classes,
+            rows: MAX_ROWS,
+            end_to_end: detect.end_to_end,
+        };
         let draft = Draft {
             name: self.names(&nodes),
             work: Work::Head(shape),
@@ -66,7 +73,37 @@ impl Lowering<'_> {
             bytes,
         };
         self.launch(draft);
+        self.nms(nms, [settings, candidates, counters]);
         Ok(())
+    }
+
+    /// The suppression of what the launch before found.
+    fn nms(&mut self, shape: NmsShape, [settings, candidates, counters]: [Argument; 3]) {
+        let batch = self.batch;
+        let bytes = (batch * shape.output_bytes()) as usize;
+        let pictures = Argument::Memory {
+            region: Region::Input(0),
+            offset: 0,
+            bytes: Argument::WHOLE,
+        };
+        let scratch = self.room((batch * shape.scratch_bytes()) as usize);
+        let output = Argument::Memory {
+            region: Region::Output(0),
+            offset: 0,
+            bytes,
+        };
+        self.plan.outputs.push(bytes);
+        self.launch(Draft {
+            name: "suppression".to_owned(),
+            work: Work::Nms(shape),
+            arguments: vec![pictures, settings, candidates, counters, scratch, output],
+            reads: Vec::new(),
+            writes: Vec::new(),
+            flops: 0,
+            bytes: bytes as u64,
+        });
+        let before = self.plan.launches.len() - 2;
+        self.plan.launches[before + 1].after = vec![before];
     }
 
     fn head_levels(&self, seats: &[Seat], detect: &DetectHead) -> Vec<HeadLevel> {
