@@ -19,6 +19,10 @@ ci:
 fuzz SECONDS="60":
     cargo xtask fuzz {{SECONDS}}
 
+# Every CUDA kernel through ptxas (--quick: of the small networks)
+ptx *ARGS:
+    cargo xtask ptx {{ARGS}}
+
 # The sample model, from the registry
 model NAME="yolo26n":
     cargo xtask model {{NAME}}

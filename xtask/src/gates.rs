@@ -4,6 +4,7 @@ use std::env;
 use std::path::PathBuf;
 
 use crate::cli_docs;
+use crate::ptx;
 use crate::shell::{Outcome, cargo, root, run, succeeds};
 
 /// The gates that take a few minutes at most.
@@ -23,6 +24,7 @@ pub fn check() -> Outcome {
 pub fn ci() -> Outcome {
     static_gates()?;
     cli_docs::docs(&["--check".to_owned()])?;
+    ptx::quick()?;
     test(&[])
 }
 

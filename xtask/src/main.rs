@@ -8,6 +8,7 @@ mod figures;
 mod fuzz;
 mod gates;
 mod proto;
+mod ptx;
 mod shell;
 
 use std::env;
@@ -24,6 +25,8 @@ cargo xtask VERB
   fuzz [SECONDS] [NAME] every fuzz target, or one, for SECONDS each (60)
   docs [--check]        docs/cli.md from the binary's own help
   proto [--check]       the server's .proto files as Rust
+  ptx [--quick] [--target sm_90a] [--model yolo11x] [--rows] [--write]
+                        every CUDA kernel through ptxas: registers, spills, occupancy
   model [NAME]          fetches a model of the registry (yolo26n)
   peers MODEL.onnx [..] forward pass against rten, tract and ONNX Runtime
   cold-start [..]       process start to first box against an onnxruntime script
@@ -52,6 +55,7 @@ fn run(verb: &str, rest: &[String]) -> Outcome {
         "fuzz" => fuzz::fuzz(rest),
         "docs" => cli_docs::docs(rest),
         "proto" => proto::proto(rest),
+        "ptx" => ptx::ptx(rest),
         "model" => figures::model(rest),
         "peers" => figures::peers(rest),
         "cold-start" => figures::cold_start(rest),
