@@ -1,7 +1,7 @@
 //! Loads, stores, atomics and `ldmatrix`: each lane's access is checked by itself.
 
 use super::global::named;
-use super::lanes::{Lanes, WARP};
+use super::lanes::{Lanes, WARP, each};
 use super::shared::Who;
 use super::traffic::{conflicts, sectors};
 use super::trap::Fault;
@@ -164,7 +164,7 @@ fn fragment(rows: &[[u8; 16]; 8], transposed: bool) -> Lanes {
         let at = 2 * column;
         u32::from(u16::from_le_bytes([rows[row][at], rows[row][at + 1]]))
     };
-    std::array::from_fn(|lane| {
+    each(|lane| {
         let (group, pair) = (lane / 4, 2 * (lane % 4));
         if transposed {
             half(pair, group) | half(pair + 1, group) << 16

@@ -2,7 +2,7 @@
 
 use half::f16;
 
-use super::lanes::{Lanes, Registers, WARP, lanes_of};
+use super::lanes::{Lanes, Registers, WARP, each, lanes_of};
 use super::trap::Fault;
 use crate::lang::{
     Compare, CompareAs, Float, FloatUnary, Half, Integer, Meaning, Operand, Predicate, Reg, RegP,
@@ -10,11 +10,11 @@ use crate::lang::{
 };
 
 fn map(a: &Lanes, f: impl Fn(u32) -> u32) -> Lanes {
-    std::array::from_fn(|lane| f(a[lane]))
+    each(|lane| f(a[lane]))
 }
 
 fn zip(a: &Lanes, b: &Lanes, f: impl Fn(u32, u32) -> u32) -> Lanes {
-    std::array::from_fn(|lane| f(a[lane], b[lane]))
+    each(|lane| f(a[lane], b[lane]))
 }
 
 fn floats(a: &Lanes, b: &Lanes, f: impl Fn(f32, f32) -> f32) -> Lanes {
@@ -73,7 +73,7 @@ impl Registers {
 
     pub(super) fn permute(&mut self, to: Reg, [a, b, s]: [Operand; 3]) -> Result<(), Fault> {
         let (a, b, selector) = (self.operand(a)?, self.operand(b)?, self.operand(s)?);
-        let out = std::array::from_fn(|lane| {
+        let out = each(|lane| {
             let all = u64::from(a[lane]) | u64::from(b[lane]) << 32;
             let bytes = all.to_le_bytes();
             let pick = |i: u32| bytes[(selector[lane] >> (4 * i) & 7) as usize];
@@ -109,7 +109,7 @@ impl Registers {
         [a, b, c]: [Operand; 3],
     ) -> Result<(), Fault> {
         let (a, b, c) = (self.operand(a)?, self.operand(b)?, self.operand(c)?);
-        let out = std::array::from_fn(|lane| {
+        let out = each(|lane| {
             let [a, b, c] = [a[lane], b[lane], c[lane]].map(f32::from_bits);
             fused(a, b, c).to_bits()
         });
@@ -205,7 +205,7 @@ impl Registers {
     ) -> Result<(), Fault> {
         let truth = self.truth(condition)?;
         let (yes, no) = (self.operand(yes)?, self.operand(no)?);
-        let out = std::array::from_fn(|lane| {
+        let out = each(|lane| {
             let holds = truth >> lane & 1 == 1;
             if holds { yes[lane] } else { no[lane] }
         });
@@ -226,7 +226,7 @@ impl Registers {
             ShuffleBy::Lane(lane) => self.operand(lane)?,
             _ => [0; WARP],
         };
-        let out = std::array::from_fn(|lane| {
+        let out = each(|lane| {
             let source = match by {
                 ShuffleBy::Xor(bits) => lane ^ bits as usize,
                 ShuffleBy::Up(by) => lane.checked_sub(by as usize).unwrap_or(lane),

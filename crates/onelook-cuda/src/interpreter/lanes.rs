@@ -21,6 +21,16 @@ pub(super) fn lanes_of(mask: u32) -> impl Iterator<Item = usize> {
     })
 }
 
+/// A value per lane. A plain loop, which vectorises where `array::from_fn` does not.
+#[inline]
+pub(super) fn each<T: Copy + Default>(f: impl Fn(usize) -> T) -> [T; WARP] {
+    let mut out = [T::default(); WARP];
+    for (lane, out) in out.iter_mut().enumerate() {
+        *out = f(lane);
+    }
+    out
+}
+
 /// All registers of one warp.
 #[derive(Debug, Default)]
 pub(super) struct Registers {

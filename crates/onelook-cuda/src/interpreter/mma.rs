@@ -4,13 +4,13 @@
 //! the second factor, column by column. Sums are kept with the even columns first, which is how the
 //! two registers of a row lie.
 
-use super::lanes::{Lanes, Registers, WARP};
+use super::lanes::{Lanes, Registers, WARP, each};
 use super::trap::Fault;
 use crate::lang::{MmaShape, Reg};
 
 /// The halves of a fragment as floats: the low ones of all lanes, then the high ones.
 pub(super) fn unpacked(words: &Lanes) -> [[f32; WARP]; 2] {
-    [0, 16].map(|shift| words.map(|word| half_to_float(word >> shift & 0xffff)))
+    [0, 16].map(|shift| each(|lane| half_to_float(words[lane] >> shift & 0xffff)))
 }
 
 /// Exact, without branches and without subnormal floats, so that it vectorises.
@@ -31,10 +31,14 @@ fn half_to_float(half: u32) -> f32 {
 /// `rows[k][n]` of an 8x8 second factor, even columns first.
 fn columns(fragment: &Lanes) -> [[f32; 8]; 8] {
     let parts = unpacked(fragment);
-    std::array::from_fn(|k| {
+    let mut rows = [[0.0; 8]; 8];
+    for (k, row) in rows.iter_mut().enumerate() {
         let part = &parts[k % 2];
-        std::array::from_fn(|n| part[4 * column(n) + k / 2])
-    })
+        for (n, value) in row.iter_mut().enumerate() {
+            *value = part[4 * column(n) + k / 2];
+        }
+    }
+    rows
 }
 
 /// Which column stands at place `n`.
@@ -66,14 +70,14 @@ fn multiply(
 
 /// `d += a · b` for 16 rows and 8 columns; `a` has two registers per 8 of k, `b` one.
 pub(super) fn multiply_halves(d: [&Lanes; 4], a: &[&Lanes], b: &[&Lanes]) -> [Lanes; 4] {
-    let mut d = d.map(|lanes| lanes.map(f32::from_bits));
-    let b: [[[f32; 8]; 8]; 2] = [columns(b[0]), columns(b[b.len() - 1])];
+    let mut d = d.map(|lanes| each(|lane| f32::from_bits(lanes[lane])));
+    let b = [columns(b[0]), columns(b[b.len() - 1])];
     let [d0, d1, d2, d3] = &mut d;
     for (a, b) in a.chunks_exact(2).zip(&b) {
         multiply(d0, d1, &unpacked(a[0]), b);
         multiply(d2, d3, &unpacked(a[1]), b);
     }
-    d.map(|lanes| lanes.map(f32::to_bits))
+    d.map(|lanes| each(|lane| lanes[lane].to_bits()))
 }
 
 /// `d += a · b` for signed bytes: four of k in each register and lane.

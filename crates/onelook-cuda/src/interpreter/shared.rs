@@ -82,7 +82,11 @@ impl Shared {
     /// Notes and checks a read of bytes that must have values.
     pub(super) fn read(&mut self, who: Who, at: usize, bytes: usize) -> Result<(), Fault> {
         self.note_read(who, at, bytes)?;
-        match self.written[at..at + bytes].iter().position(|&w| w != 1) {
+        let written = &self.written[at..at + bytes];
+        if written.iter().fold(1, |all, &written| all & written) == 1 {
+            return Ok(());
+        }
+        match written.iter().position(|&w| w != 1) {
             None => Ok(()),
             Some(first) => {
                 let at = at + first;
@@ -167,7 +171,8 @@ impl Shared {
         for (warp, (reads, view)) in self.reads.iter().zip(views).enumerate() {
             let own = |lane: u32| warp == who.warp && lane == who.lane as u32;
             let reads = &reads[granules.clone()];
-            if reads.iter().all(|read| read >> 6 < view.full) {
+            let latest = reads.iter().fold(0, |latest, &read| read.max(latest));
+            if latest >> 6 < view.full {
                 continue;
             }
             for (at, &read) in reads.iter().enumerate() {

@@ -4,7 +4,7 @@
 use super::code::{Code, Step};
 use super::copies::Copies;
 use super::global::{Memory, Ranges, address_of};
-use super::lanes::{Registers, WARP, lanes_of};
+use super::lanes::{Registers, WARP, each, lanes_of};
 use super::report::Report;
 use super::shared::{BASE, Shared, Who};
 use super::traffic::Touched;
@@ -220,7 +220,7 @@ impl Warp {
                 let truth = registers.truth(condition)?;
                 let (yes, no) = (*registers.long(yes)?, *registers.long(no)?);
                 let pick = |lane: usize| [no[lane], yes[lane]][(truth >> lane & 1) as usize];
-                registers.set_long(to, &std::array::from_fn(pick));
+                registers.set_long(to, &each(pick));
                 Ok(())
             }
             I::Special { to, what } => {
@@ -244,7 +244,7 @@ impl Warp {
                 let offset = registers.operand(offset)?;
                 let base = registers.long(base)?;
                 let sum = |lane: usize| base[lane].wrapping_add(u64::from(offset[lane]));
-                let sums = std::array::from_fn(sum);
+                let sums = each(sum);
                 registers.set_long(to, &sums);
                 Ok(())
             }
@@ -342,8 +342,8 @@ impl Warp {
         let lane = |lane: usize| lane as u32;
         let first = (self.number * WARP) as u32;
         match what {
-            Special::Thread => std::array::from_fn(|own| first + lane(own)),
-            Special::Lane => std::array::from_fn(lane),
+            Special::Thread => each(|own| first + lane(own)),
+            Special::Lane => each(lane),
             Special::Warp => [self.number as u32; WARP],
             Special::BlockX => [around.block[0]; WARP],
             Special::BlockY => [around.block[1]; WARP],
@@ -365,13 +365,15 @@ impl Warp {
         offset: i32,
     ) -> Result<[u64; WARP], Fault> {
         let base = self.registers.long(base)?;
-        Ok(base.map(|base| base.wrapping_add_signed(i64::from(offset))))
+        Ok(each(|lane| {
+            base[lane].wrapping_add_signed(i64::from(offset))
+        }))
     }
 
     /// Addresses in shared memory, per lane.
     pub(super) fn local(&self, base: Operand, offset: i32) -> Result<[u32; WARP], Fault> {
         let base = self.registers.operand(base)?;
-        Ok(base.map(|base| base.wrapping_add_signed(offset)))
+        Ok(each(|lane| base[lane].wrapping_add_signed(offset)))
     }
 
     pub(super) fn active(&self) -> impl Iterator<Item = usize> + use<> {
