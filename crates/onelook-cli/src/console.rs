@@ -70,11 +70,13 @@ impl Console {
         }
     }
 
-    /// Something that is not as asked, though work goes on.
+    /// Something that is not as asked, though work goes on; for machines an object with `warning`.
     pub fn warn(&self, text: impl Display) {
-        if !self.json {
-            let _ = writeln!(stderr(), "{} {text}", self.painted("warning:", "33"));
-        }
+        let text = match self.json {
+            false => format!("{} {text}", self.painted("warning:", "33")),
+            true => json!({"warning": text.to_string()}).to_string(),
+        };
+        let _ = writeln!(stderr(), "{text}");
     }
 
     /// A failure on standard error; for machines an object with `error`, and `source` where one

@@ -51,7 +51,7 @@ fn mistakes_are_named_and_exit_with_two() {
 
 #[test]
 fn failures_are_named_and_exit_with_one() {
-    let cases: [(&str, &[&str]); 6] = [
+    let cases: [(&str, &[&str]); 7] = [
         (
             "absent_source",
             &["predict", "model=a.pt", "source=/nowhere/a.jpg"],
@@ -59,6 +59,7 @@ fn failures_are_named_and_exit_with_one() {
         ("absent_model", &["models", "show", "/nowhere/a.pt"]),
         ("unknown_model", &["models", "show", "resnet50"]),
         ("unknown_fetch", &["models", "fetch", "resnet50"]),
+        ("unknown_architecture", &["bench", "model=yolo12x.yaml"]),
         ("absent_device", &["doctor", "device=0"]),
         (
             "absent_data",
@@ -70,6 +71,19 @@ fn failures_are_named_and_exit_with_one() {
         assert_eq!(output.status.code(), Some(1), "{name}: {}", stderr(&output));
         insta::assert_snapshot!(name, stderr(&output));
     }
+}
+
+/// Boxes of random weights must not be taken for a model's.
+#[test]
+fn an_architecture_runs_with_a_warning() {
+    let words = ["explain", "model=yolo11n.yaml", "imgsz=64", "device=cpu"];
+    let output = onelook(&words);
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert!(stderr(&output).starts_with("warning: the weights of 'yolo11n.yaml' are random"));
+    assert!(stdout(&output).contains("model.23.cv3.2.2"));
+    let output = onelook(&[&words[..], &["--json"]].concat());
+    let warning: serde_json::Value = serde_json::from_str(stderr(&output).trim()).unwrap();
+    assert!(warning["warning"].as_str().unwrap().contains("random"));
 }
 
 #[test]

@@ -11,6 +11,8 @@ mod random;
 #[cfg(test)]
 mod tests;
 
+use onelook_types::Metadata;
+
 use crate::read::pt::described;
 use crate::read::{ModelFile, ReadError, ReadOptions};
 use layers::Stack;
@@ -72,6 +74,15 @@ const SINCE_YOLO11: [Scale; 5] = [
     scale('x', 1.0, 1.5, 512),
 ];
 
+/// The note in the metadata of every network that this module builds.
+const NOTE: (&str, &str) = ("weights", "random: an architecture without a checkpoint");
+
+/// Whether weights are random by what a model says of itself, even after it was written to a file.
+pub fn has_random_weights(metadata: &Metadata) -> bool {
+    let mut notes = metadata.notes.iter();
+    notes.any(|(key, value)| (key.as_str(), value.as_str()) == NOTE)
+}
+
 /// All names that [`build`] knows, such as `yolo11n`.
 pub fn names() -> Vec<String> {
     let of = |family: &'static Family| {
@@ -99,6 +110,7 @@ pub fn build_with(name: &str, options: &ReadOptions) -> Option<Result<ModelFile,
     let built = described::build(&layers, options, &mut random::fill);
     Some(built.map(|mut model| {
         name.clone_into(&mut model.metadata.architecture);
+        model.metadata.notes = vec![(NOTE.0.to_owned(), NOTE.1.to_owned())];
         model
     }))
 }

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use onelook_graph::read::{Limits, ModelFile, ReadOptions, read, write_safetensors};
-use onelook_graph::{Executable, Explanation, Graph, infer_shapes, pass};
+use onelook_graph::read::{Limits, ModelFile, ReadError, ReadOptions, read, write_safetensors};
+use onelook_graph::{Executable, Explanation, Graph, family, infer_shapes, pass};
 use onelook_types::{Metadata, Precision, Shape, Tensor};
 use onelook_vision::head::decode_output0;
 
@@ -42,11 +42,11 @@ pub struct Model {
 impl Model {
     /// Loads a `.pt`, `.onnx` or `.safetensors` file. A bare name of the registry, such as
     /// `yolo11n` or `yolo11n.pt`, is looked up in the cache and fetched if need be when no such
-    /// file exists.
+    /// file exists. A name such as `yolo11x.yaml` gives the architecture with random weights, see
+    /// [`has_random_weights`](Self::has_random_weights).
     pub fn load(path: impl AsRef<Path>, options: &LoadOptions) -> Result<Self, Error> {
-        let path = locate(path.as_ref())?;
-        let bytes = FileBytes::open(&path, options.limits.file_bytes)?;
-        Self::from_bytes(&bytes, &path.display().to_string(), options)
+        let engine = options.device.open(options.threads)?;
+        Self::load_on(&engine, path, options)
     }
 
     /// As [`load`](Self::load), on an engine that is open already and may serve several models;
@@ -57,19 +57,19 @@ impl Model {
         options: &LoadOptions,
     ) -> Result<Self, Error> {
         let path = locate(path.as_ref())?;
-        let bytes = FileBytes::open(&path, options.limits.file_bytes)?;
-        Self::compile(engine, &bytes, &path.display().to_string(), options)
+        let model = open(&path, options)?;
+        Self::compile(engine, model, &path.display().to_string(), options)
     }
 
     /// Loads a model file that is in memory; `name` is for messages.
     pub fn from_bytes(bytes: &[u8], name: &str, options: &LoadOptions) -> Result<Self, Error> {
         let engine = options.device.open(options.threads)?;
-        Self::compile(&engine, bytes, name, options)
+        Self::compile(&engine, parse(bytes, name, options)?, name, options)
     }
 
     fn compile(
         engine: &Engine,
-        bytes: &[u8],
+        model: ModelFile,
         name: &str,
         options: &LoadOptions,
     ) -> Result<Self, Error> {
@@ -85,7 +85,7 @@ impl Model {
         let ModelFile {
             mut graph,
             metadata,
-        } = parse(bytes, name, options)?;
+        } = model;
         pass::optimise(&mut graph);
         let executable = engine
             .backend
@@ -112,6 +112,11 @@ impl Model {
     /// What the file says of the model.
     pub fn metadata(&self) -> &Metadata {
         &self.metadata
+    }
+
+    /// Whether nothing was learned: it was built from an architecture, and its boxes mean nothing.
+    pub fn has_random_weights(&self) -> bool {
+        family::has_random_weights(&self.metadata)
     }
 
     /// Pictures in one run from which the engine gains; more only make the first wait for the last.
@@ -239,9 +244,25 @@ fn rows(tensor: &Tensor, wanted: &Range<usize>) -> Option<Tensor> {
 
 /// Reads a model file without making it ready to run: what `onelook convert` starts from.
 pub fn read_model(path: impl AsRef<Path>, options: &LoadOptions) -> Result<ModelFile, Error> {
-    let path = locate(path.as_ref())?;
-    let bytes = FileBytes::open(&path, options.limits.file_bytes)?;
-    parse(&bytes, &path.display().to_string(), options)
+    open(&locate(path.as_ref())?, options)
+}
+
+fn open(path: &Path, options: &LoadOptions) -> Result<ModelFile, Error> {
+    let name = path.display().to_string();
+    if registry::is_architecture(path) {
+        let built = family::build_with(&name, &read_options(options));
+        let built = built.expect("the registry knows only architectures that can be built");
+        return built.map_err(|source| Error::Model { name, source });
+    }
+    if path.extension().is_some_and(|ending| ending == "yaml") && path.exists() {
+        let reason = "descriptions of architectures are not read; use a name such as yolo11x.yaml \
+                      where no file of that name lies, or a file with weights"
+            .to_owned();
+        let source = ReadError::Unsupported { reason };
+        return Err(Error::Model { name, source });
+    }
+    let bytes = FileBytes::open(path, options.limits.file_bytes)?;
+    parse(&bytes, &name, options)
 }
 
 /// Writes a model in the native form.
@@ -255,14 +276,17 @@ pub fn write_model(model: &ModelFile, path: &Path) -> Result<u64, Error> {
 }
 
 fn parse(bytes: &[u8], name: &str, options: &LoadOptions) -> Result<ModelFile, Error> {
-    let options = ReadOptions {
-        limits: options.limits.clone(),
-        end_to_end: options.end_to_end,
-    };
-    read(bytes, &options).map_err(|source| Error::Model {
+    read(bytes, &read_options(options)).map_err(|source| Error::Model {
         name: name.to_owned(),
         source,
     })
+}
+
+fn read_options(options: &LoadOptions) -> ReadOptions {
+    ReadOptions {
+        limits: options.limits.clone(),
+        end_to_end: options.end_to_end,
+    }
 }
 
 fn locate(path: &Path) -> Result<PathBuf, Error> {

@@ -11,6 +11,7 @@ mod wheel;
 
 use std::path::{Path, PathBuf};
 
+use onelook_graph::family;
 use serde::Deserialize;
 
 pub use cache::directory;
@@ -123,6 +124,7 @@ impl Entry {
 }
 
 /// The file that `path` means: itself when it exists, else the registry's file of that bare name.
+/// A known architecture, such as `yolo11x.yaml`, needs no file and stays as it is.
 pub fn resolve(
     path: &Path,
     observe: &mut dyn FnMut(FetchEvent<'_>),
@@ -132,12 +134,32 @@ pub fn resolve(
         return Ok(path.to_owned());
     }
     let name = path.to_string_lossy();
+    if name.ends_with(ARCHITECTURE_ENDING) {
+        return match is_architecture(path) {
+            true => Ok(path.to_owned()),
+            false => Err(FetchError::UnknownArchitecture {
+                name: name.into_owned(),
+            }),
+        };
+    }
     match Registry::load()?.find(&name) {
         Some(entry) => entry.obtain(observe),
         None => Err(FetchError::Unknown {
             name: name.into_owned(),
         }),
     }
+}
+
+/// How names of architectures end.
+const ARCHITECTURE_ENDING: &str = ".yaml";
+
+/// Whether `path` is no file, but an architecture that is built with random weights.
+pub(crate) fn is_architecture(path: &Path) -> bool {
+    let name = path
+        .to_str()
+        .and_then(|name| name.strip_suffix(ARCHITECTURE_ENDING));
+    let known = |name: &str| family::names().iter().any(|known| known == name);
+    name.is_some_and(known) && !path.exists()
 }
 
 #[cfg(test)]
@@ -175,6 +197,13 @@ mod tests {
     fn an_unknown_bare_name_is_refused_and_a_path_is_left_alone() {
         let refused = resolve(Path::new("no-such-model.pt"), &mut |_| {});
         assert!(matches!(refused, Err(FetchError::Unknown { .. })));
+        let refused = resolve(Path::new("yolo12x.yaml"), &mut |_| {});
+        assert!(matches!(
+            refused,
+            Err(FetchError::UnknownArchitecture { .. })
+        ));
+        let path = Path::new("yolo11x.yaml");
+        assert_eq!(resolve(path, &mut |_| {}).unwrap(), path);
         let path = Path::new("somewhere/no-such-model.pt");
         assert_eq!(resolve(path, &mut |_| {}).unwrap(), path);
     }

@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use onelook::types::{Precision, Task};
+use onelook::graph::family::has_random_weights;
+use onelook::types::{Metadata, Precision, Task};
 use onelook::{Device, LoadOptions, Model, registry};
 
 use super::boolean;
@@ -20,7 +21,8 @@ const FALLBACK: &str = "yolo26n";
 #[derive(Args, Clone, Default)]
 pub struct ModelArgs {
     /// Model: a .pt, .onnx or .safetensors file, or a name of `onelook models list`. Without it
-    /// yolo11n, or yolo26n where only a package mirror can be reached.
+    /// yolo11n, or yolo26n where only a package mirror can be reached. A name such as yolo11x.yaml
+    /// is that architecture with random weights.
     #[arg(long, short, value_name = "FILE|NAME")]
     pub model: Option<String>,
     /// Where it runs, and how.
@@ -87,6 +89,7 @@ impl ModelArgs {
     pub fn load(&self, console: &Console) -> Result<Model, Failure> {
         let options = self.options()?;
         let model = Model::load(self.locate(console)?, &options)?;
+        warn_of_random_weights(model.name(), model.metadata(), console);
         let task = model.metadata().task;
         match self.task {
             Some(wanted) if wanted != task => Err(Failure::Usage(format!(
@@ -112,5 +115,15 @@ impl ModelArgs {
                 find(FALLBACK)
             }),
         }
+    }
+}
+
+/// Nobody may take the boxes of an architecture for those of a model.
+pub fn warn_of_random_weights(name: &str, metadata: &Metadata, console: &Console) {
+    if has_random_weights(metadata) {
+        console.warn(format!(
+            "the weights of '{name}' are random, it is an architecture only: time and memory are \
+             real, boxes mean nothing"
+        ));
     }
 }

@@ -6,7 +6,7 @@ use clap::Args;
 use onelook::{read_model, write_model};
 use serde_json::json;
 
-use crate::args::ModelArgs;
+use crate::args::{ModelArgs, warn_of_random_weights};
 use crate::console::Console;
 use crate::failure::Failure;
 
@@ -46,6 +46,7 @@ pub fn run(args: &ConvertArgs, console: &Console) -> Result<(), Failure> {
         ));
     }
     let model = read_model(&source, &args.model.options()?)?;
+    warn_of_random_weights(&source.display().to_string(), &model.metadata, console);
     let bytes = write_model(&model, &out)?;
     console.line(format!("{} ({:.1} MB)", out.display(), bytes as f64 / 1e6));
     console.value(&json!({"path": out.display().to_string(), "bytes": bytes}));

@@ -8,6 +8,7 @@ use onelook::registry::{Entry, ModelSource, Registry, directory, resolve};
 use onelook::{LoadOptions, read_model};
 use serde_json::{Value, json};
 
+use crate::args::warn_of_random_weights;
 use crate::console::Console;
 use crate::failure::Failure;
 
@@ -108,6 +109,7 @@ fn show(name: &str, console: &Console) -> Result<(), Failure> {
     }
     let path = resolve(Path::new(name), &mut |_| {}).map_err(onelook::Error::from)?;
     let model = read_model(&path, &LoadOptions::default())?;
+    warn_of_random_weights(name, &model.metadata, console);
     show_file(&path, &model, console);
     Ok(())
 }

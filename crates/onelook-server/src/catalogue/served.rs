@@ -85,6 +85,10 @@ impl Served {
 /// The model after its first run, which lays out memory and packs weights.
 fn load(engine: &Engine, source: &Path, options: &LoadOptions) -> Result<Arc<Model>, String> {
     let model = Model::load_on(engine, source, options).map_err(|error| error.to_string())?;
+    if model.has_random_weights() {
+        let name = model.name();
+        tracing::warn!("the weights of '{name}' are random: its boxes mean nothing");
+    }
     let [height, width] = model.metadata().image_size;
     model
         .run(&Tensor::zeros([1, 3, height, width]))

@@ -20,6 +20,15 @@ pub enum FetchError {
         /// What was asked for.
         name: String,
     },
+    /// An architecture that nobody described to us.
+    #[error(
+        "'{name}' is neither a file nor a known architecture: expected one of {known}",
+        known = onelook_graph::family::names().join(".yaml, ") + ".yaml"
+    )]
+    UnknownArchitecture {
+        /// What was asked for.
+        name: String,
+    },
     /// The registry file cannot be read.
     #[error("registry '{path}': {reason}", path = path.display())]
     Registry {
