@@ -10,9 +10,10 @@ use std::fmt;
 use std::str::FromStr;
 
 use onelook_cpu::Cpu;
+use onelook_cuda::lang::UnknownTarget;
 use onelook_graph::Backend;
 
-use crate::Error;
+use crate::{Error, GpuTarget};
 pub use found::{FoundDevice, available_memory, found_devices, usable_cores};
 pub use reference::ReferenceBackend;
 pub use sample::{random, sample_pass};
@@ -31,12 +32,14 @@ pub enum Device {
     Cuda(Vec<usize>),
     /// The NVIDIA GPU with the least to do.
     CudaIdlest,
+    /// A kind of NVIDIA GPU that nothing runs on: for plans, on machines without one.
+    CudaPlanned(GpuTarget),
 }
 
 impl FromStr for Device {
     type Err = Error;
 
-    /// `auto`, `cpu`, `reference`, `cuda`, `cuda:0`, `0`, `0,1` or `-1`.
+    /// `auto`, `cpu`, `reference`, `cuda`, `cuda:0`, `0`, `0,1`, `-1`, or `cuda:sm_90` for a plan.
     fn from_str(word: &str) -> Result<Self, Error> {
         let lower = word.trim().to_ascii_lowercase();
         match lower.as_str() {
@@ -46,6 +49,18 @@ impl FromStr for Device {
             "cuda" | "gpu" => return Ok(Self::Cuda(vec![0])),
             "-1" => return Ok(Self::CudaIdlest),
             _ => {}
+        }
+        if let Some(target) = lower
+            .strip_prefix("cuda:")
+            .filter(|rest| rest.starts_with("sm_"))
+        {
+            let target = target
+                .parse()
+                .map_err(|error: UnknownTarget| Error::Device {
+                    device: word.to_owned(),
+                    reason: error.to_string(),
+                });
+            return target.map(Self::CudaPlanned);
         }
         let numbers: Result<Vec<usize>, _> = lower
             .trim_start_matches('[')
@@ -72,6 +87,7 @@ impl fmt::Display for Device {
                 write!(f, "cuda:{}", words.join(","))
             }
             Self::CudaIdlest => f.write_str("-1"),
+            Self::CudaPlanned(target) => write!(f, "cuda:{target}"),
         }
     }
 }
@@ -99,6 +115,13 @@ impl Device {
             Self::Reference => Ok(Engine {
                 backend: Box::new(ReferenceBackend),
                 reason: "the reference executor, as asked: right, and slow".to_owned(),
+            }),
+            Self::CudaPlanned(_) => Err(Error::Device {
+                device: self.to_string(),
+                reason:
+                    "it names a kind of GPU, which only `onelook explain` takes; name a GPU by \
+                         its number, such as cuda:0, or use --device cpu"
+                        .to_owned(),
             }),
             Self::Cuda(_) | Self::CudaIdlest => Err(Error::Device {
                 device: self.to_string(),
@@ -132,12 +155,26 @@ mod tests {
             ("cuda:3", Device::Cuda(vec![3])),
             ("cuda", Device::Cuda(vec![0])),
             ("-1", Device::CudaIdlest),
+            ("cuda:sm_90", Device::CudaPlanned(GpuTarget::Sm90a)),
+            ("CUDA:SM_75", Device::CudaPlanned(GpuTarget::Sm75)),
         ];
         for (word, device) in cases {
             assert_eq!(word.parse::<Device>().unwrap(), device, "{word}");
         }
         assert!("tpu".parse::<Device>().is_err());
         assert!("-2".parse::<Device>().is_err());
+        let error = "cuda:sm_50".parse::<Device>().unwrap_err().to_string();
+        assert!(error.contains("sm_75, sm_80"), "{error}");
+    }
+
+    #[test]
+    fn a_kind_of_gpu_is_for_plans_only() {
+        let device = Device::CudaPlanned(GpuTarget::Sm90a);
+        let error = device.open(None).err().unwrap().to_string();
+        assert!(
+            error.contains("sm_90a") && error.contains("explain"),
+            "{error}"
+        );
     }
 
     #[test]

@@ -23,6 +23,7 @@ mod mapped;
 mod model;
 mod parity;
 mod pipeline;
+mod plan;
 pub mod record;
 pub mod registry;
 mod validate;
@@ -35,6 +36,7 @@ pub use error::Error;
 pub use model::{LoadOptions, Model, read_model, write_model};
 pub use parity::{Parity, Tolerance, raw_error};
 pub use pipeline::{Options, Pipeline, Prediction, Prepared, Speed};
+pub use plan::{GpuPlan, GpuTarget, PlannedLaunch, PlannedRun, plan_for_gpu};
 pub use validate::{ValidateOptions, Validation, validate};
 
 pub use onelook_types as types;

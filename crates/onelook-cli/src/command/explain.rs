@@ -1,16 +1,19 @@
 //! `onelook explain`: what runs and why, before anyone asks a debugger.
 
+mod gpu;
+
 use clap::Args;
-use onelook::Model;
 use onelook::graph::{Explanation, infer_shapes};
 use onelook::types::Shape;
+use onelook::{Device, Model};
 use serde_json::{Value, json};
 
 use crate::args::{ImageSize, ModelArgs, image_size};
 use crate::console::Console;
 use crate::failure::Failure;
 
-/// Shows what runs and why: graph, plan, memory, kernels.
+/// Shows what runs and why: graph, plan, memory, kernels. With --device cuda:sm_90 (sm_75 to
+/// sm_120) it shows what such a GPU would do, with predicted times, on any machine.
 #[derive(Args)]
 pub struct ExplainArgs {
     #[command(flatten)]
@@ -27,6 +30,9 @@ pub struct ExplainArgs {
 }
 
 pub fn run(args: &ExplainArgs, console: &Console) -> Result<(), Failure> {
+    if let Device::CudaPlanned(target) = args.model.options()?.device {
+        return gpu::run(args, target, console);
+    }
     let model = args.model.load(console)?;
     let input = input_shape(&model, args.imgsz, args.batch);
     let explanation = model.explain(&input)?;
