@@ -51,8 +51,8 @@ struct Tile {
     stages: u32,
 }
 
-/// Blocks that keep a large device busy.
-const MANY_BLOCKS: u32 = 264;
+/// So many blocks leave a large device room for more warps in each.
+const FEW_BLOCKS: u32 = 200;
 
 /// Stands for the largest product before there is one: below all, but finite, so that differences
 /// are numbers.
@@ -61,7 +61,7 @@ const NOTHING: f32 = -1e30;
 impl AttentionShape {
     /// Whether the kernel can be written for these sizes.
     pub fn is_supported(&self) -> bool {
-        let (whole, stages) = (self.whole(), self.tile(1).stages);
+        let whole = self.whole();
         let even = |size: usize| size > 0 && size.is_multiple_of(whole);
         let attention = &self.attention;
         even(attention.key_size)
@@ -69,7 +69,6 @@ impl AttentionShape {
             && attention.key_size <= 128
             && attention.head_size <= 128
             && attention.scale > 0.0
-            && stages >= 2
     }
 
     /// Channels that the matrix unit takes at once.
@@ -101,25 +100,31 @@ impl AttentionShape {
         ((channels / self.element.per_piece()) | 1) * PIECE_BYTES
     }
 
-    fn tile(&self, batch: u32) -> Tile {
+    /// The tile for a device and a batch: all keys at once by many warps where there are few queries,
+    /// many queries to a chunk of keys where there are many.
+    fn tile(&self, target: Target, batch: u32) -> Tile {
         let blocks = |rows: u32| self.heads() * batch * self.tokens().div_ceil(16 * rows);
-        let (rows, slices, keys) = if blocks(2) < MANY_BLOCKS {
-            (1, 4, 32)
-        } else if blocks(4) < MANY_BLOCKS {
-            (2, 2, 32)
-        } else {
-            (4, 1, 64)
-        };
-        let tile = Tile {
+        let keys = 32 / (self.element.bytes() / 2);
+        let all = self.tokens().div_ceil(keys);
+        let tile = |rows, slices, keys| Tile {
             rows,
             slices,
-            keys: keys / (self.element.bytes() / 2),
-            stages: 2,
+            keys,
+            stages: 1,
+        };
+        let many = target.shared_bytes_per_block() as u32 / 2;
+        let fits = |tile: &Tile| tile.shared_bytes(self) <= many;
+        let tile = if blocks(1) <= FEW_BLOCKS && fits(&tile(1, all.min(16), keys)) {
+            tile(1, all.min(16), keys)
+        } else if blocks(2) <= 2 * FEW_BLOCKS {
+            tile(2, 4.min(all), keys)
+        } else {
+            tile(4, 1, 2 * keys)
         };
         let chunks = self.tokens().div_ceil(tile.chunk());
-        let fitting = (60 << 10) / tile.stage_bytes(self);
+        let fitting = (many / tile.stage_bytes(self)).max(2);
         Tile {
-            stages: chunks.clamp(2, 4).min(fitting),
+            stages: chunks.min(4).min(fitting),
             ..tile
         }
     }
@@ -151,13 +156,13 @@ impl Tile {
 }
 
 /// Bytes of shared memory of the kernel.
-pub fn shared_bytes(shape: &AttentionShape, batch: u32) -> u32 {
-    shape.tile(batch).shared_bytes(shape)
+pub fn shared_bytes(target: Target, shape: &AttentionShape, batch: u32) -> u32 {
+    shape.tile(target, batch).shared_bytes(shape)
 }
 
 /// The kernel. Parameters: the input; the output.
 pub fn attention(target: Target, name: &str, shape: &AttentionShape, batch: u32) -> Tiled {
-    let tile = shape.tile(batch);
+    let tile = shape.tile(target, batch);
     let k = Builder::new(name, target, tile.threads());
     Attend::new(&k, shape, tile).write();
     let Tile {
@@ -192,6 +197,16 @@ struct Attend<'k, 's> {
     slice: U32<'k>,
 }
 
+/// What a thread copies of each chunk: a piece of every so many rows.
+struct Copied<'k> {
+    rows: u32,
+    pieces: u32,
+    row: U32<'k>,
+    from: Global<'k>,
+    to: U32<'k>,
+    row_bytes: u32,
+}
+
 /// What a warp knows of its queries: those of rows `lane / 4` and 8 further.
 struct State<'k> {
     /// The largest products so far.
@@ -220,22 +235,25 @@ impl<'k, 's> Attend<'k, 's> {
     fn write(&self) {
         let (k, stages) = (self.k, self.tile.stages);
         k.grid_launch();
+        let copies = self.copies();
         k.grid_wait();
-        for chunk in 0..stages - 1 {
-            self.load(k.u32(chunk), self.stage(k.u32(chunk)));
+        for chunk in 0..(stages - 1).max(1) {
+            self.load(&copies, k.u32(chunk), self.stage(k.u32(chunk)));
             k.async_commit();
         }
         let queries = self.queries();
         let state = self.begin();
         let chunks = self.shape.tokens().div_ceil(self.tile.chunk());
         k.count(0, chunks, 1, |chunk| {
-            k.async_wait(stages - 2);
+            k.async_wait(stages.saturating_sub(2));
             k.barrier();
-            let next = chunk + (stages - 1);
-            k.when(next.less(chunks), || {
-                self.load(next, self.stage(next % stages));
-            });
-            k.async_commit();
+            if stages > 1 {
+                let next = chunk + (stages - 1);
+                k.when(next.less(chunks), || {
+                    self.load(&copies, next, self.stage(next % stages));
+                });
+                k.async_commit();
+            }
             let stage = self.stage(chunk % stages);
             self.attend(&state, &queries, chunk, stage);
         });
@@ -269,29 +287,49 @@ impl<'k, 's> Attend<'k, 's> {
         self.k.special(Special::BlockX) * (16 * self.tile.rows)
     }
 
-    /// Begins to copy a chunk of keys and one of values behind it.
-    fn load(&self, chunk: U32<'k>, stage: SharedAddress<'k>) {
+    /// The thread's first piece of a chunk of keys and of one of values.
+    fn copies(&self) -> [Copied<'k>; 2] {
         let (k, shape, tile) = (self.k, self.shape, self.tile);
         let [_, keys, values] = self.channels();
-        let mut to = stage;
-        for (first, channels) in [(keys, shape.key()), (values, shape.value())] {
+        let keys_bytes = tile.chunk() * shape.row_bytes(shape.key());
+        let parts = [(keys, shape.key(), 0), (values, shape.value(), keys_bytes)];
+        parts.map(|(first, channels, start)| {
             let pieces = channels / shape.element.per_piece();
-            let all = tile.chunk() * pieces;
-            for round in 0..all.div_ceil(tile.threads()) {
-                let index = k.thread() + round * tile.threads();
-                let (row, piece) = (index / pieces, index % pieces);
-                let token = chunk * tile.chunk() + row;
-                let channel = first + piece * shape.element.per_piece();
-                let from = self.input + self.offset(token, shape.input.pitch, channel);
-                let place = row * shape.row_bytes(channels) + piece * PIECE_BYTES;
-                let copy =
-                    || k.async_copy(to + place, from, PIECE_BYTES, token.less(shape.tokens()));
-                match all.is_multiple_of(tile.threads()) {
+            let (row, piece) = (k.thread() / pieces, k.thread() % pieces);
+            let channel = first + piece * shape.element.per_piece();
+            let row_bytes = shape.row_bytes(channels);
+            Copied {
+                rows: tile.threads() / pieces,
+                pieces,
+                row,
+                from: self.input + self.offset(row, shape.input.pitch, channel),
+                to: row * row_bytes + piece * PIECE_BYTES + start,
+                row_bytes,
+            }
+        })
+    }
+
+    /// Begins to copy a chunk of keys and one of values behind it. Threads beyond the last whole row
+    /// of pieces copy nothing.
+    fn load(&self, copies: &[Copied<'k>; 2], chunk: U32<'k>, stage: SharedAddress<'k>) {
+        let (k, shape, tile) = (self.k, self.shape, self.tile);
+        let pixel = shape.input.pitch * shape.element.bytes();
+        let first = chunk * tile.chunk();
+        for copied in copies {
+            let from = copied.from + first * pixel;
+            let own = first + copied.row;
+            for before in (0..tile.chunk()).step_by(copied.rows as usize) {
+                let copy = || {
+                    let to = stage + copied.to + before * copied.row_bytes;
+                    let exists = (own + before).less(shape.tokens());
+                    k.async_copy(to, from + before * pixel, PIECE_BYTES, exists);
+                };
+                let rows = copied.rows.min(tile.chunk() - before);
+                match rows * copied.pieces == tile.threads() {
                     true => copy(),
-                    false => k.when(index.less(all), copy),
+                    false => k.when(copied.row.less(rows), copy),
                 }
             }
-            to = to + tile.chunk() * shape.row_bytes(channels);
         }
     }
 
@@ -324,7 +362,7 @@ impl<'k, 's> Attend<'k, 's> {
             Element::F16 => self.products_f16(queries, keys),
             Element::F32 => self.products_f32(keys),
         };
-        let products = self.masked(products, chunk * tile.chunk() + part);
+        self.mask(&products, chunk, part);
         let factor = shape.attention.scale * std::f32::consts::LOG2_E;
         let mut weights = products;
         for half in 0..2 {
@@ -354,19 +392,22 @@ impl<'k, 's> Attend<'k, 's> {
         }
     }
 
-    /// Products without those of keys beyond the last.
-    fn masked(&self, products: Vec<Fragment<'k>>, first: U32<'k>) -> Vec<Fragment<'k>> {
-        let (k, tokens) = (self.k, self.shape.tokens());
-        if tokens.is_multiple_of(self.tile.chunk()) {
-            return products;
+    /// Takes out the products of keys beyond the last; only the last chunk has any.
+    fn mask(&self, products: &[Fragment<'k>], chunk: U32<'k>, part: U32<'k>) {
+        let (k, tokens, keys) = (self.k, self.shape.tokens(), self.tile.chunk());
+        if tokens.is_multiple_of(keys) {
+            return;
         }
-        let none = k.f32(f32::NEG_INFINITY);
-        let own = first + k.lane() % 4 * 2;
-        let mask = |(fragment, products): (u32, Fragment<'k>)| {
-            let exists = [0, 1].map(|next| (own + (8 * fragment + next)).less(tokens));
-            std::array::from_fn(|i| exists[i % 2].select(products[i], none))
-        };
-        (0..).zip(products).map(mask).collect()
+        k.when(chunk.equals(tokens / keys), || {
+            let none = k.f32(f32::NEG_INFINITY);
+            let own = part + k.lane() % 4 * 2;
+            for (fragment, products) in (0..).zip(products) {
+                let exists = [0, 1].map(|next| (own + (8 * fragment + next)).less(tokens % keys));
+                for (&product, exists) in products.iter().zip(exists.iter().cycle()) {
+                    k.assign(product, exists.select(product, none));
+                }
+            }
+        });
     }
 
     /// Puts the warp's sums into shared memory: `[slice][query]`, the sums, then the largest product
@@ -389,30 +430,35 @@ impl<'k, 's> Attend<'k, 's> {
         }
     }
 
-    /// Joins the slices and stores the outputs, a piece per thread.
+    /// Joins the slices and stores the outputs, four channels per thread.
     fn join(&self) {
         let (k, shape, tile) = (self.k, self.shape, self.tile);
-        let pieces = shape.value() / shape.element.per_piece();
+        let fours = shape.value() / 4;
         k.count(
             k.thread(),
-            16 * tile.rows * pieces,
+            16 * tile.rows * fours,
             tile.threads(),
             |index| {
-                let (row, piece) = (index / pieces, index % pieces);
+                let (row, four) = (index / fours, index % fours);
                 let token = self.first() + row;
                 k.when(token.less(shape.tokens()), || {
-                    let values = self.joined(row, piece);
-                    let channel = k.special(Special::BlockY) * shape.value()
-                        + piece * shape.element.per_piece();
+                    let values = self.joined(row, four);
+                    let channel = k.special(Special::BlockY) * shape.value() + four * 4;
                     let to = self.output + self.offset(token, shape.pitch, channel);
-                    k.store(to, self.encode(&values));
+                    match shape.element {
+                        Element::F16 => {
+                            let [a, b, c, d] = values;
+                            k.store(to, [a.pack(b), c.pack(d)]);
+                        }
+                        Element::F32 => k.store(to, values),
+                    }
                 });
             },
         );
     }
 
-    /// A piece's channels of a query.
-    fn joined(&self, row: U32<'k>, piece: U32<'k>) -> Vec<F32<'k>> {
+    /// Four channels of a query.
+    fn joined(&self, row: U32<'k>, four: U32<'k>) -> [F32<'k>; 4] {
         let (k, shape, tile) = (self.k, self.shape, self.tile);
         let factor = shape.attention.scale * std::f32::consts::LOG2_E;
         let row_bytes = Tile::sums_bytes(shape);
@@ -425,33 +471,14 @@ impl<'k, 's> Attend<'k, 's> {
             .collect();
         let largest = known.iter().map(|known| known[0]).reduce(F32::max);
         let largest = largest.expect("there is a slice");
-        let shrinks: Vec<_> = known
-            .iter()
-            .map(|known| ((known[0] - largest) * factor).exp2())
-            .collect();
-        let weights = known.iter().zip(&shrinks);
-        let weights = weights.fold(k.f32(0.0), |sum, (known, &shrink)| {
-            known[1].fused_multiply_add(shrink, sum)
-        });
-        let channels = shape.element.per_piece();
-        (0..channels / 4)
-            .flat_map(|quarter| {
-                let place = piece * (channels * 4) + quarter * 16;
-                let parts = slices.iter().zip(&shrinks);
-                let zero = [k.f32(0.0); 4];
-                let sums = parts.fold(zero, |sums, (&slice, &shrink)| {
-                    let part = k.load_shared::<4>(slice + place);
-                    std::array::from_fn(|i| part[i].as_f32().fused_multiply_add(shrink, sums[i]))
-                });
-                sums.map(|sum| sum / weights)
-            })
-            .collect()
-    }
-
-    fn encode(&self, values: &[F32<'k>]) -> [U32<'k>; 4] {
-        std::array::from_fn(|i| match self.shape.element {
-            Element::F16 => values[2 * i].pack(values[2 * i + 1]).bits(),
-            Element::F32 => values[i].bits(),
-        })
+        let mut weights = k.f32(0.0);
+        let mut sums = [k.f32(0.0); 4];
+        for (&slice, known) in slices.iter().zip(&known) {
+            let shrink = ((known[0] - largest) * factor).exp2();
+            weights = known[1].fused_multiply_add(shrink, weights);
+            let part = k.load_shared::<4>(slice + four * 16);
+            sums = std::array::from_fn(|i| part[i].as_f32().fused_multiply_add(shrink, sums[i]));
+        }
+        sums.map(|sum| sum / weights)
     }
 }

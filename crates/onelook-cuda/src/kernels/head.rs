@@ -146,7 +146,7 @@ impl HeadShape {
     /// Floats from one anchor's sums to the next one's.
     fn sums_pitch(&self, tile: &Tile) -> u32 {
         let columns: u32 = self.columns(tile).iter().sum();
-        columns.next_multiple_of(32) + 4
+        columns.next_multiple_of(32) + 16
     }
 
     fn shared_bytes(&self, tile: &Tile) -> u32 {

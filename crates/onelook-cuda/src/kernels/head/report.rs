@@ -49,6 +49,16 @@ impl<'k> Head<'k, '_> {
         (anchor.min(self.tile.anchors - 1), exists)
     }
 
+    /// Writes steps for the warps that have anchors of the tile in a turn.
+    fn in_turn(&self, turn: u32, steps: impl FnOnce()) {
+        let (k, all) = (self.k, self.k.threads() / 4);
+        if (turn + 1) * all <= self.tile.anchors {
+            return steps();
+        }
+        let first = k.warp() * 8 + turn * all;
+        k.when(first.less(self.tile.anchors), steps);
+    }
+
     /// Takes in the classes of a round.
     pub(super) fn look_through(
         &self,
@@ -59,60 +69,74 @@ impl<'k> Head<'k, '_> {
         let k = self.k;
         let first = round * self.shape.columns(&self.tile)[1];
         for (best, turn) in best.iter().zip(0..) {
-            let (anchor, exists) = self.anchor(turn);
-            let found = self.best_of_round(anchor, first);
-            let better = found.value.above(best.value);
-            k.assign(best.class, better.select(found.class, best.class));
-            k.assign(best.value, better.select(found.value, best.value));
-            let sure = exists & found.value.above(thresholds.bound);
-            let any = k.ballot(sure & thresholds.every_class).differs(0);
-            k.when(any, || self.report_all(anchor, exists, first, thresholds));
+            self.in_turn(turn, || {
+                let (anchor, exists) = self.anchor(turn);
+                let found = self.best_of_round(anchor, first);
+                let better = found.value.above(best.value);
+                k.assign(best.class, better.select(found.class, best.class));
+                k.assign(best.value, better.select(found.value, best.value));
+                let sure = exists & found.value.above(thresholds.bound);
+                let any = k.ballot(sure & thresholds.every_class).differs(0);
+                k.when(any, || self.report_all(anchor, exists, first, thresholds));
+            });
         }
     }
 
-    /// Classes that a lane looks at in a round.
-    fn classes_per_lane(&self) -> u32 {
+    /// Times that a lane takes four classes of a round.
+    fn fours_per_lane(&self) -> u32 {
         let columns = self.shape.columns(&self.tile)[1];
-        columns.min(self.shape.classes).div_ceil(4)
+        columns.min(self.shape.classes).div_ceil(16)
     }
 
-    /// The value of a class of the round, and whether there is such a class.
-    fn value(&self, anchor: U32<'k>, first: U32<'k>, index: U32<'k>) -> (F32<'k>, Bool<'k>) {
-        let [sides, classes] = self.shape.columns(&self.tile);
-        let column = index * 4 + self.k.lane() % 4;
-        let exists = column.less(classes) & (first + column).less(self.shape.classes);
-        let [value] = self
-            .k
-            .load_shared(self.sum_place(anchor, column.min(classes - 1) + sides));
-        (value.as_f32(), exists)
+    /// Four values of a round and the first one's number in it, and which of them are classes.
+    fn values(
+        &self,
+        anchor: U32<'k>,
+        first: U32<'k>,
+        index: U32<'k>,
+    ) -> ([(F32<'k>, Bool<'k>); 4], U32<'k>) {
+        let (k, classes) = (self.k, self.shape.classes);
+        let [sides, columns] = self.shape.columns(&self.tile);
+        let column = index * 16 + k.lane() % 4 * 4;
+        let values = k.load_shared::<4>(self.sum_place(anchor, column + sides));
+        let full = classes.is_multiple_of(16) && classes.is_multiple_of(columns.min(classes));
+        let values = std::array::from_fn(|i| {
+            let exists = match full {
+                true => k.truth(true),
+                false => (first + column + i as u32).less(classes),
+            };
+            (values[i].as_f32(), exists)
+        });
+        (values, column)
     }
 
     /// The surest class of a round, the first of several: the same in all four lanes.
     fn best_of_round(&self, anchor: U32<'k>, first: U32<'k>) -> Best<'k> {
         let k = self.k;
         let best = k.float_variable(f32::NEG_INFINITY);
-        let class = k.variable(k.lane() % 4);
-        k.count(0, self.classes_per_lane(), 1, |index| {
-            let (value, exists) = self.value(anchor, first, index);
-            let better = exists & value.above(best);
-            k.assign(best, better.select(value, best));
-            k.assign(class, better.select(index * 4 + k.lane() % 4, class));
+        let class = k.variable(k.lane() % 4 * 4);
+        k.count(0, self.fours_per_lane(), 1, |index| {
+            let (values, column) = self.values(anchor, first, index);
+            for ((value, exists), next) in values.into_iter().zip(0..) {
+                let better = exists & value.above(best);
+                k.assign(best, better.select(value, best));
+                k.assign(class, better.select(column + next, class));
+            }
         });
-        let joined = [1, 2]
-            .into_iter()
-            .fold((best, class), |(value, class), lanes| {
-                let other = k.shuffle(value, ShuffleBy::Xor(lanes)).as_f32();
-                let other_class = k.shuffle(class, ShuffleBy::Xor(lanes));
-                let tie = other.equals(value) & other_class.less(class);
-                let better = other.above(value) | tie;
-                (
-                    better.select(other, value),
-                    better.select(other_class, class),
-                )
-            });
+        let join = |(value, class): (F32<'k>, U32<'k>), lanes| {
+            let other = k.shuffle(value, ShuffleBy::Xor(lanes)).as_f32();
+            let other_class = k.shuffle(class, ShuffleBy::Xor(lanes));
+            let tie = other.equals(value) & other_class.less(class);
+            let better = other.above(value) | tie;
+            (
+                better.select(other, value),
+                better.select(other_class, class),
+            )
+        };
+        let (value, class) = [1, 2].into_iter().fold((best, class), join);
         Best {
-            value: joined.0,
-            class: first + joined.1,
+            value,
+            class: first + class,
         }
     }
 
@@ -126,11 +150,13 @@ impl<'k> Head<'k, '_> {
     ) {
         let k = self.k;
         let corners = self.corners(anchor);
-        k.count(0, self.classes_per_lane(), 1, |index| {
-            let (value, is_class) = self.value(anchor, first, index);
-            let sure = exists & is_class & value.above(thresholds.bound);
-            let class = first + index * 4 + k.lane() % 4;
-            self.append(anchor, corners, value, class, sure, thresholds);
+        k.count(0, self.fours_per_lane(), 1, |index| {
+            let (values, column) = self.values(anchor, first, index);
+            for ((value, is_class), next) in values.into_iter().zip(0..) {
+                let sure = exists & is_class & value.above(thresholds.bound);
+                let class = first + column + next;
+                self.append(anchor, corners, value, class, sure, thresholds);
+            }
         });
     }
 
@@ -138,12 +164,14 @@ impl<'k> Head<'k, '_> {
     pub(super) fn report_best(&self, thresholds: &Thresholds<'k>, best: &[Best<'k>]) {
         let k = self.k;
         for (best, turn) in best.iter().zip(0..) {
-            let (anchor, exists) = self.anchor(turn);
-            let sure = exists & best.value.above(thresholds.bound) & !thresholds.every_class;
-            k.when(k.ballot(sure).differs(0), || {
-                let corners = self.corners(anchor);
-                let sure = sure & (k.lane() % 4).equals(0);
-                self.append(anchor, corners, best.value, best.class, sure, thresholds);
+            self.in_turn(turn, || {
+                let (anchor, exists) = self.anchor(turn);
+                let sure = exists & best.value.above(thresholds.bound) & !thresholds.every_class;
+                k.when(k.ballot(sure).differs(0), || {
+                    let corners = self.corners(anchor);
+                    let sure = sure & (k.lane() % 4).equals(0);
+                    self.append(anchor, corners, best.value, best.class, sure, thresholds);
+                });
             });
         }
     }
