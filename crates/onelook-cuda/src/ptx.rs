@@ -97,6 +97,9 @@ fn entry(kernel: &Kernel) -> String {
     )
 }
 
+/// Registers beyond the estimate that ptxas may use before it has to spill.
+const SPARE_REGISTERS: u32 = 16;
+
 /// Blocks that ptxas is to leave registers for: those asked for, else those that find a place with
 /// the registers that the kernel's values need. Told nothing, ptxas saves registers beyond that: it
 /// puts loads one after the other, and spills.
@@ -105,7 +108,8 @@ fn blocks(kernel: &Kernel) -> u32 {
         return kernel.blocks_per_multiprocessor;
     }
     let (threads, shared) = (kernel.threads, kernel.shared_bytes);
-    blocks_per_multiprocessor(kernel.target, threads, live_registers(kernel), shared).max(1)
+    let registers = live_registers(kernel) + SPARE_REGISTERS;
+    blocks_per_multiprocessor(kernel.target, threads, registers, shared).max(1)
 }
 
 fn registers(kernel: &Kernel) -> String {
