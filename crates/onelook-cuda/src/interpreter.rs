@@ -11,18 +11,22 @@ mod code;
 mod copies;
 mod global;
 mod lanes;
+mod mbarrier;
 mod mma;
 mod order;
 mod plan;
 mod report;
 mod shared;
+mod tensor;
 mod traffic;
 mod trap;
 mod visits;
 mod warp;
+mod wgmma;
 
 use global::{Memory, Range, Ranges, address_of};
 pub use report::Report;
+pub use tensor::{Part, TensorMap};
 pub use trap::Trap;
 
 use crate::lang::{Kernel, ParameterKind};
@@ -51,6 +55,8 @@ pub enum Value {
     },
     /// 32 bits.
     Word(u32),
+    /// A tensor in device memory, for TMA; it may be read whole.
+    TensorMap(TensorMap),
 }
 
 /// Who runs when.
@@ -218,6 +224,19 @@ impl Machine {
                     });
                 }
                 (ParameterKind::Word, Value::Word(_)) => {}
+                (ParameterKind::TensorMap, Value::TensorMap(map)) => {
+                    let name = &parameter.name;
+                    let unsound = || wrong(format!("'{name}' is no tensor map: {map:?}"));
+                    let reach = map.reach().ok_or_else(unsound)?;
+                    let inside = self.memory.check(map.buffer, map.offset, reach);
+                    inside.map_err(|trap| wrong(format!("'{name}': {trap}")))?;
+                    ranges.push(Range {
+                        first: address_of(map.buffer, map.offset),
+                        end: address_of(map.buffer, map.offset + reach),
+                        writable: false,
+                        tracked: false,
+                    });
+                }
                 _ => return Err(wrong(format!("'{}' gets {value:?}", parameter.name))),
             }
         }

@@ -159,7 +159,7 @@ impl Warp {
 }
 
 /// What each lane gets of an 8x8 matrix.
-fn fragment(rows: &[[u8; 16]; 8], transposed: bool) -> Lanes {
+pub(super) fn fragment(rows: &[[u8; 16]; 8], transposed: bool) -> Lanes {
     let half = |row: usize, column: usize| {
         let at = 2 * column;
         u32::from(u16::from_le_bytes([rows[row][at], rows[row][at + 1]]))

@@ -103,7 +103,7 @@ impl Block {
             warps: (0..count)
                 .map(|warp| Warp::new(warp, kernel.registers))
                 .collect(),
-            shared: Shared::new(kernel.shared_bytes, count),
+            shared: Shared::new(kernel.shared_bytes, count, code.has_units()),
             visitor: Visitor::default(),
             grid_waited: vec![false; count],
             begins_early: code.waits_for_grid(),
@@ -130,6 +130,10 @@ impl Block {
         device: &mut Device<'_>,
         schedule: Schedule,
     ) -> Result<bool, Trap> {
+        let flights = self.shared.flights.len();
+        if schedule.seed != 0 && flights > 0 && device.random.below(4) == 0 {
+            self.shared.land(device.random.below(flights));
+        }
         let Some(number) = self.pick(schedule, &mut device.random) else {
             return self.meet(kernel, code, device);
         };
@@ -144,13 +148,18 @@ impl Block {
             grid_waited: &mut self.grid_waited,
         };
         let warp = &mut self.warps[number];
+        warp.state = State::Ready;
         let outcome = warp.run(code, &mut around, device, steps);
         outcome.map_err(|fault| self.trap(kernel, code, number, fault))?;
         Ok(false)
     }
 
     fn pick(&self, schedule: Schedule, random: &mut Random) -> Option<usize> {
-        let ready = |warp: &&Warp| warp.state == State::Ready;
+        let ready = |warp: &&Warp| match warp.state {
+            State::Ready => true,
+            State::AtMbarrier { at, parity } => self.shared.mbarrier_passes(at, parity),
+            State::AtBarrier | State::Ended => false,
+        };
         if schedule.seed == 0 {
             return self.warps.iter().find(ready).map(|warp| warp.number);
         }
@@ -170,6 +179,18 @@ impl Block {
         code: &Code<'_>,
         device: &mut Device<'_>,
     ) -> Result<bool, Trap> {
+        if !self.shared.flights.is_empty() {
+            if self.warps.iter().all(|warp| warp.state == State::Ended) {
+                let fault = Fault::warp("the block ends while tensor copies are under way");
+                return Err(self.trap(kernel, code, 0, fault));
+            }
+            self.shared.land(0);
+            return Ok(false);
+        }
+        if let Some(fault) = self.deadlock() {
+            let (number, what) = fault;
+            return Err(self.trap(kernel, code, number, Fault::warp(what)));
+        }
         if self.warps.iter().all(|warp| warp.state == State::Ended) {
             return self.end(kernel, code);
         }
@@ -196,9 +217,33 @@ impl Block {
         Ok(false)
     }
 
+    /// A warp that waits at a barrier in memory for what nobody is left to bring, and the others.
+    fn deadlock(&self) -> Option<(usize, String)> {
+        let stuck = |warp: &&Warp| matches!(warp.state, State::AtMbarrier { .. });
+        let first = self.warps.iter().find(stuck)?;
+        let mut what = "deadlock:".to_owned();
+        for warp in &self.warps {
+            let where_to = match warp.state {
+                State::Ready => continue,
+                State::Ended => "has ended".to_owned(),
+                State::AtBarrier => "waits at the barrier of the block".to_owned(),
+                State::AtMbarrier { at, parity } => format!(
+                    "waits for parity {parity} of the mbarrier at byte {at} ({})",
+                    self.shared.mbarrier_state(at)
+                ),
+            };
+            what.push_str(&format!(" warp {} {where_to};", warp.number));
+        }
+        Some((first.number, what))
+    }
+
     /// A kernel that some blocks of leave without `GridWait` may end before the launches ahead of it:
     /// whoever waits for it alone sees what those have not written yet.
     fn end(&self, kernel: &Kernel, code: &Code<'_>) -> Result<bool, Trap> {
+        if let Some(warp) = self.warps.iter().find(|warp| warp.products.any()) {
+            let fault = Fault::warp("ends while wgmma is under way");
+            return Err(self.trap(kernel, code, warp.number, fault));
+        }
         if self.grid_waited.contains(&true) {
             return Ok(true);
         }

@@ -101,6 +101,12 @@ impl<'k> Code<'k> {
         })
     }
 
+    /// Whether units beside the threads access shared memory.
+    pub(super) fn has_units(&self) -> bool {
+        use Instruction as I;
+        self.any(|instruction| matches!(instruction, I::Wgmma { .. } | I::TensorLoad { .. }))
+    }
+
     /// Whether the kernel may begin before those ahead of it have ended.
     pub(super) fn waits_for_grid(&self) -> bool {
         self.any(|instruction| matches!(instruction, Instruction::GridWait))

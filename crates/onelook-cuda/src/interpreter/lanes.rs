@@ -1,6 +1,8 @@
 //! A warp's registers: a value per lane, and which lanes have one. Reading a lane that was never
 //! written is a fault.
 
+use std::collections::BTreeMap;
+
 use super::trap::Fault;
 use crate::lang::{Operand, Reg, Reg64, RegP};
 
@@ -42,6 +44,19 @@ pub(super) struct Registers {
     truths_written: Vec<u32>,
     /// Lanes that take part in instructions now.
     pub(super) active: u32,
+    /// Registers of `wgmma` under way, and what is wrong if one was touched.
+    busy: BTreeMap<u32, Busy>,
+    touched: Option<u32>,
+    /// `wgmma.fence`s so far, and at each register's last change.
+    fences: u32,
+    changed: Vec<u32>,
+}
+
+/// What `wgmma` does with a register.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Busy {
+    Sum,
+    Factor,
 }
 
 impl Registers {
@@ -55,6 +70,10 @@ impl Registers {
             truths: vec![0; truths],
             truths_written: vec![0; truths],
             active: ALL,
+            busy: BTreeMap::new(),
+            touched: None,
+            fences: 0,
+            changed: vec![0; words],
         }
     }
 
@@ -64,6 +83,9 @@ impl Registers {
         self.longs_written.fill(0);
         self.truths_written.fill(0);
         self.active = ALL;
+        self.busy.clear();
+        self.fences = 0;
+        self.changed.fill(0);
     }
 
     pub(super) fn word(&self, register: Reg) -> Result<&Lanes, Fault> {
@@ -97,13 +119,20 @@ impl Registers {
             return Ok(());
         }
         let lane = missing.trailing_zeros() as usize;
-        let what = format!("poison: {} was never written in this lane", name());
+        let what = format!(
+            "poison: {} was never written in this lane, or wgmma still is at it",
+            name()
+        );
         Err(Fault::lane(lane, what))
     }
 
     pub(super) fn set(&mut self, register: Reg, values: &Lanes) {
         let index = register.0 as usize;
+        if !self.busy.is_empty() && self.busy.contains_key(&register.0) {
+            self.touched = Some(register.0);
+        }
         self.words_written[index] |= self.active;
+        self.changed[index] = self.fences;
         let word = &mut self.words[index];
         if self.active == ALL {
             *word = *values;
@@ -127,6 +156,83 @@ impl Registers {
         self.truths_written[index] |= self.active;
         let truth = &mut self.truths[index];
         *truth = (*truth & !self.active) | (values & self.active);
+    }
+
+    /// `wgmma.fence`.
+    pub(super) fn fence(&mut self) {
+        self.fences += 1;
+    }
+
+    /// Fails if one of them has changed since the last `wgmma.fence`.
+    pub(super) fn check_fenced(&self, registers: &[Reg]) -> Result<(), Fault> {
+        let fresh = |register: &&Reg| {
+            !self.busy.contains_key(&register.0) && self.changed[register.0 as usize] >= self.fences
+        };
+        match registers.iter().find(fresh) {
+            None => Ok(()),
+            Some(register) => Err(Fault::warp(format!(
+                "wgmma uses {register:?}, which has changed, or no WgmmaFence came yet"
+            ))),
+        }
+    }
+
+    /// Sums as `wgmma` reads them: those of earlier products need no wait.
+    pub(super) fn sums(&self, registers: [Reg; 4], accumulate: bool) -> Result<[Lanes; 4], Fault> {
+        let mut sums = [[0; WARP]; 4];
+        if !accumulate {
+            return Ok(sums);
+        }
+        for (sum, register) in sums.iter_mut().zip(registers) {
+            *sum = match self.busy.get(&register.0) {
+                Some(Busy::Sum) => self.words[register.0 as usize],
+                _ => *self.word(register)?,
+            };
+        }
+        Ok(sums)
+    }
+
+    /// The sum has a value that nobody may read yet.
+    pub(super) fn begin_sum(&mut self, register: Reg, lanes: &Lanes) {
+        self.words[register.0 as usize] = *lanes;
+        self.keep_sums(&[register]);
+    }
+
+    pub(super) fn keep_sums(&mut self, registers: &[Reg]) {
+        for register in registers {
+            self.words_written[register.0 as usize] = 0;
+            self.busy.insert(register.0, Busy::Sum);
+        }
+    }
+
+    /// The sums may be read.
+    pub(super) fn end_sums(&mut self, registers: &[Reg]) {
+        for register in registers {
+            self.words_written[register.0 as usize] = ALL;
+            self.busy.remove(&register.0);
+        }
+    }
+
+    /// Nobody may change these for now.
+    pub(super) fn keep(&mut self, registers: &[Reg]) {
+        for register in registers {
+            self.busy.entry(register.0).or_insert(Busy::Factor);
+        }
+    }
+
+    pub(super) fn release(&mut self, registers: &[Reg]) {
+        for register in registers {
+            self.busy.remove(&register.0);
+        }
+    }
+
+    /// Fails if the latest instruction changed a register that `wgmma` uses.
+    pub(super) fn check_touched(&mut self) -> Result<(), Fault> {
+        match self.touched.take() {
+            None => Ok(()),
+            Some(register) => Err(Fault::warp(format!(
+                "changes Reg({register}) while wgmma under way uses it"
+            ))),
+        }
     }
 
     /// Fails unless all lanes are active.

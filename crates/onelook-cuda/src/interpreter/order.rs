@@ -17,6 +17,14 @@ impl View {
         clock < self.full || (clock < self.partial && self.lanes >> lane & 1 == 1)
     }
 
+    fn all_before(clock: u32) -> Self {
+        Self {
+            full: clock,
+            lanes: 0,
+            partial: 0,
+        }
+    }
+
     fn join(&mut self, other: Self) {
         self.full = self.full.max(other.full);
         if other.partial > self.full {
@@ -29,7 +37,17 @@ impl View {
 /// The knowledge that an arrival leaves at a barrier for those who wait there.
 pub(super) type Views = Vec<View>;
 
-/// The clocks of a block's warps.
+/// Adds what others told to what is known.
+pub(super) fn join(into: &mut Views, told: &[View]) {
+    if into.len() < told.len() {
+        into.resize(told.len(), View::default());
+    }
+    for (into, &told) in into.iter_mut().zip(told) {
+        into.join(told);
+    }
+}
+
+/// The clocks of a block's warps, and last that of the unit that copies tensors beside them.
 #[derive(Debug)]
 pub(super) struct Order {
     clocks: Vec<u32>,
@@ -39,10 +57,10 @@ pub(super) struct Order {
 impl Order {
     pub(super) fn new(warps: usize) -> Self {
         let mut order = Self {
-            clocks: vec![0; warps],
-            views: vec![vec![View::default(); warps]; warps],
+            clocks: vec![0; warps + 1],
+            views: vec![vec![View::default(); warps + 1]; warps],
         };
-        order.all_meet();
+        order.begin();
         order
     }
 
@@ -58,17 +76,28 @@ impl Order {
         &self.views[warp]
     }
 
-    /// A barrier of the block, or the begin of the next block.
-    pub(super) fn all_meet(&mut self) {
+    /// The begin of a block: whatever was before is over.
+    pub(super) fn begin(&mut self) {
         let now = self.latest() + 1;
         self.clocks.fill(now);
-        let known = View {
-            full: now,
-            lanes: 0,
-            partial: 0,
-        };
         for views in &mut self.views {
-            views.fill(known);
+            views.fill(View::all_before(now));
+        }
+    }
+
+    /// A barrier of the block: all know what each knew. Of the copying unit they know what one of
+    /// them has waited for.
+    pub(super) fn all_meet(&mut self) {
+        let now = self.latest() + 1;
+        let warps = self.views.len();
+        let mut unit = View::default();
+        for views in &self.views {
+            unit.join(views[warps]);
+        }
+        self.clocks[..warps].fill(now);
+        for views in &mut self.views {
+            views[..warps].fill(View::all_before(now));
+            views[warps] = unit;
         }
     }
 
@@ -79,7 +108,7 @@ impl Order {
     }
 
     /// What lanes of a warp tell those who wait for them.
-    pub(super) fn release(&mut self, warp: usize, lanes: u32, into: &mut Views) {
+    pub(super) fn release(&mut self, warp: usize, lanes: u32) -> Views {
         self.clocks[warp] += 1;
         let now = self.clocks[warp];
         let mut told = self.views[warp].clone();
@@ -92,16 +121,26 @@ impl Order {
                 partial: now,
             });
         }
-        into.resize(told.len(), View::default());
-        for (into, told) in into.iter_mut().zip(told) {
-            into.join(told);
-        }
+        told
+    }
+
+    /// The copying unit begins to write.
+    pub(super) fn tick_unit(&mut self) {
+        let warps = self.views.len();
+        self.clocks[warps] += 1;
+    }
+
+    /// What the copying unit tells those who wait for its bytes.
+    pub(super) fn release_unit(&mut self, into: &mut Views) {
+        let warps = self.views.len();
+        self.clocks[warps] += 1;
+        let mut told = vec![View::default(); warps + 1];
+        told[warps] = View::all_before(self.clocks[warps]);
+        join(into, &told);
     }
 
     /// A warp learns what was left for it.
     pub(super) fn acquire(&mut self, warp: usize, from: &[View]) {
-        for (known, &told) in self.views[warp].iter_mut().zip(from) {
-            known.join(told);
-        }
+        join(&mut self.views[warp], from);
     }
 }

@@ -79,7 +79,7 @@ impl Machine {
                 .read_partly(buffer, offset, bytes)
                 .ok()
                 .map(|(values, _)| values),
-            Value::Word(_) => None,
+            Value::Word(_) | Value::TensorMap(_) => None,
         }
     }
 

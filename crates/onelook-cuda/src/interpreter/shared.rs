@@ -1,7 +1,11 @@
 //! A block's shared memory: bytes, which of them have a value, and who touched them last. Finds
 //! races: two threads at the same bytes, one of them writing, and nothing that orders them.
 
+use std::collections::BTreeMap;
+
+use super::mbarrier::Mbarrier;
 use super::order::Order;
+use super::tensor::Flight;
 use super::trap::Fault;
 
 /// Where shared memory starts; not 0, so that a forgotten base is found out.
@@ -12,6 +16,8 @@ const GRANULE: u32 = 2;
 const SEVERAL: u32 = 32;
 /// A record's lane while an asynchronous copy is under way.
 const UNDER_WAY: u64 = 0xff;
+/// A reader's record while `wgmma` reads.
+const READING: u32 = u32::MAX;
 
 /// Who accesses.
 #[derive(Debug, Clone, Copy)]
@@ -30,10 +36,15 @@ pub(super) struct Shared {
     /// Per warp and granule: clock << 6 | lane.
     reads: Vec<Vec<u32>>,
     pub(super) order: Order,
+    pub(super) mbarriers: BTreeMap<usize, Mbarrier>,
+    /// Tensor copies under way.
+    pub(super) flights: Vec<Flight>,
+    /// Per granule, where async units read too: written by threads, and no proxy fence since.
+    unfenced: Vec<bool>,
 }
 
 impl Shared {
-    pub(super) fn new(bytes: u32, warps: usize) -> Self {
+    pub(super) fn new(bytes: u32, warps: usize, has_units: bool) -> Self {
         let granules = bytes.div_ceil(GRANULE) as usize;
         Self {
             bytes: vec![0; bytes as usize],
@@ -41,6 +52,9 @@ impl Shared {
             writes: vec![0; granules],
             reads: vec![vec![0; granules]; warps],
             order: Order::new(warps),
+            mbarriers: BTreeMap::new(),
+            flights: Vec::new(),
+            unfenced: vec![false; if has_units { granules } else { 0 }],
         }
     }
 
@@ -53,7 +67,10 @@ impl Shared {
             self.reads.iter_mut().for_each(|reads| reads.fill(0));
             self.order = Order::new(self.reads.len());
         }
-        self.order.all_meet();
+        self.order.begin();
+        self.mbarriers.clear();
+        self.flights.clear();
+        self.unfenced.fill(false);
         for write in &mut self.writes {
             if *write as u32 & 0xff == UNDER_WAY as u32 {
                 *write = 0;
@@ -108,6 +125,9 @@ impl Shared {
         }
         let now = self.order.clock(who.warp) << 6;
         for read in &mut self.reads[who.warp][granules] {
+            if *read == READING {
+                continue;
+            }
             let other = *read >> 6 == now >> 6 && *read != now | who.lane as u32;
             *read = now | if other { SEVERAL } else { who.lane as u32 };
         }
@@ -149,8 +169,73 @@ impl Shared {
         self.check_free(who, granules.clone(), atomic)?;
         let clock = u64::from(self.order.clock(who.warp));
         let stamp = clock << 32 | u64::from(atomic) << 16 | stamp_of(who);
+        self.mark_unfenced(granules.clone());
         self.writes[granules].fill(stamp);
         Ok(())
+    }
+
+    fn mark_unfenced(&mut self, granules: std::ops::Range<usize>) {
+        if !self.unfenced.is_empty() {
+            self.unfenced[granules].fill(true);
+        }
+    }
+
+    /// Async units may see what these lanes wrote or know of from now on.
+    pub(super) fn proxy_fence(&mut self, warp: usize, lanes: u32) {
+        let views = self.order.views(warp);
+        for (unfenced, &write) in self.unfenced.iter_mut().zip(&self.writes) {
+            let (by, lane) = ((write >> 8 & 0xff) as usize, (write & 0xff) as u32);
+            if !*unfenced || u64::from(lane) == UNDER_WAY {
+                continue;
+            }
+            let own = by == warp && lanes >> lane & 1 == 1;
+            *unfenced = !(own || views[by].knows(lane, (write >> 32) as u32));
+        }
+    }
+
+    /// Fails when threads wrote there and no proxy fence came since.
+    pub(super) fn check_fenced(
+        &self,
+        who: Who,
+        at: usize,
+        bytes: usize,
+        what: &str,
+    ) -> Result<(), Fault> {
+        if self
+            .unfenced
+            .get(granules(at, bytes))
+            .is_some_and(|all| all.contains(&true))
+        {
+            let what = format!(
+                "{what} byte {at} of shared memory, which threads wrote with no ProxyFence since"
+            );
+            return Err(Fault::lane(who.lane, what));
+        }
+        Ok(())
+    }
+
+    /// A unit beside the threads of a warp reads from now on.
+    pub(super) fn keep_reading(&mut self, who: Who, at: usize, bytes: usize) {
+        self.reads[who.warp][granules(at, bytes)].fill(READING);
+    }
+
+    /// It has read, and its warp knows.
+    pub(super) fn end_reading(&mut self, who: Who, at: usize, bytes: usize) {
+        let now = self.order.clock(who.warp) << 6 | SEVERAL;
+        self.reads[who.warp][granules(at, bytes)].fill(now);
+    }
+
+    /// The bytes have no values.
+    pub(super) fn forget(&mut self, at: usize, bytes: usize) {
+        self.written[at..at + bytes].fill(0);
+    }
+
+    /// The unit that copies tensors, as one who accesses.
+    pub(super) fn unit(&self) -> Who {
+        Who {
+            warp: self.reads.len(),
+            lane: 0,
+        }
     }
 
     fn check_free(
@@ -179,6 +264,12 @@ impl Shared {
                 let (clock, lane) = (read >> 6, read & 63);
                 if !view.knows(lane & 31, clock) && !own(lane) {
                     let byte = (granules.start + at) * GRANULE as usize;
+                    if read == READING {
+                        let what = format!(
+                            "writes byte {byte} of shared memory while wgmma of warp {warp} reads it"
+                        );
+                        return Err(Fault::lane(who.lane, what));
+                    }
                     let who_else = if lane == SEVERAL {
                         format!("several lanes of warp {warp}")
                     } else {
@@ -191,7 +282,13 @@ impl Shared {
         Ok(())
     }
 
-    fn check_write(&self, who: Who, granule: usize, atomic: bool, verb: &str) -> Result<(), Fault> {
+    pub(super) fn check_write(
+        &self,
+        who: Who,
+        granule: usize,
+        atomic: bool,
+        verb: &str,
+    ) -> Result<(), Fault> {
         let write = self.writes[granule];
         let (warp, lane) = ((write >> 8 & 0xff) as usize, (write & 0xff) as u32);
         let byte = granule * GRANULE as usize;
@@ -223,6 +320,9 @@ impl Shared {
     /// The copy has ended, and its thread knows.
     pub(super) fn end_copy(&mut self, who: Who, at: usize, values: &[u8]) {
         let clock = u64::from(self.order.clock(who.warp));
+        if who.warp < self.reads.len() {
+            self.mark_unfenced(granules(at, values.len()));
+        }
         self.writes[granules(at, values.len())].fill(clock << 32 | stamp_of(who));
         self.bytes[at..at + values.len()].copy_from_slice(values);
         self.written[at..at + values.len()].fill(1);

@@ -6,6 +6,7 @@ mod memory;
 mod products;
 mod races;
 mod registers;
+mod units;
 
 use super::*;
 use crate::lang::{Builder, Cache, Global, Kernel, Target, U32};

@@ -10,6 +10,7 @@ use super::shared::{BASE, Shared, Who};
 use super::traffic::Touched;
 use super::trap::Fault;
 use super::visits::{Visit, Visitor, Visits};
+use super::wgmma::Products;
 use super::{Random, Value};
 use crate::lang::{Instruction, Operand, Special};
 
@@ -18,6 +19,7 @@ use crate::lang::{Instruction, Operand, Special};
 pub(super) enum State {
     Ready,
     AtBarrier,
+    AtMbarrier { at: usize, parity: u32 },
     Ended,
 }
 
@@ -36,6 +38,7 @@ pub(super) struct Warp {
     pub(super) state: State,
     pub(super) registers: Registers,
     pub(super) copies: Copies,
+    pub(super) products: Products,
     frames: Vec<Frame>,
 }
 
@@ -89,6 +92,7 @@ impl Warp {
             state: State::Ready,
             registers: Registers::new(registers),
             copies: Copies::default(),
+            products: Products::default(),
             frames: Vec::new(),
         }
     }
@@ -99,6 +103,7 @@ impl Warp {
         self.state = State::Ready;
         self.registers.reset();
         self.copies.reset();
+        self.products.reset();
         self.frames.clear();
     }
 
@@ -119,6 +124,10 @@ impl Warp {
                 Step::Do(instruction) => {
                     device.report.instructions += 1;
                     self.execute(instruction, around, device)?;
+                    self.registers.check_touched()?;
+                    if let State::AtMbarrier { .. } = self.state {
+                        return Ok(());
+                    }
                     self.at += 1;
                     if self.state != State::Ready {
                         return Ok(());
@@ -329,7 +338,58 @@ impl Warp {
                 Ok(())
             }
             I::GridLaunch => Ok(()),
-            _ => Err(Fault::warp("the interpreter cannot do this yet")),
+            _ => self.execute_unit(instruction, around, device),
+        }
+    }
+
+    fn execute_unit(
+        &mut self,
+        instruction: &Instruction,
+        around: &mut Surroundings<'_>,
+        device: &mut Device<'_>,
+    ) -> Result<(), Fault> {
+        use Instruction as I;
+        match *instruction {
+            I::MbarrierInit { at, count } => self.mbarrier_init(at, count, around),
+            I::MbarrierExpect { at, bytes } => self.mbarrier_arrive(at, Some(bytes), around),
+            I::MbarrierArrive { at } => self.mbarrier_arrive(at, None, around),
+            I::MbarrierWait { at, parity } => self.mbarrier_wait(at, parity, around),
+            I::ProxyFence => {
+                around
+                    .shared
+                    .proxy_fence(self.number, self.registers.active);
+                Ok(())
+            }
+            I::TensorLoad {
+                to,
+                map,
+                ref coordinates,
+                ref window,
+                barrier,
+            } => self.tensor_load((to, barrier), map, (coordinates, window), around, device),
+            I::MakeDescriptor { to, address, fixed } => {
+                let address = self.registers.operand(address)?;
+                let bits = each(|lane| u64::from(address[lane] >> 4 & 0x3fff) | fixed);
+                self.registers.set_long(to, &bits);
+                Ok(())
+            }
+            I::WgmmaFence => {
+                self.registers.fence();
+                Ok(())
+            }
+            I::Wgmma {
+                n,
+                ref d,
+                a,
+                b,
+                accumulate,
+            } => self.wgmma((n, accumulate), d, (a, b), around, device),
+            I::WgmmaCommit => {
+                self.products.commit();
+                Ok(())
+            }
+            I::WgmmaWait { pending } => self.wgmma_wait(pending, around),
+            ref other => Err(Fault::warp(format!("{other:?} is not interpreted"))),
         }
     }
 

@@ -1,0 +1,366 @@
+//! Tensor copies (TMA): boxes of a tensor, or windows of a convolution, on their way to shared
+//! memory beside the threads. What lies outside of the tensor arrives as zeros.
+
+use super::global::address_of;
+use super::lanes::lanes_of;
+use super::shared::Who;
+use super::trap::Fault;
+use super::warp::{Device, Surroundings, Warp};
+use super::{Buffer, Value};
+use crate::lang::{Cache, Operand, Place, Swizzle};
+
+/// Alignment that tensor copies need in shared memory.
+const ALIGNMENT: u32 = 128;
+/// Most axes of a tensor.
+const RANK: usize = 5;
+
+/// A tensor in device memory and the part of it that one copy takes; axes innermost first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TensorMap {
+    /// The allocation.
+    pub buffer: Buffer,
+    /// The tensor's first byte in it.
+    pub offset: usize,
+    /// Bytes of an element.
+    pub element_bytes: u32,
+    /// Elements along each axis.
+    pub extents: Vec<u64>,
+    /// Bytes from one index to the next along each axis but the first, multiples of 16.
+    pub strides: Vec<u64>,
+    /// Elements from one that is taken to the next, along each axis.
+    pub element_strides: Vec<u32>,
+    /// What a copy takes.
+    pub part: Part,
+    /// How the part lies in shared memory.
+    pub swizzle: Swizzle,
+}
+
+/// What one copy of a tensor takes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Part {
+    /// Elements along each axis.
+    Box(Vec<u32>),
+    /// Pixels of a row of windows, for tensors of channels, width, (height, (depth,)) pictures.
+    Windows {
+        /// Per axis of pixels: where windows begin, relative to the first pixel.
+        lower: Vec<i32>,
+        /// Per axis of pixels: where the last window begins, relative to the last pixel.
+        upper: Vec<i32>,
+        /// Channels of a pixel.
+        channels: u32,
+        /// Pixels.
+        pixels: u32,
+    },
+}
+
+/// A copy under way.
+#[derive(Debug)]
+pub(super) struct Flight {
+    to: Vec<usize>,
+    rows: Vec<u8>,
+    row_bytes: usize,
+    barrier: usize,
+}
+
+impl TensorMap {
+    /// Bytes of one copy.
+    pub fn copy_bytes(&self) -> u32 {
+        let elements = match &self.part {
+            Part::Box(extents) => (0..extents.len())
+                .map(|axis| self.taken(extents, axis))
+                .product(),
+            Part::Windows {
+                channels, pixels, ..
+            } => channels * pixels,
+        };
+        elements * self.element_bytes
+    }
+
+    /// Elements that are taken along an axis of a box.
+    fn taken(&self, extents: &[u32], axis: usize) -> u32 {
+        extents[axis].div_ceil(self.element_strides[axis].max(1))
+    }
+
+    fn is_sound(&self) -> bool {
+        let rank = self.extents.len();
+        let lengths = self.strides.len() + 1 == rank && self.element_strides.len() == rank;
+        let part = match &self.part {
+            Part::Box(extents) => {
+                extents.len() == rank && extents.iter().all(|extent| (1..=256).contains(extent))
+            }
+            Part::Windows {
+                lower,
+                upper,
+                channels,
+                pixels,
+            } => {
+                let axes = rank >= 3 && lower.len() == rank - 2 && upper.len() == rank - 2;
+                axes && (1..=256).contains(channels) && (1..=1024).contains(pixels)
+            }
+        };
+        let row = self.row_bytes();
+        let fits = match self.swizzle {
+            Swizzle::None => true,
+            Swizzle::Bytes32 => row <= 32,
+            Swizzle::Bytes64 => row <= 64,
+            Swizzle::Bytes128 => row <= 128,
+        };
+        let aligned = self.offset.is_multiple_of(16) && self.strides.iter().all(|s| s % 16 == 0);
+        (1..=RANK).contains(&rank)
+            && matches!(self.element_bytes, 1 | 2 | 4 | 8)
+            && aligned
+            && lengths
+            && part
+            && fits
+            && row.is_multiple_of(16)
+    }
+
+    /// Bytes of a row: what is taken along the innermost axis.
+    fn row_bytes(&self) -> usize {
+        let elements = match &self.part {
+            Part::Box(extents) => extents.first().copied().unwrap_or(0),
+            Part::Windows { channels, .. } => *channels,
+        };
+        (elements * self.element_bytes) as usize
+    }
+
+    /// Where the rows of a copy begin: indices along all axes.
+    fn rows(&self, at: &[i64], window: &[u32]) -> Vec<Vec<i64>> {
+        match &self.part {
+            Part::Box(extents) => self.rows_of_box(at, extents),
+            Part::Windows {
+                lower,
+                upper,
+                pixels,
+                ..
+            } => self.rows_of_windows(at, window, lower, upper, *pixels),
+        }
+    }
+
+    fn rows_of_box(&self, at: &[i64], extents: &[u32]) -> Vec<Vec<i64>> {
+        let mut rows = vec![at.to_vec()];
+        for axis in 1..at.len() {
+            let step = i64::from(self.element_strides[axis].max(1));
+            let along = 0..i64::from(self.taken(extents, axis));
+            let moved = along.flat_map(|number| {
+                rows.iter().map(move |row| {
+                    let mut row = row.clone();
+                    row[axis] += number * step;
+                    row
+                })
+            });
+            rows = moved.collect();
+        }
+        rows
+    }
+
+    fn rows_of_windows(
+        &self,
+        at: &[i64],
+        window: &[u32],
+        lower: &[i32],
+        upper: &[i32],
+        pixels: u32,
+    ) -> Vec<Vec<i64>> {
+        let last = at.len() - 1;
+        let mut base = at.to_vec();
+        let mut rows = Vec::new();
+        for _ in 0..pixels {
+            let mut row = base.clone();
+            for (axis, &offset) in window.iter().enumerate() {
+                row[axis + 1] += i64::from(offset & 0xffff);
+            }
+            rows.push(row);
+            for axis in 1..=last {
+                let Some(&upper) = upper.get(axis - 1).filter(|_| axis < last) else {
+                    base[last] += 1;
+                    break;
+                };
+                base[axis] += i64::from(self.element_strides[axis].max(1));
+                if base[axis] < self.extents[axis] as i64 + i64::from(upper) {
+                    break;
+                }
+                base[axis] = i64::from(lower[axis - 1]);
+            }
+        }
+        rows
+    }
+
+    /// The address of a row's first element, if the row's indices lie in the tensor.
+    fn row_address(&self, row: &[i64]) -> Option<u64> {
+        let mut address = address_of(self.buffer, self.offset);
+        for (axis, &index) in row.iter().enumerate().skip(1) {
+            let index = u64::try_from(index)
+                .ok()
+                .filter(|&i| i < self.extents[axis])?;
+            address += index * self.strides[axis - 1];
+        }
+        Some(address)
+    }
+
+    /// Bytes from the first to the last element.
+    pub(super) fn reach(&self) -> Option<usize> {
+        if !self.is_sound() {
+            return None;
+        }
+        let mut last = self.extents[0].checked_mul(u64::from(self.element_bytes))?;
+        for (extent, stride) in self.extents[1..].iter().zip(&self.strides) {
+            last = last.checked_add(extent.checked_sub(1)?.checked_mul(*stride)?)?;
+        }
+        usize::try_from(last).ok()
+    }
+}
+
+/// An address of shared memory after the exchange of its 16-byte pieces.
+pub(super) fn swizzled(address: u32, swizzle: Swizzle) -> u32 {
+    let mask = match swizzle {
+        Swizzle::None => 0,
+        Swizzle::Bytes32 => 1,
+        Swizzle::Bytes64 => 3,
+        Swizzle::Bytes128 => 7,
+    };
+    address ^ ((address >> 7 & mask) << 4)
+}
+
+impl Warp {
+    pub(super) fn tensor_load(
+        &mut self,
+        (to, barrier): (Place, Place),
+        map: usize,
+        (coordinates, window): (&[Operand], &[Operand]),
+        around: &mut Surroundings<'_>,
+        device: &mut Device<'_>,
+    ) -> Result<(), Fault> {
+        let Some(Value::TensorMap(map)) = device.values.get(map) else {
+            return Err(Fault::warp(format!("parameter {map} is no tensor map")));
+        };
+        let (
+            Place::Shared { base, offset },
+            Place::Shared {
+                base: barrier,
+                offset: beyond,
+            },
+        ) = (to, barrier)
+        else {
+            return Err(Fault::warp("a tensor load goes to shared memory"));
+        };
+        if coordinates.len() != map.extents.len() {
+            let what = "coordinates for a tensor of another number of axes";
+            return Err(Fault::warp(format!("{} {what}", coordinates.len())));
+        }
+        let windows = matches!(map.part, Part::Windows { .. });
+        if windows != !window.is_empty() {
+            return Err(Fault::warp(
+                "offsets in the window do not fit the kind of tensor map",
+            ));
+        }
+        let (places, barriers) = (self.local(base, offset)?, self.local(barrier, beyond)?);
+        let words = |registers: &super::lanes::Registers, of: &[Operand]| {
+            of.iter()
+                .map(|&operand| registers.operand(operand))
+                .collect::<Result<Vec<_>, _>>()
+        };
+        let (coordinates, window) = (
+            words(&self.registers, coordinates)?,
+            words(&self.registers, window)?,
+        );
+        for lane in lanes_of(self.registers.active) {
+            let who = self.who(lane);
+            let at: Vec<i64> = coordinates
+                .iter()
+                .map(|c| i64::from(c[lane].cast_signed()))
+                .collect();
+            let window: Vec<u32> = window.iter().map(|c| c[lane]).collect();
+            let barrier = around.shared.mbarrier_for_copy(who, barriers[lane])?;
+            let flight =
+                device.begin_flight(around, who, map, (places[lane], barrier), &at, &window)?;
+            around.shared.flights.push(flight);
+        }
+        Ok(())
+    }
+}
+
+impl Device<'_> {
+    fn begin_flight(
+        &mut self,
+        around: &mut Surroundings<'_>,
+        who: Who,
+        map: &TensorMap,
+        (to, barrier): (u32, usize),
+        at: &[i64],
+        window: &[u32],
+    ) -> Result<Flight, Fault> {
+        let row_bytes = map.row_bytes();
+        if !to.is_multiple_of(ALIGNMENT) {
+            let what =
+                format!("misaligned: a tensor load to {to}, which {ALIGNMENT} does not divide");
+            return Err(Fault::lane(who.lane, what));
+        }
+        let mut flight = Flight {
+            to: Vec::new(),
+            rows: Vec::new(),
+            row_bytes,
+            barrier,
+        };
+        let pieces = row_bytes / 16;
+        for (number, row) in map.rows(at, window).iter().enumerate() {
+            for piece in 0..pieces {
+                let address = to + (number * row_bytes + 16 * piece) as u32;
+                let place = around
+                    .shared
+                    .place(who, swizzled(address, map.swizzle), 16)?;
+                around
+                    .shared
+                    .check_fenced(who, place, 16, "a tensor copy overwrites")?;
+                around.shared.begin_copy(who, place, 16)?;
+                flight.to.push(place);
+            }
+            self.fetch_row(around, who, map, row, &mut flight.rows)?;
+        }
+        Ok(flight)
+    }
+
+    fn fetch_row(
+        &mut self,
+        around: &mut Surroundings<'_>,
+        who: Who,
+        map: &TensorMap,
+        row: &[i64],
+        into: &mut Vec<u8>,
+    ) -> Result<(), Fault> {
+        let element = map.element_bytes;
+        let step = match map.part {
+            Part::Box(_) => map.element_strides[0].max(1),
+            Part::Windows { .. } => 1,
+        };
+        let address = map.row_address(row);
+        let mut last = None;
+        for number in 0..map.row_bytes() as u32 / element {
+            let index = row[0] + i64::from(number * step);
+            let inside = address.filter(|_| (0..map.extents[0] as i64).contains(&index));
+            let mut value = [0; 16];
+            if let Some(address) = inside {
+                let address = address + index as u64 * u64::from(element);
+                value = self.load(around, who, (address, element), Cache::Default)?;
+                let sector = Some(address / 32);
+                self.report.requested_bytes += if sector == last { 0 } else { 32 };
+                last = sector;
+            }
+            into.extend_from_slice(&value[..element as usize]);
+        }
+        Ok(())
+    }
+}
+
+impl super::shared::Shared {
+    /// A tensor copy arrives.
+    pub(super) fn land(&mut self, number: usize) {
+        let flight = self.flights.swap_remove(number);
+        self.order.tick_unit();
+        for (&to, values) in flight.to.iter().zip(flight.rows.chunks_exact(16)) {
+            self.end_copy(self.unit(), to, values);
+        }
+        let bytes = flight.rows.len() / flight.row_bytes.max(1) * flight.row_bytes;
+        self.mbarrier_complete(flight.barrier, bytes as u32);
+    }
+}

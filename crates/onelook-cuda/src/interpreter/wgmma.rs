@@ -1,0 +1,219 @@
+//! Products by four warps beside the threads (`wgmma`): they read shared memory until their wait,
+//! and their sums are nobody's business before it.
+//!
+//! Each of the four warps computes its own sixteen rows, so each is run by itself.
+
+use super::access::fragment;
+use super::lanes::Lanes;
+use super::mma::multiply_halves;
+use super::tensor::swizzled;
+use super::trap::Fault;
+use super::warp::{Device, Surroundings, Warp};
+use crate::lang::{MatrixA, Reg, Reg64, Swizzle};
+
+/// Products under way.
+#[derive(Debug, Default)]
+pub(super) struct Products {
+    under_way: Vec<Product>,
+    /// Groups closed.
+    closed: u32,
+}
+
+/// One product.
+#[derive(Debug)]
+struct Product {
+    group: Option<u32>,
+    /// Places of 16 bytes that it reads.
+    reads: Vec<usize>,
+    sums: Vec<Reg>,
+    factors: Vec<Reg>,
+}
+
+/// A matrix in shared memory with k innermost.
+struct Matrix {
+    start: u32,
+    leading: u32,
+    stride: u32,
+    swizzle: Swizzle,
+}
+
+impl Matrix {
+    fn of(descriptor: u64) -> Result<Self, Fault> {
+        let field = |at: u32| ((descriptor >> at & 0x3fff) << 4) as u32;
+        if descriptor >> 49 & 7 != 0 {
+            return Err(Fault::warp(
+                "descriptors with a base offset are not interpreted",
+            ));
+        }
+        let swizzle = match descriptor >> 62 {
+            0 => Swizzle::None,
+            1 => Swizzle::Bytes128,
+            2 => Swizzle::Bytes64,
+            _ => Swizzle::Bytes32,
+        };
+        Ok(Self {
+            start: field(0),
+            leading: field(16),
+            stride: field(32),
+            swizzle,
+        })
+    }
+
+    /// The address of 16 bytes of a row: the first eight of k or the others.
+    fn address(&self, row: u32, half: u32) -> u32 {
+        let pitch = match self.swizzle {
+            Swizzle::None => 16,
+            Swizzle::Bytes32 => 32,
+            Swizzle::Bytes64 => 64,
+            Swizzle::Bytes128 => 128,
+        };
+        let along = match self.swizzle {
+            Swizzle::None => half * self.leading,
+            _ => half * 16,
+        };
+        let address = self.start + row / 8 * self.stride + row % 8 * pitch + along;
+        swizzled(address, self.swizzle)
+    }
+}
+
+impl Products {
+    pub(super) fn reset(&mut self) {
+        self.under_way.clear();
+        self.closed = 0;
+    }
+
+    pub(super) fn any(&self) -> bool {
+        !self.under_way.is_empty()
+    }
+
+    pub(super) fn commit(&mut self) {
+        for product in &mut self.under_way {
+            product.group.get_or_insert(self.closed);
+        }
+        self.closed += 1;
+    }
+}
+
+impl Warp {
+    pub(super) fn wgmma(
+        &mut self,
+        (n, accumulate): (u32, bool),
+        d: &[Reg],
+        (a, b): (MatrixA, Reg64),
+        around: &mut Surroundings<'_>,
+        device: &mut Device<'_>,
+    ) -> Result<(), Fault> {
+        self.registers.converged("wgmma")?;
+        if !n.is_multiple_of(8) || !(8..=256).contains(&n) || d.len() as u32 != n / 2 {
+            return Err(Fault::warp(format!(
+                "wgmma has no n = {n} with {} sums",
+                d.len()
+            )));
+        }
+        device.report.mma += u64::from(n / 8);
+        let mut reads = Vec::new();
+        let first = (self.number % 4 * 16) as u32;
+        let (left, factors): (Vec<Lanes>, Vec<Reg>) = match a {
+            MatrixA::Registers(registers) => {
+                self.registers.check_fenced(&registers)?;
+                let words = registers.map(|register| self.registers.word(register).copied());
+                (
+                    words.into_iter().collect::<Result<_, _>>()?,
+                    registers.to_vec(),
+                )
+            }
+            MatrixA::Shared(descriptor) => {
+                let matrix = self.matrix(descriptor)?;
+                let mut fragments = Vec::new();
+                for (rows, half) in [(0, 0), (8, 0), (0, 1), (8, 1)] {
+                    fragments.push(self.rows(&matrix, first + rows, half, &mut reads, around)?);
+                }
+                (fragments, Vec::new())
+            }
+        };
+        let right = self.matrix(b)?;
+        self.registers.check_fenced(d)?;
+        let left = [&left[0], &left[1], &left[2], &left[3]];
+        for (column, sums) in d.chunks_exact(4).enumerate() {
+            let b =
+                [0, 1].map(|half| self.rows(&right, 8 * column as u32, half, &mut reads, around));
+            let [b0, b1] = b;
+            let (b0, b1) = (b0?, b1?);
+            let before = self
+                .registers
+                .sums([sums[0], sums[1], sums[2], sums[3]], accumulate)?;
+            let before = [&before[0], &before[1], &before[2], &before[3]];
+            let out = multiply_halves(before, &left, &[&b0, &b1]);
+            for (&register, lanes) in sums.iter().zip(&out) {
+                self.registers.begin_sum(register, lanes);
+            }
+        }
+        self.registers.keep(&factors);
+        self.products.under_way.push(Product {
+            group: None,
+            reads,
+            sums: d.to_vec(),
+            factors,
+        });
+        Ok(())
+    }
+
+    fn matrix(&self, descriptor: Reg64) -> Result<Matrix, Fault> {
+        let lanes = self.registers.long(descriptor)?;
+        if lanes.iter().any(|&lane| lane != lanes[0]) {
+            return Err(Fault::warp("lanes of a warp have different descriptors"));
+        }
+        Matrix::of(lanes[0])
+    }
+
+    /// The fragment of eight rows and eight of k.
+    fn rows(
+        &self,
+        matrix: &Matrix,
+        first: u32,
+        half: u32,
+        reads: &mut Vec<usize>,
+        around: &mut Surroundings<'_>,
+    ) -> Result<Lanes, Fault> {
+        let mut rows = [[0; 16]; 8];
+        for (row, values) in rows.iter_mut().enumerate() {
+            let who = self.who(row);
+            let address = matrix.address(first + row as u32, half);
+            let at = around.shared.place(who, address, 16)?;
+            around.shared.read(who, at, 16)?;
+            around.shared.check_fenced(who, at, 16, "wgmma reads")?;
+            around.shared.keep_reading(who, at, 16);
+            values.copy_from_slice(&around.shared.bytes[at..at + 16]);
+            reads.push(at);
+        }
+        Ok(fragment(&rows, false))
+    }
+
+    pub(super) fn wgmma_wait(
+        &mut self,
+        pending: u32,
+        around: &mut Surroundings<'_>,
+    ) -> Result<(), Fault> {
+        self.registers.converged("wgmma's wait")?;
+        let closed = self.products.closed;
+        let all = std::mem::take(&mut self.products.under_way);
+        let over = |product: &Product| product.group.is_some_and(|group| group + pending < closed);
+        let (ended, under_way): (Vec<_>, Vec<_>) = all.into_iter().partition(over);
+        for product in ended {
+            for at in product.reads {
+                around.shared.end_reading(self.who(0), at, 16);
+            }
+            self.registers.end_sums(&product.sums);
+            self.registers.release(&product.factors);
+        }
+        for product in &under_way {
+            for &at in &product.reads {
+                around.shared.keep_reading(self.who(0), at, 16);
+            }
+            self.registers.keep_sums(&product.sums);
+            self.registers.keep(&product.factors);
+        }
+        self.products.under_way = under_way;
+        Ok(())
+    }
+}
