@@ -117,6 +117,11 @@ pub fn shared_bytes(shape: &StemShape) -> u32 {
 /// [`pack_weights`] gives them; biases, f32; the output.
 pub fn stem(target: Target, name: &str, shape: &StemShape, batch: u32) -> Tiled {
     let k = Builder::new(name, target, THREADS);
+    // Several groups of channels want more registers than ptxas would leave them.
+    let k = match shape.groups().len() {
+        1 => k,
+        _ => k.with_blocks_per_multiprocessor(2),
+    };
     write(&k, shape);
     let [rows, columns] = shape.output;
     Tiled {

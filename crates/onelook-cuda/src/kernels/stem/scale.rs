@@ -3,13 +3,15 @@
 //! Comes in: a picture's header, taps and bytes. Goes out: whole numbers 0 to 255 in shared memory,
 //! equal to the bit to what the plain letterbox gives; zeros outside of the network's input.
 
+use std::sync::Arc;
+
 use super::{StemShape, THREADS};
 use crate::kernels::Element;
-use crate::lang::{Bool, Builder, Cache, Global, Instruction, SharedAddress, U32};
+use crate::lang::{Bool, Builder, Cache, Global, Halves, Instruction, Meaning, SharedAddress, U32};
 use crate::pictures::{HEADER_PLACE, HEADER_SIZE, HEADER_SOURCE, TAP_BYTES};
 
 /// Pixels whose loads a thread sets out together.
-const TOGETHER: u32 = 5;
+const TOGETHER: u32 = 3;
 
 /// A picture as its header describes it.
 pub(super) struct Scaler<'k, 's> {
@@ -134,38 +136,76 @@ impl<'k, 's> Scaler<'k, 's> {
             word
         });
         let selector = (offset & 3) * 0x1111 + 0x3210;
-        [0, 1].map(|i: usize| {
-            let to = k.reg();
-            let [a, b, selector] = [words[i], words[i + 1], selector].map(U32::operand);
-            k.emit(Instruction::Permute { to, a, b, selector });
-            U32::in_register(k, to)
-        })
+        [0, 1].map(|i: usize| self.permute(words[i], words[i + 1], selector))
     }
 
-    /// Red, green and blue.
+    fn permute(&self, a: U32<'k>, b: U32<'k>, selector: U32<'k>) -> U32<'k> {
+        let to = self.k.reg();
+        let [a, b, selector] = [a, b, selector].map(U32::operand);
+        self.k.emit(Instruction::Permute { to, a, b, selector });
+        U32::in_register(self.k, to)
+    }
+
+    /// Red, green and blue: of each row two pixels weighted, four bits cut; then both rows weighted,
+    /// sixteen bits cut of each; then rounded.
     fn blend(&self, pixel: &Sought<'k>, rows: [[U32<'k>; 2]; 2]) -> [U32<'k>; 3] {
         let k = self.k;
-        let [[_, column], [_, row]] = pixel.taps;
-        let halves = |weights: U32<'k>| [weights & 0xffff, weights >> 16];
-        let (across, down) = (halves(column), halves(row));
+        let [[_, across], [_, down]] = pixel.taps;
+        let down = [down << 16, down & 0xffff_0000];
+        let zero = k.u32(0);
         let stretched = rows.map(|[low, high]| {
-            let byte = |word: U32<'k>, number: u32| (word >> (8 * number)) & 255;
-            let near = [byte(low, 0), byte(low, 1), byte(low, 2)];
-            let far = [low >> 24, byte(high, 0), byte(high, 1)];
-            [0, 1, 2].map(|c: usize| (near[c] * across[0] + far[c] * across[1]) >> 4)
+            let pairs = self.permute(low, high, k.u32(0x4130));
+            let last = self.permute(low, high, k.u32(0x0052));
+            let sums = [("lo", pairs), ("hi", pairs), ("lo", last)];
+            sums.map(|(half, bytes)| self.weigh(half, across, bytes) >> 4)
         });
-        let mut colours = [0, 1, 2].map(|c: usize| {
-            let part = |side: usize| (stretched[side][c] * down[side]) >> 16;
-            (part(0) + part(1) + 2) >> 2
+        let [input, picture] = pixel.inside;
+        let outside = input.select(self.grey, zero);
+        let [first, green, last] = [0, 1, 2].map(|c: usize| {
+            let sum = self.high_part(stretched[0][c], down[0], k.u32(2));
+            let sum = self.high_part(stretched[1][c], down[1], sum);
+            picture.select(sum >> 2, outside)
         });
-        let [first, green, last] = colours;
-        colours = [
+        [
             self.bgr.select(last, first),
             green,
             self.bgr.select(first, last),
-        ];
-        let [input, picture] = pixel.inside;
-        colours.map(|colour| input.select(picture.select(colour, self.grey), k.u32(0)))
+        ]
+    }
+
+    /// The two 16-bit weights times the two low or high bytes, added up.
+    fn weigh(&self, half: &str, weights: U32<'k>, bytes: U32<'k>) -> U32<'k> {
+        let shift = if half == "lo" { 0 } else { 16 };
+        let text = format!("dp2a.{half}.u32.u32 {{0}}, {{1}}, {{2}}, 0;");
+        self.raw(text, vec![weights, bytes], move |bits| {
+            let bytes = bits[1] >> shift;
+            (bits[0] & 0xffff) * (bytes & 255) + (bits[0] >> 16) * ((bytes >> 8) & 255)
+        })
+    }
+
+    /// The high half of `a * b`, plus `c`.
+    fn high_part(&self, a: U32<'k>, b: U32<'k>, c: U32<'k>) -> U32<'k> {
+        let text = "mad.hi.u32 {0}, {1}, {2}, {3};".to_owned();
+        self.raw(text, vec![a, b, c], |bits| {
+            let product = u64::from(bits[0]) * u64::from(bits[1]);
+            ((product >> 32) as u32).wrapping_add(bits[2])
+        })
+    }
+
+    fn raw(
+        &self,
+        text: String,
+        inputs: Vec<U32<'k>>,
+        meaning: impl Fn(&[u32]) -> u32 + Send + Sync + 'static,
+    ) -> U32<'k> {
+        let to = self.k.reg();
+        self.k.emit(Instruction::Asm {
+            text,
+            outputs: vec![to],
+            inputs: inputs.into_iter().map(U32::operand).collect(),
+            meaning: Meaning(Arc::new(move |bits| vec![meaning(bits)])),
+        });
+        U32::in_register(self.k, to)
     }
 
     fn store(&self, pixel: &Sought<'k>, colours: [U32<'k>; 3], pixels: SharedAddress<'k>) {
@@ -176,12 +216,18 @@ impl<'k, 's> Scaler<'k, 's> {
         }
     }
 
+    /// Stores a whole number below 1024. As a half it is what the last bits of 1024 and so many more
+    /// say, less 1024: quicker than a conversion.
     fn store_value(&self, pixels: SharedAddress<'k>, place: U32<'k>, number: U32<'k>) {
-        let (k, value) = (self.k, number.to_f32());
+        let k = self.k;
         let to = pixels + place * self.shape.element.bytes();
         match self.shape.element {
-            Element::F16 => k.store_shared_u16(to, value.pack(value).bits()),
-            Element::F32 => k.store_shared(to, [value]),
+            Element::F16 => {
+                let beyond = (number | 0x6400).as_halves();
+                let value = beyond + Halves::constant(k, 0xe400);
+                k.store_shared_u16(to, value.bits());
+            }
+            Element::F32 => k.store_shared(to, [number.to_f32()]),
         }
     }
 }
