@@ -187,7 +187,7 @@ impl<'k> Taps<'k, '_> {
             }
         }
         for sum in &mut sums {
-            *sum = activate(shape.inner_activation, shape.element, *sum);
+            *sum = activate(shape.inner_activation, *sum);
         }
         if let (Some(residual), Some(pitch)) = (self.residual, shape.inner_residual) {
             let offset = pixel * (pitch * shape.element.bytes()) + piece * PIECE_BYTES;

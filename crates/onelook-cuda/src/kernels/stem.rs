@@ -299,7 +299,7 @@ impl<'k> Stem<'k, '_> {
                         let pair = [sums[2 * half as usize], sums[2 * half as usize + 1]];
                         pair.into_iter().zip(bias).map(|(sum, &bias)| {
                             let scaled = sum.fused_multiply_add(k.f32(1.0 / 255.0), bias);
-                            activate(shape.activation, shape.element, scaled)
+                            activate(shape.activation, scaled)
                         })
                     });
                     let to = self.output + value * shape.element.bytes();

@@ -95,7 +95,7 @@ impl<'k> Store<'k> {
                 biases.push(k.load::<2>(bias, Cache::ReadOnly).map(U32::as_f32));
             }
             let bias = biases[tile];
-            let value = |i: usize| activate(self.activation, self.element, pair[i] + bias[i]);
+            let value = |i: usize| activate(self.activation, pair[i] + bias[i]);
             let values = [value(0), value(1)];
             let place = memory + row * row_bytes(self.element, &self.tile) + column * bytes;
             match self.element {
