@@ -35,6 +35,8 @@ pub struct CheckOptions {
     pub batches: Vec<usize>,
     /// Where random operands start.
     pub seed: u64,
+    /// Bytes that are copied in device memory, at most an eighth of it.
+    pub copied_bytes: usize,
 }
 
 impl Default for CheckOptions {
@@ -43,6 +45,7 @@ impl Default for CheckOptions {
             size: [640, 640],
             batches: vec![1, 8, 32],
             seed: 1,
+            copied_bytes: 1 << 30,
         }
     }
 }

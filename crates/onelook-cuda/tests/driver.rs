@@ -5,6 +5,8 @@
 
 #[path = "driver/cache.rs"]
 mod cache;
+#[path = "driver/check.rs"]
+mod check;
 #[path = "driver/engine.rs"]
 mod engine;
 #[path = "driver/failures.rs"]

@@ -36,9 +36,10 @@ impl Checker<'_> {
     /// Device memory, and L2 by a copy that fits there.
     pub(super) fn bandwidths(&self) -> Result<Vec<Bandwidth>, CheckError> {
         let function = self.copy_kernel()?;
-        let l2 = (self.context.device().l2_bytes as usize / 4).max(1 << 20);
-        let free = usize::try_from(self.context.device().memory / 8).unwrap_or(1 << 30);
-        let far = free.min(1 << 30).max(8 * l2);
+        let device = self.context.device();
+        let most = usize::try_from(device.memory / 8).unwrap_or(usize::MAX);
+        let far = self.options.copied_bytes.min(most);
+        let l2 = (device.l2_bytes as usize / 4).clamp(1 << 20, 64 << 20);
         Ok(vec![
             self.copied("device memory", &function, far)?,
             self.copied("L2", &function, l2)?,
@@ -47,7 +48,7 @@ impl Checker<'_> {
 
     /// Each thread copies pieces of 16 bytes, neighbours next to each other.
     fn copy_kernel(&self) -> Result<Function, CudaError> {
-        let k = Builder::new("copy", self.gpu.target, THREADS);
+        let k = Builder::new("bandwidth", self.gpu.target, THREADS);
         let (from, to) = (k.input("from"), k.output("to"));
         let piece = k.special(Special::BlockX) * (THREADS * PIECES) + k.thread();
         let at = piece * 16;

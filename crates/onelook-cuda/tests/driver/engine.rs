@@ -11,7 +11,7 @@ use onelook_types::{Precision, Shape, Tensor};
 use super::fake::{Fake, H100};
 
 /// Two branches over one convolution, joined again: four convolutions with both ends.
-fn graph() -> Graph {
+pub fn graph() -> Graph {
     let mut graph = Graph::new();
     let input = graph.add_input("image");
     let mut conv = |graph: &mut Graph, name: &str, from, channels, outputs, stride| {
