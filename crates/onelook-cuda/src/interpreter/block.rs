@@ -17,6 +17,10 @@ const BESIDE: usize = 3;
 /// The longest stretch of steps of one warp under an adversarial schedule.
 const STRETCH: usize = 200;
 
+/// Steps after which the next warp has its turn where the order is plain: no kernel that waits in a
+/// loop for another warp hangs.
+const TURN: u64 = 1 << 20;
+
 /// One block.
 struct Block {
     index: [u32; 3],
@@ -26,6 +30,8 @@ struct Block {
     grid_waited: Vec<bool>,
     /// Whether the kernel has a `GridWait`, so that it may begin before others have ended.
     begins_early: bool,
+    /// The warp to look at first where the order is plain.
+    first: usize,
 }
 
 /// Runs all blocks of a launch.
@@ -107,6 +113,7 @@ impl Block {
             visitor: Visitor::default(),
             grid_waited: vec![false; count],
             begins_early: code.waits_for_grid(),
+            first: 0,
         };
         block.begin(index, grid);
         block
@@ -138,7 +145,7 @@ impl Block {
             return self.meet(kernel, code, device);
         };
         let steps = match schedule.seed {
-            0 => u64::MAX,
+            0 => TURN,
             _ => 1 + device.random.below(STRETCH) as u64,
         };
         let mut around = Surroundings {
@@ -150,6 +157,8 @@ impl Block {
         let warp = &mut self.warps[number];
         warp.state = State::Ready;
         let outcome = warp.run(code, &mut around, device, steps);
+        let goes_on = warp.state == State::Ready;
+        self.first = (number + usize::from(goes_on)) % self.warps.len();
         outcome.map_err(|fault| self.trap(kernel, code, number, fault))?;
         Ok(false)
     }
@@ -161,7 +170,9 @@ impl Block {
             State::AtBarrier | State::Ended => false,
         };
         if schedule.seed == 0 {
-            return self.warps.iter().find(ready).map(|warp| warp.number);
+            let (before, from) = self.warps.split_at(self.first);
+            let found = from.iter().chain(before).find(ready);
+            return found.map(|warp| warp.number);
         }
         let count = self.warps.iter().filter(ready).count();
         let chosen = random.below(count);

@@ -52,7 +52,7 @@ pub(super) fn place_of(address: u64) -> (usize, usize) {
 
 /// The address of a buffer's byte.
 pub(super) fn address_of(buffer: Buffer, offset: usize) -> u64 {
-    (buffer.0 as u64 + 1 << SPAN) + offset as u64
+    ((buffer.0 as u64 + 1) << SPAN) + offset as u64
 }
 
 impl Memory {

@@ -89,7 +89,7 @@ impl Shared {
             );
             return Err(Fault::lane(who.lane, what));
         }
-        if address % bytes != 0 {
+        if !address.is_multiple_of(bytes) {
             let what = format!("misaligned: {bytes} bytes at byte {at} of shared memory");
             return Err(Fault::lane(who.lane, what));
         }

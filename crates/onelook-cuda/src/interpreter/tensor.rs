@@ -249,7 +249,7 @@ impl Warp {
             return Err(Fault::warp(format!("{} {what}", coordinates.len())));
         }
         let windows = matches!(map.part, Part::Windows { .. });
-        if windows != !window.is_empty() {
+        if windows == window.is_empty() {
             return Err(Fault::warp(
                 "offsets in the window do not fit the kind of tensor map",
             ));

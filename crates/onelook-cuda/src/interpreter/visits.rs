@@ -120,8 +120,8 @@ impl Visits {
         let area = |(first, end): (u64, u64)| Area {
             first,
             end,
-            writes: vec![0; (end - first >> shift) as usize],
-            reads: vec![0; (end - first >> shift) as usize],
+            writes: vec![0; ((end - first) >> shift) as usize],
+            reads: vec![0; ((end - first) >> shift) as usize],
         };
         Self {
             areas: joined.into_iter().map(area).collect(),
@@ -134,7 +134,7 @@ impl Visits {
         let shift = self.shift;
         let holds = |area: &&mut Area| area.first <= address && address < area.end;
         let area = self.areas.iter_mut().find(holds)?;
-        let first = (address - area.first >> shift) as usize;
+        let first = ((address - area.first) >> shift) as usize;
         let count = (bytes >> shift).max(1) as usize;
         Some((area, first..first + count))
     }

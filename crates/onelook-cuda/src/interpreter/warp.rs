@@ -40,7 +40,12 @@ pub(super) struct Warp {
     pub(super) copies: Copies,
     pub(super) products: Products,
     frames: Vec<Frame>,
+    /// Steps so far in this block.
+    steps: u64,
 }
+
+/// Steps after which a warp is taken for one that never ends.
+const MOST_STEPS: u64 = if cfg!(test) { 1 << 22 } else { 1 << 26 };
 
 /// What a warp sees of its block.
 #[derive(Debug)]
@@ -94,6 +99,7 @@ impl Warp {
             copies: Copies::default(),
             products: Products::default(),
             frames: Vec::new(),
+            steps: 0,
         }
     }
 
@@ -105,6 +111,7 @@ impl Warp {
         self.copies.reset();
         self.products.reset();
         self.frames.clear();
+        self.steps = 0;
     }
 
     /// Runs until it has to wait, has ended, or has done so many steps.
@@ -135,6 +142,12 @@ impl Warp {
                 }
                 _ => self.jump(step)?,
             }
+        }
+        self.steps += steps;
+        if self.steps > MOST_STEPS {
+            let what =
+                format!("still runs after {MOST_STEPS} steps: it waits for what never comes");
+            return Err(Fault::warp(what));
         }
         Ok(())
     }

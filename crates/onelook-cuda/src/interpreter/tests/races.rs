@@ -203,6 +203,36 @@ fn threads_of_a_block_need_a_barrier_in_global_memory_too() {
     assert_eq!(runs(&exchanges(true))[256], 63);
 }
 
+/// Warp 1 turns in a loop until warp 0 says so.
+fn waits_in_a_loop(told: bool) -> Kernel {
+    kernel(64, |k| {
+        with_memory(k);
+        let shared = k.shared(4, 4);
+        k.when(k.thread().equals(0), || k.store_shared(shared, [k.u32(0)]));
+        k.barrier();
+        k.when_else(
+            k.warp().equals(u32::from(!told)),
+            || {
+                k.atomic_shared(Atomic::Or, shared, k.u32(u32::from(told)));
+            },
+            || {
+                let word = || k.atomic_shared(Atomic::Or, shared, k.u32(0));
+                k.repeat_while(|| word().equals(0), || {});
+            },
+        );
+    })
+}
+
+#[test]
+fn loops_that_wait_for_other_warps_end_when_these_have_run() {
+    runs(&waits_in_a_loop(true));
+}
+
+#[test]
+fn loops_that_never_end_are_found() {
+    traps_in_order(&waits_in_a_loop(false), "still runs");
+}
+
 #[test]
 fn the_read_only_cache_is_not_for_what_the_launch_writes() {
     let reads = |cache: Cache| {
