@@ -10,8 +10,8 @@
 //!
 //! 1. A block per picture. Candidates come in any order; what is sorted by has no equals, so that the
 //!    outcome depends on the candidates alone.
-//! 2. Up to 1024 candidates are sorted in shared memory, bitonically; more of them there in pieces,
-//!    which are merged in memory.
+//! 2. Up to 128 candidates are counted to their places, all at once. Up to 1024 are sorted in shared
+//!    memory, bitonically; more of them there in pieces, which are merged in memory.
 //! 3. They are gone through 128 at a time: all of these against all kept so far and against each
 //!    other at once, as bits; one warp then keeps the first that is left, strikes out what that
 //!    overlaps, and so on: its steps are as many as boxes are kept, not candidates.
@@ -150,8 +150,9 @@ impl<'k> Nms<'k, '_> {
         let [found] = k.load(self.counter, Cache::Default);
         let count = found.min(shape.capacity);
         let limits = self.limits(count);
+        let back = self.back();
         self.sort(count);
-        let kept = self.go_through(count, &limits);
+        let kept = self.go_through(count, &limits, &back);
         k.when(k.thread().equals(0), || {
             k.store(self.output, [kept, found, k.u32(0), k.u32(0)]);
         });
@@ -173,24 +174,44 @@ impl<'k> Nms<'k, '_> {
         }
     }
 
-    /// Stores a detection, scaled back to the original picture and clipped.
-    fn store_row(&self, row: U32<'k>, corners: [F32<'k>; 4], score: U32<'k>, class: U32<'k>) {
+    fn back(&self) -> Back<'k> {
         let k = self.k;
-        let back = k.load::<4>(self.header + HEADER_BACK, Cache::Default);
-        let [left, top, gain_x, gain_y] = back.map(U32::as_f32);
+        let [left, top, gain_x, gain_y] = k.load(self.header + HEADER_BACK, Cache::Default);
         let size = k.load::<2>(self.header + HEADER_SIZE, Cache::Default);
-        let [width, height] = size.map(U32::as_f32);
-        let clip = |value: F32<'k>, first: F32<'k>, gain: F32<'k>, side: F32<'k>| {
-            ((value - first) / gain).max(k.f32(0.0)).min(side)
+        Back {
+            corner: [left, top].map(U32::as_f32),
+            gain: [gain_x, gain_y].map(U32::as_f32),
+            size: size.map(U32::as_f32),
+        }
+    }
+
+    /// Stores a detection, scaled back to the original picture and clipped.
+    fn store_row(
+        &self,
+        row: U32<'k>,
+        corners: [F32<'k>; 4],
+        [score, class]: [U32<'k>; 2],
+        back: &Back<'k>,
+    ) {
+        let k = self.k;
+        let clip = |i: usize| {
+            let axis = i % 2;
+            let value = (corners[i] - back.corner[axis]) / back.gain[axis];
+            value.or_zero().min(back.size[axis])
         };
-        let [x1, y1, x2, y2] = corners;
-        let [x1, x2] = [x1, x2].map(|x| clip(x, left, gain_x, width));
-        let [y1, y2] = [y1, y2].map(|y| clip(y, top, gain_y, height));
         let to = self.output + OUTPUT_HEADER_BYTES + row * ROW_BYTES;
-        k.store(to, [x1, y1]);
-        k.store(to + 8, [x2, y2]);
+        k.store(to, [clip(0), clip(1)]);
+        k.store(to + 8, [clip(2), clip(3)]);
         k.store(to + 16, [score, class]);
     }
+}
+
+/// The way back to the original picture: where the scaled one begins, its pixels per original pixel,
+/// and the original's size, each along x and y.
+struct Back<'k> {
+    corner: [F32<'k>; 2],
+    gain: [F32<'k>; 2],
+    size: [F32<'k>; 2],
 }
 
 /// One detection of the output.

@@ -2,7 +2,7 @@
 //!
 //! Comes in: the order. Goes out: rows of the output, and how many there are.
 
-use super::{CHUNK, Limits, Nms, THREADS};
+use super::{Back, CHUNK, Limits, Nms, THREADS};
 use crate::kernels::head::CANDIDATE_BYTES;
 use crate::lang::{Atomic, Bool, Cache, F32, SharedAddress, U32};
 use crate::settings::WANTED;
@@ -19,7 +19,12 @@ struct Rival<'k> {
 
 impl<'k> Nms<'k, '_> {
     /// Goes through the candidates chunk by chunk until enough boxes are kept; gives their number.
-    pub(super) fn go_through(&self, count: U32<'k>, limits: &Limits<'k>) -> U32<'k> {
+    pub(super) fn go_through(
+        &self,
+        count: U32<'k>,
+        limits: &Limits<'k>,
+        back: &Back<'k>,
+    ) -> U32<'k> {
         let k = self.k;
         let [first, kept] = [0, 0].map(|zero| k.variable(k.u32(zero)));
         k.repeat_while(
@@ -37,7 +42,7 @@ impl<'k> Nms<'k, '_> {
                 }
                 k.barrier();
                 let [now] = k.load_shared(self.chosen + CHUNK * 4);
-                self.keep(kept, now);
+                self.keep(kept, now, back);
                 k.barrier();
                 k.assign(kept, now);
                 k.assign(first, first + CHUNK);
@@ -187,7 +192,7 @@ impl<'k> Nms<'k, '_> {
     }
 
     /// Puts the chosen ones with those kept before, and into the output.
-    fn keep(&self, kept: U32<'k>, now: U32<'k>) {
+    fn keep(&self, kept: U32<'k>, now: U32<'k>, back: &Back<'k>) {
         let k = self.k;
         k.count(kept + k.thread(), now, THREADS, |row| {
             let [number] = k.load_shared(self.chosen + (row - kept) * 4);
@@ -197,7 +202,7 @@ impl<'k> Nms<'k, '_> {
             let to = self.kept + row * BOX_BYTES;
             k.store_shared(to, corners);
             k.store_shared(to + 16, [area, class]);
-            self.store_row(row, corners.map(U32::as_f32), score, class);
+            self.store_row(row, corners.map(U32::as_f32), [score, class], back);
         });
     }
 }

@@ -2,11 +2,12 @@
 //!
 //! Comes in: candidates in any order. Goes out: entries of four words (score, place in the order of
 //! anchors and classes, number of the candidate, nothing) in shared memory if one piece holds them,
-//! else in scratch memory. Bitonic: a sequence of powers of two, equal for whatever comes in.
+//! else in scratch memory. The few of an ordinary picture are counted to their places; more of them
+//! are sorted bitonically.
 
-use super::{Nms, THREADS};
+use super::{CHUNK, Nms, THREADS};
 use crate::kernels::head::CANDIDATE_BYTES;
-use crate::lang::{Bool, Cache, SharedAddress, U32};
+use crate::lang::{Bool, Cache, SharedAddress, ShuffleBy, U32};
 
 /// Bytes of an entry.
 pub(super) const ENTRY_BYTES: u32 = 16;
@@ -19,10 +20,41 @@ type Entry<'k> = [U32<'k>; 4];
 impl<'k> Nms<'k, '_> {
     /// Sorts so many candidates.
     pub(super) fn sort(&self, count: U32<'k>) {
+        let few = count.less_equal(CHUNK);
+        self.k.when_else(
+            few,
+            || self.count_places(count),
+            || self.sort_bitonically(count),
+        );
+    }
+
+    /// Each candidate's place is the number of those before it: four threads count for one.
+    fn count_places(&self, count: U32<'k>) {
+        let k = self.k;
+        self.fill(k.u32(0), count, CHUNK);
+        k.barrier();
+        let (own, quarter) = (k.thread() / 4, k.thread() % 4);
+        let [score, place] = k.load_shared(self.entry(own));
+        let before = k.variable(k.u32(0));
+        k.count(quarter, count, 4, |other| {
+            let [other_score, other_place] = k.load_shared(self.entry(other));
+            let first = is_before([other_score, other_place], [score, place]);
+            k.assign(before, before + first.select(k.u32(1), k.u32(0)));
+        });
+        let before = [1, 2].into_iter().fold(before, |before, lanes| {
+            before + k.shuffle(before, ShuffleBy::Xor(lanes))
+        });
+        k.when(own.less(count) & quarter.equals(0), || {
+            k.store_shared(self.entry(before) + 8, [own]);
+        });
+        k.barrier();
+    }
+
+    fn sort_bitonically(&self, count: U32<'k>) {
         let k = self.k;
         let all = k.u32(1) << ((count.max(1) - 1).highest_one() + 1);
         k.count(0, all, PIECE, |first| {
-            self.fill(first, count);
+            self.fill(first, count, PIECE);
             k.barrier();
             let size = k.variable(k.u32(2));
             let largest = all.min(PIECE);
@@ -65,10 +97,11 @@ impl<'k> Nms<'k, '_> {
         self.entries + index * ENTRY_BYTES
     }
 
-    /// A piece's entries; those beyond the last candidate come behind all others.
-    fn fill(&self, first: U32<'k>, count: U32<'k>) {
+    /// So many entries; those beyond the last candidate come behind all others. The third word of an
+    /// entry is its candidate's number.
+    fn fill(&self, first: U32<'k>, count: U32<'k>, entries: u32) {
         let k = self.k;
-        k.count(k.thread(), PIECE, THREADS, |index| {
+        k.count(k.thread(), entries, THREADS, |index| {
             let number = first + index;
             let [score, place] = [0, u32::MAX].map(|word| k.variable(k.u32(word)));
             k.when(number.less(count), || {
@@ -81,7 +114,8 @@ impl<'k> Nms<'k, '_> {
         });
     }
 
-    /// Merges runs of `size / 2` entries into runs of `size`, a piece long at most.
+    /// Merges runs of `size / 2` entries into runs of `size`, a piece long at most. A warp's pairs of
+    /// near entries are its own: it need not wait for other warps between them.
     fn merge_in_piece(&self, first: U32<'k>, size: U32<'k>, all: U32<'k>) {
         let k = self.k;
         let stride = k.variable((size / 2).min(PIECE / 2));
@@ -98,16 +132,16 @@ impl<'k> Nms<'k, '_> {
                         k.store_shared(self.entry(far), a);
                     });
                 });
+                let alone = stride.less_equal(32) & stride.above(1);
+                k.when_else(alone, || k.warp_barrier(), || k.barrier());
                 k.assign(stride, stride / 2);
-                k.barrier();
             },
         );
     }
 
     /// Whether two entries have to change places.
     fn wrong(&self, a: Entry<'k>, b: Entry<'k>, rising: Bool<'k>) -> Bool<'k> {
-        let before = a[0].above(b[0]) | (a[0].equals(b[0]) & a[1].less(b[1]));
-        before ^ rising
+        is_before([a[0], a[1]], [b[0], b[1]]) ^ rising
     }
 
     fn put_back(&self, first: U32<'k>) {
@@ -167,4 +201,9 @@ impl<'k> Nms<'k, '_> {
             });
         });
     }
+}
+
+/// Whether one entry comes before another.
+fn is_before<'k>(a: [U32<'k>; 2], b: [U32<'k>; 2]) -> Bool<'k> {
+    a[0].above(b[0]) | (a[0].equals(b[0]) & a[1].less(b[1]))
 }
