@@ -48,7 +48,11 @@ impl Machine {
         let mut random = Random(schedule.seed);
         for number in order(&plan.launches, *schedule, &mut random)? {
             let launch = &plan.launches[number];
-            let values: Vec<Value> = launch.arguments.iter().map(|a| places.value(a)).collect();
+            let values = launch
+                .arguments
+                .iter()
+                .map(|argument| places.value(argument));
+            let values: Vec<Value> = values.collect::<Result<_, _>>()?;
             let outcome = self.launch(&launch.kernel, launch.grid, &values, schedule);
             let report = outcome.map_err(|trap| Trap {
                 kernel: format!("{}' of launch {number} '{}", trap.kernel, launch.name),
@@ -56,7 +60,7 @@ impl Machine {
             })?;
             watch(
                 number,
-                &|argument| self.bytes(&places.value(argument)),
+                &|argument| self.bytes(&places.value(argument).ok()?),
                 &report,
             );
             reports[number] = report;
@@ -116,28 +120,35 @@ impl Machine {
 }
 
 impl Places {
-    fn value(&self, argument: &Argument) -> Value {
-        match *argument {
-            Argument::Word(word) => Value::Word(word),
+    fn value(&self, argument: &Argument) -> Result<Value, Trap> {
+        let (region, offset, bytes) = match *argument {
+            Argument::Word(word) => return Ok(Value::Word(word)),
             Argument::Memory {
                 region,
                 offset,
                 bytes,
-            } => Value::Memory {
-                buffer: match region {
-                    Region::Arena => self.arena,
-                    Region::Constants => self.constants,
-                    Region::Counters => self.counters,
-                    Region::Input(number) => self.inputs[number],
-                    Region::Output(number) => self.outputs[number],
-                },
-                offset,
-                bytes: match region {
-                    Region::Input(number) => bytes.min(self.input_bytes[number] - offset),
-                    _ => bytes,
-                },
-            },
-        }
+            } => (region, offset, bytes),
+        };
+        let buffer = match region {
+            Region::Arena => Some(self.arena),
+            Region::Constants => Some(self.constants),
+            Region::Counters => Some(self.counters),
+            Region::Input(number) => self.inputs.get(number).copied(),
+            Region::Output(number) => self.outputs.get(number).copied(),
+        };
+        let nowhere = || Trap::outside(format!("the plan has no {region:?}"));
+        let bytes = match region {
+            Region::Input(number) => {
+                let size = self.input_bytes.get(number).copied().unwrap_or(0);
+                bytes.min(size.saturating_sub(offset))
+            }
+            _ => bytes,
+        };
+        Ok(Value::Memory {
+            buffer: buffer.ok_or_else(nowhere)?,
+            offset,
+            bytes,
+        })
     }
 }
 
@@ -148,7 +159,10 @@ fn order(launches: &[Launch], schedule: Schedule, random: &mut Random) -> Result
     while order.len() < launches.len() {
         let ready: Vec<usize> = (0..launches.len())
             .filter(|&number| !done[number])
-            .filter(|&number| launches[number].after.iter().all(|&before| done[before]))
+            .filter(|&number| {
+                let after = &launches[number].after;
+                after.iter().all(|&before| done.get(before) == Some(&true))
+            })
             .collect();
         if ready.is_empty() {
             return Err(Trap::outside(

@@ -3,6 +3,7 @@
 
 mod async_units;
 mod memory;
+mod plans;
 mod products;
 mod races;
 mod registers;
