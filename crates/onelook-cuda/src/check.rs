@@ -7,13 +7,15 @@
 mod kernels;
 mod launching;
 mod memory;
+mod network;
 mod times;
 
 use std::fmt;
 use std::sync::Arc;
 
-use onelook_graph::Graph;
+use onelook_graph::{Graph, GraphError};
 use onelook_types::DetectHead;
+use serde::Serialize;
 
 use crate::driver::{Context, CubinCache, CudaError};
 use crate::kernels::Element;
@@ -24,6 +26,7 @@ use crate::plan::Plan;
 pub use kernels::KernelCheck;
 pub use launching::Latency;
 pub use memory::Bandwidth;
+pub use network::NetworkCheck;
 pub use times::{BatchTimes, LaunchTimes};
 
 /// What is checked.
@@ -60,10 +63,13 @@ pub enum CheckError {
     /// The network has no plan.
     #[error(transparent)]
     Lower(#[from] LowerError),
+    /// The network does not fit the pictures that it is tried with.
+    #[error(transparent)]
+    Graph(#[from] GraphError),
 }
 
 /// What was found.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize)]
 pub struct CheckReport {
     /// The GPU's name.
     pub device: String,
@@ -71,6 +77,8 @@ pub struct CheckReport {
     pub driver: String,
     /// Each distinct kernel of the network, in both formats.
     pub kernels: Vec<KernelCheck>,
+    /// The network as a whole, in both formats.
+    pub networks: Vec<NetworkCheck>,
     /// What a launch costs, by mechanism.
     pub latencies: Vec<Latency>,
     /// Bytes per second.
@@ -80,9 +88,10 @@ pub struct CheckReport {
 }
 
 impl CheckReport {
-    /// Whether every kernel did what it should.
+    /// Whether every kernel and the network did what they should.
     pub fn passed(&self) -> bool {
         self.kernels.iter().all(KernelCheck::passed)
+            && self.networks.iter().all(NetworkCheck::passed)
     }
 }
 
@@ -134,6 +143,8 @@ impl<'a> Checker<'a> {
             let plan = self.plan(graph, head, 1, element)?;
             report.kernels.extend(self.kernels(&plan, &mut progress)?);
         }
+        progress("the network against the reference");
+        report.networks = self.networks(graph)?;
         progress("launch latency");
         report.latencies = self.latencies()?;
         progress("memory bandwidth");
@@ -153,7 +164,17 @@ impl<'a> Checker<'a> {
         batch: usize,
         element: Element,
     ) -> Result<Plan, LowerError> {
-        let [height, width] = self.options.size;
+        self.plan_for(graph, detect, batch, self.options.size, element)
+    }
+
+    fn plan_for(
+        &self,
+        graph: &Graph,
+        detect: Option<&DetectHead>,
+        batch: usize,
+        [height, width]: [usize; 2],
+        element: Element,
+    ) -> Result<Plan, LowerError> {
         let options = Options {
             gpu: self.gpu,
             element,
@@ -173,6 +194,10 @@ impl fmt::Display for CheckReport {
         self.kernels
             .iter()
             .try_for_each(|line| writeln!(f, "{line}"))?;
+        writeln!(f, "\nnetwork: off from the reference")?;
+        self.networks
+            .iter()
+            .try_for_each(|line| writeln!(f, "{line}"))?;
         writeln!(f, "\na launch after another")?;
         self.latencies
             .iter()
@@ -181,7 +206,7 @@ impl fmt::Display for CheckReport {
         self.bandwidths
             .iter()
             .try_for_each(|line| writeln!(f, "{line}"))?;
-        writeln!(f, "\nnetwork")?;
+        writeln!(f, "\ntimes")?;
         self.times.iter().try_for_each(|line| writeln!(f, "{line}"))
     }
 }

@@ -4,6 +4,8 @@
 use std::collections::HashSet;
 use std::fmt;
 
+use serde::Serialize;
+
 use super::{CheckError, Checker};
 use crate::conformance::{Expected, Given, Trial, smaller, tolerance};
 use crate::driver::{CudaError, DeviceBuffer, Function, FunctionInfo, Stream, Value};
@@ -18,7 +20,7 @@ const MOST: [u32; 2] = [24, 40];
 const POISON: u8 = 0xff;
 
 /// One kernel, and how far off it is: `‖actual - expected‖ / ‖expected‖`.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct KernelCheck {
     /// The kernel's name.
     pub name: String,

@@ -4,6 +4,8 @@
 use std::fmt;
 use std::time::Instant;
 
+use serde::Serialize;
+
 use super::{CheckError, Checker};
 use crate::driver::{CudaError, Event, Function, Graph, Node, Stream};
 use crate::lang::{Builder, Feature};
@@ -15,7 +17,7 @@ const CHAIN: usize = 200;
 const ROUNDS: usize = 20;
 
 /// What one kernel of a chain costs.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Latency {
     /// How kernels are launched.
     pub mechanism: &'static str,

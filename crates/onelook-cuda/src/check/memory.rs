@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use serde::Serialize;
+
 use super::{CheckError, Checker};
 use crate::driver::{CudaError, DeviceBuffer, Function, Stream, Value};
 use crate::lang::{Builder, Cache, Special};
@@ -14,7 +16,7 @@ const BLOCK_BYTES: usize = THREADS as usize * PIECES as usize * 16;
 const ROUNDS: usize = 20;
 
 /// Bytes per second from and to a memory.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Bandwidth {
     /// Which.
     pub memory: &'static str,

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::{Duration, Instant};
 
+use serde::Serialize;
+
 use super::{CheckError, Checker};
 use crate::driver::{Constants, LoadedPlan};
 use crate::lower::predict::predict;
@@ -17,7 +19,7 @@ const SPAN: Duration = Duration::from_secs(1);
 const PROFILES: usize = 10;
 
 /// A launch and its times in microseconds.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct LaunchTimes {
     /// The layers that it computes.
     pub name: String,
@@ -34,7 +36,7 @@ pub struct LaunchTimes {
 }
 
 /// A network's times for so many pictures.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct BatchTimes {
     /// Pictures in a run.
     pub batch: usize,

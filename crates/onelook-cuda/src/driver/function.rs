@@ -25,7 +25,7 @@ pub struct Function {
 }
 
 /// What the driver made of a kernel.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
 pub struct FunctionInfo {
     /// Registers of a thread.
     pub registers: u32,

@@ -28,6 +28,8 @@ fn a_gpu_that_writes_nothing_fails_with_every_kernel() {
         assert!(kernel.off_truth.is_nan(), "{kernel}");
         assert!(!kernel.passed(), "{kernel}");
     }
+    assert_eq!(report.networks.len(), 2);
+    assert!(!report.networks.iter().any(|network| network.passed()));
     assert_eq!(fake.leaks(), Vec::<String>::new());
 }
 
