@@ -226,10 +226,10 @@ fn shape(element: Element, depths: [u32; 2], reg_max: u32, classes: u32) -> Head
     };
     HeadShape {
         element,
-        levels: vec![level(9, 11, 8), level(5, 6, 16), level(3, 3, 32)],
+        levels: vec![level(5, 7, 8), level(3, 4, 16), level(1, 3, 32)],
         reg_max,
         classes,
-        capacity: 8 * 138,
+        capacity: 8 * 50,
         filter: true,
         raw: true,
     }
@@ -292,8 +292,8 @@ fn what_finds_no_room_is_counted_and_lost() {
         ..shape(Element::F16, [16, 16], 1, 8)
     };
     let given = [
-        Given::Bytes(vec![0; 99 * (16 + 8) * 2]),
-        Given::Bytes(vec![0; 99 * (16 + 8) * 2]),
+        Given::Bytes(vec![0; 35 * (16 + 8) * 2]),
+        Given::Bytes(vec![0; 35 * (16 + 8) * 2]),
         Given::Bytes(vec![0; 4096]),
         Given::Bytes(vec![0; 4096]),
         Given::Bytes(settings(0.1).encode(8)),
@@ -302,7 +302,7 @@ fn what_finds_no_room_is_counted_and_lost() {
     ];
     let tiled = head(Target::Sm90a, "head", &shape, 1);
     trial::run(&tiled, &given, |rooms| {
-        assert_eq!(rooms[1], 99u32.to_le_bytes());
+        assert_eq!(rooms[1], 35u32.to_le_bytes());
         for found in decode(&rooms[0], 5) {
             assert_eq!((found.score, found.class), (0.5, 0));
         }
