@@ -36,7 +36,7 @@ pub use error::Error;
 pub use model::{LoadOptions, Model, read_model, write_model};
 pub use parity::{Parity, Tolerance, raw_error};
 pub use pipeline::{Options, Pipeline, Prediction, Prepared, Speed};
-pub use plan::{GpuPlan, GpuTarget, PlannedLaunch, PlannedRun, plan_for_gpu};
+pub use plan::{DesignFloor, GpuPlan, GpuTarget, PlannedLaunch, PlannedRun, plan_for_gpu};
 pub use validate::{ValidateOptions, Validation, validate};
 
 pub use onelook_types as types;

@@ -82,9 +82,18 @@ pub struct PlannedRun {
     pub chain_us: f64,
     /// Microseconds of the run.
     pub predicted_us: f64,
-    /// Microseconds below which no implementation of this mechanism is expected to come, for models
-    /// whose limit was computed.
-    pub limit_us: Option<f64>,
+    /// The floor that was computed for the model before there was an engine, with an estimated cost
+    /// of each dependent stage.
+    pub design_floor: Option<DesignFloor>,
+}
+
+/// A floor from stages and traffic.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct DesignFloor {
+    /// Microseconds of a run.
+    pub run_us: f64,
+    /// Microseconds that were counted for each dependent stage.
+    pub stage_us: f64,
 }
 
 /// Plans the launches of a model for an input of `[batch, 3, height, width]`.
@@ -112,20 +121,22 @@ pub fn plan_for_gpu(
     let plan =
         lower(&graph, input, &options).map_err(|error| refused(&metadata.architecture, error))?;
     let prediction = predict(&plan, &gpu, input[0] as u32);
-    let limits = limits(&metadata.architecture, target, precision, input);
+    let floors = design_floors(&metadata.architecture, target, precision, input);
     Ok(described(
         &plan,
         &gpu,
         &prediction,
         options.detect.is_some(),
-        limits,
+        floors,
     ))
 }
 
 fn check(input: &Shape, stride: usize) -> Result<(), Error> {
     match input.nchw() {
         Some([batch, 3, height, width])
-            if batch * height * width > 0 && height % stride == 0 && width % stride == 0 =>
+            if ![batch, height, width].contains(&0)
+                && height % stride == 0
+                && width % stride == 0 =>
         {
             Ok(())
         }
@@ -164,9 +175,12 @@ fn refused(name: &str, error: LowerError) -> Error {
     }
 }
 
-/// Microseconds of a run of one picture of 640x640 on an H100 in half precision, computed from the
-/// network's dependent stages and traffic: a plain graph, dependent launches, one persistent kernel.
-const LIMITS: [(&str, [f64; 3]); 5] = [
+/// Microseconds that were counted for a dependent stage: a plain graph, dependent launches, one
+/// persistent kernel.
+const STAGES_US: [f64; 3] = [3.0, 2.0, 1.2];
+
+/// Microseconds of a run of one picture of 640x640 on an H100 in half precision under each.
+const DESIGN_FLOORS_US: [(&str, [f64; 3]); 5] = [
     ("yolo11n", [249.0, 183.0, 130.0]),
     ("yolo11s", [293.0, 227.0, 174.0]),
     ("yolo11m", [481.0, 395.0, 326.0]),
@@ -174,7 +188,7 @@ const LIMITS: [(&str, [f64; 3]); 5] = [
     ("yolo11x", [1045.0, 906.0, 795.0]),
 ];
 
-fn limits(
+fn design_floors(
     architecture: &str,
     target: GpuTarget,
     precision: Precision,
@@ -184,8 +198,8 @@ fn limits(
     if asked != (GpuTarget::Sm90a, Precision::F16, true) {
         return None;
     }
-    let mut limits = LIMITS.into_iter();
-    limits.find_map(|(name, limits)| (name == architecture).then_some(limits))
+    let mut floors = DESIGN_FLOORS_US.into_iter();
+    floors.find_map(|(name, floors)| (name == architecture).then_some(floors))
 }
 
 fn described(
@@ -193,7 +207,7 @@ fn described(
     gpu: &Gpu,
     prediction: &Prediction,
     whole: bool,
-    limits: Option<[f64; 3]>,
+    floors: Option<[f64; 3]>,
 ) -> GpuPlan {
     let launches = plan.launches.iter().zip(&prediction.launches);
     let totals = prediction
@@ -205,7 +219,10 @@ fn described(
             chain: total.chain.len(),
             chain_us: total.chain_us,
             predicted_us: total.predicted_us,
-            limit_us: limits.map(|limits| limits[index]),
+            design_floor: floors.map(|floors| DesignFloor {
+                run_us: floors[index],
+                stage_us: STAGES_US[index],
+            }),
         });
     GpuPlan {
         gpu: gpu.name,

@@ -5,40 +5,89 @@
 
 use onelook_types::Shape;
 
-/// Mean square of SiLU of a standard normal variable: what a layer passes on.
-const PASSED: f64 = 0.356;
+/// What batch norm adds ahead of SiLU. There SiLU narrows a wide spread and widens a narrow one, so
+/// that the spread of activations settles; around zero it would drift away from one.
+const SHIFT: f32 = 1.0;
 
-/// Logit of a class where nothing is seen: a few boxes in 8,400 come out above a quarter.
+/// Variance of SiLU of a normal variable around [`SHIFT`].
+const VARIANCE: f64 = 0.716;
+
+/// Mean square of the same, which counts where weights let the mean through.
+const MEAN_SQUARE: f64 = 1.47;
+
+/// Mean square of a pixel's channel.
+const PIXEL_SQUARE: f64 = 0.3;
+
+/// Weights of so many channels side by side add up to zero: what all channels share is not passed
+/// on, since it would drown what differs.
+const BALANCED: usize = 4;
+
+/// Logit of a class where nothing is seen: few boxes come out above a quarter.
 const CLASS_BIAS: f32 = -5.0;
+
+/// How far classes' logits spread around it.
+const CLASS_GAIN: f64 = 1.3;
 
 /// The elements of one tensor.
 pub(super) fn fill(path: &str, shape: &Shape) -> Vec<f32> {
     let count = shape.elements();
     let (module, tensor) = path.rsplit_once('.').unwrap_or(("", path));
-    match tensor {
-        "running_mean" => vec![0.0; count],
-        "running_var" => vec![1.0; count],
-        "weight" if shape.len() == 1 => vec![1.0; count],
-        "weight" => {
-            let inputs: usize = shape[1..].iter().product();
-            let spread = gain(module) / (inputs as f64 * PASSED).sqrt();
-            uniform(path, count, spread as f32)
+    match (tensor, &shape[..]) {
+        ("running_mean", _) => vec![0.0; count],
+        ("running_var", _) => vec![1.0; count],
+        ("weight", &[_, inputs, height, width]) => {
+            weights(path, gain(module), [inputs, height * width], count)
         }
+        ("weight", _) => vec![1.0; count],
         _ if is_class_map(module) => vec![CLASS_BIAS; count],
-        _ => uniform(path, count, 0.1),
+        _ => {
+            let middle = if module.ends_with(".bn") { SHIFT } else { 0.0 };
+            let around = uniform(path, count, 0.1).into_iter();
+            around.map(|value| middle + value).collect()
+        }
     }
 }
 
-/// Branches that are added to their input stay small beside it, so that chains do not grow; maxima
-/// of many pixels are larger than one of them.
+/// Weights `[outputs, inputs, taps]` that give sums of variance one, times the gain.
+fn weights(path: &str, gain: f64, [inputs, taps]: [usize; 2], count: usize) -> Vec<f32> {
+    let balanced = inputs.is_multiple_of(BALANCED);
+    let passed = match inputs {
+        3 => PIXEL_SQUARE,
+        _ if balanced => VARIANCE * (BALANCED - 1) as f64 / BALANCED as f64,
+        _ => MEAN_SQUARE,
+    };
+    let spread = gain / ((inputs * taps) as f64 * passed).sqrt();
+    let mut weights = uniform(path, count, spread as f32);
+    if balanced {
+        weights
+            .chunks_mut(BALANCED * taps)
+            .for_each(|group| balance(group, taps));
+    }
+    weights
+}
+
+/// Takes the channels' mean from each tap.
+fn balance(group: &mut [f32], taps: usize) {
+    for tap in 0..taps {
+        let sum: f32 = group.iter().skip(tap).step_by(taps).sum();
+        let mean = sum / BALANCED as f32;
+        group
+            .iter_mut()
+            .skip(tap)
+            .step_by(taps)
+            .for_each(|weight| *weight -= mean);
+    }
+}
+
+/// Branches that are added to their input stay small beside it, so that chains do not grow.
 fn gain(module: &str) -> f64 {
     let ends = |end: &str| module.ends_with(end);
     let added =
         module.contains(".m.") && ends(".cv2.conv") || ends(".ffn.1.conv") || ends(".proj.conv");
-    match module {
-        _ if module.starts_with("model.9.") && ends(".cv2.conv") => 0.5,
-        _ if added => 0.4,
-        _ => 1.0,
+    match added {
+        true => 0.4,
+        false if is_class_map(module) => CLASS_GAIN,
+        false => 1.0,
     }
 }
 

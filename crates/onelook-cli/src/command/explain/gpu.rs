@@ -10,6 +10,9 @@ use crate::args::{ImageSize, warn_of_random_weights};
 use crate::console::Console;
 use crate::failure::Failure;
 
+/// Characters of the column of layers.
+const LAYERS_WIDTH: usize = 46;
+
 pub fn run(args: &ExplainArgs, target: GpuTarget, console: &Console) -> Result<(), Failure> {
     let path = args.model.locate(console)?;
     let name = path.display().to_string();
@@ -34,7 +37,7 @@ pub fn run(args: &ExplainArgs, target: GpuTarget, console: &Console) -> Result<(
 
 fn launches(plan: &GpuPlan, console: &Console) {
     console.line(format!(
-        "{:>4}  {:<42} {:<36} {:>16} {:>4} {:>7} {:>6} {:>9} {:>8} {:>8} {:>8}  choice",
+        "{:>4}  {:<LAYERS_WIDTH$} {:<36} {:>16} {:>4} {:>7} {:>6} {:>9} {:>8} {:>8} {:>8}  choice",
         "",
         "layers",
         "kernel",
@@ -55,8 +58,8 @@ fn launches(plan: &GpuPlan, console: &Console) {
 fn row(index: usize, launch: &PlannedLaunch) -> String {
     let blocks: u64 = launch.grid.iter().map(|&side| u64::from(side)).product();
     format!(
-        "{index:>4}  {:<42} {:<36} {:>16} {:>4} {:>7} {:>6} {:>9.1} {:>8.2} {:>8.2} {:>8.2}  {}",
-        launch.layers,
+        "{index:>4}  {:<LAYERS_WIDTH$} {:<36} {:>16} {:>4} {:>7} {:>6} {:>9.1} {:>8.2} {:>8.2} {:>8.2}  {}",
+        shortened(&launch.layers),
         launch.kernel,
         format!("{blocks} x {}", launch.threads),
         launch.registers,
@@ -68,6 +71,18 @@ fn row(index: usize, launch: &PlannedLaunch) -> String {
         launch.predicted_us,
         launch.choice
     )
+}
+
+/// As many layers as fit the column, and how many more.
+fn shortened(layers: &str) -> String {
+    if layers.len() <= LAYERS_WIDTH {
+        return layers.to_owned();
+    }
+    let all: Vec<&str> = layers.split(" + ").collect();
+    match all[..] {
+        [first, _, ..] => format!("{first} + {} more", all.len() - 1),
+        _ => layers.to_owned(),
+    }
 }
 
 fn totals(plan: &GpuPlan, target: GpuTarget, precision: Precision, console: &Console) {
@@ -94,11 +109,12 @@ fn totals(plan: &GpuPlan, target: GpuTarget, precision: Precision, console: &Con
         plan.busy_us
     ));
     for run in &plan.totals {
-        let limit = run.limit_us.map_or_else(String::new, |limit| {
-            format!(", limit {limit:.0} us by its stages and traffic")
+        let floor = run.design_floor.map_or_else(String::new, |floor| {
+            let (run_us, stage_us) = (floor.run_us, floor.stage_us);
+            format!("; design floor {run_us:.0} us, at {stage_us} us a stage")
         });
         console.line(format!(
-            "{:<18} {:.0} us predicted: {} launches on the longest chain{limit}",
+            "{:<18} {:.0} us predicted: {} launches on the longest chain{floor}",
             run.mechanism, run.predicted_us, run.chain
         ));
     }
@@ -141,7 +157,7 @@ fn value(
             "chain": run.chain,
             "chain_us": run.chain_us,
             "predicted_us": run.predicted_us,
-            "limit_us": run.limit_us,
+            "design_floor_us": run.design_floor.map(|floor| floor.run_us),
         })
     });
     json!({
