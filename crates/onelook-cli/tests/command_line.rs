@@ -10,6 +10,7 @@ fn onelook(words: &[&str]) -> Output {
         .args(words)
         .env("COLUMNS", "100")
         .env("ONELOOK_MODELS", "/nonexistent/onelook-models")
+        .env("ONELOOK_CUDA_DRIVER", "/nonexistent/libcuda.so.1")
         .env_remove("ONELOOK_REGISTRY")
         .output()
         .unwrap()

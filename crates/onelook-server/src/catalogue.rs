@@ -301,7 +301,7 @@ impl Catalogue {
         if let Some(engine) = self.engine.get() {
             return Ok(Arc::clone(engine));
         }
-        let opened = self.load.device.open(self.load.threads);
+        let opened = self.load.device.open(&self.load.engine());
         let engine = Arc::new(opened.map_err(|error| error.to_string())?);
         Ok(Arc::clone(self.engine.get_or_init(|| engine)))
     }

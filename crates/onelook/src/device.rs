@@ -2,6 +2,7 @@
 //!
 //! Never falls back silently: a device that was named and cannot be had is an error.
 
+mod cuda;
 mod found;
 mod reference;
 mod sample;
@@ -12,6 +13,7 @@ use std::str::FromStr;
 use onelook_cpu::Cpu;
 use onelook_cuda::lang::UnknownTarget;
 use onelook_graph::Backend;
+use onelook_types::Precision;
 
 use crate::{Error, GpuTarget};
 pub use found::{FoundDevice, available_memory, found_devices, usable_cores};
@@ -92,42 +94,60 @@ impl fmt::Display for Device {
     }
 }
 
+/// How an engine is to be opened.
+#[derive(Debug, Clone, Default)]
+pub struct EngineOptions {
+    /// Threads of the CPU engine; all cores when absent.
+    pub threads: Option<usize>,
+    /// Bytes of a GPU's memory that may be taken; all when absent.
+    pub gpu_memory: Option<u64>,
+    /// Number format of the arithmetic, where the engine has a choice.
+    pub precision: Precision,
+}
+
 /// An open engine and why it was chosen.
 pub struct Engine {
     /// The engine.
     pub backend: Box<dyn Backend>,
+    /// The number format that it computes in.
+    pub precision: Precision,
     /// One line for people.
     pub reason: String,
 }
 
 impl Device {
-    /// Opens the engine of this device; `threads` of `None` means all cores.
-    pub fn open(&self, threads: Option<usize>) -> Result<Engine, Error> {
-        match self {
-            Self::Auto => Ok(Engine {
-                backend: cpu(threads)?,
-                reason: "auto: the CPU, because this build has no GPU engine".to_owned(),
-            }),
-            Self::Cpu => Ok(Engine {
-                backend: cpu(threads)?,
-                reason: "the CPU, as asked".to_owned(),
-            }),
-            Self::Reference => Ok(Engine {
-                backend: Box::new(ReferenceBackend),
-                reason: "the reference executor, as asked: right, and slow".to_owned(),
-            }),
-            Self::CudaPlanned(_) => Err(Error::Device {
-                device: self.to_string(),
-                reason:
-                    "it names a kind of GPU, which only `onelook explain` takes; name a GPU by \
-                         its number, such as cuda:0, or use --device cpu"
-                        .to_owned(),
-            }),
-            Self::Cuda(_) | Self::CudaIdlest => Err(Error::Device {
-                device: self.to_string(),
-                reason: "this build has no CUDA engine yet; use --device cpu".to_owned(),
-            }),
-        }
+    /// Opens the engine of this device.
+    ///
+    /// # Errors
+    /// The device cannot be had: nothing else is taken in its place.
+    pub fn open(&self, options: &EngineOptions) -> Result<Engine, Error> {
+        let (backend, reason) = match self {
+            Self::Auto => (cpu(options.threads)?, cuda::why_not()),
+            Self::Cpu => (cpu(options.threads)?, "the CPU, as asked".to_owned()),
+            Self::Reference => (
+                Box::new(ReferenceBackend) as Box<dyn Backend>,
+                "the reference executor, as asked: right, and slow".to_owned(),
+            ),
+            Self::CudaPlanned(_) => {
+                let reason = "it names a kind of GPU, which only `onelook explain` takes; name a \
+                              GPU by its number, such as cuda:0, or use --device cpu";
+                return self.refused(Err(reason.to_owned()));
+            }
+            Self::Cuda(numbers) => return self.refused(cuda::open(numbers, options)),
+            Self::CudaIdlest => return self.refused(cuda::open_idlest(options)),
+        };
+        Ok(Engine {
+            backend,
+            precision: Precision::F32,
+            reason,
+        })
+    }
+
+    fn refused(&self, opened: Result<Engine, String>) -> Result<Engine, Error> {
+        opened.map_err(|reason| Error::Device {
+            device: self.to_string(),
+            reason,
+        })
     }
 }
 
@@ -170,7 +190,11 @@ mod tests {
     #[test]
     fn a_kind_of_gpu_is_for_plans_only() {
         let device = Device::CudaPlanned(GpuTarget::Sm90a);
-        let error = device.open(None).err().unwrap().to_string();
+        let error = device
+            .open(&EngineOptions::default())
+            .err()
+            .unwrap()
+            .to_string();
         assert!(
             error.contains("sm_90a") && error.contains("explain"),
             "{error}"
@@ -179,10 +203,12 @@ mod tests {
 
     #[test]
     fn a_gpu_that_this_build_cannot_use_is_an_error_not_a_fallback() {
-        let error = Device::Cuda(vec![0]).open(None).err().unwrap();
-        assert_eq!(
-            error.to_string(),
-            "device 'cuda:0': this build has no CUDA engine yet; use --device cpu"
-        );
+        let options = EngineOptions {
+            gpu_memory: Some(0),
+            ..EngineOptions::default()
+        };
+        let error = Device::Cuda(vec![0]).open(&options).err().unwrap();
+        let text = error.to_string();
+        assert!(text.starts_with("device 'cuda:0': "), "{text}");
     }
 }

@@ -29,8 +29,8 @@ pub mod registry;
 mod validate;
 
 pub use device::{
-    Device, Engine, FoundDevice, ReferenceBackend, available_memory, found_devices, random,
-    sample_pass, usable_cores,
+    Device, Engine, EngineOptions, FoundDevice, ReferenceBackend, available_memory, found_devices,
+    random, sample_pass, usable_cores,
 };
 pub use error::Error;
 pub use model::{LoadOptions, Model, read_model, write_model};

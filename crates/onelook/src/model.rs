@@ -11,7 +11,7 @@ use onelook_types::{Metadata, Precision, Shape, Tensor};
 use onelook_vision::head::decode_output0;
 
 use crate::mapped::FileBytes;
-use crate::{Device, Engine, Error, registry};
+use crate::{Device, Engine, EngineOptions, Error, registry};
 
 /// How to load a model.
 #[derive(Debug, Clone, Default)]
@@ -20,6 +20,8 @@ pub struct LoadOptions {
     pub device: Device,
     /// Threads of the CPU engine; all cores when absent.
     pub threads: Option<usize>,
+    /// Bytes of a GPU's memory that may be taken; all when absent.
+    pub gpu_memory: Option<u64>,
     /// Number format of the arithmetic.
     pub precision: Precision,
     /// For models with two heads: with (`false`) or without (`true`) NMS; when absent, with NMS
@@ -27,6 +29,17 @@ pub struct LoadOptions {
     pub end_to_end: Option<bool>,
     /// What the file may ask for.
     pub limits: Limits,
+}
+
+impl LoadOptions {
+    /// What of them is for the engine.
+    pub fn engine(&self) -> EngineOptions {
+        EngineOptions {
+            threads: self.threads,
+            gpu_memory: self.gpu_memory,
+            precision: self.precision,
+        }
+    }
 }
 
 /// A network that is ready to run, from any number of threads at once.
@@ -45,7 +58,7 @@ impl Model {
     /// file exists. A name such as `yolo11x.yaml` gives the architecture with random weights, see
     /// [`has_random_weights`](Self::has_random_weights).
     pub fn load(path: impl AsRef<Path>, options: &LoadOptions) -> Result<Self, Error> {
-        let engine = options.device.open(options.threads)?;
+        let engine = options.device.open(&options.engine())?;
         Self::load_on(&engine, path, options)
     }
 
@@ -63,7 +76,7 @@ impl Model {
 
     /// Loads a model file that is in memory; `name` is for messages.
     pub fn from_bytes(bytes: &[u8], name: &str, options: &LoadOptions) -> Result<Self, Error> {
-        let engine = options.device.open(options.threads)?;
+        let engine = options.device.open(&options.engine())?;
         Self::compile(&engine, parse(bytes, name, options)?, name, options)
     }
 
@@ -73,12 +86,12 @@ impl Model {
         name: &str,
         options: &LoadOptions,
     ) -> Result<Self, Error> {
-        if options.precision != Precision::F32 {
+        if options.precision != engine.precision {
             return Err(Error::Setting {
                 name: "precision",
                 reason: format!(
-                    "{} is not available yet in this version; use f32",
-                    options.precision
+                    "{} is not available yet on this device; use {}",
+                    options.precision, engine.precision
                 ),
             });
         }

@@ -15,6 +15,7 @@ use onelook_graph::family;
 use serde::Deserialize;
 
 pub use cache::directory;
+pub(crate) use cache::kernels_directory;
 pub use download::get;
 pub use fetch::{FetchError, FetchEvent};
 

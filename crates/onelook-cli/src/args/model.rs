@@ -7,7 +7,7 @@ use onelook::graph::family::has_random_weights;
 use onelook::types::{Metadata, Precision, Task};
 use onelook::{Device, LoadOptions, Model, registry};
 
-use super::boolean;
+use super::{boolean, byte_size};
 use crate::console::Console;
 use crate::failure::Failure;
 
@@ -47,6 +47,9 @@ pub struct EngineArgs {
     /// Threads of the CPU engine [default: all cores]
     #[arg(long, alias = "workers", value_name = "N")]
     pub threads: Option<usize>,
+    /// Most memory of a GPU to take, such as 4GiB or 800MB [default: all of it]
+    #[arg(long, value_parser = byte_size, value_name = "BYTES")]
+    pub gpu_memory: Option<u64>,
     /// Number format in bits: 32, 16 or 8 [default: 32]
     #[arg(long, alias = "precision", value_name = "BITS")]
     pub quantize: Option<Precision>,
@@ -72,6 +75,7 @@ impl EngineArgs {
         Ok(LoadOptions {
             device,
             threads: self.threads,
+            gpu_memory: self.gpu_memory,
             precision: self.quantize.unwrap_or_default(),
             end_to_end: self.end_to_end,
             ..LoadOptions::default()

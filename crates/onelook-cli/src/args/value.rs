@@ -22,6 +22,28 @@ pub fn boolean(word: &str) -> Result<bool, String> {
     }
 }
 
+/// `4GiB`, `1.5 GB`, `800M` or a plain number of bytes; `M` and `MiB` are 1024s, `MB` is 1000s.
+pub fn byte_size(word: &str) -> Result<u64, String> {
+    let word = word.trim();
+    let end = word.find(|letter: char| !letter.is_ascii_digit() && letter != '.');
+    let (number, unit) = word.split_at(end.unwrap_or(word.len()));
+    let factor = match unit.trim().to_ascii_lowercase().as_str() {
+        "" | "b" => 1.0,
+        "k" | "kib" => 1024.0,
+        "m" | "mib" => 1024.0_f64.powi(2),
+        "g" | "gib" => 1024.0_f64.powi(3),
+        "kb" => 1e3,
+        "mb" => 1e6,
+        "gb" => 1e9,
+        _ => f64::NAN,
+    };
+    let bytes = number.parse::<f64>().unwrap_or(f64::NAN) * factor;
+    match bytes {
+        1.0..1e18 => Ok(bytes as u64),
+        _ => Err("expected a size above 0 in bytes, such as 4GiB or 800MB".to_owned()),
+    }
+}
+
 /// A number from 0 to 1.
 pub fn fraction(word: &str) -> Result<f32, String> {
     match word.parse::<f32>() {
@@ -95,6 +117,23 @@ mod tests {
         assert_eq!(image_size("640"), Ok(ImageSize([640, 640])));
         for word in ["", "0", "a", "1,2,3", "-640"] {
             assert!(image_size(word).is_err(), "{word}");
+        }
+    }
+
+    #[test]
+    fn bytes_are_counted_in_every_usual_unit() {
+        let cases = [
+            ("4GiB", 4 << 30),
+            ("1.5 g", 3 << 29),
+            ("800MB", 800_000_000),
+            ("512mib", 512 << 20),
+            ("7", 7),
+        ];
+        for (word, bytes) in cases {
+            assert_eq!(byte_size(word), Ok(bytes), "{word}");
+        }
+        for word in ["", "0", "GiB", "4TiBs", "-1", "1.2.3G", "NaN", "9e99"] {
+            assert!(byte_size(word).is_err(), "{word}");
         }
     }
 

@@ -27,7 +27,7 @@ pub fn run(args: &DoctorArgs, console: &Console) -> Result<(), Failure> {
         ));
     }
     let options = args.model.options()?;
-    let chosen = options.device.open(options.threads)?;
+    let chosen = options.device.open(&options.engine())?;
     let engine = chosen.backend.describe();
     console.line(format!("chosen    {engine}"));
     console.line(format!("because   {}", chosen.reason));
@@ -42,7 +42,7 @@ pub fn run(args: &DoctorArgs, console: &Console) -> Result<(), Failure> {
     let (what, [input, output]) = match args.model.model {
         None => (
             "tiny built-in network".to_owned(),
-            sample_pass(&options.device, options.threads)?,
+            sample_pass(&options.device, &options.engine())?,
         ),
         Some(_) => {
             let model = args.model.load(console)?;

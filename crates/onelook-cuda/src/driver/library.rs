@@ -3,6 +3,7 @@
 //! Never unloads the library: the driver keeps threads of its own in it.
 
 use std::env;
+use std::error::Error as _;
 use std::ffi::{c_char, c_void};
 use std::mem::ManuallyDrop;
 use std::path::Path;
@@ -138,6 +139,16 @@ table! {
     }
 }
 
+impl DriverVersion {
+    /// The version of the driver that is installed, without waking the GPUs.
+    ///
+    /// # Errors
+    /// There is none, or it cannot do what is needed.
+    pub fn installed() -> Result<Self, CudaError> {
+        OpenLibrary::find().map(|library| library.version)
+    }
+}
+
 /// The library and what it exports.
 pub(super) struct OpenLibrary {
     pub table: Table,
@@ -162,7 +173,8 @@ impl OpenLibrary {
     pub fn open(path: &Path) -> Result<Self, CudaError> {
         let name = path.display().to_string();
         let library = load(path).map_err(|error| CudaError::NoDriver {
-            tried: format!("{name}: {error}"),
+            // The loader's own words, which name the file.
+            tried: error.source().unwrap_or(&error).to_string(),
         })?;
         Self::read(library, &name)
     }

@@ -47,12 +47,15 @@ impl DeviceBuffer {
         if from.is_empty() {
             return Ok(());
         }
-        let _bound = self.context.bind()?;
+        let bound = self.context.bind()?;
         let copy = self.context.driver().table().cuMemcpyHtoD_v2;
         // SAFETY: the source is a live slice of this length, the destination was checked to lie in
-        // the buffer; the call waits for the copy.
+        // the buffer; the call reads the source to its end before it returns.
         let code = unsafe { copy(address, from.as_ptr().cast(), from.len()) };
-        self.context.driver().check("cuMemcpyHtoD", code)
+        self.context.driver().check("cuMemcpyHtoD", code)?;
+        drop(bound);
+        // The call returns when the bytes are on their way; streams of ours would not wait for them.
+        self.context.synchronize()
     }
 
     /// Copies bytes from `offset` and waits until they are here.

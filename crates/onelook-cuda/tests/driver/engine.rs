@@ -14,7 +14,7 @@ use super::fake::{Fake, H100};
 pub fn graph() -> Graph {
     let mut graph = Graph::new();
     let input = graph.add_input("image");
-    let mut conv = |graph: &mut Graph, name: &str, from, channels, outputs, stride| {
+    let conv = |graph: &mut Graph, name: &str, from, channels, outputs, stride| {
         let weight = Tensor::from_fn([outputs, channels, 3, 3], |index| index as f32 / 1e4);
         let mut conv = Conv::new(Arc::new(weight), None);
         conv.stride = [stride; 2];

@@ -202,7 +202,7 @@ exports! {
         Ok(String::new())
     }
     cuMemcpyHtoD_v2(world, to: u64, from: *const c_void, bytes: usize) {
-        world.copy(to, from as u64, bytes, true, false)?;
+        world.stage(to, view(from.cast(), bytes))?;
         Ok(format!("{} {bytes}", world.place(to)))
     }
     cuMemcpyDtoH_v2(world, to: *mut c_void, from: u64, bytes: usize) {

@@ -109,6 +109,8 @@ pub struct World {
     memory: BTreeMap<u64, Memory>,
     buffers: usize,
     streams: BTreeMap<usize, VecDeque<Step>>,
+    /// Bytes on their way to the device: no stream waits for them.
+    staged: Vec<(u64, Vec<u8>)>,
     marks: HashMap<usize, u64>,
     /// Microseconds that launches have taken.
     clock: u64,
@@ -348,7 +350,17 @@ impl World {
         Ok(())
     }
 
+    /// Takes bytes that arrive when the whole context is waited for.
+    pub fn stage(&mut self, to: u64, bytes: &[u8]) -> Result<(), i32> {
+        self.inside(to, bytes.len())?;
+        self.staged.push((to, bytes.to_vec()));
+        Ok(())
+    }
+
     pub fn finish_all(&mut self) -> Result<(), i32> {
+        for (to, bytes) in std::mem::take(&mut self.staged) {
+            self.copy(to, bytes.as_ptr() as u64, bytes.len(), true, false)?;
+        }
         let streams: Vec<usize> = self.streams.keys().copied().collect();
         streams
             .into_iter()

@@ -1,6 +1,8 @@
-//! Which devices this machine has, by name; nothing is opened or changed.
+//! Which devices this machine has, by name; nothing is changed on them.
 
 use std::fs;
+
+use super::cuda;
 
 /// A device of this machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,7 +18,7 @@ pub struct FoundDevice {
 /// The CPU and any NVIDIA GPU that the driver knows.
 pub fn found_devices() -> Vec<FoundDevice> {
     let mut devices = vec![cpu()];
-    devices.extend(nvidia_gpus());
+    devices.extend(cuda::found(gpus_of_the_system()));
     devices
 }
 
@@ -45,7 +47,8 @@ fn cpu() -> FoundDevice {
     }
 }
 
-fn nvidia_gpus() -> Vec<FoundDevice> {
+/// Names of NVIDIA GPUs that the kernel's driver knows.
+fn gpus_of_the_system() -> Vec<String> {
     let Ok(listing) = fs::read_dir("/proc/driver/nvidia/gpus") else {
         return Vec::new();
     };
@@ -54,12 +57,7 @@ fn nvidia_gpus() -> Vec<FoundDevice> {
         .map(|text| field(&text, "Model").unwrap_or("NVIDIA GPU").to_owned())
         .collect();
     names.sort();
-    let found = |name| FoundDevice {
-        name,
-        usable: false,
-        remark: "this build has no CUDA engine yet".to_owned(),
-    };
-    names.into_iter().map(found).collect()
+    names
 }
 
 /// The value of the first line `name: value`.

@@ -6,7 +6,7 @@ use onelook_graph::op::{Activation, Conv};
 use onelook_graph::{Graph, pass};
 use onelook_types::{Shape, Tensor};
 
-use super::Device;
+use super::{Device, EngineOptions};
 use crate::Error;
 
 /// Two convolutions with random weights.
@@ -27,8 +27,8 @@ fn graph() -> Graph {
 }
 
 /// Runs the tiny network on random input: the shapes of input and output.
-pub fn sample_pass(device: &Device, threads: Option<usize>) -> Result<[Shape; 2], Error> {
-    let backend = device.open(threads)?.backend;
+pub fn sample_pass(device: &Device, options: &EngineOptions) -> Result<[Shape; 2], Error> {
+    let backend = device.open(options)?.backend;
     let executable = backend.compile(&graph()).map_err(|source| Error::Compile {
         name: "sample".to_owned(),
         source,
@@ -57,7 +57,7 @@ mod tests {
     #[test]
     fn the_sample_network_runs_on_every_device_of_this_build() {
         for device in [Device::Auto, Device::Cpu, Device::Reference] {
-            let [input, output] = sample_pass(&device, Some(1)).unwrap();
+            let [input, output] = sample_pass(&device, &EngineOptions::default()).unwrap();
             assert_eq!(input, Shape::from([1, 3, 64, 64]));
             assert_eq!(output, Shape::from([1, 8, 16, 16]));
         }
