@@ -1,6 +1,7 @@
 //! The same work on smaller maps, for trials that would take long: channels, taps, strides, tiles
 //! and pitches stay, so the kernel differs in nothing but extents.
 
+use crate::kernels::attention::AttentionShape;
 use crate::kernels::conv::ConvShape;
 use crate::kernels::depthwise::DepthwiseShape;
 use crate::kernels::pool::{ChainShape, PoolShape};
@@ -62,7 +63,11 @@ pub fn smaller(work: &Work, most: [u32; 2]) -> Work {
             map: cut(&planes.map),
             ..*planes
         }),
-        Work::Attention(_) | Work::Stem(_) | Work::Head(_) | Work::Nms(_) => work.clone(),
+        Work::Attention(shape) => Work::Attention(AttentionShape {
+            input: cut(&shape.input),
+            ..*shape
+        }),
+        Work::Stem(_) | Work::Head(_) | Work::Nms(_) => work.clone(),
     }
 }
 
