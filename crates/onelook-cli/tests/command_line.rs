@@ -52,7 +52,7 @@ fn mistakes_are_named_and_exit_with_two() {
 
 #[test]
 fn failures_are_named_and_exit_with_one() {
-    let cases: [(&str, &[&str]); 7] = [
+    let cases: [(&str, &[&str]); 6] = [
         (
             "absent_source",
             &["predict", "model=a.pt", "source=/nowhere/a.jpg"],
@@ -61,7 +61,6 @@ fn failures_are_named_and_exit_with_one() {
         ("unknown_model", &["models", "show", "resnet50"]),
         ("unknown_fetch", &["models", "fetch", "resnet50"]),
         ("unknown_architecture", &["bench", "model=yolo12x.yaml"]),
-        ("absent_device", &["doctor", "device=0"]),
         (
             "absent_data",
             &["val", "data=/nowhere/a.json", "model=/nowhere/a.pt"],

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use onelook_cuda::driver::Driver;
 use onelook_cuda::engine::{Cuda, CudaOptions};
 use onelook_graph::op::{Activation, Concat, Conv};
-use onelook_graph::{Backend, Executable, Graph, RunError, pass};
+use onelook_graph::{Backend, Executable, ExplainedNode, Graph, RunError, pass};
 use onelook_types::{Precision, Shape, Tensor};
 
 use super::fake::{Fake, H100};
@@ -89,8 +89,15 @@ fn launches_never_run_before_what_they_wait_for() {
         1,
         "only the first: {nodes:#?}"
     );
+    let planned = executable.explain(&[input.shape().clone()]).unwrap().nodes;
     let launched = fake.launches();
-    assert!(launched[0].starts_with("reorder") && launched.last().unwrap().contains("planes"));
+    let is =
+        |launch: &String, node: &ExplainedNode| launch.starts_with(&format!("{} ", node.kernel));
+    assert!(is(&launched[0], &planned[0]), "{launched:#?}");
+    assert!(
+        is(launched.last().unwrap(), planned.last().unwrap()),
+        "{launched:#?}"
+    );
 }
 
 #[test]
