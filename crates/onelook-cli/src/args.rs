@@ -8,7 +8,7 @@ mod value;
 use clap::{Args, Parser, Subcommand};
 
 use crate::command::{
-    bench, completions, convert, doctor, explain, models, predict, serve, val, verify,
+    bench, completions, convert, doctor, explain, gpu_check, models, predict, serve, val, verify,
 };
 
 pub use fit::FitArgs;
@@ -71,6 +71,8 @@ pub enum Command {
     Bench(bench::BenchArgs),
     /// Shows which devices were found, what was chosen and why, and tries it out.
     Doctor(doctor::DoctorArgs),
+    /// Checks an NVIDIA GPU: every kernel, whole networks, times.
+    GpuCheck(gpu_check::GpuCheckArgs),
     /// Prints completions for a shell.
     Completions(completions::CompletionsArgs),
     /// Prints the manual page.

@@ -5,6 +5,7 @@ pub mod completions;
 pub mod convert;
 pub mod doctor;
 pub mod explain;
+pub mod gpu_check;
 mod man;
 pub mod models;
 pub mod predict;
@@ -30,6 +31,7 @@ pub fn run(command: Command, console: &Console, started: Instant) -> Result<(), 
         Command::Explain(args) => explain::run(&args, console),
         Command::Bench(args) => bench::run(&args, console),
         Command::Doctor(args) => doctor::run(&args, console),
+        Command::GpuCheck(args) => gpu_check::run(&args, console),
         Command::Completions(args) => completions::run(&args),
         Command::Man => man::run(),
     }

@@ -16,7 +16,7 @@ mod mma;
 mod order;
 mod plan;
 mod report;
-mod shared;
+mod shared_memory;
 mod tensor;
 mod traffic;
 mod trap;

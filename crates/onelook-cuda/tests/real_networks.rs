@@ -1,5 +1,7 @@
 //! Whole networks, kernel for kernel as a GPU would run them, against the reference executor.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::path::PathBuf;
 
 use onelook_cuda::interpreter::{Machine, Schedule};

@@ -19,6 +19,7 @@
 pub mod dataset;
 mod device;
 mod error;
+mod gpu_check;
 mod mapped;
 mod model;
 mod parity;
@@ -33,6 +34,7 @@ pub use device::{
     random, sample_pass, usable_cores,
 };
 pub use error::Error;
+pub use gpu_check::{EngineCheck, GpuCheck, check_gpu};
 pub use model::{LoadOptions, Model, read_model, write_model};
 pub use parity::{Parity, Tolerance, raw_error};
 pub use pipeline::{Options, Pipeline, Prediction, Prepared, Speed};

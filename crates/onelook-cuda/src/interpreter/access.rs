@@ -2,7 +2,7 @@
 
 use super::global::named;
 use super::lanes::{Lanes, WARP, each};
-use super::shared::Who;
+use super::shared_memory::Who;
 use super::traffic::{conflicts, sectors};
 use super::trap::Fault;
 use super::warp::{Device, Surroundings, Warp};

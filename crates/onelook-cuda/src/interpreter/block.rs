@@ -4,7 +4,7 @@
 use super::code::Code;
 use super::global::{Memory, Ranges};
 use super::report::Report;
-use super::shared::Shared;
+use super::shared_memory::Shared;
 use super::traffic::Touched;
 use super::trap::{Fault, Trap};
 use super::visits::{Visitor, Visits};

@@ -2,7 +2,7 @@
 //! begin and wait the bytes have no value.
 
 use super::lanes::{Lanes, WARP, lanes_of};
-use super::shared::Who;
+use super::shared_memory::Who;
 use super::trap::Fault;
 use super::warp::{Device, Surroundings, Warp};
 use crate::lang::{Cache, Place, RegP};

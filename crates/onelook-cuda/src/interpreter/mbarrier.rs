@@ -3,7 +3,7 @@
 
 use super::lanes::{Lanes, lanes_of};
 use super::order::Views;
-use super::shared::{Shared, Who};
+use super::shared_memory::{Shared, Who};
 use super::trap::Fault;
 use super::warp::{State, Surroundings, Warp};
 use crate::lang::{Operand, Place};

@@ -3,7 +3,7 @@
 
 use super::global::address_of;
 use super::lanes::lanes_of;
-use super::shared::Who;
+use super::shared_memory::Who;
 use super::trap::Fault;
 use super::warp::{Device, Surroundings, Warp};
 use super::{Buffer, Value};
@@ -352,7 +352,7 @@ impl Device<'_> {
     }
 }
 
-impl super::shared::Shared {
+impl super::shared_memory::Shared {
     /// A tensor copy arrives.
     pub(super) fn land(&mut self, number: usize) {
         let flight = self.flights.swap_remove(number);

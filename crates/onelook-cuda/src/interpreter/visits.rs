@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use super::global::{Range as Given, named};
 use super::order::Order;
-use super::shared::Who;
+use super::shared_memory::Who;
 use super::trap::Fault;
 use crate::lang::Cache;
 

@@ -6,7 +6,7 @@ use super::copies::Copies;
 use super::global::{Memory, Ranges, address_of};
 use super::lanes::{Registers, WARP, each, lanes_of};
 use super::report::Report;
-use super::shared::{BASE, Shared, Who};
+use super::shared_memory::{BASE, Shared, Who};
 use super::traffic::Touched;
 use super::trap::Fault;
 use super::visits::{Visit, Visitor, Visits};

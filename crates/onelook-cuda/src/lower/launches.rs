@@ -267,10 +267,10 @@ impl Lowering<'_> {
 
     /// Adds a launch, with the kernel of an earlier one if that computes the same.
     fn launch(&mut self, draft: Draft) {
-        let (number, batch, target) = (self.kernels.len(), self.batch, self.options.gpu.target);
-        let entry = self.kernels.entry(format!("{:?}", draft.work));
-        let (kernel, grid, choice) = entry.or_insert_with(|| {
-            let name = format!("{}_{number}", draft.work.base());
+        let (batch, target) = (self.batch, self.options.gpu.target);
+        let words = format!("{:?}", draft.work);
+        let name = format!("{}_{:08x}", draft.work.base(), fingerprint(&words));
+        let (kernel, grid, choice) = self.kernels.entry(words).or_insert_with(|| {
             let tiled = draft.work.tiled(target, &name, batch);
             (Arc::new(tiled.kernel), tiled.grid, tiled.choice)
         });
@@ -361,4 +361,12 @@ impl Lowering<'_> {
             pitch: map.pitch,
         }
     }
+}
+
+/// Tells kernels of one base apart, the same in every plan so that compiled ones are found again
+/// (FNV-1a).
+fn fingerprint(words: &str) -> u32 {
+    words.bytes().fold(0x811c_9dc5, |hash, byte| {
+        (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
+    })
 }
