@@ -1,15 +1,21 @@
 //! Trials of kernels: random operands go in, what must come out is computed plainly in f64. The
 //! interpreter and a device are held to the same trials.
 
+pub(crate) mod head;
 mod maps;
+pub(crate) mod nms;
 mod products;
+mod results;
 mod smaller;
+pub(crate) mod stem;
 
 use onelook_graph::op::Activation;
 
 use crate::interpreter::{Buffer, Machine, Schedule, Trap, Value};
 use crate::kernels::{Element, Tiled, Work};
 use crate::lang::Target;
+use crate::settings::Settings;
+pub use results::{Expected, Results};
 pub use smaller::smaller;
 
 /// What a launch gives a kernel for a parameter.
@@ -17,25 +23,12 @@ pub use smaller::smaller;
 pub enum Given {
     /// Memory with these bytes.
     Bytes(Vec<u8>),
-    /// So many bytes to write to, undefined before.
+    /// A room: so many bytes to write to, undefined before.
     Room(usize),
+    /// A room of so many bytes that are 0 before.
+    Zeros(usize),
     /// A number.
     Word(u32),
-}
-
-/// What must lie in a room afterwards: rows of values.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Expected {
-    /// The room's number among the rooms.
-    pub room: usize,
-    /// The values' format.
-    pub element: Element,
-    /// Values from one row to the next.
-    pub pitch: usize,
-    /// Values of a row that count.
-    pub columns: usize,
-    /// The rows' values, one after the other.
-    pub values: Vec<f64>,
 }
 
 /// A kernel's operands and results.
@@ -44,25 +37,35 @@ pub struct Trial {
     /// One per parameter.
     pub given: Vec<Given>,
     /// What must come of it.
-    pub expected: Vec<Expected>,
+    pub results: Results,
+}
+
+/// What is wrong with a kernel.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum Failure {
+    /// It does what no kernel may do.
+    #[error(transparent)]
+    Trap(#[from] Trap),
+    /// Its results are others, not just less precise.
+    #[error("{0}")]
+    Results(String),
 }
 
 impl Trial {
-    /// Fresh operands by this seed for a kernel, and its results; none for kinds of work that are
-    /// held to other trials.
-    pub fn new(work: &Work, batch: u32, seed: u64) -> Option<Self> {
-        let mut random = Random(seed);
+    /// Fresh operands by this seed for a kernel, and its results.
+    pub fn new(work: &Work, target: Target, batch: u32, seed: u64) -> Self {
+        let random = &mut Random(seed);
         match work {
-            Work::Conv { shape, tile } => Some(products::conv(shape, tile, batch, &mut random)),
-            Work::Depthwise { shape, tile } => {
-                Some(products::depthwise(shape, tile, batch, &mut random))
-            }
-            Work::PoolChain(shape) => Some(maps::pool_chain(shape, batch, &mut random)),
-            Work::Pool(shape) => Some(maps::pool(shape, batch, &mut random)),
-            Work::Attention(shape) => Some(maps::attention(shape, batch, &mut random)),
-            Work::ToMap(planes) => Some(maps::to_map(planes, batch, &mut random)),
-            Work::FromMap(planes) => Some(maps::from_map(planes, batch, &mut random)),
-            Work::Stem(_) | Work::Head(_) | Work::Nms(_) => None,
+            Work::Conv { shape, tile } => products::conv(shape, tile, batch, random),
+            Work::Depthwise { shape, tile } => products::depthwise(shape, tile, batch, random),
+            Work::PoolChain(shape) => maps::pool_chain(shape, batch, random),
+            Work::Pool(shape) => maps::pool(shape, batch, random),
+            Work::Attention(shape) => maps::attention(shape, batch, random),
+            Work::ToMap(planes) => maps::to_map(planes, batch, random),
+            Work::FromMap(planes) => maps::from_map(planes, batch, random),
+            Work::Stem(shape) => stem::any(shape, batch, random),
+            Work::Head(shape) => head::any(shape, target, batch, random),
+            Work::Nms(shape) => nms::any(shape, batch, random),
         }
     }
 
@@ -72,7 +75,7 @@ impl Trial {
     /// What the interpreter finds wrong, a value that was never written among it.
     pub fn interpret(&self, tiled: &Tiled, schedule: &Schedule) -> Result<Vec<Vec<u8>>, Trap> {
         let mut machine = Machine::new();
-        let mut rooms: Vec<Buffer> = Vec::new();
+        let mut rooms: Vec<(Buffer, usize)> = Vec::new();
         let values: Vec<Value> = self
             .given
             .iter()
@@ -80,12 +83,16 @@ impl Trial {
                 let bytes = match given {
                     Given::Word(word) => return Value::Word(*word),
                     Given::Bytes(bytes) => bytes.len(),
-                    Given::Room(bytes) => *bytes,
+                    Given::Room(bytes) | Given::Zeros(bytes) => *bytes,
                 };
                 let buffer = machine.allocate(bytes);
                 match given {
                     Given::Bytes(bytes) => machine.write(buffer, 0, bytes),
-                    _ => rooms.push(buffer),
+                    Given::Zeros(bytes) => machine.write(buffer, 0, &vec![0; *bytes]),
+                    Given::Room(_) | Given::Word(_) => {}
+                }
+                if given.is_room() {
+                    rooms.push((buffer, bytes));
                 }
                 Value::Memory {
                     buffer,
@@ -95,55 +102,21 @@ impl Trial {
             })
             .collect();
         machine.launch(&tiled.kernel, tiled.grid, &values, schedule)?;
-        let mut contents: Vec<Vec<u8>> = rooms
+        let contents: Vec<Vec<u8>> = rooms
             .iter()
-            .zip(self.given.iter().filter_map(Given::room))
-            .map(|(&buffer, bytes)| Ok(machine.read_partly(buffer, 0, bytes)?.0))
+            .map(|&(buffer, bytes)| Ok(machine.read_partly(buffer, 0, bytes)?.0))
             .collect::<Result<_, Trap>>()?;
-        for expected in &self.expected {
-            for (offset, bytes) in expected.rows() {
-                let row = machine.read(rooms[expected.room], offset, bytes)?;
-                contents[expected.room][offset..][..bytes].copy_from_slice(&row);
-            }
+        for run in self.results.runs(&contents) {
+            machine.read(rooms[run.room].0, run.offset, run.bytes)?;
         }
         Ok(contents)
-    }
-
-    /// How far the rooms' values are off: `‖actual - expected‖ / ‖expected‖` over all that counts;
-    /// NaN if any is no number.
-    pub fn deviation(&self, rooms: &[Vec<u8>]) -> f64 {
-        let (mut off, mut all) = (0.0, 0.0);
-        for expected in &self.expected {
-            let rows = expected
-                .rows()
-                .zip(expected.values.chunks(expected.columns));
-            for ((offset, bytes), wanted) in rows {
-                let actual = &rooms[expected.room][offset..][..bytes];
-                for (actual, &wanted) in expected.element.decode(actual).iter().zip(wanted) {
-                    off += (f64::from(*actual) - wanted).powi(2);
-                    all += wanted.powi(2);
-                }
-            }
-        }
-        (off / all).sqrt()
     }
 }
 
 impl Given {
-    fn room(&self) -> Option<usize> {
-        match self {
-            Self::Room(bytes) => Some(*bytes),
-            _ => None,
-        }
-    }
-}
-
-impl Expected {
-    /// First byte and bytes of each row.
-    fn rows(&self) -> impl Iterator<Item = (usize, usize)> + use<> {
-        let bytes = self.element.bytes() as usize;
-        let (pitch, columns) = (self.pitch * bytes, self.columns * bytes);
-        (0..self.values.len() / self.columns).map(move |row| (row * pitch, columns))
+    /// Whether the kernel writes to it.
+    pub fn is_room(&self) -> bool {
+        matches!(self, Self::Room(_) | Self::Zeros(_))
     }
 }
 
@@ -155,40 +128,48 @@ pub fn tolerance(element: Element) -> f64 {
     }
 }
 
-/// The worst deviation of a kernel for this work under `schedules` hostile schedules, or what the
-/// interpreter found wrong; none for work that is held to other trials.
+/// The worst deviation of a kernel for this work under `schedules` hostile schedules, or what is
+/// wrong with it.
 pub fn try_in_interpreter(
     work: &Work,
     target: Target,
     batch: u32,
     schedules: u64,
-) -> Option<Result<f64, Trap>> {
-    let trial = Trial::new(work, batch, 1)?;
-    let tiled = work.tiled(target, "trial", batch);
-    let mut worst = 0.0f64;
-    for seed in 1..=schedules {
-        match trial.interpret(&tiled, &Schedule::adversarial(seed)) {
-            // NaN must not get lost.
-            Ok(rooms) => match trial.deviation(&rooms) {
-                off if off >= worst || off.is_nan() => worst = off,
-                _ => {}
-            },
-            Err(trap) => return Some(Err(trap)),
+) -> Result<f64, Failure> {
+    let trial = Trial::new(work, target, batch, 1);
+    trial.under_hostile_schedules(&work.tiled(target, "trial", batch), schedules)
+}
+
+impl Trial {
+    /// The worst deviation of a kernel under so many hostile schedules, or what is wrong with it.
+    fn under_hostile_schedules(&self, tiled: &Tiled, schedules: u64) -> Result<f64, Failure> {
+        let mut worst = 0.0;
+        for seed in 1..=schedules {
+            let rooms = self.interpret(tiled, &Schedule::adversarial(seed))?;
+            let off = self.results.deviation(&rooms).map_err(Failure::Results)?;
+            worst = results::worse(worst, off);
         }
+        Ok(worst)
     }
-    Some(Ok(worst))
 }
 
 /// Fails unless the kernel does the work right under five hostile schedules.
 #[cfg(test)]
 pub(crate) fn assert_conforms(work: &Work, target: Target, batch: u32) {
-    let outcome = try_in_interpreter(work, target, batch, 5).expect("there is a trial of it");
-    let off = outcome.unwrap_or_else(|trap| panic!("{work:?}: {trap}"));
+    let trial = Trial::new(work, target, batch, 1);
+    assert_passes(&trial, work, target, batch);
+}
+
+/// Fails unless the kernel passes the trial under five hostile schedules.
+#[cfg(test)]
+pub(crate) fn assert_passes(trial: &Trial, work: &Work, target: Target, batch: u32) {
+    let outcome = trial.under_hostile_schedules(&work.tiled(target, "trial", batch), 5);
+    let off = outcome.unwrap_or_else(|failure| panic!("{work:?}: {failure}"));
     assert!(off <= tolerance(work.element()), "{work:?}: off by {off:e}");
 }
 
 /// Random values, repeatable.
-struct Random(u64);
+pub(crate) struct Random(pub(crate) u64);
 
 impl Random {
     /// From -1 to 1.
@@ -223,4 +204,10 @@ fn apply(activation: Option<Activation>, x: f64) -> f64 {
         Some(Activation::Relu) => x.max(0.0),
         Some(Activation::Exp) => x.exp(),
     }
+}
+
+/// Settings as a kernel gets them.
+fn encoded(settings: &Settings, classes: u32) -> Given {
+    let bytes = settings.encode(classes as usize);
+    Given::Bytes(bytes.expect("trials ask for few detections"))
 }

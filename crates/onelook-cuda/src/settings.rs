@@ -1,6 +1,8 @@
 //! What counts as a detection, as bytes that the last kernels read: another threshold needs no other
 //! kernel and no other plan.
 
+use crate::kernels::nms::MAX_ROWS;
+
 /// Where four words begin: the bound of raw class values and of probabilities, the largest allowed
 /// overlap (floats), the largest number of detections.
 pub const THRESHOLDS: u32 = 0;
@@ -19,7 +21,7 @@ pub struct Settings {
     pub confidence: f32,
     /// A box that overlaps a surer one by more than this goes, 0 to 1.
     pub iou: f32,
-    /// At most so many detections per picture.
+    /// At most so many detections per picture, and no more than [`MAX_ROWS`].
     pub max_detections: usize,
     /// Whether boxes of different classes suppress each other.
     pub agnostic: bool,
@@ -29,14 +31,45 @@ pub struct Settings {
     pub classes: Option<Vec<usize>>,
 }
 
+/// More detections are asked for than a picture has room for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{asked} detections per picture are more than a CUDA device gives: ask for {MAX_ROWS} at most"
+)]
+pub struct TooManyDetections {
+    /// How many.
+    pub asked: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            confidence: 0.25,
+            iou: 0.7,
+            max_detections: 300,
+            agnostic: false,
+            every_class: false,
+            classes: None,
+        }
+    }
+}
+
 impl Settings {
     /// The bytes for a model of so many classes.
-    pub fn encode(&self, classes: usize) -> Vec<u8> {
+    ///
+    /// # Errors
+    /// When more than [`MAX_ROWS`] detections are asked for: the suppression has room for no more.
+    pub fn encode(&self, classes: usize) -> Result<Vec<u8>, TooManyDetections> {
+        let asked = self.max_detections;
+        let detections = u32::try_from(asked).unwrap_or(u32::MAX);
+        if detections > MAX_ROWS {
+            return Err(TooManyDetections { asked });
+        }
         let mut words = vec![
             bound(self.confidence).to_bits(),
             self.confidence.to_bits(),
             self.iou.max(0.0).to_bits(),
-            u32::try_from(self.max_detections).unwrap_or(u32::MAX),
+            detections,
             u32::from(self.agnostic),
             u32::from(self.every_class),
             0,
@@ -49,7 +82,7 @@ impl Settings {
                 u32::from(self.classes.as_ref().is_none_or(named)) << (class % 32);
         }
         words.extend(wanted);
-        words.iter().flat_map(|word| word.to_le_bytes()).collect()
+        Ok(words.iter().flat_map(|word| word.to_le_bytes()).collect())
     }
 
     /// Bytes of the settings for a model of so many classes.
@@ -80,12 +113,12 @@ mod tests {
         let settings = Settings {
             confidence: 0.5,
             iou: -1.0,
-            max_detections: usize::MAX,
+            max_detections: MAX_ROWS as usize,
             agnostic: false,
             every_class: true,
             classes: Some(vec![0, 33, 99]),
         };
-        let bytes = settings.encode(34);
+        let bytes = settings.encode(34).unwrap();
         assert_eq!(bytes.len(), Settings::bytes(34));
         let words: Vec<u32> = bytes
             .as_chunks()
@@ -93,8 +126,21 @@ mod tests {
             .iter()
             .map(|&word| u32::from_le_bytes(word))
             .collect();
-        assert_eq!(words[1..6], [0.5f32.to_bits(), 0, u32::MAX, 0, 1]);
+        assert_eq!(words[1..6], [0.5f32.to_bits(), 0, MAX_ROWS, 0, 1]);
         assert_eq!(words[8..], [1, 2]);
         assert!((-2e-3..0.0).contains(&f32::from_bits(words[0])));
+    }
+
+    #[test]
+    fn more_detections_than_there_is_room_for_are_refused() {
+        for asked in [MAX_ROWS as usize + 1, usize::MAX] {
+            let settings = Settings {
+                max_detections: asked,
+                ..Settings::default()
+            };
+            let error = settings.encode(80).unwrap_err();
+            assert_eq!(error, TooManyDetections { asked });
+            assert!(error.to_string().contains("1024 at most"));
+        }
     }
 }

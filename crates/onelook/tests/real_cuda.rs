@@ -100,7 +100,8 @@ fn by_kernels(
         every_class: head.end_to_end,
         classes: None,
     };
-    let inputs = [pack(&pictures).unwrap(), settings.encode(head.classes)];
+    let settings = settings.encode(head.classes).unwrap();
+    let inputs = [pack(&pictures).unwrap(), settings];
     let inputs: Vec<&[u8]> = inputs.iter().map(Vec::as_slice).collect();
     let outcome = Machine::new().run_plan(&plan, &inputs, &Schedule::adversarial(3));
     let (outputs, reports) = outcome.unwrap_or_else(|trap| panic!("{trap}"));

@@ -7,7 +7,7 @@ use std::fmt;
 use serde::Serialize;
 
 use super::{CheckError, Checker};
-use crate::conformance::{Expected, Given, Trial, smaller, tolerance};
+use crate::conformance::{Given, Trial, smaller, tolerance};
 use crate::driver::{CudaError, DeviceBuffer, Function, FunctionInfo, Stream, Value};
 use crate::interpreter::Schedule;
 use crate::kernels::{Tiled, Work};
@@ -71,8 +71,7 @@ impl fmt::Display for KernelCheck {
 }
 
 impl Checker<'_> {
-    /// Tries each distinct work of the plan. Work that has no trial of its own is left to the
-    /// comparison of whole networks.
+    /// Tries each distinct work of the plan.
     pub(super) fn kernels(
         &self,
         plan: &Plan,
@@ -88,10 +87,9 @@ impl Checker<'_> {
                 continue;
             }
             progress(&launch.kernel.name);
-            let Some(trial) = Trial::new(&work, 2, self.options.seed) else {
-                continue;
-            };
-            let tiled = work.tiled(self.gpu.target, &launch.kernel.name, 2);
+            let target = self.gpu.target;
+            let trial = Trial::new(&work, target, 2, self.options.seed);
+            let tiled = work.tiled(target, &launch.kernel.name, 2);
             let check = KernelCheck {
                 name: launch.kernel.name.clone(),
                 choice: launch.choice.clone(),
@@ -133,12 +131,8 @@ impl Checker<'_> {
         check.info = Some(function.info()?);
         // What fails from here on leaves the context unusable: no other kernel can be tried.
         let rooms = self.on_device(trial, tiled, &function, stream)?;
-        check.off_truth = trial.deviation(&rooms);
-        match trial.interpret(tiled, &Schedule::in_order()) {
-            Ok(interpreted) => {
-                check.off_interpreter = against(trial, &interpreted).deviation(&rooms)
-            }
-            Err(trap) => check.failure = Some(format!("the interpreter: {trap}")),
+        if let Err(failure) = compare(trial, tiled, &rooms, &mut check) {
+            check.failure = Some(failure);
         }
         Ok(check)
     }
@@ -158,6 +152,7 @@ impl Checker<'_> {
                 Given::Word(word) => Value::Word(*word),
                 Given::Bytes(bytes) => self.buffer(&mut buffers, bytes.len(), Some(bytes))?,
                 Given::Room(bytes) => self.buffer(&mut buffers, *bytes, None)?,
+                Given::Zeros(bytes) => self.buffer(&mut buffers, *bytes, Some(&vec![0; *bytes]))?,
             });
         }
         // SAFETY: each address is of a buffer of the size that the trial gives the kernel's
@@ -169,7 +164,7 @@ impl Checker<'_> {
         let given = given.filter(|given| !matches!(given, Given::Word(_)));
         let rooms = buffers.iter().zip(given);
         rooms
-            .filter(|(_, given)| matches!(given, Given::Room(_)))
+            .filter(|(_, given)| given.is_room())
             .map(|(buffer, _)| {
                 let mut bytes = vec![0; buffer.bytes()];
                 buffer.read(0, &mut bytes)?;
@@ -195,23 +190,18 @@ impl Checker<'_> {
     }
 }
 
-/// The trial with what the interpreter wrote as the truth.
-fn against(trial: &Trial, interpreted: &[Vec<u8>]) -> Trial {
-    let expected = trial.expected.iter().map(|expected| {
-        let bytes = expected.element.bytes() as usize;
-        let rows = expected.values.len() / expected.columns;
-        let row = |row: usize| {
-            let from = row * expected.pitch * bytes;
-            &interpreted[expected.room][from..][..expected.columns * bytes]
-        };
-        let values = (0..rows).flat_map(|number| expected.element.decode(row(number)));
-        Expected {
-            values: values.map(f64::from).collect(),
-            ..expected.clone()
-        }
-    });
-    Trial {
-        given: Vec::new(),
-        expected: expected.collect(),
-    }
+/// How far off the rooms are, from the truth and from what the interpreter makes of it.
+fn compare(
+    trial: &Trial,
+    tiled: &Tiled,
+    rooms: &[Vec<u8>],
+    check: &mut KernelCheck,
+) -> Result<(), String> {
+    check.off_truth = trial.results.deviation(rooms)?;
+    let interpreted = trial.interpret(tiled, &Schedule::in_order());
+    let interpreted = interpreted.map_err(|trap| format!("the interpreter: {trap}"))?;
+    let truth = trial.results.replaced(&interpreted);
+    let truth = truth.map_err(|what| format!("the interpreter: {what}"))?;
+    check.off_interpreter = truth.deviation(rooms)?;
+    Ok(())
 }

@@ -1,12 +1,12 @@
 //! Trials of pools, attention and reordering.
 
-use super::{Expected, Given, Random, Trial, given};
+use super::{Expected, Given, Random, Results, Trial, given};
 use crate::kernels::attention::AttentionShape;
 use crate::kernels::pool::{ChainShape, PoolShape};
 use crate::kernels::reorder::Planes;
 use crate::kernels::{Element, Map};
 
-fn random_map(map: &Map, batch: u32, element: Element, random: &mut Random) -> Vec<f32> {
+pub(super) fn random_map(map: &Map, batch: u32, element: Element, random: &mut Random) -> Vec<f32> {
     let values = (map.pixels() * batch * map.pitch) as usize;
     random.rounded(values, 2.0, element)
 }
@@ -68,7 +68,7 @@ pub(super) fn pool_chain(shape: &ChainShape, batch: u32, random: &mut Random) ->
         }
     });
     Trial {
-        expected: expected.collect(),
+        results: Results::Rows(expected.collect()),
         given: all,
     }
 }
@@ -104,7 +104,7 @@ pub(super) fn pool(shape: &PoolShape, batch: u32, random: &mut Random) -> Trial 
             room(pixels, shape.pitch, element),
             Given::Word(pixels),
         ],
-        expected: vec![expected],
+        results: Results::Rows(vec![expected]),
     }
 }
 
@@ -152,7 +152,7 @@ pub(super) fn attention(shape: &AttentionShape, batch: u32, random: &mut Random)
             given(element, &values),
             room(map.pixels() * batch, shape.pitch, element),
         ],
-        expected: vec![expected],
+        results: Results::Rows(vec![expected]),
     }
 }
 
@@ -188,7 +188,7 @@ pub(super) fn to_map(planes: &Planes, batch: u32, random: &mut Random) -> Trial 
             room(pixels, map.pitch, element),
             Given::Word(pixels),
         ],
-        expected: vec![expected],
+        results: Results::Rows(vec![expected]),
     }
 }
 
@@ -216,6 +216,6 @@ pub(super) fn from_map(planes: &Planes, batch: u32, random: &mut Random) -> Tria
             room(pixels, planes.channels, Element::F32),
             Given::Word(pixels),
         ],
-        expected: vec![expected],
+        results: Results::Rows(vec![expected]),
     }
 }

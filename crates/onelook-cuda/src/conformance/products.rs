@@ -1,6 +1,6 @@
 //! Trials of convolutions.
 
-use super::{Expected, Given, Random, Trial, apply, given};
+use super::{Expected, Given, Random, Results, Trial, apply, given};
 use crate::kernels::conv::{ConvShape, pack_weights};
 use crate::kernels::depthwise::{DepthwiseShape, pack_depthwise};
 use crate::kernels::gemm::Tile;
@@ -79,12 +79,12 @@ pub(super) fn conv(shape: &ConvShape, tile: &Tile, batch: u32, random: &mut Rand
         }
     });
     Trial {
-        expected: parts.collect(),
+        results: Results::Rows(parts.collect()),
         given: trial,
     }
 }
 
-fn dot(a: &[f64], b: &[f64]) -> f64 {
+pub(super) fn dot(a: &[f64], b: &[f64]) -> f64 {
     let mut sums = [0.0; 8];
     let (a8, a_rest) = a.as_chunks::<8>();
     let (b8, b_rest) = b.as_chunks::<8>();
@@ -201,13 +201,13 @@ pub(super) fn depthwise(
     }
     Trial {
         given: all,
-        expected: vec![Expected {
+        results: Results::Rows(vec![Expected {
             room: 0,
             element,
             pitch: pitch as usize,
             columns: outputs,
             values: results,
-        }],
+        }]),
     }
 }
 

@@ -4,8 +4,10 @@
 use crate::kernels::attention::AttentionShape;
 use crate::kernels::conv::ConvShape;
 use crate::kernels::depthwise::DepthwiseShape;
+use crate::kernels::head::{HeadLevel, HeadShape};
 use crate::kernels::pool::{ChainShape, PoolShape};
 use crate::kernels::reorder::Planes;
+use crate::kernels::stem::StemShape;
 use crate::kernels::{Map, Work};
 
 /// The work with outputs of at most this height and width, both even.
@@ -63,11 +65,20 @@ pub fn smaller(work: &Work, most: [u32; 2]) -> Work {
             map: cut(&planes.map),
             ..*planes
         }),
+        Work::Stem(shape) => {
+            let output = least(shape.output, most);
+            Work::Stem(StemShape {
+                input: seen(output, shape.stride, shape.input),
+                output,
+                ..shape.clone()
+            })
+        }
         Work::Attention(shape) => Work::Attention(AttentionShape {
             input: cut(&shape.input),
             ..*shape
         }),
-        Work::Stem(_) | Work::Head(_) | Work::Nms(_) => work.clone(),
+        Work::Head(shape) => Work::Head(smaller_head(shape, cut)),
+        Work::Nms(_) => work.clone(),
     }
 }
 
@@ -83,6 +94,24 @@ fn smaller_conv(shape: &ConvShape, most: [u32; 2]) -> ConvShape {
         inputs,
         output,
         ..shape.clone()
+    }
+}
+
+/// Candidates have room in proportion to anchors.
+fn smaller_head(shape: &HeadShape, cut: impl Fn(&Map) -> Map) -> HeadShape {
+    let level = |level: &HeadLevel| HeadLevel {
+        boxes: cut(&level.boxes),
+        classes: cut(&level.classes),
+        ..*level
+    };
+    let smaller = HeadShape {
+        levels: shape.levels.iter().map(level).collect(),
+        ..shape.clone()
+    };
+    let capacity = shape.capacity.div_ceil(shape.anchors()) * smaller.anchors();
+    HeadShape {
+        capacity,
+        ..smaller
     }
 }
 

@@ -2,62 +2,21 @@
 //! f64.
 
 use super::{Element, Map, Tiled};
-use crate::interpreter::{Buffer, Machine, Schedule, Value};
-
-/// What a launch gives a kernel.
-pub(crate) enum Given {
-    /// Memory with these bytes.
-    Bytes(Vec<u8>),
-    /// So many bytes to write to.
-    Room(usize),
-    /// So many bytes of 0 to write to.
-    Zeros(usize),
-    /// A number.
-    Word(u32),
-}
+pub(crate) use crate::conformance::Given;
+use crate::conformance::{Results, Trial};
+use crate::interpreter::Schedule;
 
 /// Runs the kernel in order and under five hostile schedules; hands the bytes of every room, those
 /// never written as 0, to the closure each time.
 pub(crate) fn run(tiled: &Tiled, given: &[Given], mut check: impl FnMut(&[Vec<u8>])) {
+    let trial = Trial {
+        given: given.to_vec(),
+        results: Results::Rows(Vec::new()),
+    };
     let schedules = (0..5).map(|seed| Schedule::adversarial(seed + 7));
     for schedule in schedules.chain([Schedule::in_order()]) {
-        let mut machine = Machine::new();
-        let mut rooms = Vec::new();
-        let values: Vec<Value> = given
-            .iter()
-            .map(|given| value(&mut machine, given, &mut rooms))
-            .collect();
-        let outcome = machine.launch(&tiled.kernel, tiled.grid, &values, &schedule);
-        outcome.unwrap_or_else(|trap| panic!("{trap}"));
-        let written = |&(buffer, bytes): &(Buffer, usize)| {
-            let known = machine.read_partly(buffer, 0, bytes);
-            known.expect("the room is there").0
-        };
-        check(&rooms.iter().map(written).collect::<Vec<_>>());
-    }
-}
-
-fn value(machine: &mut Machine, given: &Given, rooms: &mut Vec<(Buffer, usize)>) -> Value {
-    let (bytes, room) = match given {
-        Given::Word(word) => return Value::Word(*word),
-        Given::Bytes(bytes) => (bytes.len(), false),
-        Given::Room(bytes) | Given::Zeros(bytes) => (*bytes, true),
-    };
-    let buffer = machine.allocate(bytes);
-    if let Given::Bytes(bytes) = given {
-        machine.write(buffer, 0, bytes);
-    }
-    if let Given::Zeros(bytes) = given {
-        machine.write(buffer, 0, &vec![0; *bytes]);
-    }
-    if room {
-        rooms.push((buffer, bytes));
-    }
-    let offset = 0;
-    Value::Memory {
-        buffer,
-        offset,
-        bytes,
+        let outcome = trial.interpret(tiled, &schedule);
+        check(&outcome.unwrap_or_else(|trap| panic!("{trap}")));
     }
 }
 

@@ -73,6 +73,14 @@ impl Lowering<'_> {
             input: self.map(&input),
             pitch: self.map(&output).pitch,
         };
+        if !shape.is_supported() {
+            let (keys, size) = (attention.key_size, attention.head_size);
+            let reason = format!(
+                "attention with keys of {keys} and heads of {size} channels ('{}')",
+                node.name
+            );
+            return Err(LowerError::Unsupported(vec![reason]));
+        }
         let draft = Draft {
             name: self.names(&[index]),
             work: Work::Attention(shape),
