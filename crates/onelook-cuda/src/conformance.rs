@@ -8,6 +8,8 @@ mod products;
 mod results;
 mod smaller;
 pub(crate) mod stem;
+#[cfg(test)]
+mod tests;
 
 use onelook_graph::op::Activation;
 

@@ -35,7 +35,7 @@ pub struct Detections {
 impl Detections {
     pub(super) fn deviation(&self, rooms: &[Vec<u8>]) -> Result<f64, String> {
         for (number, (expected, actual)) in self.pictures.iter().zip(self.read(rooms)).enumerate() {
-            let actual = actual.ok_or(format!("picture {number}: no count of detections"))?;
+            let actual = actual.ok_or(format!("picture {number}: more detections than rows"))?;
             let counts = |(rows, candidates): &(Vec<Row>, u32)| (rows.len(), *candidates);
             let (there, wanted) = (counts(&actual), counts(expected));
             if there != wanted {
@@ -56,7 +56,7 @@ impl Detections {
         let pictures: Option<Vec<_>> = self.read(rooms).into_iter().collect();
         Ok(Self {
             shape: self.shape,
-            pictures: pictures.ok_or("no count of detections")?,
+            pictures: pictures.ok_or("more detections than rows")?,
         })
     }
 

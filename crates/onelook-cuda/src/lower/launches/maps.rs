@@ -94,3 +94,41 @@ impl Lowering<'_> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use onelook_graph::Graph;
+    use onelook_graph::op::{Attention, Conv};
+    use onelook_types::Tensor;
+
+    use crate::kernels::Element;
+    use crate::lang::Target;
+    use crate::lower::gpu::Gpu;
+    use crate::lower::{LowerError, Options, lower};
+
+    #[test]
+    fn attention_that_no_kernel_can_be_written_for_is_refused_by_name() {
+        let mut graph = Graph::new();
+        let input = graph.add_input("image");
+        let weight = Tensor::zeros([2 * 12 + 16, 3, 1, 1]);
+        let map = graph.add("qkv", Conv::new(Arc::new(weight), None), &[input]);
+        let attention = Attention {
+            heads: 1,
+            key_size: 12,
+            head_size: 16,
+            scale: 0.5,
+        };
+        let output = graph.add("attend", attention, &[map]);
+        graph.outputs.push(output);
+        let options = Options {
+            gpu: Gpu::typical(Target::Sm90a),
+            element: Element::F16,
+            detect: None,
+        };
+        let refused = lower(&graph, &[1, 3, 8, 8].into(), &options).unwrap_err();
+        let reason = "attention with keys of 12 and heads of 16 channels ('attend')".to_owned();
+        assert_eq!(refused, LowerError::Unsupported(vec![reason]));
+    }
+}
