@@ -83,6 +83,19 @@ fn more_classes_than_fit_are_gone_through_in_rounds() {
 }
 
 #[test]
+fn many_anchors_are_taken_by_larger_tiles() {
+    let mut shape = shape(Element::F16, [16, 16], 1, 8);
+    let level = &mut shape.levels[0];
+    for map in [&mut level.boxes, &mut level.classes] {
+        (map.height, map.width) = (92, 96);
+    }
+    shape.capacity = shape.anchors();
+    assert_eq!(shape.choose(Target::Sm90a, 1).anchors, 32);
+    assert_eq!(shape.choose(Target::Sm90a, 2).anchors, 64);
+    check(&shape, &Settings::default(), 2);
+}
+
+#[test]
 fn what_finds_no_room_is_counted_and_lost() {
     let shape = HeadShape {
         capacity: 5,
