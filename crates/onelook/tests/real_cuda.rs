@@ -177,7 +177,7 @@ fn yolo11n_finds_what_the_cpu_finds() {
 
 #[test]
 fn yolo26n_finds_what_the_cpu_finds() {
-    check("yolo26n.pt", 160, Target::Sm90a, &["bus.jpg"]);
+    check("yolo26n.pt", 256, Target::Sm90a, &["bus.jpg"]);
 }
 
 #[test]
