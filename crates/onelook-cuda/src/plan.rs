@@ -21,6 +21,34 @@ pub enum Region {
     Output(usize),
 }
 
+/// Something of each region: its bytes, or where it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Regions<T> {
+    /// Of the arena.
+    pub arena: T,
+    /// Of the constants.
+    pub constants: T,
+    /// Of the counters.
+    pub counters: T,
+    /// Of each input.
+    pub inputs: Vec<T>,
+    /// Of each output.
+    pub outputs: Vec<T>,
+}
+
+impl<T> Regions<T> {
+    /// That of one region; nothing where the plan has none of this number.
+    pub fn get(&self, region: Region) -> Option<&T> {
+        match region {
+            Region::Arena => Some(&self.arena),
+            Region::Constants => Some(&self.constants),
+            Region::Counters => Some(&self.counters),
+            Region::Input(number) => self.inputs.get(number),
+            Region::Output(number) => self.outputs.get(number),
+        }
+    }
+}
+
 /// What a launch gives a kernel for a parameter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Argument {
@@ -82,4 +110,17 @@ pub struct Plan {
     pub inputs: Vec<usize>,
     /// Bytes of each output.
     pub outputs: Vec<usize>,
+}
+
+impl Plan {
+    /// Bytes of each region; [`Argument::WHOLE`] where the caller decides.
+    pub fn bytes(&self) -> Regions<usize> {
+        Regions {
+            arena: self.arena_bytes,
+            constants: self.constants.len(),
+            counters: self.counter_bytes,
+            inputs: self.inputs.clone(),
+            outputs: self.outputs.clone(),
+        }
+    }
 }

@@ -3,17 +3,10 @@
 
 use super::global::address_of;
 use super::{Buffer, Machine, Random, Report, Schedule, Trap, Value};
-use crate::plan::{Argument, Launch, Plan, Region};
+use crate::plan::{Argument, Launch, Plan, Regions};
 
-/// Where the regions of a plan are.
-struct Places {
-    arena: Buffer,
-    constants: Buffer,
-    counters: Buffer,
-    inputs: Vec<Buffer>,
-    input_bytes: Vec<usize>,
-    outputs: Vec<Buffer>,
-}
+/// The regions of a plan: where each is, and its bytes.
+type Places = Regions<(Buffer, usize)>;
 
 impl Machine {
     /// Runs a plan on fresh memory: outputs, and a report per launch in the plan's order.
@@ -51,7 +44,7 @@ impl Machine {
             let values = launch
                 .arguments
                 .iter()
-                .map(|argument| places.value(argument));
+                .map(|argument| value(&places, argument));
             let values: Vec<Value> = values.collect::<Result<_, _>>()?;
             let outcome = self.launch(&launch.kernel, launch.grid, &values, schedule);
             let report = outcome.map_err(|trap| Trap {
@@ -60,13 +53,12 @@ impl Machine {
             })?;
             watch(
                 number,
-                &|argument| self.bytes(&places.value(argument).ok()?),
+                &|argument| self.bytes(&value(&places, argument).ok()?),
                 &report,
             );
             reports[number] = report;
         }
-        let outputs = places.outputs.iter().zip(&plan.outputs);
-        let outputs = outputs.map(|(&buffer, &bytes)| {
+        let outputs = places.outputs.iter().map(|&(buffer, bytes)| {
             let (values, _) = self.read_partly(buffer, 0, bytes)?;
             Ok(values)
         });
@@ -94,62 +86,47 @@ impl Machine {
             let what = format!("inputs of {sizes:?} bytes for a plan of {:?}", plan.inputs);
             return Err(Trap::outside(what));
         }
+        let mut place = |bytes| (self.allocate(bytes), bytes);
         let places = Places {
-            arena: self.allocate(plan.arena_bytes),
-            constants: self.allocate(plan.constants.len()),
-            counters: self.allocate(plan.counter_bytes),
-            inputs: sizes.iter().map(|&bytes| self.allocate(bytes)).collect(),
-            input_bytes: sizes,
-            outputs: plan
-                .outputs
-                .iter()
-                .map(|&bytes| self.allocate(bytes))
-                .collect(),
+            arena: place(plan.arena_bytes),
+            constants: place(plan.constants.len()),
+            counters: place(plan.counter_bytes),
+            inputs: sizes.into_iter().map(&mut place).collect(),
+            outputs: plan.outputs.iter().map(|&bytes| place(bytes)).collect(),
         };
-        let others = [places.arena, places.counters].into_iter();
-        for buffer in others.chain(places.outputs.iter().copied()) {
+        let of_launches = [places.arena, places.counters].into_iter();
+        for (buffer, _) in of_launches.chain(places.outputs.iter().copied()) {
             self.memory.mark(address_of(buffer, 0));
         }
-        self.write(places.constants, 0, &plan.constants);
-        self.write(places.counters, 0, &vec![0; plan.counter_bytes]);
-        for (&buffer, input) in places.inputs.iter().zip(inputs) {
+        self.write(places.constants.0, 0, &plan.constants);
+        self.write(places.counters.0, 0, &vec![0; plan.counter_bytes]);
+        for (&(buffer, _), input) in places.inputs.iter().zip(inputs) {
             self.write(buffer, 0, input);
         }
         Ok(places)
     }
 }
 
-impl Places {
-    fn value(&self, argument: &Argument) -> Result<Value, Trap> {
-        let (region, offset, bytes) = match *argument {
-            Argument::Word(word) => return Ok(Value::Word(word)),
-            Argument::Memory {
-                region,
-                offset,
-                bytes,
-            } => (region, offset, bytes),
-        };
-        let buffer = match region {
-            Region::Arena => Some(self.arena),
-            Region::Constants => Some(self.constants),
-            Region::Counters => Some(self.counters),
-            Region::Input(number) => self.inputs.get(number).copied(),
-            Region::Output(number) => self.outputs.get(number).copied(),
-        };
-        let nowhere = || Trap::outside(format!("the plan has no {region:?}"));
-        let bytes = match region {
-            Region::Input(number) => {
-                let size = self.input_bytes.get(number).copied().unwrap_or(0);
-                bytes.min(size.saturating_sub(offset))
-            }
-            _ => bytes,
-        };
-        Ok(Value::Memory {
-            buffer: buffer.ok_or_else(nowhere)?,
+fn value(places: &Places, argument: &Argument) -> Result<Value, Trap> {
+    let (region, offset, bytes) = match *argument {
+        Argument::Word(word) => return Ok(Value::Word(word)),
+        Argument::Memory {
+            region,
             offset,
             bytes,
-        })
-    }
+        } => (region, offset, bytes),
+    };
+    let nowhere = || Trap::outside(format!("the plan has no {region:?}"));
+    let &(buffer, size) = places.get(region).ok_or_else(nowhere)?;
+    let bytes = match bytes {
+        Argument::WHOLE => size.saturating_sub(offset),
+        bytes => bytes,
+    };
+    Ok(Value::Memory {
+        buffer,
+        offset,
+        bytes,
+    })
 }
 
 /// The launches' numbers in an order that `after` allows.

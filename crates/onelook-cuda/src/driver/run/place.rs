@@ -1,11 +1,21 @@
 //! Where a plan's regions are on a GPU; whether everything that a plan names lies in them.
 
-use super::super::{CudaError, Value};
+use super::super::{CudaError, DeviceBuffer, Value};
 use super::Memory;
-use crate::plan::{Argument, Launch, Plan, Region};
+use crate::plan::{Argument, Launch, Plan, Regions};
 
 impl Memory {
-    /// What the driver is given for an argument of a checked plan.
+    fn regions(&self) -> Regions<&DeviceBuffer> {
+        Regions {
+            arena: &self.arena,
+            constants: &self.constants.0,
+            counters: &self.counters,
+            inputs: self.inputs.iter().map(|input| &input.device).collect(),
+            outputs: self.outputs.iter().map(|output| &output.device).collect(),
+        }
+    }
+
+    /// What the driver is given for an argument.
     pub fn value(&self, argument: &Argument) -> Result<Value, CudaError> {
         let (region, offset, bytes) = match *argument {
             Argument::Word(word) => return Ok(Value::Word(word)),
@@ -15,13 +25,9 @@ impl Memory {
                 bytes,
             } => (region, offset, bytes),
         };
-        let buffer = match region {
-            Region::Arena => &self.arena,
-            Region::Constants => &self.constants.0,
-            Region::Counters => &self.counters,
-            Region::Input(number) => &self.inputs[number].device,
-            Region::Output(number) => &self.outputs[number].device,
-        };
+        let regions = self.regions();
+        let nowhere = || wrong("an argument", format!("there is no {region:?}"));
+        let buffer = regions.get(region).ok_or_else(nowhere)?;
         let bytes = match bytes {
             Argument::WHOLE => buffer.bytes().saturating_sub(offset),
             bytes => bytes,
@@ -38,8 +44,9 @@ pub(super) fn check(plan: &Plan, constant_bytes: usize) -> Result<(), CudaError>
             "those uploaded are of another plan".to_owned(),
         ));
     }
+    let sizes = plan.bytes();
     for (index, launch) in plan.launches.iter().enumerate() {
-        check_launch(plan, index, launch).map_err(|reason| wrong(&launch.name, reason))?;
+        check_launch(&sizes, index, launch).map_err(|reason| wrong(&launch.name, reason))?;
     }
     Ok(())
 }
@@ -51,7 +58,7 @@ fn wrong(launch: &str, reason: String) -> CudaError {
     }
 }
 
-fn check_launch(plan: &Plan, index: usize, launch: &Launch) -> Result<(), String> {
+fn check_launch(sizes: &Regions<usize>, index: usize, launch: &Launch) -> Result<(), String> {
     if launch.grid.contains(&0) || launch.grid[1] > 65_535 || launch.grid[2] > 65_535 {
         return Err(format!("no GPU takes a grid of {:?} blocks", launch.grid));
     }
@@ -69,7 +76,8 @@ fn check_launch(plan: &Plan, index: usize, launch: &Launch) -> Result<(), String
         else {
             continue;
         };
-        let size = size_of_region(plan, region).ok_or_else(|| format!("there is no {region:?}"))?;
+        let size = sizes.get(region);
+        let &size = size.ok_or_else(|| format!("there is no {region:?}"))?;
         let end = match (bytes, size) {
             (Argument::WHOLE, Argument::WHOLE) => Some(offset),
             _ => offset.checked_add(bytes),
@@ -83,22 +91,13 @@ fn check_launch(plan: &Plan, index: usize, launch: &Launch) -> Result<(), String
     Ok(())
 }
 
-fn size_of_region(plan: &Plan, region: Region) -> Option<usize> {
-    match region {
-        Region::Arena => Some(plan.arena_bytes),
-        Region::Constants => Some(plan.constants.len()),
-        Region::Counters => Some(plan.counter_bytes),
-        Region::Input(number) => plan.inputs.get(number).copied(),
-        Region::Output(number) => plan.outputs.get(number).copied(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
 
     use super::*;
     use crate::lang::{Builder, Target};
+    use crate::plan::Region;
 
     fn launch(region: Region, offset: usize, bytes: usize) -> Launch {
         Launch {
