@@ -19,7 +19,6 @@ mod pinned;
 mod pool;
 mod run;
 mod stream;
-mod tensor_map;
 
 use std::ffi::{CStr, c_char};
 use std::path::Path;
@@ -29,7 +28,6 @@ use std::sync::Arc;
 use abi::{Status, status};
 use library::{OpenLibrary, Table};
 
-pub use abi::TensorMap;
 pub use cache::CubinCache;
 pub use context::{Context, MemoryInfo};
 pub use device::DeviceInfo;
@@ -42,7 +40,6 @@ pub use memory::DeviceBuffer;
 pub use pinned::PinnedBuffer;
 pub use run::{Constants, LoadedPlan};
 pub use stream::Stream;
-pub use tensor_map::{Swizzling, Tiled};
 
 /// The driver, open and initialised.
 pub struct Driver {

@@ -150,11 +150,6 @@ pub(super) struct LaunchAttribute {
     pub value: [u32; 16],
 }
 
-/// A description of a tensor for TMA, as the driver encoded it.
-#[repr(C, align(64))]
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct TensorMap(pub(super) [u64; 16]);
-
 const _: () = assert!(size_of::<KernelNode>() == 72 && size_of::<MemsetNode>() == 40);
 const _: () = assert!(size_of::<LaunchConfig>() == 56 && size_of::<LaunchAttribute>() == 72);
-const _: () = assert!(size_of::<EdgeData>() == 8 && size_of::<TensorMap>() == 128);
+const _: () = assert!(size_of::<EdgeData>() == 8);

@@ -10,7 +10,7 @@ use super::abi::{
     function_attribute as attribute,
 };
 use super::link::{JitLog, compile, terminated};
-use super::{Context, CubinCache, CudaError, Stream, TensorMap};
+use super::{Context, CubinCache, CudaError, Stream};
 use crate::lang::{Kernel, ParameterKind, Target};
 
 /// A kernel that the driver has loaded.
@@ -44,8 +44,6 @@ pub enum Value {
     Address(u64),
     /// 32 bits.
     Word(u32),
-    /// A tensor map.
-    TensorMap(TensorMap),
 }
 
 impl Function {
@@ -253,7 +251,6 @@ impl Function {
                     ParameterKind::Input | ParameterKind::Output,
                     Value::Address(_)
                 ) | (ParameterKind::Word, Value::Word(_))
-                    | (ParameterKind::TensorMap, Value::TensorMap(_))
             )
         };
         if values.len() == self.parameters.len() && self.parameters.iter().zip(values).all(fits) {
@@ -281,7 +278,6 @@ pub(super) fn pointers(values: &[Value]) -> Vec<*mut c_void> {
     let pointer = |value: &Value| match value {
         Value::Address(address) => ptr::from_ref(address).cast_mut().cast(),
         Value::Word(word) => ptr::from_ref(word).cast_mut().cast(),
-        Value::TensorMap(map) => ptr::from_ref(map).cast_mut().cast(),
     };
     values.iter().map(pointer).collect()
 }

@@ -13,7 +13,7 @@ use libloading::Library;
 use super::abi::{
     ContextHandle, DeviceHandle, DevicePointer, EdgeData, EventHandle, FunctionHandle,
     GraphExecHandle, GraphHandle, KernelNode, LaunchConfig, LinkHandle, MemsetNode, ModuleHandle,
-    NodeHandle, Status, StreamHandle, TensorMap,
+    NodeHandle, Status, StreamHandle,
 };
 use super::error::{CudaError, DriverVersion};
 
@@ -131,10 +131,6 @@ table! {
         );
         cuGraphAddDependencies_v2(
             GraphHandle, *const NodeHandle, *const NodeHandle, *const EdgeData, usize
-        );
-        cuTensorMapEncodeTiled(
-            *mut TensorMap, u32, u32, *mut c_void, *const u64, *const u64, *const u32, *const u32,
-            u32, u32, u32, u32
         );
     }
 }
