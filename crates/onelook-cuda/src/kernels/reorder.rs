@@ -28,24 +28,17 @@ const THREADS: u32 = 128;
 /// Planes to a map. Parameters: planes `[batch, channels, height, width]`; the map; pixels of all
 /// pictures (a word).
 pub fn to_map(target: Target, name: &str, planes: &Planes, batch: u32) -> Tiled {
-    let Planes {
-        element,
-        map,
-        channels,
-    } = *planes;
+    let element = planes.element;
     let k = Builder::new(name, target, THREADS);
     let (values, output, pixels) = (k.input("planes"), k.output("map"), k.word("pixels"));
-    let place = Place::new(&k, map);
-    k.grid_launch();
-    k.grid_wait();
+    let place = Place::begin(&k, planes);
     k.when(place.pixel.less(pixels), || {
         let loaded: Vec<F32<'_>> = (0..element.per_piece())
             .map(|i| {
                 let channel = place.piece * element.per_piece() + i;
                 let value = k.float_variable(0.0);
-                k.when(channel.less(channels), || {
-                    let place = place.plane(map, channels, channel);
-                    let [word] = k.load(values + place * 4, Cache::Default);
+                k.when(channel.less(planes.channels), || {
+                    let [word] = k.load(values + place.in_planes(channel), Cache::Default);
                     k.assign(value, word);
                 });
                 value
@@ -58,28 +51,20 @@ pub fn to_map(target: Target, name: &str, planes: &Planes, batch: u32) -> Tiled 
                 .collect(),
             Element::F32 => loaded.iter().map(|value| value.bits()).collect(),
         };
-        let offset = place.pixel * (map.pitch * element.bytes()) + place.piece * PIECE_BYTES;
-        k.store(output + offset, [0, 1, 2, 3].map(|i| words[i]));
+        k.store(output + place.in_map(), [0, 1, 2, 3].map(|i| words[i]));
     });
-    tiled(k, element, map, batch)
+    tiled(k, planes, batch)
 }
 
 /// A map to planes. Parameters: the map; planes `[batch, channels, height, width]`; pixels of all
 /// pictures (a word).
 pub fn from_map(target: Target, name: &str, planes: &Planes, batch: u32) -> Tiled {
-    let Planes {
-        element,
-        map,
-        channels,
-    } = *planes;
+    let element = planes.element;
     let k = Builder::new(name, target, THREADS);
     let (input, values, pixels) = (k.input("map"), k.output("planes"), k.word("pixels"));
-    let place = Place::new(&k, map);
-    k.grid_launch();
-    k.grid_wait();
+    let place = Place::begin(&k, planes);
     k.when(place.pixel.less(pixels), || {
-        let offset = place.pixel * (map.pitch * element.bytes()) + place.piece * PIECE_BYTES;
-        let words = k.load::<4>(input + offset, Cache::Default);
+        let words = k.load::<4>(input + place.in_map(), Cache::Default);
         let stored: Vec<F32<'_>> = match element {
             Element::F16 => words
                 .iter()
@@ -89,22 +74,21 @@ pub fn from_map(target: Target, name: &str, planes: &Planes, batch: u32) -> Tile
         };
         for (i, value) in (0..).zip(stored) {
             let channel = place.piece * element.per_piece() + i;
-            k.when(channel.less(channels), || {
-                let place = place.plane(map, channels, channel);
-                k.store(values + place * 4, [value]);
+            k.when(channel.less(planes.channels), || {
+                k.store(values + place.in_planes(channel), [value]);
             });
         }
     });
-    tiled(k, element, map, batch)
+    tiled(k, planes, batch)
 }
 
-fn tiled(k: Builder, element: Element, map: Map, batch: u32) -> Tiled {
-    let pixels = map.pixels() * batch;
+fn tiled(k: Builder, planes: &Planes, batch: u32) -> Tiled {
+    let pixels = planes.map.pixels() * batch;
     Tiled {
         kernel: k.finish(),
         grid: [
             pixels.div_ceil(THREADS),
-            map.channels.div_ceil(element.per_piece()),
+            planes.map.channels.div_ceil(planes.element.per_piece()),
             1,
         ],
         choice: format!("{THREADS} pixels a block"),
@@ -113,6 +97,7 @@ fn tiled(k: Builder, element: Element, map: Map, batch: u32) -> Tiled {
 
 /// A thread's pixel and piece.
 struct Place<'k> {
+    planes: Planes,
     pixel: U32<'k>,
     piece: U32<'k>,
     /// Picture, and pixel in it.
@@ -121,18 +106,30 @@ struct Place<'k> {
 }
 
 impl<'k> Place<'k> {
-    fn new(k: &'k Builder, map: Map) -> Self {
+    /// Finds it, then waits for the launches before.
+    fn begin(k: &'k Builder, planes: &Planes) -> Self {
         let pixel = k.special(Special::BlockX) * THREADS + k.thread();
-        Self {
+        let place = Self {
+            planes: *planes,
             pixel,
             piece: k.special(Special::BlockY),
-            picture: pixel / map.pixels(),
-            inside: pixel % map.pixels(),
-        }
+            picture: pixel / planes.map.pixels(),
+            inside: pixel % planes.map.pixels(),
+        };
+        k.grid_launch();
+        k.grid_wait();
+        place
     }
 
-    /// The value's number among all planes'.
-    fn plane(&self, map: Map, channels: u32, channel: U32<'k>) -> U32<'k> {
-        (self.picture * channels + channel) * map.pixels() + self.inside
+    /// The piece's first byte in the map.
+    fn in_map(&self) -> U32<'k> {
+        let pixel_bytes = self.planes.map.pitch * self.planes.element.bytes();
+        self.pixel * pixel_bytes + self.piece * PIECE_BYTES
+    }
+
+    /// The first byte of a channel's value in the planes.
+    fn in_planes(&self, channel: U32<'k>) -> U32<'k> {
+        let plane = self.picture * self.planes.channels + channel;
+        (plane * self.planes.map.pixels() + self.inside) * 4
     }
 }
