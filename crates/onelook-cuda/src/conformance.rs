@@ -144,7 +144,11 @@ pub fn try_in_interpreter(
 
 impl Trial {
     /// The worst deviation of a kernel under so many hostile schedules, or what is wrong with it.
-    fn under_hostile_schedules(&self, tiled: &Tiled, schedules: u64) -> Result<f64, Failure> {
+    pub(crate) fn under_hostile_schedules(
+        &self,
+        tiled: &Tiled,
+        schedules: u64,
+    ) -> Result<f64, Failure> {
         let mut worst = 0.0;
         for seed in 1..=schedules {
             let rooms = self.interpret(tiled, &Schedule::adversarial(seed))?;

@@ -14,8 +14,6 @@ pub mod nms;
 pub mod pool;
 pub mod reorder;
 pub mod stem;
-#[cfg(test)]
-pub(crate) mod trial;
 mod work;
 
 use onelook_graph::op::{Activation, Operator};
