@@ -20,7 +20,8 @@ pub trait Backend: Send + Sync {
 pub trait Executable: Send + Sync {
     /// Runs the network. Inputs and outputs are dense, in the order of [`Graph::inputs`] and
     /// [`Graph::outputs`]; `outputs` is resized and its memory reused. Results for one picture do
-    /// not depend on the batch it is in, nor on the number of threads.
+    /// not depend on the number of threads; on the batch it is in they depend by rounding at most, for
+    /// a GPU adds up large and small batches in another order, and on the CPU not at all.
     fn run_into(&self, inputs: &[&Tensor], outputs: &mut Vec<Tensor>) -> Result<(), RunError>;
 
     /// Like [`run_into`](Self::run_into) with fresh outputs.
