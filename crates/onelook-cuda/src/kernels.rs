@@ -14,6 +14,7 @@ pub mod nms;
 pub mod pool;
 pub mod reorder;
 pub mod stem;
+pub mod window;
 mod work;
 
 use onelook_graph::op::{Activation, Operator};

@@ -4,6 +4,7 @@
 use onelook_cuda::interpreter::{Buffer, Machine, Schedule, Trap, Value};
 use onelook_cuda::kernels::conv::{ConvShape, Part, Segment, conv, pack_weights};
 use onelook_cuda::kernels::gemm::Tile;
+use onelook_cuda::kernels::window::Window;
 use onelook_cuda::kernels::{Element, Map};
 use onelook_cuda::lang::{Compare, Instruction, Kernel, Operand, Statement, Target};
 
@@ -36,10 +37,12 @@ fn shape() -> ConvShape {
             },
             upsample: 1,
         }],
-        kernel: [3, 3],
-        stride: [1, 1],
-        padding: [1, 1],
-        output: [HEIGHT, WIDTH],
+        window: Window {
+            kernel: [3, 3],
+            stride: [1, 1],
+            padding: [1, 1],
+            output: [HEIGHT, WIDTH],
+        },
         parts: vec![Part {
             channels: OUTPUTS,
             pitch: OUTPUTS,

@@ -76,20 +76,15 @@ pub(super) fn pool_chain(shape: &ChainShape, batch: u32, random: &mut Random) ->
 pub(super) fn pool(shape: &PoolShape, batch: u32, random: &mut Random) -> Trial {
     let (element, map) = (shape.element, &shape.input);
     let values = random_map(map, batch, element, random);
-    let [rows, columns] = shape.output;
-    let pixels = rows * columns * batch;
+    let window = &shape.window;
+    let pixels = window.pixels() * batch;
     let results = (0..pixels * map.channels).map(|index| {
         let (pixel, channel) = (index / map.channels, index % map.channels);
-        let (x, y, picture) = (
-            pixel % columns,
-            pixel / columns % rows,
-            pixel / columns / rows,
-        );
-        let corner = |at: u32, axis: usize| {
-            i64::from(at * shape.stride[axis]) - i64::from(shape.padding[axis])
-        };
-        let corner = [corner(y, 0), corner(x, 1)];
-        largest(map, &values, picture, corner, shape.kernel, channel)
+        let (picture, at) = window.locate(pixel);
+        let corner = [0, 1].map(|axis| {
+            i64::from(at[axis] * window.stride[axis]) - i64::from(window.padding[axis])
+        });
+        largest(map, &values, picture, corner, window.kernel, channel)
     });
     let expected = Expected {
         room: 0,

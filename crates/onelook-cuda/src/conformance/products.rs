@@ -9,7 +9,7 @@ use crate::kernels::{Element, Map};
 /// A convolution of random maps with random weights.
 pub(super) fn conv(shape: &ConvShape, tile: &Tile, batch: u32, random: &mut Random) -> Trial {
     let element = shape.element;
-    let taps = (shape.kernel[0] * shape.kernel[1]) as usize;
+    let taps = (shape.window.taps()) as usize;
     let (channels, outputs) = (shape.channels() as usize, shape.outputs() as usize);
     let inputs: Vec<Vec<f32>> = shape
         .inputs
@@ -19,7 +19,7 @@ pub(super) fn conv(shape: &ConvShape, tile: &Tile, batch: u32, random: &mut Rand
     let scale = 1.7 / ((channels * taps) as f32).sqrt();
     let weights = random.rounded(outputs * channels * taps, scale, element);
     let biases = random.values(outputs, 0.5);
-    let pixels = shape.output[0] * shape.output[1] * batch;
+    let pixels = shape.window.pixels() * batch;
     let residual = shape
         .residual
         .map(|pitch| random.rounded((pixels * pitch) as usize, 1.0, element));
@@ -110,17 +110,11 @@ fn padded(biases: &[f32], tile: &Tile) -> Vec<f32> {
 
 /// What an output pixel sees: taps, then channels; zeros outside.
 fn see(shape: &ConvShape, inputs: &[Vec<f32>], pixel: u32, seen: &mut [f64]) {
-    let [rows, columns] = shape.output;
     let [height, width] = shape.input();
-    let (x, y, picture) = (
-        pixel % columns,
-        pixel / columns % rows,
-        pixel / columns / rows,
-    );
+    let (picture, at) = shape.window.locate(pixel);
     let channels = shape.channels() as usize;
     for (tap, seen) in (0..).zip(seen.chunks_exact_mut(channels)) {
-        let y = (y * shape.stride[0] + tap / shape.kernel[1]).wrapping_sub(shape.padding[0]);
-        let x = (x * shape.stride[1] + tap % shape.kernel[1]).wrapping_sub(shape.padding[1]);
+        let [y, x] = shape.window.seen(at, tap);
         if y >= height || x >= width {
             seen.fill(0.0);
             continue;
@@ -147,9 +141,9 @@ pub(super) fn depthwise(
     random: &mut Random,
 ) -> Trial {
     let (element, map) = (shape.element, &shape.input);
-    let taps = (shape.kernel[0] * shape.kernel[1]) as usize;
+    let taps = (shape.window.taps()) as usize;
     let (channels, outputs) = (map.channels as usize, shape.part.channels as usize);
-    let pixels = batch * shape.output[0] * shape.output[1];
+    let pixels = batch * shape.window.pixels();
     let input = random.rounded(values(map, batch), 1.0, element);
     let inner_weights = random.values(channels * taps, 1.7 / (taps as f32).sqrt());
     let inner_biases = random.values(channels, 0.5);
@@ -219,15 +213,10 @@ fn slide(
     channel: usize,
     weights: &[f32],
 ) -> f64 {
-    let ([rows, columns], map) = (shape.output, &shape.input);
-    let (x, y, picture) = (
-        pixel % columns,
-        pixel / columns % rows,
-        pixel / columns / rows,
-    );
+    let map = &shape.input;
+    let (picture, at) = shape.window.locate(pixel);
     let term = |(tap, &weight): (u32, &f32)| {
-        let y = (y * shape.stride[0] + tap / shape.kernel[1]).wrapping_sub(shape.padding[0]);
-        let x = (x * shape.stride[1] + tap % shape.kernel[1]).wrapping_sub(shape.padding[1]);
+        let [y, x] = shape.window.seen(at, tap);
         if y >= map.height || x >= map.width {
             return 0.0;
         }

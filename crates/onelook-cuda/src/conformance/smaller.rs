@@ -8,6 +8,7 @@ use crate::kernels::head::{HeadLevel, HeadShape};
 use crate::kernels::pool::{ChainShape, PoolShape};
 use crate::kernels::reorder::Planes;
 use crate::kernels::stem::StemShape;
+use crate::kernels::window::Window;
 use crate::kernels::{Map, Work};
 
 /// The work with outputs of at most this height and width, both even.
@@ -23,17 +24,11 @@ pub fn smaller(work: &Work, most: [u32; 2]) -> Work {
             tile: *tile,
         },
         Work::Depthwise { shape, tile } => {
-            let output = least(shape.output, most);
-            let extents = [shape.input.height, shape.input.width];
-            let [height, width] = seen(output, shape.stride, extents);
+            let (window, input) = seen(&shape.window, &shape.input, most);
             Work::Depthwise {
                 shape: DepthwiseShape {
-                    input: Map {
-                        height,
-                        width,
-                        ..shape.input
-                    },
-                    output,
+                    input,
+                    window,
                     ..shape.clone()
                 },
                 tile: *tile,
@@ -44,16 +39,10 @@ pub fn smaller(work: &Work, most: [u32; 2]) -> Work {
             ..shape.clone()
         }),
         Work::Pool(shape) => {
-            let output = least(shape.output, most);
-            let extents = [shape.input.height, shape.input.width];
-            let [height, width] = seen(output, shape.stride, extents);
+            let (window, input) = seen(&shape.window, &shape.input, most);
             Work::Pool(PoolShape {
-                input: Map {
-                    height,
-                    width,
-                    ..shape.input
-                },
-                output,
+                input,
+                window,
                 ..shape.clone()
             })
         }
@@ -66,10 +55,10 @@ pub fn smaller(work: &Work, most: [u32; 2]) -> Work {
             ..*planes
         }),
         Work::Stem(shape) => {
-            let output = least(shape.output, most);
+            let (window, input) = smaller_window(&shape.window, shape.input, most);
             Work::Stem(StemShape {
-                input: seen(output, shape.stride, shape.input),
-                output,
+                input,
+                window,
                 ..shape.clone()
             })
         }
@@ -83,8 +72,7 @@ pub fn smaller(work: &Work, most: [u32; 2]) -> Work {
 }
 
 fn smaller_conv(shape: &ConvShape, most: [u32; 2]) -> ConvShape {
-    let output = least(shape.output, most);
-    let [height, width] = seen(output, shape.stride, shape.input());
+    let (window, [height, width]) = smaller_window(&shape.window, shape.input(), most);
     let mut inputs = shape.inputs.clone();
     for input in &mut inputs {
         input.map.height = height / input.upsample;
@@ -92,7 +80,7 @@ fn smaller_conv(shape: &ConvShape, most: [u32; 2]) -> ConvShape {
     }
     ConvShape {
         inputs,
-        output,
+        window,
         ..shape.clone()
     }
 }
@@ -119,7 +107,21 @@ fn least(extents: [u32; 2], most: [u32; 2]) -> [u32; 2] {
     [extents[0].min(most[0]), extents[1].min(most[1])]
 }
 
-/// Extents of an input for which so many steps remain of those that the larger one had.
-fn seen(output: [u32; 2], stride: [u32; 2], input: [u32; 2]) -> [u32; 2] {
-    [0, 1].map(|axis| (output[axis] * stride[axis]).min(input[axis]))
+/// The window with at most so large an output, and the map under it.
+fn seen(window: &Window, map: &Map, most: [u32; 2]) -> (Window, Map) {
+    let (window, [height, width]) = smaller_window(window, [map.height, map.width], most);
+    let map = Map {
+        height,
+        width,
+        ..*map
+    };
+    (window, map)
+}
+
+/// The window with at most so large an output, and the input's extents: as many steps as remain of
+/// those that the larger one had.
+fn smaller_window(window: &Window, input: [u32; 2], most: [u32; 2]) -> (Window, [u32; 2]) {
+    let output = least(window.output, most);
+    let extents = [0, 1].map(|axis| (output[axis] * window.stride[axis]).min(input[axis]));
+    (Window { output, ..*window }, extents)
 }

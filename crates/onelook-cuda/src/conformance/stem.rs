@@ -125,7 +125,7 @@ pub(super) fn any(shape: &StemShape, batch: u32, random: &mut Random) -> Trial {
 
 /// These pictures with random weights.
 pub(crate) fn trial(shape: &StemShape, samples: &[Sample], random: &mut Random) -> Trial {
-    let taps = shape.kernel[0] * shape.kernel[1];
+    let taps = shape.window.taps();
     let weights = random.rounded((shape.channels * 3 * taps) as usize, 1.0, shape.element);
     let bias = random.values(shape.channels as usize, 1.0);
     let values = samples
@@ -139,7 +139,7 @@ pub(crate) fn trial(shape: &StemShape, samples: &[Sample], random: &mut Random) 
         values: values.collect(),
     };
     let pictures: Vec<Picture<'_>> = samples.iter().map(Sample::picture).collect();
-    let pixels = shape.output[0] * shape.output[1] * samples.len() as u32;
+    let pixels = shape.window.pixels() * samples.len() as u32;
     Trial {
         given: vec![
             Given::Bytes(pack(&pictures).expect("taps and pixels fit their sizes")),
@@ -153,7 +153,7 @@ pub(crate) fn trial(shape: &StemShape, samples: &[Sample], random: &mut Random) 
 
 /// The convolution of a letterboxed picture.
 fn convolved(picture: &[f64], weights: &[f32], bias: &[f32], shape: &StemShape) -> Vec<f64> {
-    let [height, width] = shape.output;
+    let [height, width] = shape.window.output;
     let pixels = (0..height).flat_map(|y| (0..width).map(move |x| [y, x]));
     pixels
         .flat_map(|pixel| {
@@ -172,18 +172,15 @@ fn convolved(picture: &[f64], weights: &[f32], bias: &[f32], shape: &StemShape) 
 }
 
 /// What an output pixel sees: `[3][taps]`, zeros outside.
-fn seen(picture: &[f64], [y, x]: [u32; 2], shape: &StemShape) -> Vec<f64> {
-    let taps = (0..shape.kernel[0]).flat_map(|y| (0..shape.kernel[1]).map(move |x| [y, x]));
-    let taps: Vec<[u32; 2]> = taps.collect();
-    let value = |colour: u32, tap: [u32; 2]| {
-        let y = (y * shape.stride[0] + tap[0]).wrapping_sub(shape.padding[0]);
-        let x = (x * shape.stride[1] + tap[1]).wrapping_sub(shape.padding[1]);
+fn seen(picture: &[f64], at: [u32; 2], shape: &StemShape) -> Vec<f64> {
+    let value = |colour: u32, tap: u32| {
+        let [y, x] = shape.window.seen(at, tap);
         match y < shape.input[0] && x < shape.input[1] {
             true => picture[((y * shape.input[1] + x) * 3 + colour) as usize],
             false => 0.0,
         }
     };
     (0..3)
-        .flat_map(|colour| taps.iter().map(move |&tap| value(colour, tap)))
+        .flat_map(|colour| (0..shape.window.taps()).map(move |tap| value(colour, tap)))
         .collect()
 }

@@ -25,6 +25,7 @@ mod tests;
 use onelook_graph::op::Activation;
 
 use super::gemm::{Gemm, Tile};
+use super::window::Window;
 use super::{Element, Map, Tiled};
 use crate::lang::{Builder, Special, Target};
 pub use copy::Pixels;
@@ -47,14 +48,8 @@ pub struct ConvShape {
     pub element: Element,
     /// The input's channels, in order; all of one height and width as seen.
     pub inputs: Vec<Segment>,
-    /// Taps down and across.
-    pub kernel: [u32; 2],
-    /// Steps down and across.
-    pub stride: [u32; 2],
-    /// Zeros above and left.
-    pub padding: [u32; 2],
-    /// Height and width of the output.
-    pub output: [u32; 2],
+    /// What slides over the input.
+    pub window: Window,
     /// Where the output's channels go, in order.
     pub parts: Vec<Part>,
     /// Applied after the bias.
@@ -82,17 +77,12 @@ impl ConvShape {
 
     /// Pieces of k: taps times pieces of a pixel.
     pub fn pieces(&self) -> u32 {
-        self.kernel[0] * self.kernel[1] * self.channels() / self.element.per_piece()
+        self.window.taps() * self.channels() / self.element.per_piece()
     }
 
     /// Chunks of k that a tile multiplies.
     pub fn chunks(&self, tile: &Tile) -> u32 {
         self.pieces().div_ceil(tile.pieces)
-    }
-
-    /// Whether each output pixel sees just the input pixel at its place.
-    pub fn is_pointwise(&self) -> bool {
-        self.kernel == [1, 1] && self.stride == [1, 1] && self.padding == [0, 0]
     }
 }
 
@@ -108,7 +98,7 @@ pub fn shared_bytes(shape: &ConvShape, tile: &Tile) -> u32 {
 pub fn conv(target: Target, name: &str, shape: &ConvShape, tile: Tile, batch: u32) -> Tiled {
     let k = Builder::new(name, target, tile.threads());
     write(&k, shape, tile);
-    let pixels = shape.output[0] * shape.output[1] * batch;
+    let pixels = shape.window.pixels() * batch;
     Tiled {
         kernel: k.finish(),
         grid: [pixels.div_ceil(tile.m), shape.outputs().div_ceil(tile.n), 1],

@@ -21,6 +21,7 @@ use onelook_graph::op::Activation;
 
 use super::conv::{Part, Pipeline, Store, Weights};
 use super::gemm::{Gemm, Tile, slot};
+use super::window::Window;
 use super::{Element, Map, PIECE_BYTES, Tiled, activate};
 use crate::lang::{Bool, Builder, Cache, F32, Global, SharedAddress, Special, Target, U32};
 
@@ -31,14 +32,8 @@ pub struct DepthwiseShape {
     pub element: Element,
     /// What is read.
     pub input: Map,
-    /// Taps down and across.
-    pub kernel: [u32; 2],
-    /// Steps down and across.
-    pub stride: [u32; 2],
-    /// Zeros above and left.
-    pub padding: [u32; 2],
-    /// Height and width of the output.
-    pub output: [u32; 2],
+    /// What slides over the input.
+    pub window: Window,
     /// Between the convolutions.
     pub inner_activation: Option<Activation>,
     /// Channels from pixel to pixel of what is added between the convolutions.
@@ -83,7 +78,7 @@ pub fn depthwise(
 ) -> Tiled {
     let k = Builder::new(name, target, tile.threads());
     write(&k, shape, tile);
-    let pixels = shape.output[0] * shape.output[1] * batch;
+    let pixels = shape.window.pixels() * batch;
     Tiled {
         kernel: k.finish(),
         grid: [
@@ -172,7 +167,7 @@ impl<'k> Taps<'k, '_> {
     fn piece(&self, pixel: U32<'k>, piece: U32<'k>) -> Vec<F32<'k>> {
         let (k, shape) = (self.k, self.shape);
         let per = shape.element.per_piece();
-        let taps = shape.kernel[0] * shape.kernel[1];
+        let taps = shape.window.taps();
         let loads: Vec<[U32<'k>; 4]> = (0..taps).map(|tap| self.tap(pixel, piece, tap)).collect();
         let floats = |from: Global<'k>| -> Vec<F32<'k>> {
             let words = (0..per / 4).flat_map(|i| k.load::<4>(from + 16 * i, Cache::ReadOnly));
@@ -202,11 +197,11 @@ impl<'k> Taps<'k, '_> {
     /// The input under a tap, zeros outside.
     fn tap(&self, pixel: U32<'k>, piece: U32<'k>, tap: u32) -> [U32<'k>; 4] {
         let (k, shape) = (self.k, self.shape);
-        let [height, width] = shape.output;
-        let (line, x) = (pixel / width, pixel % width);
-        let (picture, y) = (line / height, line % height);
-        let y = y * shape.stride[0] + tap / shape.kernel[1] - shape.padding[0];
-        let x = x * shape.stride[1] + tap % shape.kernel[1] - shape.padding[1];
+        let across = shape.window.kernel[1];
+        let (picture, at) = shape.window.locate_in_kernel(pixel);
+        let [y, x] = shape
+            .window
+            .seen_in_kernel(at, [tap / across, tap % across]);
         let inside: Bool<'k> = y.less(shape.input.height) & x.less(shape.input.width);
         let line = picture * shape.input.height + y;
         let place = inside.select(line * shape.input.width + x, k.u32(0));

@@ -16,6 +16,7 @@
 #[cfg(test)]
 mod tests;
 
+use super::window::Window;
 use super::{Element, Map, PIECE_BYTES, Tiled};
 use crate::lang::{Builder, Cache, F32, Global, Halves, SharedAddress, Special, Target, U32};
 
@@ -39,14 +40,8 @@ pub struct PoolShape {
     pub element: Element,
     /// What is read.
     pub input: Map,
-    /// Taps down and across.
-    pub kernel: [u32; 2],
-    /// Steps down and across.
-    pub stride: [u32; 2],
-    /// Pixels outside, above and left, that the first window takes in.
-    pub padding: [u32; 2],
-    /// Height and width of the output.
-    pub output: [u32; 2],
+    /// What slides over the input.
+    pub window: Window,
     /// Channels from pixel to pixel of the output.
     pub pitch: u32,
 }
@@ -271,7 +266,7 @@ pub fn pool(target: Target, name: &str, shape: &PoolShape, batch: u32) -> Tiled 
         let offset = pixel * (shape.pitch * shape.element.bytes()) + piece * PIECE_BYTES;
         k.store(output + offset, largest);
     });
-    let outputs = shape.output[0] * shape.output[1] * batch;
+    let outputs = shape.window.pixels() * batch;
     Tiled {
         kernel: k.finish(),
         grid: [(outputs * pieces).div_ceil(128), 1, 1],
@@ -281,13 +276,12 @@ pub fn pool(target: Target, name: &str, shape: &PoolShape, batch: u32) -> Tiled 
 
 /// Visits the input pixels in an output pixel's window.
 fn each_tap<'k>(k: &'k Builder, shape: &PoolShape, pixel: U32<'k>, visit: impl FnOnce(U32<'k>)) {
-    let ([height, width], [down, across]) = (shape.output, shape.kernel);
-    let (line, x) = (pixel / width, pixel % width);
-    let (picture, y) = (line / height, line % height);
-    let taps = down * across;
-    k.count(0, taps, 1, |tap| {
-        let y = y * shape.stride[0] + tap / across - shape.padding[0];
-        let x = x * shape.stride[1] + tap % across - shape.padding[1];
+    let across = shape.window.kernel[1];
+    let (picture, at) = shape.window.locate_in_kernel(pixel);
+    k.count(0, shape.window.taps(), 1, |tap| {
+        let [y, x] = shape
+            .window
+            .seen_in_kernel(at, [tap / across, tap % across]);
         k.when(
             y.less(shape.input.height) & x.less(shape.input.width),
             || visit((picture * shape.input.height + y) * shape.input.width + x),

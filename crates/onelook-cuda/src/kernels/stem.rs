@@ -21,6 +21,7 @@ mod tests;
 
 use onelook_graph::op::Activation;
 
+use super::window::Window;
 use super::{Element, Tiled, activate};
 use crate::lang::{Builder, Cache, F32, Global, SharedAddress, Special, Target, U32};
 use crate::pictures::HEADER_BYTES;
@@ -33,14 +34,8 @@ pub struct StemShape {
     pub element: Element,
     /// Height and width of the letterboxed picture.
     pub input: [u32; 2],
-    /// Taps down and across.
-    pub kernel: [u32; 2],
-    /// Steps down and across.
-    pub stride: [u32; 2],
-    /// Zeros above and left.
-    pub padding: [u32; 2],
-    /// Height and width of the output.
-    pub output: [u32; 2],
+    /// What slides over the input.
+    pub window: Window,
     /// Channels of the output, a multiple of 8.
     pub channels: u32,
     /// Channels from pixel to pixel of the output.
@@ -63,7 +58,7 @@ const THREADS: u32 = 32 * ROWS;
 impl StemShape {
     /// Values of a pixel in shared memory: pairs of them have to begin at even places.
     fn per_pixel(&self) -> u32 {
-        if self.stride[1].is_multiple_of(2) {
+        if self.window.stride[1].is_multiple_of(2) {
             3
         } else {
             4
@@ -72,25 +67,26 @@ impl StemShape {
 
     /// Values of k for a row of taps.
     fn taps(&self) -> u32 {
-        (self.kernel[1] * self.per_pixel()).next_multiple_of(2)
+        (self.window.kernel[1] * self.per_pixel()).next_multiple_of(2)
     }
 
     /// Values of k.
     fn depth(&self) -> u32 {
-        (self.kernel[0] * self.taps()).next_multiple_of(16)
+        (self.window.kernel[0] * self.taps()).next_multiple_of(16)
     }
 
     /// Rows and columns of pixels that a tile needs.
-    fn window(&self) -> [u32; 2] {
-        let side =
-            |axis: usize, outputs: u32| (outputs - 1) * self.stride[axis] + self.kernel[axis];
+    fn tile_input(&self) -> [u32; 2] {
+        let side = |axis: usize, outputs: u32| {
+            (outputs - 1) * self.window.stride[axis] + self.window.kernel[axis]
+        };
         [side(0, ROWS), side(1, COLUMNS)]
     }
 
     /// Values from one row of pixels to the next.
     fn row_values(&self) -> u32 {
-        let beyond = self.taps() - self.kernel[1] * self.per_pixel();
-        (self.window()[1] * self.per_pixel() + beyond).next_multiple_of(2)
+        let beyond = self.taps() - self.window.kernel[1] * self.per_pixel();
+        (self.tile_input()[1] * self.per_pixel() + beyond).next_multiple_of(2)
     }
 
     /// Runs of channels that a lane holds fragments of: first channel and number of fragments.
@@ -110,7 +106,7 @@ impl StemShape {
 
 /// Bytes of shared memory of the kernel.
 pub fn shared_bytes(shape: &StemShape) -> u32 {
-    shape.window()[0] * shape.row_values() * shape.element.bytes()
+    shape.tile_input()[0] * shape.row_values() * shape.element.bytes()
 }
 
 /// The kernel. Parameters: the pictures as [`pack`](crate::pictures::pack) gives them; weights as
@@ -123,7 +119,7 @@ pub fn stem(target: Target, name: &str, shape: &StemShape, batch: u32) -> Tiled 
         _ => k.with_blocks_per_multiprocessor(2),
     };
     write(&k, shape);
-    let [rows, columns] = shape.output;
+    let [rows, columns] = shape.window.output;
     Tiled {
         kernel: k.finish(),
         grid: [columns.div_ceil(COLUMNS), rows.div_ceil(ROWS), batch],
@@ -182,7 +178,7 @@ impl<'k> Stem<'k, '_> {
             .map(|eighth| {
                 let depth = k.lane() % 4 * 2 + eighth * 8;
                 let place = depth / taps * shape.row_values() + depth % taps;
-                let exists = depth.less(shape.kernel[0] * taps);
+                let exists = depth.less(shape.window.kernel[0] * taps);
                 exists.select(place, k.u32(0))
             })
             .collect()
@@ -191,14 +187,14 @@ impl<'k> Stem<'k, '_> {
     /// The first value of the pixels under a fragment's row `lane / 4`.
     fn origin(&self, fragment: u32) -> U32<'k> {
         let (k, shape) = (self.k, self.shape);
-        let row = k.warp() * (shape.stride[0] * shape.row_values());
+        let row = k.warp() * (shape.window.stride[0] * shape.row_values());
         let column = k.lane() / 4 + 16 * fragment;
-        row + column * (shape.stride[1] * shape.per_pixel())
+        row + column * (shape.window.stride[1] * shape.per_pixel())
     }
 
     /// Values between the pixels under rows 0 and 8 of a fragment.
     fn half_fragment(&self) -> u32 {
-        8 * self.shape.stride[1] * self.shape.per_pixel()
+        8 * self.shape.window.stride[1] * self.shape.per_pixel()
     }
 
     fn zeros(&self, fragments: u32) -> Sums<'k> {
@@ -246,7 +242,7 @@ impl<'k> Stem<'k, '_> {
         let sums = self.zeros(fragments);
         let taps = shape.taps();
         let weights = self.weights + first * shape.depth() * 4 + k.lane() % 4 * 8;
-        k.count(0, shape.kernel[0] * taps, 1, |depth| {
+        k.count(0, shape.window.kernel[0] * taps, 1, |depth| {
             let place = depth / taps * shape.row_values() + depth % taps;
             let weights: Vec<[F32<'k>; 2]> = (0..fragments)
                 .map(|index| {
@@ -280,7 +276,7 @@ impl<'k> Stem<'k, '_> {
         fragments: u32,
     ) {
         let (k, shape) = (self.k, self.shape);
-        let [height, width] = shape.output;
+        let [height, width] = shape.window.output;
         let lane_channel = k.lane() % 4 * (2 * fragments);
         let bias: Vec<[F32<'k>; 2]> = (0..fragments)
             .map(|pair| {
@@ -368,10 +364,10 @@ pub fn pack_weights(weights: &[f32], shape: &StemShape) -> Vec<f32> {
 fn weight(weights: &[f32], shape: &StemShape, depth: u32, channel: u32) -> f32 {
     let (row, within) = (depth / shape.taps(), depth % shape.taps());
     let (column, colour) = (within / shape.per_pixel(), within % shape.per_pixel());
-    if row >= shape.kernel[0] || column >= shape.kernel[1] || colour >= 3 {
+    if row >= shape.window.kernel[0] || column >= shape.window.kernel[1] || colour >= 3 {
         return 0.0;
     }
-    let tap = row * shape.kernel[1] + column;
-    let index = (channel * 3 + colour) * shape.kernel[0] * shape.kernel[1] + tap;
+    let tap = row * shape.window.kernel[1] + column;
+    let index = (channel * 3 + colour) * shape.window.kernel[0] * shape.window.kernel[1] + tap;
     weights.get(index as usize).copied().unwrap_or(0.0)
 }

@@ -53,7 +53,7 @@ impl Work {
         let element = self.element().name();
         match self {
             Self::Conv { shape, .. } => {
-                let [down, across] = shape.kernel;
+                let [down, across] = shape.window.kernel;
                 let (channels, outputs) = (shape.channels(), shape.outputs());
                 format!("conv_{element}_nhwc_{down}x{across}_{channels}_{outputs}")
             }

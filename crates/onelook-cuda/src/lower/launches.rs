@@ -20,6 +20,7 @@ use super::tiles::Tiles;
 use super::{LowerError, Options};
 use crate::kernels::conv::Part;
 use crate::kernels::gemm::Tile;
+use crate::kernels::window::Window;
 use crate::kernels::{Element, Map, Work};
 use crate::lang::Kernel;
 use crate::plan::{Argument, Launch, Plan, Region};
@@ -369,4 +370,16 @@ fn fingerprint(words: &str) -> u32 {
     words.bytes().fold(0x811c_9dc5, |hash, byte| {
         (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
     })
+}
+
+/// What a convolution slides over its input to make an output of these extents.
+fn window(conv: &Conv, output: [u32; 2]) -> Window {
+    let side = |pair: [usize; 2]| pair.map(|side| side as u32);
+    let [top, left, _, _] = conv.padding;
+    Window {
+        kernel: side(conv.kernel()),
+        stride: side(conv.stride),
+        padding: side([top, left]),
+        output,
+    }
 }

@@ -124,17 +124,20 @@ fn time(launch: &Launch, gpu: &Gpu, batch: u32) -> LaunchTime {
 
 /// The product of matrices that the tile model can price.
 fn product(work: &Work, batch: u32) -> Option<(Product, Tile)> {
-    let (output, columns, pieces, resident, tile) = match work {
-        Work::Conv { shape, tile } => (shape.output, shape.outputs(), shape.pieces(), false, tile),
+    let (window, columns, pieces, resident, tile) = match work {
+        Work::Conv { shape, tile } => {
+            let pieces = shape.pieces();
+            (shape.window, shape.outputs(), pieces, false, tile)
+        }
         Work::Depthwise { shape, tile } => {
             let pieces = shape.pieces();
-            (shape.output, shape.part.channels, pieces, true, tile)
+            (shape.window, shape.part.channels, pieces, true, tile)
         }
         _ => return None,
     };
     let product = Product {
         element: work.element(),
-        rows: batch * output[0] * output[1],
+        rows: batch * window.pixels(),
         columns,
         pieces,
         resident,

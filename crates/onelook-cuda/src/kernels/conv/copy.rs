@@ -57,13 +57,13 @@ impl<'k> Pixels<'k> {
         let thread = k.thread();
         let rows = tile.threads() / tile.pieces;
         let piece = thread % tile.pieces;
-        let [height, width] = shape.output;
         let row = |pass: u32| {
             let row = thread / tile.pieces + pass * rows;
             let whole = tile.m.is_multiple_of(rows);
             let pixel = first + row;
-            let (line, x) = (pixel / width, pixel % width);
-            let (picture, y) = (line / height, line % height);
+            let (picture, at) = shape.window.locate_in_kernel(pixel);
+            let [top, left] = [0, 1]
+                .map(|axis| at[axis] * shape.window.stride[axis] - shape.window.padding[axis]);
             Row {
                 own: if whole {
                     k.truth(true)
@@ -73,8 +73,8 @@ impl<'k> Pixels<'k> {
                 exists: pixel.less(pixels),
                 pixel,
                 line: picture * shape.input()[0],
-                top: y * shape.stride[0] - shape.padding[0],
-                left: x * shape.stride[1] - shape.padding[1],
+                top,
+                left,
                 slot: slot(tile.pieces, row, piece),
             }
         };
@@ -97,11 +97,11 @@ impl<'k> Pixels<'k> {
             true => self.k.truth(true),
             false => piece.less(shape.pieces()),
         };
-        let (tap, piece) = match shape.kernel {
+        let (tap, piece) = match shape.window.kernel {
             [1, 1] => (self.k.u32(0), piece),
             _ => (piece / per_pixel, piece % per_pixel),
         };
-        let tap = [tap / shape.kernel[1], tap % shape.kernel[1]];
+        let tap = [tap / shape.window.kernel[1], tap % shape.window.kernel[1]];
         self.copy_segment(0, 0, Piece { tap, piece, inside }, to);
     }
 
@@ -143,14 +143,14 @@ impl<'k> Pixels<'k> {
     /// The number of the input's pixel under a tap, and whether there is one.
     fn pixel(&self, row: &Row<'k>, segment: &Segment, tap: [U32<'k>; 2]) -> (U32<'k>, Bool<'k>) {
         let shape = &self.shape;
-        if shape.is_pointwise() && segment.upsample == 1 {
+        if shape.window.is_pointwise() && segment.upsample == 1 {
             return (row.pixel, self.k.truth(true));
         }
         let (y, x) = (row.top + tap[0], row.left + tap[1]);
         let factor = segment.upsample;
         let line = row.line / factor + y / factor;
         let pixel = line * segment.map.width + x / factor;
-        if shape.is_pointwise() {
+        if shape.window.is_pointwise() {
             return (pixel, self.k.truth(true));
         }
         let [height, width] = shape.input();

@@ -18,10 +18,12 @@ fn shape(element: Element, [height, width]: [u32; 2], channels: u32, outputs: u3
     ConvShape {
         element,
         inputs: vec![segment([height, width], channels, channels, 1)],
-        kernel: [3, 3],
-        stride: [1, 1],
-        padding: [1, 1],
-        output: [height, width],
+        window: Window {
+            kernel: [3, 3],
+            stride: [1, 1],
+            padding: [1, 1],
+            output: [height, width],
+        },
         parts: vec![Part {
             channels: outputs,
             pitch: outputs,
@@ -88,8 +90,8 @@ fn all_of_a_convolution_is_there_in_both_formats_on_old_and_new_devices() {
 #[test]
 fn strides_and_channels_that_do_not_fill_a_chunk() {
     let mut shape = shape(Element::F16, [9, 11], 8, 40);
-    shape.stride = [2, 2];
-    shape.output = [5, 6];
+    shape.window.stride = [2, 2];
+    shape.window.output = [5, 6];
     shape.activation = None;
     let target = Target::Sm90a;
     for tile in [tile(16, 16, 4, [1, 1, 2], 4), tile(64, 40, 8, [4, 1, 1], 2)] {
@@ -105,8 +107,8 @@ fn strides_and_channels_that_do_not_fill_a_chunk() {
 #[test]
 fn pieces_of_concatenations_and_of_smaller_maps() {
     let mut shape = shape(Element::F16, [6, 8], 0, 16);
-    shape.kernel = [1, 1];
-    shape.padding = [0, 0];
+    shape.window.kernel = [1, 1];
+    shape.window.padding = [0, 0];
     shape.inputs = vec![
         segment([3, 4], 24, 32, 2),
         segment([6, 8], 16, 16, 1),
@@ -121,8 +123,8 @@ fn pieces_of_concatenations_and_of_smaller_maps() {
             batch: 3,
         });
     }
-    shape.kernel = [3, 3];
-    shape.padding = [1, 1];
+    shape.window.kernel = [3, 3];
+    shape.window.padding = [1, 1];
     check(&Case {
         shape,
         tile: tile(32, 16, 4, [2, 1, 1], 3),
@@ -135,8 +137,8 @@ fn pieces_of_concatenations_and_of_smaller_maps() {
 fn outputs_side_by_side_go_to_their_own_buffers() {
     for element in [Element::F16, Element::F32] {
         let mut shape = shape(element, [5, 5], 32, 0);
-        shape.kernel = [1, 1];
-        shape.padding = [0, 0];
+        shape.window.kernel = [1, 1];
+        shape.window.padding = [0, 0];
         shape.parts = vec![
             Part {
                 channels: 24,

@@ -18,10 +18,12 @@ fn shape(
             channels,
             pitch: channels + 8,
         },
-        kernel: [3, 3],
-        stride: [1, 1],
-        padding: [1, 1],
-        output: [height, width],
+        window: Window {
+            kernel: [3, 3],
+            stride: [1, 1],
+            padding: [1, 1],
+            output: [height, width],
+        },
         inner_activation: Some(Activation::Silu),
         inner_residual: None,
         part: Part {
@@ -79,8 +81,8 @@ fn residuals_are_added_between_and_last() {
 #[test]
 fn every_second_pixel() {
     let mut shape = shape(Element::F16, [7, 5], 16, 16);
-    shape.stride = [2, 2];
-    shape.output = [4, 3];
+    shape.window.stride = [2, 2];
+    shape.window.output = [4, 3];
     let tile = Tile {
         m: 64,
         n: 16,

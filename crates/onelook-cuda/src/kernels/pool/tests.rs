@@ -47,10 +47,12 @@ fn single_pools_take_any_window() {
             let shape = PoolShape {
                 element,
                 input: map(9, 11, 8),
-                kernel,
-                stride,
-                padding,
-                output,
+                window: Window {
+                    kernel,
+                    stride,
+                    padding,
+                    output,
+                },
                 pitch: 8,
             };
             check(&Work::Pool(shape), 2);

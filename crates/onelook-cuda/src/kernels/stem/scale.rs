@@ -59,7 +59,7 @@ impl<'k, 's> Scaler<'k, 's> {
 
     /// Fills the tile of pixels under output pixels from this one on.
     pub(super) fn fill(&self, corner: [U32<'k>; 2], pixels: SharedAddress<'k>) {
-        let (k, [high, wide]) = (self.k, self.shape.window());
+        let (k, [high, wide]) = (self.k, self.shape.tile_input());
         self.fill_ends(pixels);
         let all = (high * wide).div_ceil(THREADS);
         for first in (0..all).step_by(TOGETHER as usize) {
@@ -79,7 +79,7 @@ impl<'k, 's> Scaler<'k, 's> {
     /// Zeros where k goes on behind the last pixel of a row.
     fn fill_ends(&self, pixels: SharedAddress<'k>) {
         let (k, shape) = (self.k, self.shape);
-        let [high, wide] = shape.window();
+        let [high, wide] = shape.tile_input();
         let row = shape.row_values();
         for beyond in wide * shape.per_pixel()..row {
             k.count(k.thread(), high, THREADS, |y| {
@@ -97,11 +97,9 @@ impl<'k, 's> Scaler<'k, 's> {
     fn seek(&self, index: U32<'k>, corner: [U32<'k>; 2]) -> Sought<'k> {
         let (k, shape) = (self.k, self.shape);
         let [left, top, width, height] = self.place;
-        let [high, wide] = shape.window();
+        let [high, wide] = shape.tile_input();
         let at = [(index / wide).min(high - 1), index % wide];
-        let place =
-            |axis: usize| corner[axis] * shape.stride[axis] + at[axis] - shape.padding[axis];
-        let (y, x) = (place(0), place(1));
+        let [y, x] = shape.window.seen_in_kernel(corner, at);
         let input = y.less(shape.input[0]) & x.less(shape.input[1]);
         let (row, column) = (y - top, x - left);
         let picture = row.less(height) & column.less(width);

@@ -9,10 +9,12 @@ fn shape(element: Element, channels: u32, input: [u32; 2]) -> StemShape {
     StemShape {
         element,
         input,
-        kernel: [3, 3],
-        stride: [2, 2],
-        padding: [1, 1],
-        output: input.map(|side| side.div_ceil(2)),
+        window: Window {
+            kernel: [3, 3],
+            stride: [2, 2],
+            padding: [1, 1],
+            output: input.map(|side| side.div_ceil(2)),
+        },
         channels,
         pitch: channels + 8,
         activation: Some(Activation::Silu),
@@ -46,19 +48,25 @@ fn any_number_of_channels_and_taps_will_do() {
         for channels in [8, 48, 96] {
             check(&shape(element, channels, [21, 27]));
         }
+        let shape = shape(element, 32, [21, 27]);
         let wide = StemShape {
-            kernel: [6, 6],
-            padding: [2, 2],
-            output: [10, 13],
+            window: Window {
+                kernel: [6, 6],
+                padding: [2, 2],
+                output: [10, 13],
+                ..shape.window
+            },
             activation: None,
-            ..shape(element, 32, [21, 27])
+            ..shape
         };
         check(&wide);
         check(&StemShape {
-            stride: [1, 1],
-            output: [21, 27],
-            kernel: [3, 5],
-            padding: [1, 2],
+            window: Window {
+                kernel: [3, 5],
+                stride: [1, 1],
+                padding: [1, 2],
+                output: [21, 27],
+            },
             ..wide
         });
     }

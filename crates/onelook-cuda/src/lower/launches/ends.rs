@@ -2,7 +2,7 @@
 
 use onelook_graph::ValueId;
 
-use super::{Draft, Lowering};
+use super::{Draft, Lowering, window};
 use crate::kernels::Work;
 use crate::kernels::reorder::Planes;
 use crate::kernels::stem::{self, StemShape};
@@ -71,14 +71,10 @@ impl Lowering<'_> {
         let seat = self.seat(output)?;
         let map = self.map(&seat);
         let [batch, _, height, width] = self.nchw(input);
-        let side = |pair: [usize; 2]| pair.map(|side| side as u32);
         let shape = StemShape {
             element: self.element(),
             input: [height, width],
-            kernel: side(conv.kernel()),
-            stride: side(conv.stride),
-            padding: side([conv.padding[0], conv.padding[1]]),
-            output: [map.height, map.width],
+            window: window(conv, [map.height, map.width]),
             channels: map.channels,
             pitch: map.pitch,
             activation: conv.activation,

@@ -6,6 +6,7 @@ use super::{Draft, Lowering};
 use crate::kernels::Work;
 use crate::kernels::attention::AttentionShape;
 use crate::kernels::pool::{ChainShape, PoolShape};
+use crate::kernels::window::Window;
 use crate::lower::LowerError;
 use crate::lower::places::Seat;
 use crate::plan::Argument;
@@ -42,10 +43,12 @@ impl Lowering<'_> {
             Work::Pool(PoolShape {
                 element: self.element(),
                 input: self.map(&input),
-                kernel: pool.kernel.map(|side| side as u32),
-                stride: pool.stride.map(|side| side as u32),
-                padding: [top as u32, left as u32],
-                output: [output.height, output.width],
+                window: Window {
+                    kernel: pool.kernel.map(|side| side as u32),
+                    stride: pool.stride.map(|side| side as u32),
+                    padding: [top as u32, left as u32],
+                    output: [output.height, output.width],
+                },
                 pitch: output.pitch,
             })
         };

@@ -2,7 +2,7 @@
 
 use onelook_graph::ValueId;
 
-use super::{Draft, Lowering};
+use super::{Draft, Lowering, window};
 use crate::kernels::Work;
 use crate::kernels::conv::{ConvShape, Segment, pack_weights};
 use crate::kernels::depthwise::{DepthwiseShape, pack_depthwise};
@@ -40,14 +40,10 @@ impl Lowering<'_> {
             map: self.map(seat),
             upsample: seat.upsample,
         };
-        let side = |pair: [usize; 2]| pair.map(|side| side as u32);
         let shape = ConvShape {
             element: self.element(),
             inputs: seats.iter().map(segment).collect(),
-            kernel: side(conv.kernel()),
-            stride: side(conv.stride),
-            padding: side([conv.padding[0], conv.padding[1]]),
-            output: [height, width],
+            window: window(conv, [height, width]),
             parts: writes.iter().map(|seat| self.part(seat)).collect(),
             activation: conv.activation,
             residual: residual.map(|seat| self.map(&seat).pitch),
@@ -120,14 +116,10 @@ impl Lowering<'_> {
         let output = outer.outputs[0];
         let write = self.seat(output)?;
         let [batch, _, height, width] = self.nchw(output);
-        let side = |pair: [usize; 2]| pair.map(|side| side as u32);
         let shape = DepthwiseShape {
             element: self.element(),
             input: self.map(&input),
-            kernel: side(inner_conv.kernel()),
-            stride: side(inner_conv.stride),
-            padding: side([inner_conv.padding[0], inner_conv.padding[1]]),
-            output: [height, width],
+            window: window(inner_conv, [height, width]),
             inner_activation: inner_conv.activation,
             inner_residual: inner_residual.map(|seat| self.map(&seat).pitch),
             part: self.part(&write),
