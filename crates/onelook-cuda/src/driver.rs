@@ -38,7 +38,7 @@ pub use graph::{Graph, GraphExec, Node};
 pub use library::DRIVER_VARIABLE;
 pub use memory::DeviceBuffer;
 pub use pinned::PinnedBuffer;
-pub use run::{Constants, LoadedPlan};
+pub use run::{Constants, Edges, LoadedPlan};
 pub use stream::Stream;
 
 /// The driver, open and initialised.

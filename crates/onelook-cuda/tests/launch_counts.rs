@@ -62,6 +62,15 @@ fn every_family_has_a_plan_on_every_target() {
             for (launch, time) in plan.launches.iter().zip(&prediction.launches) {
                 let sound = time.floor_us > 0.0 && time.predicted_us.is_finite();
                 assert!(sound, "{name} {target}: {} {time:?}", launch.name);
+                // Without the one it may not start early, without the other nothing behind it does.
+                let kernel = &launch.kernel;
+                let early = [kernel.waits_for_grid(), kernel.launches_dependents()];
+                assert_eq!(
+                    early,
+                    [target >= Target::Sm90a; 2],
+                    "{target}: {}",
+                    launch.name
+                );
             }
         }
     }

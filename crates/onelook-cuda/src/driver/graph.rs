@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::abi::{
     ContextHandle, DEPENDENCY_PROGRAMMATIC, EdgeData, GraphExecHandle, GraphHandle, KernelHandle,
-    KernelNode, MemsetNode, NodeHandle, PORT_PROGRAMMATIC,
+    KernelNode, MemsetNode, NodeHandle, PORT_PROGRAMMATIC, Status,
 };
 use super::function::pointers;
 use super::{Context, CudaError, DeviceBuffer, Function, Stream, Value};
@@ -50,9 +50,6 @@ impl Graph {
         buffer: &DeviceBuffer,
         after: &[Node],
     ) -> Result<Node, CudaError> {
-        let _bound = self.context.bind()?;
-        let driver = self.context.driver();
-        let mut node = NodeHandle::default();
         let what = MemsetNode {
             destination: buffer.address(),
             pitch: 0,
@@ -61,22 +58,17 @@ impl Graph {
             width: buffer.bytes().max(1),
             height: 1,
         };
-        let after = handles(after);
-        let add = driver.table().cuGraphAddMemsetNode;
-        // SAFETY: all pointers are to live values that the call copies; the caller keeps the
-        // buffer, which has so many bytes.
-        let code = unsafe {
-            add(
-                &raw mut node,
-                self.handle,
-                after.as_ptr(),
-                after.len(),
-                &raw const what,
-                self.context.handle(),
-            )
-        };
-        driver.check("cuGraphAddMemsetNode", code)?;
-        Ok(Node(node))
+        let add = self.context.driver().table().cuGraphAddMemsetNode;
+        let context = self.context.handle();
+        self.add(
+            "cuGraphAddMemsetNode",
+            after,
+            |node, graph, after, count| {
+                // SAFETY: all pointers are to live values that the call copies; the caller keeps
+                // the buffer, which has so many bytes.
+                unsafe { add(node, graph, after, count, &raw const what, context) }
+            },
+        )
     }
 
     /// Adds a launch that starts when all of `after` have ended.
@@ -95,9 +87,6 @@ impl Graph {
         after: &[Node],
     ) -> Result<Node, CudaError> {
         function.check_values(values)?;
-        let _bound = self.context.bind()?;
-        let driver = self.context.driver();
-        let mut node = NodeHandle::default();
         let mut arguments = pointers(values);
         let what = KernelNode {
             function: function.handle,
@@ -109,21 +98,38 @@ impl Graph {
             kernel: KernelHandle::default(),
             context: ContextHandle::default(),
         };
-        let after = handles(after);
-        let add = driver.table().cuGraphAddKernelNode_v2;
-        // SAFETY: all pointers are to live values that the call copies; the values fit the
-        // parameters, and the caller answers for function and addresses.
-        let code = unsafe {
-            add(
-                &raw mut node,
-                self.handle,
-                after.as_ptr(),
-                after.len(),
-                &raw const what,
-            )
-        };
-        driver.check("cuGraphAddKernelNode", code)?;
+        let add = self.context.driver().table().cuGraphAddKernelNode_v2;
+        self.add(
+            "cuGraphAddKernelNode",
+            after,
+            |node, graph, after, count| {
+                // SAFETY: all pointers are to live values that the call copies; the values fit the
+                // parameters, and the caller answers for function and addresses.
+                unsafe { add(node, graph, after, count, &raw const what) }
+            },
+        )
+    }
+
+    /// Adds a node behind `after` by the driver's function of this name; `add` gets room for the
+    /// node, the graph, and the nodes to wait for with their number.
+    fn add(
+        &mut self,
+        function: &'static str,
+        after: &[Node],
+        add: impl FnOnce(*mut NodeHandle, GraphHandle, *const NodeHandle, usize) -> Status,
+    ) -> Result<Node, CudaError> {
+        let _bound = self.context.bind()?;
+        let mut node = NodeHandle::default();
+        let after: Vec<NodeHandle> = after.iter().map(|node| node.0).collect();
+        let code = add(&raw mut node, self.handle, after.as_ptr(), after.len());
+        self.context.driver().check(function, code)?;
         Ok(Node(node))
+    }
+
+    /// Whether the driver knows launches that start while the one before still runs.
+    pub fn knows_dependents(&self) -> bool {
+        let table = self.context.driver().table();
+        table.cuGraphAddDependencies_v2.is_some()
     }
 
     /// Lets the launch `later` start while `earlier` still runs; it waits itself where it must
@@ -183,10 +189,6 @@ impl Drop for Graph {
         // SAFETY: new created the handle, and nobody uses it after this.
         unsafe { (self.context.driver().table().cuGraphDestroy)(self.handle) };
     }
-}
-
-fn handles(nodes: &[Node]) -> Vec<NodeHandle> {
-    nodes.iter().map(|node| node.0).collect()
 }
 
 /// A graph that is ready to launch, again and again.

@@ -3,6 +3,7 @@
 //! Memory is taken and kernels are loaded once; a run copies the inputs in, launches the graph and
 //! copies the outputs out. Never trusts the plan: each place is checked against its region.
 
+mod edges;
 mod load;
 mod place;
 
@@ -11,10 +12,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{
-    Context, CubinCache, CudaError, DeviceBuffer, Event, Function, Graph, GraphExec, Node,
-    PinnedBuffer, Stream, Value,
+    Context, CubinCache, CudaError, DeviceBuffer, Event, Function, GraphExec, PinnedBuffer, Stream,
+    Value,
 };
-use crate::plan::{Argument, Launch, Plan, Region};
+use crate::plan::{Argument, Launch, Plan};
+
+pub use edges::Edges;
 
 /// Constants on a GPU, shared by the plans of one model.
 pub struct Constants(DeviceBuffer);
@@ -31,6 +34,9 @@ impl Constants {
     }
 }
 
+/// As halves and as floats no number.
+const POISON: u8 = 0xff;
+
 /// Room at first for an input whose size the caller decides.
 const FIRST_ROOM: usize = 1 << 20;
 
@@ -42,6 +48,7 @@ pub struct LoadedPlan {
     stream: Stream,
     memory: Memory,
     plan: Plan,
+    edges: Edges,
 }
 
 /// A launch with its values.
@@ -91,7 +98,9 @@ impl LoadedPlan {
         let functions = load::functions(context, plan, cache)?;
         let memory = Memory::new(context, plan, constants)?;
         let steps = steps(plan, functions, &memory)?;
-        let exec = graph(context, plan, &steps, &memory.counters)?.instantiate()?;
+        let edges = Edges::default();
+        let (graph, _) = edges::graph(context, plan, &steps, &memory.counters, edges)?;
+        let exec = graph.instantiate()?;
         let stream = Stream::new(context)?;
         exec.upload(&stream)?;
         Ok(Self {
@@ -100,7 +109,25 @@ impl LoadedPlan {
             stream,
             memory,
             plan: without_constants(plan),
+            edges,
         })
+    }
+
+    /// Builds the graph anew with edges of this kind, on the same memory; how many of them let the
+    /// later launch start early. After an error the edges are those of before.
+    ///
+    /// # Errors
+    /// The driver refuses.
+    pub fn connect(&mut self, edges: Edges) -> Result<usize, CudaError> {
+        let context = Arc::clone(self.stream.context());
+        let counters = &self.memory.counters;
+        let (graph, early) = edges::graph(&context, &self.plan, &self.steps, counters, edges)?;
+        let exec = graph.instantiate()?;
+        exec.upload(&self.stream)?;
+        self.stream.synchronize()?;
+        self.exec = exec;
+        self.edges = edges;
+        Ok(early)
     }
 
     /// What is run; the constants are on the GPU only.
@@ -154,7 +181,9 @@ impl LoadedPlan {
     fn rebuild(&mut self, context: &Arc<Context>) -> Result<(), CudaError> {
         let functions = self.steps.iter().map(|step| Arc::clone(&step.function));
         let steps = steps(&self.plan, functions.collect(), &self.memory)?;
-        self.exec = graph(context, &self.plan, &steps, &self.memory.counters)?.instantiate()?;
+        let counters = &self.memory.counters;
+        let (graph, _) = edges::graph(context, &self.plan, &steps, counters, self.edges)?;
+        self.exec = graph.instantiate()?;
         self.steps = steps;
         Ok(())
     }
@@ -171,6 +200,37 @@ impl LoadedPlan {
             unsafe { self.stream.download(&mut output.host, &output.device)? };
         }
         Ok(())
+    }
+
+    /// Launches the graph so many times in a row on the inputs of the last run; the time from the
+    /// start of the first to the end of the last. Copies nothing.
+    ///
+    /// # Errors
+    /// The GPU failed.
+    pub fn replay(&mut self, times: usize) -> Result<Duration, CudaError> {
+        let context = self.stream.context();
+        let (start, end) = (Event::new(context)?, Event::new(context)?);
+        // SAFETY: self keeps all that the steps touch, lent it to nobody else, and waits.
+        let launch = |_| unsafe { self.exec.launch(&self.stream) };
+        let started = start.record(&self.stream);
+        let launched = started.and_then(|()| (0..times).try_for_each(launch));
+        let ended = launched.and_then(|()| end.record(&self.stream));
+        let waited = self.stream.synchronize();
+        ended.and(waited)?;
+        end.since(&start)
+    }
+
+    /// Fills all that a run writes with what is no number, so that what it leaves unwritten shows.
+    ///
+    /// # Errors
+    /// The GPU failed.
+    pub fn poison(&mut self) -> Result<(), CudaError> {
+        let memory = &mut self.memory;
+        let outputs = memory.outputs.iter_mut().map(|output| &mut output.device);
+        [&mut memory.arena, &mut memory.counters]
+            .into_iter()
+            .chain(outputs)
+            .try_for_each(|buffer| buffer.fill(POISON))
     }
 
     /// Runs the launches one after the other on the inputs of the last run; the time of each.
@@ -276,43 +336,6 @@ fn steps(
         })
     };
     launches.map(step).collect()
-}
-
-/// The launches with an edge for each need; those that count wait for the counters to be zero.
-fn graph(
-    context: &Arc<Context>,
-    plan: &Plan,
-    steps: &[Step],
-    counters: &DeviceBuffer,
-) -> Result<Graph, CudaError> {
-    let mut graph = Graph::new(context)?;
-    let mut cleared = None;
-    if plan.counter_bytes > 0 {
-        // SAFETY: the counters stay with the graph in the loaded plan.
-        cleared = Some(unsafe { graph.add_clear(counters, &[])? });
-    }
-    let mut nodes: Vec<Node> = Vec::with_capacity(steps.len());
-    for (launch, step) in plan.launches.iter().zip(steps) {
-        let mut after: Vec<Node> = launch.after.iter().map(|&earlier| nodes[earlier]).collect();
-        if launch.arguments.iter().any(counts) {
-            after.extend(cleared);
-        }
-        // SAFETY: functions and buffers stay with the graph in the loaded plan; the places were
-        // checked to lie in them.
-        let node = unsafe { graph.add_launch(&step.function, step.grid, &step.values, &after)? };
-        nodes.push(node);
-    }
-    Ok(graph)
-}
-
-fn counts(argument: &Argument) -> bool {
-    matches!(
-        argument,
-        Argument::Memory {
-            region: Region::Counters,
-            ..
-        }
-    )
 }
 
 fn same_lengths(

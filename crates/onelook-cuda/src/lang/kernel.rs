@@ -1,6 +1,6 @@
 //! A finished kernel: parameters, registers, shared memory and steps.
 
-use super::{Statement, Target};
+use super::{Instruction, Statement, Target};
 
 /// A kernel for one target, ready to be printed as PTX or interpreted.
 #[derive(Debug, Clone)]
@@ -21,6 +21,33 @@ pub struct Kernel {
     pub registers: [u32; 3],
     /// The steps.
     pub body: Vec<Statement>,
+}
+
+impl Kernel {
+    /// Whether it waits for the kernels before it, so that it may start before they have ended.
+    pub fn waits_for_grid(&self) -> bool {
+        any(&self.body, &|instruction| {
+            matches!(instruction, Instruction::GridWait)
+        })
+    }
+
+    /// Whether it lets the kernels behind it start before it has ended.
+    pub fn launches_dependents(&self) -> bool {
+        any(&self.body, &|instruction| {
+            matches!(instruction, Instruction::GridLaunch)
+        })
+    }
+}
+
+fn any(body: &[Statement], what: &impl Fn(&Instruction) -> bool) -> bool {
+    body.iter().any(|statement| match statement {
+        Statement::Do(instruction) => what(instruction),
+        Statement::If {
+            then, otherwise, ..
+        } => any(then, what) || any(otherwise, what),
+        Statement::While { head, body, .. } => any(head, what) || any(body, what),
+        Statement::Comment(_) => false,
+    })
 }
 
 /// What a launch brings.

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use onelook_cuda::driver::{Constants, Context, CudaError, LoadedPlan};
+use onelook_cuda::driver::{Constants, Context, CudaError, Edges, LoadedPlan};
+use onelook_cuda::lang::{Builder, Target};
 use onelook_cuda::plan::{Argument, Launch, Plan, Region};
 
 use super::fake::{Fake, H100};
@@ -93,6 +94,109 @@ fn a_plan_runs_in_the_order_of_its_needs_again_and_again() {
         assert_eq!(fake.launches().len(), 12);
     }
     assert_eq!(fake.leaks(), [""; 0]);
+}
+
+/// The plan with kernels that wait by themselves, but for the fourth.
+fn waiting_plan() -> Plan {
+    let builder = Builder::new("copy", Target::Sm90a, 64);
+    builder.input("from");
+    builder.output("to");
+    builder.word("bytes");
+    builder.grid_launch();
+    builder.grid_wait();
+    let kernel = Arc::new(builder.finish());
+    let mut plan = plan();
+    for (index, launch) in plan.launches.iter_mut().enumerate() {
+        if index != 3 {
+            launch.kernel = Arc::clone(&kernel);
+        }
+    }
+    plan.launches[5].after = vec![4];
+    plan
+}
+
+/// How many nodes each added node waits for to its end, in the order of the plan; and the early
+/// edges.
+fn edges(fake: &Fake) -> (Vec<usize>, usize) {
+    let calls = fake.calls();
+    let kernels = calls.iter().filter_map(|call| {
+        call.strip_prefix("cuGraphAddKernelNode_v2 ")?
+            .split_once("after ")
+    });
+    let nodes = |list: &str| list.split(", ").filter(|word| *word != "[]").count();
+    let full = kernels.map(|(_, list)| nodes(list));
+    (full.collect(), fake.count("cuGraphAddDependencies_v2"))
+}
+
+#[test]
+fn edges_let_a_launch_start_early_only_where_it_waits_by_itself() {
+    let fake = Fake::with_edges(&[H100]);
+    {
+        let plan = waiting_plan();
+        let mut loaded = loaded(&context(&fake, None), &plan).unwrap();
+        assert_eq!(edges(&fake), (vec![0, 1, 0, 2, 1, 2], 0), "plain at first");
+        assert_eq!(loaded.connect(Edges::Dependent), Ok(3));
+        // The fourth does not wait by itself; the last waits for the counters' being zero, too.
+        let expected = vec![0, 1, 0, 2, 1, 2, 0, 0, 0, 2, 0, 1];
+        assert_eq!(edges(&fake), (expected, 3));
+        for value in [9, 8] {
+            loaded.poison().unwrap();
+            let [copied, constants, counters] = run(&mut loaded, value).unwrap();
+            assert_eq!(copied, [value; BYTES]);
+            assert_eq!(constants, plan.constants);
+            assert_eq!(counters, [0; BYTES]);
+        }
+        assert_eq!(loaded.connect(Edges::Full), Ok(0));
+        assert_eq!(run(&mut loaded, 7).unwrap()[0], [7; BYTES]);
+    }
+    assert_eq!(fake.leaks(), [""; 0]);
+}
+
+#[test]
+fn without_early_edges_a_plan_gets_plain_ones() {
+    let fake = Fake::new(&[H100]);
+    let mut loaded = loaded(&context(&fake, None), &waiting_plan()).unwrap();
+    assert_eq!(loaded.connect(Edges::Dependent), Ok(0));
+    assert_eq!(edges(&fake).0[6..], [0, 1, 0, 2, 1, 2]);
+    assert_eq!(run(&mut loaded, 3).unwrap()[0], [3; BYTES]);
+}
+
+#[test]
+fn edges_that_the_driver_refuses_leave_the_graph_as_it_was() {
+    let fake = Fake::with_edges(&[H100, "fail cuGraphInstantiateWithFlags 2 1"]);
+    let mut loaded = loaded(&context(&fake, None), &waiting_plan()).unwrap();
+    assert!(loaded.connect(Edges::Dependent).is_err());
+    assert_eq!(run(&mut loaded, 3).unwrap()[0], [3; BYTES]);
+}
+
+#[test]
+fn a_graph_is_launched_in_a_row_without_copies() {
+    let fake = Fake::new(&[H100]);
+    let mut loaded = loaded(&context(&fake, None), &plan()).unwrap();
+    run(&mut loaded, 3).unwrap();
+    let copies =
+        |fake: &Fake| fake.count("cuMemcpyHtoDAsync_v2") + fake.count("cuMemcpyDtoHAsync_v2");
+    let before = copies(&fake);
+    let time = loaded.replay(5).unwrap();
+    assert!(time.as_nanos().abs_diff(5 * 6 * 10_000) < 100, "{time:?}");
+    assert_eq!(copies(&fake), before);
+    assert_eq!(fake.count("cuGraphLaunch"), 6);
+}
+
+#[test]
+fn what_a_plan_leaves_unwritten_shows_in_poisoned_memory() {
+    let fake = Fake::new(&[H100]);
+    let mut plan = plan();
+    plan.launches.remove(1);
+    plan.launches[1].after = vec![];
+    plan.launches[2].after = vec![0, 1];
+    plan.launches[3].after = vec![2];
+    let mut loaded = loaded(&context(&fake, None), &plan).unwrap();
+    loaded.poison().unwrap();
+    let [copied, unwritten, counters] = run(&mut loaded, 3).unwrap();
+    assert_eq!(copied, [3; BYTES]);
+    assert_eq!(unwritten, [0xff; BYTES]);
+    assert_eq!(counters, [0; BYTES]);
 }
 
 #[test]

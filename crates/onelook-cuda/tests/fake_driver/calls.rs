@@ -414,6 +414,22 @@ exports! {
     }
 }
 
+#[cfg(edges)]
+exports! {
+    cuGraphAddDependencies_v2(
+        world, graph: usize, from: *const usize, to: *const usize, data: *const [u8; 8],
+        count: usize
+    ) {
+        let mut words = String::new();
+        let ends = view(from, count).iter().zip(view(to, count));
+        for ((&earlier, &later), data) in ends.zip(view(data, count)) {
+            world.add_edge(graph, earlier, later, data)?;
+            words += &format!("{earlier} to {later} {data:?}");
+        }
+        Ok(words)
+    }
+}
+
 /// `CUDA_KERNEL_NODE_PARAMS_v2`.
 #[repr(C)]
 pub struct KernelNode {

@@ -2,6 +2,7 @@
 
 #![allow(dead_code, reason = "each test takes what it needs")]
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -28,6 +29,11 @@ impl Fake {
     /// One that exports next to nothing.
     pub fn bare(script: &[&str]) -> Self {
         Self::of_build(script, &["--cfg", "bare"])
+    }
+
+    /// One that knows launches of a graph which start while the one before still runs.
+    pub fn with_edges(script: &[&str]) -> Self {
+        Self::of_build(script, &["--cfg", "edges"])
     }
 
     fn of_build(script: &[&str], flags: &[&str]) -> Self {
@@ -85,7 +91,9 @@ impl Fake {
     pub fn leaks(&self) -> Vec<String> {
         let calls = self.calls();
         let made = calls.iter().filter_map(|line| line.strip_prefix('+'));
-        made.filter(|thing| !calls.contains(&format!("-{thing}")))
+        let ended = calls.iter().filter_map(|line| line.strip_prefix('-'));
+        let ended: HashSet<&str> = ended.collect();
+        made.filter(|thing| !ended.contains(thing))
             .map(str::to_owned)
             .collect()
     }
@@ -150,7 +158,7 @@ fn built(flags: &[&str]) -> PathBuf {
             "-A",
             "non_snake_case",
         ])
-        .args(["--check-cfg", "cfg(bare)"])
+        .args(["--check-cfg", "cfg(bare, edges)"])
         .args(flags)
         .arg("-o")
         .arg(&temporary)

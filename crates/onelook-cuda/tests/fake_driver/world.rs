@@ -19,6 +19,7 @@ use crate::script::{Device, Script};
 /// What a call did, for the log, or the error's number.
 pub type Outcome = Result<String, i32>;
 
+const INVALID_VALUE: i32 = 1;
 const OUT_OF_MEMORY: i32 = 2;
 const INVALID_DEVICE: i32 = 101;
 const INVALID_CONTEXT: i32 = 201;
@@ -434,6 +435,29 @@ impl World {
             after: after.to_vec(),
         });
         Ok(number)
+    }
+
+    /// Adds an edge by which the later launch starts early: port and kind are programmatic.
+    pub fn add_edge(
+        &mut self,
+        graph: usize,
+        earlier: usize,
+        later: usize,
+        data: &[u8; 8],
+    ) -> Result<(), i32> {
+        self.check("graph", graph)?;
+        let nodes = self.graphs.get_mut(&graph).ok_or(INVALID_HANDLE)?;
+        let position = |number| nodes.iter().position(|node: &Node| node.number == number);
+        let (Some(from), Some(to)) = (position(earlier), position(later)) else {
+            return Err(INVALID_HANDLE);
+        };
+        let launches = [from, to].map(|at| matches!(nodes[at].step, Step::Launch(_)));
+        let known = nodes[to].after.contains(&earlier);
+        if launches != [true; 2] || known || *data != [1, 0, 1, 0, 0, 0, 0, 0] {
+            return Err(INVALID_VALUE);
+        }
+        nodes[to].after.push(earlier);
+        Ok(())
     }
 
     /// Of the steps that may go next, always the one that was added last.

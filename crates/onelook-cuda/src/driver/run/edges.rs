@@ -1,0 +1,68 @@
+//! The graph of a plan's launches: an edge for each need, of the kind that is asked for.
+
+use std::sync::Arc;
+
+use super::super::{Context, CudaError, DeviceBuffer, Graph, Node};
+use super::Step;
+use crate::plan::{Argument, Plan, Region};
+
+/// What an edge between two launches waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Edges {
+    /// The later launch starts when the earlier one has ended.
+    #[default]
+    Full,
+    /// The later launch may start while the earlier one runs, where its kernel waits by itself
+    /// (`griddepcontrol.wait`) and the driver can do that; elsewhere as in `Full`.
+    // Sound along chains: no block touches what others write ahead of its wait, and none ends without
+    // it, so that a launch that has ended had all before it ended, those without an edge to it too.
+    Dependent,
+}
+
+/// The launches with an edge for each need, and how many edges let the later launch start early.
+/// Those that count wait for the counters to be zero.
+pub(super) fn graph(
+    context: &Arc<Context>,
+    plan: &Plan,
+    steps: &[Step],
+    counters: &DeviceBuffer,
+    edges: Edges,
+) -> Result<(Graph, usize), CudaError> {
+    let mut graph = Graph::new(context)?;
+    let mut cleared = None;
+    if plan.counter_bytes > 0 {
+        // SAFETY: the counters stay with the graph in the loaded plan.
+        cleared = Some(unsafe { graph.add_clear(counters, &[])? });
+    }
+    let dependent = edges == Edges::Dependent && graph.knows_dependents();
+    let mut early = 0;
+    let mut nodes: Vec<Node> = Vec::with_capacity(steps.len());
+    for (launch, step) in plan.launches.iter().zip(steps) {
+        let mut needed: Vec<Node> = launch.after.iter().map(|&earlier| nodes[earlier]).collect();
+        let waited_for = match dependent && launch.kernel.waits_for_grid() {
+            true => std::mem::take(&mut needed),
+            false => Vec::new(),
+        };
+        if launch.arguments.iter().any(counts) {
+            needed.extend(cleared);
+        }
+        // SAFETY: functions and buffers stay with the graph in the loaded plan; the places were
+        // checked to lie in them.
+        let node = unsafe { graph.add_launch(&step.function, step.grid, &step.values, &needed)? };
+        for earlier in waited_for {
+            early += usize::from(graph.add_dependent(earlier, node)?);
+        }
+        nodes.push(node);
+    }
+    Ok((graph, early))
+}
+
+fn counts(argument: &Argument) -> bool {
+    matches!(
+        argument,
+        Argument::Memory {
+            region: Region::Counters,
+            ..
+        }
+    )
+}
