@@ -70,15 +70,15 @@ impl Parity {
         self.matched += 1;
         self.worst_pixels = sides
             .iter()
-            .fold(self.worst_pixels, |most, side| most.max(side.abs()));
-        self.worst_score = self.worst_score.max((a.confidence - b.confidence).abs());
+            .fold(self.worst_pixels, |most, side| worse(most, side.abs()));
+        self.worst_score = worse(self.worst_score, (a.confidence - b.confidence).abs());
     }
 
     /// Adds what was said of another picture.
     pub fn add(&mut self, other: &Self) {
         self.matched += other.matched;
-        self.worst_pixels = self.worst_pixels.max(other.worst_pixels);
-        self.worst_score = self.worst_score.max(other.worst_score);
+        self.worst_pixels = worse(self.worst_pixels, other.worst_pixels);
+        self.worst_score = worse(self.worst_score, other.worst_score);
         self.only_first.extend_from_slice(&other.only_first);
         self.only_second.extend_from_slice(&other.only_second);
     }
@@ -97,6 +97,14 @@ impl Parity {
         let pixels = self.worst_pixels / tolerance.pixels.max(f32::MIN_POSITIVE);
         let score = self.worst_score / tolerance.score.max(f32::MIN_POSITIVE);
         1e6 * lonely + pixels.max(score)
+    }
+}
+
+/// The larger of two differences; what is no number does not get lost.
+fn worse(a: f32, b: f32) -> f32 {
+    match b > a || b.is_nan() {
+        true => b,
+        false => a,
     }
 }
 
@@ -144,6 +152,15 @@ mod tests {
         assert_eq!(parity.matched, 3);
         assert_eq!(parity.worst_pixels, 0.25);
         assert!((parity.worst_score - 0.3).abs() < 1e-6);
+        assert!(!parity.holds(&Tolerance::default()));
+    }
+
+    #[test]
+    fn a_confidence_that_is_no_number_never_holds() {
+        let numbers = [found(0, 0.0, 0.9), found(0, 50.0, 0.8)];
+        let mut parity = Parity::of(&[found(0, 0.0, f32::NAN), numbers[1]], &numbers);
+        parity.add(&Parity::of(&numbers, &numbers));
+        assert_eq!(parity.matched, 4);
         assert!(!parity.holds(&Tolerance::default()));
     }
 
