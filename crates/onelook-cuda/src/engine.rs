@@ -47,10 +47,12 @@ impl Cuda {
         number: usize,
         options: &CudaOptions,
     ) -> Result<Self, CudaError> {
-        let cache = options.cache.as_ref();
+        let context = Context::open(driver, number, options.memory_limit)?;
+        let cache = options.cache.as_ref().map(CubinCache::new);
+        cache.iter().for_each(CubinCache::try_out);
         Ok(Self {
-            context: Context::open(driver, number, options.memory_limit)?,
-            cache: cache.map(|folder| Arc::new(CubinCache::new(folder))),
+            context,
+            cache: cache.map(Arc::new),
             element: match options.precision {
                 Precision::F32 => Element::F32,
                 Precision::F16 | Precision::Int8 => Element::F16,
@@ -63,7 +65,8 @@ impl Cuda {
         self.context.device()
     }
 
-    /// Why compiled kernels could not be kept, if so.
+    /// Why compiled kernels cannot be kept, if so: known from the start where their folder cannot
+    /// be written.
     pub fn cache_problem(&self) -> Option<&str> {
         self.cache.as_ref()?.problem()
     }

@@ -303,6 +303,9 @@ impl Catalogue {
         }
         let opened = self.load.device.open(&self.load.engine());
         let engine = Arc::new(opened.map_err(|error| error.to_string())?);
+        if let Some(warning) = &engine.warning {
+            tracing::warn!("{warning}");
+        }
         Ok(Arc::clone(self.engine.get_or_init(|| engine)))
     }
 }

@@ -113,6 +113,8 @@ pub struct Engine {
     pub precision: Precision,
     /// One line for people.
     pub reason: String,
+    /// What does not work as it should, though the engine runs: one line for people.
+    pub warning: Option<String>,
 }
 
 impl Device {
@@ -140,6 +142,7 @@ impl Device {
             backend,
             precision: Precision::F32,
             reason,
+            warning: None,
         })
     }
 

@@ -50,6 +50,7 @@ pub struct Model {
     executable: Box<dyn Executable>,
     device: String,
     reason: String,
+    warning: Option<String>,
 }
 
 impl Model {
@@ -80,7 +81,7 @@ impl Model {
         Self::compile(&engine, parse(bytes, name, options)?, name, options)
     }
 
-    fn compile(
+    pub(crate) fn compile(
         engine: &Engine,
         model: ModelFile,
         name: &str,
@@ -114,6 +115,7 @@ impl Model {
             executable,
             device: engine.backend.describe(),
             reason: engine.reason.clone(),
+            warning: engine.warning.clone(),
         })
     }
 
@@ -150,6 +152,11 @@ impl Model {
     /// Why this device was chosen, in one line.
     pub fn device_reason(&self) -> &str {
         &self.reason
+    }
+
+    /// What does not work as it should on this device, though the model runs, in one line.
+    pub fn warning(&self) -> Option<&str> {
+        self.warning.as_deref()
     }
 
     /// Runs the network on `[batch, 3, height, width]`, RGB from 0 to 1; gives its raw outputs.

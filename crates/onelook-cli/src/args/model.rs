@@ -94,6 +94,9 @@ impl ModelArgs {
         let options = self.options()?;
         let model = Model::load(self.locate(console)?, &options)?;
         warn_of_random_weights(model.name(), model.metadata(), console);
+        if let Some(warning) = model.warning() {
+            console.warn(warning);
+        }
         let task = model.metadata().task;
         match self.task {
             Some(wanted) if wanted != task => Err(Failure::Usage(format!(

@@ -31,6 +31,9 @@ pub fn run(args: &DoctorArgs, console: &Console) -> Result<(), Failure> {
     let engine = chosen.backend.describe();
     console.line(format!("chosen    {engine}"));
     console.line(format!("because   {}", chosen.reason));
+    if let Some(warning) = &chosen.warning {
+        console.line(format!("warning   {warning}"));
+    }
     let memory = available_memory();
     let memory_text = memory.map_or_else(
         || "unknown".to_owned(),
@@ -66,6 +69,7 @@ pub fn run(args: &DoctorArgs, console: &Console) -> Result<(), Failure> {
         })).collect::<Vec<_>>(),
         "chosen": engine,
         "because": chosen.reason,
+        "warning": chosen.warning,
         "cores": usable_cores(),
         "memory_bytes": memory,
         "models": registry::directory().display().to_string(),

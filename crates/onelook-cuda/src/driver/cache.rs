@@ -59,6 +59,16 @@ impl CubinCache {
         self
     }
 
+    /// Finds out whether something can be kept, before it takes time to make.
+    pub fn try_out(&self) {
+        let path = self.folder.join(format!("{}-probe.tmp", process::id()));
+        let written = make_folder(&self.folder).and_then(|()| fs::write(&path, b""));
+        if let Err(error) = written {
+            self.note(&path, &error);
+        }
+        let _ = fs::remove_file(&path);
+    }
+
     /// Why it could not keep something, the first time.
     pub fn problem(&self) -> Option<&str> {
         self.problem.get().map(String::as_str)

@@ -5,6 +5,7 @@ use std::process::Command;
 use std::{env, fs};
 
 use onelook_cuda::driver::{Context, CubinCache, Driver, Function};
+use onelook_cuda::engine::{Cuda, CudaOptions};
 
 use super::fake::{Fake, H100};
 use super::{context, copy_kernel};
@@ -81,6 +82,34 @@ fn a_cache_that_cannot_be_written_costs_only_time() {
     let cache = CubinCache::new(file.join("cubins"));
     load(&fake, &cache);
     assert!(cache.problem().is_some());
+}
+
+#[test]
+fn a_cache_that_cannot_be_written_is_known_before_anything_is_compiled() {
+    let fake = Fake::new(&[H100]);
+    let file = fake.folder().join("file");
+    fs::write(&file, "no folder").unwrap();
+    let driver = Driver::open_file(&fake.path()).unwrap();
+    let problem = |folder: PathBuf| {
+        let options = CudaOptions {
+            cache: Some(folder),
+            ..CudaOptions::default()
+        };
+        let cuda = Cuda::open(&driver, 0, &options).unwrap();
+        cuda.cache_problem().map(str::to_owned)
+    };
+    let words = problem(file.join("cubins")).unwrap();
+    assert!(
+        words.contains("cannot be kept in") && words.contains("each start"),
+        "{words}"
+    );
+    let folder = fake.folder().join("cubins");
+    assert_eq!(problem(folder.clone()), None);
+    assert_eq!(
+        entries(&folder),
+        [""; 0].map(PathBuf::from),
+        "nothing is left"
+    );
 }
 
 #[test]

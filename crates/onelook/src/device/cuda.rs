@@ -60,9 +60,10 @@ fn engine(
     };
     let cuda = Cuda::open(driver, device.number, &options).map_err(in_words)?;
     Ok(Engine {
-        backend: Box::new(cuda),
         precision: options.precision,
         reason,
+        warning: cuda.cache_problem().map(str::to_owned),
+        backend: Box::new(cuda),
     })
 }
 
