@@ -188,3 +188,98 @@ fn a_kernel_that_crashes_is_an_error_not_a_result() {
     let text = failure(&fake.path(), &["doctor", "device=0"]);
     assert!(text.contains("CUDA_ERROR_ILLEGAL_ADDRESS (700)"), "{text}");
 }
+
+#[test]
+fn kernels_that_cannot_be_kept_are_told_before_they_are_compiled() {
+    let fake = Fake::new(&[H100]);
+    std::fs::write(fake.folder().join("kernels"), "no folder").unwrap();
+    let text = success(&fake.path(), &["doctor", "device=0"]);
+    assert_eq!(
+        text.matches("compiled kernels cannot be kept in").count(),
+        1,
+        "{text}"
+    );
+    let predict = [
+        "predict",
+        "device=0",
+        "model=yolo11n.yaml",
+        "source=../../assets/sample.jpg",
+        "save=false",
+        "gpu_memory=2KiB",
+    ];
+    let text = failure(&fake.path(), &predict);
+    assert_eq!(
+        text.matches("compiled kernels cannot be kept in").count(),
+        1,
+        "{text}"
+    );
+}
+
+#[test]
+fn gpu_check_refuses_what_it_cannot_check() {
+    let fake = Fake::new(&[H100]);
+    let cases = [
+        (
+            &["gpu-check", "device=cpu", "model=yolo11n.yaml"][..],
+            "is for an NVIDIA GPU",
+        ),
+        (
+            &["gpu-check", "device=0,1", "model=yolo11n.yaml"],
+            "one GPU at a time",
+        ),
+        (
+            &["gpu-check", "device=3", "model=yolo11n.yaml"],
+            "there is no GPU 3",
+        ),
+        (
+            &[
+                "gpu-check",
+                "device=0",
+                "model=yolo11n.yaml",
+                "source=/nonexistent/one.jpg",
+            ],
+            "/nonexistent/one.jpg",
+        ),
+    ];
+    for (words, part) in cases {
+        let text = failure(&fake.path(), words);
+        assert!(text.contains(part), "{words:?}: {text}");
+    }
+}
+
+#[test]
+#[ignore = "a minute: all kernels of a network in the interpreter"]
+fn gpu_check_goes_through_all_its_steps_and_is_not_fooled_by_a_gpu_that_does_nothing() {
+    let fake = Fake::with_edges(&[H100]);
+    let report = fake.folder().join("report.json");
+    let file = report.to_str().unwrap();
+    let words = [
+        "gpu-check",
+        "device=0",
+        "model=yolo11n.yaml",
+        "--report",
+        file,
+    ];
+    let output = onelook(&fake.path(), &words);
+    assert_eq!(output.status.code(), Some(1));
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    for part in [
+        "WRONG  f16: on 1 pictures",
+        "the GPU wrote no list of boxes",
+        "batch 32, pictures to boxes: 75 launches",
+        "dependent launch",
+        "early edges; ok     equal bits in all of 10 runs",
+    ] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    let report: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(&report).unwrap()).unwrap();
+    assert_eq!(
+        report["failures"].as_array().unwrap().len(),
+        0,
+        "{report:#}"
+    );
+    assert_eq!(report["boxes"].as_array().unwrap().len(), 2);
+    assert_eq!(report["times"][2]["graphs"].as_array().unwrap().len(), 2);
+    assert_eq!(fake.leaks(), [""; 0]);
+}

@@ -1,7 +1,8 @@
 //! Whether a GPU computes what it should, and how quickly: every kernel of a network against f64 and
 //! the interpreter, the ways to launch, memory, and the network's times.
 //!
-//! Comes in: a GPU that is open and graphs. Goes out: a [`CheckReport`] for people and machines.
+//! Comes in: a GPU that is open and graphs. Goes out: a [`CheckReport`] for people and machines, a
+//! part by each of the [`Checker`]'s steps, so that what was found survives a step that fails.
 //! Results land in memory full of NaN, so that what was never written shows.
 
 mod kernels;
@@ -12,12 +13,13 @@ mod times;
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use onelook_graph::{Graph, GraphError};
 use onelook_types::DetectHead;
 use serde::Serialize;
 
-use crate::driver::{Context, CubinCache, CudaError};
+use crate::driver::{Constants, Context, CubinCache, CudaError, LoadedPlan};
 use crate::kernels::Element;
 use crate::lower::gpu::Gpu;
 use crate::lower::{LowerError, Options, lower};
@@ -27,29 +29,56 @@ pub use kernels::KernelCheck;
 pub use launching::Latency;
 pub use memory::Bandwidth;
 pub use network::NetworkCheck;
-pub use times::{BatchTimes, LaunchTimes};
+pub use times::{BatchTimes, GraphTimes, LaunchTimes};
 
 /// What is checked.
 #[derive(Debug, Clone)]
 pub struct CheckOptions {
-    /// Height and width of the pictures.
-    pub size: [usize; 2],
-    /// Pictures in a run whose time is taken.
-    pub batches: Vec<usize>,
     /// Where random operands start.
     pub seed: u64,
     /// Bytes that are copied in device memory, at most an eighth of it.
     pub copied_bytes: usize,
+    /// How long the times of which one median is made are taken for at least.
+    pub span: Duration,
 }
 
 impl Default for CheckOptions {
     fn default() -> Self {
         Self {
-            size: [640, 640],
-            batches: vec![1, 8, 32],
             seed: 1,
             copied_bytes: 1 << 30,
+            span: Duration::from_millis(500),
         }
+    }
+}
+
+/// A network and what it is run on.
+#[derive(Debug, Clone)]
+pub struct Run<'a> {
+    /// The network, optimised.
+    pub graph: &'a Graph,
+    /// With a head pictures go in and its boxes come out; without one planes go in and the graph's
+    /// outputs come out.
+    pub head: Option<&'a DetectHead>,
+    /// Number of pictures.
+    pub batch: usize,
+    /// Height and width of the network's input.
+    pub size: [usize; 2],
+    /// The bytes of each input: of pictures [`pack`](crate::pictures::pack) makes them, of settings
+    /// [`Settings::encode`](crate::settings::Settings::encode); planes are floats.
+    pub inputs: Vec<Vec<u8>>,
+}
+
+impl Run<'_> {
+    /// Runs it where nothing is left of earlier runs; the outputs.
+    fn poisoned(&self, loaded: &mut LoadedPlan) -> Result<Vec<Vec<u8>>, CudaError> {
+        let sizes = &loaded.plan().outputs;
+        let mut outputs: Vec<Vec<u8>> = sizes.iter().map(|&bytes| vec![0; bytes]).collect();
+        let inputs: Vec<&[u8]> = self.inputs.iter().map(Vec::as_slice).collect();
+        loaded.poison()?;
+        let mut rooms: Vec<&mut [u8]> = outputs.iter_mut().map(Vec::as_mut_slice).collect();
+        loaded.run(&inputs, &mut rooms)?;
+        Ok(outputs)
     }
 }
 
@@ -77,7 +106,7 @@ pub struct CheckReport {
     pub driver: String,
     /// Each distinct kernel of the network, in both formats.
     pub kernels: Vec<KernelCheck>,
-    /// The network as a whole, in both formats.
+    /// The network from planes to maps, in both formats.
     pub networks: Vec<NetworkCheck>,
     /// What a launch costs, by mechanism.
     pub latencies: Vec<Latency>,
@@ -92,6 +121,7 @@ impl CheckReport {
     pub fn passed(&self) -> bool {
         self.kernels.iter().all(KernelCheck::passed)
             && self.networks.iter().all(NetworkCheck::passed)
+            && self.times.iter().all(BatchTimes::passed)
     }
 }
 
@@ -124,89 +154,79 @@ impl<'a> Checker<'a> {
         })
     }
 
-    /// Everything, telling `progress` what is next.
-    ///
-    /// # Errors
-    /// The driver refused, or the network has no plan.
-    pub fn run(
-        &self,
-        graph: &Graph,
-        head: Option<&DetectHead>,
-        mut progress: impl FnMut(&str),
-    ) -> Result<CheckReport, CheckError> {
-        let mut report = CheckReport {
+    /// A report that has only the names of GPU and driver.
+    pub fn report(&self) -> CheckReport {
+        CheckReport {
             device: self.context.device().to_string(),
             driver: self.context.driver().version().to_string(),
             ..CheckReport::default()
-        };
-        for element in [Element::F16, Element::F32] {
-            let plan = self.plan(graph, head, 1, element)?;
-            report.kernels.extend(self.kernels(&plan, &mut progress)?);
         }
-        progress("the network against the reference");
-        report.networks = self.networks(graph)?;
-        progress("launch latency");
-        report.latencies = self.latencies()?;
-        progress("memory bandwidth");
-        report.bandwidths = self.bandwidths()?;
-        for &batch in &self.options.batches {
-            progress(&format!("times at batch {batch}"));
-            let plan = self.plan(graph, None, batch, Element::F16)?;
-            report.times.push(self.times(&plan, batch)?);
-        }
-        Ok(report)
     }
 
-    fn plan(
-        &self,
-        graph: &Graph,
-        detect: Option<&DetectHead>,
-        batch: usize,
-        element: Element,
-    ) -> Result<Plan, LowerError> {
-        self.plan_for(graph, detect, batch, self.options.size, element)
+    /// Refuses a network that the engine has no kernels for.
+    ///
+    /// # Errors
+    /// There is no plan.
+    pub fn examine(&self, run: &Run<'_>) -> Result<(), CheckError> {
+        self.plan(run, Element::F16)?;
+        Ok(())
     }
 
-    fn plan_for(
-        &self,
-        graph: &Graph,
-        detect: Option<&DetectHead>,
-        batch: usize,
-        [height, width]: [usize; 2],
-        element: Element,
-    ) -> Result<Plan, LowerError> {
+    /// Gives back memory that is no longer used.
+    pub fn tidy_up(&self) {
+        self.context.trim();
+    }
+
+    /// Runs a network once, in memory where nothing is left of earlier runs; the bytes of each output,
+    /// all bits set where nothing was written.
+    ///
+    /// # Errors
+    /// There is no plan, or the driver refused.
+    pub fn outputs(&self, run: &Run<'_>, element: Element) -> Result<Vec<Vec<u8>>, CheckError> {
+        let plan = self.plan(run, element)?;
+        Ok(run.poisoned(&mut self.loaded(&plan)?)?)
+    }
+
+    fn loaded(&self, plan: &Plan) -> Result<LoadedPlan, CudaError> {
+        let constants = Constants::upload(self.context, &plan.constants)?;
+        LoadedPlan::new(self.context, plan, constants, self.cache)
+    }
+
+    fn plan(&self, run: &Run<'_>, element: Element) -> Result<Plan, LowerError> {
         let options = Options {
             gpu: self.gpu,
             element,
-            detect,
+            detect: run.head,
         };
-        lower(graph, &[batch, 3, height, width].into(), &options)
+        let [height, width] = run.size;
+        lower(run.graph, &[run.batch, 3, height, width].into(), &options)
     }
 }
 
 impl fmt::Display for CheckReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{}, driver {}\n", self.device, self.driver)?;
-        writeln!(
+        writeln!(f, "{}, driver {}", self.device, self.driver)?;
+        section(
             f,
-            "kernels: off from f64, off from the interpreter, registers"
+            "kernels: off from f64, off from the interpreter, registers",
+            &self.kernels,
         )?;
-        self.kernels
-            .iter()
-            .try_for_each(|line| writeln!(f, "{line}"))?;
-        writeln!(f, "\nnetwork: off from the reference")?;
-        self.networks
-            .iter()
-            .try_for_each(|line| writeln!(f, "{line}"))?;
-        writeln!(f, "\na launch after another")?;
-        self.latencies
-            .iter()
-            .try_for_each(|line| writeln!(f, "{line}"))?;
-        writeln!(f, "\nmemory")?;
-        self.bandwidths
-            .iter()
-            .try_for_each(|line| writeln!(f, "{line}"))?;
-        writeln!(f, "\ntimes")?;
-        self.times.iter().try_for_each(|line| writeln!(f, "{line}"))
+        section(
+            f,
+            "network, planes to maps: off from the reference",
+            &self.networks,
+        )?;
+        section(f, "a launch after another", &self.latencies)?;
+        section(f, "memory", &self.bandwidths)?;
+        section(f, "times", &self.times)
     }
+}
+
+/// A title and a line each, unless there are none.
+fn section<T: fmt::Display>(f: &mut fmt::Formatter<'_>, title: &str, lines: &[T]) -> fmt::Result {
+    if lines.is_empty() {
+        return Ok(());
+    }
+    writeln!(f, "\n{title}")?;
+    lines.iter().try_for_each(|line| writeln!(f, "{line}"))
 }

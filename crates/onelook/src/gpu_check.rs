@@ -1,20 +1,31 @@
 //! Whether the GPU at hand computes what it should, and how quickly: kernels against f64 and the
-//! interpreter, networks against the CPU engine, times.
+//! interpreter, networks against the CPU engine from planes to maps and from pictures to boxes, times.
+//!
+//! A step that fails is a line of the report; the others are taken all the same.
+
+mod boxes;
 
 use std::fmt;
-use std::sync::Arc;
 
-use onelook_cpu::Cpu;
-use onelook_cuda::check::{CheckOptions, CheckReport, Checker};
+use onelook_cuda::check::{CheckOptions, CheckReport, Checker, GraphTimes, Run};
 use onelook_cuda::driver::{Context, CubinCache, Driver};
-use onelook_cuda::engine::{Cuda, CudaOptions};
+use onelook_cuda::kernels::Element;
 use onelook_graph::read::ModelFile;
-use onelook_graph::{Backend, Graph, pass};
-use onelook_types::{HeadOutputs, Precision, Tensor};
+use onelook_types::{DetectHead, Frame, HeadOutputs, Tensor};
 use serde::Serialize;
 
-use crate::device::random;
-use crate::{Error, registry};
+use crate::packed::{Packed, pack};
+use crate::{
+    Device, EngineOptions, Error, LoadOptions, Model, Options, Pipeline, random, registry,
+};
+pub use boxes::BoxCheck;
+
+/// Pictures in a run whose time is taken.
+const BATCHES: [usize; 3] = [1, 8, 32];
+
+/// Formats that are checked, and how far off maps may be in them.
+const FORMATS: [(Element, &str, f64); 2] =
+    [(Element::F16, "f16", 2e-2), (Element::F32, "f32", 1e-4)];
 
 /// What was found.
 #[derive(Debug, Clone, Serialize)]
@@ -22,8 +33,14 @@ pub struct GpuCheck {
     /// By the engine itself.
     #[serde(flatten)]
     pub report: CheckReport,
-    /// The network against the CPU engine, by number format.
+    /// The network's maps against the CPU engine's, by number format.
     pub engines: Vec<EngineCheck>,
+    /// The boxes against the CPU engine's, by number format.
+    pub boxes: Vec<BoxCheck>,
+    /// What could not be tried, and what else is worth knowing.
+    pub remarks: Vec<String>,
+    /// Steps that did not come to their end.
+    pub failures: Vec<StepFailure>,
 }
 
 /// How far off the network's outputs are from the CPU engine's.
@@ -37,10 +54,31 @@ pub struct EngineCheck {
     pub tolerance: f64,
 }
 
+/// A step that did not come to its end.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct StepFailure {
+    /// Which.
+    pub step: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// What [`check_gpu`] tells while it goes on.
+#[derive(Debug)]
+pub enum CheckEvent<'a> {
+    /// What comes next.
+    Next(&'a str),
+    /// All that has been found so far, after each step.
+    Found(&'a GpuCheck),
+}
+
 impl GpuCheck {
     /// Whether everything is as it should be.
     pub fn passed(&self) -> bool {
-        self.report.passed() && self.engines.iter().all(EngineCheck::passed)
+        self.failures.is_empty()
+            && self.report.passed()
+            && self.engines.iter().all(EngineCheck::passed)
+            && self.boxes.iter().all(BoxCheck::passed)
     }
 }
 
@@ -54,95 +92,255 @@ impl EngineCheck {
 impl fmt::Display for GpuCheck {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{}", self.report)?;
-        writeln!(f, "network against the CPU engine")?;
+        writeln!(f, "network, planes to maps: off from the CPU engine")?;
         for engine in &self.engines {
             let verdict = if engine.passed() { "ok    " } else { "WRONG " };
             writeln!(f, "{verdict} {:.1e}  {}", engine.off, engine.precision)?;
+        }
+        writeln!(f, "\nnetwork, pictures to boxes: against the CPU engine")?;
+        for boxes in &self.boxes {
+            writeln!(f, "{boxes}")?;
+        }
+        for StepFailure { step, reason } in &self.failures {
+            writeln!(f, "\nWRONG  {step}: {reason}")?;
+        }
+        for remark in &self.remarks {
+            writeln!(f, "\n{remark}")?;
         }
         Ok(())
     }
 }
 
-/// Checks and times the GPU of this number with a model, telling `progress` what is next.
+/// Checks and times the GPU of this number with a model on these pictures, telling `tell` what is
+/// next and what was found. Number formats are checked all, whatever the options say.
 ///
 /// # Errors
-/// There is no such GPU, or it cannot take the model. Wrong results are no error but in the report.
+/// There is no such GPU, there are no pictures, or one of the engines cannot take the model. What goes
+/// wrong on the GPU is no error but in the report.
 pub fn check_gpu(
     number: usize,
+    options: &EngineOptions,
     model: ModelFile,
-    mut progress: impl FnMut(&str),
+    frames: &[Frame],
+    tell: impl FnMut(CheckEvent<'_>),
 ) -> Result<GpuCheck, Error> {
-    let refused = |reason: String| Error::Device {
+    let refused = |error: &dyn fmt::Display| Error::Device {
         device: format!("cuda:{number}"),
-        reason,
+        reason: error.to_string(),
     };
-    let ModelFile {
-        mut graph,
-        metadata,
-    } = model;
-    pass::optimise(&mut graph);
-    let driver = Driver::open().map_err(|error| refused(error.to_string()))?;
-    let context = Context::open(&driver, number, None);
-    let context = context.map_err(|error| refused(error.to_string()))?;
+    let driver = Driver::open().map_err(|error| refused(&error))?;
+    let context = Context::open(&driver, number, options.gpu_memory);
+    let context = context.map_err(|error| refused(&error))?;
     let cache = registry::kernels_directory().map(CubinCache::new);
     let checker = Checker::new(&context, cache.as_ref(), CheckOptions::default());
-    let checker = checker.map_err(|error| refused(error.to_string()))?;
-    let head = (metadata.head.outputs == HeadOutputs::Maps).then_some(&metadata.head);
-    let report = checker
-        .run(&graph, head, &mut progress)
-        .map_err(|error| refused(error.to_string()))?;
-    progress("the network against the CPU engine");
-    let engines = against_cpu(&driver, number, &graph)?;
-    Ok(GpuCheck { report, engines })
+    let checker = checker.map_err(|error| refused(&error))?;
+    let pipeline = on_cpu(model, options)?;
+    let head = &pipeline.model().metadata().head;
+    let mut session = Session {
+        found: GpuCheck {
+            report: checker.report(),
+            engines: Vec::new(),
+            boxes: Vec::new(),
+            remarks: Vec::new(),
+            failures: Vec::new(),
+        },
+        head: (head.outputs == HeadOutputs::Maps).then_some(head),
+        frames: frames.iter().collect(),
+        checker,
+        pipeline: &pipeline,
+        tell,
+    };
+    let run = session.whole(1)?;
+    let examined = session.checker.examine(&run);
+    examined.map_err(|error| refused(&error))?;
+    session.all();
+    let problem = cache.as_ref().and_then(CubinCache::problem);
+    session.found.remarks.extend(problem.map(str::to_owned));
+    Ok(session.found)
 }
 
-fn against_cpu(
-    driver: &Arc<Driver>,
-    number: usize,
-    graph: &Graph,
-) -> Result<Vec<EngineCheck>, Error> {
-    let input = random([2, 3, 640, 640], 1.0);
-    let cpu = Cpu::new(None).map_err(|error| Error::Device {
-        device: "cpu".to_owned(),
-        reason: error.to_string(),
-    })?;
-    let expected = outputs(&cpu, graph, &input)?;
-    let formats = [(Precision::F16, 2e-2), (Precision::F32, 1e-4)];
-    formats
-        .into_iter()
-        .map(|(precision, tolerance)| {
-            let options = CudaOptions {
-                memory_limit: None,
-                cache: registry::kernels_directory(),
-                precision,
-            };
-            let gpu = Cuda::open(driver, number, &options).map_err(|error| Error::Device {
-                device: format!("cuda:{number}"),
+/// The model on the CPU, whose pictures all come to one size.
+fn on_cpu(model: ModelFile, options: &EngineOptions) -> Result<Pipeline, Error> {
+    let engine = Device::Cpu.open(options)?;
+    let model = Model::compile(&engine, model, "the model", &LoadOptions::default())?;
+    let options = Options {
+        rect: Some(false),
+        ..Options::default()
+    };
+    Pipeline::new(model, options)
+}
+
+/// A check that goes on.
+struct Session<'a, T> {
+    found: GpuCheck,
+    checker: Checker<'a>,
+    pipeline: &'a Pipeline,
+    /// Where the GPU can take pictures and give boxes.
+    head: Option<&'a DetectHead>,
+    frames: Vec<&'a Frame>,
+    tell: T,
+}
+
+impl<'a, T: FnMut(CheckEvent<'_>)> Session<'a, T> {
+    fn all(&mut self) {
+        for (element, name, _) in FORMATS {
+            self.kernels(element, name);
+        }
+        let graph = self.pipeline.model().graph();
+        self.step("the network against the reference", |it| {
+            it.found.report.networks = it.checker.networks(graph)?;
+            Ok(())
+        });
+        self.step("launch latency", |it| {
+            it.found.report.latencies = it.checker.latencies()?;
+            Ok(())
+        });
+        self.step("memory bandwidth", |it| {
+            it.found.report.bandwidths = it.checker.bandwidths()?;
+            Ok(())
+        });
+        self.step("the network against the CPU engine", Self::maps);
+        if self.head.is_some() {
+            self.step("boxes against the CPU engine", Self::boxes);
+        }
+        // What has never been tried comes last: whatever it does, the rest is known by then.
+        for batch in BATCHES {
+            self.step(&format!("times at batch {batch}"), |it| {
+                let times = it.checker.times(&it.whole(batch)?)?;
+                it.found.report.times.push(times);
+                Ok(())
+            });
+        }
+        for batch in BATCHES {
+            self.step(&format!("dependent launch at batch {batch}"), |it| {
+                let graph = it.checker.dependent_times(&it.whole(batch)?)?;
+                it.keep(batch, graph);
+                Ok(())
+            });
+        }
+    }
+
+    /// Takes a step; why it came to no end is kept.
+    fn step(
+        &mut self,
+        name: &str,
+        work: impl FnOnce(&mut Self) -> Result<(), Box<dyn std::error::Error>>,
+    ) {
+        (self.tell)(CheckEvent::Next(name));
+        if let Err(error) = work(self) {
+            self.found.failures.push(StepFailure {
+                step: name.to_owned(),
                 reason: error.to_string(),
+            });
+        }
+        self.checker.tidy_up();
+        (self.tell)(CheckEvent::Found(&self.found));
+    }
+
+    /// Puts the times of launches that start early beside those of the plain graph.
+    fn keep(&mut self, batch: usize, graph: Option<GraphTimes>) {
+        let mut times = self.found.report.times.iter_mut();
+        match (times.find(|times| times.batch == batch), graph) {
+            (Some(times), Some(graph)) => times.graphs.push(graph),
+            _ => self.found.remarks.push(format!(
+                "batch {batch} has no launches that start early: GPU or driver know none"
+            )),
+        }
+    }
+
+    fn kernels(&mut self, element: Element, name: &str) {
+        self.step(&format!("kernels in {name}"), |it| {
+            let run = it.whole(1)?;
+            let (checks, tell) = (&mut it.found.report.kernels, &mut it.tell);
+            it.checker.kernels(&run, element, |check| {
+                tell(CheckEvent::Next(&check.name));
+                checks.push(check);
             })?;
-            Ok(EngineCheck {
-                precision: precision.to_string(),
-                off: deviation(&outputs(&gpu, graph, &input)?, &expected),
+            Ok(())
+        });
+    }
+
+    /// The maps of random planes in both formats.
+    fn maps(&mut self) -> Result<(), Box<dyn std::error::Error>> {
+        let input = random(self.input_shape(2), 1.0);
+        let expected = self.pipeline.model().run(&input)?;
+        let run = Run {
+            head: None,
+            inputs: vec![bytes(&input)],
+            ..self.run(2, Vec::new())
+        };
+        for (element, name, tolerance) in FORMATS {
+            let outputs = self.checker.outputs(&run, element)?;
+            self.found.engines.push(EngineCheck {
+                precision: name.to_owned(),
+                off: deviation(&outputs, &expected),
                 tolerance,
-            })
-        })
-        .collect()
+            });
+        }
+        Ok(())
+    }
+
+    /// The boxes on the pictures in both formats.
+    fn boxes(&mut self) -> Result<(), Box<dyn std::error::Error>> {
+        let run = self.whole(self.frames.len())?;
+        let mut expected = Vec::new();
+        for frame in &self.frames {
+            let predicted = self.pipeline.predict(std::slice::from_ref(*frame))?;
+            expected.extend(predicted.into_iter().map(|one| one.detections.items));
+        }
+        let threshold = self.pipeline.options().thresholds.confidence;
+        for (element, name, _) in FORMATS {
+            let outputs = self.checker.outputs(&run, element)?;
+            let check = BoxCheck::of_output(name, &expected, &outputs, threshold);
+            self.found.boxes.push(check);
+        }
+        Ok(())
+    }
+
+    /// The network from its first input to its last output, on so many pictures.
+    fn whole(&self, batch: usize) -> Result<Run<'a>, Error> {
+        if self.head.is_none() {
+            let grey = Tensor::from_fn(self.input_shape(batch), |_| 0.5);
+            return Ok(self.run(batch, vec![bytes(&grey)]));
+        }
+        let frames: Vec<&Frame> = self.frames.iter().copied().cycle().take(batch).collect();
+        let Packed { inputs, .. } = pack(self.pipeline, &frames)?;
+        Ok(self.run(batch, inputs.into()))
+    }
+
+    fn run(&self, batch: usize, inputs: Vec<Vec<u8>>) -> Run<'a> {
+        let recipe = self.pipeline.recipe();
+        Run {
+            graph: self.pipeline.model().graph(),
+            head: self.head,
+            batch,
+            size: [recipe.height, recipe.width],
+            inputs,
+        }
+    }
+
+    fn input_shape(&self, batch: usize) -> [usize; 4] {
+        let recipe = self.pipeline.recipe();
+        [batch, 3, recipe.height, recipe.width]
+    }
 }
 
-fn outputs(backend: &dyn Backend, graph: &Graph, input: &Tensor) -> Result<Vec<Tensor>, Error> {
-    let executable = backend.compile(graph).map_err(|source| Error::Compile {
-        name: "the model".to_owned(),
-        source,
-    })?;
-    Ok(executable.run(&[input])?)
+fn bytes(tensor: &Tensor) -> Vec<u8> {
+    let values = tensor.data().iter();
+    values.flat_map(|value| value.to_le_bytes()).collect()
 }
 
 /// The worst of the outputs; NaN if any value is no number.
-fn deviation(actual: &[Tensor], expected: &[Tensor]) -> f64 {
-    let of = |(actual, expected): (&Tensor, &Tensor)| {
-        let pairs = actual.data().iter().zip(expected.data());
+fn deviation(actual: &[Vec<u8>], expected: &[Tensor]) -> f64 {
+    let of = |(actual, expected): (&Vec<u8>, &Tensor)| {
+        let values = actual
+            .as_chunks()
+            .0
+            .iter()
+            .map(|&word| f32::from_le_bytes(word));
+        let pairs = values.zip(expected.data());
         let off: f64 = pairs
-            .map(|(&a, &b)| (f64::from(a) - f64::from(b)).powi(2))
+            .map(|(a, &b)| (f64::from(a) - f64::from(b)).powi(2))
             .sum();
         let all: f64 = expected.data().iter().map(|&b| f64::from(b).powi(2)).sum();
         (off / all).sqrt()
@@ -164,13 +362,14 @@ mod tests {
     #[test]
     fn what_is_no_number_never_passes() {
         let tensor = |values: &[f32]| Tensor::new([values.len()], values.to_vec()).unwrap();
-        let expected = [tensor(&[3.0, 4.0]), tensor(&[1.0])];
-        let off = deviation(&[tensor(&[3.0, 4.5]), tensor(&[1.0])], &expected);
-        assert!((off - 0.1).abs() < 1e-6);
-        let off = deviation(&[tensor(&[f32::NAN, 4.0]), tensor(&[1.0])], &expected);
+        let off = |values: [f32; 2]| {
+            let actual = [bytes(&tensor(&values)), bytes(&tensor(&[1.0]))];
+            deviation(&actual, &[tensor(&[3.0, 4.0]), tensor(&[1.0])])
+        };
+        assert!((off([3.0, 4.5]) - 0.1).abs() < 1e-6);
         let check = EngineCheck {
             precision: "f16".to_owned(),
-            off,
+            off: off([f32::NAN, 4.0]),
             tolerance: 1.0,
         };
         assert!(!check.passed());

@@ -22,6 +22,7 @@ mod error;
 mod gpu_check;
 mod mapped;
 mod model;
+pub mod packed;
 mod parity;
 mod pipeline;
 mod plan;
@@ -34,7 +35,7 @@ pub use device::{
     random, sample_pass, usable_cores,
 };
 pub use error::Error;
-pub use gpu_check::{EngineCheck, GpuCheck, check_gpu};
+pub use gpu_check::{BoxCheck, CheckEvent, EngineCheck, GpuCheck, StepFailure, check_gpu};
 pub use model::{LoadOptions, Model, read_model, write_model};
 pub use parity::{Parity, Tolerance, raw_error};
 pub use pipeline::{Options, Pipeline, Prediction, Prepared, Speed};

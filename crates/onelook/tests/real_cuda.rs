@@ -8,26 +8,18 @@
 mod real;
 
 use onelook::media::{Limits, decode};
-use onelook::types::{AxisTap, BoxXyxy, Detection, Frame};
-use onelook::{LoadOptions, Model, Options, Pipeline};
+use onelook::packed::{pack, unpack};
+use onelook::types::{Detection, Frame};
+use onelook::{BoxCheck, LoadOptions, Model, Options, Pipeline};
 use onelook_cuda::interpreter::{Machine, Schedule};
 use onelook_cuda::kernels::Element;
-use onelook_cuda::kernels::nms::{Row, read_output};
 use onelook_cuda::lang::Target;
 use onelook_cuda::lower::gpu::Gpu;
 use onelook_cuda::lower::{Options as Lowering, lower};
-use onelook_cuda::pictures::{Picture, pack};
-use onelook_cuda::settings::Settings;
-use onelook_vision::letterbox::axis_taps;
 use real::data;
 
-/// A model on pictures of one size; what the CPU finds, and what the kernels find.
-fn both(
-    model: &str,
-    side: usize,
-    target: Target,
-    frames: &[Frame],
-) -> Option<Vec<[Vec<Detection>; 2]>> {
+/// A model on pictures of one size, by the CPU engine and by kernels.
+fn both(model: &str, side: usize, target: Target, frames: &[Frame]) -> Option<BoxCheck> {
     let root = data()?;
     let path = root.join("weights").join(model);
     let model = Model::load(path, &LoadOptions::default()).unwrap();
@@ -37,72 +29,26 @@ fn both(
         ..Options::default()
     };
     let pipeline = Pipeline::new(model, options).unwrap();
-    let expected = pipeline.predict(frames).unwrap();
-    let found = by_kernels(&pipeline, side, target, frames);
-    let pairs = expected.into_iter().zip(found);
-    Some(
-        pairs
-            .map(|(expected, found)| [expected.detections.items, found])
-            .collect(),
-    )
+    let expected = pipeline.predict(frames).unwrap().into_iter();
+    let expected: Vec<_> = expected.map(|one| one.detections.items).collect();
+    assert!(expected.iter().all(|boxes| !boxes.is_empty()));
+    let found = by_kernels(&pipeline, target, frames);
+    let threshold = pipeline.options().thresholds.confidence;
+    Some(BoxCheck::of("f16", &expected, &found, threshold))
 }
 
-fn by_kernels(
-    pipeline: &Pipeline,
-    side: usize,
-    target: Target,
-    frames: &[Frame],
-) -> Vec<Vec<Detection>> {
-    let (model, thresholds) = (pipeline.model(), &pipeline.options().thresholds);
-    let head = &model.metadata().head;
+fn by_kernels(pipeline: &Pipeline, target: Target, frames: &[Frame]) -> Vec<Vec<Detection>> {
+    let model = pipeline.model();
     let lowering = Lowering {
         gpu: Gpu::typical(target),
         element: Element::F16,
-        detect: Some(head),
+        detect: Some(&model.metadata().head),
     };
-    let plan = lower(
-        model.graph(),
-        &[frames.len(), 3, side, side].into(),
-        &lowering,
-    )
-    .unwrap();
-    let placements: Vec<_> = frames
-        .iter()
-        .map(|frame| pipeline.preprocess(frame).placement)
-        .collect();
-    let taps: Vec<[Vec<AxisTap>; 2]> = placements
-        .iter()
-        .map(|p| {
-            [
-                axis_taps(p.source_width, p.scaled_width).collect(),
-                axis_taps(p.source_height, p.scaled_height).collect(),
-            ]
-        })
-        .collect();
-    let pictures: Vec<Picture<'_>> = frames
-        .iter()
-        .zip(&placements)
-        .zip(&taps)
-        .map(|((frame, placement), [columns, rows])| Picture {
-            pixels: frame.pixels(),
-            bgr: false,
-            placement: *placement,
-            padding: 114,
-            columns,
-            rows,
-        })
-        .collect();
-    let settings = Settings {
-        confidence: thresholds.confidence,
-        iou: thresholds.iou,
-        max_detections: thresholds.max_detections,
-        agnostic: false,
-        every_class: head.end_to_end,
-        classes: None,
-    };
-    let settings = settings.encode(head.classes).unwrap();
-    let inputs = [pack(&pictures).unwrap(), settings];
-    let inputs: Vec<&[u8]> = inputs.iter().map(Vec::as_slice).collect();
+    let packed = pack(pipeline, &frames.iter().collect::<Vec<_>>()).unwrap();
+    let [height, width] = packed.size;
+    let shape = [frames.len(), 3, height, width].into();
+    let plan = lower(model.graph(), &shape, &lowering).unwrap();
+    let inputs: Vec<&[u8]> = packed.inputs.iter().map(Vec::as_slice).collect();
     let outcome = Machine::new().run_plan(&plan, &inputs, &Schedule::adversarial(3));
     let (outputs, reports) = outcome.unwrap_or_else(|trap| panic!("{trap}"));
     let instructions: u64 = reports.iter().map(|report| report.instructions).sum();
@@ -110,49 +56,7 @@ fn by_kernels(
         "{} launches, {instructions} instructions of warps",
         plan.launches.len()
     );
-    let part = outputs[0].len() / frames.len();
-    let rows = outputs[0]
-        .chunks_exact(part)
-        .map(|bytes| read_output(bytes).unwrap().0);
-    rows.map(|rows| rows.iter().map(detection).collect())
-        .collect()
-}
-
-fn detection(row: &Row) -> Detection {
-    let [x1, y1, x2, y2] = row.corners;
-    Detection {
-        bbox: BoxXyxy { x1, y1, x2, y2 },
-        class: row.class as usize,
-        confidence: row.score,
-    }
-}
-
-/// The same boxes within a pixel and 0.01; those near the threshold may be found by one side only.
-fn assert_same(pairs: &[[Vec<Detection>; 2]], what: &str) {
-    for [expected, found] in pairs {
-        for (one, other) in [(expected, found), (found, expected)] {
-            for a in one {
-                let twin = other.iter().find(|b| {
-                    let sides = [
-                        a.bbox.x1 - b.bbox.x1,
-                        a.bbox.y1 - b.bbox.y1,
-                        a.bbox.x2 - b.bbox.x2,
-                        a.bbox.y2 - b.bbox.y2,
-                    ];
-                    a.class == b.class
-                        && sides.iter().all(|side| side.abs() <= 1.0)
-                        && (a.confidence - b.confidence).abs() <= 0.01
-                });
-                let borderline = a.confidence < 0.26;
-                assert!(
-                    twin.is_some() || borderline,
-                    "{what}: {a:?} has no twin in {other:?}"
-                );
-            }
-        }
-        eprintln!("{what}: {} and {} boxes", expected.len(), found.len());
-        assert!(!expected.is_empty());
-    }
+    unpack(&outputs[0], frames.len()).unwrap()
 }
 
 fn pictures(names: &[&str]) -> Vec<Frame> {
@@ -165,8 +69,9 @@ fn pictures(names: &[&str]) -> Vec<Frame> {
 }
 
 fn check(model: &str, side: usize, target: Target, names: &[&str]) {
-    if let Some(pairs) = both(model, side, target, &pictures(names)) {
-        assert_same(&pairs, &format!("{model} at {side} on {target}"));
+    if let Some(check) = both(model, side, target, &pictures(names)) {
+        eprintln!("{model} at {side} on {target}: {check}");
+        assert!(check.passed(), "{model} at {side} on {target}: {check}");
     }
 }
 

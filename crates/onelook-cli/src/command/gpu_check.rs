@@ -1,22 +1,37 @@
 //! `onelook gpu-check`: whether a GPU computes what it should, and how quickly.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
-use onelook::{Device, check_gpu, read_model};
+use onelook::media::{Limits, Source, decode};
+use onelook::types::Frame;
+use onelook::{CheckEvent, Device, Error, GpuCheck, check_gpu, read_model};
 use serde_json::json;
 
+use super::predict::{load, source_options};
 use crate::args::{EngineArgs, ModelArgs, warn_of_random_weights};
 use crate::console::Console;
-use crate::failure::Failure;
+use crate::failure::{Failure, refused};
 
-/// Checks an NVIDIA GPU: every kernel against f64 and the interpreter, the network against the CPU
-/// engine; measures launches, memory and the network's times. Needs nothing but the driver.
+/// A person, a cat and a cup, for whoever names no pictures.
+const SAMPLE: &[u8] = include_bytes!("../../../../assets/sample.jpg");
+
+/// More pictures show nothing more.
+const MAX_PICTURES: usize = 32;
+
+/// Checks an NVIDIA GPU: every kernel against f64 and the interpreter, the network's maps and the
+/// boxes on pictures against the CPU engine; measures launches, memory, and the way from pictures to
+/// boxes as a plain graph and with launches that start early. Needs nothing but the driver.
 #[derive(Args)]
 pub struct GpuCheckArgs {
     #[command(flatten)]
     model: ModelArgs,
-    /// Also write everything that was found to this file, as JSON.
+    /// Pictures on which boxes are compared, 32 at most: files, directories, globs, lists (.txt),
+    /// addresses, or - for standard input; several by repeating the flag [default: one that comes
+    /// with the program]
+    #[arg(long, short, allow_hyphen_values = true, value_name = "SOURCE")]
+    source: Vec<String>,
+    /// Also write everything that was found to this file, as JSON, after each step anew.
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
 }
@@ -40,17 +55,27 @@ pub fn run(args: &GpuCheckArgs, console: &Console) -> Result<(), Failure> {
         return Err(refuse(device, "gpu-check takes one GPU at a time"));
     };
     let path = args.model.locate(console)?;
-    let model = read_model(&path, &engine.options()?)?;
+    let options = engine.options()?;
+    let model = read_model(&path, &options)?;
     warn_of_random_weights(&path.display().to_string(), &model.metadata, console);
-    let check = check_gpu(number, model, |next| console.note(next))?;
+    let frames = frames(&args.source)?;
+    let mut written = Ok(());
+    let check = check_gpu(
+        number,
+        &options.engine(),
+        model,
+        &frames,
+        |event| match event {
+            CheckEvent::Next(step) => console.note(step),
+            CheckEvent::Found(found) => {
+                if let (Some(file), Ok(())) = (&args.report, &written) {
+                    written = write(file, found);
+                }
+            }
+        },
+    )?;
+    written?;
     let value = json!(check);
-    if let Some(file) = &args.report {
-        let text = format!("{value:#}\n");
-        std::fs::write(file, text).map_err(|source| onelook::Error::File {
-            path: file.clone(),
-            source,
-        })?;
-    }
     console.line(&check);
     console.value(&value);
     match check.passed() {
@@ -62,8 +87,32 @@ pub fn run(args: &GpuCheckArgs, console: &Console) -> Result<(), Failure> {
     }
 }
 
+fn frames(source: &[String]) -> Result<Vec<Frame>, Failure> {
+    if source.is_empty() {
+        let sample = decode(SAMPLE, &Limits::default()).map_err(|source| Error::Picture {
+            name: "the built-in picture".to_owned(),
+            source,
+        });
+        return Ok(vec![sample?]);
+    }
+    let source = Source::open(source, &source_options()).map_err(Error::from)?;
+    if source.len() > MAX_PICTURES {
+        return Err(Failure::Usage(format!(
+            "--source: these are {} pictures, gpu-check takes {MAX_PICTURES} at most",
+            source.len()
+        )));
+    }
+    let frames: Result<Vec<Frame>, Error> = source.map(|item| load::load(item).frame).collect();
+    Ok(frames?)
+}
+
+fn write(file: &Path, found: &GpuCheck) -> Result<(), Failure> {
+    let text = format!("{:#}\n", json!(found));
+    std::fs::write(file, text).map_err(refused(file))
+}
+
 fn refuse(device: &str, reason: &str) -> Failure {
-    Failure::from(onelook::Error::Device {
+    Failure::from(Error::Device {
         device: device.to_owned(),
         reason: reason.to_owned(),
     })

@@ -2,20 +2,24 @@
 //! and against the interpreter.
 
 use std::collections::HashSet;
-use std::fmt;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{self, Sender};
+use std::{fmt, thread};
 
 use serde::Serialize;
 
-use super::{CheckError, Checker};
+use super::{CheckError, Checker, Run};
 use crate::conformance::{Given, Trial, smaller, tolerance};
 use crate::driver::{CudaError, DeviceBuffer, Function, FunctionInfo, Stream, Value};
 use crate::interpreter::Schedule;
-use crate::kernels::{Tiled, Work};
-use crate::plan::Plan;
+use crate::kernels::{Element, Tiled, Work};
+use crate::plan::{Launch, Plan};
 use crate::ptx;
 
 /// Height and width of the maps at most: the kernel differs in nothing but extents.
 const MOST: [u32; 2] = [24, 40];
+/// Pictures.
+const BATCH: u32 = 2;
 /// Every bit set is NaN in halves and in floats.
 const POISON: u8 = 0xff;
 
@@ -71,45 +75,57 @@ impl fmt::Display for KernelCheck {
 }
 
 impl Checker<'_> {
-    /// Tries each distinct work of the plan.
-    pub(super) fn kernels(
+    /// Tries each distinct kernel of a plan, several at a time; `found` gets each with its name.
+    ///
+    /// # Errors
+    /// There is no plan, or the driver refused: what was found until then has been told.
+    pub fn kernels(
         &self,
-        plan: &Plan,
-        progress: &mut impl FnMut(&str),
-    ) -> Result<Vec<KernelCheck>, CheckError> {
-        let stream = Stream::new(self.context)?;
-        let mut tried = HashSet::new();
-        let mut checks = Vec::new();
-        for launch in &plan.launches {
-            let Some(work) = &launch.work else { continue };
-            let work = smaller(work, MOST);
-            if !tried.insert(format!("{work:?}")) {
-                continue;
+        run: &Run<'_>,
+        element: Element,
+        mut found: impl FnMut(KernelCheck),
+    ) -> Result<(), CheckError> {
+        let plan = self.plan(run, element)?;
+        let works = distinct(&plan);
+        let next = AtomicUsize::new(0);
+        let (sender, receiver) = mpsc::channel();
+        let try_all = |sender: Sender<_>| -> Result<(), CheckError> {
+            let stream = Stream::new(self.context)?;
+            while let Some((launch, work)) = works.get(next.fetch_add(1, Ordering::Relaxed)) {
+                let check = self.kernel(launch, work, &stream)?;
+                let _ = sender.send(check);
             }
-            progress(&launch.kernel.name);
-            let target = self.gpu.target;
-            let trial = Trial::new(&work, target, 2, self.options.seed);
-            let tiled = work.tiled(target, &launch.kernel.name, 2);
-            let check = KernelCheck {
-                name: launch.kernel.name.clone(),
-                choice: launch.choice.clone(),
-                ..self.kernel(&work, &trial, &tiled, &stream)?
-            };
-            checks.push(check);
-        }
-        Ok(checks)
+            Ok(())
+        };
+        let cores = thread::available_parallelism().map_or(1, usize::from);
+        thread::scope(|scope| {
+            let try_all = &try_all;
+            let spawn = |sender: Sender<_>| scope.spawn(move || try_all(sender));
+            let threads: Vec<_> = (0..cores.min(works.len()))
+                .map(|_| spawn(sender.clone()))
+                .collect();
+            drop(sender);
+            receiver.iter().for_each(&mut found);
+            let ended = threads.into_iter().map(|thread| match thread.join() {
+                Ok(outcome) => outcome,
+                Err(panic) => std::panic::resume_unwind(panic),
+            });
+            ended.collect()
+        })
     }
 
     fn kernel(
         &self,
+        launch: &Launch,
         work: &Work,
-        trial: &Trial,
-        tiled: &Tiled,
         stream: &Stream,
     ) -> Result<KernelCheck, CheckError> {
+        let target = self.gpu.target;
+        let trial = &Trial::new(work, target, BATCH, self.options.seed);
+        let tiled = &work.tiled(target, &launch.kernel.name, BATCH);
         let mut check = KernelCheck {
-            name: String::new(),
-            choice: String::new(),
+            name: launch.kernel.name.clone(),
+            choice: launch.choice.clone(),
             off_truth: f64::NAN,
             off_interpreter: f64::NAN,
             tolerance: tolerance(work.element()),
@@ -188,6 +204,18 @@ impl Checker<'_> {
         buffers.push(buffer);
         Ok(address)
     }
+}
+
+/// Each work once, with the first launch that does it.
+fn distinct(plan: &Plan) -> Vec<(&Launch, Work)> {
+    let mut known = HashSet::new();
+    let works = plan
+        .launches
+        .iter()
+        .filter_map(|launch| Some((launch, smaller(launch.work.as_ref()?, MOST))));
+    works
+        .filter(|(_, work)| known.insert(format!("{work:?}")))
+        .collect()
 }
 
 /// How far off the rooms are, from the truth and from what the interpreter makes of it.

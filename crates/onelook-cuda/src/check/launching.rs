@@ -39,7 +39,10 @@ impl fmt::Display for Latency {
 
 impl Checker<'_> {
     /// One line per mechanism that GPU and driver have.
-    pub(super) fn latencies(&self) -> Result<Vec<Latency>, CheckError> {
+    ///
+    /// # Errors
+    /// The driver refused.
+    pub fn latencies(&self) -> Result<Vec<Latency>, CheckError> {
         let function = self.idle()?;
         let stream = Stream::new(self.context)?;
         let mut latencies = vec![self.in_stream("stream", &function, &stream, false)?];

@@ -36,7 +36,10 @@ impl fmt::Display for Bandwidth {
 
 impl Checker<'_> {
     /// Device memory, and L2 by a copy that fits there.
-    pub(super) fn bandwidths(&self) -> Result<Vec<Bandwidth>, CheckError> {
+    ///
+    /// # Errors
+    /// The driver refused.
+    pub fn bandwidths(&self) -> Result<Vec<Bandwidth>, CheckError> {
         let function = self.copy_kernel()?;
         let device = self.context.device();
         let most = usize::try_from(device.memory / 8).unwrap_or(usize::MAX);

@@ -6,8 +6,7 @@ use onelook_graph::{Graph, reference};
 use onelook_types::Tensor;
 use serde::Serialize;
 
-use super::{CheckError, Checker};
-use crate::driver::{Constants, LoadedPlan};
+use super::{CheckError, Checker, Run};
 use crate::kernels::Element;
 
 /// Height and width: small, for the reference executor is slow.
@@ -41,47 +40,41 @@ impl fmt::Display for NetworkCheck {
 
 impl Checker<'_> {
     /// The network in both formats.
-    pub(super) fn networks(&self, graph: &Graph) -> Result<Vec<NetworkCheck>, CheckError> {
+    ///
+    /// # Errors
+    /// There is no plan, or the driver refused.
+    pub fn networks(&self, graph: &Graph) -> Result<Vec<NetworkCheck>, CheckError> {
         let input = picture();
         let expected = reference::run(graph, &[&input])?;
+        let run = Run {
+            graph,
+            head: None,
+            batch: BATCH,
+            size: SIZE,
+            inputs: vec![input.data().iter().flat_map(|v| v.to_le_bytes()).collect()],
+        };
         [(Element::F16, "f16", 2e-2), (Element::F32, "f32", 1e-4)]
             .into_iter()
             .map(|(element, name, tolerance)| {
                 Ok(NetworkCheck {
                     element: name,
-                    off: self.network(graph, &input, &expected, element)?,
+                    off: worst_deviation(&self.outputs(&run, element)?, &expected),
                     tolerance,
                 })
             })
             .collect()
     }
+}
 
-    fn network(
-        &self,
-        graph: &Graph,
-        input: &Tensor,
-        expected: &[Tensor],
-        element: Element,
-    ) -> Result<f64, CheckError> {
-        let plan = self.plan_for(graph, None, BATCH, SIZE, element)?;
-        let constants = Constants::upload(self.context, &plan.constants)?;
-        let mut loaded = LoadedPlan::new(self.context, &plan, constants, self.cache)?;
-        let planes: Vec<u8> = input.data().iter().flat_map(|v| v.to_le_bytes()).collect();
-        let mut outputs: Vec<Vec<u8>> = plan.outputs.iter().map(|&n| vec![0; n]).collect();
-        let mut rooms: Vec<&mut [u8]> = outputs.iter_mut().map(Vec::as_mut_slice).collect();
-        loaded.run(&[&planes], &mut rooms)?;
-        let pairs = outputs.iter().zip(expected);
-        // NaN must not get lost.
-        Ok(pairs
-            .map(|(bytes, tensor)| deviation(bytes, tensor))
-            .fold(0.0, |worst, off| {
-                if off >= worst || off.is_nan() {
-                    off
-                } else {
-                    worst
-                }
-            }))
-    }
+/// NaN must not get lost.
+fn worst_deviation(outputs: &[Vec<u8>], expected: &[Tensor]) -> f64 {
+    let pairs = outputs.iter().zip(expected);
+    pairs
+        .map(|(bytes, tensor)| deviation(bytes, tensor))
+        .fold(0.0, |worst, off| match off >= worst || off.is_nan() {
+            true => off,
+            false => worst,
+        })
 }
 
 fn deviation(actual: &[u8], expected: &Tensor) -> f64 {

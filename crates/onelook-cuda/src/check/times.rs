@@ -1,22 +1,27 @@
-//! How long a network takes: as one graph, and launch by launch, beside what was predicted.
+//! How long a network takes: launch by launch, and as one graph under each mechanism, beside what
+//! was predicted.
 
 use std::fmt;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use super::{CheckError, Checker};
-use crate::driver::{Constants, LoadedPlan};
-use crate::lower::predict::predict;
-use crate::plan::Plan;
+use super::{CheckError, Checker, Run};
+use crate::driver::{CudaError, Edges, LoadedPlan};
+use crate::kernels::Element;
+use crate::lower::predict::{LaunchTime, Mechanism, Prediction, predict};
+use crate::plan::{Launch, Plan};
 
 /// Runs before times count.
 const WARM_UP: usize = 10;
-/// Runs whose times count at least, and how long they go on.
+/// Times of which a median is taken, at least.
 const ROUNDS: usize = 30;
-const SPAN: Duration = Duration::from_secs(1);
+/// Graphs that are launched one behind the other.
+const IN_A_ROW: usize = 20;
 /// Rounds of times per launch; the quickest of each counts.
 const PROFILES: usize = 10;
+/// Runs whose outputs are compared bit for bit.
+const REPEATS: usize = 10;
 
 /// A launch and its times in microseconds.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -35,32 +40,91 @@ pub struct LaunchTimes {
     pub microseconds: f64,
 }
 
-/// A network's times for so many pictures.
+/// A network's times as one graph: medians.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct GraphTimes {
+    /// How launches follow each other.
+    pub mechanism: &'static str,
+    /// Edges by which a launch starts before the one ahead of it has ended.
+    pub early_edges: usize,
+    /// Microseconds on the GPU, without copies.
+    pub microseconds: f64,
+    /// The same for each of several in a row, which hides what launching costs the CPU.
+    pub in_a_row_us: f64,
+    /// What was predicted.
+    pub predicted_us: f64,
+    /// Milliseconds by the computer's clock, without copies.
+    pub wall_ms: f64,
+    /// Milliseconds from inputs in the computer's memory to outputs there.
+    pub with_copies_ms: f64,
+    /// Runs whose outputs were compared with those of the first run of the plain graph.
+    pub compared_runs: usize,
+    /// Those of them that differed in any bit.
+    pub unequal_runs: usize,
+}
+
+/// A network's times for so many pictures, in halves.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct BatchTimes {
     /// Pictures in a run.
     pub batch: usize,
-    /// From planes in the computer's memory to maps there: the median.
-    pub run_ms: f64,
-    /// All launches in a row without a graph.
-    pub launches_ms: f64,
-    /// What was predicted for a plain graph.
-    pub predicted_ms: f64,
+    /// Whether pictures go in and boxes come out; else planes go in and maps come out.
+    pub whole: bool,
+    /// All launches, each alone.
+    pub launches_us: f64,
+    /// By mechanism.
+    pub graphs: Vec<GraphTimes>,
     /// Each launch.
     pub launches: Vec<LaunchTimes>,
 }
 
+impl BatchTimes {
+    /// Whether equal inputs gave equal outputs, whatever the mechanism.
+    pub fn passed(&self) -> bool {
+        self.graphs.iter().all(|graph| graph.unequal_runs == 0)
+    }
+}
+
 impl fmt::Display for BatchTimes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ends = match self.whole {
+            true => "pictures to boxes",
+            false => "planes to maps",
+        };
         writeln!(
             f,
-            "batch {}: {:.3} ms with copies, {:.0} pictures/s; launches {:.3} ms; predicted {:.3} ms",
+            "batch {}, {ends}: {} launches, {:.1} µs if each is alone",
             self.batch,
-            self.run_ms,
-            self.batch as f64 * 1e3 / self.run_ms,
-            self.launches_ms,
-            self.predicted_ms
+            self.launches.len(),
+            self.launches_us
         )?;
+        for graph in &self.graphs {
+            writeln!(
+                f,
+                "  {:<17} {:.1} µs on the GPU, {:.1} in a row, predicted {:.1}; {:.3} ms of the \
+                 clock, {:.3} with copies",
+                graph.mechanism,
+                graph.microseconds,
+                graph.in_a_row_us,
+                graph.predicted_us,
+                graph.wall_ms,
+                graph.with_copies_ms,
+            )?;
+            let rate = |seconds: f64| self.batch as f64 / seconds;
+            let verdict = match graph.unequal_runs {
+                0 => "ok     equal bits in all".to_owned(),
+                unequal => format!("WRONG  other bits in {unequal}"),
+            };
+            writeln!(
+                f,
+                "  {:<17} {:.0} pictures/s, {:.0} with copies; {} early edges; {verdict} of {} runs",
+                "",
+                rate(graph.in_a_row_us / 1e6),
+                rate(graph.with_copies_ms / 1e3),
+                graph.early_edges,
+                graph.compared_runs
+            )?;
+        }
         self.launches.iter().try_for_each(|it| {
             writeln!(
                 f,
@@ -72,79 +136,164 @@ impl fmt::Display for BatchTimes {
 }
 
 impl Checker<'_> {
-    /// Times of a plan from planes to maps.
-    pub(super) fn times(&self, plan: &Plan, batch: usize) -> Result<BatchTimes, CheckError> {
-        let constants = Constants::upload(self.context, &plan.constants)?;
-        let mut loaded = LoadedPlan::new(self.context, plan, constants, self.cache)?;
-        let inputs: Vec<Vec<u8>> = plan.inputs.iter().map(|&bytes| grey(bytes)).collect();
-        let inputs: Vec<&[u8]> = inputs.iter().map(Vec::as_slice).collect();
-        let mut outputs: Vec<Vec<u8>> = plan.outputs.iter().map(|&bytes| vec![0; bytes]).collect();
-        let mut run = || {
-            let mut outputs: Vec<&mut [u8]> = outputs.iter_mut().map(Vec::as_mut_slice).collect();
-            loaded.run(&inputs, &mut outputs)
-        };
-        for _ in 0..WARM_UP {
-            run()?;
-        }
-        let mut times = Vec::new();
-        let start = Instant::now();
-        while times.len() < ROUNDS || start.elapsed() < SPAN {
-            let clock = Instant::now();
-            run()?;
-            times.push(clock.elapsed().as_secs_f64() * 1e3);
-        }
-        times.sort_by(f64::total_cmp);
-        let launches = self.launches(plan, &mut loaded, batch)?;
-        let prediction = predict(plan, &self.gpu, u32::try_from(batch).unwrap_or(u32::MAX));
-        let predicted = prediction
-            .totals
-            .first()
-            .map_or(0.0, |total| total.predicted_us);
+    /// Times in halves of each launch and of the plain graph.
+    ///
+    /// # Errors
+    /// There is no plan, or the driver refused.
+    pub fn times(&self, run: &Run<'_>) -> Result<BatchTimes, CheckError> {
+        let plan = self.plan(run, Element::F16)?;
+        let prediction = predict(&plan, &self.gpu, words(run.batch));
+        let mut timed = Timed::new(self, run, &plan)?;
+        let graph = timed.graph(Mechanism::Graph, 0, &prediction)?;
+        let launches = launches(&plan, &mut timed.loaded, prediction)?;
         Ok(BatchTimes {
-            batch,
-            run_ms: times[times.len() / 2],
-            launches_ms: launches.iter().map(|it| it.microseconds).sum::<f64>() / 1e3,
-            predicted_ms: predicted / 1e3,
+            batch: run.batch,
+            whole: run.head.is_some(),
+            launches_us: launches.iter().map(|it| it.microseconds).sum(),
+            graphs: vec![graph],
             launches,
         })
     }
 
-    fn launches(
-        &self,
-        plan: &Plan,
-        loaded: &mut LoadedPlan,
-        batch: usize,
-    ) -> Result<Vec<LaunchTimes>, CheckError> {
-        let mut best = vec![Duration::MAX; plan.launches.len()];
-        for _ in 0..PROFILES {
-            for (best, time) in best.iter_mut().zip(loaded.profile()?) {
-                *best = time.min(*best);
-            }
+    /// Times in halves of the graph whose launches start early; nothing where GPU or driver know no
+    /// such launches.
+    ///
+    /// # Errors
+    /// There is no plan, or the driver refused.
+    pub fn dependent_times(&self, run: &Run<'_>) -> Result<Option<GraphTimes>, CheckError> {
+        let plan = self.plan(run, Element::F16)?;
+        let prediction = predict(&plan, &self.gpu, words(run.batch));
+        let mut timed = Timed::new(self, run, &plan)?;
+        match timed.loaded.connect(Edges::Dependent)? {
+            0 => Ok(None),
+            early => Ok(Some(timed.graph(
+                Mechanism::DependentLaunch,
+                early,
+                &prediction,
+            )?)),
         }
-        let batch = u32::try_from(batch).unwrap_or(u32::MAX);
-        let predicted = predict(plan, &self.gpu, batch).launches;
-        let launches = plan.launches.iter().zip(predicted).zip(best);
-        let line = |((launch, predicted), time): ((&crate::plan::Launch, _), Duration)| {
-            let predicted: crate::lower::predict::LaunchTime = predicted;
-            LaunchTimes {
-                name: launch.name.clone(),
-                kernel: launch.kernel.name.clone(),
-                choice: launch.choice.clone(),
-                floor_us: predicted.floor_us,
-                predicted_us: predicted.predicted_us,
-                microseconds: time.as_secs_f64() * 1e6,
-            }
-        };
-        Ok(launches.map(line).collect())
     }
 }
 
-/// Floats of one half: what a grey picture is.
-fn grey(bytes: usize) -> Vec<u8> {
-    0.5f32
-        .to_le_bytes()
-        .into_iter()
-        .cycle()
-        .take(bytes)
-        .collect()
+/// A plan whose times are taken.
+struct Timed<'a> {
+    loaded: LoadedPlan,
+    inputs: Vec<&'a [u8]>,
+    outputs: Vec<Vec<u8>>,
+    /// What the plain graph gave at first.
+    expected: Vec<Vec<u8>>,
+    /// How long times are taken for at least.
+    span: Duration,
+}
+
+impl<'a> Timed<'a> {
+    fn new(checker: &Checker<'_>, run: &'a Run<'_>, plan: &Plan) -> Result<Self, CudaError> {
+        let mut loaded = checker.loaded(plan)?;
+        let expected = run.poisoned(&mut loaded)?;
+        Ok(Self {
+            loaded,
+            inputs: run.inputs.iter().map(Vec::as_slice).collect(),
+            outputs: expected.clone(),
+            expected,
+            span: checker.options.span,
+        })
+    }
+
+    /// Takes the graph's times as its edges are.
+    fn graph(
+        &mut self,
+        mechanism: Mechanism,
+        early_edges: usize,
+        prediction: &Prediction,
+    ) -> Result<GraphTimes, CudaError> {
+        let unequal_runs = self.unequal_runs()?;
+        for _ in 0..WARM_UP {
+            self.run()?;
+        }
+        let mut totals = prediction.totals.iter();
+        let predicted = totals
+            .find(|total| total.mechanism == mechanism)
+            .map_or(f64::NAN, |total| total.predicted_us);
+        let span = self.span;
+        let seconds = median(span, || Ok(self.loaded.replay(1)?.as_secs_f64()))?;
+        let row = median(span, || {
+            Ok(self.loaded.replay(IN_A_ROW)?.as_secs_f64() / IN_A_ROW as f64)
+        })?;
+        let wall = median(span, || on_the_clock(|| self.loaded.replay(1).map(|_| ())))?;
+        let with_copies = median(span, || on_the_clock(|| self.run()))?;
+        Ok(GraphTimes {
+            mechanism: mechanism.name(),
+            early_edges,
+            microseconds: seconds * 1e6,
+            in_a_row_us: row * 1e6,
+            predicted_us: predicted,
+            wall_ms: wall * 1e3,
+            with_copies_ms: with_copies * 1e3,
+            compared_runs: REPEATS,
+            unequal_runs,
+        })
+    }
+
+    fn run(&mut self) -> Result<(), CudaError> {
+        let mut outputs: Vec<&mut [u8]> = self.outputs.iter_mut().map(|o| &mut o[..]).collect();
+        self.loaded.run(&self.inputs, &mut outputs)
+    }
+
+    fn unequal_runs(&mut self) -> Result<usize, CudaError> {
+        let mut unequal = 0;
+        for _ in 0..REPEATS {
+            self.loaded.poison()?;
+            self.run()?;
+            unequal += usize::from(self.outputs != self.expected);
+        }
+        Ok(unequal)
+    }
+}
+
+/// Each launch alone.
+fn launches(
+    plan: &Plan,
+    loaded: &mut LoadedPlan,
+    prediction: Prediction,
+) -> Result<Vec<LaunchTimes>, CudaError> {
+    let mut best = vec![Duration::MAX; plan.launches.len()];
+    for _ in 0..PROFILES {
+        for (best, time) in best.iter_mut().zip(loaded.profile()?) {
+            *best = time.min(*best);
+        }
+    }
+    let line = |((launch, predicted), time): ((&Launch, LaunchTime), Duration)| LaunchTimes {
+        name: launch.name.clone(),
+        kernel: launch.kernel.name.clone(),
+        choice: launch.choice.clone(),
+        floor_us: predicted.floor_us,
+        predicted_us: predicted.predicted_us,
+        microseconds: time.as_secs_f64() * 1e6,
+    };
+    let launches = plan.launches.iter().zip(prediction.launches).zip(best);
+    Ok(launches.map(line).collect())
+}
+
+fn words(batch: usize) -> u32 {
+    u32::try_from(batch).unwrap_or(u32::MAX)
+}
+
+fn on_the_clock(work: impl FnOnce() -> Result<(), CudaError>) -> Result<f64, CudaError> {
+    let clock = Instant::now();
+    work()?;
+    Ok(clock.elapsed().as_secs_f64())
+}
+
+/// The median of many measurements.
+fn median(
+    span: Duration,
+    mut measure: impl FnMut() -> Result<f64, CudaError>,
+) -> Result<f64, CudaError> {
+    let mut values = Vec::new();
+    let start = Instant::now();
+    while values.len() < ROUNDS || start.elapsed() < span {
+        values.push(measure()?);
+    }
+    values.sort_by(f64::total_cmp);
+    Ok(values[values.len() / 2])
 }

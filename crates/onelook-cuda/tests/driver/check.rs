@@ -1,21 +1,53 @@
 //! The checker itself: a GPU that computes nothing must not pass.
 
-use onelook_cuda::check::{CheckOptions, CheckReport, Checker};
+use std::time::Duration;
+
+use onelook_cuda::check::{BatchTimes, CheckError, CheckOptions, CheckReport, Checker, Run};
+use onelook_cuda::kernels::Element;
+use onelook_cuda::lower::predict::Mechanism;
+use onelook_graph::Graph;
 
 use super::context;
 use super::engine::graph;
 use super::fake::{Fake, H100};
 
-fn check(fake: &Fake) -> CheckReport {
-    let context = context(fake, None);
-    let options = CheckOptions {
+/// Grey planes through the network.
+fn planes(graph: &Graph) -> Run<'_> {
+    Run {
+        graph,
+        head: None,
+        batch: 1,
         size: [32, 64],
-        batches: vec![1],
+        inputs: vec![0.5f32.to_le_bytes().repeat(3 * 32 * 64)],
+    }
+}
+
+fn quick() -> CheckOptions {
+    CheckOptions {
         seed: 1,
         copied_bytes: 1 << 20,
-    };
-    let checker = Checker::new(&context, None, options).unwrap();
-    checker.run(&graph(), None, |_| ()).unwrap()
+        span: Duration::ZERO,
+    }
+}
+
+fn check(fake: &Fake) -> CheckReport {
+    let context = context(fake, None);
+    let checker = Checker::new(&context, None, quick()).unwrap();
+    let (graph, mut report) = (graph(), checker.report());
+    let run = planes(&graph);
+    let keep = |check| report.kernels.push(check);
+    checker.kernels(&run, Element::F16, keep).unwrap();
+    report.networks = checker.networks(&graph).unwrap();
+    report.latencies = checker.latencies().unwrap();
+    report.bandwidths = checker.bandwidths().unwrap();
+    report.times.push(times(&checker, &run).unwrap());
+    report
+}
+
+fn times(checker: &Checker<'_>, run: &Run<'_>) -> Result<BatchTimes, CheckError> {
+    let mut times = checker.times(run)?;
+    times.graphs.extend(checker.dependent_times(run)?);
+    Ok(times)
 }
 
 #[test]
@@ -29,7 +61,9 @@ fn a_gpu_that_writes_nothing_fails_with_every_kernel() {
         assert!(!kernel.passed(), "{kernel}");
     }
     assert_eq!(report.networks.len(), 2);
-    assert!(!report.networks.iter().any(|network| network.passed()));
+    for network in &report.networks {
+        assert!(network.off.is_nan() && !network.passed(), "{network}");
+    }
     assert_eq!(fake.leaks(), Vec::<String>::new());
 }
 
@@ -41,11 +75,56 @@ fn mechanisms_both_memories_and_each_launch_are_timed() {
     // This driver knows no programmatic edges in graphs.
     assert_eq!(mechanisms, ["stream", "graph", "stream, dependent launch"]);
     assert_eq!(report.bandwidths.len(), 2);
-    assert_eq!(report.times.len(), 1);
-    assert!(report.times[0].launches.len() >= 4);
+    let [times] = &report.times[..] else {
+        panic!("{:?}", report.times);
+    };
+    let launches = times.launches.len();
+    assert!(launches >= 4);
+    let [graph] = &times.graphs[..] else {
+        panic!("only the plain graph: {:?}", times.graphs);
+    };
+    // Launches of this driver take 10 microseconds each, one after the other.
+    let expected = 10.0 * launches as f64;
+    for microseconds in [times.launches_us, graph.microseconds, graph.in_a_row_us] {
+        assert!((microseconds - expected).abs() < 0.1, "{times}");
+    }
+    assert_eq!((graph.early_edges, graph.unequal_runs), (0, 0));
     let text = report.to_string();
     assert!(
-        text.contains("NVIDIA H100") && text.contains("WRONG"),
+        text.contains("NVIDIA H100") && text.contains("WRONG") && text.contains("predicted"),
         "{text}"
+    );
+}
+
+#[test]
+fn launches_that_start_early_are_timed_where_the_driver_knows_them() {
+    let fake = Fake::with_edges(&[H100]);
+    let report = check(&fake);
+    let graphs = &report.times[0].graphs;
+    let mechanisms: Vec<&str> = graphs.iter().map(|graph| graph.mechanism).collect();
+    let expected = [Mechanism::Graph, Mechanism::DependentLaunch].map(Mechanism::name);
+    assert_eq!(mechanisms, expected);
+    assert_eq!(graphs[0].early_edges, 0);
+    assert!(graphs[1].early_edges >= 3, "{:?}", graphs[1]);
+    assert!(graphs[1].predicted_us < graphs[0].predicted_us);
+    assert!(report.times[0].passed());
+    assert_eq!(fake.leaks(), Vec::<String>::new());
+}
+
+#[test]
+fn outputs_that_change_from_run_to_run_are_told() {
+    let fake = Fake::new(&[H100]);
+    let context = context(&fake, None);
+    let checker = Checker::new(&context, None, quick()).unwrap();
+    let graph = graph();
+    let mut times = checker.times(&planes(&graph)).unwrap();
+    assert!(times.passed());
+    times.graphs[0].unequal_runs = 2;
+    assert!(!times.passed());
+    assert!(
+        times
+            .to_string()
+            .contains("WRONG  other bits in 2 of 10 runs"),
+        "{times}"
     );
 }
