@@ -28,7 +28,8 @@ fn skeleton(text: &str) -> String {
     let launches = launches.lines().map(|line| {
         let columns: Vec<&str> = line.split("  ").filter(|part| !part.is_empty()).collect();
         let kernel = columns[2.min(columns.len() - 1)].trim();
-        let kernel = kernel.trim_end_matches(|c: char| c.is_ascii_digit() || c == '_');
+        // Behind the last underscore is the fingerprint of its shape and tile.
+        let kernel = kernel.rsplit_once('_').map_or(kernel, |(base, _)| base);
         format!("{} | {kernel}", columns[1].trim())
     });
     let figures = |c: char| c.is_ascii_digit() || c == '.';
