@@ -137,11 +137,7 @@ impl Builder<'_> {
         module: &Module<'_>,
         name: &str,
     ) -> Result<Option<Tensor>, ReadError> {
-        let what = || format!("{}.{name}", module.path);
-        module
-            .tensor(name)
-            .map(|id| self.tensors.read(id, &what()))
-            .transpose()
+        self.read(module, name, module.tensor(name))
     }
 
     /// A tensor that is a plain attribute.
@@ -150,11 +146,17 @@ impl Builder<'_> {
         module: &Module<'_>,
         name: &str,
     ) -> Result<Option<Tensor>, ReadError> {
+        self.read(module, name, module.attribute(name))
+    }
+
+    fn read(
+        &mut self,
+        module: &Module<'_>,
+        name: &str,
+        id: Option<Id>,
+    ) -> Result<Option<Tensor>, ReadError> {
         let what = || format!("{}.{name}", module.path);
-        module
-            .attribute(name)
-            .map(|id| self.tensors.read(id, &what()))
-            .transpose()
+        id.map(|id| self.tensors.read(id, &what())).transpose()
     }
 
     /// A parameter or buffer that must be there, of the given shape.
