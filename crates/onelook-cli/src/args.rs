@@ -13,7 +13,7 @@ use crate::command::{
 
 pub use fit::FitArgs;
 pub use model::{EngineArgs, ModelArgs, warn_of_random_weights};
-pub use value::{ClassWord, ImageSize, boolean, byte_size, class_words, fraction, image_size};
+pub use value::{ImageSize, boolean, byte_size, fraction, image_size};
 
 /// Finds objects on pictures with YOLO models. One binary, no Python.
 ///

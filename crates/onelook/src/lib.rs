@@ -16,6 +16,7 @@
 //!
 //! Knows neither servers nor command lines; those are built upon it.
 
+mod class_list;
 pub mod dataset;
 mod device;
 mod error;
@@ -30,6 +31,7 @@ pub mod record;
 pub mod registry;
 mod validate;
 
+pub use class_list::{ClassList, ClassWord};
 pub use device::{
     Device, Engine, EngineOptions, FoundDevice, ReferenceBackend, available_memory, found_devices,
     random, sample_pass, usable_cores,

@@ -3,9 +3,9 @@
 use clap::{Args, ValueEnum};
 use onelook::types::Metadata;
 use onelook::vision::postprocess::Thresholds;
-use onelook::{Model, Options, Pipeline};
+use onelook::{ClassList, Model, Options, Pipeline};
 
-use super::{ClassWord, ImageSize, boolean, class_words, fraction, image_size};
+use super::{ImageSize, boolean, fraction, image_size};
 use crate::console::Console;
 use crate::failure::Failure;
 
@@ -32,7 +32,7 @@ pub struct FitArgs {
     #[arg(long, alias = "img-size", alias = "img", value_parser = image_size, value_name = "PIXELS")]
     pub imgsz: Option<ImageSize>,
     /// Only these classes: 0,2 or person,bus [default: all]
-    #[arg(long, value_parser = class_list, value_name = "LIST")]
+    #[arg(long, value_name = "LIST")]
     pub classes: Option<ClassList>,
     /// Let boxes of different classes suppress each other.
     #[arg(long, alias = "agnostic", num_args = 0..=1, default_value = "false",
@@ -50,14 +50,6 @@ pub struct FitArgs {
     /// Thresholds by name; flags given beside it win.
     #[arg(long, value_enum, value_name = "NAME")]
     pub preset: Option<Preset>,
-}
-
-/// A list of classes as one value.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ClassList(Vec<ClassWord>);
-
-fn class_list(text: &str) -> Result<ClassList, String> {
-    class_words(text).map(ClassList)
 }
 
 impl FitArgs {
@@ -102,13 +94,9 @@ impl FitArgs {
     }
 
     fn class_indices(&self, names: &[String]) -> Result<Option<Vec<usize>>, Failure> {
-        let Some(ClassList(words)) = &self.classes else {
-            return Ok(None);
-        };
-        let indices: Result<Vec<usize>, String> =
-            words.iter().map(|word| word.index(names)).collect();
+        let indices = self.classes.as_ref().map(|classes| classes.indices(names));
         indices
-            .map(Some)
+            .transpose()
             .map_err(|reason| Failure::Usage(format!("--classes: {reason}")))
     }
 }

@@ -4,15 +4,6 @@
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ImageSize(pub [usize; 2]);
 
-/// A class by number or by name.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ClassWord {
-    /// By number.
-    Index(usize),
-    /// By name.
-    Name(String),
-}
-
 /// `true`, `false` and their kin.
 pub fn boolean(word: &str) -> Result<bool, String> {
     match word.to_ascii_lowercase().as_str() {
@@ -65,40 +56,6 @@ pub fn image_size(word: &str) -> Result<ImageSize, String> {
     }
 }
 
-/// `0`, `0,2`, `[0,2]` or names such as `person,bus`.
-pub fn class_words(text: &str) -> Result<Vec<ClassWord>, String> {
-    let words: Vec<ClassWord> = unbracketed(text)
-        .split(',')
-        .map(|word| word.trim().trim_matches(['\'', '"']))
-        .filter(|word| !word.is_empty())
-        .map(|word| match word.parse() {
-            Ok(index) => ClassWord::Index(index),
-            Err(_) => ClassWord::Name(word.to_owned()),
-        })
-        .collect();
-    match words.is_empty() {
-        true => Err("expected class numbers or names, such as 0,2 or person,bus".to_owned()),
-        false => Ok(words),
-    }
-}
-
-impl ClassWord {
-    /// Its index among `names`.
-    pub fn index(&self, names: &[String]) -> Result<usize, String> {
-        match self {
-            Self::Index(index) if *index < names.len() => Ok(*index),
-            Self::Index(index) => Err(format!(
-                "the model knows classes 0 to {}, not {index}",
-                names.len().max(1) - 1
-            )),
-            Self::Name(word) => names
-                .iter()
-                .position(|name| name.eq_ignore_ascii_case(word))
-                .ok_or_else(|| format!("the model knows no class '{word}'")),
-        }
-    }
-}
-
 fn unbracketed(word: &str) -> &str {
     word.trim()
         .trim_start_matches(['[', '('])
@@ -135,24 +92,6 @@ mod tests {
         for word in ["", "0", "GiB", "4TiBs", "-1", "1.2.3G", "NaN", "9e99"] {
             assert!(byte_size(word).is_err(), "{word}");
         }
-    }
-
-    #[test]
-    fn classes_are_numbers_or_names() {
-        let names = ["person".to_owned(), "bus".to_owned()];
-        let indices = |text: &str| -> Result<Vec<usize>, String> {
-            class_words(text)?
-                .iter()
-                .map(|word| word.index(&names))
-                .collect()
-        };
-        assert_eq!(indices("0"), Ok(vec![0]));
-        assert_eq!(indices("[0, 1]"), Ok(vec![0, 1]));
-        assert_eq!(indices("Bus,person"), Ok(vec![1, 0]));
-        assert_eq!(indices("['bus']"), Ok(vec![1]));
-        assert!(indices("2").is_err());
-        assert!(indices("cat").is_err());
-        assert!(indices("[]").is_err());
     }
 
     #[test]

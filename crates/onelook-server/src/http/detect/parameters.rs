@@ -1,10 +1,10 @@
 //! What a request asks for besides its pictures: words of a query, of a form or of JSON in, options
 //! out. An unknown name or a wrong value is an error that says what would be right.
 
-use onelook::Options;
 use onelook::types::Metadata;
 use onelook::vision::draw::DrawStyle;
 use onelook::vision::postprocess::Thresholds;
+use onelook::{ClassList, ClassWord, Options};
 use serde_json::Value;
 
 use crate::problem::Problem;
@@ -33,13 +33,6 @@ const MAX_DETECTIONS: usize = 10_000;
 /// Widest line that may be asked for.
 const MAX_LINE: usize = 100;
 
-/// A class by number or by name.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum ClassWord {
-    Index(usize),
-    Name(String),
-}
-
 /// What was asked for; what is absent has its default.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Parameters {
@@ -47,7 +40,7 @@ pub struct Parameters {
     pub model: Option<String>,
     conf: Option<f32>,
     iou: Option<f32>,
-    classes: Option<Vec<ClassWord>>,
+    classes: Option<ClassList>,
     max_det: Option<usize>,
     imgsz: Option<[usize; 2]>,
     rect: Option<bool>,
@@ -66,7 +59,7 @@ impl Parameters {
             "model" => place.fill(&mut self.model, Ok(text.to_owned())),
             "conf" => place.fill(&mut self.conf, fraction(text)),
             "iou" => place.fill(&mut self.iou, fraction(text)),
-            "classes" => place.fill(&mut self.classes, class_words(text)),
+            "classes" => place.fill(&mut self.classes, text.parse()),
             "max_det" => place.fill(&mut self.max_det, count(text, MAX_DETECTIONS)),
             "imgsz" => place.fill(&mut self.imgsz, image_size(text)),
             "rect" => place.fill(&mut self.rect, boolean(text)),
@@ -171,13 +164,9 @@ impl Parameters {
     }
 
     fn class_indices(&self, names: &[String]) -> Result<Option<Vec<usize>>, Problem> {
-        let Some(words) = &self.classes else {
-            return Ok(None);
-        };
-        let indices: Result<Vec<usize>, String> =
-            words.iter().map(|word| word.index(names)).collect();
+        let indices = self.classes.as_ref().map(|classes| classes.indices(names));
         indices
-            .map(Some)
+            .transpose()
             .map_err(|reason| Problem::bad_request(format!("classes: {reason}")))
     }
 }
@@ -203,25 +192,6 @@ impl Place<'_> {
     fn wrong(&self, reason: &str) -> Problem {
         let shown: String = self.shown.chars().take(80).collect();
         Problem::bad_request(format!("{}: {shown:?}: {reason}", self.name))
-    }
-}
-
-impl ClassWord {
-    fn index(&self, names: &[String]) -> Result<usize, String> {
-        match self {
-            Self::Index(index) if *index < names.len() => Ok(*index),
-            Self::Index(index) => Err(format!(
-                "the model knows classes 0 to {}, not {index}",
-                names.len().max(1) - 1
-            )),
-            Self::Name(word) => names
-                .iter()
-                .position(|name| name.eq_ignore_ascii_case(word))
-                .ok_or_else(|| {
-                    let shown: String = word.chars().take(80).collect();
-                    format!("the model knows no class {shown:?}")
-                }),
-        }
     }
 }
 
@@ -284,23 +254,6 @@ fn image_size(word: &str) -> Result<[usize; 2], String> {
             SIDES.end()
         )
     })
-}
-
-/// `0`, `0,2`, `[0,2]` or names such as `person,bus`.
-fn class_words(text: &str) -> Result<Vec<ClassWord>, String> {
-    let words: Vec<ClassWord> = unbracketed(text)
-        .split(',')
-        .map(|word| word.trim().trim_matches(['\'', '"']))
-        .filter(|word| !word.is_empty())
-        .map(|word| match word.parse() {
-            Ok(index) => ClassWord::Index(index),
-            Err(_) => ClassWord::Name(word.to_owned()),
-        })
-        .collect();
-    match words.is_empty() {
-        true => Err("expected class numbers or names, such as 0,2 or person,bus".to_owned()),
-        false => Ok(words),
-    }
 }
 
 fn unbracketed(word: &str) -> &str {
