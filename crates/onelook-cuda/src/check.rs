@@ -82,13 +82,21 @@ impl Run<'_> {
     }
 }
 
-/// Why a check did not come to its end. A kernel that computes nonsense is no error but a line of
+/// Why a step did not come to its end. A kernel that computes nonsense is no error but a line of
 /// the report.
 #[derive(Debug, thiserror::Error)]
 pub enum CheckError {
     /// The driver refused.
     #[error(transparent)]
     Cuda(#[from] CudaError),
+    /// A kernel failed, after which the driver runs no other.
+    #[error("'{kernel}' left the GPU unusable: {source}")]
+    Kernel {
+        /// Its name.
+        kernel: String,
+        /// What the driver said.
+        source: CudaError,
+    },
     /// The network has no plan.
     #[error(transparent)]
     Lower(#[from] LowerError),

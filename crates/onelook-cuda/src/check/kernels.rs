@@ -1,9 +1,10 @@
 //! Every distinct kernel of a plan on fresh random operands: what the GPU wrote against sums in f64
 //! and against the interpreter.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Sender};
+use std::sync::{Mutex, PoisonError};
 use std::{fmt, thread};
 
 use serde::Serialize;
@@ -14,7 +15,6 @@ use crate::driver::{CudaError, DeviceBuffer, Function, FunctionInfo, Stream, Val
 use crate::interpreter::Schedule;
 use crate::kernels::{Element, Tiled, Work};
 use crate::plan::{Launch, Plan};
-use crate::ptx;
 
 /// Height and width of the maps at most: the kernel differs in nothing but extents.
 const MOST: [u32; 2] = [24, 40];
@@ -75,10 +75,11 @@ impl fmt::Display for KernelCheck {
 }
 
 impl Checker<'_> {
-    /// Tries each distinct kernel of a plan, several at a time; `found` gets each with its name.
+    /// Tries each distinct kernel of a plan, in the plan's order; `found` gets each. The CPU's part
+    /// is done for several at a time, on the GPU they take turns.
     ///
     /// # Errors
-    /// There is no plan, or the driver refused: what was found until then has been told.
+    /// There is no plan, or a kernel left the GPU unusable: what was found until then has been told.
     pub fn kernels(
         &self,
         run: &Run<'_>,
@@ -87,39 +88,58 @@ impl Checker<'_> {
     ) -> Result<(), CheckError> {
         let plan = self.plan(run, element)?;
         let works = distinct(&plan);
-        let next = AtomicUsize::new(0);
+        let (next, turn) = (AtomicUsize::new(0), Mutex::new(true));
         let (sender, receiver) = mpsc::channel();
-        let try_all = |sender: Sender<_>| -> Result<(), CheckError> {
+        let try_all = |sender: Sender<(usize, KernelCheck)>| -> Result<(), CheckError> {
             let stream = Stream::new(self.context)?;
-            while let Some((launch, work)) = works.get(next.fetch_add(1, Ordering::Relaxed)) {
-                let check = self.kernel(launch, work, &stream)?;
-                let _ = sender.send(check);
+            loop {
+                let number = next.fetch_add(1, Ordering::Relaxed);
+                let Some((launch, work)) = works.get(number) else {
+                    return Ok(());
+                };
+                let Some(check) = self.kernel(launch, work, &stream, &turn)? else {
+                    return Ok(());
+                };
+                let _ = sender.send((number, check));
             }
-            Ok(())
         };
         let cores = thread::available_parallelism().map_or(1, usize::from);
         thread::scope(|scope| {
             let try_all = &try_all;
-            let spawn = |sender: Sender<_>| scope.spawn(move || try_all(sender));
+            let spawn = |sender| scope.spawn(move || try_all(sender));
             let threads: Vec<_> = (0..cores.min(works.len()))
                 .map(|_| spawn(sender.clone()))
                 .collect();
             drop(sender);
-            receiver.iter().for_each(&mut found);
+            let mut early = BTreeMap::new();
+            let mut told = 0;
+            for (number, check) in receiver {
+                early.insert(number, check);
+                while let Some(check) = early.remove(&told) {
+                    found(check);
+                    told += 1;
+                }
+            }
+            early.into_values().for_each(found);
             let ended = threads.into_iter().map(|thread| match thread.join() {
                 Ok(outcome) => outcome,
                 Err(panic) => std::panic::resume_unwind(panic),
             });
-            ended.collect()
+            // What failed after a kernel did is its consequence.
+            let failures = ended.filter_map(Result::err);
+            let failure = failures.max_by_key(|it| matches!(it, CheckError::Kernel { .. }));
+            failure.map_or(Ok(()), Err)
         })
     }
 
+    /// Nothing where another kernel has left the GPU unusable: `turn` says whether it is usable.
     fn kernel(
         &self,
         launch: &Launch,
         work: &Work,
         stream: &Stream,
-    ) -> Result<KernelCheck, CheckError> {
+        turn: &Mutex<bool>,
+    ) -> Result<Option<KernelCheck>, CheckError> {
         let target = self.gpu.target;
         let trial = &Trial::new(work, target, BATCH, self.options.seed);
         let tiled = &work.tiled(target, &launch.kernel.name, BATCH);
@@ -132,25 +152,31 @@ impl Checker<'_> {
             info: None,
             failure: None,
         };
-        let function = ptx::emit(&tiled.kernel).map_err(|error| error.to_string());
-        let function = function.and_then(|text| {
-            Function::load(self.context, &tiled.kernel, &text, self.cache)
-                .map_err(|e| e.to_string())
-        });
+        let function = self.load(&tiled.kernel);
+        // One at a time: of a kernel that fails the name must be known, for it is the last one.
+        let mut usable = turn.lock().unwrap_or_else(PoisonError::into_inner);
+        if !*usable {
+            return Ok(None);
+        }
         let function = match function {
             Ok(function) => function,
             Err(failure) => {
-                check.failure = Some(failure);
-                return Ok(check);
+                check.failure = Some(failure.to_string());
+                return Ok(Some(check));
             }
         };
         check.info = Some(function.info()?);
-        // What fails from here on leaves the context unusable: no other kernel can be tried.
-        let rooms = self.on_device(trial, tiled, &function, stream)?;
+        let rooms = self.on_device(trial, tiled, &function, stream);
+        *usable = rooms.is_ok();
+        drop(usable);
+        let rooms = rooms.map_err(|source| CheckError::Kernel {
+            kernel: check.name.clone(),
+            source,
+        })?;
         if let Err(failure) = compare(trial, tiled, &rooms, &mut check) {
             check.failure = Some(failure);
         }
-        Ok(check)
+        Ok(Some(check))
     }
 
     /// Runs the kernel on the trial's operands; the rooms' bytes.

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::{CheckError, Checker};
 use crate::driver::{CudaError, Event, Function, Graph, Node, Stream};
-use crate::lang::{Builder, Feature};
+use crate::lang::{Builder, Feature, Kernel};
 use crate::ptx;
 
 /// Kernels of the chain.
@@ -61,16 +61,16 @@ impl Checker<'_> {
         let k = Builder::new("idle", self.gpu.target, 128);
         k.grid_launch();
         k.grid_wait();
-        self.load(k)
+        self.load(&k.finish())
     }
 
-    pub(super) fn load(&self, k: Builder) -> Result<Function, CudaError> {
-        let kernel = k.finish();
-        let text = ptx::emit(&kernel).map_err(|error| CudaError::Plan {
+    /// Has the driver take a kernel.
+    pub(super) fn load(&self, kernel: &Kernel) -> Result<Function, CudaError> {
+        let text = ptx::emit(kernel).map_err(|error| CudaError::Plan {
             launch: kernel.name.clone(),
             reason: error.to_string(),
         })?;
-        Function::load(self.context, &kernel, &text, self.cache)
+        Function::load(self.context, kernel, &text, self.cache)
     }
 
     fn in_stream(

@@ -66,7 +66,7 @@ impl Checker<'_> {
         for (place, values) in places.zip(loaded) {
             k.store(to + place, values);
         }
-        self.load(k)
+        self.load(&k.finish())
     }
 
     fn copied(

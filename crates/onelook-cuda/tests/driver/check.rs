@@ -68,6 +68,27 @@ fn a_gpu_that_writes_nothing_fails_with_every_kernel() {
 }
 
 #[test]
+fn a_kernel_that_leaves_the_gpu_unusable_is_named_and_the_last_one() {
+    let fake = Fake::new(&[H100, "fail cuStreamSynchronize 3 700"]);
+    let context = context(&fake, None);
+    let checker = Checker::new(&context, None, quick()).unwrap();
+    let graph = graph();
+    let mut told = Vec::new();
+    let outcome = checker.kernels(&planes(&graph), Element::F16, |check| told.push(check.name));
+    let error = outcome.unwrap_err().to_string();
+    assert!(
+        error.contains("left the GPU unusable") && error.contains("(700)"),
+        "{error}"
+    );
+    assert_eq!(told.len(), 2);
+    assert!(
+        !told.iter().any(|name| error.contains(&format!("'{name}'"))),
+        "{error}: {told:?}"
+    );
+    assert_eq!(fake.count("cuLaunchKernel"), 3);
+}
+
+#[test]
 fn mechanisms_both_memories_and_each_launch_are_timed() {
     let fake = Fake::new(&[H100]);
     let report = check(&fake);
