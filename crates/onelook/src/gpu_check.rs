@@ -11,7 +11,7 @@ use onelook_cuda::check::{CheckOptions, CheckReport, Checker, GraphTimes, Run};
 use onelook_cuda::driver::{Context, CubinCache, Driver};
 use onelook_cuda::kernels::Element;
 use onelook_graph::read::ModelFile;
-use onelook_types::{DetectHead, Frame, HeadOutputs, Tensor};
+use onelook_types::{DetectHead, Detection, Frame, HeadOutputs, Tensor};
 use serde::Serialize;
 
 use crate::packed::{Packed, pack};
@@ -201,9 +201,8 @@ impl<'a, T: FnMut(CheckEvent<'_>)> Session<'a, T> {
         });
         self.step("the network against the CPU engine", Self::maps);
         if self.head.is_some() {
-            self.step("boxes against the CPU engine", Self::boxes);
+            self.boxes();
         }
-        // What has never been tried comes last: whatever it does, the rest is known by then.
         for batch in BATCHES {
             self.step(&format!("times at batch {batch}"), |it| {
                 let times = it.checker.times(&it.whole(batch)?)?;
@@ -211,6 +210,7 @@ impl<'a, T: FnMut(CheckEvent<'_>)> Session<'a, T> {
                 Ok(())
             });
         }
+        // What has never been tried comes last: whatever it does, the rest is known by then.
         for batch in BATCHES {
             self.step(&format!("dependent launch at batch {batch}"), |it| {
                 let graph = it.checker.dependent_times(&it.whole(batch)?)?;
@@ -228,13 +228,17 @@ impl<'a, T: FnMut(CheckEvent<'_>)> Session<'a, T> {
     ) {
         (self.tell)(CheckEvent::Next(name));
         if let Err(error) = work(self) {
-            self.found.failures.push(StepFailure {
-                step: name.to_owned(),
-                reason: error.to_string(),
-            });
+            self.failed(name, &*error);
         }
         self.checker.tidy_up();
         (self.tell)(CheckEvent::Found(&self.found));
+    }
+
+    fn failed(&mut self, step: &str, error: &dyn std::error::Error) {
+        self.found.failures.push(StepFailure {
+            step: step.to_owned(),
+            reason: error.to_string(),
+        });
     }
 
     /// Puts the times of launches that start early beside those of the plain graph.
@@ -280,21 +284,37 @@ impl<'a, T: FnMut(CheckEvent<'_>)> Session<'a, T> {
         Ok(())
     }
 
-    /// The boxes on the pictures in both formats.
-    fn boxes(&mut self) -> Result<(), Box<dyn std::error::Error>> {
-        let run = self.whole(self.frames.len())?;
+    /// The boxes on the pictures in both formats, and in halves on as many as times are taken of:
+    /// other tiles compute those.
+    fn boxes(&mut self) {
+        let expected = match self.expected() {
+            Ok(expected) => expected,
+            Err(error) => return self.failed("boxes of the CPU engine", &error),
+        };
+        let own = self.frames.len();
+        let more = BATCHES.into_iter().filter(|&batch| batch != own);
+        let more = more.map(|batch| (FORMATS[0], batch));
+        let trials = FORMATS.into_iter().map(|format| (format, own)).chain(more);
+        for ((element, name, _), batch) in trials {
+            let expected: Vec<_> = expected.iter().cloned().cycle().take(batch).collect();
+            self.step(&format!("boxes in {name} at batch {batch}"), |it| {
+                let outputs = it.checker.outputs(&it.whole(batch)?, element)?;
+                let threshold = it.pipeline.options().thresholds.confidence;
+                let check = BoxCheck::of_output(name, &expected, &outputs, threshold);
+                it.found.boxes.push(check);
+                Ok(())
+            });
+        }
+    }
+
+    /// What the CPU engine finds on each picture.
+    fn expected(&self) -> Result<Vec<Vec<Detection>>, Error> {
         let mut expected = Vec::new();
         for frame in &self.frames {
             let predicted = self.pipeline.predict(std::slice::from_ref(*frame))?;
             expected.extend(predicted.into_iter().map(|one| one.detections.items));
         }
-        let threshold = self.pipeline.options().thresholds.confidence;
-        for (element, name, _) in FORMATS {
-            let outputs = self.checker.outputs(&run, element)?;
-            let check = BoxCheck::of_output(name, &expected, &outputs, threshold);
-            self.found.boxes.push(check);
-        }
-        Ok(())
+        Ok(expected)
     }
 
     /// The network from its first input to its last output, on so many pictures.
