@@ -34,6 +34,9 @@ impl Constants {
     }
 }
 
+/// Runs that take longer together than the CPU needs to launch each kernel of one.
+const GRAPHS_AHEAD: usize = 8;
+
 /// As halves and as floats no number.
 const POISON: u8 = 0xff;
 
@@ -193,8 +196,7 @@ impl LoadedPlan {
             // SAFETY: self keeps both and its only caller waits for the stream.
             unsafe { self.stream.upload(&input.device, &input.host, bytes)? };
         }
-        // SAFETY: self keeps all that the steps touch, lent it to nobody else, and waits.
-        unsafe { self.exec.launch(&self.stream)? };
+        self.enqueue_graphs(1)?;
         for output in &mut self.memory.outputs {
             // SAFETY: self keeps both and its only caller waits for the stream.
             unsafe { self.stream.download(&mut output.host, &output.device)? };
@@ -202,22 +204,38 @@ impl LoadedPlan {
         Ok(())
     }
 
-    /// Launches the graph so many times in a row on the inputs of the last run; the time from the
-    /// start of the first to the end of the last. Copies nothing.
+    /// Launches the graph on the inputs of the last run and waits. Copies nothing.
+    ///
+    /// # Errors
+    /// The GPU failed.
+    pub fn launch(&mut self) -> Result<(), CudaError> {
+        let launched = self.enqueue_graphs(1);
+        let waited = self.stream.synchronize();
+        launched.and(waited)
+    }
+
+    /// The GPU's time for so many launches of the graph in a row on the inputs of the last run. One
+    /// more goes ahead: what the CPU takes to launch them is no part of it.
     ///
     /// # Errors
     /// The GPU failed.
     pub fn replay(&mut self, times: usize) -> Result<Duration, CudaError> {
         let context = self.stream.context();
         let (start, end) = (Event::new(context)?, Event::new(context)?);
-        // SAFETY: self keeps all that the steps touch, lent it to nobody else, and waits.
-        let launch = |_| unsafe { self.exec.launch(&self.stream) };
-        let started = start.record(&self.stream);
-        let launched = started.and_then(|()| (0..times).try_for_each(launch));
-        let ended = launched.and_then(|()| end.record(&self.stream));
+        let launched = self
+            .enqueue_graphs(1)
+            .and_then(|()| start.record(&self.stream))
+            .and_then(|()| self.enqueue_graphs(times))
+            .and_then(|()| end.record(&self.stream));
         let waited = self.stream.synchronize();
-        ended.and(waited)?;
+        launched.and(waited)?;
         end.since(&start)
+    }
+
+    fn enqueue_graphs(&self, times: usize) -> Result<(), CudaError> {
+        // SAFETY: self keeps all that the steps touch and lent it to nobody else; its callers have
+        // it to themselves, and wait for the stream.
+        (0..times).try_for_each(|_| unsafe { self.exec.launch(&self.stream) })
     }
 
     /// Fills all that a run writes with what is no number, so that what it leaves unwritten shows.
@@ -233,14 +251,18 @@ impl LoadedPlan {
             .try_for_each(|buffer| buffer.fill(POISON))
     }
 
-    /// Runs the launches one after the other on the inputs of the last run; the time of each.
+    /// Runs the launches one after the other on the inputs of the last run; the GPU's time of each.
     ///
     /// # Errors
     /// The GPU failed.
     pub fn profile(&mut self) -> Result<Vec<Duration>, CudaError> {
         let new = |_| Event::new(self.stream.context());
         let marks: Vec<Event> = (0..=self.steps.len()).map(new).collect::<Result<_, _>>()?;
-        let enqueued = self.enqueue_marked(&marks);
+        // Graphs ahead keep the GPU busy until all launches wait in the stream: it never waits for
+        // the CPU, whose time for a launch is longer than many a kernel's.
+        let enqueued = self
+            .enqueue_graphs(GRAPHS_AHEAD)
+            .and_then(|()| self.enqueue_marked(&marks));
         let waited = self.stream.synchronize();
         enqueued.and(waited)?;
         marks
