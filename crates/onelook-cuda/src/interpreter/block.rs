@@ -112,7 +112,7 @@ impl Block {
             shared: Shared::new(kernel.shared_bytes, count, code.has_units()),
             visitor: Visitor::default(),
             grid_waited: vec![false; count],
-            begins_early: code.waits_for_grid(),
+            begins_early: kernel.waits_for_grid(),
             first: 0,
         };
         block.begin(index, grid);

@@ -107,11 +107,6 @@ impl<'k> Code<'k> {
         self.any(|instruction| matches!(instruction, I::Wgmma { .. } | I::TensorLoad { .. }))
     }
 
-    /// Whether the kernel may begin before those ahead of it have ended.
-    pub(super) fn waits_for_grid(&self) -> bool {
-        self.any(|instruction| matches!(instruction, Instruction::GridWait))
-    }
-
     /// The place in words.
     pub(super) fn describe(&self, place: usize) -> String {
         let what = match self.steps.get(place) {
