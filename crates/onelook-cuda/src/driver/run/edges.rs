@@ -13,7 +13,8 @@ pub enum Edges {
     #[default]
     Full,
     /// The later launch may start while the earlier one runs, where its kernel waits by itself
-    /// (`griddepcontrol.wait`) and the driver can do that; elsewhere as in `Full`.
+    /// (`griddepcontrol.wait`), all that it waits for are launches, and the driver can do that;
+    /// elsewhere as in `Full`.
     // Sound along chains: no block touches what others write ahead of its wait, and none ends without
     // it, so that a launch that has ended had all before it ended, those without an edge to it too.
     Dependent,
@@ -38,17 +39,18 @@ pub(super) fn graph(
     let mut early = 0;
     let mut nodes: Vec<Node> = Vec::with_capacity(steps.len());
     for (launch, step) in plan.launches.iter().zip(steps) {
-        let mut needed: Vec<Node> = launch.after.iter().map(|&earlier| nodes[earlier]).collect();
-        let waited_for = match dependent && launch.kernel.waits_for_grid() {
-            true => std::mem::take(&mut needed),
-            false => Vec::new(),
+        let after: Vec<Node> = launch.after.iter().map(|&earlier| nodes[earlier]).collect();
+        // Whether a driver takes edges of both kinds to one launch is written nowhere.
+        let counting = launch.arguments.iter().any(counts);
+        let (full, waited_for) = match dependent && launch.kernel.waits_for_grid() && !counting {
+            true => (Vec::new(), after),
+            false => (after, Vec::new()),
         };
-        if launch.arguments.iter().any(counts) {
-            needed.extend(cleared);
-        }
+        let cleared = cleared.filter(|_| counting);
+        let full: Vec<Node> = full.into_iter().chain(cleared).collect();
         // SAFETY: functions and buffers stay with the graph in the loaded plan; the places were
         // checked to lie in them.
-        let node = unsafe { graph.add_launch(&step.function, step.grid, &step.values, &needed)? };
+        let node = unsafe { graph.add_launch(&step.function, step.grid, &step.values, &full)? };
         for earlier in waited_for {
             early += usize::from(graph.add_dependent(earlier, node)?);
         }
