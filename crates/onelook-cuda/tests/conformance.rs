@@ -1,8 +1,9 @@
 //! Every kernel of every model: right to the format's tolerance under five hostile schedules of the
 //! interpreter, which finds races, poison and accesses out of bounds by itself.
 //!
-//! Tiles are those of 640 px; maps are cut so that a trial takes milliseconds. Single precision at
-//! the larger scales takes minutes of scalar arithmetic and runs on demand (`-- --ignored`).
+//! Tiles are those of 640 px, for one picture and for many; maps are cut so that a trial takes
+//! milliseconds. Single precision at the larger scales takes minutes of scalar arithmetic and runs on
+//! demand (`-- --ignored`), as do the tiles for a few pictures.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
@@ -18,8 +19,8 @@ use onelook_graph::{family, pass};
 /// Height and width of the outputs that are tried.
 const MOST: [u32; 2] = [6, 6];
 
-/// The distinct works of a model's plans, to boxes and to planes.
-fn works(model: &str, target: Target, element: Element) -> Vec<Work> {
+/// The distinct works of a model's plans for so many pictures, to boxes and to planes.
+fn works(model: &str, target: Target, element: Element, pictures: usize) -> Vec<Work> {
     let mut file = family::build(model).unwrap();
     pass::optimise(&mut file.graph);
     let mut works: BTreeMap<String, Work> = BTreeMap::new();
@@ -29,7 +30,7 @@ fn works(model: &str, target: Target, element: Element) -> Vec<Work> {
             element,
             detect,
         };
-        let plan = lower(&file.graph, &[1, 3, 640, 640].into(), &options).unwrap();
+        let plan = lower(&file.graph, &[pictures, 3, 640, 640].into(), &options).unwrap();
         for launch in plan.launches {
             let work = smaller(&launch.work.unwrap(), MOST);
             works.insert(format!("{work:?}"), work);
@@ -38,9 +39,9 @@ fn works(model: &str, target: Target, element: Element) -> Vec<Work> {
     works.into_values().collect()
 }
 
-fn check(model: &str, target: Target, element: Element) {
+fn check(model: &str, target: Target, element: Element, pictures: usize) {
     let (mut tried, mut worst) = (0, 0.0f64);
-    for work in works(model, target, element) {
+    for work in works(model, target, element, pictures) {
         // The first and the last kernels take several pictures in different ways.
         let batch = match work {
             Work::Stem(_) | Work::Head(_) | Work::Nms(_) => 3,
@@ -54,39 +55,59 @@ fn check(model: &str, target: Target, element: Element) {
         );
         (tried, worst) = (tried + 1, worst.max(off));
     }
-    eprintln!("{model} {target} {element:?}: {tried} kernels, at most {worst:.1e} off");
+    eprintln!("{model} x{pictures} {target} {element:?}: {tried} kernels, at most {worst:.1e} off");
     assert!(tried > 40);
 }
 
 macro_rules! models {
-    ($($(#[$ignored:meta])? $test:ident $model:literal $target:ident $element:ident),* $(,)?) => {$(
+    ($($(#[$ignored:meta])? $test:ident $model:literal $pictures:literal $target:ident $element:ident),* $(,)?) => {$(
         #[test]
         $(#[$ignored])?
         fn $test() {
-            check($model, Target::$target, Element::$element);
+            check($model, Target::$target, Element::$element, $pictures);
         }
     )*};
 }
 
 models! {
-    yolo11n_in_halves "yolo11n" Sm90a F16,
-    yolo11s_in_halves "yolo11s" Sm90a F16,
-    yolo11m_in_halves "yolo11m" Sm90a F16,
-    yolo11l_in_halves "yolo11l" Sm90a F16,
-    yolo11x_in_halves "yolo11x" Sm90a F16,
-    yolov8n_in_halves "yolov8n" Sm90a F16,
-    yolo26n_in_halves "yolo26n" Sm90a F16,
-    yolo11n_in_halves_on_turing "yolo11n" Sm75 F16,
-    yolo11n_in_halves_on_ampere "yolo11n" Sm80 F16,
-    yolo11n_in_floats "yolo11n" Sm90a F32,
-    yolov8n_in_floats "yolov8n" Sm90a F32,
-    yolo26n_in_floats "yolo26n" Sm90a F32,
+    yolo11n_in_halves "yolo11n" 1 Sm90a F16,
+    yolo11s_in_halves "yolo11s" 1 Sm90a F16,
+    yolo11m_in_halves "yolo11m" 1 Sm90a F16,
+    yolo11l_in_halves "yolo11l" 1 Sm90a F16,
+    yolo11x_in_halves "yolo11x" 1 Sm90a F16,
+    yolov8n_in_halves "yolov8n" 1 Sm90a F16,
+    yolo26n_in_halves "yolo26n" 1 Sm90a F16,
+    yolo11n_in_halves_on_turing "yolo11n" 1 Sm75 F16,
+    yolo11n_in_halves_on_ampere "yolo11n" 1 Sm80 F16,
+    yolo11n_in_halves_for_many_pictures "yolo11n" 32 Sm90a F16,
+    yolo11s_in_halves_for_many_pictures "yolo11s" 32 Sm90a F16,
+    yolo11m_in_halves_for_many_pictures "yolo11m" 32 Sm90a F16,
+    yolo11l_in_halves_for_many_pictures "yolo11l" 32 Sm90a F16,
+    yolo11x_in_halves_for_many_pictures "yolo11x" 32 Sm90a F16,
+    yolov8n_in_halves_for_many_pictures "yolov8n" 32 Sm90a F16,
+    yolo26n_in_halves_for_many_pictures "yolo26n" 32 Sm90a F16,
+    yolo11n_in_halves_for_some_pictures "yolo11n" 8 Sm90a F16,
+    yolo11n_in_floats "yolo11n" 1 Sm90a F32,
+    yolov8n_in_floats "yolov8n" 1 Sm90a F32,
+    yolo26n_in_floats "yolo26n" 1 Sm90a F32,
     #[ignore = "minutes"]
-    yolo11s_in_floats "yolo11s" Sm90a F32,
+    yolo11s_in_floats "yolo11s" 1 Sm90a F32,
     #[ignore = "minutes"]
-    yolo11m_in_floats "yolo11m" Sm90a F32,
+    yolo11m_in_floats "yolo11m" 1 Sm90a F32,
     #[ignore = "minutes"]
-    yolo11l_in_floats "yolo11l" Sm90a F32,
+    yolo11l_in_floats "yolo11l" 1 Sm90a F32,
     #[ignore = "minutes"]
-    yolo11x_in_floats "yolo11x" Sm90a F32,
+    yolo11x_in_floats "yolo11x" 1 Sm90a F32,
+    #[ignore = "a minute in all"]
+    yolo11s_in_halves_for_some_pictures "yolo11s" 8 Sm90a F16,
+    #[ignore = "a minute in all"]
+    yolo11m_in_halves_for_some_pictures "yolo11m" 8 Sm90a F16,
+    #[ignore = "a minute in all"]
+    yolo11l_in_halves_for_some_pictures "yolo11l" 8 Sm90a F16,
+    #[ignore = "a minute in all"]
+    yolo11x_in_halves_for_some_pictures "yolo11x" 8 Sm90a F16,
+    #[ignore = "a minute in all"]
+    yolov8n_in_halves_for_some_pictures "yolov8n" 8 Sm90a F16,
+    #[ignore = "a minute in all"]
+    yolo26n_in_halves_for_some_pictures "yolo26n" 8 Sm90a F16,
 }
