@@ -112,6 +112,8 @@ pub struct CheckReport {
     pub device: String,
     /// The driver's version.
     pub driver: String,
+    /// Where random operands started.
+    pub seed: u64,
     /// Each distinct kernel of the network, in both formats.
     pub kernels: Vec<KernelCheck>,
     /// The network from planes to maps, in both formats.
@@ -167,6 +169,7 @@ impl<'a> Checker<'a> {
         CheckReport {
             device: self.context.device().to_string(),
             driver: self.context.driver().version().to_string(),
+            seed: self.options.seed,
             ..CheckReport::default()
         }
     }
@@ -213,7 +216,11 @@ impl<'a> Checker<'a> {
 
 impl fmt::Display for CheckReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{}, driver {}", self.device, self.driver)?;
+        writeln!(
+            f,
+            "{}, driver {}, seed {}",
+            self.device, self.driver, self.seed
+        )?;
         section(
             f,
             "kernels: off from f64, off from the interpreter, registers",

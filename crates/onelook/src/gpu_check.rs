@@ -112,7 +112,8 @@ impl fmt::Display for GpuCheck {
 }
 
 /// Checks and times the GPU of this number with a model on these pictures, telling `tell` what is
-/// next and what was found. Number formats are checked all, whatever the options say.
+/// next and what was found. Kernels are tried on random operands by this seed; number formats are
+/// checked all, whatever the options say.
 ///
 /// # Errors
 /// There is no such GPU, there are no pictures, or one of the engines cannot take the model. What goes
@@ -120,6 +121,7 @@ impl fmt::Display for GpuCheck {
 pub fn check_gpu(
     number: usize,
     options: &EngineOptions,
+    seed: u64,
     model: ModelFile,
     frames: &[Frame],
     tell: impl FnMut(CheckEvent<'_>),
@@ -132,7 +134,11 @@ pub fn check_gpu(
     let context = Context::open(&driver, number, options.gpu_memory);
     let context = context.map_err(|error| refused(&error))?;
     let cache = registry::kernels_directory().map(CubinCache::new);
-    let checker = Checker::new(&context, cache.as_ref(), CheckOptions::default());
+    let check = CheckOptions {
+        seed,
+        ..CheckOptions::default()
+    };
+    let checker = Checker::new(&context, cache.as_ref(), check);
     let checker = checker.map_err(|error| refused(&error))?;
     let pipeline = on_cpu(model, options)?;
     let head = &pipeline.model().metadata().head;

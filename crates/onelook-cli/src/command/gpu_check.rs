@@ -1,6 +1,7 @@
 //! `onelook gpu-check`: whether a GPU computes what it should, and how quickly.
 
 use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::Args;
 use onelook::media::{Limits, Source, decode};
@@ -34,6 +35,9 @@ pub struct GpuCheckArgs {
     /// Also write everything that was found to this file, as JSON, after each step anew.
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
+    /// Where random operands start, to repeat a check [default: by the clock]
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
 }
 
 pub fn run(args: &GpuCheckArgs, console: &Console) -> Result<(), Failure> {
@@ -63,6 +67,7 @@ pub fn run(args: &GpuCheckArgs, console: &Console) -> Result<(), Failure> {
     let check = check_gpu(
         number,
         &options.engine(),
+        args.seed.unwrap_or_else(by_the_clock),
         model,
         &frames,
         |event| match event {
@@ -85,6 +90,12 @@ pub fn run(args: &GpuCheckArgs, console: &Console) -> Result<(), Failure> {
             "this GPU computes something wrong: see the lines marked WRONG",
         )),
     }
+}
+
+/// A number that few checks have had.
+fn by_the_clock() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |since| u64::from(since.subsec_nanos()))
 }
 
 fn frames(source: &[String]) -> Result<Vec<Frame>, Failure> {
