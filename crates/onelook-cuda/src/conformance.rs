@@ -17,6 +17,7 @@ use crate::interpreter::{Buffer, Machine, Schedule, Trap, Value};
 use crate::kernels::{Element, Tiled, Work};
 use crate::lang::Target;
 use crate::settings::Settings;
+pub(crate) use results::worse;
 pub use results::{Expected, Results};
 pub use smaller::smaller;
 

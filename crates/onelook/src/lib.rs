@@ -37,7 +37,7 @@ pub use device::{
     random, sample_pass, usable_cores,
 };
 pub use error::Error;
-pub use gpu_check::{BoxCheck, CheckEvent, EngineCheck, GpuCheck, StepFailure, check_gpu};
+pub use gpu_check::{BoxCheck, CheckEvent, GpuCheck, StepFailure, check_gpu};
 pub use model::{LoadOptions, Model, read_model, write_model};
 pub use parity::{Parity, Tolerance, raw_error};
 pub use pipeline::{Options, Pipeline, Prediction, Prepared, Speed};

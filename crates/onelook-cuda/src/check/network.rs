@@ -7,6 +7,7 @@ use onelook_types::Tensor;
 use serde::Serialize;
 
 use super::{CheckError, Checker, Run};
+use crate::conformance::worse;
 use crate::kernels::Element;
 
 /// Height and width: small, for the reference executor is slow.
@@ -53,38 +54,48 @@ impl Checker<'_> {
             size: SIZE,
             inputs: vec![input.data().iter().flat_map(|v| v.to_le_bytes()).collect()],
         };
-        [(Element::F16, "f16", 2e-2), (Element::F32, "f32", 1e-4)]
-            .into_iter()
-            .map(|(element, name, tolerance)| {
-                Ok(NetworkCheck {
-                    element: name,
-                    off: worst_deviation(&self.outputs(&run, element)?, &expected),
-                    tolerance,
-                })
+        self.maps(&run, &expected)
+    }
+
+    /// A network's maps in both formats beside those expected.
+    ///
+    /// # Errors
+    /// There is no plan, or the driver refused.
+    pub fn maps(
+        &self,
+        run: &Run<'_>,
+        expected: &[Tensor],
+    ) -> Result<Vec<NetworkCheck>, CheckError> {
+        let check = |(element, tolerance): (Element, f64)| {
+            Ok(NetworkCheck {
+                element: element.name(),
+                off: deviation(&self.outputs(run, element)?, expected),
+                tolerance,
             })
-            .collect()
+        };
+        let formats = [(Element::F16, 2e-2), (Element::F32, 1e-4)];
+        formats.into_iter().map(check).collect()
     }
 }
 
-/// NaN must not get lost.
-fn worst_deviation(outputs: &[Vec<u8>], expected: &[Tensor]) -> f64 {
-    let pairs = outputs.iter().zip(expected);
-    pairs
-        .map(|(bytes, tensor)| deviation(bytes, tensor))
-        .fold(0.0, |worst, off| match off >= worst || off.is_nan() {
-            true => off,
-            false => worst,
-        })
-}
-
-fn deviation(actual: &[u8], expected: &Tensor) -> f64 {
-    let actual = Element::F32.decode(actual);
-    let (mut off, mut all) = (0.0, 0.0);
-    for (&actual, &expected) in actual.iter().zip(expected.data()) {
-        off += (f64::from(actual) - f64::from(expected)).powi(2);
-        all += f64::from(expected).powi(2);
+/// The worst of the outputs; NaN where any value is no number, or there are not as many.
+fn deviation(actual: &[Vec<u8>], expected: &[Tensor]) -> f64 {
+    if actual.len() != expected.len() {
+        return f64::NAN;
     }
-    (off / all).sqrt()
+    let of = |(actual, expected): (&Vec<u8>, &Tensor)| {
+        let (actual, expected) = (Element::F32.decode(actual), expected.data());
+        if actual.len() != expected.len() {
+            return f64::NAN;
+        }
+        let (mut off, mut all) = (0.0, 0.0);
+        for (&actual, &expected) in actual.iter().zip(expected) {
+            off += (f64::from(actual) - f64::from(expected)).powi(2);
+            all += f64::from(expected).powi(2);
+        }
+        (off / all).sqrt()
+    };
+    actual.iter().zip(expected).map(of).fold(0.0, worse)
 }
 
 /// Soft shapes, another picture in each place of the batch, so that the network sees something.
@@ -96,4 +107,35 @@ fn picture() -> Tensor {
         let plane = (position / width / height) as f32;
         0.5 + 0.25 * wave(7.0 + plane, x) + 0.25 * wave(11.0, y)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_number_or_not_there_never_passes() {
+        let tensor = |values: &[f32]| Tensor::new([values.len()], values.to_vec()).unwrap();
+        let expected = [tensor(&[3.0, 4.0]), tensor(&[1.0])];
+        let bytes = |values: &[f32]| Element::F32.encode(values.iter().copied());
+        let off = |outputs: &[&[f32]]| {
+            let outputs: Vec<Vec<u8>> = outputs.iter().map(|values| bytes(values)).collect();
+            deviation(&outputs, &expected)
+        };
+        assert!((off(&[&[3.0, 4.5], &[1.0]]) - 0.1).abs() < 1e-6);
+        let wrong: [&[&[f32]]; 4] = [
+            &[&[f32::NAN, 4.0], &[1.0]],
+            &[&[3.0], &[1.0]],
+            &[&[3.0, 4.0]],
+            &[],
+        ];
+        for outputs in wrong {
+            let check = NetworkCheck {
+                element: "f16",
+                off: off(outputs),
+                tolerance: 1.0,
+            };
+            assert!(!check.passed(), "{outputs:?}");
+        }
+    }
 }

@@ -138,7 +138,7 @@ impl Distance {
 }
 
 /// The larger one; NaN does not get lost.
-pub(super) fn worse(a: f64, b: f64) -> f64 {
+pub(crate) fn worse(a: f64, b: f64) -> f64 {
     match a.is_nan() || a >= b {
         true => a,
         false => b,
