@@ -178,7 +178,7 @@ impl Gemm {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernels::testing::{check_close, random};
+    use crate::kernels::testing::{check_close, random, sum_tolerance};
     use proptest::prelude::*;
 
     fn product(isa: Isa, m: usize, n: usize, k: usize, threads: usize) -> Vec<f32> {
@@ -202,7 +202,7 @@ mod tests {
             let dot = |i, j| (0..k).map(|l| f64::from(a[i * k + l]) * f64::from(b[l * n + j])).sum::<f64>();
             let truth: Vec<f64> = (0..m).flat_map(|i| (0..n).map(move |j| (i, j))).map(|(i, j)| dot(i, j)).collect();
             for isa in Isa::available() {
-                check_close(&product(isa, m, n, k, 1), &truth, 2e-6);
+                check_close(&product(isa, m, n, k, 1), &truth, sum_tolerance(k));
             }
         }
     }

@@ -290,7 +290,7 @@ mod tests {
             let truth = case.truth();
             for isa in Isa::available() {
                 let alone = run(&case, isa, 1);
-                check_close(&alone, &truth, 2e-6);
+                check_close(&alone, &truth, case.tolerance());
                 assert!(run(&case, isa, 4) == alone);
             }
         }

@@ -124,6 +124,13 @@ impl Map {
     }
 }
 
+/// What [`check_close`] may allow sums of `terms` products of numbers up to one. Rounding follows
+/// the partial sums, which stay large where the sum or an activation makes the result small: a
+/// quarter of an epsilon a term is the most that was seen, and a whole one is allowed.
+pub(crate) fn sum_tolerance(terms: usize) -> f64 {
+    2e-6 + terms as f64 * f64::from(f32::EPSILON)
+}
+
 /// Checks every value against the truth, within `tolerance` of the largest.
 pub(crate) fn check_close(actual: &[f32], expected: &[f64], tolerance: f64) {
     assert_eq!(actual.len(), expected.len());
