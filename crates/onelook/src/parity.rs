@@ -39,7 +39,8 @@ pub struct Parity {
 }
 
 impl Parity {
-    /// Pairs objects of the same class by overlap, the surest first.
+    /// Pairs objects of the same class by overlap, the surest first; of boxes that the picture's
+    /// border made equal, those of the nearest confidence.
     pub fn of(first: &[Detection], second: &[Detection]) -> Self {
         let mut parity = Self::default();
         let mut free: Vec<&Detection> = second.iter().collect();
@@ -48,11 +49,14 @@ impl Parity {
                 .iter()
                 .enumerate()
                 .filter(|(_, other)| other.class == found.class)
-                .map(|(index, other)| (index, found.bbox.iou(&other.bbox)))
-                .filter(|&(_, iou)| iou >= SAME_OBJECT)
-                .max_by(|a, b| a.1.total_cmp(&b.1));
+                .map(|(index, other)| {
+                    let apart = (found.confidence - other.confidence).abs();
+                    (index, found.bbox.iou(&other.bbox), apart)
+                })
+                .filter(|&(_, iou, _)| iou >= SAME_OBJECT)
+                .max_by(|a, b| a.1.total_cmp(&b.1).then(b.2.total_cmp(&a.2)));
             match best {
-                Some((index, _)) => parity.pair(found, free.remove(index)),
+                Some((index, ..)) => parity.pair(found, free.remove(index)),
                 None => parity.only_first.push(*found),
             }
         }
@@ -153,6 +157,13 @@ mod tests {
         assert_eq!(parity.worst_pixels, 0.25);
         assert!((parity.worst_score - 0.3).abs() < 1e-6);
         assert!(!parity.holds(&Tolerance::default()));
+    }
+
+    #[test]
+    fn equal_boxes_are_paired_by_confidence() {
+        let same = [found(0, 0.0, 0.9), found(0, 0.0, 0.5), found(0, 0.0, 0.7)];
+        let parity = Parity::of(&same, &same);
+        assert_eq!((parity.matched, parity.worst_score), (3, 0.0));
     }
 
     #[test]
