@@ -1,8 +1,10 @@
 //! The engine's door: a GPU that is open, and the way from a graph to something that runs there.
 //!
-//! Planes of floats go in and come out, in the order of the graph's inputs and outputs. Never runs
-//! anything on the CPU instead: what has no kernel is an error when the model is compiled.
+//! Planes of floats go in and come out, in the order of the graph's inputs and outputs, or pictures
+//! go in and boxes come out. Never runs a part of a network on the CPU instead: what has no kernel is
+//! an error when the model is compiled.
 
+mod detector;
 mod executable;
 mod explain;
 
@@ -10,12 +12,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use onelook_graph::{Backend, CompileError, Executable, Graph};
-use onelook_types::Precision;
+use onelook_types::{DetectHead, Precision};
 
 use crate::driver::{Context, CubinCache, CudaError, DeviceInfo, Driver};
 use crate::kernels::Element;
 use crate::lower::gpu::Gpu;
-use crate::lower::{Options, unsupported};
+use crate::lower::{Options, reads_boxes, unsupported};
 use executable::CudaExecutable;
 
 /// How a GPU is to be used.
@@ -89,6 +91,31 @@ impl Cuda {
             detect: None,
         })
     }
+
+    fn executable(
+        &self,
+        graph: &Graph,
+        head: Option<&DetectHead>,
+    ) -> Result<Box<dyn Executable>, CompileError> {
+        let refuse = |operators| CompileError::Unsupported {
+            device: self.describe(),
+            operators,
+        };
+        let lowering = self
+            .lowering()
+            .map_err(|error| refuse(vec![error.to_string()]))?;
+        let operators = unsupported(graph, &lowering);
+        if !operators.is_empty() {
+            return Err(refuse(operators));
+        }
+        let head = head.filter(|head| reads_boxes(graph, head, &lowering));
+        Ok(Box::new(CudaExecutable::new(
+            self.clone(),
+            graph.clone(),
+            lowering,
+            head.cloned(),
+        )))
+    }
 }
 
 impl Backend for Cuda {
@@ -103,21 +130,14 @@ impl Backend for Cuda {
     }
 
     fn compile(&self, graph: &Graph) -> Result<Box<dyn Executable>, CompileError> {
-        let refuse = |operators| CompileError::Unsupported {
-            device: self.describe(),
-            operators,
-        };
-        let lowering = self
-            .lowering()
-            .map_err(|error| refuse(vec![error.to_string()]))?;
-        let operators = unsupported(graph, &lowering);
-        if !operators.is_empty() {
-            return Err(refuse(operators));
-        }
-        Ok(Box::new(CudaExecutable::new(
-            self.clone(),
-            graph.clone(),
-            lowering,
-        )))
+        self.executable(graph, None)
+    }
+
+    fn compile_detector(
+        &self,
+        graph: &Graph,
+        head: &DetectHead,
+    ) -> Result<Box<dyn Executable>, CompileError> {
+        self.executable(graph, Some(head))
     }
 }

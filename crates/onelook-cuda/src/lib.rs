@@ -5,6 +5,7 @@
 //! the NVIDIA driver at run time and nothing of CUDA to build. Never knows pictures' formats or
 //! files of models.
 
+pub mod boxes;
 pub mod check;
 pub mod conformance;
 pub mod driver;

@@ -50,6 +50,17 @@ pub fn unsupported(graph: &Graph, options: &Options<'_>) -> Vec<String> {
         .unwrap_or_default()
 }
 
+/// Whether there are plans from pictures to boxes: every reader of the input is a convolution that
+/// takes pictures, and the outputs are what this head says.
+pub fn reads_boxes(graph: &Graph, head: &DetectHead, options: &Options<'_>) -> bool {
+    let options = Options {
+        detect: Some(head),
+        ..*options
+    };
+    launches::all_steps(graph, &options)
+        .is_ok_and(|stages| launches::are_pictures_to_boxes(graph, &stages, head))
+}
+
 /// The plan for an input of `[batch, 3, height, width]`.
 pub fn lower(graph: &Graph, input: &Shape, options: &Options<'_>) -> Result<Plan, LowerError> {
     let shapes = infer_shapes(graph, std::slice::from_ref(input))?;

@@ -4,7 +4,8 @@
 //! Comes in: RGB (or BGR) pictures, where each lands in the network's input, and the taps of its
 //! scaling. Goes out: bytes that the stem and the suppression read. Never scales anything itself.
 
-use onelook_types::{AxisTap, LetterboxPlacement};
+use onelook_graph::PlacedPicture;
+use onelook_types::AxisTap;
 
 /// Bytes of a picture's header; the headers of a batch lie side by side at the blob's start.
 pub const HEADER_BYTES: u32 = 64;
@@ -28,25 +29,11 @@ pub const HEADER_SIZE: u32 = 48;
 /// one; then both weights, 16 bits each. In columns the next one has no weight where it is not meant.
 pub const TAP_BYTES: u32 = 8;
 
+/// Pixels of a picture begin at multiples of it.
+const PIXELS_ALIGNMENT: usize = 16;
+
 /// Bytes behind the last pixel that may be read, too.
 const SLACK: usize = 16;
-
-/// One picture of a batch.
-#[derive(Debug, Clone, Copy)]
-pub struct Picture<'a> {
-    /// `height` rows of `width` pixels of 3 bytes.
-    pub pixels: &'a [u8],
-    /// Whether the bytes of a pixel are blue, green, red.
-    pub bgr: bool,
-    /// Where it lands, and its size.
-    pub placement: LetterboxPlacement,
-    /// Grey of the padding.
-    pub padding: u8,
-    /// One per column of the scaled picture.
-    pub columns: &'a [AxisTap],
-    /// One per row of the scaled picture.
-    pub rows: &'a [AxisTap],
-}
 
 /// Why pictures do not become a blob.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -76,41 +63,92 @@ pub enum PackError {
 }
 
 /// The blob of these pictures.
-pub fn pack(pictures: &[Picture<'_>]) -> Result<Vec<u8>, PackError> {
-    for (index, picture) in pictures.iter().enumerate() {
-        check(index, picture)?;
-    }
-    let bytes = packed_bytes(pictures);
-    if bytes > 1 << 31 {
-        return Err(PackError::TooLarge { bytes });
-    }
-    let mut blob = vec![0; HEADER_BYTES as usize * pictures.len()];
-    blob.reserve_exact(bytes - blob.len());
-    for (index, picture) in pictures.iter().enumerate() {
-        let columns = push_taps(&mut blob, picture.columns.iter().map(settled));
-        let rows = push_taps(&mut blob, picture.rows.iter().copied());
-        let pixels = blob.len().next_multiple_of(16);
-        blob.resize(pixels, 0);
-        blob.extend_from_slice(picture.pixels);
-        let header = header(picture, [pixels as u32, columns, rows]);
-        blob[index * HEADER_BYTES as usize..][..header.len()].copy_from_slice(&header);
-    }
-    blob.resize(bytes, 0);
+///
+/// # Errors
+/// A picture is not what it says, or they are too large together.
+pub fn pack(pictures: &[PlacedPicture<'_>]) -> Result<Vec<u8>, PackError> {
+    let mut blob = vec![0; packed_bytes(pictures)?];
+    pack_into(&mut blob, pictures);
     Ok(blob)
 }
 
 /// Bytes of the blob of these pictures.
-pub fn packed_bytes(pictures: &[Picture<'_>]) -> usize {
+///
+/// # Errors
+/// A picture is not what it says, or they are too large together.
+pub fn packed_bytes(pictures: &[PlacedPicture<'_>]) -> Result<usize, PackError> {
+    for (index, picture) in pictures.iter().enumerate() {
+        check(index, picture)?;
+    }
     let headers = HEADER_BYTES as usize * pictures.len();
     let bytes = pictures.iter().fold(headers, |bytes, picture| {
         let taps = picture.columns.len() + picture.rows.len();
         let tables = bytes.next_multiple_of(TAP_BYTES as usize) + taps * TAP_BYTES as usize;
-        tables.next_multiple_of(16) + picture.pixels.len()
+        tables.next_multiple_of(PIXELS_ALIGNMENT) + picture.pixels.len()
     });
-    bytes + SLACK
+    let bytes = bytes + SLACK;
+    match bytes > 1 << 31 {
+        true => Err(PackError::TooLarge { bytes }),
+        false => Ok(bytes),
+    }
 }
 
-fn check(index: usize, picture: &Picture<'_>) -> Result<(), PackError> {
+/// Writes the blob of these pictures.
+///
+/// # Panics
+/// When the memory has other than [`packed_bytes`] bytes.
+pub fn pack_into(blob: &mut [u8], pictures: &[PlacedPicture<'_>]) {
+    let mut blob = Blob {
+        bytes: blob,
+        end: HEADER_BYTES as usize * pictures.len(),
+    };
+    for (index, picture) in pictures.iter().enumerate() {
+        let columns = blob.push_taps(picture.columns.iter().map(settled));
+        let rows = blob.push_taps(picture.rows.iter().copied());
+        let pixels = blob.align(PIXELS_ALIGNMENT);
+        blob.push(picture.pixels);
+        let header = header(picture, [pixels, columns, rows]);
+        blob.bytes[index * HEADER_BYTES as usize..][..header.len()].copy_from_slice(&header);
+    }
+    blob.push(&[0; SLACK]);
+    assert_eq!(blob.end, blob.bytes.len(), "the blob of these pictures");
+}
+
+/// What is written up to `end`.
+struct Blob<'a> {
+    bytes: &'a mut [u8],
+    end: usize,
+}
+
+impl Blob<'_> {
+    fn push(&mut self, bytes: &[u8]) {
+        self.bytes[self.end..][..bytes.len()].copy_from_slice(bytes);
+        self.end += bytes.len();
+    }
+
+    /// Goes on to a multiple of `alignment`; gives it.
+    fn align(&mut self, alignment: usize) -> u32 {
+        let gap = self.end.next_multiple_of(alignment) - self.end;
+        self.bytes[self.end..][..gap].fill(0);
+        self.end += gap;
+        self.end as u32
+    }
+
+    /// Gives where they begin.
+    fn push_taps(&mut self, taps: impl Iterator<Item = AxisTap>) -> u32 {
+        let start = self.align(TAP_BYTES as usize);
+        for tap in taps {
+            let step = u32::from(tap.second != tap.first);
+            let [first, second] = tap.weights.map(u32::from);
+            for word in [tap.first as u32 | step << 31, first | second << 16] {
+                self.push(&word.to_le_bytes());
+            }
+        }
+        start
+    }
+}
+
+fn check(index: usize, picture: &PlacedPicture<'_>) -> Result<(), PackError> {
     let place = &picture.placement;
     let expected = place.source_width.saturating_mul(place.source_height);
     let expected = expected.saturating_mul(3);
@@ -145,20 +183,7 @@ fn settled(tap: &AxisTap) -> AxisTap {
     }
 }
 
-fn push_taps(blob: &mut Vec<u8>, taps: impl Iterator<Item = AxisTap>) -> u32 {
-    let start = blob.len().next_multiple_of(TAP_BYTES as usize);
-    blob.resize(start, 0);
-    for tap in taps {
-        let step = u32::from(tap.second != tap.first);
-        let [first, second] = tap.weights.map(u32::from);
-        for word in [tap.first as u32 | step << 31, first | second << 16] {
-            blob.extend(word.to_le_bytes());
-        }
-    }
-    start as u32
-}
-
-fn header(picture: &Picture<'_>, [pixels, columns, rows]: [u32; 3]) -> Vec<u8> {
+fn header(picture: &PlacedPicture<'_>, [pixels, columns, rows]: [u32; 3]) -> Vec<u8> {
     let place = &picture.placement;
     let gain = |scaled: usize, source: usize| (scaled as f32 / source as f32).to_bits();
     let words = [
@@ -185,6 +210,7 @@ fn header(picture: &Picture<'_>, [pixels, columns, rows]: [u32; 3]) -> Vec<u8> {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use onelook_types::LetterboxPlacement;
 
     /// A placement without padding and its taps, each pixel its own.
     pub(crate) fn unscaled(width: usize, height: usize) -> (LetterboxPlacement, [Vec<AxisTap>; 2]) {
@@ -218,7 +244,7 @@ pub(crate) mod tests {
     fn headers_say_where_pixels_and_taps_are() {
         let (placement, [columns, rows]) = unscaled(3, 2);
         let pixels: Vec<u8> = (1..=18).collect();
-        let picture = Picture {
+        let picture = PlacedPicture {
             pixels: &pixels,
             bgr: true,
             placement,
@@ -227,7 +253,10 @@ pub(crate) mod tests {
             rows: &rows,
         };
         let blob = pack(&[picture, picture]).unwrap();
-        assert_eq!(blob.len(), packed_bytes(&[picture, picture]));
+        assert_eq!(Ok(blob.len()), packed_bytes(&[picture, picture]));
+        let mut dirty = vec![0xff; blob.len()];
+        pack_into(&mut dirty, &[picture, picture]);
+        assert_eq!(dirty, blob);
         for header in [0, HEADER_BYTES] {
             let source = |at: u32| word(&blob, header + HEADER_SOURCE + 4 * at);
             let [first, row_bytes, columns, rows] = [0, 1, 2, 3].map(source);
@@ -245,7 +274,7 @@ pub(crate) mod tests {
     #[test]
     fn what_does_not_fit_is_an_error() {
         let (placement, [columns, rows]) = unscaled(3, 2);
-        let picture = Picture {
+        let picture = PlacedPicture {
             pixels: &[0; 17],
             bgr: false,
             placement,
@@ -254,7 +283,7 @@ pub(crate) mod tests {
             rows: &rows,
         };
         assert!(matches!(pack(&[picture]), Err(PackError::Pixels { .. })));
-        let picture = Picture {
+        let picture = PlacedPicture {
             pixels: &[0; 18],
             rows: &columns,
             ..picture

@@ -1,6 +1,8 @@
 //! What counts as a detection, as bytes that the last kernels read: another threshold needs no other
 //! kernel and no other plan.
 
+use onelook_types::{DetectHead, Thresholds};
+
 use crate::kernels::nms::MAX_ROWS;
 
 /// Where four words begin: the bound of raw class values and of probabilities, the largest allowed
@@ -55,6 +57,22 @@ impl Default for Settings {
 }
 
 impl Settings {
+    /// What these thresholds mean for a head: where each object has one box by training, all its
+    /// classes count unless classes are not told apart.
+    pub fn of(thresholds: &Thresholds, head: &DetectHead) -> Self {
+        Self {
+            confidence: thresholds.confidence,
+            iou: thresholds.iou,
+            max_detections: thresholds.max_detections,
+            agnostic: thresholds.agnostic,
+            every_class: match head.end_to_end {
+                true => !thresholds.agnostic,
+                false => thresholds.multi_label,
+            },
+            classes: thresholds.classes.clone(),
+        }
+    }
+
     /// The bytes for a model of so many classes.
     ///
     /// # Errors

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use onelook_types::{Precision, Shape, Tensor};
+use onelook_types::{
+    AxisTap, DetectHead, Detections, LetterboxPlacement, Precision, Shape, Tensor, Thresholds,
+};
 
 use crate::{Graph, GraphError};
 
@@ -14,6 +16,34 @@ pub trait Backend: Send + Sync {
     /// Makes an optimised graph ready to run. What depends on the input's shape is prepared at the
     /// first run with that shape and kept.
     fn compile(&self, graph: &Graph) -> Result<Box<dyn Executable>, CompileError>;
+
+    /// As [`compile`](Self::compile), for a network whose outputs are those of this head: what runs
+    /// may then [detect](Executable::detect), where the engine has kernels for that.
+    fn compile_detector(
+        &self,
+        graph: &Graph,
+        head: &DetectHead,
+    ) -> Result<Box<dyn Executable>, CompileError> {
+        let _ = head;
+        self.compile(graph)
+    }
+}
+
+/// A picture as it came, and how it is fitted into the network's input.
+#[derive(Debug, Clone, Copy)]
+pub struct PlacedPicture<'a> {
+    /// Rows of pixels of 3 bytes; the placement has the picture's size.
+    pub pixels: &'a [u8],
+    /// Whether the bytes of a pixel are blue, green, red.
+    pub bgr: bool,
+    /// Where it lands, and its size.
+    pub placement: LetterboxPlacement,
+    /// Grey of the padding.
+    pub padding: u8,
+    /// One per column of the scaled picture.
+    pub columns: &'a [AxisTap],
+    /// One per row of the scaled picture.
+    pub rows: &'a [AxisTap],
 }
 
 /// A network that is ready to run, from any number of threads at once.
@@ -29,6 +59,24 @@ pub trait Executable: Send + Sync {
         let mut outputs = Vec::new();
         self.run_into(inputs, &mut outputs)?;
         Ok(outputs)
+    }
+
+    /// Whether [`detect`](Self::detect) is worth a try.
+    fn detects(&self) -> bool {
+        false
+    }
+
+    /// From pictures that share the size of their input to the detections on each, in one go, as
+    /// fitting, [`run_into`](Self::run_into) and reading the boxes off would give them but for
+    /// rounding. Nothing where the engine has no kernels for it, for this network or for what is
+    /// asked: then the caller goes step by step.
+    fn detect(
+        &self,
+        pictures: &[PlacedPicture<'_>],
+        thresholds: &Thresholds,
+    ) -> Result<Option<Vec<Detections>>, RunError> {
+        let _ = (pictures, thresholds);
+        Ok(None)
     }
 
     /// Pictures in one run from which the engine gains; 1 where it runs them one after the other.

@@ -17,7 +17,9 @@ mod shapes;
 mod text;
 mod validate;
 
-pub use backend::{Backend, CompileError, Executable, ExplainedNode, Explanation, RunError};
+pub use backend::{
+    Backend, CompileError, Executable, ExplainedNode, Explanation, PlacedPicture, RunError,
+};
 pub use error::GraphError;
 pub use graph::{Graph, Node, NodeId, Value, ValueId, View};
 pub use op::Op;

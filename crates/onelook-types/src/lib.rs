@@ -10,6 +10,7 @@ mod metadata;
 mod precision;
 mod shape;
 mod tensor;
+mod thresholds;
 
 pub use detection::{BoxXyxy, Detection, Detections};
 pub use frame::{Frame, FrameError};
@@ -19,3 +20,4 @@ pub use metadata::{Metadata, Task, UnknownTask};
 pub use precision::{Precision, UnknownPrecision};
 pub use shape::Shape;
 pub use tensor::{Tensor, TensorError};
+pub use thresholds::Thresholds;

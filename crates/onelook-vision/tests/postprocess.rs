@@ -5,13 +5,13 @@
 
 use onelook_types::{
     BoxXyxy, DetectHead, Detection, HeadOutputs, LetterboxMode, LetterboxPlacement,
-    LetterboxRecipe, Tensor,
+    LetterboxRecipe, Tensor, Thresholds,
 };
 use onelook_vision::VisionError;
 use onelook_vision::head::decode_output0;
 use onelook_vision::letterbox::place;
 use onelook_vision::nms::{nms, nms_limited};
-use onelook_vision::postprocess::{Thresholds, postprocess};
+use onelook_vision::postprocess::postprocess;
 use proptest::prelude::*;
 
 fn detection(x: f32, class: usize, confidence: f32) -> Detection {

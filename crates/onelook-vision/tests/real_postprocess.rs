@@ -5,9 +5,11 @@
 
 use std::path::{Path, PathBuf};
 
-use onelook_types::{DetectHead, Detections, HeadOutputs, LetterboxMode, LetterboxRecipe, Tensor};
+use onelook_types::{
+    DetectHead, Detections, HeadOutputs, LetterboxMode, LetterboxRecipe, Tensor, Thresholds,
+};
 use onelook_vision::letterbox::place;
-use onelook_vision::postprocess::{Thresholds, postprocess};
+use onelook_vision::postprocess::postprocess;
 
 /// x1, y1, x2, y2, confidence, class.
 type Row = [f32; 6];

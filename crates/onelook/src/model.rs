@@ -6,8 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use onelook_graph::read::{Limits, ModelFile, ReadError, ReadOptions, read, write_safetensors};
-use onelook_graph::{Executable, Explanation, Graph, family, infer_shapes, pass};
-use onelook_types::{Metadata, Precision, Shape, Tensor};
+use onelook_graph::{Executable, Explanation, Graph, PlacedPicture, family, infer_shapes, pass};
+use onelook_types::{
+    Detections, LetterboxPlacement, Metadata, Precision, Shape, Tensor, Thresholds,
+};
 use onelook_vision::head::decode_output0;
 
 use crate::mapped::FileBytes;
@@ -103,7 +105,7 @@ impl Model {
         pass::optimise(&mut graph);
         let executable = engine
             .backend
-            .compile(&graph)
+            .compile_detector(&graph, &metadata.head)
             .map_err(|source| Error::Compile {
                 name: name.to_owned(),
                 source,
@@ -163,6 +165,25 @@ impl Model {
     pub fn run(&self, input: &Tensor) -> Result<Vec<Tensor>, Error> {
         self.check(input.shape())?;
         Ok(self.executable.run(&[input])?)
+    }
+
+    /// Whether the engine has kernels from pictures to boxes for this network.
+    pub(crate) fn detects(&self) -> bool {
+        self.executable.detects()
+    }
+
+    /// The detections on pictures that share the size of their input, in one go; nothing where the
+    /// engine would rather have planes.
+    pub(crate) fn detect(
+        &self,
+        pictures: &[PlacedPicture<'_>],
+        thresholds: &Thresholds,
+    ) -> Result<Option<Vec<Detections>>, Error> {
+        for picture in pictures {
+            let LetterboxPlacement { height, width, .. } = picture.placement;
+            self.check(&[1, 3, height, width].into())?;
+        }
+        Ok(self.executable.detect(pictures, thresholds)?)
     }
 
     /// Runs the network and gives the one tensor that an exported model would give.

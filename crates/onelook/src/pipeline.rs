@@ -5,6 +5,7 @@
 
 mod group;
 mod options;
+mod placed;
 mod prediction;
 
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use onelook_vision::postprocess::postprocess;
 
 use crate::{Error, Model};
 pub use options::Options;
+pub(crate) use placed::with_placed;
 pub use prediction::{Prediction, Speed};
 
 /// A picture that the network can take.
@@ -64,6 +66,18 @@ impl Pipeline {
         let mut predictions = vec![Prediction::default(); frames.len()];
         for group in group::by_shape(placements, self.options.batch) {
             let start = Instant::now();
+            if let Some(found) = self.detect(frames, placements, &group)? {
+                let speed = Speed::at_once(start.elapsed(), group.len());
+                for (&index, detections) in group.iter().zip(found) {
+                    let LetterboxPlacement { height, width, .. } = placements[index];
+                    predictions[index] = Prediction {
+                        detections,
+                        input: [height, width],
+                        speed,
+                    };
+                }
+                continue;
+            }
             let input = self.fill(frames, placements, &group);
             let preprocessed = Instant::now();
             let outputs = self.model.run(&input)?;
@@ -79,6 +93,23 @@ impl Pipeline {
                 .for_each(|&index| predictions[index].speed = speed);
         }
         Ok(predictions)
+    }
+
+    /// All stations at once, where the engine has them in kernels of its own.
+    fn detect(
+        &self,
+        frames: &[Frame],
+        placements: &[LetterboxPlacement],
+        group: &[usize],
+    ) -> Result<Option<Vec<Detections>>, Error> {
+        if !self.model.detects() {
+            return Ok(None);
+        }
+        let frames: Vec<&Frame> = group.iter().map(|&index| &frames[index]).collect();
+        let placements: Vec<_> = group.iter().map(|&index| placements[index]).collect();
+        with_placed(&frames, &placements, self.recipe.padding, |pictures| {
+            self.model.detect(pictures, &self.options.thresholds)
+        })
     }
 
     /// The first station alone, for callers that make their own batches: the picture's own shape,

@@ -1,8 +1,7 @@
 //! How pictures are fitted into the network, and what counts as a detection.
 
 use clap::{Args, ValueEnum};
-use onelook::types::Metadata;
-use onelook::vision::postprocess::Thresholds;
+use onelook::types::{Metadata, Thresholds};
 use onelook::{ClassList, Model, Options, Pipeline};
 
 use super::{ImageSize, boolean, fraction, image_size};

@@ -1,13 +1,14 @@
 //! Trials of suppression: crowds of candidates, many of them equally sure and some that are no boxes;
 //! what must be left, to the bit.
 
+use onelook_graph::PlacedPicture;
 use onelook_types::{AxisTap, LetterboxPlacement};
 
 use super::results::Run;
 use super::{Given, Random, Results, Trial};
 use crate::kernels::head::CANDIDATE_BYTES;
 use crate::kernels::nms::{NmsShape, OUTPUT_HEADER_BYTES, ROW_BYTES, Row, read_output};
-use crate::pictures::{Picture, pack};
+use crate::pictures::pack;
 use crate::settings::Settings;
 
 /// The room of the output; scratch memory comes before.
@@ -128,7 +129,7 @@ fn pictures(count: usize) -> Vec<u8> {
         second: 0,
         weights: [2048, 0],
     };
-    let picture = Picture {
+    let picture = PlacedPicture {
         pixels: &[0; PLACEMENT.source_width * PLACEMENT.source_height * 3],
         bgr: false,
         placement: PLACEMENT,

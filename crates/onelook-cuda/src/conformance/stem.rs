@@ -1,11 +1,12 @@
 //! Trials of the first convolution: a plain letterbox in whole numbers, then sums in f64.
 
+use onelook_graph::PlacedPicture;
 use onelook_types::{AxisTap, LetterboxPlacement};
 
 use super::{Expected, Given, Random, Results, Trial, apply, given};
 use crate::kernels::Element;
 use crate::kernels::stem::{StemShape, pack_weights};
-use crate::pictures::{Picture, pack};
+use crate::pictures::pack;
 
 const GREY: u8 = 114;
 
@@ -46,8 +47,8 @@ impl Sample {
         }
     }
 
-    fn picture(&self) -> Picture<'_> {
-        Picture {
+    fn picture(&self) -> PlacedPicture<'_> {
+        PlacedPicture {
             pixels: &self.pixels,
             bgr: self.bgr,
             placement: self.placement,
@@ -138,7 +139,7 @@ pub(crate) fn trial(shape: &StemShape, samples: &[Sample], random: &mut Random) 
         columns: shape.channels as usize,
         values: values.collect(),
     };
-    let pictures: Vec<Picture<'_>> = samples.iter().map(Sample::picture).collect();
+    let pictures: Vec<PlacedPicture<'_>> = samples.iter().map(Sample::picture).collect();
     let pixels = shape.window.pixels() * samples.len() as u32;
     Trial {
         given: vec![

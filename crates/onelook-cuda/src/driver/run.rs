@@ -143,25 +143,43 @@ impl LoadedPlan {
     /// # Errors
     /// Sizes differ from the plan's, or the GPU failed.
     pub fn run(&mut self, inputs: &[&[u8]], outputs: &mut [&mut [u8]]) -> Result<(), CudaError> {
-        same_lengths("inputs", &self.plan.inputs, inputs.iter().map(|i| i.len()))?;
-        same_lengths(
-            "outputs",
-            &self.plan.outputs,
-            outputs.iter().map(|o| o.len()),
-        )?;
-        for (index, input) in inputs.iter().enumerate() {
-            self.make_room(index, input.len())?;
-            self.memory.inputs[index].host.as_mut_slice()[..input.len()].copy_from_slice(input);
-        }
         let lengths: Vec<usize> = inputs.iter().map(|input| input.len()).collect();
-        let enqueued = self.enqueue(&lengths);
-        // Whatever failed, nothing may be under way when the buffers are touched again.
-        let waited = self.stream.synchronize();
-        enqueued.and(waited)?;
-        for (exchange, output) in self.memory.outputs.iter().zip(outputs) {
-            output.copy_from_slice(exchange.host.as_slice());
+        same_lengths("inputs", &self.plan.inputs, lengths.iter().copied())?;
+        let rooms = outputs.iter().map(|output| output.len());
+        same_lengths("outputs", &self.plan.outputs, rooms)?;
+        self.run_filled(&lengths, |index, room| room.copy_from_slice(inputs[index]))?;
+        for (index, output) in outputs.iter_mut().enumerate() {
+            output.copy_from_slice(self.output(index));
         }
         Ok(())
+    }
+
+    /// Runs it on inputs of so many bytes, which `write` puts where the GPU copies them from: it is
+    /// given each input's number and room. What it finds there is of earlier runs.
+    ///
+    /// # Errors
+    /// Sizes differ from the plan's, or the GPU failed.
+    pub fn run_filled(
+        &mut self,
+        lengths: &[usize],
+        mut write: impl FnMut(usize, &mut [u8]),
+    ) -> Result<(), CudaError> {
+        same_lengths("inputs", &self.plan.inputs, lengths.iter().copied())?;
+        for (index, &bytes) in lengths.iter().enumerate() {
+            self.make_room(index, bytes)?;
+            let room = self.memory.inputs[index].host.as_mut_slice();
+            write(index, &mut room[..bytes]);
+        }
+        let enqueued = self.enqueue(lengths);
+        // Whatever failed, nothing may be under way when the buffers are touched again.
+        let waited = self.stream.synchronize();
+        enqueued.and(waited)
+    }
+
+    /// An output of the last run; empty where the plan has no output of this number.
+    pub fn output(&self, index: usize) -> &[u8] {
+        let output = self.memory.outputs.get(index);
+        output.map_or(&[], |exchange| exchange.host.as_slice())
     }
 
     /// Gives an input more room where the caller decides its size; the graph is built anew, for it

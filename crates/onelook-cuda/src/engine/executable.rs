@@ -1,16 +1,19 @@
-//! A compiled network on a GPU: a plan per shape of the input, each a graph of launches with an
-//! arena of its own, made at the first run with that shape.
+//! A compiled network on a GPU: a plan per door and shape of the input, each a graph of launches
+//! with an arena of its own, made at the first run with that shape.
 //!
 //! Calls from several threads take turns. Where memory runs out, plans that are not in use go.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use onelook_graph::{Executable, Explanation, Graph, GraphError, RunError, infer_shapes};
-use onelook_types::{Shape, Tensor};
+use onelook_graph::{
+    Executable, Explanation, Graph, GraphError, PlacedPicture, RunError, infer_shapes,
+};
+use onelook_types::{DetectHead, Detections, Shape, Tensor, Thresholds};
 use sha2::{Digest, Sha256};
 
 use super::Cuda;
+use super::detector;
 use super::explain::explanation;
 use crate::driver::{Constants, CudaError, LoadedPlan};
 use crate::lower::{LowerError, Options, lower};
@@ -26,6 +29,8 @@ pub(super) struct CudaExecutable {
     cuda: Cuda,
     graph: Graph,
     lowering: Options<'static>,
+    /// Where pictures may come in and boxes go out.
+    head: Option<DetectHead>,
     state: Mutex<State>,
 }
 
@@ -36,22 +41,53 @@ struct State {
     plans: Vec<Ready>,
     /// Weights as plans packed them, by their sum: tiles of another shape may pack them otherwise.
     constants: Vec<([u8; 32], Arc<Constants>)>,
+    /// Whether it has turned out that a kernel between pictures and boxes is beyond this GPU.
+    no_pictures: bool,
+}
+
+/// Why there is no plan to run.
+enum Unready {
+    Lower(LowerError),
+    Cuda(CudaError),
+}
+
+impl From<Unready> for RunError {
+    fn from(unready: Unready) -> Self {
+        match unready {
+            Unready::Lower(LowerError::Graph(error)) => Self::Graph(error),
+            Unready::Lower(error) => Self::Device(error.to_string()),
+            Unready::Cuda(error) => Self::Device(error.to_string()),
+        }
+    }
+}
+
+/// What goes in and comes out of a plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Door {
+    /// Planes, and the graph's outputs.
+    Planes,
+    /// Pictures, and boxes.
+    Pictures,
 }
 
 struct Ready {
+    door: Door,
     input: Shape,
     loaded: LoadedPlan,
-    outputs: Vec<Shape>,
-    /// The bytes that come back.
-    bytes: Vec<Vec<u8>>,
 }
 
 impl CudaExecutable {
-    pub fn new(cuda: Cuda, graph: Graph, lowering: Options<'static>) -> Self {
+    pub fn new(
+        cuda: Cuda,
+        graph: Graph,
+        lowering: Options<'static>,
+        head: Option<DetectHead>,
+    ) -> Self {
         Self {
             cuda,
             graph,
             lowering,
+            head,
             state: Mutex::default(),
         }
     }
@@ -61,34 +97,43 @@ impl CudaExecutable {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn plan(&self, input: &Shape) -> Result<Plan, RunError> {
-        lower(&self.graph, input, &self.lowering).map_err(|error| match error {
-            LowerError::Graph(error) => RunError::Graph(error),
-            error => RunError::Device(error.to_string()),
-        })
+    fn plan(&self, door: Door, input: &Shape) -> Result<Plan, LowerError> {
+        let detect = match door {
+            Door::Planes => None,
+            Door::Pictures => self.head.as_ref(),
+        };
+        let options = Options {
+            detect,
+            ..self.lowering
+        };
+        lower(&self.graph, input, &options)
     }
 
     /// The plan for this input, last of all.
-    fn ready<'a>(&self, state: &'a mut State, input: &Shape) -> Result<&'a mut Ready, RunError> {
-        let known = state.plans.iter().position(|ready| ready.input == *input);
+    fn ready<'a>(
+        &self,
+        state: &'a mut State,
+        door: Door,
+        input: &Shape,
+    ) -> Result<&'a mut LoadedPlan, Unready> {
+        let is = |ready: &Ready| ready.door == door && ready.input == *input;
+        let known = state.plans.iter().position(is);
         let ready = match known {
             Some(index) => state.plans.remove(index),
-            None => self.prepare(state, input)?,
+            None => Ready {
+                door,
+                input: input.clone(),
+                loaded: self.prepare(state, door, input)?,
+            },
         };
         if state.plans.len() >= MAX_PLANS {
             state.plans.remove(0);
         }
-        Ok(state.plans.push_mut(ready))
+        Ok(&mut state.plans.push_mut(ready).loaded)
     }
 
-    fn prepare(&self, state: &mut State, input: &Shape) -> Result<Ready, RunError> {
-        let plan = self.plan(input)?;
-        let shapes = infer_shapes(&self.graph, std::slice::from_ref(input))?;
-        let outputs = self
-            .graph
-            .outputs
-            .iter()
-            .map(|id| shapes[id.index()].clone());
+    fn prepare(&self, state: &mut State, door: Door, input: &Shape) -> Result<LoadedPlan, Unready> {
+        let plan = self.plan(door, input).map_err(Unready::Lower)?;
         let first = self.load(state, &plan);
         let loaded = match first {
             Err(CudaError::OutOfMemory(_)) if !state.plans.is_empty() => {
@@ -97,12 +142,7 @@ impl CudaExecutable {
             }
             first => first,
         };
-        Ok(Ready {
-            input: input.clone(),
-            loaded: loaded.map_err(failed)?,
-            outputs: outputs.collect(),
-            bytes: plan.outputs.iter().map(|&bytes| vec![0; bytes]).collect(),
-        })
+        loaded.map_err(Unready::Cuda)
     }
 
     fn load(&self, state: &mut State, plan: &Plan) -> Result<LoadedPlan, CudaError> {
@@ -128,21 +168,58 @@ impl CudaExecutable {
 impl Executable for CudaExecutable {
     fn run_into(&self, inputs: &[&Tensor], outputs: &mut Vec<Tensor>) -> Result<(), RunError> {
         let input = single(inputs)?;
+        let shapes = infer_shapes(&self.graph, std::slice::from_ref(input.shape()))?;
         let mut state = self.lock();
-        let ready = self.ready(&mut state, input.shape())?;
-        let bytes: Vec<u8> = input.data().iter().flat_map(|v| v.to_le_bytes()).collect();
-        let mut slices: Vec<&mut [u8]> = ready.bytes.iter_mut().map(|b| &mut b[..]).collect();
-        ready.loaded.run(&[&bytes], &mut slices).map_err(failed)?;
-        outputs.resize_with(ready.outputs.len(), Tensor::default);
-        for ((output, shape), bytes) in outputs.iter_mut().zip(&ready.outputs).zip(&ready.bytes) {
+        let plan = self.ready(&mut state, Door::Planes, input.shape())?;
+        let write = |_, room: &mut [u8]| {
+            for (bytes, value) in room.as_chunks_mut().0.iter_mut().zip(input.data()) {
+                *bytes = value.to_le_bytes();
+            }
+        };
+        let bytes = size_of_val(input.data());
+        plan.run_filled(&[bytes], write).map_err(failed)?;
+        outputs.resize_with(self.graph.outputs.len(), Tensor::default);
+        let values = self.graph.outputs.iter().zip(outputs.iter_mut());
+        for (index, (value, output)) in values.enumerate() {
+            let shape = &shapes[value.index()];
             if output.shape() != shape {
                 *output = Tensor::zeros(shape.clone());
             }
-            for (value, bytes) in output.data_mut().iter_mut().zip(bytes.as_chunks().0) {
+            let bytes = plan.output(index).as_chunks().0;
+            for (value, bytes) in output.data_mut().iter_mut().zip(bytes) {
                 *value = f32::from_le_bytes(*bytes);
             }
         }
         Ok(())
+    }
+
+    fn detects(&self) -> bool {
+        self.head.is_some()
+    }
+
+    fn detect(
+        &self,
+        pictures: &[PlacedPicture<'_>],
+        thresholds: &Thresholds,
+    ) -> Result<Option<Vec<Detections>>, RunError> {
+        let Some(head) = &self.head else {
+            return Ok(None);
+        };
+        let Some(asked) = detector::Asked::of(pictures, thresholds, head) else {
+            return Ok(None);
+        };
+        let mut state = self.lock();
+        if state.no_pictures {
+            return Ok(None);
+        }
+        let plan = match self.ready(&mut state, Door::Pictures, &asked.shape) {
+            Err(Unready::Lower(LowerError::Unsupported(_))) => {
+                state.no_pictures = true;
+                return Ok(None);
+            }
+            ready => ready?,
+        };
+        asked.run(plan).map_err(failed)
     }
 
     fn preferred_batch(&self) -> usize {
@@ -153,7 +230,7 @@ impl Executable for CudaExecutable {
         let [input] = inputs else {
             return Err(one_input(inputs.len()));
         };
-        let plan = self.plan(input)?;
+        let plan = self.plan(Door::Planes, input).map_err(Unready::Lower)?;
         Ok(explanation(&plan, &self.cuda))
     }
 
@@ -161,8 +238,8 @@ impl Executable for CudaExecutable {
         let input = single(inputs)?;
         self.run_into(inputs, &mut Vec::new())?;
         let mut state = self.lock();
-        let ready = self.ready(&mut state, input.shape())?;
-        ready.loaded.profile().map_err(failed)
+        let plan = self.ready(&mut state, Door::Planes, input.shape())?;
+        plan.profile().map_err(failed)
     }
 }
 

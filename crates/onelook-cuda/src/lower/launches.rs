@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use onelook_graph::op::Conv;
 use onelook_graph::{Graph, Node, Op, Region as Lifetime, ValueId, place_regions};
-use onelook_types::Shape;
+use onelook_types::{DetectHead, HeadOutputs, Shape};
 
 use super::constants::Constants;
 use super::order::{Access, Order};
@@ -54,6 +54,31 @@ pub fn all_steps(graph: &Graph, options: &Options<'_>) -> Result<Vec<Stage>, Vec
         stages.extend(outputs.map(|(index, &output)| Stage::Leave(output, index)));
     }
     Ok(stages)
+}
+
+/// Whether the stages take pictures, and end in what this head says.
+pub fn are_pictures_to_boxes(graph: &Graph, stages: &[Stage], head: &DetectHead) -> bool {
+    let reads_input = |node: &Node| node.inputs.iter().any(|it| graph.inputs.contains(it));
+    let is_stem = |index: usize| stages.contains(&Stage::Step(Step::Stem(index)));
+    let mut readers = (0..graph.nodes.len()).filter(|&index| reads_input(&graph.nodes[index]));
+    let levels = stages.iter().find_map(|stage| match stage {
+        Stage::Step(Step::Head(levels)) => Some(levels),
+        _ => None,
+    });
+    let outputs = |&node: &usize| match &graph.nodes[node].op {
+        Op::Conv(conv) => conv.outputs(),
+        _ => 0,
+    };
+    let expected = [head.reg_max.saturating_mul(4), head.classes];
+    graph.inputs.len() == 1
+        && readers.all(is_stem)
+        && head.outputs == HeadOutputs::Maps
+        && levels.is_some_and(|levels| {
+            levels.len() == head.strides.len()
+                && levels
+                    .iter()
+                    .all(|level| level.each_ref().map(outputs) == expected)
+        })
 }
 
 /// What a stage reads and writes.

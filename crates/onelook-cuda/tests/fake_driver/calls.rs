@@ -5,6 +5,10 @@
 
 #[path = "entry.rs"]
 mod entry;
+#[path = "hook.rs"]
+mod hook;
+#[path = "launched.rs"]
+mod launched;
 #[path = "script.rs"]
 mod script;
 #[path = "world.rs"]
@@ -66,6 +70,12 @@ fn values(world: &World, function: usize, pointers: *const *mut c_void) -> Optio
     let pointers = view(pointers, entry.sizes.len());
     let copy = |(pointer, &size): (&*mut c_void, &usize)| view(pointer.cast::<u8>(), size).to_vec();
     Some(pointers.iter().zip(&entry.sizes).map(copy).collect())
+}
+
+/// From now on this runs every launch.
+#[unsafe(no_mangle)]
+pub extern "C" fn fake_on_launch(hook: launched::Hook) {
+    hook::set(hook);
 }
 
 macro_rules! exports {

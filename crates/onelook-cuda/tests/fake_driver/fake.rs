@@ -114,7 +114,14 @@ fn scratch() -> PathBuf {
 /// The library of these sources, built unless it is there already.
 fn built(flags: &[&str]) -> PathBuf {
     let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("../onelook-cuda/tests/fake_driver");
-    let names = ["calls.rs", "entry.rs", "script.rs", "world.rs"];
+    let names = [
+        "calls.rs",
+        "entry.rs",
+        "hook.rs",
+        "launched.rs",
+        "script.rs",
+        "world.rs",
+    ];
     let texts = names.map(|name| fs::read(sources.join(name)).unwrap());
     let sum = texts
         .concat()

@@ -14,6 +14,8 @@ use std::sync::{LazyLock, Mutex, PoisonError};
 use std::{fs, ptr};
 
 use crate::entry::Entry;
+use crate::hook;
+use crate::launched::Given;
 use crate::script::{Device, Script};
 
 /// What a call did, for the log, or the error's number.
@@ -304,19 +306,19 @@ impl World {
         }
     }
 
+    /// The device's memory that an address lies in or ends: its start and its bytes.
+    fn around(&self, address: u64) -> Result<(u64, usize), i32> {
+        match self.memory.range(..=address).next_back() {
+            Some((&start, memory)) if !memory.host => Ok((start, memory.bytes)),
+            _ => Err(ILLEGAL_ADDRESS),
+        }
+    }
+
     /// Whether so many bytes lie in memory of the device.
     fn inside(&self, address: u64, bytes: usize) -> Result<(), i32> {
-        let (start, memory) = self
-            .memory
-            .range(..=address)
-            .next_back()
-            .ok_or(ILLEGAL_ADDRESS)?;
-        let fits = address + bytes as u64 <= start + memory.bytes as u64;
-        if fits && !memory.host {
-            Ok(())
-        } else {
-            Err(ILLEGAL_ADDRESS)
-        }
+        let (start, all) = self.around(address)?;
+        let fits = address + bytes as u64 <= start + all as u64;
+        fits.then_some(()).ok_or(ILLEGAL_ADDRESS)
     }
 
     pub fn copy(
@@ -388,34 +390,46 @@ impl World {
         }
     }
 
-    /// Writes a launch down; `copy(from, to, bytes)` is the one kernel that is really run.
+    /// Writes a launch down; without a hook `copy(from, to, bytes)` is the one kernel that is really
+    /// run.
     fn launch(&mut self, launch: &Launch) -> Result<(), i32> {
         self.clock += 10;
         self.check("module", launch.function)?;
         let name = self.functions[&launch.function].name.clone();
-        let address = |value: &Vec<u8>| <[u8; 8]>::try_from(&value[..]).map(u64::from_le_bytes);
-        let word = |value: &Vec<u8>| <[u8; 4]>::try_from(&value[..]).map(u32::from_le_bytes);
-        let mut words = Vec::new();
-        for value in &launch.values {
-            words.push(match (address(value), word(value)) {
-                (Ok(address), _) => self.place(address),
-                (_, Ok(word)) => word.to_string(),
-                _ => "map".to_owned(),
-            });
-        }
+        let given = launch.values.iter().map(|value| self.given(value));
+        let given: Vec<Given> = given.collect::<Result<_, i32>>()?;
+        let word = |given: &Given| match given.bytes {
+            0 => given.value.to_string(),
+            _ => self.place(given.value),
+        };
+        let values: Vec<String> = given.iter().map(word).collect();
         let [x, y, z] = launch.grid;
-        let (threads, shared) = (launch.threads, launch.shared);
-        let values = words.join(" ");
+        let (threads, shared, values) = (launch.threads, launch.shared, values.join(" "));
         self.write(&format!(
             "run {name} {x},{y},{z} x {threads} shared {shared}: {values}"
         ));
-        if let ("copy", [from, to, bytes]) = (&name[..], &launch.values[..]) {
-            let (Ok(from), Ok(to), Ok(bytes)) = (address(from), address(to), word(bytes)) else {
-                return Err(ILLEGAL_ADDRESS);
-            };
-            self.copy(to, from, bytes as usize, true, true)?;
+        if hook::hand_over(&name, launch.grid, &given) {
+            return Ok(());
+        }
+        if let ("copy", [from, to, bytes]) = (&name[..], &given[..]) {
+            self.copy(to.value, from.value, bytes.value as usize, true, true)?;
         }
         Ok(())
+    }
+
+    fn given(&self, value: &[u8]) -> Result<Given, i32> {
+        let given = |value, memory, bytes| Given {
+            value,
+            memory,
+            bytes,
+        };
+        if let Ok(word) = <[u8; 4]>::try_from(value) {
+            return Ok(given(u32::from_le_bytes(word).into(), 0, 0));
+        }
+        let address = <[u8; 8]>::try_from(value).map_err(|_| INVALID_VALUE)?;
+        let address = u64::from_le_bytes(address);
+        let (memory, bytes) = self.around(address)?;
+        Ok(given(address, memory, bytes as u64))
     }
 
     pub fn add_node(&mut self, graph: usize, step: Step, after: &[usize]) -> Result<usize, i32> {

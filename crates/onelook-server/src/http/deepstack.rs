@@ -13,7 +13,7 @@ use axum::http::HeaderMap;
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use onelook::Options;
-use onelook::vision::postprocess::Thresholds;
+use onelook::types::Thresholds;
 
 use super::Visit;
 use super::detect::fraction;

@@ -1,7 +1,6 @@
 //! How a pipeline is used: thresholds, sizes, batches; with the names and defaults people know.
 
-use onelook_types::{LetterboxMode, LetterboxRecipe, Metadata};
-use onelook_vision::postprocess::Thresholds;
+use onelook_types::{LetterboxMode, LetterboxRecipe, Metadata, Thresholds};
 
 use crate::Error;
 

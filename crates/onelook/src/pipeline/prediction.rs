@@ -27,6 +27,14 @@ pub struct Speed {
 }
 
 impl Speed {
+    /// Of pictures that went from pixels to boxes in one go, which counts as inference.
+    pub(super) fn at_once(time: Duration, pictures: usize) -> Self {
+        Self {
+            inference: time / pictures.max(1) as u32,
+            ..Self::default()
+        }
+    }
+
     pub(super) fn of(moments: [Instant; 4], pictures: usize) -> Self {
         let share = |from: usize| (moments[from + 1] - moments[from]) / pictures.max(1) as u32;
         Self {

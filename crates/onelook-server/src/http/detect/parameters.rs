@@ -1,9 +1,8 @@
 //! What a request asks for besides its pictures: words of a query, of a form or of JSON in, options
 //! out. An unknown name or a wrong value is an error that says what would be right.
 
-use onelook::types::Metadata;
+use onelook::types::{Metadata, Thresholds};
 use onelook::vision::draw::DrawStyle;
-use onelook::vision::postprocess::Thresholds;
 use onelook::{ClassList, ClassWord, Options};
 use serde_json::Value;
 

@@ -1,0 +1,54 @@
+//! The output of a plan that ends in boxes, as detections.
+
+use onelook_types::{BoxXyxy, Detection, Detections};
+
+use crate::kernels::nms::{Row, read_output};
+
+/// What a plan found on a picture.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Found {
+    /// The detections, the surest first.
+    pub detections: Detections,
+    /// How many candidates there were; with more than the plan has room for, some were lost.
+    pub candidates: u32,
+}
+
+/// What was found on each of so many pictures; nothing where the bytes are no such output.
+pub fn read(output: &[u8], pictures: usize) -> Option<Vec<Found>> {
+    let part = output.len().checked_div(pictures)?;
+    let of = |picture: usize| {
+        let (rows, candidates) = read_output(&output[picture * part..][..part])?;
+        let items = rows.iter().map(detection).collect();
+        Some(Found {
+            detections: Detections { items },
+            candidates,
+        })
+    };
+    (0..pictures).map(of).collect()
+}
+
+fn detection(row: &Row) -> Detection {
+    let [x1, y1, x2, y2] = row.corners;
+    Detection {
+        bbox: BoxXyxy { x1, y1, x2, y2 },
+        class: row.class as usize,
+        confidence: row.score,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_never_written_is_no_output() {
+        let nothing = Found {
+            detections: Detections::default(),
+            candidates: 0,
+        };
+        assert_eq!(read(&[0xff; 400], 2), None);
+        assert_eq!(read(&[0; 400], 2), Some(vec![nothing; 2]));
+        assert_eq!(read(&[], 1), None);
+        assert_eq!(read(&[0; 400], 0), None);
+    }
+}

@@ -1,0 +1,26 @@
+//! What a test is told of a launch, to run it in the GPU's place.
+
+/// A launch.
+#[repr(C)]
+pub struct Launched {
+    /// The kernel's name, UTF-8.
+    pub name: *const u8,
+    pub name_bytes: usize,
+    pub grid: [u32; 3],
+    pub values: *const Given,
+    pub count: usize,
+}
+
+/// What a kernel is given for a parameter.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Given {
+    /// An address, or 32 bits.
+    pub value: u64,
+    /// Of an address: where its memory begins, and how many bytes that has.
+    pub memory: u64,
+    pub bytes: u64,
+}
+
+/// Runs a launch. The driver waits for it and must not be called from it.
+pub type Hook = extern "C" fn(&Launched);

@@ -1,0 +1,40 @@
+//! How sure a detection must be, how alone, and of what: choices of whoever asks.
+
+/// What counts as a detection.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Thresholds {
+    /// Confidence must be above this, 0 to 1.
+    pub confidence: f32,
+    /// A box that overlaps a surer one by more than this goes, 0 to 1.
+    pub iou: f32,
+    /// At most so many detections per picture.
+    pub max_detections: usize,
+    /// Only these classes, or all.
+    pub classes: Option<Vec<usize>>,
+    /// Whether boxes of different classes suppress each other.
+    pub agnostic: bool,
+    /// Whether every class above the threshold counts (for validation) or only an anchor's best.
+    pub multi_label: bool,
+}
+
+impl Default for Thresholds {
+    fn default() -> Self {
+        Self {
+            confidence: 0.25,
+            iou: 0.7,
+            max_detections: 300,
+            classes: None,
+            agnostic: false,
+            multi_label: false,
+        }
+    }
+}
+
+impl Thresholds {
+    /// Whether the class is wanted.
+    pub fn admits(&self, class: usize) -> bool {
+        self.classes
+            .as_ref()
+            .is_none_or(|classes| classes.contains(&class))
+    }
+}

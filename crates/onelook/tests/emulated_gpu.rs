@@ -1,0 +1,176 @@
+//! The whole way of a prediction on a GPU, from pictures to boxes: through the driver's functions,
+//! with kernels that the interpreter runs in the GPU's place.
+
+#![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+#[path = "../../onelook-cuda/tests/fake_driver/emulated.rs"]
+mod emulated;
+#[path = "../../onelook-cuda/tests/fake_driver/fake.rs"]
+mod fake;
+#[path = "../../onelook-cuda/tests/fake_driver/launched.rs"]
+mod launched;
+
+use std::env;
+use std::path::Path;
+use std::process::Command;
+use std::sync::Arc;
+
+use fake::{Fake, H100};
+use onelook::media::{Limits, decode};
+use onelook::types::{Detection, Frame, Precision, Thresholds};
+use onelook::{Device, LoadOptions, Model, Options, Pipeline, Prediction};
+use onelook_cuda::driver::DRIVER_VARIABLE;
+use onelook_cuda::kernels::Element;
+use onelook_cuda::lang::Target;
+use onelook_cuda::lower::gpu::Gpu;
+use onelook_cuda::lower::{Options as Lowering, lower};
+use onelook_cuda::plan::Plan;
+
+const SIDE: usize = 32;
+
+/// A network with random weights, and a confidence above which it finds some boxes.
+struct Case {
+    name: &'static str,
+    end_to_end: bool,
+    confidence: f32,
+}
+
+fn load(case: &Case, device: Device) -> Arc<Model> {
+    let options = LoadOptions {
+        device,
+        end_to_end: case.end_to_end.then_some(true),
+        precision: Precision::F32,
+        ..LoadOptions::default()
+    };
+    Arc::new(Model::load(case.name, &options).unwrap())
+}
+
+/// The plans that a GPU makes for so many pictures: from pictures to boxes, and from planes.
+fn plans(model: &Model, batch: usize) -> [Plan; 2] {
+    let head = &model.metadata().head;
+    [Some(head), None].map(|detect| {
+        let lowering = Lowering {
+            gpu: Gpu {
+                multiprocessors: 132,
+                ..Gpu::typical(Target::Sm90a)
+            },
+            element: Element::F32,
+            detect,
+        };
+        lower(model.graph(), &[batch, 3, SIDE, SIDE].into(), &lowering).unwrap()
+    })
+}
+
+fn predict(model: &Arc<Model>, frames: &[Frame], thresholds: &Thresholds) -> Vec<Prediction> {
+    let options = Options {
+        thresholds: thresholds.clone(),
+        image_size: Some([SIDE, SIDE]),
+        rect: Some(false),
+        batch: frames.len(),
+    };
+    let pipeline = Pipeline::new(Arc::clone(model), options).unwrap();
+    pipeline.predict(frames).unwrap()
+}
+
+/// How many boxes both find, the same ones, and whether the GPU made them all by itself.
+fn compare(models: &[Arc<Model>; 2], frames: &[Frame], thresholds: &Thresholds) -> (usize, bool) {
+    let [expected, found] = models
+        .each_ref()
+        .map(|model| predict(model, frames, thresholds));
+    for (expected, found) in expected.iter().zip(&found) {
+        assert_eq!(found.input, [SIDE, SIDE]);
+        let mut free = found.detections.items.clone();
+        for one in expected.detections.iter() {
+            let place = free.iter().position(|other| same(one, other));
+            free.swap_remove(place.unwrap_or_else(|| panic!("{one:?} is not among {free:#?}")));
+        }
+        assert_eq!(free, [], "only on the GPU");
+    }
+    let at_once = found.iter().all(|one| one.speed.postprocess.is_zero());
+    let count = found.iter().map(|one| one.detections.len()).sum();
+    (count, at_once)
+}
+
+/// Random weights find boxes of no size and equal ones, so all there is of a box decides.
+fn same(a: &Detection, b: &Detection) -> bool {
+    let sides = |it: &Detection| [it.bbox.x1, it.bbox.y1, it.bbox.x2, it.bbox.y2];
+    let mut sides = sides(a).into_iter().zip(sides(b));
+    a.class == b.class
+        && (a.confidence - b.confidence).abs() < 1e-5
+        && sides.all(|(a, b)| (a - b).abs() < 0.02)
+}
+
+/// Takes the test in a process of its own, whose driver is the one that is built here.
+#[test]
+fn pictures_become_the_boxes_that_the_cpu_finds() {
+    if let Some(driver) = env::var_os(DRIVER_VARIABLE) {
+        return both_cases(Path::new(&driver));
+    }
+    let fake = Fake::new(&[H100]);
+    let own = Command::new(env::current_exe().unwrap())
+        .args(["--exact", "pictures_become_the_boxes_that_the_cpu_finds"])
+        .env(DRIVER_VARIABLE, fake.path())
+        .env("ONELOOK_KERNELS", fake.folder().join("kernels"))
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&own.stdout);
+    assert!(own.status.success(), "{said}");
+    assert!(said.contains("1 passed"), "{said}");
+    assert!(fake.count("cuGraphLaunch") > 0);
+    assert_eq!(fake.leaks(), [""; 0]);
+}
+
+fn both_cases(driver: &Path) {
+    let bytes = include_bytes!("../../../assets/sample.jpg");
+    let wide = decode(bytes, &Limits::default()).unwrap();
+    let pixels = (0..40 * 90 * 3).map(|at| (at % 251) as u8).collect();
+    let small = Frame::new(40, 90, pixels).unwrap();
+    let frames = [wide, small];
+    let with_nms = Case {
+        name: "yolo11n.yaml",
+        end_to_end: false,
+        confidence: 0.02,
+    };
+    let without = Case {
+        name: "yolo26n.yaml",
+        end_to_end: true,
+        confidence: 0.08,
+    };
+    for case in [with_nms, without] {
+        check(driver, &case, &frames);
+    }
+}
+
+fn check(driver: &Path, case: &Case, frames: &[Frame]) {
+    let cpu = load(case, Device::Cpu);
+    for pictures in [1, 2] {
+        emulated::emulate(driver, &plans(&cpu, pictures));
+    }
+    let models = [cpu, load(case, "0".parse().unwrap())];
+    let standard = Thresholds {
+        confidence: case.confidence,
+        ..Thresholds::default()
+    };
+    let asked = |pictures: usize, change: fn(&mut Thresholds)| {
+        let mut thresholds = standard.clone();
+        change(&mut thresholds);
+        compare(&models, &frames[..pictures], &thresholds)
+    };
+    let (both, at_once) = asked(2, |_| {});
+    let (all, _) = asked(1, |_| {});
+    assert!(at_once && both > all && all > 10, "{all} and {both}");
+    let (some, at_once) = asked(1, |it| it.classes = Some((0..60).collect()));
+    assert!(at_once && some < all, "{some} of {all}");
+    let (fewer, at_once) = asked(1, |it| (it.agnostic, it.iou) = (true, 0.3));
+    assert!(at_once && fewer < all, "{fewer} of {all}");
+    let (surest, at_once) = asked(1, |it| it.max_detections = 7);
+    assert!(at_once && surest == 7, "{surest}");
+    let (labels, at_once) = asked(1, |it| (it.confidence, it.multi_label) = (0.06, true));
+    assert!(at_once && labels > 0, "{labels}");
+    // What the GPU has no room for goes the long way, over planes.
+    let (most, at_once) = asked(1, |it| (it.confidence, it.multi_label) = (0.0, true));
+    assert!(!at_once && most >= all, "{most} beside {all}");
+    let (unlimited, at_once) = asked(1, |it| it.max_detections = 100_000);
+    assert!(!at_once && unlimited >= all, "{unlimited} beside {all}");
+}
