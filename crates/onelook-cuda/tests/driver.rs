@@ -7,12 +7,16 @@
 mod cache;
 #[path = "driver/check.rs"]
 mod check;
+#[path = "fake_driver/emulated.rs"]
+mod emulated;
 #[path = "driver/engine.rs"]
 mod engine;
 #[path = "driver/failures.rs"]
 mod failures;
 #[path = "fake_driver/fake.rs"]
 mod fake;
+#[path = "fake_driver/launched.rs"]
+mod launched;
 #[path = "driver/memory.rs"]
 mod memory;
 #[path = "driver/plans.rs"]

@@ -22,10 +22,9 @@ use onelook::types::{Detection, Frame, Precision, Thresholds};
 use onelook::{Device, LoadOptions, Model, Options, Pipeline, Prediction};
 use onelook_cuda::driver::DRIVER_VARIABLE;
 use onelook_cuda::kernels::Element;
-use onelook_cuda::lang::Target;
+use onelook_cuda::lang::{Kernel, Target};
 use onelook_cuda::lower::gpu::Gpu;
 use onelook_cuda::lower::{Options as Lowering, lower};
-use onelook_cuda::plan::Plan;
 
 const SIDE: usize = 32;
 
@@ -46,10 +45,10 @@ fn load(case: &Case, device: Device) -> Arc<Model> {
     Arc::new(Model::load(case.name, &options).unwrap())
 }
 
-/// The plans that a GPU makes for so many pictures: from pictures to boxes, and from planes.
-fn plans(model: &Model, batch: usize) -> [Plan; 2] {
+/// What a GPU runs for so many pictures, from pictures to boxes and from planes.
+fn kernels(model: &Model, batch: usize) -> Vec<Arc<Kernel>> {
     let head = &model.metadata().head;
-    [Some(head), None].map(|detect| {
+    let plans = [Some(head), None].map(|detect| {
         let lowering = Lowering {
             gpu: Gpu {
                 multiprocessors: 132,
@@ -59,7 +58,9 @@ fn plans(model: &Model, batch: usize) -> [Plan; 2] {
             detect,
         };
         lower(model.graph(), &[batch, 3, SIDE, SIDE].into(), &lowering).unwrap()
-    })
+    });
+    let launches = plans.into_iter().flat_map(|plan| plan.launches);
+    launches.map(|launch| launch.kernel).collect()
 }
 
 fn predict(model: &Arc<Model>, frames: &[Frame], thresholds: &Thresholds) -> Vec<Prediction> {
@@ -145,7 +146,7 @@ fn both_cases(driver: &Path) {
 fn check(driver: &Path, case: &Case, frames: &[Frame]) {
     let cpu = load(case, Device::Cpu);
     for pictures in [1, 2] {
-        emulated::emulate(driver, &plans(&cpu, pictures));
+        emulated::emulate(driver, kernels(&cpu, pictures));
     }
     let models = [cpu, load(case, "0".parse().unwrap())];
     let standard = Thresholds {

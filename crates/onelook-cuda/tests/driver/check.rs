@@ -1,13 +1,21 @@
-//! The checker itself: a GPU that computes nothing must not pass.
+//! The checker itself: a GPU that computes nothing must not pass, one that computes must.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use onelook_cuda::check::{BatchTimes, CheckError, CheckOptions, CheckReport, Checker, Run};
+use onelook_cuda::check::{
+    BatchTimes, CheckError, CheckOptions, CheckReport, Checker, KernelCheck, Run,
+};
+use onelook_cuda::conformance::smaller;
 use onelook_cuda::kernels::Element;
+use onelook_cuda::lang::{Kernel, Target};
+use onelook_cuda::lower::gpu::Gpu;
 use onelook_cuda::lower::predict::Mechanism;
+use onelook_cuda::lower::{Options, lower};
 use onelook_graph::Graph;
 
 use super::context;
+use super::emulated::emulate;
 use super::engine::graph;
 use super::fake::{Fake, H100};
 
@@ -48,6 +56,52 @@ fn times(checker: &Checker<'_>, run: &Run<'_>) -> Result<BatchTimes, CheckError>
     let mut times = checker.times(run)?;
     times.graphs.extend(checker.dependent_times(run)?);
     Ok(times)
+}
+
+/// All that the checker launches of the network.
+fn kernels(graph: &Graph) -> Vec<Arc<Kernel>> {
+    let gpu = Gpu {
+        multiprocessors: 132,
+        ..Gpu::typical(Target::Sm90a)
+    };
+    let plan = |element, [batch, height, width]: [usize; 3]| {
+        let options = Options {
+            gpu,
+            element,
+            detect: None,
+        };
+        lower(graph, &[batch, 3, height, width].into(), &options).unwrap()
+    };
+    let timed = plan(Element::F16, [1, 32, 64]);
+    // On two pictures, of maps that are cut.
+    let tried = timed.launches.iter().map(|launch| {
+        let work = smaller(launch.work.as_ref().unwrap(), [24, 40]);
+        Arc::new(work.tiled(gpu.target, &launch.kernel.name, 2).kernel)
+    });
+    let whole = [Element::F16, Element::F32].map(|element| plan(element, [2, 160, 224]));
+    let plans = whole.iter().chain([&timed]);
+    let launched = plans.flat_map(|plan| plan.launches.iter().map(|it| Arc::clone(&it.kernel)));
+    tried.chain(launched).collect()
+}
+
+#[test]
+fn a_gpu_that_computes_what_it_should_passes() {
+    let fake = Fake::new(&[H100]);
+    emulate(&fake.path(), kernels(&graph()));
+    let context = context(&fake, None);
+    let checker = Checker::new(&context, None, quick()).unwrap();
+    let (graph, mut report) = (graph(), checker.report());
+    let keep = |check| report.kernels.push(check);
+    checker
+        .kernels(&planes(&graph), Element::F16, keep)
+        .unwrap();
+    report.networks = checker.networks(&graph).unwrap();
+    assert!(report.passed(), "{report}");
+    assert!(report.kernels.len() >= 4, "{report}");
+    assert!(report.networks.iter().all(|it| it.off > 0.0), "{report}");
+    // The very same arithmetic ran in the GPU's place.
+    let exact = |it: &KernelCheck| it.off_interpreter == 0.0;
+    assert!(report.kernels.iter().all(exact), "{report}");
 }
 
 #[test]

@@ -17,6 +17,7 @@ mod world;
 use std::ffi::{CStr, c_char, c_void};
 use std::{ptr, slice};
 
+use entry::COMPILED;
 use world::{Outcome, Step, World, call};
 
 const INVALID_VALUE: i32 = 1;
@@ -344,7 +345,7 @@ exports! {
         if ptx.len() + 1 != bytes || kind != 1 {
             return Err(INVALID_VALUE);
         }
-        world.links.insert(link, format!("machine code of\n{ptx}\0"));
+        world.links.insert(link, format!("{COMPILED}{ptx}\0"));
         Ok(text(name))
     }
     cuLinkComplete(world, link: usize, cubin: *mut *const c_void, bytes: *mut usize) {

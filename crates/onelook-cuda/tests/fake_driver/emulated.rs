@@ -1,21 +1,21 @@
 //! A GPU of sorts: what the driver without a GPU is asked to launch runs in the interpreter, on the
 //! very memory that the driver handed out.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::slice;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use onelook_cuda::interpreter::{Buffer, Machine, Schedule, Value};
 use onelook_cuda::lang::{Kernel, ParameterKind};
-use onelook_cuda::plan::Plan;
+use onelook_cuda::ptx::emit;
 
 use super::launched::{Given, Hook, Launched};
 
 /// What runs launches, and the driver's memory as it knows it.
 struct Emulator {
-    /// By the names that the driver reads in their text.
-    kernels: BTreeMap<String, Arc<Kernel>>,
+    /// By their text, which is what the driver has of them.
+    kernels: HashMap<String, Arc<Kernel>>,
     machine: Machine,
     /// By start and length.
     copies: BTreeMap<[u64; 2], Copied>,
@@ -29,17 +29,17 @@ struct Copied {
 
 static EMULATOR: Mutex<Option<Emulator>> = Mutex::new(None);
 
-/// From now on the driver in this file runs the kernels of these plans; any other ends the process.
-pub fn emulate(driver: &Path, plans: &[Plan]) {
+/// From now on the driver in this file runs these kernels; any other does nothing, and says so.
+pub fn emulate(driver: &Path, kernels: impl IntoIterator<Item = Arc<Kernel>>) {
     let mut emulator = EMULATOR.lock().unwrap_or_else(PoisonError::into_inner);
     let emulator = emulator.get_or_insert_with(|| Emulator {
-        kernels: BTreeMap::new(),
+        kernels: HashMap::new(),
         machine: Machine::new(),
         copies: BTreeMap::new(),
     });
-    let launches = plans.iter().flat_map(|plan| &plan.launches);
-    let named = launches.map(|launch| (launch.kernel.name.clone(), Arc::clone(&launch.kernel)));
-    emulator.kernels.extend(named);
+    let kernels = kernels.into_iter();
+    let kernels = kernels.map(|kernel| (emit(&kernel).unwrap(), kernel));
+    emulator.kernels.extend(kernels);
     // SAFETY: the library is that of `calls.rs`, whose start does nothing.
     let library = unsafe { libloading::Library::new(driver) }.unwrap();
     // SAFETY: `calls.rs` exports the function with this type.
@@ -58,22 +58,25 @@ fn memory<'a>(given: &Given) -> &'a mut [u8] {
 
 extern "C" fn launch(launched: &Launched) {
     // SAFETY: the driver passes so many bytes of UTF-8 and so many values.
-    let (name, given) = unsafe {
+    let (text, given) = unsafe {
         (
-            slice::from_raw_parts(launched.name, launched.name_bytes),
+            slice::from_raw_parts(launched.text, launched.text_bytes),
             slice::from_raw_parts(launched.values, launched.count),
         )
     };
-    let name = std::str::from_utf8(name).unwrap();
+    let text = std::str::from_utf8(text).unwrap();
     let mut emulator = EMULATOR.lock().unwrap_or_else(PoisonError::into_inner);
     let emulator = emulator.as_mut().expect("it is made before the hook");
-    emulator.launch(name, launched.grid, given);
+    emulator.launch(text, launched.grid, given);
 }
 
 impl Emulator {
-    fn launch(&mut self, name: &str, grid: [u32; 3], given: &[Given]) {
-        let kernel = self.kernels.get(name);
-        let kernel = Arc::clone(kernel.unwrap_or_else(|| panic!("no plan has '{name}'")));
+    fn launch(&mut self, text: &str, grid: [u32; 3], given: &[Given]) {
+        let Some(kernel) = self.kernels.get(text) else {
+            let entry = text.lines().find(|line| line.contains(".entry"));
+            return eprintln!("nobody runs {}", entry.unwrap_or(text));
+        };
+        let kernel = Arc::clone(kernel);
         let parameters = || kernel.parameters.iter().map(|it| it.kind).zip(given);
         let values: Vec<Value> = parameters()
             .map(|(kind, given)| match kind {
@@ -98,17 +101,17 @@ impl Emulator {
     /// The address in the interpreter's memory, which then has what the driver's has.
     fn value(&mut self, given: &Given) -> Value {
         let (place, now) = ([given.memory, given.bytes], memory(given));
-        let copied = self.copies.entry(place).or_insert_with(|| Copied {
-            buffer: self.machine.allocate(now.len()),
-            bytes: Vec::new(),
+        let known = self.copies.get(&place).filter(|known| known.bytes == now);
+        let buffer = known.map(|known| known.buffer).unwrap_or_else(|| {
+            // What the host has changed is no launch's work any more: the interpreter remembers.
+            let (buffer, bytes) = (self.machine.allocate(now.len()), now.to_vec());
+            self.machine.write(buffer, 0, now);
+            self.copies.insert(place, Copied { buffer, bytes });
+            buffer
         });
-        if copied.bytes != now {
-            copied.bytes = now.to_vec();
-            self.machine.write(copied.buffer, 0, now);
-        }
         let offset = (given.value - given.memory) as usize;
         Value::Memory {
-            buffer: copied.buffer,
+            buffer,
             offset,
             bytes: now.len() - offset,
         }

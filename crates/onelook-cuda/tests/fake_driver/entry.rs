@@ -1,9 +1,14 @@
 //! What a launch must bring, read from the text of a kernel.
 
+/// Ahead of a text that was compiled.
+pub const COMPILED: &str = "machine code of\n";
+
 /// A kernel's entry.
 #[derive(Clone)]
 pub struct Entry {
     pub name: String,
+    /// The module's text.
+    pub text: String,
     /// Bytes of each parameter.
     pub sizes: Vec<usize>,
 }
@@ -23,6 +28,7 @@ impl Entry {
         let texts = parameters.split(',').filter(|text| !text.trim().is_empty());
         Some(Self {
             name: name.trim().to_owned(),
+            text: ptx.strip_prefix(COMPILED).unwrap_or(ptx).to_owned(),
             sizes: texts.map(size).collect::<Option<_>>()?,
         })
     }

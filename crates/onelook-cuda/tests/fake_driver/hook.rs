@@ -12,12 +12,12 @@ pub fn set(hook: Hook) {
 }
 
 /// Hands a launch over; whether somebody took it.
-pub fn hand_over(name: &str, grid: [u32; 3], values: &[Given]) -> bool {
+pub fn hand_over(text: &str, grid: [u32; 3], values: &[Given]) -> bool {
     let hook = *HOOK.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(hook) = hook {
         hook(&Launched {
-            name: name.as_ptr(),
-            name_bytes: name.len(),
+            text: text.as_ptr(),
+            text_bytes: text.len(),
             grid,
             values: values.as_ptr(),
             count: values.len(),

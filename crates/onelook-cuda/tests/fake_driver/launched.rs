@@ -3,9 +3,9 @@
 /// A launch.
 #[repr(C)]
 pub struct Launched {
-    /// The kernel's name, UTF-8.
-    pub name: *const u8,
-    pub name_bytes: usize,
+    /// The kernel as PTX, UTF-8.
+    pub text: *const u8,
+    pub text_bytes: usize,
     pub grid: [u32; 3],
     pub values: *const Given,
     pub count: usize,

@@ -395,7 +395,7 @@ impl World {
     fn launch(&mut self, launch: &Launch) -> Result<(), i32> {
         self.clock += 10;
         self.check("module", launch.function)?;
-        let name = self.functions[&launch.function].name.clone();
+        let Entry { name, text, .. } = self.functions[&launch.function].clone();
         let given = launch.values.iter().map(|value| self.given(value));
         let given: Vec<Given> = given.collect::<Result<_, i32>>()?;
         let word = |given: &Given| match given.bytes {
@@ -408,7 +408,7 @@ impl World {
         self.write(&format!(
             "run {name} {x},{y},{z} x {threads} shared {shared}: {values}"
         ));
-        if hook::hand_over(&name, launch.grid, &given) {
+        if hook::hand_over(&text, launch.grid, &given) {
             return Ok(());
         }
         if let ("copy", [from, to, bytes]) = (&name[..], &given[..]) {
