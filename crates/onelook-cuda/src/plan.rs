@@ -3,6 +3,8 @@
 
 use std::sync::Arc;
 
+use onelook_types::Shape;
+
 use crate::kernels::Work;
 use crate::lang::Kernel;
 
@@ -85,6 +87,9 @@ pub struct Launch {
     pub arguments: Vec<Argument>,
     /// The earlier launches whose results it reads or whose memory it takes over.
     pub after: Vec<usize>,
+    /// Pictures, channels, height and width of the (first) map that it writes; empty where it writes
+    /// none.
+    pub output: Shape,
     /// The tiles in words, such as `64x32x32, 4 warps, 3 stages`.
     pub choice: String,
     /// Multiplications and additions of the layers.

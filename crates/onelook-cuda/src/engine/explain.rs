@@ -1,7 +1,6 @@
 //! A plan in the words that all engines share.
 
 use onelook_graph::{Backend, ExplainedNode, Explanation};
-use onelook_types::Shape;
 
 use super::Cuda;
 use crate::plan::Plan;
@@ -13,7 +12,7 @@ pub(super) fn explanation(plan: &Plan, cuda: &Cuda) -> Explanation {
         op: "launch".to_owned(),
         kernel: launch.kernel.name.clone(),
         choice: launch.choice.clone(),
-        output: Shape::default(),
+        output: launch.output.clone(),
         flops: launch.flops,
         bytes: launch.bytes,
     });

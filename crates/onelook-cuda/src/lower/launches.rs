@@ -307,13 +307,26 @@ impl Lowering<'_> {
             grid: *grid,
             arguments: draft.arguments,
             after: Vec::new(),
+            output: Shape::default(),
             choice: choice.clone(),
             flops: draft.flops,
             bytes: 0,
         };
         let maps = draft.reads.iter().chain(&draft.writes);
         let bytes = draft.bytes + maps.map(|seat| self.bytes(seat)).sum::<u64>();
-        self.plan.launches.push(Launch { bytes, ..launch });
+        let output = match launch.work {
+            Some(Work::FromMap(_)) => draft.reads.first(),
+            _ => draft.writes.first(),
+        };
+        let output = output.map(|seat| {
+            let map = self.map(seat);
+            [batch, seat.channels, map.height, map.width].map(|extent| extent as usize)
+        });
+        self.plan.launches.push(Launch {
+            output: output.map_or(Shape::default(), Shape::from),
+            bytes,
+            ..launch
+        });
     }
 
     /// Adds the launches of a stage.

@@ -177,6 +177,8 @@ fn longest_chain(plan: &Plan, times: &[LaunchTime], gap_us: f64) -> (Vec<usize>,
 mod tests {
     use std::sync::Arc;
 
+    use onelook_types::Shape;
+
     use super::*;
     use crate::lang::{Builder, Target};
 
@@ -189,6 +191,7 @@ mod tests {
             grid: [grid, 1, 1],
             arguments: Vec::new(),
             after: after.to_vec(),
+            output: Shape::default(),
             choice: String::new(),
             flops: 0,
             bytes,

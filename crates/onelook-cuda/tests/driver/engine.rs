@@ -90,6 +90,10 @@ fn launches_never_run_before_what_they_wait_for() {
         "only the first: {nodes:#?}"
     );
     let planned = executable.explain(&[input.shape().clone()]).unwrap().nodes;
+    let shapes: Vec<Shape> = planned.iter().map(|node| node.output.clone()).collect();
+    assert_eq!(shapes[0], Shape::from([1, 3, 32, 32]));
+    assert_eq!(shapes[1], Shape::from([1, 16, 16, 16]));
+    assert_eq!(*shapes.last().unwrap(), Shape::from([1, 8, 16, 16]));
     let launched = fake.launches();
     let is =
         |launch: &String, node: &ExplainedNode| launch.starts_with(&format!("{} ", node.kernel));

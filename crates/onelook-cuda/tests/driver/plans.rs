@@ -6,6 +6,7 @@ use std::time::Duration;
 use onelook_cuda::driver::{Constants, Context, CudaError, Edges, LoadedPlan};
 use onelook_cuda::lang::{Builder, Target};
 use onelook_cuda::plan::{Argument, Launch, Plan, Region};
+use onelook_types::Shape;
 
 use super::fake::{Fake, H100};
 use super::{context, copy_kernel};
@@ -28,6 +29,7 @@ fn copy(from: Argument, to: Argument, after: &[usize]) -> Launch {
         grid: [3, 2, 1],
         arguments: vec![from, to, Argument::Word(BYTES as u32)],
         after: after.to_vec(),
+        output: Shape::default(),
         choice: String::new(),
         flops: 0,
         bytes: 2 * BYTES as u64,

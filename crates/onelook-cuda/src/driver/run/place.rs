@@ -95,6 +95,8 @@ fn check_launch(sizes: &Regions<usize>, index: usize, launch: &Launch) -> Result
 mod tests {
     use std::sync::Arc;
 
+    use onelook_types::Shape;
+
     use super::*;
     use crate::lang::{Builder, Target};
     use crate::plan::Region;
@@ -111,6 +113,7 @@ mod tests {
                 bytes,
             }],
             after: Vec::new(),
+            output: Shape::default(),
             choice: String::new(),
             flops: 0,
             bytes: 0,

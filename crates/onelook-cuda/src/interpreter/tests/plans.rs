@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::plan::{Argument, Launch, Plan, Region};
+use onelook_types::Shape;
 
 fn memory(region: Region) -> Argument {
     Argument::Memory {
@@ -28,6 +29,7 @@ fn launch(from: Region, to: Region, after: Vec<usize>) -> Launch {
         arguments: vec![memory(from), memory(to)],
         after,
         work: None,
+        output: Shape::default(),
         choice: String::new(),
         flops: 0,
         bytes: 0,
