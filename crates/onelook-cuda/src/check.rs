@@ -164,7 +164,7 @@ impl<'a> Checker<'a> {
         })
     }
 
-    /// A report that has only the names of GPU and driver.
+    /// A report that has only the names of GPU and driver, and the seed.
     pub fn report(&self) -> CheckReport {
         CheckReport {
             device: self.context.device().to_string(),

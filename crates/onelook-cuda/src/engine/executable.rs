@@ -74,6 +74,8 @@ struct Ready {
     door: Door,
     input: Shape,
     loaded: LoadedPlan,
+    /// Of the graph's outputs.
+    outputs: Vec<Shape>,
 }
 
 impl CudaExecutable {
@@ -115,24 +117,20 @@ impl CudaExecutable {
         state: &'a mut State,
         door: Door,
         input: &Shape,
-    ) -> Result<&'a mut LoadedPlan, Unready> {
+    ) -> Result<&'a mut Ready, Unready> {
         let is = |ready: &Ready| ready.door == door && ready.input == *input;
         let known = state.plans.iter().position(is);
         let ready = match known {
             Some(index) => state.plans.remove(index),
-            None => Ready {
-                door,
-                input: input.clone(),
-                loaded: self.prepare(state, door, input)?,
-            },
+            None => self.prepare(state, door, input)?,
         };
         if state.plans.len() >= MAX_PLANS {
             state.plans.remove(0);
         }
-        Ok(&mut state.plans.push_mut(ready).loaded)
+        Ok(state.plans.push_mut(ready))
     }
 
-    fn prepare(&self, state: &mut State, door: Door, input: &Shape) -> Result<LoadedPlan, Unready> {
+    fn prepare(&self, state: &mut State, door: Door, input: &Shape) -> Result<Ready, Unready> {
         let plan = self.plan(door, input).map_err(Unready::Lower)?;
         let first = self.load(state, &plan);
         let loaded = match first {
@@ -142,7 +140,15 @@ impl CudaExecutable {
             }
             first => first,
         };
-        loaded.map_err(Unready::Cuda)
+        let shapes = infer_shapes(&self.graph, std::slice::from_ref(input));
+        let shapes = shapes.map_err(|error| Unready::Lower(LowerError::Graph(error)))?;
+        let outputs = self.graph.outputs.iter();
+        Ok(Ready {
+            door,
+            input: input.clone(),
+            loaded: loaded.map_err(Unready::Cuda)?,
+            outputs: outputs.map(|id| shapes[id.index()].clone()).collect(),
+        })
     }
 
     fn load(&self, state: &mut State, plan: &Plan) -> Result<LoadedPlan, CudaError> {
@@ -168,24 +174,21 @@ impl CudaExecutable {
 impl Executable for CudaExecutable {
     fn run_into(&self, inputs: &[&Tensor], outputs: &mut Vec<Tensor>) -> Result<(), RunError> {
         let input = single(inputs)?;
-        let shapes = infer_shapes(&self.graph, std::slice::from_ref(input.shape()))?;
         let mut state = self.lock();
-        let plan = self.ready(&mut state, Door::Planes, input.shape())?;
+        let ready = self.ready(&mut state, Door::Planes, input.shape())?;
         let write = |_, room: &mut [u8]| {
             for (bytes, value) in room.as_chunks_mut().0.iter_mut().zip(input.data()) {
                 *bytes = value.to_le_bytes();
             }
         };
         let bytes = size_of_val(input.data());
-        plan.run_filled(&[bytes], write).map_err(failed)?;
-        outputs.resize_with(self.graph.outputs.len(), Tensor::default);
-        let values = self.graph.outputs.iter().zip(outputs.iter_mut());
-        for (index, (value, output)) in values.enumerate() {
-            let shape = &shapes[value.index()];
+        ready.loaded.run_filled(&[bytes], write).map_err(failed)?;
+        outputs.resize_with(ready.outputs.len(), Tensor::default);
+        for (index, (output, shape)) in outputs.iter_mut().zip(&ready.outputs).enumerate() {
             if output.shape() != shape {
                 *output = Tensor::zeros(shape.clone());
             }
-            let bytes = plan.output(index).as_chunks().0;
+            let bytes = ready.loaded.output(index).as_chunks().0;
             for (value, bytes) in output.data_mut().iter_mut().zip(bytes) {
                 *value = f32::from_le_bytes(*bytes);
             }
@@ -212,14 +215,14 @@ impl Executable for CudaExecutable {
         if state.no_pictures {
             return Ok(None);
         }
-        let plan = match self.ready(&mut state, Door::Pictures, &asked.shape) {
+        let ready = match self.ready(&mut state, Door::Pictures, &asked.shape) {
             Err(Unready::Lower(LowerError::Unsupported(_))) => {
                 state.no_pictures = true;
                 return Ok(None);
             }
             ready => ready?,
         };
-        asked.run(plan).map_err(failed)
+        asked.run(&mut ready.loaded).map_err(failed)
     }
 
     fn preferred_batch(&self) -> usize {
@@ -238,8 +241,8 @@ impl Executable for CudaExecutable {
         let input = single(inputs)?;
         self.run_into(inputs, &mut Vec::new())?;
         let mut state = self.lock();
-        let plan = self.ready(&mut state, Door::Planes, input.shape())?;
-        plan.profile().map_err(failed)
+        let ready = self.ready(&mut state, Door::Planes, input.shape())?;
+        ready.loaded.profile().map_err(failed)
     }
 }
 

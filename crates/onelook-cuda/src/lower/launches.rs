@@ -294,38 +294,33 @@ impl Lowering<'_> {
     /// Adds a launch, with the kernel of an earlier one if that computes the same.
     fn launch(&mut self, draft: Draft) {
         let (batch, target) = (self.batch, self.options.gpu.target);
-        let words = format!("{:?}", draft.work);
-        let name = format!("{}_{:08x}", draft.work.base(), fingerprint(&words));
-        let (kernel, grid, choice) = self.kernels.entry(words).or_insert_with(|| {
-            let tiled = draft.work.tiled(target, &name, batch);
-            (Arc::new(tiled.kernel), tiled.grid, tiled.choice)
-        });
-        let launch = Launch {
-            name: draft.name,
-            work: Some(draft.work),
-            kernel: Arc::clone(kernel),
-            grid: *grid,
-            arguments: draft.arguments,
-            after: Vec::new(),
-            output: Shape::default(),
-            choice: choice.clone(),
-            flops: draft.flops,
-            bytes: 0,
-        };
         let maps = draft.reads.iter().chain(&draft.writes);
         let bytes = draft.bytes + maps.map(|seat| self.bytes(seat)).sum::<u64>();
-        let output = match launch.work {
-            Some(Work::FromMap(_)) => draft.reads.first(),
+        let output = match draft.work {
+            Work::FromMap(_) => draft.reads.first(),
             _ => draft.writes.first(),
         };
         let output = output.map(|seat| {
             let map = self.map(seat);
             [batch, seat.channels, map.height, map.width].map(|extent| extent as usize)
         });
+        let words = format!("{:?}", draft.work);
+        let name = format!("{}_{:08x}", draft.work.base(), fingerprint(&words));
+        let (kernel, grid, choice) = self.kernels.entry(words).or_insert_with(|| {
+            let tiled = draft.work.tiled(target, &name, batch);
+            (Arc::new(tiled.kernel), tiled.grid, tiled.choice)
+        });
         self.plan.launches.push(Launch {
+            name: draft.name,
+            work: Some(draft.work),
+            kernel: Arc::clone(kernel),
+            grid: *grid,
+            arguments: draft.arguments,
+            after: Vec::new(),
             output: output.map_or(Shape::default(), Shape::from),
+            choice: choice.clone(),
+            flops: draft.flops,
             bytes,
-            ..launch
         });
     }
 
