@@ -34,9 +34,13 @@ def attributes(node):
     return {attribute.name: onnx.helper.get_attribute_value(attribute) for attribute in node.attribute}
 
 
+def is_stripped(tensor):
+    return math.prod(tensor.dims) > 0 and not (tensor.raw_data or tensor.float_data or tensor.int64_data)
+
+
 def weights(tensor, generator):
     """An initializer's values; random ones where they were stripped."""
-    if tensor.raw_data or tensor.float_data or tensor.int64_data or math.prod(tensor.dims) == 0:
+    if not is_stripped(tensor):
         return torch.from_numpy(numpy_helper.to_array(tensor).copy())
     fan_in = math.prod(tensor.dims[1:]) or 1
     return torch.randn(tuple(tensor.dims), generator=generator) * math.sqrt(2 / fan_in)
@@ -238,7 +242,7 @@ def main():
         return strip(model, options.strip)
     size = model.graph.input[0].type.tensor_type.shape.dim[2].dim_value
     network = Network(model.graph).eval()
-    random = any(not (t.raw_data or t.float_data or t.int64_data) and math.prod(t.dims) for t in model.graph.initializer)
+    random = any(map(is_stripped, model.graph.initializer))
     off = None if random else check(options.model, network, size)
     if off is not None and not off < 1e-4:
         sys.exit(f"the network is {off:.1e} off from onnxruntime: nothing is timed")
