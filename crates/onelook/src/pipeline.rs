@@ -1,7 +1,9 @@
-//! The quay: pictures in, boxes out. `preprocess`, `run`, `postprocess`, in this order, on one screen.
+//! The quay: pictures in, boxes out. `preprocess`, `run`, `postprocess`, in this order, on one screen;
+//! all at once where the engine can.
 //!
-//! Every picture is fitted into its own shape and runs only with pictures of the same shape, so
-//! its boxes are the same to the bit in any batch, on any number of threads.
+//! Every picture is fitted into its own shape and runs only with pictures of the same shape, so its
+//! boxes are the same in any batch, on any number of threads: on the CPU to the bit, on a GPU but for
+//! rounding.
 
 mod group;
 mod options;
