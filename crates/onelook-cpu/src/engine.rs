@@ -1,9 +1,9 @@
-//! The engine's door: which instructions, how many threads, and the way from a graph to something
-//! that runs.
+//! The CPU as a device: which instructions, how many threads, and from a graph to an executable.
 
 use std::sync::Arc;
 
-use onelook_graph::{Backend, CompileError, Executable, Graph, Op};
+use onelook_graph::{Backend, CompileError, CompileOptions, Executable, Graph, Op};
+use onelook_types::Precision;
 
 use crate::executable::CpuExecutable;
 use crate::isa::{Isa, IsaError};
@@ -17,7 +17,6 @@ const DEFAULT_MEMORY_LIMIT: usize = 8 << 30;
 pub struct Cpu {
     isa: Isa,
     threads: Arc<ThreadPool>,
-    memory_limit: usize,
 }
 
 /// Why the CPU engine could not start.
@@ -41,20 +40,7 @@ impl Cpu {
     /// The engine with given instructions and number of threads.
     pub fn with_isa(isa: Isa, threads: usize) -> Self {
         let threads = Arc::new(ThreadPool::new(threads));
-        Self {
-            isa,
-            threads,
-            memory_limit: DEFAULT_MEMORY_LIMIT,
-        }
-    }
-
-    /// The same engine with another limit on the bytes of values per executable.
-    #[must_use]
-    pub fn with_memory_limit(self, memory_limit: usize) -> Self {
-        Self {
-            memory_limit,
-            ..self
-        }
+        Self { isa, threads }
     }
 
     /// The instruction set in use.
@@ -83,7 +69,12 @@ impl Backend for Cpu {
         format!("cpu, {threads} thread{plural}, {}", self.isa.name())
     }
 
-    fn compile(&self, graph: &Graph) -> Result<Box<dyn Executable>, CompileError> {
+    fn compile(
+        &self,
+        graph: &Graph,
+        options: &CompileOptions,
+    ) -> Result<Box<dyn Executable>, CompileError> {
+        CompileError::check_precision(&self.describe(), options.precision, &[Precision::F32])?;
         let operators: Vec<String> = graph.nodes.iter().filter_map(missing_kernel).collect();
         if !operators.is_empty() {
             return Err(CompileError::Unsupported {
@@ -97,7 +88,7 @@ impl Backend for Cpu {
             graph.clone(),
             self.isa,
             threads,
-            self.memory_limit,
+            options.limits.memory_bytes.unwrap_or(DEFAULT_MEMORY_LIMIT),
             name,
         )))
     }

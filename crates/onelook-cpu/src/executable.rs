@@ -1,14 +1,16 @@
-//! A compiled network: plans by input shape, one arena per picture at work.
+//! A compiled network: plans by input shape, one arena per image at work.
 //!
-//! As many pictures as there are threads run side by side, a thread each, for that wastes nothing on
+//! As many images as there are threads run side by side, a thread each, because that wastes nothing on
 //! waiting at the end of every kernel; the rest of a batch runs one after the other on all threads.
-//! Kernels give the same bits on any number of threads, so a picture's result cannot depend on the
+//! Kernels give the same bits on any number of threads, so an image's result cannot depend on the
 //! batch. Calls from several threads take turns: each gets all cores.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use onelook_graph::{Executable, Explanation, Graph, GraphError, RunError};
+use onelook_graph::{
+    Executable, Explanation, Graph, PlanKind, Prepared, RunError, RunOutput, tensor_items,
+};
 use onelook_types::{Precision, Shape, Tensor};
 
 use crate::isa::Isa;
@@ -29,10 +31,10 @@ pub(crate) struct CpuExecutable {
     state: Mutex<State>,
 }
 
-/// Threads up to which pictures run side by side; a wide machine would wait long for such a batch.
+/// Threads up to which images run side by side; a wide machine would wait long for such a batch.
 const MAX_SIDE_BY_SIDE: usize = 8;
 
-/// What a plan is for: the shapes of the inputs for one picture, and the threads at work on it.
+/// What a plan is for: the shapes of the inputs for one image, and the threads at work on it.
 type PlanKey = (Vec<Shape>, usize);
 
 /// What runs change; whoever holds it runs.
@@ -68,7 +70,7 @@ impl CpuExecutable {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The plan for one picture of these shapes on so many threads, made if need be.
+    /// The plan for one image of these shapes on so many threads, made if need be.
     fn plan(&self, state: &mut State, key: PlanKey) -> Result<Arc<Plan>, RunError> {
         if let Some(index) = state.plans.iter().position(|(known, _)| *known == key) {
             let found = state.plans.remove(index);
@@ -85,7 +87,7 @@ impl CpuExecutable {
         Ok(plan)
     }
 
-    /// Pictures that run side by side.
+    /// Images that run side by side.
     fn side_by_side(&self) -> usize {
         match self.threads.threads() {
             threads if threads <= MAX_SIDE_BY_SIDE => threads,
@@ -93,84 +95,83 @@ impl CpuExecutable {
         }
     }
 
-    /// Runs every picture of the batch.
-    fn run_batch(&self, inputs: &[&Tensor], outputs: &mut Vec<Tensor>) -> Result<(), RunError> {
-        let (batch, shapes) = single_shapes(&self.graph, inputs)?;
+    /// Runs every image of the batch.
+    fn run_batch(&self, batch: &[Prepared<'_>]) -> Result<Vec<Tensor>, RunError> {
+        let items = tensor_items(batch, self.graph.inputs.len())?;
+        let (count, shapes) = single_shapes(&items);
         let mut state = self.lock();
         let mut first = 0;
+        let mut outputs = Vec::new();
         let together = self.side_by_side();
-        if together > 1 && batch >= together {
+        if together > 1 && count >= together {
             let plan = self.plan(&mut state, (shapes.clone(), 1))?;
-            if plan
+            let bytes = plan
                 .arena_floats
-                .saturating_mul(together * size_of::<f32>())
-                <= self.memory_limit
-            {
-                first = batch - batch % together;
-                resize_outputs(outputs, &plan.outputs, batch);
-                self.run_side_by_side(
-                    &mut state,
-                    &plan,
-                    &Pictures::new(inputs, outputs, batch),
-                    first,
-                );
+                .saturating_mul(together * size_of::<f32>());
+            if bytes <= self.memory_limit {
+                first = count - count % together;
+                outputs = zeroed_outputs(&plan.outputs, count);
+                let images = Images::new(&items, &mut outputs, count);
+                self.run_side_by_side(&mut state, &plan, &images, first);
             }
         }
-        if first < batch {
+        if first < count {
             let plan = self.plan(&mut state, (shapes, self.threads.threads()))?;
-            resize_outputs(outputs, &plan.outputs, batch);
-            let pictures = Pictures::new(inputs, outputs, batch);
-            for picture in first..batch {
-                self.run_on_all(&mut state, &plan, &pictures, picture, |_| ());
+            if outputs.is_empty() {
+                outputs = zeroed_outputs(&plan.outputs, count);
+            }
+            let images = Images::new(&items, &mut outputs, count);
+            for image in first..count {
+                self.run_on_all(&mut state, &plan, &images, image, |_| ());
             }
         }
-        Ok(())
+        Ok(outputs)
     }
 
-    /// Runs the pictures below `count`, each on one thread.
-    fn run_side_by_side(&self, state: &mut State, plan: &Plan, pictures: &Pictures, count: usize) {
+    /// Runs the images below `count`, each on one thread.
+    fn run_side_by_side(&self, state: &mut State, plan: &Plan, images: &Images, count: usize) {
         let workers = self.threads.threads();
         let arena_floats = plan.arena_floats.next_multiple_of(LINE_FLOATS);
         let scratch_floats = plan.scratch_floats.next_multiple_of(LINE_FLOATS);
         let State { arena, scratch, .. } = state;
         let arena = Shared(at_least(arena, arena_floats * workers).as_mut_ptr());
         let scratch = Shared(at_least(scratch, scratch_floats * workers).as_mut_ptr());
-        self.threads.run(count, &|picture, worker| {
-            let (sources, targets) = pictures.of(picture);
+        self.threads.run(count, &|image, worker| {
+            let (sources, targets) = images.of(image);
             let memory = Memory {
                 arena: arena.at(worker * arena_floats),
                 scratch: scratch.at(worker * scratch_floats),
                 scratch_floats,
-                inputs: &sources,
+                inputs: sources,
                 outputs: &targets,
             };
             for step in &plan.steps {
                 for task in 0..step.tasks() {
                     // SAFETY: each worker has an arena and a scratch of the plan's extents to
-                    // itself, each picture its inputs and outputs; tasks follow one another.
+                    // itself, each image its inputs and outputs; tasks follow one another.
                     unsafe { step.run(&memory, task, 0) };
                 }
             }
         });
     }
 
-    /// Runs one picture on all threads; `after` is called after each step.
+    /// Runs one image on all threads; `after` is called after each step.
     fn run_on_all(
         &self,
         state: &mut State,
         plan: &Plan,
-        pictures: &Pictures,
-        picture: usize,
+        images: &Images,
+        image: usize,
         mut after: impl FnMut(usize),
     ) {
         let State { arena, scratch, .. } = state;
         let scratch_floats = plan.scratch_floats;
-        let (sources, targets) = pictures.of(picture);
+        let (sources, targets) = images.of(image);
         let memory = Memory {
             arena: at_least(arena, plan.arena_floats).as_mut_ptr(),
             scratch: at_least(scratch, scratch_floats * self.threads.threads()).as_mut_ptr(),
             scratch_floats,
-            inputs: &sources,
+            inputs: sources,
             outputs: &targets,
         };
         for (index, step) in plan.steps.iter().enumerate() {
@@ -200,58 +201,68 @@ impl Shared {
     }
 }
 
-/// Where the values of each picture of a batch lie: addresses of its first picture, and strides.
-struct Pictures {
-    inputs: Vec<(*const f32, usize)>,
+/// Where the values of each image of a batch lie.
+struct Images {
+    /// By image, an address per input of the graph.
+    inputs: Vec<Vec<*const f32>>,
+    /// By output of the graph, the address of the first image's values and their number per image.
     outputs: Vec<(*mut f32, usize)>,
 }
 
-// SAFETY: addresses only; each picture is run by one thread at a time, or read by all.
-unsafe impl Sync for Pictures {}
+// SAFETY: addresses only; each image is run by one thread at a time, or read by all.
+unsafe impl Sync for Images {}
 
-impl Pictures {
-    fn new(inputs: &[&Tensor], outputs: &mut [Tensor], batch: usize) -> Self {
-        let inputs = inputs.iter().map(|input| {
-            let data = input.data();
-            (data.as_ptr(), data.len() / batch)
+impl Images {
+    /// The outputs hold `count` images, as many as the items have together.
+    fn new(items: &[&[Tensor]], outputs: &mut [Tensor], count: usize) -> Self {
+        let images = items.iter().flat_map(|item| {
+            let rows = item[0].shape()[0];
+            (0..rows).map(move |row| {
+                let of_input = |input: &Tensor| {
+                    let values = input.data().len() / rows;
+                    input.data()[row * values..][..values].as_ptr()
+                };
+                item.iter().map(of_input).collect()
+            })
         });
         let outputs = outputs.iter_mut().map(|output| {
             let data = output.data_mut();
-            let floats = data.len() / batch;
+            let floats = data.len() / count;
             (data.as_mut_ptr(), floats)
         });
         Self {
-            inputs: inputs.collect(),
+            inputs: images.collect(),
             outputs: outputs.collect(),
         }
     }
 
-    /// The inputs and outputs of one picture.
-    fn of(&self, picture: usize) -> (Vec<*const f32>, Vec<*mut f32>) {
-        let source = |(data, floats): &(*const f32, usize)| data.wrapping_add(picture * floats);
-        let target = |(data, floats): &(*mut f32, usize)| data.wrapping_add(picture * floats);
+    /// The inputs and outputs of one image.
+    fn of(&self, image: usize) -> (&[*const f32], Vec<*mut f32>) {
+        let target = |(data, floats): &(*mut f32, usize)| data.wrapping_add(image * floats);
         (
-            self.inputs.iter().map(source).collect(),
+            &self.inputs[image],
             self.outputs.iter().map(target).collect(),
         )
     }
 }
 
 impl Executable for CpuExecutable {
-    fn run_into(&self, inputs: &[&Tensor], outputs: &mut Vec<Tensor>) -> Result<(), RunError> {
-        self.run_batch(inputs, outputs)
+    fn run(&self, batch: &[Prepared<'_>]) -> Result<RunOutput, RunError> {
+        self.run_batch(batch).map(RunOutput::Raw)
     }
 
     fn preferred_batch(&self) -> usize {
         self.side_by_side()
     }
 
-    fn explain(&self, inputs: &[Shape]) -> Result<Explanation, RunError> {
+    fn explain(&self, kind: PlanKind, inputs: &[Shape]) -> Result<Explanation, RunError> {
+        kind.expect_tensor()?;
         let shapes = inputs.iter().map(single_shape).collect();
         let mut state = self.lock();
         let plan = self.plan(&mut state, (shapes, self.threads.threads()))?;
         Ok(Explanation {
             device: self.device.clone(),
+            kind,
             precision: Precision::F32,
             nodes: plan.listing.clone(),
             arena_bytes: plan.arena_floats * size_of::<f32>(),
@@ -260,17 +271,17 @@ impl Executable for CpuExecutable {
         })
     }
 
-    fn profile(&self, inputs: &[&Tensor]) -> Result<Vec<Duration>, RunError> {
-        let (batch, shapes) = single_shapes(&self.graph, inputs)?;
+    fn profile(&self, batch: &[Prepared<'_>]) -> Result<Vec<Duration>, RunError> {
+        let items = tensor_items(batch, self.graph.inputs.len())?;
+        let (count, shapes) = single_shapes(&items);
         let mut state = self.lock();
         let plan = self.plan(&mut state, (shapes, self.threads.threads()))?;
-        let mut outputs = Vec::new();
-        resize_outputs(&mut outputs, &plan.outputs, batch);
-        let pictures = Pictures::new(inputs, &mut outputs, batch);
+        let mut outputs = zeroed_outputs(&plan.outputs, count);
+        let images = Images::new(&items, &mut outputs, count);
         let mut times = vec![Duration::ZERO; plan.steps.len()];
         let mut last = Instant::now();
-        for picture in 0..batch {
-            self.run_on_all(&mut state, &plan, &pictures, picture, |step| {
+        for image in 0..count {
+            self.run_on_all(&mut state, &plan, &images, image, |step| {
                 let now = Instant::now();
                 times[step] += now - last;
                 last = now;
@@ -280,30 +291,11 @@ impl Executable for CpuExecutable {
     }
 }
 
-/// The batch, and the shapes of the inputs for one picture.
-fn single_shapes(graph: &Graph, inputs: &[&Tensor]) -> Result<(usize, Vec<Shape>), RunError> {
-    if inputs.len() != graph.inputs.len() {
-        let error = GraphError::Inputs {
-            expected: graph.inputs.len(),
-            actual: inputs.len(),
-        };
-        return Err(error.into());
-    }
-    let batch = inputs
-        .first()
-        .and_then(|input| input.shape().first())
-        .copied()
-        .unwrap_or(1);
-    let all: Vec<&Shape> = inputs.iter().map(|input| input.shape()).collect();
-    if batch == 0
-        || all
-            .iter()
-            .any(|shape| shape.first() != Some(&batch) || shape.contains(&0))
-    {
-        let reason = "all inputs must have the same batch and no empty axis";
-        return Err(GraphError::shape("input", &all, reason).into());
-    }
-    Ok((batch, all.into_iter().map(single_shape).collect()))
+/// The number of images, and the shapes of the inputs for one of them.
+fn single_shapes(items: &[&[Tensor]]) -> (usize, Vec<Shape>) {
+    let count = items.iter().map(|item| item[0].shape()[0]).sum();
+    let shapes = items[0].iter().map(|input| single_shape(input.shape()));
+    (count, shapes.collect())
 }
 
 fn single_shape(shape: &Shape) -> Shape {
@@ -314,16 +306,17 @@ fn single_shape(shape: &Shape) -> Shape {
     Shape::from(extents)
 }
 
-fn resize_outputs(outputs: &mut Vec<Tensor>, shapes: &[Shape], batch: usize) {
-    outputs.resize(shapes.len(), Tensor::default());
-    for (output, shape) in outputs.iter_mut().zip(shapes) {
+/// Outputs of so many images, given their shapes for one.
+fn zeroed_outputs(shapes: &[Shape], count: usize) -> Vec<Tensor> {
+    let zeroed = |shape: &Shape| {
         let mut extents = shape.to_vec();
         match extents.first_mut() {
-            Some(first) => *first *= batch,
-            None => extents.push(batch),
+            Some(first) => *first *= count,
+            None => extents.push(count),
         }
-        output.resize(&Shape::from(extents));
-    }
+        Tensor::zeros(extents)
+    };
+    shapes.iter().map(zeroed).collect()
 }
 
 /// The buffer, made anew if it is shorter.

@@ -10,7 +10,10 @@ use onelook_graph::op::{
     Activation, Attention, Binary, Concat, Conv, MatMul, MaxPool, Op, Reduce, Reduction, Reshape,
     Slice, Softmax, Split, Transpose, Upsample,
 };
-use onelook_graph::{Backend, Graph, ValueId, pass, reference};
+use onelook_graph::{
+    Backend, CompileOptions, Executable, Graph, Prepared, RunError, RunLimits, ValueId, pass,
+    reference,
+};
 use onelook_types::{Shape, Tensor};
 
 /// ‖ours - theirs‖ / ‖theirs‖ allowed.
@@ -31,6 +34,15 @@ fn random(shape: impl Into<Shape>, seed: u64) -> Tensor {
         state ^= state << 17;
         (state >> 40) as f32 / (1u64 << 23) as f32 - 1.0
     })
+}
+
+fn compile(cpu: Cpu, graph: &Graph) -> Box<dyn Executable> {
+    cpu.compile(graph, &CompileOptions::default()).unwrap()
+}
+
+/// The outputs for one item, a tensor per input of the graph.
+fn run(executable: &dyn Executable, inputs: &[Tensor]) -> Result<Vec<Tensor>, RunError> {
+    executable.run(&[Prepared::Tensors(inputs)])?.into_raw()
 }
 
 fn conv(inputs: usize, outputs: usize, kernel: usize, stride: usize, groups: usize) -> Conv {
@@ -346,12 +358,11 @@ fn every_operator_equals_the_reference_on_every_instruction_set() {
     } in cases()
     {
         let inputs: Vec<Tensor> = inputs.into_iter().map(|shape| random(shape, 11)).collect();
-        let inputs: Vec<&Tensor> = inputs.iter().collect();
-        let expected = reference::run(&graph, &inputs).unwrap();
+        let expected = reference::run(&graph, &inputs.iter().collect::<Vec<_>>()).unwrap();
         pass::optimise(&mut graph);
         for isa in Isa::available() {
-            let executable = Cpu::with_isa(isa, 2).compile(&graph).unwrap();
-            let outputs = executable.run(&inputs).unwrap();
+            let executable = compile(Cpu::with_isa(isa, 2), &graph);
+            let outputs = run(&*executable, &inputs).unwrap();
             for (ours, theirs) in outputs.iter().zip(&expected) {
                 let difference = difference(ours, theirs);
                 assert!(
@@ -373,26 +384,23 @@ fn threads_and_batch_do_not_change_a_bit() {
     } in cases()
     {
         pass::optimise(&mut graph);
-        let one = Cpu::with_isa(Isa::available()[0], 1)
-            .compile(&graph)
-            .unwrap();
-        let three = Cpu::with_isa(Isa::available()[0], 3)
-            .compile(&graph)
-            .unwrap();
+        let one = compile(Cpu::with_isa(Isa::available()[0], 1), &graph);
+        let three = compile(Cpu::with_isa(Isa::available()[0], 3), &graph);
         // Three side by side, and one that is left for all threads.
-        let pictures: Vec<Tensor> = (0..4)
+        let images: Vec<Tensor> = (0..4)
             .map(|seed| random(inputs[0].clone(), seed + 1))
             .collect();
         let mut extents = inputs[0].to_vec();
-        extents[0] = 4;
-        let data = pictures
-            .iter()
-            .flat_map(|picture| picture.data().iter().copied())
-            .collect();
-        let batch = Tensor::new(extents, data).unwrap();
-        let together = three.run(&[&batch]).unwrap();
-        for (index, picture) in pictures.iter().enumerate() {
-            let alone = one.run(&[picture]).unwrap();
+        extents[0] = 2;
+        let first_two = [&images[0], &images[1]];
+        let data = first_two.iter().flat_map(|image| image.data().to_vec());
+        let first_two = Tensor::new(extents, data.collect()).unwrap();
+        // An item of two images, then two of one.
+        let items = [&first_two, &images[2], &images[3]];
+        let batch = items.map(|item| Prepared::Tensors(std::slice::from_ref(item)));
+        let together = three.run(&batch).unwrap().into_raw().unwrap();
+        for (index, image) in images.iter().enumerate() {
+            let alone = run(&*one, std::slice::from_ref(image)).unwrap();
             for (alone, together) in alone.iter().zip(&together) {
                 let length = alone.data().len();
                 let part = &together.data()[index * length..][..length];
@@ -401,7 +409,7 @@ fn threads_and_batch_do_not_change_a_bit() {
                     .iter()
                     .zip(part)
                     .all(|(a, b)| a.to_bits() == b.to_bits());
-                assert!(same, "{name}: picture {index} differs in the batch");
+                assert!(same, "{name}: image {index} differs in the batch");
             }
         }
     }
@@ -410,13 +418,22 @@ fn threads_and_batch_do_not_change_a_bit() {
 #[test]
 fn a_batch_of_nothing_and_a_wrong_channel_count_are_refused() {
     let Case { graph, .. } = conv_cases_first();
-    let executable = Cpu::with_isa(Isa::Portable, 1).compile(&graph).unwrap();
+    let executable = compile(Cpu::with_isa(Isa::Portable, 1), &graph);
     let wrong = random([1, 5, 9, 13], 1);
-    let message = executable.run(&[&wrong]).unwrap_err().to_string();
+    let message = run(&*executable, &[wrong.clone()]).unwrap_err().to_string();
     assert!(message.contains("16 channels"), "{message}");
-    let empty = Tensor::zeros([0, 16, 9, 13]);
-    assert!(executable.run(&[&empty]).is_err());
+    let right = random([1, 16, 9, 13], 1);
+    for inputs in [
+        &[][..],
+        &[Tensor::zeros([0, 16, 9, 13])],
+        &[right.clone(), right.clone()],
+    ] {
+        assert!(run(&*executable, inputs).is_err());
+    }
     assert!(executable.run(&[]).is_err());
+    let items = [&right, &wrong].map(|item| Prepared::Tensors(std::slice::from_ref(item)));
+    let message = executable.run(&items).unwrap_err().to_string();
+    assert!(message.contains("equal shapes"), "{message}");
 }
 
 fn conv_cases_first() -> Case {
@@ -428,12 +445,16 @@ fn conv_cases_first() -> Case {
 #[test]
 fn an_input_beyond_the_memory_limit_is_refused_before_memory_is_taken() {
     let Case { graph, .. } = conv_cases_first();
-    let cpu = Cpu::with_isa(Isa::Portable, 1).with_memory_limit(1 << 20);
-    let executable = cpu.compile(&graph).unwrap();
-    let message = executable
-        .run(&[&random([1, 16, 400, 400], 1)])
-        .unwrap_err()
-        .to_string();
+    let options = CompileOptions {
+        limits: RunLimits {
+            memory_bytes: Some(1 << 20),
+        },
+        ..CompileOptions::default()
+    };
+    let cpu = Cpu::with_isa(Isa::Portable, 1);
+    let executable = cpu.compile(&graph, &options).unwrap();
+    let large = random([1, 16, 400, 400], 1);
+    let message = run(&*executable, &[large]).unwrap_err().to_string();
     assert!(message.contains("smaller image size"), "{message}");
 }
 
@@ -445,7 +466,7 @@ fn operators_without_a_kernel_are_all_named() {
     let second = graph.add("second", Op::from(conv(16, 16, 3, 1, 2)), &[first]);
     graph.outputs.push(second);
     let message = Cpu::with_isa(Isa::Portable, 1)
-        .compile(&graph)
+        .compile(&graph, &CompileOptions::default())
         .err()
         .unwrap()
         .to_string();

@@ -1,8 +1,8 @@
 //! Model files become a [`Graph`], passes optimise it, [`MemoryPlan`] lays its values out in memory.
 //!
-//! Bytes come in, an optimised graph goes out through the [`Backend`] door. [`mod@reference`] executes
-//! any graph slowly and plainly: the truth that backends are tested against. This room never knows
-//! a device, a thread or a path.
+//! Bytes come in, an optimised graph goes to a [`Backend`], which makes an [`Executable`] of it.
+//! [`mod@reference`] executes any graph slowly and plainly: what backends are tested against. This
+//! crate never knows a device, a thread or a path.
 
 mod backend;
 mod error;
@@ -18,7 +18,8 @@ mod text;
 mod validate;
 
 pub use backend::{
-    Backend, CompileError, Executable, ExplainedNode, Explanation, PlacedPicture, RunError,
+    Backend, CompileError, CompileOptions, Executable, ExplainedNode, Explanation, PlacedImage,
+    PlacedLimits, PlanKind, Prepared, RunError, RunLimits, RunOutput, tensor_items,
 };
 pub use error::GraphError;
 pub use graph::{Graph, Node, NodeId, Value, ValueId, View};

@@ -128,26 +128,25 @@ fn make_printable(metadata: &mut Metadata) {
 
 #[cfg(test)]
 mod tests {
-    use onelook_types::{DetectHead, HeadOutputs, Task};
+    use onelook_types::{DetectHead, Head, OutputEncoding};
 
     use super::*;
 
     #[test]
     fn words_of_a_file_cannot_steer_a_terminal() {
         let mut metadata = Metadata {
-            task: Task::Detect,
             architecture: "yolo\u{7}".to_owned(),
             names: vec!["\u{1b}[2Jcat".to_owned(), "狗".to_owned()],
             stride: 32,
             image_size: [640, 640],
             fixed_size: false,
-            head: DetectHead {
+            head: Head::Detect(DetectHead {
                 classes: 2,
                 reg_max: 16,
                 strides: vec![8],
                 end_to_end: false,
-                outputs: HeadOutputs::Maps,
-            },
+                encoding: OutputEncoding::Maps,
+            }),
             notes: vec![("author".to_owned(), "a\r\nb".to_owned())],
         };
         make_printable(&mut metadata);

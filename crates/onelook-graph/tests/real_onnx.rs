@@ -93,7 +93,7 @@ fn check(model: &str, architecture: &str) {
     assert_eq!(metadata.architecture, architecture);
     assert_eq!(metadata.names.len(), 80);
     assert_eq!(metadata.names[5], "bus");
-    assert_eq!(metadata.head.strides, [8, 16, 32]);
+    assert_eq!(metadata.head.detect().unwrap().strides, [8, 16, 32]);
     assert_eq!((metadata.stride, metadata.image_size), (32, [640, 640]));
     assert!(metadata.fixed_size);
     assert_any_batch(&file.graph);

@@ -1,8 +1,12 @@
-//! A picture in memory: RGB, 8 bits a channel, rows from the top, no gaps between rows.
+//! An image in memory: RGB, 8 bits a channel, rows from the top, no gaps between rows.
+
+mod view;
 
 use std::fmt;
 
-/// An RGB picture: `height` rows of `width` pixels of 3 bytes (red, green, blue).
+pub use view::{FrameView, PixelFormat};
+
+/// An RGB image: `height` rows of `width` pixels of 3 bytes (red, green, blue).
 #[derive(Clone, PartialEq, Eq)]
 pub struct Frame {
     width: usize,
@@ -15,25 +19,48 @@ pub struct Frame {
 pub enum FrameError {
     /// A side is zero.
     Empty,
-    /// The pixel buffer has another length than `width * height * 3`.
+    /// The pixel buffer has another length than its size asks for.
     WrongLength {
         /// Bytes that the size asks for.
         expected: usize,
         /// Bytes that came.
         actual: usize,
     },
-    /// `width * height * 3` does not fit the address space.
+    /// Rows overlap.
+    Stride {
+        /// Bytes from one row to the next.
+        stride: usize,
+        /// Bytes of a row.
+        row: usize,
+    },
+    /// A format that has colours for two by two pixels, but not an even number of them.
+    OddSize {
+        /// Pixels in a row.
+        width: usize,
+        /// Rows.
+        height: usize,
+    },
+    /// The pixels do not fit the address space.
     TooLarge,
 }
 
 impl fmt::Display for FrameError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Empty => write!(f, "a picture needs at least one pixel"),
+            Self::Empty => write!(f, "an image needs at least one pixel"),
             Self::WrongLength { expected, actual } => {
-                write!(f, "expected {expected} bytes of RGB pixels, got {actual}")
+                write!(f, "expected {expected} bytes of pixels, got {actual}")
             }
-            Self::TooLarge => write!(f, "the picture does not fit into memory"),
+            Self::Stride { stride, row } => {
+                write!(f, "rows of {row} bytes cannot be {stride} bytes apart")
+            }
+            Self::OddSize { width, height } => {
+                write!(
+                    f,
+                    "an NV12 image must have even sides, not {width}x{height}"
+                )
+            }
+            Self::TooLarge => write!(f, "the image does not fit into memory"),
         }
     }
 }
@@ -57,7 +84,7 @@ impl Frame {
         })
     }
 
-    /// A picture of one colour.
+    /// An image of one colour.
     pub fn filled(width: usize, height: usize, rgb: [u8; 3]) -> Result<Self, FrameError> {
         let length = byte_length(width, height)?;
         let pixels = rgb.iter().copied().cycle().take(length).collect();

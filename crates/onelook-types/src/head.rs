@@ -1,6 +1,23 @@
-//! How the network's last tensors say where objects are: data that post-processing interprets.
+//! How the network's last tensors say what is on an image: data that post-processing interprets.
 
-/// The head of a detection model.
+use crate::Task;
+
+/// The head of a model: what its task needs to be decoded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Head {
+    /// Boxes.
+    Detect(DetectHead),
+    /// Boxes and masks.
+    Segment(SegmentHead),
+    /// Boxes and key points.
+    Pose(PoseHead),
+    /// Oriented boxes.
+    Obb(DetectHead),
+    /// One class for the whole image.
+    Classify(ClassifyHead),
+}
+
+/// How boxes and class scores are told, in all heads that find objects.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DetectHead {
     /// Number of classes.
@@ -12,20 +29,177 @@ pub struct DetectHead {
     /// One box per object by training: no NMS is due (YOLOv10, YOLO26).
     pub end_to_end: bool,
     /// What the graph's outputs are.
-    pub outputs: HeadOutputs,
+    pub encoding: OutputEncoding,
 }
 
-/// What the outputs of a detection graph hold.
+/// Boxes, and per object the coefficients of a sum of prototype masks (YOLACT, arXiv 1904.02689).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SegmentHead {
+    /// Boxes and classes.
+    pub detect: DetectHead,
+    /// Prototype masks, and so coefficients per object.
+    pub prototypes: usize,
+}
+
+/// Boxes, and key points per object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PoseHead {
+    /// Boxes and classes.
+    pub detect: DetectHead,
+    /// Key points per object.
+    pub keypoints: usize,
+    /// Whether each has a visibility besides x and y.
+    pub visibility: bool,
+}
+
+/// Class probabilities.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClassifyHead {
+    /// Number of classes.
+    pub classes: usize,
+}
+
+/// Whether the graph ends in raw maps or in what an exported model computes of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum HeadOutputs {
-    /// Two maps per level, finest level first: `[batch, 4 * reg_max, h, w]` distances to the left,
-    /// top, right and bottom side in cells (for a distribution: logits, bins innermost), then
-    /// `[batch, classes, h, w]` class logits.
+pub enum OutputEncoding {
+    /// Raw maps per level.
     Maps,
-    /// One tensor `[batch, 4 + classes, anchors]`: centre x, centre y, width, height in pixels of
-    /// the input, then class probabilities. The form of exported models.
+    /// All anchors in one tensor, boxes in pixels, scores as probabilities.
     Decoded,
-    /// One tensor `[batch, detections, 6]`: x1, y1, x2, y2 in pixels of the input, confidence,
-    /// class. The form of exported end-to-end models.
+    /// Rows of objects, highest score first, that need no NMS any more.
     DecodedEndToEnd,
+}
+
+/// What one output of a graph holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum OutputRole {
+    /// `[batch, 4 * reg_max, h, w]`: distances to the left, top, right and bottom side in cells (for
+    /// a distribution: logits, bins innermost).
+    Boxes {
+        /// Index into [`DetectHead::strides`].
+        level: usize,
+    },
+    /// `[batch, classes, h, w]`: class logits.
+    Scores {
+        /// Index into [`DetectHead::strides`].
+        level: usize,
+    },
+    /// `[batch, prototypes, h, w]`: coefficients of the prototype masks.
+    MaskCoefficients {
+        /// Index into [`DetectHead::strides`].
+        level: usize,
+    },
+    /// `[batch, prototypes, h, w]`: the prototype masks.
+    Prototypes,
+    /// `[batch, values, h, w]`: key points.
+    Keypoints {
+        /// Index into [`DetectHead::strides`].
+        level: usize,
+    },
+    /// `[batch, 1, h, w]`: angles.
+    Angles {
+        /// Index into [`DetectHead::strides`].
+        level: usize,
+    },
+    /// `[batch, 4 + classes + extra, anchors]`: centre x, centre y, width, height in pixels of the
+    /// input, class probabilities, then what the task adds. The form of exported models.
+    Decoded,
+    /// `[batch, rows, 6 + extra]`: x1, y1, x2, y2 in pixels of the input, score, class, then what the
+    /// task adds. The form of exported end-to-end models.
+    DecodedEndToEnd,
+    /// `[batch, classes]`: probabilities.
+    Probabilities,
+}
+
+impl Head {
+    /// What it answers.
+    pub fn task(&self) -> Task {
+        match self {
+            Self::Detect(_) => Task::Detect,
+            Self::Segment(_) => Task::Segment,
+            Self::Pose(_) => Task::Pose,
+            Self::Obb(_) => Task::Obb,
+            Self::Classify(_) => Task::Classify,
+        }
+    }
+
+    /// Boxes and classes, where the head finds objects.
+    pub fn detect(&self) -> Option<&DetectHead> {
+        match self {
+            Self::Detect(detect) | Self::Obb(detect) => Some(detect),
+            Self::Segment(segment) => Some(&segment.detect),
+            Self::Pose(pose) => Some(&pose.detect),
+            Self::Classify(_) => None,
+        }
+    }
+
+    /// Number of classes.
+    pub fn classes(&self) -> usize {
+        match self {
+            Self::Classify(classify) => classify.classes,
+            _ => self.detect().map_or(0, |detect| detect.classes),
+        }
+    }
+
+    /// What the outputs of the graph are, in its order.
+    pub fn outputs(&self) -> Vec<OutputRole> {
+        let Some(detect) = self.detect() else {
+            return vec![OutputRole::Probabilities];
+        };
+        let mut roles = match detect.encoding {
+            OutputEncoding::Decoded => vec![OutputRole::Decoded],
+            OutputEncoding::DecodedEndToEnd => vec![OutputRole::DecodedEndToEnd],
+            OutputEncoding::Maps => {
+                let levels = 0..detect.strides.len();
+                levels.flat_map(|level| self.level_outputs(level)).collect()
+            }
+        };
+        if let Self::Segment(_) = self {
+            roles.push(OutputRole::Prototypes);
+        }
+        roles
+    }
+
+    fn level_outputs(&self, level: usize) -> impl Iterator<Item = OutputRole> + use<> {
+        let extra = match self {
+            Self::Segment(_) => Some(OutputRole::MaskCoefficients { level }),
+            Self::Pose(_) => Some(OutputRole::Keypoints { level }),
+            Self::Obb(_) => Some(OutputRole::Angles { level }),
+            Self::Detect(_) | Self::Classify(_) => None,
+        };
+        let always = [OutputRole::Boxes { level }, OutputRole::Scores { level }];
+        always.into_iter().chain(extra)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn outputs_come_level_by_level_and_the_prototypes_last() {
+        let detect = DetectHead {
+            classes: 80,
+            reg_max: 1,
+            strides: vec![8, 16],
+            end_to_end: true,
+            encoding: OutputEncoding::Maps,
+        };
+        let head = Head::Segment(SegmentHead {
+            detect,
+            prototypes: 32,
+        });
+        use OutputRole::*;
+        let expected = [
+            Boxes { level: 0 },
+            Scores { level: 0 },
+            MaskCoefficients { level: 0 },
+            Boxes { level: 1 },
+            Scores { level: 1 },
+            MaskCoefficients { level: 1 },
+            Prototypes,
+        ];
+        assert_eq!(head.outputs(), expected);
+        assert_eq!(head.classes(), 80);
+    }
 }

@@ -1,6 +1,6 @@
-//! How a picture is fitted into the network's input: the recipe, and what it yields for one size.
+//! How an image is fitted into the network's input: the recipe, and what it yields for one size.
 
-/// What to fit pictures into.
+/// What to fit images into.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LetterboxRecipe {
     /// Target height in pixels.
@@ -13,7 +13,7 @@ pub struct LetterboxRecipe {
     pub padding: u8,
 }
 
-/// How much padding the fitted picture gets.
+/// How much padding the fitted image gets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LetterboxMode {
     /// Up to the full target.
@@ -25,28 +25,28 @@ pub enum LetterboxMode {
     },
 }
 
-/// Where one picture lands in the network's input.
+/// Where one image lands in the network's input.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct LetterboxPlacement {
     /// Input width, padding included.
     pub width: usize,
     /// Input height, padding included.
     pub height: usize,
-    /// Width of the scaled picture.
+    /// Width of the scaled image.
     pub scaled_width: usize,
-    /// Height of the scaled picture.
+    /// Height of the scaled image.
     pub scaled_height: usize,
-    /// Padding columns left of the picture.
+    /// Padding columns left of the image.
     pub left: usize,
-    /// Padding rows above the picture.
+    /// Padding rows above the image.
     pub top: usize,
-    /// Width of the original picture.
+    /// Width of the original image.
     pub source_width: usize,
-    /// Height of the original picture.
+    /// Height of the original image.
     pub source_height: usize,
 }
 
-/// What one pixel of a scaled picture is along one axis: two source pixels and their weights.
+/// What one pixel of a scaled image is along one axis: two source pixels and their weights.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AxisTap {
     /// The source pixel before.

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::DetectHead;
+use crate::Head;
 
 /// What a model was trained for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -14,7 +14,7 @@ pub enum Task {
     Segment,
     /// Boxes and key points.
     Pose,
-    /// One class for the whole picture.
+    /// One class for the whole image.
     Classify,
     /// Rotated boxes.
     Obb,
@@ -73,8 +73,6 @@ impl FromStr for Task {
 /// What a model file says of its model.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Metadata {
-    /// What it was trained for.
-    pub task: Task,
     /// Family and scale where the file tells, such as `yolo11n`; else what kind of file it is.
     pub architecture: String,
     /// Class names by class index.
@@ -86,7 +84,14 @@ pub struct Metadata {
     /// Whether the graph takes only inputs of exactly `image_size` (static exports).
     pub fixed_size: bool,
     /// How to read the outputs.
-    pub head: DetectHead,
+    pub head: Head,
     /// What else the file says: licence, author, date, version; in the file's order.
     pub notes: Vec<(String, String)>,
+}
+
+impl Metadata {
+    /// What it was trained for.
+    pub fn task(&self) -> Task {
+        self.head.task()
+    }
 }

@@ -1,13 +1,13 @@
-//! How sure a detection must be, how alone, and of what: choices of whoever asks.
+//! Which objects are reported: the caller's choice.
 
-/// What counts as a detection.
+/// Which of a network's candidates are reported as objects.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Thresholds {
     /// Confidence must be above this, 0 to 1.
     pub confidence: f32,
-    /// A box that overlaps a surer one by more than this goes, 0 to 1.
+    /// A box whose intersection over union with one of higher score exceeds this is dropped, 0 to 1.
     pub iou: f32,
-    /// At most so many detections per picture.
+    /// At most so many objects per image.
     pub max_detections: usize,
     /// Only these classes, or all.
     pub classes: Option<Vec<usize>>,
@@ -31,7 +31,7 @@ impl Default for Thresholds {
 }
 
 impl Thresholds {
-    /// Whether the class is wanted.
+    /// Whether objects of this class are reported.
     pub fn admits(&self, class: usize) -> bool {
         self.classes
             .as_ref()

@@ -1,4 +1,4 @@
-//! Detections onto the picture: boxes and labels, one colour per class.
+//! Objects onto the image: boxes and labels, one colour per class.
 //!
 //! Changes pixels of the frame it is given, nothing else; whatever the boxes, it stays inside.
 
@@ -6,16 +6,16 @@ mod canvas;
 mod label;
 mod palette;
 
-use onelook_types::{BoxXyxy, Detection, Detections, Frame};
+use onelook_types::{BoxXyxy, Frame, Instance, Instances};
 
 use canvas::{Canvas, Rect};
 use label::Label;
 pub use palette::class_colour;
 
-/// How detections are drawn.
+/// How objects are drawn.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DrawStyle {
-    /// Width of the boxes' lines in pixels; by the size of the picture when absent.
+    /// Width of the boxes' lines in pixels; by the size of the image when absent.
     pub line_width: Option<usize>,
     /// Whether to write the classes' names.
     pub labels: bool,
@@ -36,28 +36,28 @@ impl Default for DrawStyle {
     }
 }
 
-/// Draws the detections, the surest on top; `names` are the classes' names by index.
+/// Draws the objects, the highest score on top; `names` are the classes' names by index.
 ///
 /// A name with letters that the embedded font lacks (it has Latin, Greek and Cyrillic), or a class
-/// without a name, is written as its number. Boxes with a coordinate that is no number are left out.
-pub fn draw(frame: &mut Frame, detections: &Detections, names: &[String], style: &DrawStyle) {
+/// without a name, is written as its number. Boxes with an infinite or NaN coordinate are left out.
+pub fn draw(frame: &mut Frame, instances: &Instances, names: &[String], style: &DrawStyle) {
     let mut canvas = Canvas::new(frame);
     let line = line_width(&canvas, style);
-    let placed: Vec<(Rect, &Detection)> = detections
+    let placed: Vec<(Rect, Instance<'_>)> = instances
         .iter()
-        .filter_map(|detection| Some((outline(&detection.bbox, line, &canvas)?, detection)))
+        .filter_map(|instance| Some((outline(&instance.bbox, line, &canvas)?, instance)))
         .collect();
     if style.boxes {
-        for (rect, detection) in placed.iter().rev() {
-            canvas.frame(*rect, line, class_colour(detection.class));
+        for (rect, instance) in placed.iter().rev() {
+            canvas.frame(*rect, line, class_colour(instance.class));
         }
     }
     let mut labels: Vec<Label> = Vec::new();
-    for (rect, detection) in &placed {
-        let (name, confidence) = words(detection, names, style);
+    for (rect, instance) in &placed {
+        let (name, confidence) = words(instance, names, style);
         let text = label::Text::new(&name, &confidence, (4 + 5 * line).max(12), canvas.width());
         if let Some(label) = Label::place(text, *rect, &canvas, &labels) {
-            labels.push(label.coloured(class_colour(detection.class)));
+            labels.push(label.coloured(class_colour(instance.class)));
         }
     }
     for label in labels.iter().rev() {
@@ -71,7 +71,7 @@ fn line_width(canvas: &Canvas<'_>, style: &DrawStyle) -> usize {
     style.line_width.unwrap_or(automatic).clamp(1, largest)
 }
 
-/// The box with half a line around it, inside the picture.
+/// The box with half a line around it, inside the image.
 fn outline(bbox: &BoxXyxy, line: usize, canvas: &Canvas<'_>) -> Option<Rect> {
     let corners = [bbox.x1, bbox.y1, bbox.x2, bbox.y2];
     if !corners.iter().all(|corner| corner.is_finite()) {
@@ -93,15 +93,15 @@ fn outline(bbox: &BoxXyxy, line: usize, canvas: &Canvas<'_>) -> Option<Rect> {
 }
 
 /// What to write: the name and the confidence, each empty when not wanted.
-fn words(detection: &Detection, names: &[String], style: &DrawStyle) -> (String, String) {
+fn words(instance: &Instance<'_>, names: &[String], style: &DrawStyle) -> (String, String) {
     let name = || {
-        let known = names.get(detection.class);
+        let known = names.get(instance.class);
         let known = known.filter(|name| label::is_writable(name));
-        known.map_or_else(|| format!("class {}", detection.class), String::clone)
+        known.map_or_else(|| format!("class {}", instance.class), String::clone)
     };
     let name = if style.labels { name() } else { String::new() };
     let confidence = if style.confidence {
-        format!("{:.2}", detection.confidence)
+        format!("{:.2}", instance.score)
     } else {
         String::new()
     };

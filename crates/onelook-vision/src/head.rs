@@ -3,7 +3,7 @@
 //! An anchor is one cell of one level; anchors are numbered level by level, finest first, row by
 //! row. Checks every shape against the head's description; never trusts the network's word.
 
-use onelook_types::{BoxXyxy, DetectHead, HeadOutputs, Tensor};
+use onelook_types::{BoxXyxy, DetectHead, Head, OutputEncoding, OutputRole, Tensor};
 
 use crate::VisionError;
 use crate::postprocess::rank;
@@ -12,52 +12,234 @@ use crate::postprocess::rank;
 /// anchors.
 pub const END_TO_END_ROWS: usize = 300;
 
-/// The one tensor that an exported model would give for these outputs.
+/// Values of a row of an end-to-end model ahead of what its task adds: box, score, class.
+pub(crate) const ROW_VALUES: usize = 6;
+
+/// The first tensor that an exported model would give for these outputs; others that it has, such as
+/// prototype masks, are outputs of the graph as they are.
 ///
-/// Maps become `[batch, 4 + classes, anchors]` (centre, size in pixels of the input, class
-/// probabilities), for an end-to-end head `[batch, rows, 6]` with at most [`END_TO_END_ROWS`] rows
-/// (two corners, confidence, class). Decoded outputs come back as they are.
+/// Maps become `[batch, 4 + classes + extra, anchors]` (centre, size in pixels of the input, class
+/// probabilities, mask coefficients of segmentation models), for an end-to-end head
+/// `[batch, rows, 6 + extra]` with at most [`END_TO_END_ROWS`] rows (two corners, score, class, ...).
+/// Decoded outputs come back as they are.
+///
+/// # Errors
+/// The outputs do not fit the head, or the head is of a task that has no boxes.
 pub fn decode_output0(
     outputs: &[Tensor],
-    head: &DetectHead,
+    head: &Head,
     input_height: usize,
     input_width: usize,
 ) -> Result<Tensor, VisionError> {
-    let batch = batch_size(outputs, head)?;
-    if head.outputs != HeadOutputs::Maps {
-        return Ok(outputs[0].clone());
+    let outputs = Outputs::new(outputs, head)?;
+    let Some(detect) = head.detect() else {
+        return Ok(outputs.tensors[0].clone());
+    };
+    if detect.encoding != OutputEncoding::Maps {
+        return Ok(outputs.tensors[0].clone());
     }
-    check_grid(outputs, head, input_height, input_width)?;
+    outputs.check_grid(detect, input_height, input_width)?;
+    let extra = extra_channels(head);
     let mut data = Vec::new();
-    let mut extents = [batch, 0, 0];
-    for index in 0..batch {
-        let levels = levels(outputs, index, head)?;
+    let mut extents = [outputs.batch, 0, 0];
+    for index in 0..outputs.batch {
+        let levels = outputs.levels(index)?;
         let anchors = levels.iter().map(|level| level.cells).sum();
-        if head.end_to_end {
+        if detect.end_to_end {
             let rows = END_TO_END_ROWS.min(anchors);
-            extents = [batch, rows, 6];
-            push_rows(&mut data, &levels, rows);
+            extents = [outputs.batch, rows, ROW_VALUES + extra];
+            push_rows(&mut data, &levels, rows, extra);
         } else {
-            extents = [batch, 4 + head.classes, anchors];
-            push_planes(&mut data, &levels, head.classes);
+            extents = [outputs.batch, 4 + detect.classes + extra, anchors];
+            push_planes(&mut data, &levels, detect.classes, extra);
         }
     }
-    Ok(Tensor::new(extents, data).expect("every picture of the batch adds the same values"))
+    Ok(Tensor::new(extents, data).expect("every image of the batch adds the same values"))
 }
 
-/// One level's values for one picture.
+/// Values per anchor besides box and class scores.
+fn extra_channels(head: &Head) -> usize {
+    match head {
+        Head::Segment(segment) => segment.prototypes,
+        Head::Detect(_) | Head::Pose(_) | Head::Obb(_) | Head::Classify(_) => 0,
+    }
+}
+
+/// A run's outputs with what each of them is.
+pub(crate) struct Outputs<'a> {
+    head: &'a Head,
+    roles: Vec<OutputRole>,
+    tensors: &'a [Tensor],
+    /// Images in the run.
+    pub(crate) batch: usize,
+}
+
+impl<'a> Outputs<'a> {
+    /// Checks the number of outputs, and of axes and images of each.
+    pub(crate) fn new(tensors: &'a [Tensor], head: &'a Head) -> Result<Self, VisionError> {
+        check_head(head)?;
+        let roles = head.outputs();
+        if tensors.len() != roles.len() {
+            return Err(VisionError::OutputCount {
+                expected: roles.len(),
+                actual: tensors.len(),
+            });
+        }
+        let batch = tensors[0].shape().first().copied().unwrap_or(0);
+        for (index, (tensor, role)) in tensors.iter().zip(&roles).enumerate() {
+            let rank = match role {
+                OutputRole::Decoded | OutputRole::DecodedEndToEnd => 3,
+                OutputRole::Probabilities => 2,
+                _ => 4,
+            };
+            if tensor.shape().len() != rank || tensor.shape()[0] != batch {
+                let expected = format!("{rank} axes, the first of {batch}");
+                return Err(wrong_shape(index, expected, tensor));
+            }
+        }
+        Ok(Self {
+            head,
+            roles,
+            tensors,
+            batch,
+        })
+    }
+
+    /// Values per anchor besides box and class scores.
+    pub(crate) fn extra_channels(&self) -> usize {
+        extra_channels(self.head)
+    }
+
+    /// The index of an output that the head announces.
+    fn index(&self, role: OutputRole) -> usize {
+        let index = self.roles.iter().position(|other| *other == role);
+        index.expect("asked only for outputs of this head")
+    }
+
+    /// The extents of an output for one image, and its values there.
+    pub(crate) fn image(
+        &self,
+        role: OutputRole,
+        image: usize,
+    ) -> Result<(&'a [usize], &'a [f32]), VisionError> {
+        if image >= self.batch {
+            return Err(VisionError::BatchIndex {
+                index: image,
+                batch: self.batch,
+            });
+        }
+        let tensor = &self.tensors[self.index(role)];
+        let extents = &tensor.shape()[1..];
+        let values: usize = extents.iter().product();
+        Ok((extents, &tensor.data()[image * values..][..values]))
+    }
+
+    /// An image's values of an output that must have these extents.
+    pub(crate) fn expect(
+        &self,
+        role: OutputRole,
+        image: usize,
+        extents: &[usize],
+    ) -> Result<&'a [f32], VisionError> {
+        let (actual, values) = self.image(role, image)?;
+        match actual == extents {
+            true => Ok(values),
+            false => {
+                let index = self.index(role);
+                let expected = format!("{} x {extents:?}", self.batch);
+                Err(wrong_shape(index, expected, &self.tensors[index]))
+            }
+        }
+    }
+
+    /// The levels of one image; a decoded tensor counts as one level.
+    pub(crate) fn levels(&self, image: usize) -> Result<Vec<Level<'a>>, VisionError> {
+        let Some(detect) = self.head.detect() else {
+            return Err(impossible("it finds no objects"));
+        };
+        match detect.encoding {
+            OutputEncoding::Maps => (0..detect.strides.len())
+                .map(|level| self.map_level(level, image, detect))
+                .collect(),
+            _ => Ok(vec![self.decoded_level(image, detect)?]),
+        }
+    }
+
+    fn map_level(
+        &self,
+        level: usize,
+        image: usize,
+        detect: &DetectHead,
+    ) -> Result<Level<'a>, VisionError> {
+        let (extents, _) = self.image(OutputRole::Boxes { level }, image)?;
+        let (height, width) = (extents[1], extents[2]);
+        let planes = |role, channels| self.expect(role, image, &[channels, height, width]);
+        Ok(Level {
+            sides: planes(OutputRole::Boxes { level }, 4 * detect.reg_max)?,
+            scores: planes(OutputRole::Scores { level }, detect.classes)?,
+            extra: match extra_channels(self.head) {
+                0 => &[],
+                channels => planes(OutputRole::MaskCoefficients { level }, channels)?,
+            },
+            cells: height * width,
+            encoding: BoxEncoding::Distances {
+                reg_max: detect.reg_max,
+                width,
+                stride: detect.strides[level] as f32,
+            },
+        })
+    }
+
+    fn decoded_level(&self, image: usize, detect: &DetectHead) -> Result<Level<'a>, VisionError> {
+        let (extents, _) = self.image(OutputRole::Decoded, image)?;
+        let cells = extents[1];
+        let channels = 4 + detect.classes + extra_channels(self.head);
+        let values = self.expect(OutputRole::Decoded, image, &[channels, cells])?;
+        let (sides, rest) = values.split_at(4 * cells);
+        let (scores, extra) = rest.split_at(detect.classes * cells);
+        Ok(Level {
+            sides,
+            scores,
+            extra,
+            cells,
+            encoding: BoxEncoding::Centres,
+        })
+    }
+
+    fn check_grid(
+        &self,
+        detect: &DetectHead,
+        input_height: usize,
+        input_width: usize,
+    ) -> Result<(), VisionError> {
+        for (level, &stride) in detect.strides.iter().enumerate() {
+            let index = self.index(OutputRole::Boxes { level });
+            let shape = self.tensors[index].shape();
+            let stride = stride.max(1);
+            if shape[2..] != [input_height.div_ceil(stride), input_width.div_ceil(stride)] {
+                let expected = format!("maps of {input_height}x{input_width} pixels over {stride}");
+                return Err(wrong_shape(index, expected, &self.tensors[index]));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// One level's values for one image.
 pub(crate) struct Level<'a> {
     /// Planes that tell the box of a cell.
     sides: &'a [f32],
     /// One plane per class.
     pub(crate) scores: &'a [f32],
+    /// One plane per value that the task adds.
+    extra: &'a [f32],
     /// Cells, that is values in a plane.
     pub(crate) cells: usize,
-    form: Form,
+    encoding: BoxEncoding,
 }
 
 #[derive(Clone, Copy)]
-enum Form {
+enum BoxEncoding {
     /// Distances from the cell's centre, in cells; scores are logits.
     Distances {
         reg_max: usize,
@@ -71,30 +253,30 @@ enum Form {
 impl Level<'_> {
     /// The class score of a value of `scores`, 0 to 1.
     pub(crate) fn probability(&self, value: f32) -> f32 {
-        match self.form {
-            Form::Distances { .. } => 1.0 / (1.0 + (-value).exp()),
-            Form::Centres => value,
+        match self.encoding {
+            BoxEncoding::Distances { .. } => 1.0 / (1.0 + (-value).exp()),
+            BoxEncoding::Centres => value,
         }
     }
 
     /// A bound that every value whose probability exceeds `confidence` exceeds; a little too low,
     /// so that rounding loses none.
     pub(crate) fn bound(&self, confidence: f32) -> f32 {
-        match self.form {
-            Form::Distances { .. } if confidence <= 0.0 => f32::NEG_INFINITY,
-            Form::Distances { .. } if confidence >= 1.0 => f32::INFINITY,
-            Form::Distances { .. } => {
+        match self.encoding {
+            BoxEncoding::Distances { .. } if confidence <= 0.0 => f32::NEG_INFINITY,
+            BoxEncoding::Distances { .. } if confidence >= 1.0 => f32::INFINITY,
+            BoxEncoding::Distances { .. } => {
                 let odds = f64::from(confidence) / (1.0 - f64::from(confidence));
                 odds.ln() as f32 - 1e-3
             }
-            Form::Centres => confidence,
+            BoxEncoding::Centres => confidence,
         }
     }
 
     /// The box of a cell, in pixels of the input.
     pub(crate) fn bbox(&self, cell: usize) -> BoxXyxy {
-        match self.form {
-            Form::Distances {
+        match self.encoding {
+            BoxEncoding::Distances {
                 reg_max,
                 width,
                 stride,
@@ -110,7 +292,7 @@ impl Level<'_> {
                     y2: (y + bottom) * stride,
                 }
             }
-            Form::Centres => {
+            BoxEncoding::Centres => {
                 let [x, y, width, height] =
                     [0, 1, 2, 3].map(|plane| self.sides[plane * self.cells + cell]);
                 BoxXyxy {
@@ -121,6 +303,12 @@ impl Level<'_> {
                 }
             }
         }
+    }
+
+    /// What the task adds for a cell.
+    pub(crate) fn extra(&self, cell: usize) -> impl Iterator<Item = f32> + '_ {
+        let planes = self.extra.chunks_exact(self.cells.max(1));
+        planes.map(move |plane| plane[cell])
     }
 
     /// The expectation of a side's distribution over `0..reg_max`, or the plain value.
@@ -140,62 +328,7 @@ impl Level<'_> {
     }
 }
 
-/// How many pictures the outputs are about; also checks their number and rank.
-pub(crate) fn batch_size(outputs: &[Tensor], head: &DetectHead) -> Result<usize, VisionError> {
-    check_head(head)?;
-    let (expected, rank) = match head.outputs {
-        HeadOutputs::Maps => (2 * head.strides.len(), 4),
-        HeadOutputs::Decoded | HeadOutputs::DecodedEndToEnd => (1, 3),
-    };
-    if outputs.len() != expected {
-        return Err(VisionError::OutputCount {
-            expected,
-            actual: outputs.len(),
-        });
-    }
-    let batch = outputs[0].shape().first().copied().unwrap_or(0);
-    for (index, output) in outputs.iter().enumerate() {
-        if output.shape().len() != rank || output.shape()[0] != batch {
-            let expected = format!("{rank} axes, the first of {batch}");
-            return Err(wrong_shape(index, expected, output));
-        }
-    }
-    Ok(batch)
-}
-
-/// The levels of one picture; a decoded tensor counts as one level.
-pub(crate) fn levels<'a>(
-    outputs: &'a [Tensor],
-    picture: usize,
-    head: &DetectHead,
-) -> Result<Vec<Level<'a>>, VisionError> {
-    let batch = batch_size(outputs, head)?;
-    if picture >= batch {
-        return Err(VisionError::BatchIndex {
-            index: picture,
-            batch,
-        });
-    }
-    match head.outputs {
-        HeadOutputs::Maps => outputs
-            .chunks_exact(2)
-            .zip(&head.strides)
-            .enumerate()
-            .map(|(level, (maps, &stride))| map_level(maps, 2 * level, picture, stride, head))
-            .collect(),
-        HeadOutputs::Decoded | HeadOutputs::DecodedEndToEnd => {
-            Ok(vec![decoded_level(&outputs[0], picture, head)?])
-        }
-    }
-}
-
-/// The values of one picture of the batch.
-pub(crate) fn picture_values(output: &Tensor, picture: usize) -> &[f32] {
-    let values: usize = output.shape()[1..].iter().product();
-    &output.data()[picture * values..][..values]
-}
-
-pub(crate) fn wrong_shape(output: usize, expected: String, actual: &Tensor) -> VisionError {
+fn wrong_shape(output: usize, expected: String, actual: &Tensor) -> VisionError {
     VisionError::OutputShape {
         output,
         expected,
@@ -203,87 +336,26 @@ pub(crate) fn wrong_shape(output: usize, expected: String, actual: &Tensor) -> V
     }
 }
 
-fn map_level<'a>(
-    maps: &'a [Tensor],
-    output: usize,
-    picture: usize,
-    stride: usize,
-    head: &DetectHead,
-) -> Result<Level<'a>, VisionError> {
-    let (sides, scores) = (&maps[0], &maps[1]);
-    let (height, width) = (sides.shape()[2], sides.shape()[3]);
-    if sides.shape()[1] != 4 * head.reg_max {
-        let expected = format!("{} channels", 4 * head.reg_max);
-        return Err(wrong_shape(output, expected, sides));
+pub(crate) fn impossible(reason: impl Into<String>) -> VisionError {
+    VisionError::Head {
+        reason: reason.into(),
     }
-    if scores.shape()[1..] != [head.classes, height, width] {
-        let expected = format!("{} channels of {height}x{width}", head.classes);
-        return Err(wrong_shape(output + 1, expected, scores));
-    }
-    Ok(Level {
-        sides: picture_values(sides, picture),
-        scores: picture_values(scores, picture),
-        cells: height * width,
-        form: Form::Distances {
-            reg_max: head.reg_max,
-            width,
-            stride: stride as f32,
-        },
-    })
 }
 
-fn decoded_level<'a>(
-    output: &'a Tensor,
-    picture: usize,
-    head: &DetectHead,
-) -> Result<Level<'a>, VisionError> {
-    if output.shape()[1] != 4 + head.classes {
-        let expected = format!("{} channels", 4 + head.classes);
-        return Err(wrong_shape(0, expected, output));
+fn check_head(head: &Head) -> Result<(), VisionError> {
+    if head.classes() == 0 {
+        return Err(impossible("it has no classes"));
     }
-    let cells = output.shape()[2];
-    let (sides, scores) = picture_values(output, picture).split_at(4 * cells);
-    Ok(Level {
-        sides,
-        scores,
-        cells,
-        form: Form::Centres,
-    })
-}
-
-fn check_head(head: &DetectHead) -> Result<(), VisionError> {
-    let reason = if head.classes == 0 {
-        "it has no classes"
-    } else if head.reg_max == 0 {
-        "its distributions have no bins"
-    } else if head.outputs == HeadOutputs::Maps && head.strides.is_empty() {
-        "it has no levels"
-    } else {
-        return Ok(());
-    };
-    Err(VisionError::Head {
-        reason: reason.to_owned(),
-    })
-}
-
-fn check_grid(
-    outputs: &[Tensor],
-    head: &DetectHead,
-    input_height: usize,
-    input_width: usize,
-) -> Result<(), VisionError> {
-    for (index, (output, &stride)) in outputs.iter().step_by(2).zip(&head.strides).enumerate() {
-        let (height, width) = (output.shape()[2], output.shape()[3]);
-        let stride = stride.max(1);
-        if height != input_height.div_ceil(stride) || width != input_width.div_ceil(stride) {
-            let expected = format!("maps of {input_height}x{input_width} pixels over {stride}");
-            return Err(wrong_shape(2 * index, expected, output));
+    match head.detect() {
+        Some(detect) if detect.reg_max == 0 => Err(impossible("its distributions have no bins")),
+        Some(detect) if detect.encoding == OutputEncoding::Maps && detect.strides.is_empty() => {
+            Err(impossible("it has no levels"))
         }
+        _ => Ok(()),
     }
-    Ok(())
 }
 
-fn push_planes(data: &mut Vec<f32>, levels: &[Level<'_>], classes: usize) {
+fn push_planes(data: &mut Vec<f32>, levels: &[Level<'_>], classes: usize, extra: usize) {
     let anchors: usize = levels.iter().map(|level| level.cells).sum();
     let start = data.len();
     data.resize(start + 4 * anchors, 0.0);
@@ -304,14 +376,21 @@ fn push_planes(data: &mut Vec<f32>, levels: &[Level<'_>], classes: usize) {
             data.extend(plane.iter().map(|&value| level.probability(value)));
         }
     }
+    for channel in 0..extra {
+        for level in levels {
+            data.extend_from_slice(&level.extra[channel * level.cells..][..level.cells]);
+        }
+    }
 }
 
-fn push_rows(data: &mut Vec<f32>, levels: &[Level<'_>], rows: usize) {
+fn push_rows(data: &mut Vec<f32>, levels: &[Level<'_>], rows: usize, extra: usize) {
     let start = data.len();
     for candidate in rank::all_labels(levels, f32::NEG_INFINITY, |_| true, rows) {
-        let bbox = levels[candidate.level].bbox(candidate.cell);
+        let level = &levels[candidate.level];
+        let bbox = level.bbox(candidate.cell);
         data.extend([bbox.x1, bbox.y1, bbox.x2, bbox.y2]);
         data.extend([candidate.score, candidate.class as f32]);
+        data.extend(level.extra(candidate.cell));
     }
-    data.resize(start + rows * 6, 0.0);
+    data.resize(start + rows * (ROW_VALUES + extra), 0.0);
 }

@@ -1,4 +1,4 @@
-//! Frame in, network input out: the picture is scaled evenly, centred and padded with one grey.
+//! Frame in, network input out: the image is scaled evenly, centred and padded with one grey.
 //!
 //! Placement follows the reference implementation of the YOLO family to the pixel, scaling follows
 //! OpenCV's 8-bit bilinear to the bit, so that figures can be compared. Never changes the frame.
@@ -7,11 +7,13 @@ mod resize;
 
 pub use resize::axis_taps;
 
-use onelook_types::{BoxXyxy, Frame, LetterboxMode, LetterboxPlacement, LetterboxRecipe};
+use onelook_types::{
+    BoxXyxy, Frame, FrameView, LetterboxMode, LetterboxPlacement, LetterboxRecipe,
+};
 
-/// Where a picture of this size lands in the network's input.
+/// Where an image of this size lands in the network's input.
 ///
-/// The picture grows or shrinks by one factor until it touches the target from inside, each side
+/// The image grows or shrinks by one factor until it touches the target from inside, each side
 /// rounded to whole pixels (half to even) and at least one. An odd padding pixel goes to the right
 /// and to the bottom. Sides of zero count as one.
 pub fn place(
@@ -45,7 +47,7 @@ pub fn place(
     }
 }
 
-/// Where a picture lands when a whole batch shares one canvas, as the reference validates: the
+/// Where an image lands when a whole batch shares one canvas, as the reference validates: the
 /// longer side is scaled to `image_size`, the shorter side is rounded up, and the result is centred
 /// on the canvas (and scaled down only when it does not fit).
 pub fn place_on_canvas(
@@ -81,7 +83,7 @@ pub fn place_on_canvas(
     }
 }
 
-/// The smallest canvas, width then height, on which the reference validates a batch of pictures of
+/// The smallest canvas, width then height, on which the reference validates a batch of images of
 /// these sizes (width, height): the aspect ratio closest to square among them when all are wide or
 /// all are tall, else a square; sides are multiples of `stride` with at least half a stride to spare.
 pub fn shared_canvas(image_size: usize, stride: usize, sizes: &[[usize; 2]]) -> [usize; 2] {
@@ -107,17 +109,21 @@ pub fn shared_canvas(image_size: usize, stride: usize, sizes: &[[usize; 2]]) -> 
     })
 }
 
-/// The padded picture as the network sees it, in 8 bits.
+/// The padded image as the network sees it, in 8 bits.
 ///
 /// # Panics
-/// When the placement's picture does not lie inside its canvas; [`place`] makes no such placement.
-pub fn letterbox(frame: &Frame, placement: &LetterboxPlacement, padding: u8) -> Frame {
+/// When the placement's image does not lie inside its canvas; [`place`] makes no such placement.
+pub fn letterbox<'f>(
+    frame: impl Into<FrameView<'f>>,
+    placement: &LetterboxPlacement,
+    padding: u8,
+) -> Frame {
     check(placement);
     let stride = placement.width * 3;
     let mut pixels = vec![padding; stride * placement.height];
     let first = placement.top * stride + placement.left * 3;
     resize::rows(
-        frame,
+        &frame.into(),
         placement.scaled_width,
         placement.scaled_height,
         |y, row| {
@@ -128,12 +134,17 @@ pub fn letterbox(frame: &Frame, placement: &LetterboxPlacement, padding: u8) -> 
         .expect("a checked placement has two positive sides")
 }
 
-/// Writes the padded picture as the network's input: a red, a green and a blue plane, 0 to 1.
+/// Writes the padded image as the network's input: a red, a green and a blue plane, 0 to 1.
 ///
 /// # Panics
 /// When `out` has another length than `3 * height * width` of the placement, or the placement's
-/// picture does not lie inside its canvas.
-pub fn fill_input(frame: &Frame, placement: &LetterboxPlacement, padding: u8, out: &mut [f32]) {
+/// image does not lie inside its canvas.
+pub fn fill_input<'f>(
+    frame: impl Into<FrameView<'f>>,
+    placement: &LetterboxPlacement,
+    padding: u8,
+    out: &mut [f32],
+) {
     check(placement);
     let (width, height) = (placement.width, placement.height);
     let plane = width * height;
@@ -157,7 +168,7 @@ pub fn fill_input(frame: &Frame, placement: &LetterboxPlacement, padding: u8, ou
     let (red, rest) = out.split_at_mut(plane);
     let (green, blue) = rest.split_at_mut(plane);
     resize::rows(
-        frame,
+        &frame.into(),
         placement.scaled_width,
         placement.scaled_height,
         |y, row| {
@@ -176,7 +187,7 @@ pub fn fill_input(frame: &Frame, placement: &LetterboxPlacement, padding: u8, ou
     );
 }
 
-/// A box on the network's input as a box on the original picture, clipped to it.
+/// A box on the network's input as a box on the original image, clipped to it.
 pub fn scale_back(bbox: BoxXyxy, placement: &LetterboxPlacement) -> BoxXyxy {
     let gain_x = placement.scaled_width as f32 / placement.source_width as f32;
     let gain_y = placement.scaled_height as f32 / placement.source_height as f32;
@@ -201,7 +212,7 @@ fn check(placement: &LetterboxPlacement) {
         && placement.scaled_height > 0
         && placement.left.saturating_add(placement.scaled_width) <= placement.width
         && placement.top.saturating_add(placement.scaled_height) <= placement.height;
-    assert!(fits, "the picture lies outside its canvas: {placement:?}");
+    assert!(fits, "the image lies outside its canvas: {placement:?}");
 }
 
 /// `value / 255` of every byte, divided as the reference divides.

@@ -34,7 +34,7 @@ pub struct GroundTruth {
 
 /// An object that a model claims to see.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Prediction {
+pub struct CocoResult {
     /// Which picture.
     pub image: u64,
     /// Which class.
@@ -102,7 +102,7 @@ pub struct ClassStats {
 /// matched first.
 pub fn evaluate(
     ground_truth: &[GroundTruth],
-    predictions: &[Prediction],
+    predictions: &[CocoResult],
     images: &[u64],
 ) -> CocoStats {
     let records = Records::new(ground_truth, predictions, images);

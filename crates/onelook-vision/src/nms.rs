@@ -1,37 +1,38 @@
-//! Non-maximum suppression: of boxes that overlap much, the surest stays.
+//! Non-maximum suppression: of boxes that overlap much, the one of the highest score stays.
 //!
 //! Greedy, deterministic and without a time limit: the outcome depends on the candidates alone.
 
 use std::collections::BTreeMap;
 
-use onelook_types::{BoxXyxy, Detection};
+use onelook_types::{BoxXyxy, Instances};
 
-/// The candidates that stay, as indices into `candidates`, the surest first.
+/// The candidates that stay, as indices into `candidates`, highest score first.
 ///
-/// A candidate goes when it overlaps a surer one that stays by more than `iou_threshold`; candidates
-/// of different classes never suppress each other unless `agnostic`. Among equally sure candidates
-/// the one that comes first in the slice counts as surer.
-pub fn nms(candidates: &[Detection], iou_threshold: f32, agnostic: bool) -> Vec<usize> {
+/// A candidate is dropped when it overlaps one of a higher score that stays by more than
+/// `iou_threshold`; candidates of different classes never suppress each other unless `agnostic`. Among
+/// candidates of equal scores the one that comes first counts as higher.
+pub fn nms(candidates: &Instances, iou_threshold: f32, agnostic: bool) -> Vec<usize> {
     nms_limited(candidates, iou_threshold, agnostic, usize::MAX)
 }
 
 /// As [`nms`], but stops after `limit` boxes: the first `limit` entries of its answer.
 pub fn nms_limited(
-    candidates: &[Detection],
+    candidates: &Instances,
     iou_threshold: f32,
     agnostic: bool,
     limit: usize,
 ) -> Vec<usize> {
+    let (boxes, classes, scores) = (
+        candidates.boxes(),
+        candidates.classes(),
+        candidates.scores(),
+    );
     let mut order: Vec<usize> = (0..candidates.len()).collect();
-    order.sort_by(|&a, &b| {
-        candidates[b]
-            .confidence
-            .total_cmp(&candidates[a].confidence)
-    });
+    order.sort_by(|&a, &b| scores[b].total_cmp(&scores[a]));
     let mut suppressor = Suppressor::new(iou_threshold, agnostic);
     order
         .into_iter()
-        .filter(|&index| suppressor.keeps(candidates[index].bbox, candidates[index].class))
+        .filter(|&index| suppressor.keeps(boxes[index], classes[index]))
         .take(limit)
         .collect()
 }
@@ -130,7 +131,7 @@ impl Block {
     }
 }
 
-/// As `f32::min` for numbers, but one instruction: it need not care for what is no number.
+/// As `f32::min` for numbers, but one instruction: NaN may come out as either.
 fn least(a: f32, b: f32) -> f32 {
     if a < b { a } else { b }
 }

@@ -1,57 +1,85 @@
-//! Network outputs in, detections on the original picture out.
+//! Network outputs in, the prediction for the original image out.
 //!
-//! Keeps what is sure enough, drops what overlaps something surer (unless the network was trained to
-//! answer once per object), scales boxes back. The answer for one picture of a batch never depends
-//! on the others, on a clock or on the number of threads.
+//! Keeps what is above the threshold, drops what overlaps something of a higher score (unless the
+//! network was trained to answer once per object), scales boxes back. The answer for one image of a
+//! batch never depends on the others, on a clock or on the number of threads.
 
 pub(crate) mod rank;
 
 use onelook_types::{
-    BoxXyxy, DetectHead, Detection, Detections, HeadOutputs, LetterboxPlacement, Tensor, Thresholds,
+    BoxXyxy, Classification, DetectHead, Head, Instances, LetterboxPlacement, OutputEncoding,
+    OutputRole, Prediction, Tensor, Thresholds,
 };
 
 use crate::VisionError;
-use crate::head::{self, Level};
+use crate::head::{Level, Outputs, ROW_VALUES, impossible};
 use crate::letterbox::scale_back;
 use crate::nms::Suppressor;
 use rank::Candidate;
 
-/// Only so many candidates, the surest, take part in the suppression.
+/// Only so many candidates, those of the highest scores, take part in the suppression.
 pub const MAX_CANDIDATES: usize = 30_000;
 
-/// The detections on picture `batch_index` of the batch, the surest first.
+/// What the outputs say of image `index` of the batch, highest score first.
 ///
-/// Equally sure ones come in the order of their anchors (finest level first, row by row), then of
-/// their classes. Boxes with a coordinate that is no number are dropped.
+/// Objects of equal scores come in the order of their anchors (finest level first, row by row), then
+/// of their classes. Boxes with an infinite or NaN coordinate are dropped.
+///
+/// # Errors
+/// The outputs do not fit the head, or the head is of a task that is not decoded yet.
 pub fn postprocess(
     outputs: &[Tensor],
-    batch_index: usize,
-    head: &DetectHead,
+    index: usize,
+    head: &Head,
     thresholds: &Thresholds,
     placement: &LetterboxPlacement,
-) -> Result<Detections, VisionError> {
-    let found = if head.outputs == HeadOutputs::DecodedEndToEnd {
-        read_rows(outputs, batch_index, head, thresholds)?
-    } else {
-        let levels = head::levels(outputs, batch_index, head)?;
-        if head.end_to_end {
-            take_surest(&levels, thresholds)
-        } else {
-            suppress(&levels, thresholds)
+) -> Result<Prediction, VisionError> {
+    let outputs = Outputs::new(outputs, head)?;
+    let objects = match head {
+        Head::Detect(detect) => find(&outputs, index, detect, thresholds)?,
+        Head::Classify(_) => {
+            let (_, scores) = outputs.image(OutputRole::Probabilities, index)?;
+            let scores = scores.to_vec();
+            return Ok(Prediction::Classification(Classification { scores }));
+        }
+        Head::Segment(_) | Head::Pose(_) | Head::Obb(_) => {
+            let task = head.task();
+            return Err(impossible(format!("{task} heads are not decoded yet")));
         }
     };
-    let items = found
-        .into_iter()
-        .map(|detection| Detection {
-            bbox: scale_back(detection.bbox, placement),
-            ..detection
-        })
-        .collect();
-    Ok(Detections { items })
+    let scaled = |object: &Object| scale_back(object.bbox, placement);
+    Ok(Prediction::Instances(Instances::new(
+        objects.iter().map(scaled).collect(),
+        objects.iter().map(|object| object.class).collect(),
+        objects.iter().map(|object| object.score).collect(),
+    )))
+}
+
+/// An object in pixels of the network's input.
+struct Object {
+    bbox: BoxXyxy,
+    class: usize,
+    score: f32,
+}
+
+fn find(
+    outputs: &Outputs<'_>,
+    index: usize,
+    detect: &DetectHead,
+    thresholds: &Thresholds,
+) -> Result<Vec<Object>, VisionError> {
+    if detect.encoding == OutputEncoding::DecodedEndToEnd {
+        return read_rows(outputs, index, detect, thresholds);
+    }
+    let levels = outputs.levels(index)?;
+    Ok(match detect.end_to_end {
+        true => take_highest(&levels, thresholds),
+        false => suppress(&levels, thresholds),
+    })
 }
 
 /// One-to-many heads: candidates, then suppression until enough are kept.
-fn suppress(levels: &[Level<'_>], thresholds: &Thresholds) -> Vec<Detection> {
+fn suppress(levels: &[Level<'_>], thresholds: &Thresholds) -> Vec<Object> {
     let admits = |class| thresholds.admits(class);
     let candidates = if thresholds.multi_label {
         rank::all_labels(levels, thresholds.confidence, admits, MAX_CANDIDATES)
@@ -62,14 +90,14 @@ fn suppress(levels: &[Level<'_>], thresholds: &Thresholds) -> Vec<Detection> {
     let mut suppressor = Suppressor::new(thresholds.iou, thresholds.agnostic);
     candidates
         .iter()
-        .map(|candidate| boxes.detection(candidate))
-        .filter(|found| is_finite(&found.bbox) && suppressor.keeps(found.bbox, found.class))
+        .map(|candidate| boxes.object(candidate))
+        .filter(|object| object.bbox.is_finite() && suppressor.keeps(object.bbox, object.class))
         .take(thresholds.max_detections)
         .collect()
 }
 
-/// End-to-end heads: the surest pairs of anchor and class; the class filter comes last.
-fn take_surest(levels: &[Level<'_>], thresholds: &Thresholds) -> Vec<Detection> {
+/// End-to-end heads: the pairs of anchor and class of the highest scores; the class filter comes last.
+fn take_highest(levels: &[Level<'_>], thresholds: &Thresholds) -> Vec<Object> {
     let (confidence, limit) = (thresholds.confidence, thresholds.max_detections);
     let candidates = if thresholds.agnostic {
         rank::best_labels(levels, confidence, |_| true, limit)
@@ -80,50 +108,40 @@ fn take_surest(levels: &[Level<'_>], thresholds: &Thresholds) -> Vec<Detection> 
     candidates
         .iter()
         .filter(|candidate| thresholds.admits(candidate.class))
-        .map(|candidate| boxes.detection(candidate))
-        .filter(|found| is_finite(&found.bbox))
+        .map(|candidate| boxes.object(candidate))
+        .filter(|object| object.bbox.is_finite())
         .collect()
 }
 
-/// Exported end-to-end models: rows of two corners, confidence, class.
+/// Exported end-to-end models: rows of two corners, score, class, and what the task adds.
 fn read_rows(
-    outputs: &[Tensor],
-    picture: usize,
-    head: &DetectHead,
+    outputs: &Outputs<'_>,
+    index: usize,
+    detect: &DetectHead,
     thresholds: &Thresholds,
-) -> Result<Vec<Detection>, VisionError> {
-    let batch = head::batch_size(outputs, head)?;
-    if picture >= batch {
-        return Err(VisionError::BatchIndex {
-            index: picture,
-            batch,
-        });
-    }
-    if outputs[0].shape()[2] != 6 {
-        let expected = "rows of 6 values".to_owned();
-        return Err(head::wrong_shape(0, expected, &outputs[0]));
-    }
-    let (rows, _) = head::picture_values(&outputs[0], picture).as_chunks::<6>();
-    let mut found: Vec<Detection> = rows
-        .iter()
+) -> Result<Vec<Object>, VisionError> {
+    let (extents, _) = outputs.image(OutputRole::DecodedEndToEnd, index)?;
+    let width = ROW_VALUES + outputs.extra_channels();
+    let rows = outputs.expect(OutputRole::DecodedEndToEnd, index, &[extents[0], width])?;
+    let mut found: Vec<Object> = rows
+        .chunks_exact(width)
         .filter(|row| row[4] > thresholds.confidence && row[5] >= 0.0)
-        .map(|&[x1, y1, x2, y2, confidence, class]| Detection {
-            bbox: BoxXyxy { x1, y1, x2, y2 },
-            class: class as usize,
-            confidence,
+        .map(|row| Object {
+            bbox: BoxXyxy {
+                x1: row[0],
+                y1: row[1],
+                x2: row[2],
+                y2: row[3],
+            },
+            class: row[5] as usize,
+            score: row[4],
         })
-        .filter(|found| found.class < head.classes && is_finite(&found.bbox))
+        .filter(|object| object.class < detect.classes && object.bbox.is_finite())
         .collect();
-    found.sort_by(|a, b| b.confidence.total_cmp(&a.confidence));
+    found.sort_by(|a, b| b.score.total_cmp(&a.score));
     found.truncate(thresholds.max_detections);
-    found.retain(|found| thresholds.admits(found.class));
+    found.retain(|object| thresholds.admits(object.class));
     Ok(found)
-}
-
-fn is_finite(bbox: &BoxXyxy) -> bool {
-    [bbox.x1, bbox.y1, bbox.x2, bbox.y2]
-        .iter()
-        .all(|side| side.is_finite())
 }
 
 /// Boxes by anchor: with many classes per anchor each is decoded once.
@@ -138,13 +156,13 @@ impl<'a> BoxCache<'a> {
         Self { levels, boxes }
     }
 
-    fn detection(&mut self, candidate: &Candidate) -> Detection {
-        let slot = &mut self.boxes[candidate.level][candidate.cell];
-        let bbox = *slot.get_or_insert_with(|| self.levels[candidate.level].bbox(candidate.cell));
-        Detection {
+    fn object(&mut self, candidate: &Candidate) -> Object {
+        let cached = &mut self.boxes[candidate.level][candidate.cell];
+        let bbox = *cached.get_or_insert_with(|| self.levels[candidate.level].bbox(candidate.cell));
+        Object {
             bbox,
             class: candidate.class,
-            confidence: candidate.score,
+            score: candidate.score,
         }
     }
 }

@@ -2,14 +2,14 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-use onelook_vision::metric::{CocoStats, GroundTruth, Prediction, evaluate};
+use onelook_vision::metric::{CocoResult, CocoStats, GroundTruth, evaluate};
 
 #[derive(Default)]
 struct Set {
     name: String,
     images: Vec<u64>,
     truths: Vec<GroundTruth>,
-    predictions: Vec<Prediction>,
+    predictions: Vec<CocoResult>,
     stats: Vec<f64>,
     classes: Vec<[f64; 3]>,
 }
@@ -39,7 +39,7 @@ fn sets() -> Vec<Set> {
                 area: values[6],
                 crowd: values[7] != 0.0,
             }),
-            "p" => set.predictions.push(Prediction {
+            "p" => set.predictions.push(CocoResult {
                 image: values[0] as u64,
                 category: values[1] as usize,
                 bbox: values[2..6].try_into().unwrap(),
@@ -103,8 +103,8 @@ fn square(category: usize, x: f64) -> GroundTruth {
     }
 }
 
-fn claim(category: usize, x: f64, score: f64) -> Prediction {
-    Prediction {
+fn claim(category: usize, x: f64, score: f64) -> CocoResult {
+    CocoResult {
         image: 1,
         category,
         bbox: [x, 0.0, 10.0, 10.0],
@@ -112,7 +112,7 @@ fn claim(category: usize, x: f64, score: f64) -> Prediction {
     }
 }
 
-fn evaluate_one(truths: &[GroundTruth], predictions: &[Prediction]) -> CocoStats {
+fn evaluate_one(truths: &[GroundTruth], predictions: &[CocoResult]) -> CocoStats {
     evaluate(truths, predictions, &[1])
 }
 

@@ -1,21 +1,16 @@
-//! Drawing: stays inside whatever comes, and looks as it looked before (snapshots of pictures, with
+//! Drawing: stays inside whatever comes, and looks as it looked before (snapshots of images, with
 //! a tolerance; set `ONELOOK_UPDATE_SNAPSHOTS=1` to accept what is drawn now).
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::path::Path;
 
-use onelook_types::{BoxXyxy, Detection, Detections, Frame};
+use onelook_types::{BoxXyxy, Frame, Instance, Instances};
 use onelook_vision::draw::{DrawStyle, class_colour, draw};
 use proptest::prelude::*;
 
-fn found(corners: [f32; 4], class: usize, confidence: f32) -> Detection {
-    let [x1, y1, x2, y2] = corners;
-    Detection {
-        bbox: BoxXyxy { x1, y1, x2, y2 },
-        class,
-        confidence,
-    }
+fn found([x1, y1, x2, y2]: [f32; 4], class: usize, score: f32) -> Instance<'static> {
+    Instance::new(BoxXyxy { x1, y1, x2, y2 }, class, score)
 }
 
 fn names() -> Vec<String> {
@@ -30,16 +25,14 @@ fn names() -> Vec<String> {
     .to_vec()
 }
 
-fn scene() -> Detections {
-    Detections {
-        items: vec![
-            found([20.0, 40.0, 120.0, 150.0], 0, 0.98),
-            found([150.0, 0.0, 239.0, 60.0], 1, 0.9),
-            found([22.0, 42.0, 90.0, 100.0], 2, 0.7),
-            found([150.0, 90.0, 200.0, 140.0], 3, 0.6),
-            found([60.0, 120.0, 300.0, 400.0], 4, 0.5),
-        ],
-    }
+fn scene() -> Instances {
+    Instances::from_iter([
+        found([20.0, 40.0, 120.0, 150.0], 0, 0.98),
+        found([150.0, 0.0, 239.0, 60.0], 1, 0.9),
+        found([22.0, 42.0, 90.0, 100.0], 2, 0.7),
+        found([150.0, 90.0, 200.0, 140.0], 3, 0.6),
+        found([60.0, 120.0, 300.0, 400.0], 4, 0.5),
+    ])
 }
 
 fn tiles(width: usize, height: usize) -> Frame {
@@ -61,7 +54,7 @@ fn to_ppm(frame: &Frame) -> Vec<u8> {
     bytes
 }
 
-/// Compares with the stored picture: at most one pixel in a thousand may differ by more than 16.
+/// Compares with the stored image: at most one pixel in a thousand may differ by more than 16.
 fn assert_looks_like(frame: &Frame, name: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/snapshots/{name}.ppm.gz"));
     let drawn = to_ppm(frame);
@@ -108,7 +101,7 @@ fn thick_boxes_without_labels_look_as_before() {
 #[test]
 fn nothing_is_drawn_for_nothing() {
     let mut frame = tiles(20, 10);
-    draw(&mut frame, &Detections::default(), &[], &style());
+    draw(&mut frame, &Instances::default(), &[], &style());
     assert_eq!(frame, tiles(20, 10));
     let silent = DrawStyle {
         line_width: None,
@@ -121,11 +114,9 @@ fn nothing_is_drawn_for_nothing() {
 }
 
 #[test]
-fn a_box_around_the_whole_picture_is_seen() {
+fn a_box_around_the_whole_image_is_seen() {
     let mut frame = Frame::filled(64, 48, [0; 3]).unwrap();
-    let all = Detections {
-        items: vec![found([0.0, 0.0, 64.0, 48.0], 7, 0.5)],
-    };
+    let all = Instances::from_iter([found([0.0, 0.0, 64.0, 48.0], 7, 0.5)]);
     let style = DrawStyle {
         labels: false,
         confidence: false,
@@ -152,7 +143,7 @@ fn coordinate() -> impl Strategy<Value = f32> {
 
 proptest! {
     #[test]
-    fn any_box_on_any_picture_is_drawn_or_left_out(
+    fn any_box_on_any_image_is_drawn_or_left_out(
         width in 1usize..60,
         height in 1usize..60,
         corners in [coordinate(), coordinate(), coordinate(), coordinate()],
@@ -160,7 +151,7 @@ proptest! {
         line_width in prop_oneof![Just(None), (0usize..200).prop_map(Some), Just(Some(usize::MAX))],
     ) {
         let mut frame = tiles(width, height);
-        let detections = Detections { items: vec![found(corners, class, f32::NAN); 2] };
-        draw(&mut frame, &detections, &names(), &DrawStyle { line_width, ..style() });
+        let instances = Instances::from_iter([found(corners, class, f32::NAN); 2]);
+        draw(&mut frame, &instances, &names(), &DrawStyle { line_width, ..style() });
     }
 }

@@ -4,37 +4,57 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use onelook_types::{
-    BoxXyxy, DetectHead, Detection, HeadOutputs, LetterboxMode, LetterboxPlacement,
-    LetterboxRecipe, Tensor, Thresholds,
+    BoxXyxy, DetectHead, Head, Instance, Instances, LetterboxMode, LetterboxPlacement,
+    LetterboxRecipe, OutputEncoding, Prediction, Tensor, Thresholds,
 };
 use onelook_vision::VisionError;
-use onelook_vision::head::decode_output0;
+use onelook_vision::head;
 use onelook_vision::letterbox::place;
 use onelook_vision::nms::{nms, nms_limited};
-use onelook_vision::postprocess::postprocess;
+use onelook_vision::postprocess;
 use proptest::prelude::*;
 
-fn detection(x: f32, class: usize, confidence: f32) -> Detection {
+fn candidate(x: f32, class: usize, score: f32) -> Instance<'static> {
     let bbox = BoxXyxy {
         x1: x,
         y1: 0.0,
         x2: x + 10.0,
         y2: 10.0,
     };
-    Detection {
-        bbox,
-        class,
-        confidence,
+    Instance::new(bbox, class, score)
+}
+
+/// The objects on one image of the batch.
+fn postprocess(
+    outputs: &[Tensor],
+    image: usize,
+    head: &DetectHead,
+    thresholds: &Thresholds,
+    placement: &LetterboxPlacement,
+) -> Result<Instances, VisionError> {
+    let head = Head::Detect(head.clone());
+    match postprocess::postprocess(outputs, image, &head, thresholds, placement)? {
+        Prediction::Instances(instances) => Ok(instances),
+        other => panic!("{other:?}"),
     }
 }
 
-fn head(outputs: HeadOutputs) -> DetectHead {
+fn decode_output0(
+    outputs: &[Tensor],
+    head: &DetectHead,
+    height: usize,
+    width: usize,
+) -> Result<Tensor, VisionError> {
+    head::decode_output0(outputs, &Head::Detect(head.clone()), height, width)
+}
+
+fn detect(encoding: OutputEncoding) -> DetectHead {
     DetectHead {
         classes: 2,
         reg_max: 4,
         strides: vec![8, 16],
         end_to_end: false,
-        outputs,
+        encoding,
     }
 }
 
@@ -63,31 +83,39 @@ fn maps(head: &DetectHead, batch: usize, seed: usize) -> Vec<Tensor> {
 }
 
 #[test]
-fn of_overlapping_boxes_the_surest_stays() {
-    let candidates = [
-        detection(1.0, 0, 0.5),
-        detection(0.0, 0, 0.9),
-        detection(40.0, 0, 0.3),
-    ];
+fn of_overlapping_boxes_the_one_of_the_highest_score_stays() {
+    let candidates: Instances = [
+        candidate(1.0, 0, 0.5),
+        candidate(0.0, 0, 0.9),
+        candidate(40.0, 0, 0.3),
+    ]
+    .into_iter()
+    .collect();
     assert_eq!(nms(&candidates, 0.5, false), [1, 2]);
 }
 
 #[test]
 fn classes_suppress_each_other_only_when_asked() {
-    let candidates = [detection(0.0, 0, 0.9), detection(0.0, 1, 0.8)];
+    let candidates: Instances = [candidate(0.0, 0, 0.9), candidate(0.0, 1, 0.8)]
+        .into_iter()
+        .collect();
     assert_eq!(nms(&candidates, 0.5, false), [0, 1]);
     assert_eq!(nms(&candidates, 0.5, true), [0]);
 }
 
 #[test]
 fn of_equals_the_first_stays() {
-    let candidates = [detection(0.0, 0, 0.9), detection(0.0, 0, 0.9)];
+    let candidates: Instances = [candidate(0.0, 0, 0.9), candidate(0.0, 0, 0.9)]
+        .into_iter()
+        .collect();
     assert_eq!(nms(&candidates, 0.5, false), [0]);
 }
 
 #[test]
 fn an_overlap_of_exactly_the_threshold_is_allowed() {
-    let candidates = [detection(0.0, 0, 0.9), detection(5.0, 0, 0.8)];
+    let candidates: Instances = [candidate(0.0, 0, 0.9), candidate(5.0, 0, 0.8)]
+        .into_iter()
+        .collect();
     assert_eq!(nms(&candidates, 1.0 / 3.0, false), [0, 1]);
     assert_eq!(nms(&candidates, 0.33, false), [0]);
 }
@@ -96,7 +124,7 @@ fn an_overlap_of_exactly_the_threshold_is_allowed() {
 fn a_distribution_is_read_as_its_mean() {
     let head = DetectHead {
         strides: vec![32],
-        ..head(HeadOutputs::Maps)
+        ..detect(OutputEncoding::Maps)
     };
     // Bins 0..4 per side; left is certainly 1, the others are even: 1.5.
     let mut sides = vec![0.0; 16];
@@ -120,19 +148,19 @@ fn maps_and_their_decoded_form_give_the_same_detections() {
                 agnostic,
                 ..Thresholds::default()
             };
-            let from_maps = head(HeadOutputs::Maps);
+            let from_maps = detect(OutputEncoding::Maps);
             let outputs = maps(&from_maps, 2, 7);
             let decoded = [decode_output0(&outputs, &from_maps, 32, 32).unwrap()];
-            let from_decoded = head(HeadOutputs::Decoded);
-            for picture in 0..2 {
+            let from_decoded = detect(OutputEncoding::Decoded);
+            for image in 0..2 {
                 let read = |outputs: &[Tensor], head| {
-                    postprocess(outputs, picture, head, &thresholds, &no_scaling()).unwrap()
+                    postprocess(outputs, image, head, &thresholds, &no_scaling()).unwrap()
                 };
                 let (a, b) = (read(&outputs, &from_maps), read(&decoded, &from_decoded));
                 assert!(a.len() > 3);
                 assert_eq!(a.len(), b.len());
                 for (a, b) in a.iter().zip(&b) {
-                    assert_eq!((a.class, a.confidence), (b.class, b.confidence));
+                    assert_eq!((a.class, a.score), (b.class, b.score));
                     assert!((a.bbox.x1 - b.bbox.x1).abs() < 1e-3);
                     assert!((a.bbox.y2 - b.bbox.y2).abs() < 1e-3);
                 }
@@ -143,43 +171,43 @@ fn maps_and_their_decoded_form_give_the_same_detections() {
 
 #[test]
 fn end_to_end_maps_and_their_rows_give_the_same_detections() {
-    let mut from_maps = head(HeadOutputs::Maps);
+    let mut from_maps = detect(OutputEncoding::Maps);
     from_maps.end_to_end = true;
     from_maps.reg_max = 1;
     let outputs = maps(&from_maps, 2, 3);
     let rows = [decode_output0(&outputs, &from_maps, 32, 32).unwrap()];
     assert_eq!(rows[0].shape()[..], [2, 20, 6]);
     let mut from_rows = from_maps.clone();
-    from_rows.outputs = HeadOutputs::DecodedEndToEnd;
-    for picture in 0..2 {
+    from_rows.encoding = OutputEncoding::DecodedEndToEnd;
+    for image in 0..2 {
         let thresholds = Thresholds {
             max_detections: 15,
             ..Thresholds::default()
         };
-        let a = postprocess(&outputs, picture, &from_maps, &thresholds, &no_scaling()).unwrap();
-        let b = postprocess(&rows, picture, &from_rows, &thresholds, &no_scaling()).unwrap();
+        let a = postprocess(&outputs, image, &from_maps, &thresholds, &no_scaling()).unwrap();
+        let b = postprocess(&rows, image, &from_rows, &thresholds, &no_scaling()).unwrap();
         assert!(!a.is_empty());
         assert_eq!(a, b);
     }
 }
 
 #[test]
-fn a_picture_is_read_alike_alone_and_in_a_batch() {
-    let head = head(HeadOutputs::Maps);
+fn an_image_is_read_alike_alone_and_in_a_batch() {
+    let head = detect(OutputEncoding::Maps);
     let thresholds = Thresholds::default();
     let batch = maps(&head, 3, 11);
-    for picture in 0..3 {
+    for image in 0..3 {
         let alone: Vec<Tensor> = batch
             .iter()
             .map(|map| {
                 let values = map.data().len() / 3;
                 let mut shape = map.shape().to_vec();
                 shape[0] = 1;
-                Tensor::new(shape, map.data()[picture * values..][..values].to_vec()).unwrap()
+                Tensor::new(shape, map.data()[image * values..][..values].to_vec()).unwrap()
             })
             .collect();
         assert_eq!(
-            postprocess(&batch, picture, &head, &thresholds, &no_scaling()),
+            postprocess(&batch, image, &head, &thresholds, &no_scaling()),
             postprocess(&alone, 0, &head, &thresholds, &no_scaling())
         );
     }
@@ -187,7 +215,7 @@ fn a_picture_is_read_alike_alone_and_in_a_batch() {
 
 #[test]
 fn only_wanted_classes_and_only_so_many_come_out() {
-    let head = head(HeadOutputs::Maps);
+    let head = detect(OutputEncoding::Maps);
     let outputs = maps(&head, 1, 5);
     let mut thresholds = Thresholds {
         classes: Some(vec![1]),
@@ -197,12 +225,12 @@ fn only_wanted_classes_and_only_so_many_come_out() {
     assert!(found.len() > 2 && found.iter().all(|found| found.class == 1));
     thresholds.max_detections = 2;
     let fewer = postprocess(&outputs, 0, &head, &thresholds, &no_scaling()).unwrap();
-    assert_eq!(fewer.items, found.items[..2]);
+    assert_eq!(fewer, found.select(&[0, 1]));
 }
 
 #[test]
-fn values_that_are_no_numbers_are_no_detections() {
-    let head = head(HeadOutputs::Maps);
+fn nan_is_no_object() {
+    let head = detect(OutputEncoding::Maps);
     let mut outputs = maps(&head, 1, 5);
     outputs[0].data_mut().fill(f32::NAN);
     outputs[3].data_mut().fill(f32::NAN);
@@ -212,17 +240,10 @@ fn values_that_are_no_numbers_are_no_detections() {
 
 #[test]
 fn outputs_that_do_not_fit_the_head_are_errors() {
-    let head = head(HeadOutputs::Maps);
+    let head = detect(OutputEncoding::Maps);
     let good = maps(&head, 1, 5);
-    let read = |outputs: &[Tensor], picture, head: &DetectHead| {
-        postprocess(
-            outputs,
-            picture,
-            head,
-            &Thresholds::default(),
-            &no_scaling(),
-        )
-        .unwrap_err()
+    let read = |outputs: &[Tensor], image, head: &DetectHead| {
+        postprocess(outputs, image, head, &Thresholds::default(), &no_scaling()).unwrap_err()
     };
     assert!(matches!(
         read(&good[..3], 0, &head),
@@ -261,7 +282,7 @@ fn outputs_that_do_not_fit_the_head_are_errors() {
     ));
 }
 
-fn candidates() -> impl Strategy<Value = Vec<Detection>> {
+fn candidates() -> impl Strategy<Value = Instances> {
     let side = 1.0f32..30.0;
     let one = (
         0.0f32..60.0,
@@ -272,15 +293,14 @@ fn candidates() -> impl Strategy<Value = Vec<Detection>> {
         0.0f32..1.0,
     );
     prop::collection::vec(one, 0..120).prop_map(|all| {
-        let make = |(x1, y1, width, height, class, confidence)| Detection {
-            bbox: BoxXyxy {
+        let make = |(x1, y1, width, height, class, score)| {
+            let bbox = BoxXyxy {
                 x1,
                 y1,
                 x2: x1 + width,
                 y2: y1 + height,
-            },
-            class,
-            confidence,
+            };
+            Instance::new(bbox, class, score)
         };
         all.into_iter().map(make).collect()
     })
@@ -292,25 +312,27 @@ proptest! {
         candidates in candidates(), threshold in 0.0f32..1.0, agnostic: bool,
     ) {
         let kept = nms(&candidates, threshold, agnostic);
+        let candidates: Vec<Instance> = candidates.iter().collect();
         for (place, &a) in kept.iter().enumerate() {
             for &b in &kept[..place] {
                 let rivals = agnostic || candidates[a].class == candidates[b].class;
                 let overlap = candidates[a].bbox.iou(&candidates[b].bbox);
                 prop_assert!(!rivals || overlap <= threshold + 1e-6);
-                prop_assert!(candidates[a].confidence <= candidates[b].confidence);
+                prop_assert!(candidates[a].score <= candidates[b].score);
             }
         }
     }
 
     #[test]
-    fn what_goes_overlaps_something_surer_that_stays(
+    fn what_is_dropped_overlaps_something_higher_that_stays(
         candidates in candidates(), threshold in 0.0f32..1.0,
     ) {
         let kept = nms(&candidates, threshold, false);
+        let candidates: Vec<Instance> = candidates.iter().collect();
         for (index, gone) in candidates.iter().enumerate() {
             let reason = kept.iter().any(|&other| {
                 candidates[other].class == gone.class
-                    && candidates[other].confidence >= gone.confidence
+                    && candidates[other].score >= gone.score
                     && candidates[other].bbox.iou(&gone.bbox) > threshold - 1e-6
             });
             prop_assert!(kept.contains(&index) || reason);
@@ -321,14 +343,15 @@ proptest! {
     fn the_order_of_different_candidates_does_not_matter(
         candidates in candidates(), threshold in 0.0f32..1.0, turn in 0usize..120,
     ) {
-        let mut unequal = candidates;
-        unequal.sort_by(|a, b| a.confidence.total_cmp(&b.confidence));
-        unequal.dedup_by(|a, b| a.confidence == b.confidence);
+        let mut unequal: Vec<Instance> = candidates.iter().collect();
+        unequal.sort_by(|a, b| a.score.total_cmp(&b.score));
+        unequal.dedup_by(|a, b| a.score == b.score);
         let mut turned = unequal.clone();
         turned.rotate_left(turn.min(unequal.len()));
         turned.reverse();
-        let pick = |from: &[Detection]| -> Vec<Detection> {
-            nms(from, threshold, false).into_iter().map(|index| from[index]).collect()
+        let pick = |from: &[Instance]| {
+            let from: Instances = from.iter().copied().collect();
+            from.select(&nms(&from, threshold, false))
         };
         prop_assert_eq!(pick(&unequal), pick(&turned));
     }

@@ -8,7 +8,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use flate2::read::GzDecoder;
-use onelook_vision::metric::{GroundTruth, Prediction, evaluate};
+use onelook_vision::metric::{CocoResult, GroundTruth, evaluate};
 use serde_json::Value;
 
 const EXPECTED: [(&str, [f64; 12]); 3] = [
@@ -100,10 +100,10 @@ fn ground_truth(instances: &Value) -> Vec<GroundTruth> {
         .collect()
 }
 
-fn predictions(path: &Path) -> Vec<Prediction> {
+fn predictions(path: &Path) -> Vec<CocoResult> {
     let records: Value =
         serde_json::from_reader(GzDecoder::new(File::open(path).unwrap())).unwrap();
-    let read = |record: &Value| Prediction {
+    let read = |record: &Value| CocoResult {
         image: record["image_id"].as_u64().unwrap(),
         category: record["category_id"].as_u64().unwrap() as usize,
         bbox: bbox(record),

@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use onelook_types::{
-    DetectHead, Detections, HeadOutputs, LetterboxMode, LetterboxRecipe, Tensor, Thresholds,
+    DetectHead, Head, Instances, LetterboxMode, LetterboxRecipe, OutputEncoding, Tensor, Thresholds,
 };
 use onelook_vision::letterbox::place;
 use onelook_vision::postprocess::postprocess;
@@ -76,14 +76,14 @@ fn npy_values(path: &Path) -> Vec<f32> {
         .collect()
 }
 
-fn read(output: &Tensor, thresholds: &Thresholds) -> Detections {
-    let head = DetectHead {
+fn read(output: &Tensor, thresholds: &Thresholds) -> Instances {
+    let head = Head::Detect(DetectHead {
         classes: 80,
         reg_max: 16,
         strides: vec![8, 16, 32],
         end_to_end: false,
-        outputs: HeadOutputs::Decoded,
-    };
+        encoding: OutputEncoding::Decoded,
+    });
     let recipe = LetterboxRecipe {
         height: 640,
         width: 640,
@@ -91,18 +91,13 @@ fn read(output: &Tensor, thresholds: &Thresholds) -> Detections {
         padding: 114,
     };
     let placement = place(&recipe, 640, 640);
-    postprocess(
-        std::slice::from_ref(output),
-        0,
-        &head,
-        thresholds,
-        &placement,
-    )
-    .unwrap()
+    let outputs = std::slice::from_ref(output);
+    let read = postprocess(outputs, 0, &head, thresholds, &placement);
+    read.unwrap().instances().clone()
 }
 
-fn assert_sums(found: &Detections, expected: (usize, f32, usize), model: &str) {
-    let confidence: f32 = found.iter().map(|found| found.confidence).sum();
+fn assert_sums(found: &Instances, expected: (usize, f32, usize), model: &str) {
+    let confidence: f32 = found.iter().map(|found| found.score).sum();
     let classes: usize = found.iter().map(|found| found.class).sum();
     assert_eq!((found.len(), classes), (expected.0, expected.2), "{model}");
     assert!(
@@ -126,7 +121,7 @@ fn real_outputs_keep_what_the_reference_keeps() {
                     && close(found.bbox.y1, y1)
                     && close(found.bbox.x2, x2)
                     && close(found.bbox.y2, y2)
-                    && close(found.confidence, confidence)
+                    && close(found.score, confidence)
                     && found.class == class as usize,
                 "{}: {found:?}",
                 case.model

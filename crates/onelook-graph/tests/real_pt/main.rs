@@ -50,7 +50,7 @@ fn metadata_are_those_of_the_files() {
         let metadata = open(&folder, name, &ReadOptions::default())
             .unwrap()
             .metadata;
-        assert_eq!(metadata.task, Task::Detect);
+        assert_eq!(metadata.task(), Task::Detect);
         assert_eq!(metadata.architecture, architecture);
         assert_eq!(metadata.names.len(), 80);
         assert_eq!(
@@ -58,10 +58,10 @@ fn metadata_are_those_of_the_files() {
             ["person", "toothbrush"]
         );
         assert_eq!((metadata.stride, metadata.image_size), (32, [640, 640]));
-        assert_eq!(metadata.head.classes, 80);
-        assert_eq!(metadata.head.reg_max, reg_max);
-        assert_eq!(metadata.head.strides, [8, 16, 32]);
-        assert_eq!(metadata.head.end_to_end, end_to_end);
+        assert_eq!(metadata.head.classes(), 80);
+        assert_eq!(metadata.head.detect().unwrap().reg_max, reg_max);
+        assert_eq!(metadata.head.detect().unwrap().strides, [8, 16, 32]);
+        assert_eq!(metadata.head.detect().unwrap().end_to_end, end_to_end);
         let note = |key: &str| metadata.notes.iter().find(|(name, _)| name == key);
         assert_eq!(note("version").unwrap().1, version);
         assert!(note("license").unwrap().1.starts_with("AGPL-3.0"));
@@ -99,7 +99,7 @@ fn the_head_without_nms_is_used_where_asked_for() {
         (asking(true), true, "model.23.one2one_cv2.0.2"),
     ] {
         let model = open(&folder, "yolo26n", &options).unwrap();
-        assert_eq!(model.metadata.head.end_to_end, end_to_end);
+        assert_eq!(model.metadata.head.detect().unwrap().end_to_end, end_to_end);
         let output = model.graph.outputs[0];
         assert_eq!(model.graph.value(output).name, branch);
     }
@@ -123,7 +123,7 @@ fn outputs_are_those_of_pytorch() {
     for name in ["yolo11n-recon", "yolov8n"] {
         let model = open(&folder, name, &ReadOptions::default()).unwrap();
         let maps = reference::run(&optimised(&model), &[&input]).unwrap();
-        let decoded = decode(&maps, &model.metadata.head.strides);
+        let decoded = decode(&maps, &model.metadata.head.detect().unwrap().strides);
         let expected = npy::read(&folder.join(format!("reference/{name}_bus_output0_f32.npy")));
         assert_eq!(decoded.len(), expected.data().len());
         let worst = worst_relative(&decoded, expected.data());

@@ -3,16 +3,22 @@
 //! Rows of the source are interpolated horizontally with 11-bit weights into 16-bit rows, two of
 //! which at a time are interpolated vertically. Each source row is interpolated at most once.
 
-use onelook_types::{AxisTap, Frame};
+use onelook_types::{AxisTap, FrameView};
 
 /// The weight 1 with 11 fractional bits.
 const WEIGHT_ONE: f32 = 2048.0;
 
 /// Scales `frame` and hands each finished row of `3 * width` bytes to `sink`, from the top.
-pub(super) fn rows(frame: &Frame, width: usize, height: usize, mut sink: impl FnMut(usize, &[u8])) {
+pub(super) fn rows(
+    frame: &FrameView<'_>,
+    width: usize,
+    height: usize,
+    mut sink: impl FnMut(usize, &[u8]),
+) {
     if (frame.width(), frame.height()) == (width, height) {
+        let mut buffer = Vec::new();
         for y in 0..height {
-            sink(y, frame.row(y));
+            sink(y, frame.rgb_row(y, &mut buffer));
         }
     } else if (frame.width(), frame.height()) == (2 * width, 2 * height) {
         halve(frame, sink);
@@ -22,11 +28,13 @@ pub(super) fn rows(frame: &Frame, width: usize, height: usize, mut sink: impl Fn
 }
 
 /// OpenCV averages four pixels when both sides are exactly halved.
-fn halve(frame: &Frame, mut sink: impl FnMut(usize, &[u8])) {
+fn halve(frame: &FrameView<'_>, mut sink: impl FnMut(usize, &[u8])) {
     let mut out = vec![0u8; frame.width() / 2 * 3];
+    let mut buffers = [Vec::new(), Vec::new()];
+    let [of_upper, of_lower] = &mut buffers;
     for y in 0..frame.height() / 2 {
-        let upper = frame.row(2 * y).as_chunks::<6>().0;
-        let lower = frame.row(2 * y + 1).as_chunks::<6>().0;
+        let upper = frame.rgb_row(2 * y, of_upper).as_chunks::<6>().0;
+        let lower = frame.rgb_row(2 * y + 1, of_lower).as_chunks::<6>().0;
         for ((out, a), b) in out.as_chunks_mut::<3>().0.iter_mut().zip(upper).zip(lower) {
             for channel in 0..3 {
                 let sum = u16::from(a[channel])
@@ -40,7 +48,12 @@ fn halve(frame: &Frame, mut sink: impl FnMut(usize, &[u8])) {
     }
 }
 
-fn interpolate(frame: &Frame, width: usize, height: usize, mut sink: impl FnMut(usize, &[u8])) {
+fn interpolate(
+    frame: &FrameView<'_>,
+    width: usize,
+    height: usize,
+    mut sink: impl FnMut(usize, &[u8]),
+) {
     let columns = Columns::new(frame.width(), width);
     let mut cache = RowCache::new(width * 3);
     let mut weight_rows = [vec![0; width * 3], vec![0; width * 3]];
@@ -58,9 +71,9 @@ fn interpolate(frame: &Frame, width: usize, height: usize, mut sink: impl FnMut(
     }
 }
 
-/// Along one axis, what each pixel of a picture scaled from `source` to `target` pixels is made of.
+/// Along one axis, what each pixel of an image scaled from `source` to `target` pixels is made of.
 ///
-/// Weighted with these and cut as OpenCV cuts, pictures of the same size come out as they are and
+/// Weighted with these and cut as OpenCV cuts, images of the same size come out as they are and
 /// exactly halved ones as averages: no case is special.
 pub fn axis_taps(source: usize, target: usize) -> impl Iterator<Item = AxisTap> {
     let last = source as i64 - 1;
@@ -123,6 +136,8 @@ struct RowCache {
     rows: [Vec<i16>; 2],
     gathered: [Vec<u8>; 2],
     held: [Option<usize>; 2],
+    /// A row of the source, where it has to be converted.
+    converted: Vec<u8>,
 }
 
 impl RowCache {
@@ -131,13 +146,14 @@ impl RowCache {
             rows: [vec![0; length], vec![0; length]],
             gathered: [vec![0; length], vec![0; length]],
             held: [None, None],
+            converted: Vec::new(),
         }
     }
 
     /// Both rows, interpolated now or, where they are those of the previous output row, then.
     fn load(
         &mut self,
-        frame: &Frame,
+        frame: &FrameView<'_>,
         columns: &Columns,
         above: usize,
         below: usize,
@@ -154,10 +170,10 @@ impl RowCache {
         [&self.rows[0], &self.rows[1]]
     }
 
-    fn fill(&mut self, slot: usize, frame: &Frame, columns: &Columns, y: usize) {
+    fn fill(&mut self, slot: usize, frame: &FrameView<'_>, columns: &Columns, y: usize) {
         if self.held[slot] != Some(y) {
             stretch(
-                frame.row(y),
+                frame.rgb_row(y, &mut self.converted),
                 columns,
                 &mut self.gathered,
                 &mut self.rows[slot],
@@ -217,6 +233,7 @@ fn blend(rows: [&[i16]; 2], weights: [&[i16]; 2], out: &mut [u8]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use onelook_types::Frame;
 
     /// The textbook formula on taps, which engines elsewhere compute.
     fn by_taps(frame: &Frame, width: usize, height: usize) -> Vec<u8> {
@@ -245,7 +262,9 @@ mod tests {
         let frame = Frame::new(12, 10, bytes).unwrap();
         for (width, height) in [(12, 10), (6, 5), (6, 10), (7, 3), (31, 29), (1, 1)] {
             let mut expected = Vec::new();
-            rows(&frame, width, height, |_, row| expected.extend(row));
+            rows(&FrameView::from(&frame), width, height, |_, row| {
+                expected.extend(row)
+            });
             assert_eq!(by_taps(&frame, width, height), expected, "{width}x{height}");
         }
     }

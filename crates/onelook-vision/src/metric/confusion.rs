@@ -1,11 +1,11 @@
 //! Which class was taken for which: predictions matched with objects whatever their classes.
 
 use super::matching::{Records, descending};
-use super::{GroundTruth, Prediction, iou};
+use super::{CocoResult, GroundTruth, iou};
 
 /// Predictions must be surer than this to count in the confusion matrix.
 pub const CONFUSION_CONFIDENCE: f64 = 0.25;
-/// Prediction and object must overlap by more than this to be the same thing.
+/// Result and object must overlap by more than this to be the same thing.
 pub const CONFUSION_IOU: f64 = 0.45;
 
 /// How often which class was predicted for which.
@@ -23,7 +23,7 @@ pub struct ConfusionMatrix {
 /// most. Crowds are no objects; a prediction inside one that matches nothing is not counted.
 pub(super) fn count(records: &Records<'_>) -> ConfusionMatrix {
     let mut matrix = ConfusionMatrix::new(records);
-    let mut claims: Vec<&Prediction> = records
+    let mut claims: Vec<&CocoResult> = records
         .predictions
         .iter()
         .copied()
@@ -58,7 +58,7 @@ impl ConfusionMatrix {
         }
     }
 
-    fn add_image(&mut self, truths: &[&GroundTruth], claims: &[&Prediction]) {
+    fn add_image(&mut self, truths: &[&GroundTruth], claims: &[&CocoResult]) {
         let background = self.categories.len();
         let (crowds, objects): (Vec<&GroundTruth>, Vec<_>) =
             truths.iter().partition(|truth| truth.crowd);
@@ -84,7 +84,7 @@ impl ConfusionMatrix {
     }
 }
 
-fn best_free(claim: &Prediction, objects: &[&GroundTruth], taken: &[bool]) -> Option<usize> {
+fn best_free(claim: &CocoResult, objects: &[&GroundTruth], taken: &[bool]) -> Option<usize> {
     let mut best = None;
     let mut largest = CONFUSION_IOU;
     for (index, object) in objects.iter().enumerate() {
@@ -97,7 +97,7 @@ fn best_free(claim: &Prediction, objects: &[&GroundTruth], taken: &[bool]) -> Op
     best
 }
 
-fn is_in_crowd(claim: &Prediction, crowds: &[&GroundTruth]) -> bool {
+fn is_in_crowd(claim: &CocoResult, crowds: &[&GroundTruth]) -> bool {
     crowds
         .iter()
         .any(|crowd| iou(&claim.bbox, &crowd.bbox, true) > CONFUSION_IOU)

@@ -5,7 +5,7 @@
 
 use std::collections::HashSet;
 
-use super::{GroundTruth, IOU_THRESHOLDS, Prediction, iou};
+use super::{CocoResult, GroundTruth, IOU_THRESHOLDS, iou};
 
 /// Predictions per class and picture that take part.
 pub(super) const MAX_DETECTIONS: usize = 100;
@@ -19,13 +19,13 @@ pub(super) struct Records<'a> {
     /// By category, then picture, then as given.
     pub(super) truths: Vec<&'a GroundTruth>,
     /// By category, then picture, then descending score, then as given.
-    pub(super) predictions: Vec<&'a Prediction>,
+    pub(super) predictions: Vec<&'a CocoResult>,
 }
 
 impl<'a> Records<'a> {
     pub(super) fn new(
         ground_truth: &'a [GroundTruth],
-        predictions: &'a [Prediction],
+        predictions: &'a [CocoResult],
         images: &[u64],
     ) -> Self {
         let images: HashSet<u64> = images.iter().copied().collect();
@@ -98,7 +98,7 @@ pub(super) struct AreaMatches {
 
 impl CategoryMatches {
     /// Both slices are of one category and sorted by picture.
-    fn of(category: usize, truths: &[&GroundTruth], claims: &[&Prediction]) -> Self {
+    fn of(category: usize, truths: &[&GroundTruth], claims: &[&CocoResult]) -> Self {
         let mut matches = Self {
             category,
             images: 0,
@@ -116,7 +116,7 @@ impl CategoryMatches {
         matches
     }
 
-    fn add_image(&mut self, truths: &[&GroundTruth], claims: &[&Prediction]) {
+    fn add_image(&mut self, truths: &[&GroundTruth], claims: &[&CocoResult]) {
         let overlaps: Vec<Vec<f64>> = claims
             .iter()
             .map(|claim| {
@@ -136,7 +136,7 @@ impl AreaMatches {
     fn add_image(
         &mut self,
         truths: &[&GroundTruth],
-        claims: &[&Prediction],
+        claims: &[&CocoResult],
         overlaps: &[Vec<f64>],
         range: [f64; 2],
     ) {

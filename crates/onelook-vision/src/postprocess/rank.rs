@@ -1,4 +1,4 @@
-//! Which anchors and classes are worth a look: those above the threshold, the surest first.
+//! Which anchors and classes are above the threshold, highest score first.
 //!
 //! Compares raw values with a bound, so that nothing is decoded for the many that fail.
 
@@ -19,7 +19,7 @@ pub(crate) struct Candidate {
 }
 
 impl Candidate {
-    /// Surest first; equals by anchor, then by class.
+    /// Highest score first; equals by anchor, then by class.
     fn order(&self, other: &Self) -> Ordering {
         other
             .score
@@ -30,7 +30,7 @@ impl Candidate {
     }
 }
 
-/// The surest `limit` candidates when every class of an anchor counts.
+/// The `limit` candidates of the highest scores when every class of an anchor counts.
 pub(crate) fn all_labels(
     levels: &[Level<'_>],
     confidence: f32,
@@ -61,10 +61,10 @@ pub(crate) fn all_labels(
             }
         }
     }
-    surest(found, confidence, limit)
+    highest(found, confidence, limit)
 }
 
-/// The surest `limit` candidates when only the best class of an anchor counts.
+/// The `limit` candidates of the highest scores when only the best class of an anchor counts.
 pub(crate) fn best_labels(
     levels: &[Level<'_>],
     confidence: f32,
@@ -84,7 +84,7 @@ pub(crate) fn best_labels(
         }
     }
     found.retain(|candidate| admits(candidate.class));
-    surest(found, confidence, limit)
+    highest(found, confidence, limit)
 }
 
 fn planes<'a>(level: &Level<'a>) -> impl Iterator<Item = &'a [f32]> {
@@ -110,7 +110,7 @@ fn candidate(level: &Level<'_>, index: usize, cell: usize, class: usize, value: 
     }
 }
 
-fn surest(mut found: Vec<Candidate>, confidence: f32, limit: usize) -> Vec<Candidate> {
+fn highest(mut found: Vec<Candidate>, confidence: f32, limit: usize) -> Vec<Candidate> {
     found.retain(|candidate| candidate.score > confidence);
     if limit == 0 {
         found.clear();

@@ -1,6 +1,6 @@
 //! What an export says of its model: `metadata_props` and shapes come in, [`Metadata`] goes out.
 
-use onelook_types::{DetectHead, HeadOutputs, Metadata, Shape, Task};
+use onelook_types::{DetectHead, Head, Metadata, OutputEncoding, Shape, Task};
 
 use super::literal::{self, Literal};
 use super::proto;
@@ -73,9 +73,9 @@ impl<'a> Properties<'a> {
         }
     }
 
-    fn task(&self) -> Result<Task, ReadError> {
+    fn check_task(&self) -> Result<(), ReadError> {
         match self.text("task").unwrap_or("detect").parse() {
-            Ok(Task::Detect) => Ok(Task::Detect),
+            Ok(Task::Detect) => Ok(()),
             Ok(task) => Err(unsupported(format!(
                 "its task is {task}; onelook reads detection models only"
             ))),
@@ -129,7 +129,7 @@ impl<'a> Properties<'a> {
 
     /// All that the file says, given its image input and the shapes of its outputs.
     pub(super) fn metadata(&self, image: Image, outputs: &[Shape]) -> Result<Metadata, ReadError> {
-        let task = self.task()?;
+        self.check_task()?;
         let stride = self.stride()?;
         let mut names = self.names()?;
         let head = head(outputs, names.len(), stride, image.size)?;
@@ -151,13 +151,12 @@ impl<'a> Properties<'a> {
             .map(|entry| (entry.key.clone(), entry.value.clone()))
             .collect();
         Ok(Metadata {
-            task,
             architecture: self.architecture(),
             names,
             stride,
             image_size: image.size,
             fixed_size: image.sides.iter().any(Option::is_some),
-            head,
+            head: Head::Detect(head),
             notes,
         })
     }
@@ -175,11 +174,11 @@ fn head(
             outputs.len()
         )));
     };
-    let (classes, anchors, outputs) = match shape[..] {
+    let (classes, anchors, encoding) = match shape[..] {
         [_, detections, 6] if detections != 6 && names > 0 => {
-            (names, detections, HeadOutputs::DecodedEndToEnd)
+            (names, detections, OutputEncoding::DecodedEndToEnd)
         }
-        [_, rows, anchors] if rows > 4 => (rows - 4, anchors, HeadOutputs::Decoded),
+        [_, rows, anchors] if rows > 4 => (rows - 4, anchors, OutputEncoding::Decoded),
         _ => {
             return Err(unsupported(format!(
                 "its output has shape {shape}; a detection model's is 1 x (4 + classes) x anchors, \
@@ -191,8 +190,8 @@ fn head(
         classes,
         reg_max: 1,
         strides: strides(stride, anchors, image),
-        end_to_end: outputs == HeadOutputs::DecodedEndToEnd,
-        outputs,
+        end_to_end: encoding == OutputEncoding::DecodedEndToEnd,
+        encoding,
     })
 }
 

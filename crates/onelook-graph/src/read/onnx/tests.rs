@@ -2,7 +2,7 @@
 
 mod export;
 
-use onelook_types::{HeadOutputs, Tensor};
+use onelook_types::{OutputEncoding, Tensor};
 
 use super::*;
 use crate::{infer_shapes, reference};
@@ -268,8 +268,11 @@ fn metadata_is_read_from_the_properties() {
     assert_eq!(metadata.architecture, "yolo11n");
     assert_eq!(metadata.names, ["person", "driver's A"]);
     assert_eq!((metadata.stride, metadata.image_size), (16, [4, 4]));
-    assert!(metadata.fixed_size && !metadata.head.end_to_end);
-    assert_eq!(metadata.head.outputs, HeadOutputs::Decoded);
+    assert!(metadata.fixed_size && !metadata.head.detect().unwrap().end_to_end);
+    assert_eq!(
+        metadata.head.detect().unwrap().encoding,
+        OutputEncoding::Decoded
+    );
     let notes: Vec<&str> = metadata.notes.iter().map(|(key, _)| key.as_str()).collect();
     assert_eq!(notes, ["description", "license"]);
 }
@@ -290,9 +293,12 @@ fn an_end_to_end_head_is_told_by_its_shape() {
         .read()
         .unwrap()
         .metadata;
-    assert_eq!(metadata.head.outputs, HeadOutputs::DecodedEndToEnd);
-    assert!(metadata.head.end_to_end);
-    assert_eq!(metadata.head.classes, 3);
+    assert_eq!(
+        metadata.head.detect().unwrap().encoding,
+        OutputEncoding::DecodedEndToEnd
+    );
+    assert!(metadata.head.detect().unwrap().end_to_end);
+    assert_eq!(metadata.head.classes(), 3);
 }
 
 #[test]

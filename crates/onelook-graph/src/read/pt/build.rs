@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use onelook_types::{DetectHead, Metadata, Shape, Task, Tensor};
+use onelook_types::{DetectHead, Head, Metadata, OutputRole, Shape, Task, Tensor};
 
 use super::checkpoint::Checkpoint;
 use super::module::Module;
@@ -57,12 +57,14 @@ pub(super) fn build(
         entered: 0,
     };
     let head = builder.layers(checkpoint.pickle, &layers)?;
-    check_outputs(&builder.graph, &head)?;
-    let coarsest = head.strides.iter().copied().max().unwrap_or(32);
+    let Some(detect) = head.detect() else {
+        return Err(damaged("its last module finds no objects"));
+    };
+    check_outputs(&builder.graph, &head, detect)?;
+    let coarsest = coarsest(detect);
     let metadata = Metadata {
-        task,
         architecture: checkpoint.architecture(),
-        names: checkpoint.names(head.classes),
+        names: checkpoint.names(head.classes()),
         stride: coarsest.max(32),
         image_size: checkpoint.image_size(),
         fixed_size: false,
@@ -76,11 +78,7 @@ pub(super) fn build(
 }
 
 impl Builder<'_> {
-    fn layers(
-        &mut self,
-        pickle: &Pickle<'_>,
-        layers: &Module<'_>,
-    ) -> Result<DetectHead, ReadError> {
+    fn layers(&mut self, pickle: &Pickle<'_>, layers: &Module<'_>) -> Result<Head, ReadError> {
         let input = self.graph.add_input("images");
         let children = layers.children()?;
         let Some((head, body)) = children.split_last() else {
@@ -246,9 +244,8 @@ fn refuse_unknown(layers: &Module<'_>, limits: &Limits) -> Result<(), ReadError>
 }
 
 /// Infers all shapes once, so that a contradiction is found here and not by an engine.
-fn check_outputs(graph: &Graph, head: &DetectHead) -> Result<(), ReadError> {
-    let coarsest = head.strides.iter().copied().max().unwrap_or(32);
-    let side = 2 * coarsest;
+fn check_outputs(graph: &Graph, head: &Head, detect: &DetectHead) -> Result<(), ReadError> {
+    let side = 2 * coarsest(detect);
     let shapes = infer_shapes(graph, &[Shape::from([1, 3, side, side])])?;
     for (value, shape) in graph.values.iter().zip(&shapes) {
         let elements = shape.checked_elements().unwrap_or(usize::MAX);
@@ -258,12 +255,21 @@ fn check_outputs(graph: &Graph, head: &DetectHead) -> Result<(), ReadError> {
             MOST_ELEMENTS,
         )?;
     }
-    let wanted = head.strides.iter().flat_map(|stride| {
-        let cells = side / stride;
-        [4 * head.reg_max, head.classes].map(|channels| Shape::from([1, channels, cells, cells]))
-    });
-    for (output, wanted) in graph.outputs.iter().zip(wanted) {
-        let shape = &shapes[output.index()];
+    let roles = head.outputs();
+    if roles.len() != graph.outputs.len() {
+        return Err(damaged("the head has other outputs than its task has"));
+    }
+    for (output, role) in graph.outputs.iter().zip(roles) {
+        let (level, channels) = match role {
+            OutputRole::Boxes { level } => (level, 4 * detect.reg_max),
+            OutputRole::Scores { level } => (level, detect.classes),
+            _ => return Err(damaged("the head has outputs that are not decoded yet")),
+        };
+        let cells = side / detect.strides[level];
+        let (shape, wanted) = (
+            &shapes[output.index()],
+            Shape::from([1, channels, cells, cells]),
+        );
         if *shape != wanted {
             let name = &graph.value(*output).name;
             return Err(damaged(format!(
@@ -272,4 +278,9 @@ fn check_outputs(graph: &Graph, head: &DetectHead) -> Result<(), ReadError> {
         }
     }
     Ok(())
+}
+
+/// Pixels of the input per cell of the coarsest level.
+fn coarsest(detect: &DetectHead) -> usize {
+    detect.strides.iter().copied().max().unwrap_or(32)
 }

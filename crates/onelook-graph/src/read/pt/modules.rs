@@ -13,7 +13,7 @@ mod sequence;
 mod sppf;
 mod upsample;
 
-use onelook_types::DetectHead;
+use onelook_types::Head;
 
 use super::build::Builder;
 use super::module::Module;
@@ -21,7 +21,7 @@ use crate::ValueId;
 use crate::read::ReadError;
 
 type Build = fn(&mut Builder<'_>, &Module<'_>, &[ValueId]) -> Result<ValueId, ReadError>;
-type BuildHead = fn(&mut Builder<'_>, &Module<'_>, &[ValueId]) -> Result<DetectHead, ReadError>;
+type BuildHead = fn(&mut Builder<'_>, &Module<'_>, &[ValueId]) -> Result<Head, ReadError>;
 
 const BUILDERS: &[(&str, Build)] = &[
     ("Attention", attention::attention),

@@ -28,7 +28,7 @@ fn tiny_model_is_read() {
     assert_eq!(model.metadata.names, ["cat", "class 1"]);
     assert_eq!(model.metadata.image_size, [96, 128]);
     assert_eq!(model.metadata.architecture, "yolo11n");
-    assert_eq!(model.metadata.head.strides, [8]);
+    assert_eq!(model.metadata.head.detect().unwrap().strides, [8]);
     assert_eq!(
         model.metadata.notes,
         [("license".to_owned(), "free".to_owned())]

@@ -1,6 +1,8 @@
 //! What the header of a native file says besides the tensors: graph and metadata as JSON.
 
-use onelook_types::{DetectHead, HeadOutputs, Metadata};
+use onelook_types::{
+    ClassifyHead, DetectHead, Head, Metadata, OutputEncoding, PoseHead, SegmentHead, Task,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::op::{
@@ -107,44 +109,121 @@ pub struct MetadataRecord {
     notes: Vec<(String, String)>,
 }
 
+/// [`Head`]; which variant it is follows from the task.
 #[derive(Debug, Serialize, Deserialize)]
 struct HeadRecord {
     classes: usize,
+    #[serde(flatten)]
+    detect: Option<DetectRecord>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    prototypes: Option<usize>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    keypoints: Option<(usize, bool)>,
+}
+
+/// How boxes and class scores are told.
+#[derive(Debug, Serialize, Deserialize)]
+struct DetectRecord {
     reg_max: usize,
     strides: Vec<usize>,
     end_to_end: bool,
-    outputs: OutputsRecord,
+    outputs: EncodingRecord,
 }
 
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-enum OutputsRecord {
+enum EncodingRecord {
     Maps,
     Decoded,
     DecodedEndToEnd,
 }
 
+impl From<&Head> for HeadRecord {
+    fn from(head: &Head) -> Self {
+        let detect = head.detect().map(|detect| DetectRecord {
+            reg_max: detect.reg_max,
+            strides: detect.strides.clone(),
+            end_to_end: detect.end_to_end,
+            outputs: match detect.encoding {
+                OutputEncoding::Maps => EncodingRecord::Maps,
+                OutputEncoding::Decoded => EncodingRecord::Decoded,
+                OutputEncoding::DecodedEndToEnd => EncodingRecord::DecodedEndToEnd,
+            },
+        });
+        let (mut prototypes, mut keypoints) = (None, None);
+        match head {
+            Head::Segment(segment) => prototypes = Some(segment.prototypes),
+            Head::Pose(pose) => keypoints = Some((pose.keypoints, pose.visibility)),
+            Head::Detect(_) | Head::Obb(_) | Head::Classify(_) => {}
+        }
+        Self {
+            classes: head.classes(),
+            detect,
+            prototypes,
+            keypoints,
+        }
+    }
+}
+
+impl HeadRecord {
+    /// The head, or what contradicts itself in it.
+    fn head(self, task: Task) -> Result<Head, String> {
+        let classes = self.classes;
+        if task == Task::Classify {
+            return Ok(Head::Classify(ClassifyHead { classes }));
+        }
+        let lacks = |what| format!("its head lacks {what}, which a {task} model needs");
+        let detect = self.detect.ok_or_else(|| lacks("boxes"))?;
+        if detect.strides.len() > 16 || !detect.strides.iter().all(is_side) {
+            return Err("its strides are out of range".to_owned());
+        }
+        if !(1..=1 << 10).contains(&detect.reg_max) {
+            return Err(format!("its head has {} bins a side", detect.reg_max));
+        }
+        let detect = DetectHead {
+            classes,
+            reg_max: detect.reg_max,
+            strides: detect.strides,
+            end_to_end: detect.end_to_end,
+            encoding: match detect.outputs {
+                EncodingRecord::Maps => OutputEncoding::Maps,
+                EncodingRecord::Decoded => OutputEncoding::Decoded,
+                EncodingRecord::DecodedEndToEnd => OutputEncoding::DecodedEndToEnd,
+            },
+        };
+        Ok(match task {
+            Task::Segment => Head::Segment(SegmentHead {
+                detect,
+                prototypes: self.prototypes.ok_or_else(|| lacks("prototypes"))?,
+            }),
+            Task::Pose => {
+                let (keypoints, visibility) = self.keypoints.ok_or_else(|| lacks("key points"))?;
+                Head::Pose(PoseHead {
+                    detect,
+                    keypoints,
+                    visibility,
+                })
+            }
+            Task::Obb => Head::Obb(detect),
+            Task::Detect | Task::Classify => Head::Detect(detect),
+        })
+    }
+}
+
+fn is_side(side: &usize) -> bool {
+    (1..=1 << 16).contains(side)
+}
+
 impl From<&Metadata> for MetadataRecord {
     fn from(metadata: &Metadata) -> Self {
-        let head = &metadata.head;
         Self {
-            task: metadata.task.name().to_owned(),
+            task: metadata.task().name().to_owned(),
             architecture: metadata.architecture.clone(),
             names: metadata.names.clone(),
             stride: metadata.stride,
             image_size: metadata.image_size,
             fixed_size: metadata.fixed_size,
-            head: HeadRecord {
-                classes: head.classes,
-                reg_max: head.reg_max,
-                strides: head.strides.clone(),
-                end_to_end: head.end_to_end,
-                outputs: match head.outputs {
-                    HeadOutputs::Maps => OutputsRecord::Maps,
-                    HeadOutputs::Decoded => OutputsRecord::Decoded,
-                    HeadOutputs::DecodedEndToEnd => OutputsRecord::DecodedEndToEnd,
-                },
-            },
+            head: HeadRecord::from(&metadata.head),
             notes: metadata.notes.clone(),
         }
     }
@@ -153,39 +232,21 @@ impl From<&Metadata> for MetadataRecord {
 impl MetadataRecord {
     /// The metadata, or what contradicts itself in it.
     pub fn metadata(self) -> Result<Metadata, String> {
-        let head = self.head;
-        let sides = self
-            .image_size
-            .iter()
-            .chain([&self.stride])
-            .chain(&head.strides);
-        if sides.into_iter().any(|side| !(1..=1 << 16).contains(side)) {
-            return Err("its image size or strides are out of range".to_owned());
+        let mut sides = self.image_size.iter().chain([&self.stride]);
+        if !sides.all(is_side) {
+            return Err("its image size or stride is out of range".to_owned());
         }
-        if self.names.len() != head.classes || head.strides.len() > 16 {
+        if self.names.len() != self.head.classes {
             return Err("its head does not fit its class names".to_owned());
         }
-        if !(1..=1 << 10).contains(&head.reg_max) {
-            return Err(format!("its head has {} bins a side", head.reg_max));
-        }
+        let task: Task = self.task.parse().map_err(|error| format!("{error}"))?;
         Ok(Metadata {
-            task: self.task.parse().map_err(|error| format!("{error}"))?,
             architecture: self.architecture,
             names: self.names,
             stride: self.stride,
             image_size: self.image_size,
             fixed_size: self.fixed_size,
-            head: DetectHead {
-                classes: head.classes,
-                reg_max: head.reg_max,
-                strides: head.strides,
-                end_to_end: head.end_to_end,
-                outputs: match head.outputs {
-                    OutputsRecord::Maps => HeadOutputs::Maps,
-                    OutputsRecord::Decoded => HeadOutputs::Decoded,
-                    OutputsRecord::DecodedEndToEnd => HeadOutputs::DecodedEndToEnd,
-                },
-            },
+            head: self.head.head(task)?,
             notes: self.notes,
         })
     }

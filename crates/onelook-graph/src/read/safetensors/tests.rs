@@ -1,6 +1,6 @@
 //! What is written is read back to the bit; what lies is refused.
 
-use onelook_types::{DetectHead, HeadOutputs, Metadata, Task};
+use onelook_types::{DetectHead, Head, Metadata, OutputEncoding};
 
 use super::*;
 use crate::op::{
@@ -91,19 +91,18 @@ fn graph() -> Graph {
 
 fn model() -> ModelFile {
     let metadata = Metadata {
-        task: Task::Detect,
         architecture: "yolo11n".to_owned(),
         names: vec!["person".to_owned(), "it's \"ö\"".to_owned()],
         stride: 32,
         image_size: [64, 32],
         fixed_size: true,
-        head: DetectHead {
+        head: Head::Detect(DetectHead {
             classes: 2,
             reg_max: 16,
             strides: vec![8, 16, 32],
             end_to_end: true,
-            outputs: HeadOutputs::DecodedEndToEnd,
-        },
+            encoding: OutputEncoding::DecodedEndToEnd,
+        }),
         notes: vec![
             ("licence".to_owned(), "x".to_owned()),
             ("author".to_owned(), String::new()),

@@ -1,7 +1,7 @@
 //! The detection head: per level one branch for boxes and one for classes. Their maps are the
 //! graph's outputs; decoding them is left to post-processing.
 
-use onelook_types::{DetectHead, HeadOutputs};
+use onelook_types::{DetectHead, Head, OutputEncoding};
 
 use super::super::build::Builder;
 use super::super::module::Module;
@@ -15,7 +15,7 @@ pub(super) fn detect(
     builder: &mut Builder<'_>,
     module: &Module<'_>,
     inputs: &[ValueId],
-) -> Result<DetectHead, ReadError> {
+) -> Result<Head, ReadError> {
     let end_to_end = choose_head(builder, module)?;
     let names = match end_to_end {
         true => ["one2one_cv2", "one2one_cv3"],
@@ -34,13 +34,13 @@ pub(super) fn detect(
             builder.graph.outputs.push(map);
         }
     }
-    Ok(DetectHead {
+    Ok(Head::Detect(DetectHead {
         classes: module.required("nc")?,
         reg_max: module.count("reg_max")?.unwrap_or(16),
         strides,
         end_to_end,
-        outputs: HeadOutputs::Maps,
-    })
+        encoding: OutputEncoding::Maps,
+    }))
 }
 
 /// Whether to use the branches that need no NMS: as the caller says; else the one-to-many branches

@@ -1,4 +1,4 @@
-//! What was found on a picture.
+//! A box by two corners.
 
 /// A box by two corners, in pixels; `x` to the right, `y` downwards.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
@@ -45,49 +45,12 @@ impl BoxXyxy {
             0.0
         }
     }
-}
 
-/// One object on a picture.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Detection {
-    /// Where, in pixels of the original picture.
-    pub bbox: BoxXyxy,
-    /// Which class, an index into [`Metadata::names`](crate::Metadata::names).
-    pub class: usize,
-    /// How sure, 0 to 1.
-    pub confidence: f32,
-}
-
-/// All objects on one picture, the surest first.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct Detections {
-    /// The objects in descending confidence.
-    pub items: Vec<Detection>,
-}
-
-impl Detections {
-    /// How many objects.
-    pub fn len(&self) -> usize {
-        self.items.len()
-    }
-
-    /// Whether nothing was found.
-    pub fn is_empty(&self) -> bool {
-        self.items.is_empty()
-    }
-
-    /// The objects in descending confidence.
-    pub fn iter(&self) -> std::slice::Iter<'_, Detection> {
-        self.items.iter()
-    }
-}
-
-impl<'a> IntoIterator for &'a Detections {
-    type Item = &'a Detection;
-    type IntoIter = std::slice::Iter<'a, Detection>;
-
-    fn into_iter(self) -> Self::IntoIter {
-        self.iter()
+    /// Whether no coordinate is infinite or NaN.
+    pub fn is_finite(&self) -> bool {
+        [self.x1, self.y1, self.x2, self.y2]
+            .iter()
+            .all(|side| side.is_finite())
     }
 }
 
