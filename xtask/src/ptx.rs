@@ -36,9 +36,9 @@ pub fn quick() -> Outcome {
                 "--quiet",
                 "--locked",
                 "--package",
-                "onelook-cuda",
+                "onelook-ptx",
                 "--lib",
-                "ptx::",
+                "emit::",
             ];
             run(cargo(&tests).env("ONELOOK_PTXAS", &ptxas))?;
             gate(&ptxas, &["--quick".to_owned()])

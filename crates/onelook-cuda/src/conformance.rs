@@ -12,10 +12,10 @@ pub(crate) mod stem;
 mod tests;
 
 use onelook_graph::op::Activation;
+use onelook_ptx::interpreter::{Buffer, Machine, Schedule, Trap, Value};
+use onelook_ptx::lang::Target;
 
-use crate::interpreter::{Buffer, Machine, Schedule, Trap, Value};
 use crate::kernels::{Element, Tiled, Work};
-use crate::lang::Target;
 use crate::settings::Settings;
 pub(crate) use results::worse;
 pub use results::{Expected, Results};

@@ -19,7 +19,7 @@ mod work;
 
 use onelook_graph::op::{Activation, Operator};
 
-use crate::lang::{F32, Kernel};
+use onelook_ptx::lang::{F32, Kernel};
 pub use work::Work;
 
 /// Bytes that one thread copies at once; rows of tiles consist of such pieces.

@@ -3,12 +3,12 @@
 #![allow(clippy::unwrap_used)]
 
 use onelook_cuda::kernels::Element;
-use onelook_cuda::lang::Target;
 use onelook_cuda::lower::gpu::Gpu;
 use onelook_cuda::lower::predict::predict;
 use onelook_cuda::lower::{Options, lower};
 use onelook_cuda::plan::Plan;
 use onelook_graph::{family, pass};
+use onelook_ptx::lang::Target;
 use onelook_types::Shape;
 
 /// From pictures to boxes, at 640 pixels, in half precision.

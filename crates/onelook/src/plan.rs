@@ -4,17 +4,17 @@
 //! Never opens a driver, and never runs anything.
 
 use onelook_cuda::kernels::Element;
-use onelook_cuda::lang::{Kernel, live_registers};
 use onelook_cuda::lower::gpu::Gpu;
 use onelook_cuda::lower::predict::{LaunchTime, Prediction, predict};
 use onelook_cuda::lower::{LowerError, Options, lower};
-use onelook_cuda::occupancy::blocks_per_multiprocessor;
 use onelook_cuda::plan::{Launch, Plan};
 use onelook_graph::read::ModelFile;
 use onelook_graph::{CompileError, pass};
+use onelook_ptx::lang::{Kernel, live_registers};
+use onelook_ptx::occupancy::blocks_per_multiprocessor;
 use onelook_types::{HeadOutputs, Precision, Shape};
 
-pub use onelook_cuda::lang::Target as GpuTarget;
+pub use onelook_ptx::lang::Target as GpuTarget;
 
 use crate::Error;
 

@@ -6,12 +6,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use onelook_cuda::kernels::Element;
-use onelook_cuda::lang::{Kernel, Target};
 use onelook_cuda::lower::gpu::Gpu;
 use onelook_cuda::lower::{LowerError, Options, lower};
 use onelook_cuda::plan::{Launch, Plan};
-use onelook_cuda::ptx::emit;
 use onelook_graph::read::ModelFile;
+use onelook_ptx::emit;
+use onelook_ptx::lang::{Kernel, Target};
 use onelook_types::Shape;
 
 use crate::Failure;

@@ -10,9 +10,9 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use onelook_cuda::lang::Target;
 use onelook_graph::read::{ModelFile, ReadOptions, read};
 use onelook_graph::{family, pass};
+use onelook_ptx::lang::Target;
 
 use kernels::{Distinct, add_network};
 

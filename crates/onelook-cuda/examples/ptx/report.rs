@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 
-use onelook_cuda::lang::Target;
+use onelook_ptx::lang::Target;
 
 use crate::Failure;
 use crate::assemble::Assembled;

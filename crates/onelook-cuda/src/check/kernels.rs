@@ -7,12 +7,12 @@ use std::sync::mpsc::{self, Sender};
 use std::sync::{Mutex, PoisonError};
 use std::{fmt, thread};
 
+use onelook_ptx::interpreter::Schedule;
 use serde::Serialize;
 
 use super::{CheckError, Checker, Run};
 use crate::conformance::{Given, Trial, smaller, tolerance};
 use crate::driver::{CudaError, DeviceBuffer, Function, FunctionInfo, Stream, Value};
-use crate::interpreter::Schedule;
 use crate::kernels::{Element, Tiled, Work};
 use crate::plan::{Launch, Plan};
 

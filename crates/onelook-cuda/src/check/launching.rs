@@ -4,12 +4,12 @@
 use std::fmt;
 use std::time::Instant;
 
+use onelook_ptx::emit;
+use onelook_ptx::lang::{Builder, Feature, Kernel};
 use serde::Serialize;
 
 use super::{CheckError, Checker};
 use crate::driver::{CudaError, Event, Function, Graph, Node, Stream};
-use crate::lang::{Builder, Feature, Kernel};
-use crate::ptx;
 
 /// Kernels of the chain.
 const CHAIN: usize = 200;
@@ -66,7 +66,7 @@ impl Checker<'_> {
 
     /// Has the driver take a kernel.
     pub(super) fn load(&self, kernel: &Kernel) -> Result<Function, CudaError> {
-        let text = ptx::emit(kernel).map_err(|error| CudaError::Plan {
+        let text = emit(kernel).map_err(|error| CudaError::Plan {
             launch: kernel.name.clone(),
             reason: error.to_string(),
         })?;

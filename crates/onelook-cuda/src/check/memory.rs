@@ -2,11 +2,11 @@
 
 use std::fmt;
 
+use onelook_ptx::lang::{Builder, Cache, Special};
 use serde::Serialize;
 
 use super::{CheckError, Checker};
 use crate::driver::{CudaError, DeviceBuffer, Function, Stream, Value};
-use crate::lang::{Builder, Cache, Special};
 
 /// Bytes that a thread copies: pieces of 16.
 const PIECES: u32 = 4;

@@ -3,13 +3,14 @@
 
 use std::collections::HashSet;
 
+use onelook_ptx::lang::Target;
+
 use super::maps::random_map;
 use super::products::dot;
 use super::results::{Distance, Run, deviation, replaced, worse};
 use super::{Expected, Given, Random, Results, Trial, given};
 use crate::kernels::head::{CANDIDATE_BYTES, HeadLevel, HeadShape, pack};
 use crate::kernels::{Element, Map};
-use crate::lang::Target;
 use crate::settings::Settings;
 
 /// How far off a raw value may be for a class still to count as above the threshold, or as the best.

@@ -22,8 +22,9 @@ mod sort;
 #[cfg(test)]
 mod tests;
 
+use onelook_ptx::lang::{Bool, Builder, Cache, F32, Global, SharedAddress, Special, Target, U32};
+
 use super::Tiled;
-use crate::lang::{Bool, Builder, Cache, F32, Global, SharedAddress, Special, Target, U32};
 use crate::pictures::{HEADER_BACK, HEADER_BYTES, HEADER_SIZE};
 use crate::settings::{SWITCHES, THRESHOLDS};
 

@@ -20,10 +20,10 @@ mod scale;
 mod tests;
 
 use onelook_graph::op::Activation;
+use onelook_ptx::lang::{Builder, Cache, F32, Global, SharedAddress, Special, Target, U32};
 
 use super::window::Window;
 use super::{Element, Tiled, activate};
-use crate::lang::{Builder, Cache, F32, Global, SharedAddress, Special, Target, U32};
 use crate::pictures::HEADER_BYTES;
 use scale::Scaler;
 

@@ -1,6 +1,8 @@
 //! What a launch computes, whoever wrote its kernel: the kernel's name, its text and its trial
 //! follow from it.
 
+use onelook_ptx::lang::Target;
+
 use super::attention::{self, AttentionShape};
 use super::conv::{self, ConvShape};
 use super::depthwise::{self, DepthwiseShape};
@@ -11,7 +13,6 @@ use super::pool::{self, ChainShape, PoolShape};
 use super::reorder::{self, Planes};
 use super::stem::{self, StemShape};
 use super::{Element, Tiled};
-use crate::lang::Target;
 
 /// A kernel's task with everything that it is specialised for but device and batch.
 #[derive(Debug, Clone, PartialEq)]

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use onelook_graph::op::Conv;
 use onelook_graph::{Graph, Node, Op, Region as Lifetime, ValueId, place_regions};
+use onelook_ptx::lang::Kernel;
 use onelook_types::{DetectHead, HeadOutputs, Shape};
 
 use super::constants::Constants;
@@ -22,7 +23,6 @@ use crate::kernels::conv::Part;
 use crate::kernels::gemm::Tile;
 use crate::kernels::window::Window;
 use crate::kernels::{Element, Map, Work};
-use crate::lang::Kernel;
 use crate::plan::{Argument, Launch, Plan, Region};
 
 /// Buffers start on boundaries of so many bytes.

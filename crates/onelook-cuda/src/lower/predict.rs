@@ -180,7 +180,7 @@ mod tests {
     use onelook_types::Shape;
 
     use super::*;
-    use crate::lang::{Builder, Target};
+    use onelook_ptx::lang::{Builder, Target};
 
     /// A launch that moves so many bytes and has no tile.
     fn launch(after: &[usize], grid: u32, bytes: u64) -> Launch {

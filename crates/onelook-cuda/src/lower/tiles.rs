@@ -5,11 +5,12 @@
 
 use std::collections::HashMap;
 
+use onelook_ptx::lang::{Feature, Target};
+
 use super::gpu::Gpu;
 use crate::kernels::Element;
 use crate::kernels::conv::{Pipeline, Store};
 use crate::kernels::gemm::{Gemm, Tile};
-use crate::lang::{Feature, Target};
 
 /// Clocks until a block's first chunk has arrived, and from its last product to the stored tile.
 const FILL_CLOCKS: f64 = 900.0;

@@ -8,11 +8,11 @@ use onelook_cuda::check::{
 };
 use onelook_cuda::conformance::smaller;
 use onelook_cuda::kernels::Element;
-use onelook_cuda::lang::{Kernel, Target};
 use onelook_cuda::lower::gpu::Gpu;
 use onelook_cuda::lower::predict::Mechanism;
 use onelook_cuda::lower::{Options, lower};
 use onelook_graph::Graph;
+use onelook_ptx::lang::{Kernel, Target};
 
 use super::context;
 use super::emulated::emulate;

@@ -98,8 +98,8 @@ mod tests {
     use onelook_types::Shape;
 
     use super::*;
-    use crate::lang::{Builder, Target};
     use crate::plan::Region;
+    use onelook_ptx::lang::{Builder, Target};
 
     fn launch(region: Region, offset: usize, bytes: usize) -> Launch {
         Launch {

@@ -107,9 +107,9 @@ mod tests {
     use onelook_types::Tensor;
 
     use crate::kernels::Element;
-    use crate::lang::Target;
     use crate::lower::gpu::Gpu;
     use crate::lower::{LowerError, Options, lower};
+    use onelook_ptx::lang::Target;
 
     #[test]
     fn attention_that_no_kernel_can_be_written_for_is_refused_by_name() {

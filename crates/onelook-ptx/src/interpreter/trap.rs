@@ -21,7 +21,8 @@ pub struct Trap {
 }
 
 impl Trap {
-    pub(super) fn outside(what: impl Into<String>) -> Self {
+    /// A fault outside of any launch.
+    pub fn outside(what: impl Into<String>) -> Self {
         Self {
             kernel: String::new(),
             block: [0; 3],

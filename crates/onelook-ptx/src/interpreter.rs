@@ -14,7 +14,6 @@ mod lanes;
 mod mbarrier;
 mod mma;
 mod order;
-mod plan;
 mod report;
 mod shared_memory;
 mod tensor;
@@ -77,6 +76,16 @@ impl Schedule {
     pub fn adversarial(seed: u64) -> Self {
         Self {
             seed: seed.wrapping_mul(2).wrapping_add(1),
+        }
+    }
+
+    /// Which of so many things that could all come next does, again and again: the first where the
+    /// schedule is in order, else any.
+    pub fn picks(self) -> impl FnMut(usize) -> usize {
+        let mut random = Random(self.seed);
+        move |count| match self.seed {
+            0 => 0,
+            _ => random.below(count),
         }
     }
 }
@@ -169,6 +178,12 @@ impl Machine {
         let values = own.bytes[offset..offset + bytes].iter().zip(&written);
         let values = values.map(|(&byte, &written)| if written { byte } else { 0 });
         Ok((values.collect(), written))
+    }
+
+    /// Counts the buffer among those that launches write, even before the first that does: a kernel
+    /// that may start early must wait before it touches them.
+    pub fn expect_launches_to_write(&mut self, buffer: Buffer) {
+        self.memory.mark(address_of(buffer, 0));
     }
 
     /// Runs a kernel over a grid of blocks.

@@ -3,7 +3,6 @@
 
 mod async_units;
 mod memory;
-mod plans;
 mod products;
 mod races;
 mod registers;
