@@ -9,10 +9,10 @@
 
 use std::collections::BTreeMap;
 
-use onelook_cuda::conformance::{smaller, tolerance, try_in_interpreter};
 use onelook_cuda::kernels::{Element, Work};
 use onelook_cuda::lower::gpu::Gpu;
 use onelook_cuda::lower::{Options, lower};
+use onelook_cuda::verify::conformance::{smaller, tolerance, try_in_interpreter};
 use onelook_graph::{family, pass};
 use onelook_ptx::lang::Target;
 

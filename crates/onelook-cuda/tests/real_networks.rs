@@ -4,10 +4,10 @@
 
 use std::path::PathBuf;
 
-use onelook_cuda::interpret::run_plan;
 use onelook_cuda::kernels::Element;
 use onelook_cuda::lower::gpu::Gpu;
 use onelook_cuda::lower::{Options, lower};
+use onelook_cuda::verify::interpret::run_plan;
 use onelook_graph::read::{ReadOptions, read};
 use onelook_graph::{Graph, pass, reference};
 use onelook_ptx::interpreter::Schedule;

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use onelook_cuda::check::{
-    BatchTimes, CheckError, CheckOptions, CheckReport, Checker, KernelCheck, Run,
-};
-use onelook_cuda::conformance::smaller;
 use onelook_cuda::kernels::Element;
 use onelook_cuda::lower::gpu::Gpu;
 use onelook_cuda::lower::predict::Mechanism;
 use onelook_cuda::lower::{Options, lower};
+use onelook_cuda::verify::check::{
+    BatchTimes, CheckError, CheckOptions, CheckReport, Checker, KernelCheck, Run,
+};
+use onelook_cuda::verify::conformance::smaller;
 use onelook_graph::Graph;
 use onelook_ptx::lang::{Kernel, Target};
 

@@ -7,8 +7,8 @@ use onelook_types::Tensor;
 use serde::Serialize;
 
 use super::{CheckError, Checker, Run};
-use crate::conformance::worse;
 use crate::kernels::Element;
+use crate::verify::conformance::worse;
 
 /// Height and width: small, for the reference executor is slow.
 const SIZE: [usize; 2] = [160, 224];

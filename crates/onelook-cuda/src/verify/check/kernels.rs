@@ -11,10 +11,10 @@ use onelook_ptx::interpreter::Schedule;
 use serde::Serialize;
 
 use super::{CheckError, Checker, Run};
-use crate::conformance::{Given, Trial, smaller, tolerance};
 use crate::driver::{CudaError, DeviceBuffer, Function, FunctionInfo, Stream, Value};
 use crate::kernels::{Element, Tiled, Work};
 use crate::plan::{Launch, Plan};
+use crate::verify::conformance::{Given, Trial, smaller, tolerance};
 
 /// Height and width of the maps at most: the kernel differs in nothing but extents.
 const MOST: [u32; 2] = [24, 40];
