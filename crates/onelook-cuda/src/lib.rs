@@ -6,9 +6,9 @@
 pub mod boxes;
 pub mod driver;
 pub mod engine;
+pub mod images;
 pub mod kernels;
 pub mod lower;
-pub mod pictures;
 pub mod plan;
 pub mod settings;
 pub mod verify;

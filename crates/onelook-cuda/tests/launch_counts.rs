@@ -3,8 +3,8 @@
 #![allow(clippy::unwrap_used)]
 
 use onelook_cuda::kernels::Element;
+use onelook_cuda::lower::estimate::predict;
 use onelook_cuda::lower::gpu::Gpu;
-use onelook_cuda::lower::predict::predict;
 use onelook_cuda::lower::{Options, lower};
 use onelook_cuda::plan::Plan;
 use onelook_graph::{family, pass};

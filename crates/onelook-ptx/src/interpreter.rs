@@ -7,19 +7,19 @@
 mod access;
 mod arithmetic;
 mod block;
+mod clocks;
 mod code;
 mod copies;
 mod global;
 mod lanes;
 mod mbarrier;
 mod mma;
-mod order;
+mod races;
 mod report;
 mod shared_memory;
 mod tensor;
 mod traffic;
 mod trap;
-mod visits;
 mod warp;
 mod wgmma;
 

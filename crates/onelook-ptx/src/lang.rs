@@ -5,19 +5,20 @@
 //! conditions of the kernel are methods that take closures; loops of Rust unroll. The outcome is a
 //! [`Kernel`], which the PTX emitter prints and the interpreter executes: the very same program.
 
+mod boolean;
 mod builder;
 mod float;
 mod instruction;
 mod kernel;
 mod liveness;
 mod matrix;
-mod meaning;
 mod memory;
 mod operation;
+mod semantics;
 mod target;
-mod truth;
 mod value;
 
+pub use boolean::{Bool, Selectable};
 pub use builder::{Builder, U32Like};
 pub use instruction::{Instruction, Statement};
 pub use kernel::{Kernel, Parameter, ParameterKind};
@@ -29,5 +30,4 @@ pub use operation::{
     MmaShape, OnBits, Operand, Place, Predicate, Reg, Reg64, RegP, ShuffleBy, Space, Special, Vote,
 };
 pub use target::{Feature, Target, UnknownTarget};
-pub use truth::{Bool, Selectable};
 pub use value::{F32, Global, Halves, U32};

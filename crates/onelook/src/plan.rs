@@ -4,8 +4,8 @@
 //! Never opens a driver, and never runs anything.
 
 use onelook_cuda::kernels::Element;
+use onelook_cuda::lower::estimate::{LaunchTime, Prediction, predict};
 use onelook_cuda::lower::gpu::Gpu;
-use onelook_cuda::lower::predict::{LaunchTime, Prediction, predict};
 use onelook_cuda::lower::{LowerError, Options, lower};
 use onelook_cuda::plan::{Launch, Plan};
 use onelook_graph::read::ModelFile;

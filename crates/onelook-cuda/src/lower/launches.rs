@@ -13,11 +13,11 @@ use onelook_graph::{Graph, Node, Op, Region as Lifetime, ValueId, place_regions}
 use onelook_ptx::lang::Kernel;
 use onelook_types::{DetectHead, HeadOutputs, Shape};
 
+use super::buffers::{Places, Seat};
 use super::constants::Constants;
+use super::fusion::{Step, steps};
 use super::order::{Access, Order};
-use super::places::{Places, Seat};
-use super::steps::{Step, steps};
-use super::tiles::Tiles;
+use super::tiling::Tiles;
 use super::{LowerError, Options};
 use crate::kernels::conv::Part;
 use crate::kernels::gemm::Tile;

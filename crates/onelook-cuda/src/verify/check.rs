@@ -64,7 +64,7 @@ pub struct Run<'a> {
     pub batch: usize,
     /// Height and width of the network's input.
     pub size: [usize; 2],
-    /// The bytes of each input: of pictures [`pack`](crate::pictures::pack) makes them, of settings
+    /// The bytes of each input: of pictures [`pack`](crate::images::pack) makes them, of settings
     /// [`Settings::encode`](crate::settings::Settings::encode); planes are floats.
     pub inputs: Vec<Vec<u8>>,
 }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use onelook_cuda::kernels::Element;
+use onelook_cuda::lower::estimate::Mechanism;
 use onelook_cuda::lower::gpu::Gpu;
-use onelook_cuda::lower::predict::Mechanism;
 use onelook_cuda::lower::{Options, lower};
 use onelook_cuda::verify::check::{
     BatchTimes, CheckError, CheckOptions, CheckReport, Checker, KernelCheck, Run,

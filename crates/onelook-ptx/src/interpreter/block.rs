@@ -3,11 +3,11 @@
 
 use super::code::Code;
 use super::global::{Memory, Ranges};
+use super::races::{Visitor, Visits};
 use super::report::Report;
 use super::shared_memory::Shared;
 use super::traffic::Touched;
 use super::trap::{Fault, Trap};
-use super::visits::{Visitor, Visits};
 use super::warp::{Device, State, Surroundings, Warp};
 use super::{Random, Schedule, Value};
 use crate::lang::Kernel;

@@ -1,8 +1,8 @@
 //! Barriers in shared memory (`mbarrier`): phases that complete when all have arrived and all bytes
 //! that were announced have come.
 
+use super::clocks::Views;
 use super::lanes::{Lanes, lanes_of};
-use super::order::Views;
 use super::shared_memory::{Shared, Who};
 use super::trap::Fault;
 use super::warp::{State, Surroundings, Warp};
@@ -161,7 +161,7 @@ impl Warp {
         for lane in lanes_of(active) {
             let at = shared.mbarrier(self.who(lane), addresses[lane])?;
             let barrier = shared.mbarriers.entry(at).or_default();
-            super::order::join(&mut barrier.gathering, &told);
+            super::clocks::join(&mut barrier.gathering, &told);
             barrier.bytes += i64::from(bytes[lane]);
             barrier.arrive(lane)?;
             barrier.settle();

@@ -3,8 +3,8 @@
 
 use std::collections::BTreeMap;
 
+use super::clocks::Order;
 use super::mbarrier::Mbarrier;
-use super::order::Order;
 use super::tensor::Flight;
 use super::trap::Fault;
 

@@ -2,7 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 
-use super::truth::Truth;
+use super::boolean::Truth;
 use super::{
     Bool, F32, Global, Halves, Instruction, Kernel, Operand, Parameter, ParameterKind, Reg, Reg64,
     RegP, Special, Statement, Target, U32,

@@ -169,7 +169,7 @@ impl Builder {
     ) {
         if self.target().has(Feature::AsyncCopy) {
             let when = match when.truth() {
-                super::truth::Truth::Known(true) => None,
+                super::boolean::Truth::Known(true) => None,
                 _ => Some(when.register()),
             };
             let (to, from) = (to.place(), from.place());

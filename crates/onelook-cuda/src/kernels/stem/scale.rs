@@ -10,8 +10,8 @@ use onelook_ptx::lang::{
 };
 
 use super::{StemShape, THREADS};
+use crate::images::{HEADER_PLACE, HEADER_SIZE, HEADER_SOURCE, TAP_BYTES};
 use crate::kernels::Element;
-use crate::pictures::{HEADER_PLACE, HEADER_SIZE, HEADER_SOURCE, TAP_BYTES};
 
 /// Pixels whose loads a thread sets out together.
 const TOGETHER: u32 = 3;

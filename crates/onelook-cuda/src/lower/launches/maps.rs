@@ -8,7 +8,7 @@ use crate::kernels::attention::AttentionShape;
 use crate::kernels::pool::{ChainShape, PoolShape};
 use crate::kernels::window::Window;
 use crate::lower::LowerError;
-use crate::lower::places::Seat;
+use crate::lower::buffers::Seat;
 use crate::plan::Argument;
 
 impl Lowering<'_> {

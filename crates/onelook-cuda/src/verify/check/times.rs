@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::{CheckError, Checker, Run};
 use crate::driver::{CudaError, Edges, LoadedPlan};
 use crate::kernels::Element;
-use crate::lower::predict::{LaunchTime, Mechanism, Prediction, predict};
+use crate::lower::estimate::{LaunchTime, Mechanism, Prediction, predict};
 use crate::plan::{Launch, Plan};
 
 /// Runs before times count.

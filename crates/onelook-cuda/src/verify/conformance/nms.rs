@@ -6,9 +6,9 @@ use onelook_types::{AxisTap, LetterboxPlacement};
 
 use super::results::Run;
 use super::{Given, Random, Results, Trial};
+use crate::images::pack;
 use crate::kernels::head::CANDIDATE_BYTES;
 use crate::kernels::nms::{NmsShape, OUTPUT_HEADER_BYTES, ROW_BYTES, Row, read_output};
-use crate::pictures::pack;
 use crate::settings::Settings;
 
 /// The room of the output; scratch memory comes before.

@@ -4,9 +4,9 @@ use onelook_graph::PlacedPicture;
 use onelook_types::{AxisTap, LetterboxPlacement};
 
 use super::{Expected, Given, Random, Results, Trial, apply, given};
+use crate::images::pack;
 use crate::kernels::Element;
 use crate::kernels::stem::{StemShape, pack_weights};
-use crate::pictures::pack;
 
 const GREY: u8 = 114;
 

@@ -4,7 +4,7 @@
 //! Every constant here is an estimate until it is measured. Never changes the plan.
 
 use super::gpu::Gpu;
-use super::tiles::{Product, clocks};
+use super::tiling::{Product, clocks};
 use crate::kernels::gemm::Tile;
 use crate::kernels::{Element, Work};
 use crate::plan::{Launch, Plan};

@@ -4,8 +4,8 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
+use super::clocks::Order;
 use super::global::{Range as Given, named};
-use super::order::Order;
 use super::shared_memory::Who;
 use super::trap::Fault;
 use crate::lang::Cache;
