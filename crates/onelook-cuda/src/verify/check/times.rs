@@ -1,5 +1,5 @@
 //! How long a network takes: launch by launch, and as one graph under each mechanism, beside what
-//! was predicted.
+//! was estimated.
 
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::{CheckError, Checker, Run};
 use crate::driver::{CudaError, Edges, LoadedPlan};
 use crate::kernels::Element;
-use crate::lower::estimate::{LaunchTime, Mechanism, Prediction, predict};
+use crate::lower::estimate::{Estimate, LaunchEstimate, Mechanism, estimate};
 use crate::plan::{Launch, Plan};
 
 /// Runs before times count.
@@ -34,8 +34,8 @@ pub struct LaunchTimes {
     pub choice: String,
     /// It cannot take less.
     pub floor_us: f64,
-    /// What was predicted.
-    pub predicted_us: f64,
+    /// What was estimated.
+    pub estimated_us: f64,
     /// What it took alone.
     pub microseconds: f64,
 }
@@ -51,8 +51,8 @@ pub struct GraphTimes {
     pub microseconds: f64,
     /// The same for each of several in a row, which hides what launching costs the CPU.
     pub in_a_row_us: f64,
-    /// What was predicted.
-    pub predicted_us: f64,
+    /// What was estimated.
+    pub estimated_us: f64,
     /// Milliseconds by the computer's clock, without copies.
     pub wall_ms: f64,
     /// Milliseconds from inputs in the computer's memory to outputs there.
@@ -101,12 +101,12 @@ impl fmt::Display for BatchTimes {
         for graph in &self.graphs {
             writeln!(
                 f,
-                "  {:<17} {:.1} µs on the GPU, {:.1} in a row, predicted {:.1}; {:.3} ms of the \
+                "  {:<17} {:.1} µs on the GPU, {:.1} in a row, estimated {:.1}; {:.3} ms of the \
                  clock, {:.3} with copies",
                 graph.mechanism,
                 graph.microseconds,
                 graph.in_a_row_us,
-                graph.predicted_us,
+                graph.estimated_us,
                 graph.wall_ms,
                 graph.with_copies_ms,
             )?;
@@ -128,8 +128,8 @@ impl fmt::Display for BatchTimes {
         self.launches.iter().try_for_each(|it| {
             writeln!(
                 f,
-                "  {:>8.1} µs, predicted {:>7.1}, floor {:>6.1}  {} ({}, {})",
-                it.microseconds, it.predicted_us, it.floor_us, it.name, it.kernel, it.choice
+                "  {:>8.1} µs, estimated {:>7.1}, floor {:>6.1}  {} ({}, {})",
+                it.microseconds, it.estimated_us, it.floor_us, it.name, it.kernel, it.choice
             )
         })
     }
@@ -142,10 +142,10 @@ impl Checker<'_> {
     /// There is no plan, or the driver refused.
     pub fn times(&self, run: &Run<'_>) -> Result<BatchTimes, CheckError> {
         let plan = self.plan(run, Element::F16)?;
-        let prediction = predict(&plan, &self.gpu, words(run.batch));
+        let estimate = estimate(&plan, &self.gpu, words(run.batch));
         let mut timed = Timed::new(self, run, &plan)?;
-        let graph = timed.graph(Mechanism::Graph, 0, &prediction)?;
-        let launches = launches(&plan, &mut timed.loaded, prediction)?;
+        let graph = timed.graph(Mechanism::Graph, 0, &estimate)?;
+        let launches = launches(&plan, &mut timed.loaded, estimate)?;
         Ok(BatchTimes {
             batch: run.batch,
             whole: run.head.is_some(),
@@ -162,14 +162,14 @@ impl Checker<'_> {
     /// There is no plan, or the driver refused.
     pub fn dependent_times(&self, run: &Run<'_>) -> Result<Option<GraphTimes>, CheckError> {
         let plan = self.plan(run, Element::F16)?;
-        let prediction = predict(&plan, &self.gpu, words(run.batch));
+        let estimate = estimate(&plan, &self.gpu, words(run.batch));
         let mut timed = Timed::new(self, run, &plan)?;
         match timed.loaded.connect(Edges::Dependent)? {
             0 => Ok(None),
             early => Ok(Some(timed.graph(
                 Mechanism::DependentLaunch,
                 early,
-                &prediction,
+                &estimate,
             )?)),
         }
     }
@@ -204,16 +204,16 @@ impl<'a> Timed<'a> {
         &mut self,
         mechanism: Mechanism,
         early_edges: usize,
-        prediction: &Prediction,
+        estimate: &Estimate,
     ) -> Result<GraphTimes, CudaError> {
         let unequal_runs = self.unequal_runs()?;
         for _ in 0..WARM_UP {
             self.run()?;
         }
-        let mut totals = prediction.totals.iter();
-        let predicted = totals
+        let mut totals = estimate.totals.iter();
+        let estimated = totals
             .find(|total| total.mechanism == mechanism)
-            .map_or(f64::NAN, |total| total.predicted_us);
+            .map_or(f64::NAN, |total| total.estimated_us);
         let span = self.span;
         let seconds = median(span, || Ok(self.loaded.replay(1)?.as_secs_f64()))?;
         let row = median(span, || {
@@ -226,7 +226,7 @@ impl<'a> Timed<'a> {
             early_edges,
             microseconds: seconds * 1e6,
             in_a_row_us: row * 1e6,
-            predicted_us: predicted,
+            estimated_us: estimated,
             wall_ms: wall * 1e3,
             with_copies_ms: with_copies * 1e3,
             compared_runs: REPEATS,
@@ -254,7 +254,7 @@ impl<'a> Timed<'a> {
 fn launches(
     plan: &Plan,
     loaded: &mut LoadedPlan,
-    prediction: Prediction,
+    estimate: Estimate,
 ) -> Result<Vec<LaunchTimes>, CudaError> {
     let mut best = vec![Duration::MAX; plan.launches.len()];
     for _ in 0..PROFILES {
@@ -262,15 +262,15 @@ fn launches(
             *best = time.min(*best);
         }
     }
-    let line = |((launch, predicted), time): ((&Launch, LaunchTime), Duration)| LaunchTimes {
+    let line = |((launch, estimate), time): ((&Launch, LaunchEstimate), Duration)| LaunchTimes {
         name: launch.name.clone(),
         kernel: launch.kernel.name.clone(),
         choice: launch.choice.clone(),
-        floor_us: predicted.floor_us,
-        predicted_us: predicted.predicted_us,
+        floor_us: estimate.floor_us,
+        estimated_us: estimate.estimated_us,
         microseconds: time.as_secs_f64() * 1e6,
     };
-    let launches = plan.launches.iter().zip(prediction.launches).zip(best);
+    let launches = plan.launches.iter().zip(estimate.launches).zip(best);
     Ok(launches.map(line).collect())
 }
 
