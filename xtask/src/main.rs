@@ -25,7 +25,7 @@ cargo xtask VERB
   fuzz [SECONDS] [NAME] every fuzz target, or one, for SECONDS each (60)
   docs [--check]        docs/cli.md from the binary's own help
   proto [--check]       the server's .proto files as Rust
-  ptx [--quick] [--target sm_90a] [--model yolo11x] [--rows] [--write]
+  ptx [--quick] [--target sm_90a] [--model yolo11x] [--write]
                         every CUDA kernel through ptxas: registers, spills, occupancy
   model [NAME]          fetches a model of the registry (yolo26n)
   peers MODEL.onnx [..] forward pass against rten, tract and ONNX Runtime

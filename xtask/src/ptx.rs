@@ -14,7 +14,8 @@ const WHEEL: &str = "nvidia-cuda-nvcc-cu12==12.9.86";
 const SHA256: &str = "5d6a0d32fdc7ea39917c20065614ae93add6f577d840233237ff08e9a38f58f0";
 const INSIDE: &str = "nvidia/cuda_nvcc/bin/ptxas";
 
-/// Assembles all kernels; `--write` renews docs/kernels.md, other words go to the example.
+/// Assembles all kernels; `--write` renews the summary in docs/kernels.md. The full tables go to
+/// target/ptx; the other arguments are the example's.
 pub fn ptx(args: &[String]) -> Outcome {
     let page = root().join("docs/kernels.md").display().to_string();
     let mut words: Vec<String> = Vec::new();
@@ -36,9 +37,9 @@ pub fn quick() -> Outcome {
                 "--quiet",
                 "--locked",
                 "--package",
-                "onelook-cuda",
+                "onelook-ptx",
                 "--lib",
-                "ptx::",
+                "emit::",
             ];
             run(cargo(&tests).env("ONELOOK_PTXAS", &ptxas))?;
             gate(&ptxas, &["--quick".to_owned()])

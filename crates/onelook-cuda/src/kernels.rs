@@ -13,14 +13,14 @@ pub mod head;
 pub mod nms;
 pub mod pool;
 pub mod reorder;
+mod spec;
 pub mod stem;
 pub mod window;
-mod work;
 
 use onelook_graph::op::{Activation, Operator};
 
-use crate::lang::{F32, Kernel};
-pub use work::Work;
+use onelook_ptx::lang::{F32, Kernel};
+pub use spec::Work;
 
 /// Bytes that one thread copies at once; rows of tiles consist of such pieces.
 pub const PIECE_BYTES: u32 = 16;

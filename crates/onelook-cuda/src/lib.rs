@@ -1,21 +1,14 @@
-//! The CUDA engine: kernels written in a small language of Rust, run by the driver as PTX or by an
-//! interpreter on the CPU.
+//! The CUDA engine: kernels, the lowering of graphs to launches, and the NVIDIA driver.
 //!
-//! Comes in: an optimised graph. Goes out: launches of kernels over one arena. Needs nothing but
-//! the NVIDIA driver at run time and nothing of CUDA to build. Never knows pictures' formats or
-//! files of models.
+//! Comes in: an optimised graph. Goes out: launches of kernels over one arena. Needs only the NVIDIA
+//! driver at run time and nothing of CUDA to build. Must never know image formats or model files.
 
 pub mod boxes;
-pub mod check;
-pub mod conformance;
 pub mod driver;
 pub mod engine;
-pub mod interpreter;
+pub mod images;
 pub mod kernels;
-pub mod lang;
 pub mod lower;
-pub mod occupancy;
-pub mod pictures;
 pub mod plan;
-pub mod ptx;
 pub mod settings;
+pub mod verify;

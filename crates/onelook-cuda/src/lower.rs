@@ -2,14 +2,14 @@
 //!
 //! Nothing here runs a kernel or knows a driver: the plan is the same on any machine.
 
+mod buffers;
 mod constants;
+pub mod estimate;
+mod fusion;
 pub mod gpu;
 mod launches;
 mod order;
-mod places;
-pub mod predict;
-mod steps;
-pub mod tiles;
+pub mod tiling;
 
 use onelook_graph::{Graph, GraphError, infer_shapes};
 use onelook_types::{DetectHead, Shape};

@@ -3,10 +3,10 @@
 
 use std::sync::Arc;
 
+use onelook_ptx::lang::Kernel;
 use onelook_types::Shape;
 
 use crate::kernels::Work;
-use crate::lang::Kernel;
 
 /// Memory that launches share.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

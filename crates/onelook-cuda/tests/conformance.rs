@@ -9,12 +9,12 @@
 
 use std::collections::BTreeMap;
 
-use onelook_cuda::conformance::{smaller, tolerance, try_in_interpreter};
 use onelook_cuda::kernels::{Element, Work};
-use onelook_cuda::lang::Target;
 use onelook_cuda::lower::gpu::Gpu;
 use onelook_cuda::lower::{Options, lower};
+use onelook_cuda::verify::conformance::{smaller, tolerance, try_in_interpreter};
 use onelook_graph::{family, pass};
+use onelook_ptx::lang::Target;
 
 /// Height and width of the outputs that are tried.
 const MOST: [u32; 2] = [6, 6];

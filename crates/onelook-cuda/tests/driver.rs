@@ -25,7 +25,7 @@ mod plans;
 use std::sync::Arc;
 
 use onelook_cuda::driver::{Context, Driver};
-use onelook_cuda::lang::{Builder, Kernel, Target};
+use onelook_ptx::lang::{Builder, Kernel, Target};
 
 use fake::Fake;
 

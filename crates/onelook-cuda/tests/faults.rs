@@ -1,12 +1,12 @@
 //! Faults planted in a real kernel: each must end in a trap or in values that are off, under every
 //! schedule. A checker that misses one of these would not be worth its time.
 
-use onelook_cuda::interpreter::{Buffer, Machine, Schedule, Trap, Value};
 use onelook_cuda::kernels::conv::{ConvShape, Part, Segment, conv, pack_weights};
 use onelook_cuda::kernels::gemm::Tile;
 use onelook_cuda::kernels::window::Window;
 use onelook_cuda::kernels::{Element, Map};
-use onelook_cuda::lang::{Compare, Instruction, Kernel, Operand, Statement, Target};
+use onelook_ptx::interpreter::{Buffer, Machine, Schedule, Trap, Value};
+use onelook_ptx::lang::{Compare, Instruction, Kernel, Operand, Statement, Target};
 
 const HEIGHT: u32 = 7;
 const WIDTH: u32 = 9;

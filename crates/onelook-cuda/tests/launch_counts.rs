@@ -3,12 +3,12 @@
 #![allow(clippy::unwrap_used)]
 
 use onelook_cuda::kernels::Element;
-use onelook_cuda::lang::Target;
+use onelook_cuda::lower::estimate::estimate;
 use onelook_cuda::lower::gpu::Gpu;
-use onelook_cuda::lower::predict::predict;
 use onelook_cuda::lower::{Options, lower};
 use onelook_cuda::plan::Plan;
 use onelook_graph::{family, pass};
+use onelook_ptx::lang::Target;
 use onelook_types::Shape;
 
 /// From pictures to boxes, at 640 pixels, in half precision.
@@ -35,13 +35,13 @@ fn every_scale_of_yolo11_takes_few_launches() {
         ("yolo11x", 155),
     ] {
         let plan = plan(name, 1, gpu);
-        let prediction = predict(&plan, &gpu, 1);
-        let dependent = &prediction.totals[1];
+        let estimate = estimate(&plan, &gpu, 1);
+        let dependent = &estimate.totals[1];
         eprintln!(
             "{name}: {} launches, {} on the longest chain, {:.0} us",
             plan.launches.len(),
             dependent.chain.len(),
-            dependent.predicted_us
+            dependent.estimated_us
         );
         assert!(
             plan.launches.len() <= most,
@@ -57,10 +57,10 @@ fn every_family_has_a_plan_on_every_target() {
         for name in ["yolov8n", "yolo11n", "yolo26n"] {
             let gpu = Gpu::typical(target);
             let plan = plan(name, 2, gpu);
-            let prediction = predict(&plan, &gpu, 2);
-            assert_eq!(prediction.launches.len(), plan.launches.len());
-            for (launch, time) in plan.launches.iter().zip(&prediction.launches) {
-                let sound = time.floor_us > 0.0 && time.predicted_us.is_finite();
+            let estimate = estimate(&plan, &gpu, 2);
+            assert_eq!(estimate.launches.len(), plan.launches.len());
+            for (launch, time) in plan.launches.iter().zip(&estimate.launches) {
+                let sound = time.floor_us > 0.0 && time.estimated_us.is_finite();
                 assert!(sound, "{name} {target}: {} {time:?}", launch.name);
                 // Without the one it may not start early, without the other nothing behind it does.
                 let kernel = &launch.kernel;

@@ -4,13 +4,14 @@
 
 use std::path::PathBuf;
 
-use onelook_cuda::interpreter::{Machine, Schedule};
 use onelook_cuda::kernels::Element;
-use onelook_cuda::lang::Target;
 use onelook_cuda::lower::gpu::Gpu;
 use onelook_cuda::lower::{Options, lower};
+use onelook_cuda::verify::interpret::run_plan;
 use onelook_graph::read::{ReadOptions, read};
 use onelook_graph::{Graph, pass, reference};
+use onelook_ptx::interpreter::Schedule;
+use onelook_ptx::lang::Target;
 use onelook_types::{Shape, Tensor};
 
 fn weights(name: &str) -> Option<Vec<u8>> {
@@ -55,9 +56,7 @@ fn check(name: &str, side: usize, element: Element, most: f64) {
     };
     let plan = lower(&graph, input.shape(), &options).unwrap();
     let bytes: Vec<u8> = input.data().iter().flat_map(|v| v.to_le_bytes()).collect();
-    let (outputs, _) = Machine::new()
-        .run_plan(&plan, &[&bytes], &Schedule::adversarial(1))
-        .unwrap();
+    let (outputs, _) = run_plan(&plan, &[&bytes], &Schedule::adversarial(1)).unwrap();
     for (output, expected) in outputs.iter().zip(&expected) {
         let values = Element::F32.decode(output);
         let shape: &Shape = expected.shape();

@@ -11,8 +11,8 @@ use std::fmt;
 use std::str::FromStr;
 
 use onelook_cpu::Cpu;
-use onelook_cuda::lang::UnknownTarget;
 use onelook_graph::Backend;
+use onelook_ptx::lang::UnknownTarget;
 use onelook_types::Precision;
 
 use crate::{Error, GpuTarget};

@@ -7,9 +7,11 @@ mod boxes;
 
 use std::fmt;
 
-use onelook_cuda::check::{CheckOptions, CheckReport, Checker, GraphTimes, NetworkCheck, Run};
 use onelook_cuda::driver::{Context, CubinCache, Driver};
 use onelook_cuda::kernels::Element;
+use onelook_cuda::verify::check::{
+    CheckOptions, CheckReport, Checker, GraphTimes, NetworkCheck, Run,
+};
 use onelook_graph::read::ModelFile;
 use onelook_types::{DetectHead, Detection, Frame, HeadOutputs, Tensor};
 use serde::Serialize;

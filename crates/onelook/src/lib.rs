@@ -41,7 +41,7 @@ pub use gpu_check::{BoxCheck, CheckEvent, GpuCheck, StepFailure, check_gpu};
 pub use model::{LoadOptions, Model, read_model, write_model};
 pub use parity::{Parity, Tolerance, raw_error};
 pub use pipeline::{Options, Pipeline, Prediction, Prepared, Speed};
-pub use plan::{DesignFloor, GpuPlan, GpuTarget, PlannedLaunch, PlannedRun, plan_for_gpu};
+pub use plan::{GpuPlan, GpuTarget, PlannedLaunch, PlannedRun, plan_for_gpu};
 pub use validate::{ValidateOptions, Validation, validate};
 
 pub use onelook_types as types;

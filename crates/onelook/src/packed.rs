@@ -2,7 +2,7 @@
 //! that its first and last launches read, and its output as detections.
 
 use onelook_cuda::boxes;
-use onelook_cuda::pictures::pack as pack_pictures;
+use onelook_cuda::images::pack as pack_pictures;
 use onelook_cuda::settings::Settings;
 use onelook_types::{Detection, Frame, LetterboxPlacement};
 use onelook_vision::letterbox::place;

@@ -1,20 +1,20 @@
-//! What a GPU would do with a model, on a machine that needs none: a model and a kind of GPU in,
-//! launches with their predicted times out.
+//! What a GPU would run for a model, worked out on any machine: a model and a kind of GPU in,
+//! launches with their estimated times out.
 //!
 //! Never opens a driver, and never runs anything.
 
 use onelook_cuda::kernels::Element;
-use onelook_cuda::lang::{Kernel, live_registers};
+use onelook_cuda::lower::estimate::{Estimate, LaunchEstimate, estimate};
 use onelook_cuda::lower::gpu::Gpu;
-use onelook_cuda::lower::predict::{LaunchTime, Prediction, predict};
 use onelook_cuda::lower::{LowerError, Options, lower};
-use onelook_cuda::occupancy::blocks_per_multiprocessor;
 use onelook_cuda::plan::{Launch, Plan};
 use onelook_graph::read::ModelFile;
 use onelook_graph::{CompileError, pass};
+use onelook_ptx::lang::{Kernel, live_registers};
+use onelook_ptx::occupancy::blocks_per_multiprocessor;
 use onelook_types::{HeadOutputs, Precision, Shape};
 
-pub use onelook_cuda::lang::Target as GpuTarget;
+pub use onelook_ptx::lang::Target as GpuTarget;
 
 use crate::Error;
 
@@ -23,7 +23,7 @@ use crate::Error;
 pub struct GpuPlan {
     /// The device whose figures were used, such as `H100 SXM`.
     pub gpu: &'static str,
-    /// Whether pictures go in and boxes come out; else planes go in and the graph's outputs come
+    /// Whether images go in and boxes come out; else tensors go in and the graph's outputs come
     /// out.
     pub whole: bool,
     /// In order.
@@ -34,9 +34,9 @@ pub struct GpuPlan {
     pub unshared_bytes: usize,
     /// Bytes of packed weights and tables.
     pub constant_bytes: usize,
-    /// Microseconds that all launches take if they share the device without loss.
+    /// Estimated microseconds that all launches take if they share the device without loss.
     pub busy_us: f64,
-    /// By mechanism of launching, the fastest last.
+    /// Estimates of a whole run, one per launch mechanism.
     pub totals: Vec<PlannedRun>,
 }
 
@@ -65,35 +65,23 @@ pub struct PlannedLaunch {
     pub bytes: u64,
     /// The earlier launches that it must wait for.
     pub after: Vec<usize>,
-    /// Microseconds below which it cannot end.
+    /// A lower bound in microseconds.
     pub floor_us: f64,
-    /// Microseconds that it probably takes.
-    pub predicted_us: f64,
+    /// Estimated microseconds.
+    pub estimated_us: f64,
 }
 
-/// A whole run under one mechanism of launching.
+/// The estimate of a whole run under one launch mechanism.
 #[derive(Debug, Clone)]
 pub struct PlannedRun {
     /// Such as `plain graph`.
     pub mechanism: &'static str,
-    /// Launches on the chain that takes longest.
+    /// Launches on the longest chain of launches that depend on each other.
     pub chain: usize,
-    /// Microseconds of that chain.
+    /// Estimated microseconds of that chain.
     pub chain_us: f64,
-    /// Microseconds of the run.
-    pub predicted_us: f64,
-    /// The floor that was computed for the model before there was an engine, with an estimated cost
-    /// of each dependent stage.
-    pub design_floor: Option<DesignFloor>,
-}
-
-/// A floor from stages and traffic.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct DesignFloor {
-    /// Microseconds of a run.
-    pub run_us: f64,
-    /// Microseconds that were counted for each dependent stage.
-    pub stage_us: f64,
+    /// Estimated microseconds of the run.
+    pub estimated_us: f64,
 }
 
 /// Plans the launches of a model for an input of `[batch, 3, height, width]`.
@@ -120,15 +108,8 @@ pub fn plan_for_gpu(
     };
     let plan =
         lower(&graph, input, &options).map_err(|error| refused(&metadata.architecture, error))?;
-    let prediction = predict(&plan, &gpu, input[0] as u32);
-    let floors = design_floors(&metadata.architecture, target, precision, input);
-    Ok(described(
-        &plan,
-        &gpu,
-        &prediction,
-        options.detect.is_some(),
-        floors,
-    ))
+    let estimate = estimate(&plan, &gpu, input[0] as u32);
+    Ok(described(&plan, &gpu, &estimate, options.detect.is_some()))
 }
 
 fn check(input: &Shape, stride: usize) -> Result<(), Error> {
@@ -175,55 +156,14 @@ fn refused(name: &str, error: LowerError) -> Error {
     }
 }
 
-/// Microseconds that were counted for a dependent stage: a plain graph, dependent launches, one
-/// persistent kernel.
-const STAGES_US: [f64; 3] = [3.0, 2.0, 1.2];
-
-/// Microseconds of a run of one picture of 640x640 on an H100 in half precision under each.
-const DESIGN_FLOORS_US: [(&str, [f64; 3]); 5] = [
-    ("yolo11n", [249.0, 183.0, 130.0]),
-    ("yolo11s", [293.0, 227.0, 174.0]),
-    ("yolo11m", [481.0, 395.0, 326.0]),
-    ("yolo11l", [733.0, 594.0, 483.0]),
-    ("yolo11x", [1045.0, 906.0, 795.0]),
-];
-
-fn design_floors(
-    architecture: &str,
-    target: GpuTarget,
-    precision: Precision,
-    input: &Shape,
-) -> Option<[f64; 3]> {
-    let asked = (target, precision, input[..] == [1, 3, 640, 640]);
-    if asked != (GpuTarget::Sm90a, Precision::F16, true) {
-        return None;
-    }
-    let mut floors = DESIGN_FLOORS_US.into_iter();
-    floors.find_map(|(name, floors)| (name == architecture).then_some(floors))
-}
-
-fn described(
-    plan: &Plan,
-    gpu: &Gpu,
-    prediction: &Prediction,
-    whole: bool,
-    floors: Option<[f64; 3]>,
-) -> GpuPlan {
-    let launches = plan.launches.iter().zip(&prediction.launches);
-    let totals = prediction
-        .totals
-        .iter()
-        .enumerate()
-        .map(|(index, total)| PlannedRun {
-            mechanism: total.mechanism.name(),
-            chain: total.chain.len(),
-            chain_us: total.chain_us,
-            predicted_us: total.predicted_us,
-            design_floor: floors.map(|floors| DesignFloor {
-                run_us: floors[index],
-                stage_us: STAGES_US[index],
-            }),
-        });
+fn described(plan: &Plan, gpu: &Gpu, estimate: &Estimate, whole: bool) -> GpuPlan {
+    let launches = plan.launches.iter().zip(&estimate.launches);
+    let totals = estimate.totals.iter().map(|total| PlannedRun {
+        mechanism: total.mechanism.name(),
+        chain: total.chain.len(),
+        chain_us: total.chain_us,
+        estimated_us: total.estimated_us,
+    });
     GpuPlan {
         gpu: gpu.name,
         whole,
@@ -233,12 +173,12 @@ fn described(
         arena_bytes: plan.arena_bytes,
         unshared_bytes: plan.unshared_bytes,
         constant_bytes: plan.constants.len(),
-        busy_us: prediction.busy_us,
+        busy_us: estimate.busy_us,
         totals: totals.collect(),
     }
 }
 
-fn planned(launch: &Launch, time: &LaunchTime) -> PlannedLaunch {
+fn planned(launch: &Launch, time: &LaunchEstimate) -> PlannedLaunch {
     let Kernel {
         name,
         target,
@@ -265,6 +205,6 @@ fn planned(launch: &Launch, time: &LaunchTime) -> PlannedLaunch {
         bytes: launch.bytes,
         after: launch.after.clone(),
         floor_us: time.floor_us,
-        predicted_us: time.predicted_us,
+        estimated_us: time.estimated_us,
     }
 }

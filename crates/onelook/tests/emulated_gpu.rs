@@ -22,9 +22,9 @@ use onelook::types::{Detection, Frame, Precision, Thresholds};
 use onelook::{Device, LoadOptions, Model, Options, Pipeline, Prediction};
 use onelook_cuda::driver::DRIVER_VARIABLE;
 use onelook_cuda::kernels::Element;
-use onelook_cuda::lang::{Kernel, Target};
 use onelook_cuda::lower::gpu::Gpu;
 use onelook_cuda::lower::{Options as Lowering, lower};
+use onelook_ptx::lang::{Kernel, Target};
 
 const SIDE: usize = 32;
 

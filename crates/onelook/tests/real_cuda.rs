@@ -10,11 +10,12 @@ use onelook::media::{Limits, decode};
 use onelook::packed::{pack, unpack};
 use onelook::types::{Detection, Frame};
 use onelook::{BoxCheck, LoadOptions, Model, Options, Pipeline};
-use onelook_cuda::interpreter::{Machine, Schedule};
 use onelook_cuda::kernels::Element;
-use onelook_cuda::lang::Target;
 use onelook_cuda::lower::gpu::Gpu;
 use onelook_cuda::lower::{Options as Lowering, lower};
+use onelook_cuda::verify::interpret::run_plan;
+use onelook_ptx::interpreter::Schedule;
+use onelook_ptx::lang::Target;
 use real::data;
 
 /// A model on pictures of one size, by the CPU engine and by kernels.
@@ -48,7 +49,7 @@ fn by_kernels(pipeline: &Pipeline, target: Target, frames: &[Frame]) -> Vec<Vec<
     let shape = [frames.len(), 3, height, width].into();
     let plan = lower(model.graph(), &shape, &lowering).unwrap();
     let inputs: Vec<&[u8]> = packed.inputs.iter().map(Vec::as_slice).collect();
-    let outcome = Machine::new().run_plan(&plan, &inputs, &Schedule::adversarial(3));
+    let outcome = run_plan(&plan, &inputs, &Schedule::adversarial(3));
     let (outputs, reports) = outcome.unwrap_or_else(|trap| panic!("{trap}"));
     let instructions: u64 = reports.iter().map(|report| report.instructions).sum();
     eprintln!(

@@ -1,4 +1,4 @@
-//! `onelook explain`: what runs and why, before anyone asks a debugger.
+//! `onelook explain`: shows the plan that would run: graph, kernels, memory, and why each was chosen.
 
 mod gpu;
 
@@ -13,8 +13,8 @@ use crate::console::Console;
 use crate::failure::Failure;
 
 const PLANNED: &str = "\
-With --device cuda:sm_90 (sm_75 to sm_120): what such a GPU would do, in half precision unless
---quantize says 32, with predicted times. It needs neither a GPU nor a driver.";
+With --device cuda:sm_90 (sm_75 to sm_120): what such a GPU would run, in half precision unless
+--quantize says 32, with estimated times. It needs neither a GPU nor a driver.";
 
 /// Shows what runs and why: graph, plan, memory, kernels.
 #[derive(Args)]
@@ -25,7 +25,7 @@ pub struct ExplainArgs {
     /// Size of the input: 640, or height and width as 480,640 [default: the model's]
     #[arg(long, value_parser = image_size, value_name = "PIXELS")]
     imgsz: Option<ImageSize>,
-    /// Pictures in one run.
+    /// Images in one run.
     #[arg(long, default_value_t = 1, value_name = "N")]
     batch: usize,
     /// Leave out the graph.

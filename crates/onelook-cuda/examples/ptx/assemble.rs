@@ -6,8 +6,8 @@ use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-use onelook_cuda::lang::live_registers;
-use onelook_cuda::occupancy::{blocks_per_multiprocessor, occupancy};
+use onelook_ptx::lang::live_registers;
+use onelook_ptx::occupancy::{blocks_per_multiprocessor, occupancy};
 
 use crate::Failure;
 use crate::kernels::Entry;

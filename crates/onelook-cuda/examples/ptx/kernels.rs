@@ -6,12 +6,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use onelook_cuda::kernels::Element;
-use onelook_cuda::lang::{Kernel, Target};
 use onelook_cuda::lower::gpu::Gpu;
 use onelook_cuda::lower::{LowerError, Options, lower};
 use onelook_cuda::plan::{Launch, Plan};
-use onelook_cuda::ptx::emit;
 use onelook_graph::read::ModelFile;
+use onelook_ptx::emit;
+use onelook_ptx::lang::{Kernel, Target};
 use onelook_types::Shape;
 
 use crate::Failure;
@@ -29,15 +29,16 @@ pub(crate) struct Entry {
 }
 
 impl Entry {
-    /// The kernel's name without channels and numbers.
+    /// The kernel's name without the fingerprint of its shape and without channel counts.
     pub(crate) fn family(&self) -> &str {
-        let mut name = self.kernel.name.as_str();
-        while let Some((front, last)) = name.rsplit_once('_')
+        let name = self.kernel.name.as_str();
+        let mut family = name.rsplit_once('_').map_or(name, |(front, _)| front);
+        while let Some((front, last)) = family.rsplit_once('_')
             && last.bytes().all(|byte| byte.is_ascii_digit())
         {
-            name = front;
+            family = front;
         }
-        name
+        family
     }
 }
 

@@ -1,5 +1,6 @@
-//! Assembles every kernel that networks need with ptxas and tells what each costs; fails when one
-//! spills, needs a stack, or takes more than it promised. `cargo xtask ptx` finds ptxas and runs it.
+//! Assembles every kernel that networks need with ptxas and reports what each costs; fails when one
+//! spills, needs a stack, or uses more registers than it may. `cargo xtask ptx` finds ptxas and runs
+//! this.
 
 mod assemble;
 mod kernels;
@@ -10,22 +11,22 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use onelook_cuda::lang::Target;
 use onelook_graph::read::{ModelFile, ReadOptions, read};
 use onelook_graph::{family, pass};
+use onelook_ptx::lang::Target;
 
 use kernels::{Distinct, add_network};
 
 const USAGE: &str = "\
 ptx --ptxas FILE --folder FOLDER [--model NAME]... [--target sm_90a]... [--batch 1]...
-    [--size 640] [--f32] [--quick] [--rows] [--write PAGE]
+    [--size 640] [--f32] [--quick] [--write PAGE]
 
   --ptxas   the assembler; without it the PTX is only written
-  --folder  where PTX, cubins and ptxas's words go
+  --folder  where PTX, cubins, ptxas's output and the tables go: kernels.txt has a line per kernel,
+            tiles.md one per family and tile
   --model   a name such as yolo11x, or a model file; all families and scales unless said otherwise
   --quick   the n scale of each family, and one of them in floats
-  --rows    a line per kernel, not only a table of tiles
-  --write   writes the table as Markdown";
+  --write   also writes the summary to this file, as Markdown";
 
 pub(crate) type Failure = Box<dyn std::error::Error>;
 
@@ -50,7 +51,6 @@ struct Wanted {
     size: usize,
     floats: bool,
     quick: bool,
-    rows: bool,
     page: Option<PathBuf>,
 }
 
@@ -71,7 +71,6 @@ impl Wanted {
                 "--size" => wanted.size = value()?.parse()?,
                 "--f32" => wanted.floats = true,
                 "--quick" => wanted.quick = true,
-                "--rows" => wanted.rows = true,
                 "--write" => wanted.page = Some(value()?.into()),
                 _ => return Err(USAGE.into()),
             }
@@ -129,15 +128,18 @@ impl Wanted {
 
     fn assemble(&self, ptxas: &Path, kernels: Vec<kernels::Entry>) -> Result<(), Failure> {
         let assembled = assemble::all(ptxas, &self.folder, kernels)?;
+        fs::write(self.folder.join("kernels.txt"), report::rows(&assembled))?;
+        fs::write(self.folder.join("tiles.md"), report::tiles(&assembled))?;
+        let summary = report::summary(&assembled);
         let mut out = std::io::stdout().lock();
-        if self.rows {
-            out.write_all(report::rows(&assembled).as_bytes())?;
-        }
-        let table = report::table(&assembled);
-        out.write_all(table.as_bytes())?;
-        out.write_all(report::summary(&assembled).as_bytes())?;
+        out.write_all(summary.as_bytes())?;
+        let folder = self.folder.display();
+        writeln!(
+            out,
+            "\nper kernel: {folder}/kernels.txt; per tile: {folder}/tiles.md"
+        )?;
         if let Some(page) = &self.page {
-            fs::write(page, report::page(&table, &assembled))?;
+            fs::write(page, report::page(&summary))?;
         }
         report::verdict(&assembled)
     }

@@ -4,9 +4,10 @@ use std::ffi::{CStr, c_char};
 use std::fmt;
 use std::sync::Arc;
 
+use onelook_ptx::lang::Target;
+
 use super::abi::{DeviceHandle, device_attribute as attribute, status};
 use super::{CudaError, Driver};
-use crate::lang::Target;
 
 const NAME_BYTES: usize = 256;
 

@@ -5,13 +5,14 @@ use std::ffi::{CString, c_void};
 use std::ptr;
 use std::sync::Arc;
 
+use onelook_ptx::lang::{Kernel, ParameterKind, Target};
+
 use super::abi::{
     FunctionHandle, LAUNCH_ATTRIBUTE_PROGRAMMATIC, LaunchAttribute, LaunchConfig, ModuleHandle,
     function_attribute as attribute,
 };
 use super::link::{JitLog, compile, terminated};
 use super::{Context, CubinCache, CudaError, Stream};
-use crate::lang::{Kernel, ParameterKind, Target};
 
 /// A kernel that the driver has loaded.
 pub struct Function {

@@ -3,10 +3,11 @@
 use std::ffi::{CString, c_void};
 use std::{ptr, slice};
 
+use onelook_ptx::lang::Target;
+
 use super::abi::{JIT_INPUT_PTX, JIT_TARGET_90A, LinkHandle, Status, jit_option, status};
 use super::error::DriverVersion;
 use super::{Context, CudaError};
-use crate::lang::Target;
 
 const LOG_BYTES: usize = 16 << 10;
 

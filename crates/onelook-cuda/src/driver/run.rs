@@ -5,7 +5,7 @@
 
 mod edges;
 mod load;
-mod place;
+mod regions;
 
 use std::mem;
 use std::sync::Arc;
@@ -97,7 +97,7 @@ impl LoadedPlan {
         constants: Arc<Constants>,
         cache: Option<&CubinCache>,
     ) -> Result<Self, CudaError> {
-        place::check(plan, constants.0.bytes())?;
+        regions::check(plan, constants.0.bytes())?;
         let functions = load::functions(context, plan, cache)?;
         let memory = Memory::new(context, plan, constants)?;
         let steps = steps(plan, functions, &memory)?;

@@ -5,8 +5,8 @@ use onelook_types::{DetectHead, Detections, Shape, Thresholds};
 
 use crate::boxes;
 use crate::driver::{CudaError, LoadedPlan};
+use crate::images::{pack_into, packed_bytes};
 use crate::kernels::Work;
-use crate::pictures::{pack_into, packed_bytes};
 use crate::settings::Settings;
 
 /// Pictures of more bytes than this are made smaller before they go to the GPU.

@@ -21,9 +21,9 @@ mod product;
 mod tests;
 
 use onelook_graph::op::Attention;
+use onelook_ptx::lang::{Builder, F32, Global, Halves, SharedAddress, Special, Target, U32};
 
 use super::{Element, Map, PIECE_BYTES, Tiled};
-use crate::lang::{Builder, F32, Global, Halves, SharedAddress, Special, Target, U32};
 
 /// An attention and where its maps lie.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -23,11 +23,11 @@ mod store;
 mod tests;
 
 use onelook_graph::op::Activation;
+use onelook_ptx::lang::{Builder, Special, Target};
 
 use super::gemm::{Gemm, Tile};
 use super::window::Window;
 use super::{Element, Map, Tiled};
-use crate::lang::{Builder, Special, Target};
 pub use copy::Pixels;
 pub use pipeline::{Pipeline, Weights};
 pub use store::{Part, Store};

@@ -18,12 +18,12 @@
 mod tests;
 
 use onelook_graph::op::Activation;
+use onelook_ptx::lang::{Bool, Builder, Cache, F32, Global, SharedAddress, Special, Target, U32};
 
 use super::conv::{Part, Pipeline, Store, Weights};
 use super::gemm::{Gemm, Tile, slot};
 use super::window::Window;
 use super::{Element, Map, PIECE_BYTES, Tiled, activate};
-use crate::lang::{Bool, Builder, Cache, F32, Global, SharedAddress, Special, Target, U32};
 
 /// Both convolutions and what is fused with them.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

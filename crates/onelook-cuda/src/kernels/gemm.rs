@@ -10,8 +10,9 @@
 //!    and the sums of such slices are added at the end.
 //! 4. f32 has no matrix unit that is exact: the same lanes hold the same sums and add one by one.
 
+use onelook_ptx::lang::{Builder, F32, SharedAddress, U32};
+
 use super::{Element, PIECE_BYTES};
-use crate::lang::{Builder, F32, SharedAddress, U32};
 
 /// How a block's work is cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

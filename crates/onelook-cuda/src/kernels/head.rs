@@ -24,8 +24,9 @@ mod report;
 #[cfg(test)]
 mod tests;
 
+use onelook_ptx::lang::{Bool, Builder, F32, Global, SharedAddress, Special, Target, U32};
+
 use super::{Element, Map, Tiled};
-use crate::lang::{Bool, Builder, F32, Global, SharedAddress, Special, Target, U32};
 use level::Level;
 
 /// Bytes of a candidate: the box's corners in pixels of the input, the score (floats), class, anchor

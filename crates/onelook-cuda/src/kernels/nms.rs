@@ -22,9 +22,10 @@ mod sort;
 #[cfg(test)]
 mod tests;
 
+use onelook_ptx::lang::{Bool, Builder, Cache, F32, Global, SharedAddress, Special, Target, U32};
+
 use super::Tiled;
-use crate::lang::{Bool, Builder, Cache, F32, Global, SharedAddress, Special, Target, U32};
-use crate::pictures::{HEADER_BACK, HEADER_BYTES, HEADER_SIZE};
+use crate::images::{HEADER_BACK, HEADER_BYTES, HEADER_SIZE};
 use crate::settings::{SWITCHES, THRESHOLDS};
 
 /// Bytes ahead of a picture's detections: their number, then that of candidates, room or not.
@@ -72,7 +73,7 @@ impl NmsShape {
     }
 }
 
-/// The kernel. Parameters: the pictures as [`pack`](crate::pictures::pack) gives them; the settings
+/// The kernel. Parameters: the pictures as [`pack`](crate::images::pack) gives them; the settings
 /// as [`Settings::encode`](crate::settings::Settings::encode) gives them; the candidates and the
 /// counters that the head wrote; scratch memory; the output.
 ///

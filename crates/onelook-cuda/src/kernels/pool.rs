@@ -16,9 +16,10 @@
 #[cfg(test)]
 mod tests;
 
+use onelook_ptx::lang::{Builder, Cache, F32, Global, Halves, SharedAddress, Special, Target, U32};
+
 use super::window::Window;
 use super::{Element, Map, PIECE_BYTES, Tiled};
-use crate::lang::{Builder, Cache, F32, Global, Halves, SharedAddress, Special, Target, U32};
 
 /// A chain of equal pools of stride 1 that keep the map's size; the window's side is odd.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

@@ -8,8 +8,9 @@
 //!    whole pieces.
 //! 2. Channels that only pad a piece become zeros.
 
+use onelook_ptx::lang::{Builder, Cache, F32, Special, Target, U32};
+
 use super::{Element, Map, PIECE_BYTES, Tiled};
-use crate::lang::{Builder, Cache, F32, Special, Target, U32};
 
 /// A map and the planes that it comes from or goes to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -20,11 +20,11 @@ mod scale;
 mod tests;
 
 use onelook_graph::op::Activation;
+use onelook_ptx::lang::{Builder, Cache, F32, Global, SharedAddress, Special, Target, U32};
 
 use super::window::Window;
 use super::{Element, Tiled, activate};
-use crate::lang::{Builder, Cache, F32, Global, SharedAddress, Special, Target, U32};
-use crate::pictures::HEADER_BYTES;
+use crate::images::HEADER_BYTES;
 use scale::Scaler;
 
 /// The first convolution.
@@ -109,7 +109,7 @@ pub fn shared_bytes(shape: &StemShape) -> u32 {
     shape.tile_input()[0] * shape.row_values() * shape.element.bytes()
 }
 
-/// The kernel. Parameters: the pictures as [`pack`](crate::pictures::pack) gives them; weights as
+/// The kernel. Parameters: the pictures as [`pack`](crate::images::pack) gives them; weights as
 /// [`pack_weights`] gives them; biases, f32; the output.
 pub fn stem(target: Target, name: &str, shape: &StemShape, batch: u32) -> Tiled {
     let k = Builder::new(name, target, THREADS);

@@ -3,7 +3,7 @@
 
 use std::ops::Add;
 
-use crate::lang::U32;
+use onelook_ptx::lang::U32;
 
 /// A window and the output that it makes. All pairs are down, across.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -1,7 +1,7 @@
 //! Figures of GPUs from their data sheets, for choosing tiles and predicting times on machines that
 //! have none. Where a device is at hand, what is measured on it takes their place.
 
-use crate::lang::Target;
+use onelook_ptx::lang::Target;
 
 /// What a GPU can do per second and per clock.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -10,19 +10,19 @@ use std::sync::Arc;
 
 use onelook_graph::op::Conv;
 use onelook_graph::{Graph, Node, Op, Region as Lifetime, ValueId, place_regions};
+use onelook_ptx::lang::Kernel;
 use onelook_types::{DetectHead, HeadOutputs, Shape};
 
+use super::buffers::{Places, Seat};
 use super::constants::Constants;
+use super::fusion::{Step, steps};
 use super::order::{Access, Order};
-use super::places::{Places, Seat};
-use super::steps::{Step, steps};
-use super::tiles::Tiles;
+use super::tiling::Tiles;
 use super::{LowerError, Options};
 use crate::kernels::conv::Part;
 use crate::kernels::gemm::Tile;
 use crate::kernels::window::Window;
 use crate::kernels::{Element, Map, Work};
-use crate::lang::Kernel;
 use crate::plan::{Argument, Launch, Plan, Region};
 
 /// Buffers start on boundaries of so many bytes.

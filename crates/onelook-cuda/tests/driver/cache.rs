@@ -16,7 +16,7 @@ const KERNELS: u32 = 20;
 
 fn load(fake: &Fake, cache: &CubinCache) {
     let kernel = copy_kernel(64);
-    let ptx = onelook_cuda::ptx::emit(&kernel).unwrap();
+    let ptx = onelook_ptx::emit(&kernel).unwrap();
     Function::load(&context(fake, None), &kernel, &ptx, Some(cache)).unwrap();
 }
 
@@ -143,7 +143,7 @@ fn processes_share_a_cache_at_the_same_time() {
     let links = fake.count("cuLinkCreate_v2");
     assert!(links >= KERNELS as usize);
     let kernel = copy_kernel(32);
-    let ptx = onelook_cuda::ptx::emit(&kernel).unwrap();
+    let ptx = onelook_ptx::emit(&kernel).unwrap();
     let cache = CubinCache::new(&folder);
     Function::load(&context(&fake, None), &kernel, &ptx, Some(&cache)).unwrap();
     assert_eq!(
@@ -165,7 +165,7 @@ fn a_process_with_the_shared_cache() {
     let cache = CubinCache::new(folder);
     for number in 1..=KERNELS {
         let kernel = copy_kernel(32 * number);
-        let ptx = onelook_cuda::ptx::emit(&kernel).unwrap();
+        let ptx = onelook_ptx::emit(&kernel).unwrap();
         Function::load(&context, &kernel, &ptx, Some(&cache)).unwrap();
     }
     assert_eq!(cache.problem(), None);

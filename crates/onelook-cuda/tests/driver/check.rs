@@ -3,16 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use onelook_cuda::check::{
+use onelook_cuda::kernels::Element;
+use onelook_cuda::lower::estimate::Mechanism;
+use onelook_cuda::lower::gpu::Gpu;
+use onelook_cuda::lower::{Options, lower};
+use onelook_cuda::verify::check::{
     BatchTimes, CheckError, CheckOptions, CheckReport, Checker, KernelCheck, Run,
 };
-use onelook_cuda::conformance::smaller;
-use onelook_cuda::kernels::Element;
-use onelook_cuda::lang::{Kernel, Target};
-use onelook_cuda::lower::gpu::Gpu;
-use onelook_cuda::lower::predict::Mechanism;
-use onelook_cuda::lower::{Options, lower};
+use onelook_cuda::verify::conformance::smaller;
 use onelook_graph::Graph;
+use onelook_ptx::lang::{Kernel, Target};
 
 use super::context;
 use super::emulated::emulate;
@@ -167,7 +167,7 @@ fn mechanisms_both_memories_and_each_launch_are_timed() {
     assert_eq!((graph.early_edges, graph.unequal_runs), (0, 0));
     let text = report.to_string();
     assert!(
-        text.contains("NVIDIA H100") && text.contains("WRONG") && text.contains("predicted"),
+        text.contains("NVIDIA H100") && text.contains("WRONG") && text.contains("estimated"),
         "{text}"
     );
 }
@@ -182,7 +182,7 @@ fn launches_that_start_early_are_timed_where_the_driver_knows_them() {
     assert_eq!(mechanisms, expected);
     assert_eq!(graphs[0].early_edges, 0);
     assert!(graphs[1].early_edges >= 3, "{:?}", graphs[1]);
-    assert!(graphs[1].predicted_us < graphs[0].predicted_us);
+    assert!(graphs[1].estimated_us < graphs[0].estimated_us);
     assert!(report.times[0].passed());
     assert_eq!(fake.leaks(), Vec::<String>::new());
 }

@@ -138,7 +138,7 @@ fn a_kernel_that_the_driver_refuses_comes_with_the_compilers_words() {
     ];
     let fake = Fake::new(&script);
     let kernel = copy_kernel(64);
-    let ptx = onelook_cuda::ptx::emit(&kernel).unwrap();
+    let ptx = onelook_ptx::emit(&kernel).unwrap();
     let error = Function::load(&context(&fake, None), &kernel, &ptx, None)
         .err()
         .unwrap();
@@ -160,7 +160,7 @@ fn a_kernel_that_the_driver_refuses_comes_with_the_compilers_words() {
 fn a_linker_that_refuses_leaves_the_plain_loader() {
     let fake = Fake::new(&[H100, "fail cuLinkComplete * 218"]);
     let kernel = copy_kernel(64);
-    let ptx = onelook_cuda::ptx::emit(&kernel).unwrap();
+    let ptx = onelook_ptx::emit(&kernel).unwrap();
     let context = context(&fake, None);
     assert!(Function::load(&context, &kernel, &ptx, None).is_ok());
 }
@@ -168,7 +168,7 @@ fn a_linker_that_refuses_leaves_the_plain_loader() {
 #[test]
 fn a_missing_or_old_compiler_of_the_driver_is_told_as_such() {
     let kernel = copy_kernel(64);
-    let ptx = onelook_cuda::ptx::emit(&kernel).unwrap();
+    let ptx = onelook_ptx::emit(&kernel).unwrap();
     let failing = |code: i32| {
         let links = format!("fail cuLinkAddData_v2 * {code}");
         let loads = format!("fail cuModuleLoadDataEx * {code}");

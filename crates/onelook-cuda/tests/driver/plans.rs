@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use onelook_cuda::driver::{Constants, Context, CudaError, Edges, LoadedPlan};
-use onelook_cuda::lang::{Builder, Target};
 use onelook_cuda::plan::{Argument, Launch, Plan, Region};
+use onelook_ptx::lang::{Builder, Target};
 use onelook_types::Shape;
 
 use super::fake::{Fake, H100};

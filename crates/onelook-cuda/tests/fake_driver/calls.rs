@@ -11,14 +11,14 @@ mod hook;
 mod launched;
 #[path = "script.rs"]
 mod script;
-#[path = "world.rs"]
-mod world;
+#[path = "state.rs"]
+mod state;
 
 use std::ffi::{CStr, c_char, c_void};
 use std::{ptr, slice};
 
 use entry::COMPILED;
-use world::{Outcome, Step, World, call};
+use state::{Outcome, Step, World, call};
 
 const INVALID_VALUE: i32 = 1;
 const INVALID_DEVICE: i32 = 101;
@@ -173,12 +173,12 @@ exports! {
     }
     cuCtxPushCurrent_v2(world, context: usize) {
         world.check("context", context)?;
-        world::push();
+        state::push();
         Ok(String::new())
     }
     cuCtxPopCurrent_v2(_world, context: *mut usize) {
         put(context, 0);
-        world::pop()?;
+        state::pop()?;
         Ok(String::new())
     }
     cuCtxSynchronize(world) {
@@ -325,7 +325,7 @@ exports! {
     ) {
         world.check("module", function)?;
         let values = values(world, function, pointers).ok_or(NOT_FOUND)?;
-        let launch = world::Launch { function, grid: [x, y, z], threads, shared, values };
+        let launch = state::Launch { function, grid: [x, y, z], threads, shared, values };
         world.enqueue(stream, Step::Launch(launch))?;
         Ok(String::new())
     }
@@ -376,7 +376,7 @@ exports! {
     ) {
         let what = &view(what, 1)[0];
         world.check("module", what.function)?;
-        let launch = world::Launch {
+        let launch = state::Launch {
             function: what.function,
             grid: what.grid,
             threads: what.block[0],

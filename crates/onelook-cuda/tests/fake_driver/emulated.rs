@@ -6,9 +6,9 @@ use std::path::Path;
 use std::slice;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use onelook_cuda::interpreter::{Buffer, Machine, Schedule, Value};
-use onelook_cuda::lang::{Kernel, ParameterKind};
-use onelook_cuda::ptx::emit;
+use onelook_ptx::emit;
+use onelook_ptx::interpreter::{Buffer, Machine, Schedule, Value};
+use onelook_ptx::lang::{Kernel, ParameterKind};
 
 use super::launched::{Given, Hook, Launched};
 

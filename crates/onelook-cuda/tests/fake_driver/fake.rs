@@ -120,7 +120,7 @@ fn built(flags: &[&str]) -> PathBuf {
         "hook.rs",
         "launched.rs",
         "script.rs",
-        "world.rs",
+        "state.rs",
     ];
     let texts = names.map(|name| fs::read(sources.join(name)).unwrap());
     let sum = texts

@@ -1,4 +1,4 @@
-//! `onelook explain --device cuda:sm_90`: what a GPU would do, on a machine without one.
+//! `onelook explain --device cuda:sm_90`: what a GPU would run, worked out on any machine.
 
 use onelook::graph::infer_shapes;
 use onelook::types::{Precision, Shape};
@@ -48,7 +48,7 @@ fn launches(plan: &GpuPlan, console: &Console) {
         "MFLOP",
         "MB",
         "floor us",
-        "us"
+        "est. us"
     ));
     for (index, launch) in plan.launches.iter().enumerate() {
         console.line(row(index, launch));
@@ -68,7 +68,7 @@ fn row(index: usize, launch: &PlannedLaunch) -> String {
         launch.flops as f64 / 1e6,
         launch.bytes as f64 / 1e6,
         launch.floor_us,
-        launch.predicted_us,
+        launch.estimated_us,
         launch.choice
     )
 }
@@ -105,25 +105,21 @@ fn totals(plan: &GpuPlan, target: GpuTarget, precision: Precision, console: &Con
         megabytes(plan.constant_bytes)
     ));
     console.line(format!(
-        "busy       {:.0} us if launches shared the device without loss",
+        "busy       {:.0} us estimated if launches shared the device without loss",
         plan.busy_us
     ));
     for run in &plan.totals {
-        let floor = run.design_floor.map_or_else(String::new, |floor| {
-            let (run_us, stage_us) = (floor.run_us, floor.stage_us);
-            format!("; design floor {run_us:.0} us, at {stage_us} us a stage")
-        });
         console.line(format!(
-            "{:<18} {:.0} us predicted: {} launches on the longest chain{floor}",
-            run.mechanism, run.predicted_us, run.chain
+            "{:<18} {:.0} us estimated: {} launches on the longest chain",
+            run.mechanism, run.estimated_us, run.chain
         ));
     }
 }
 
 fn ends(plan: &GpuPlan) -> &'static str {
     match plan.whole {
-        true => "from pictures to boxes",
-        false => "from planes to the graph's outputs",
+        true => "from images to boxes",
+        false => "from tensors to the graph's outputs",
     }
 }
 
@@ -148,7 +144,7 @@ fn value(
             "bytes": launch.bytes,
             "after": launch.after,
             "floor_us": launch.floor_us,
-            "predicted_us": launch.predicted_us,
+            "estimated_us": launch.estimated_us,
         })
     });
     let totals = plan.totals.iter().map(|run| {
@@ -156,8 +152,7 @@ fn value(
             "mechanism": run.mechanism,
             "chain": run.chain,
             "chain_us": run.chain_us,
-            "predicted_us": run.predicted_us,
-            "design_floor_us": run.design_floor.map(|floor| floor.run_us),
+            "estimated_us": run.estimated_us,
         })
     });
     json!({

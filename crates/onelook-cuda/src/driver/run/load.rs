@@ -5,10 +5,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::{ptr, thread};
 
+use onelook_ptx::emit;
+use onelook_ptx::lang::Kernel;
+
 use super::super::{Context, CubinCache, CudaError, Function};
-use crate::lang::Kernel;
 use crate::plan::Plan;
-use crate::ptx;
 
 /// More compile threads than this gain nothing: the driver's compiler shares locks.
 const MAX_THREADS: usize = 8;
@@ -92,7 +93,7 @@ fn distinct(plan: &Plan) -> Result<(Vec<Work<'_>>, Vec<usize>), CudaError> {
 }
 
 fn text(kernel: &Kernel) -> Result<String, CudaError> {
-    ptx::emit(kernel).map_err(|error| CudaError::Plan {
+    emit(kernel).map_err(|error| CudaError::Plan {
         launch: kernel.name.clone(),
         reason: error.to_string(),
     })

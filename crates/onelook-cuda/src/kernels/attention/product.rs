@@ -3,9 +3,10 @@
 //! Comes in: a chunk of keys or values in shared memory. Goes out: fragments of 16 queries by 8 keys
 //! or channels, in both formats laid out over lanes as the matrix unit has them.
 
+use onelook_ptx::lang::{Cache, F32, Halves, SharedAddress, U32};
+
 use super::{Attend, Fragment};
 use crate::kernels::{Element, PIECE_BYTES};
-use crate::lang::{Cache, F32, Halves, SharedAddress, U32};
 
 impl<'k> Attend<'k, '_> {
     /// The token whose query is `rows` beyond the lane's own; the last one for those beyond it.

@@ -1,8 +1,8 @@
 //! Attention against sums in f64.
 
 use super::*;
-use crate::conformance::{Trial, tolerance};
 use crate::kernels::Work;
+use crate::verify::conformance::{Trial, tolerance};
 
 /// `tiles_of`: the batch that the work is cut for.
 fn check(

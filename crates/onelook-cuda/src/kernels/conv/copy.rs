@@ -1,9 +1,10 @@
 //! The pixels that a tile of the output sees, on their way to shared memory.
 
+use onelook_ptx::lang::{Bool, Builder, Global, SharedAddress, U32};
+
 use super::{ConvShape, Segment};
 use crate::kernels::PIECE_BYTES;
 use crate::kernels::gemm::{Tile, slot};
-use crate::lang::{Bool, Builder, Global, SharedAddress, U32};
 
 /// The part of the input's copies that one thread makes: one piece of several rows of the tile.
 pub struct Pixels<'k> {

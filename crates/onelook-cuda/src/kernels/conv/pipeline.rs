@@ -1,8 +1,9 @@
 //! Chunks of weights and pixels on their way while others are multiplied.
 
+use onelook_ptx::lang::{Builder, Global, SharedAddress, U32};
+
 use crate::kernels::PIECE_BYTES;
 use crate::kernels::gemm::{Gemm, Sums, Tile, slot};
-use crate::lang::{Builder, Global, SharedAddress, U32};
 
 /// Chunks that are multiplied without a loop around them.
 const UNROLLED: u32 = 4;

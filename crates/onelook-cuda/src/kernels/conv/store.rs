@@ -1,10 +1,10 @@
 //! From sums to maps: bias, activation, residual, whole pieces.
 
 use onelook_graph::op::Activation;
+use onelook_ptx::lang::{Builder, Cache, F32, Global, SharedAddress, U32};
 
 use crate::kernels::gemm::{Gemm, Sums, Tile};
 use crate::kernels::{Element, PIECE_BYTES, activate};
-use crate::lang::{Builder, Cache, F32, Global, SharedAddress, U32};
 
 /// Some of the output's channels and the buffer that they go to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -3,8 +3,8 @@
 use onelook_graph::op::Activation;
 
 use super::*;
-use crate::conformance::assert_conforms;
 use crate::kernels::Work;
+use crate::verify::conformance::assert_conforms;
 
 /// A convolution to try, and its tile.
 struct Case {

@@ -1,8 +1,8 @@
 //! Depthwise and 1x1 convolutions together against sums in f64.
 
 use super::*;
-use crate::conformance::assert_conforms;
 use crate::kernels::Work;
+use crate::verify::conformance::assert_conforms;
 
 fn shape(
     element: Element,

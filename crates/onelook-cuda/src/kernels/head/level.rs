@@ -1,7 +1,8 @@
 //! Which level a block works on, and what follows from it.
 
+use onelook_ptx::lang::{Bool, Builder, Global, Special, U32};
+
 use super::{HeadLevel, HeadShape, Tile};
-use crate::lang::{Bool, Builder, Global, Special, U32};
 
 /// A block's level.
 pub(super) struct Level<'k> {

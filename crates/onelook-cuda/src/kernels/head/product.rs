@@ -3,9 +3,10 @@
 //! Comes in: tiles of both maps, weights as fragments. Goes out: sums with their biases in shared
 //! memory, a row per anchor: sides, then the classes of the round.
 
+use onelook_ptx::lang::{Bool, Cache, F32, Global, SharedAddress, U32};
+
 use super::{FRAGMENTS, Head};
 use crate::kernels::{Element, PIECE_BYTES};
-use crate::lang::{Bool, Cache, F32, Global, SharedAddress, U32};
 
 /// What a warp multiplies.
 pub(super) struct Role<'k> {

@@ -3,9 +3,10 @@
 //! Comes in: sums in shared memory. Goes out: candidates in memory, in no order. Four lanes share an
 //! anchor, and all lanes of a warp stay together.
 
+use onelook_ptx::lang::{Atomic, Bool, Cache, F32, ShuffleBy, U32};
+
 use super::{CANDIDATE_BYTES, Head, Thresholds};
 use crate::kernels::sigmoid;
-use crate::lang::{Atomic, Bool, Cache, F32, ShuffleBy, U32};
 use crate::settings::{SWITCHES, THRESHOLDS, WANTED};
 
 /// The best class of an anchor so far.

@@ -1,11 +1,12 @@
 //! The end of a head against the textbook.
 
+use onelook_ptx::interpreter::Schedule;
+
 use super::*;
-use crate::conformance::head::{decode, trial};
-use crate::conformance::{Given, Random, Results, Trial, assert_conforms, assert_passes};
-use crate::interpreter::Schedule;
 use crate::kernels::Work;
 use crate::settings::Settings;
+use crate::verify::conformance::head::{decode, trial};
+use crate::verify::conformance::{Given, Random, Results, Trial, assert_conforms, assert_passes};
 
 fn check(shape: &HeadShape, settings: &Settings, batch: u32) {
     let target = Target::Sm90a;

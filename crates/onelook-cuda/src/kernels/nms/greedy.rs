@@ -2,9 +2,10 @@
 //!
 //! Comes in: the order. Goes out: rows of the output, and how many there are.
 
+use onelook_ptx::lang::{Atomic, Bool, Cache, F32, SharedAddress, U32};
+
 use super::{Back, CHUNK, Limits, Nms, THREADS};
 use crate::kernels::head::CANDIDATE_BYTES;
-use crate::lang::{Atomic, Bool, Cache, F32, SharedAddress, U32};
 use crate::settings::WANTED;
 
 /// Bytes of a box in shared memory: corners and area (floats), class, score.

@@ -5,9 +5,10 @@
 //! else in scratch memory. The few of an ordinary picture are counted to their places; more of them
 //! are sorted bitonically.
 
+use onelook_ptx::lang::{Bool, Cache, SharedAddress, ShuffleBy, U32};
+
 use super::{CHUNK, Nms, THREADS};
 use crate::kernels::head::CANDIDATE_BYTES;
-use crate::lang::{Bool, Cache, SharedAddress, ShuffleBy, U32};
 
 /// Bytes of an entry.
 pub(super) const ENTRY_BYTES: u32 = 16;

@@ -1,10 +1,10 @@
 //! Suppression against the textbook, to the bit.
 
 use super::*;
-use crate::conformance::nms::trial;
-use crate::conformance::{Random, assert_passes};
 use crate::kernels::Work;
 use crate::settings::Settings;
+use crate::verify::conformance::nms::trial;
+use crate::verify::conformance::{Random, assert_passes};
 
 fn check(shape: &NmsShape, settings: &Settings, counts: &[u32]) {
     let trial = trial(shape, settings, counts, &mut Random(1));

@@ -1,8 +1,8 @@
 //! Pools against the textbook's, to the bit.
 
 use super::*;
-use crate::conformance::Trial;
 use crate::kernels::Work;
+use crate::verify::conformance::Trial;
 
 fn map(height: u32, width: u32, channels: u32) -> Map {
     let pitch = channels + 8;

@@ -5,10 +5,13 @@
 
 use std::sync::Arc;
 
+use onelook_ptx::lang::{
+    Bool, Builder, Cache, Global, Halves, Instruction, Meaning, SharedAddress, U32,
+};
+
 use super::{StemShape, THREADS};
+use crate::images::{HEADER_PLACE, HEADER_SIZE, HEADER_SOURCE, TAP_BYTES};
 use crate::kernels::Element;
-use crate::lang::{Bool, Builder, Cache, Global, Halves, Instruction, Meaning, SharedAddress, U32};
-use crate::pictures::{HEADER_PLACE, HEADER_SIZE, HEADER_SOURCE, TAP_BYTES};
 
 /// Pixels whose loads a thread sets out together.
 const TOGETHER: u32 = 3;

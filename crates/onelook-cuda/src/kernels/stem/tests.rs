@@ -1,9 +1,9 @@
 //! The first convolution against a plain letterbox and sums in f64.
 
 use super::*;
-use crate::conformance::stem::{Sample, trial};
-use crate::conformance::{Random, assert_conforms, assert_passes};
 use crate::kernels::Work;
+use crate::verify::conformance::stem::{Sample, trial};
+use crate::verify::conformance::{Random, assert_conforms, assert_passes};
 
 fn shape(element: Element, channels: u32, input: [u32; 2]) -> StemShape {
     StemShape {

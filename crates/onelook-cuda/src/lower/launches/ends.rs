@@ -7,7 +7,7 @@ use crate::kernels::Work;
 use crate::kernels::reorder::Planes;
 use crate::kernels::stem::{self, StemShape};
 use crate::lower::LowerError;
-use crate::lower::places::Seat;
+use crate::lower::buffers::Seat;
 use crate::plan::{Argument, Region};
 
 impl Lowering<'_> {

@@ -8,7 +8,7 @@ use crate::kernels::Work;
 use crate::kernels::head::{self, CANDIDATE_BYTES, HeadLevel, HeadShape};
 use crate::kernels::nms::{MAX_ROWS, NmsShape};
 use crate::lower::LowerError;
-use crate::lower::places::Seat;
+use crate::lower::buffers::Seat;
 use crate::plan::{Argument, Region};
 use crate::settings::Settings;
 

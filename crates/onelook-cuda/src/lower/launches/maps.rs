@@ -8,7 +8,7 @@ use crate::kernels::attention::AttentionShape;
 use crate::kernels::pool::{ChainShape, PoolShape};
 use crate::kernels::window::Window;
 use crate::lower::LowerError;
-use crate::lower::places::Seat;
+use crate::lower::buffers::Seat;
 use crate::plan::Argument;
 
 impl Lowering<'_> {
@@ -107,9 +107,9 @@ mod tests {
     use onelook_types::Tensor;
 
     use crate::kernels::Element;
-    use crate::lang::Target;
     use crate::lower::gpu::Gpu;
     use crate::lower::{LowerError, Options, lower};
+    use onelook_ptx::lang::Target;
 
     #[test]
     fn attention_that_no_kernel_can_be_written_for_is_refused_by_name() {

@@ -8,8 +8,8 @@ use crate::kernels::conv::{ConvShape, Segment, pack_weights};
 use crate::kernels::depthwise::{DepthwiseShape, pack_depthwise};
 use crate::kernels::gemm::Tile;
 use crate::lower::LowerError;
-use crate::lower::places::Seat;
-use crate::lower::tiles::Product;
+use crate::lower::buffers::Seat;
+use crate::lower::tiling::Product;
 use crate::plan::Argument;
 
 impl Lowering<'_> {

@@ -1,0 +1,385 @@
+//! Trials of a head's end: every class of every anchor in f64, of which those that are sure enough must
+//! be found, in whatever order.
+
+use std::collections::HashSet;
+
+use onelook_ptx::lang::Target;
+
+use super::maps::random_map;
+use super::products::dot;
+use super::results::{Distance, Run, deviation, replaced, worse};
+use super::{Expected, Given, Random, Results, Trial, given};
+use crate::kernels::head::{CANDIDATE_BYTES, HeadLevel, HeadShape, pack};
+use crate::kernels::{Element, Map};
+use crate::settings::Settings;
+
+/// How far off a raw value may be for a class still to count as above the threshold, or as the best.
+const ROUNDING: f64 = 1e-3;
+
+/// Rooms of candidates and of counters; raw values follow.
+const FOUND: usize = 0;
+const COUNTERS: usize = 1;
+
+/// What a head must find.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Candidates {
+    raw: Vec<Expected>,
+    capacity: usize,
+    /// By picture, then in order of anchors and classes: all that may be found.
+    pictures: Vec<Vec<Sought>>,
+}
+
+/// A class of an anchor.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Found {
+    pub(crate) corners: [f64; 4],
+    pub(crate) score: f64,
+    pub(crate) class: u32,
+    pub(crate) anchor: u32,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Sought {
+    found: Found,
+    /// Whether it is too sure for rounding to matter.
+    must: bool,
+    /// Whether other classes of the anchor may stand for it.
+    alone: bool,
+}
+
+impl Sought {
+    fn group(&self) -> (u32, Option<u32>) {
+        let Found { anchor, class, .. } = self.found;
+        (anchor, (!self.alone).then_some(class))
+    }
+}
+
+impl Candidates {
+    pub(super) fn deviation(&self, rooms: &[Vec<u8>]) -> Result<f64, String> {
+        let [mut corners, mut scores] = [Distance::default(); 2];
+        for picture in 0..self.pictures.len() {
+            for (actual, sought) in self.pairs(picture, rooms)? {
+                let expected = self.pictures[picture][sought].found;
+                corners.add(&actual.corners, &expected.corners);
+                scores.add(&[actual.score], &[expected.score]);
+            }
+        }
+        let lists = worse(corners.relative(), scores.relative());
+        Ok(worse(deviation(&self.raw, rooms), lists))
+    }
+
+    pub(super) fn replaced(&self, rooms: &[Vec<u8>]) -> Result<Self, String> {
+        let mut pictures = self.pictures.clone();
+        for (number, picture) in pictures.iter_mut().enumerate() {
+            for (actual, sought) in self.pairs(number, rooms)? {
+                picture[sought].found = actual;
+            }
+        }
+        Ok(Self {
+            raw: replaced(&self.raw, rooms),
+            pictures,
+            ..*self
+        })
+    }
+
+    pub(super) fn runs(&self, rooms: &[Vec<u8>]) -> Vec<Run> {
+        let run = |picture: usize| Run {
+            room: FOUND,
+            offset: picture * self.capacity * CANDIDATE_BYTES as usize,
+            bytes: counter(rooms, picture).min(self.capacity) * CANDIDATE_BYTES as usize,
+        };
+        let lists = (0..self.pictures.len()).map(run);
+        lists
+            .chain(self.raw.iter().flat_map(Expected::runs))
+            .collect()
+    }
+
+    /// What was found in a picture, each with the place of what it is among what is sought.
+    fn pairs(&self, picture: usize, rooms: &[Vec<u8>]) -> Result<Vec<(Found, usize)>, String> {
+        let (sought, count) = (&self.pictures[picture], counter(rooms, picture));
+        let wrong = |what: String| Err(format!("picture {picture}: {what}"));
+        if count > self.capacity {
+            return wrong(format!("{count} candidates, room for {}", self.capacity));
+        }
+        let mut groups = HashSet::new();
+        let mut pairs = Vec::new();
+        let first = picture * self.capacity * CANDIDATE_BYTES as usize;
+        for found in decode(&rooms[FOUND][first..], count) {
+            let Found { anchor, class, .. } = found;
+            let place = |sought: &Sought| (sought.found.anchor, sought.found.class);
+            let Ok(index) = sought.binary_search_by_key(&(anchor, class), place) else {
+                return wrong(format!("class {class} of anchor {anchor} is no candidate"));
+            };
+            if !groups.insert(sought[index].group()) {
+                return wrong(format!("anchor {anchor}, class {class} is there twice"));
+            }
+            pairs.push((found, index));
+        }
+        let missing = |sought: &&Sought| sought.must && !groups.contains(&sought.group());
+        match sought.iter().find(missing) {
+            Some(missing) => wrong(format!("{:?} is missing", missing.found)),
+            None => Ok(pairs),
+        }
+    }
+}
+
+fn counter(rooms: &[Vec<u8>], picture: usize) -> usize {
+    let counters = rooms[COUNTERS].as_chunks().0;
+    u32::from_le_bytes(counters[picture]) as usize
+}
+
+/// Candidates as the kernel writes them.
+pub(crate) fn decode(bytes: &[u8], count: usize) -> Vec<Found> {
+    let candidates = bytes.chunks_exact(CANDIDATE_BYTES as usize);
+    let read = |candidate: &[u8]| {
+        let words = candidate.as_chunks().0.iter();
+        let words: Vec<u32> = words.map(|&word| u32::from_le_bytes(word)).collect();
+        let float = |index: usize| f64::from(f32::from_bits(words[index]));
+        Found {
+            corners: [float(0), float(1), float(2), float(3)],
+            score: float(4),
+            class: words[5],
+            anchor: words[6],
+        }
+    };
+    candidates.take(count).map(read).collect()
+}
+
+/// The best classes or all of them, as chance has it; some are not wanted.
+pub(super) fn any(shape: &HeadShape, target: Target, batch: u32, random: &mut Random) -> Trial {
+    let settings = Settings {
+        every_class: random.value() > 0.0,
+        classes: Some(
+            (0..shape.classes as usize)
+                .filter(|class| class % 5 != 3)
+                .collect(),
+        ),
+        ..Settings::default()
+    };
+    trial(shape, target, batch, &settings, random)
+}
+
+/// With random weights and these settings, but for a confidence such that one candidate is found for
+/// every fourth anchor.
+pub(crate) fn trial(
+    shape: &HeadShape,
+    target: Target,
+    batch: u32,
+    settings: &Settings,
+    random: &mut Random,
+) -> Trial {
+    let parts: Vec<[Part; 2]> = shape
+        .levels
+        .iter()
+        .map(|level| {
+            let sides = Part::new(level.boxes, 4 * shape.reg_max, batch, shape.element, random);
+            let classes = Part::new(level.classes, shape.classes, batch, shape.element, random);
+            [sides, classes]
+        })
+        .collect();
+    let pictures: Vec<Vec<Class>> = (0..batch)
+        .map(|picture| every_class(shape, &parts, picture as usize))
+        .collect();
+    let settings = Settings {
+        confidence: confidence(&pictures, shape, settings.every_class),
+        ..settings.clone()
+    };
+    let borrowed: Vec<_> = parts
+        .iter()
+        .map(|level| {
+            level
+                .each_ref()
+                .map(|part| (&part.weights[..], &part.bias[..]))
+        })
+        .collect();
+    let (weights, bias) = pack(target, shape, batch, &borrowed);
+    let maps = parts.iter().flatten();
+    let mut all: Vec<Given> = maps.map(|part| given(shape.element, &part.map)).collect();
+    all.extend([
+        given(shape.element, &weights),
+        given(Element::F32, &bias),
+        super::encoded(&settings, shape.classes),
+        Given::Room((batch * shape.capacity * CANDIDATE_BYTES) as usize),
+        Given::Zeros(batch as usize * 4),
+    ]);
+    let stored = parts.iter().flatten().filter(|_| shape.raw);
+    let raw: Vec<Expected> = (COUNTERS + 1..)
+        .zip(stored)
+        .map(|(room, part)| part.planes(room))
+        .collect();
+    all.extend(raw.iter().map(|raw| Given::Room(raw.values.len() * 4)));
+    let sought = |classes: &Vec<Class>| sought(classes, shape, &settings);
+    Trial {
+        given: all,
+        results: Results::Candidates(Candidates {
+            raw,
+            capacity: shape.capacity as usize,
+            pictures: pictures.iter().map(sought).collect(),
+        }),
+    }
+}
+
+/// The convolution of a level that makes sides or classes.
+struct Part {
+    map: Vec<f32>,
+    weights: Vec<f32>,
+    bias: Vec<f32>,
+    /// Raw values: `[picture][cell][row]`.
+    raw: Vec<Vec<Vec<f64>>>,
+}
+
+impl Part {
+    fn new(map: Map, rows: u32, batch: u32, element: Element, random: &mut Random) -> Self {
+        let values = random_map(&map, batch, element, random);
+        let depth = map.channels as usize;
+        let scale = 3.0 / (depth as f32).sqrt();
+        let weights = random.rounded(rows as usize * depth, scale, element);
+        let bias = random.values(rows as usize, 1.0);
+        let wide: Vec<f64> = weights.iter().copied().map(f64::from).collect();
+        let cell = |pixel: &[f32]| -> Vec<f64> {
+            let pixel: Vec<f64> = pixel[..depth].iter().copied().map(f64::from).collect();
+            let rows = wide.chunks_exact(depth).zip(&bias);
+            rows.map(|(weights, &bias)| dot(weights, &pixel) + f64::from(bias))
+                .collect()
+        };
+        let pixels = (map.pixels() * map.pitch) as usize;
+        let raw = values.chunks_exact(pixels).map(|picture| {
+            let cells = picture.chunks_exact(map.pitch as usize);
+            cells.map(cell).collect()
+        });
+        Self {
+            raw: raw.collect(),
+            map: values,
+            weights,
+            bias,
+        }
+    }
+
+    /// The raw values, planes by row.
+    fn planes(&self, room: usize) -> Expected {
+        let rows = self.bias.len();
+        let plane = |cells: &'_ Vec<Vec<f64>>| -> Vec<f64> {
+            let rows = (0..rows).flat_map(|row| cells.iter().map(move |cell| cell[row]));
+            rows.collect()
+        };
+        let values: Vec<f64> = self.raw.iter().flat_map(plane).collect();
+        Expected {
+            room,
+            element: Element::F32,
+            pitch: values.len(),
+            columns: values.len(),
+            values,
+        }
+    }
+}
+
+/// A class of an anchor before anything is left out.
+#[derive(Clone, Copy)]
+struct Class {
+    found: Found,
+    raw: f64,
+}
+
+/// Every class of every anchor of a picture.
+fn every_class(shape: &HeadShape, parts: &[[Part; 2]], picture: usize) -> Vec<Class> {
+    let mut all = Vec::new();
+    let mut anchor = 0;
+    for (level, [sides, scores]) in shape.levels.iter().zip(parts) {
+        let cells = sides.raw[picture].iter().zip(&scores.raw[picture]);
+        for (cell, (sides, scores)) in (0..).zip(cells) {
+            let corners = corners(level, cell, sides, shape.reg_max as usize);
+            let class = |(class, &raw): (u32, &f64)| Class {
+                found: Found {
+                    corners,
+                    score: sigmoid(raw),
+                    class,
+                    anchor,
+                },
+                raw,
+            };
+            all.extend((0..).zip(scores).map(class));
+            anchor += 1;
+        }
+    }
+    all
+}
+
+fn corners(level: &HeadLevel, cell: u32, sides: &[f64], bins: usize) -> [f64; 4] {
+    let far: Vec<f64> = sides.chunks_exact(bins).map(distance).collect();
+    let x = f64::from(cell % level.boxes.width) + 0.5;
+    let y = f64::from(cell / level.boxes.width) + 0.5;
+    let corners = [x - far[0], y - far[1], x + far[2], y + far[3]];
+    corners.map(|corner| corner * f64::from(level.stride))
+}
+
+fn distance(bins: &[f64]) -> f64 {
+    if bins.len() == 1 {
+        return bins[0];
+    }
+    let total: f64 = bins.iter().map(|bin| bin.exp()).sum();
+    let terms = bins.iter().enumerate().map(|(i, bin)| i as f64 * bin.exp());
+    terms.sum::<f64>() / total
+}
+
+fn sigmoid(raw: f64) -> f64 {
+    1.0 / (1.0 + (-raw).exp())
+}
+
+/// Between the values of two neighbours, so that one in four anchors has something above it.
+fn confidence(pictures: &[Vec<Class>], shape: &HeadShape, every_class: bool) -> f32 {
+    let mut values: Vec<f64> = Vec::new();
+    let mut anchors = 0;
+    for anchor in pictures
+        .iter()
+        .flat_map(|all| all.chunks_exact(shape.classes as usize))
+    {
+        anchors += 1;
+        match every_class {
+            true => values.extend(anchor.iter().map(|class| class.raw)),
+            false => values.push(best(anchor)),
+        }
+    }
+    values.sort_by(|a, b| b.total_cmp(a));
+    let count = (anchors / 4).max(1);
+    let next = values
+        .get(count)
+        .copied()
+        .unwrap_or(values[count - 1] - 1.0);
+    sigmoid((values[count - 1] + next) / 2.0) as f32
+}
+
+fn best(anchor: &[Class]) -> f64 {
+    let values = anchor.iter().map(|class| class.raw);
+    values.fold(f64::NEG_INFINITY, f64::max)
+}
+
+/// What may be found of all classes of a picture.
+fn sought(all: &[Class], shape: &HeadShape, settings: &Settings) -> Vec<Sought> {
+    let confidence = f64::from(settings.confidence);
+    let wanted = |class: &&Class| match &settings.classes {
+        Some(classes) if shape.filter => classes.contains(&(class.found.class as usize)),
+        _ => true,
+    };
+    let mut sought = Vec::new();
+    for anchor in all.chunks_exact(shape.classes as usize) {
+        let most = best(anchor);
+        let close = |class: &&Class| settings.every_class || class.raw >= most - ROUNDING;
+        let rivals: Vec<&Class> = anchor.iter().filter(close).collect();
+        let all_wanted = rivals.iter().all(wanted);
+        for class in rivals.into_iter().filter(wanted) {
+            if sigmoid(class.raw + ROUNDING) > confidence {
+                let surely = match settings.every_class {
+                    true => class.raw,
+                    false if all_wanted => most,
+                    false => f64::NEG_INFINITY,
+                };
+                sought.push(Sought {
+                    found: class.found,
+                    must: sigmoid(surely - ROUNDING) > confidence,
+                    alone: !settings.every_class,
+                });
+            }
+        }
+    }
+    sought
+}

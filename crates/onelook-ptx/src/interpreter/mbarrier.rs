@@ -1,0 +1,212 @@
+//! Barriers in shared memory (`mbarrier`): phases that complete when all have arrived and all bytes
+//! that were announced have come.
+
+use super::clocks::Views;
+use super::lanes::{Lanes, lanes_of};
+use super::shared_memory::{Shared, Who};
+use super::trap::Fault;
+use super::warp::{State, Surroundings, Warp};
+use crate::lang::{Operand, Place};
+
+/// Bytes of a barrier.
+const BYTES: u32 = 8;
+
+/// One barrier.
+#[derive(Debug, Default)]
+pub(super) struct Mbarrier {
+    /// Arrivals that complete a phase.
+    count: u32,
+    /// Arrivals that this phase still lacks.
+    missing: u32,
+    /// Bytes that this phase still lacks; negative while more came than were announced.
+    bytes: i64,
+    /// Phases completed.
+    phases: u64,
+    /// What those tell who arrived in this phase.
+    gathering: Views,
+    /// What those told who arrived in the latest completed phase.
+    told: Views,
+}
+
+impl Mbarrier {
+    fn settle(&mut self) {
+        if self.missing == 0 && self.bytes == 0 {
+            self.phases += 1;
+            self.missing = self.count;
+            self.told = std::mem::take(&mut self.gathering);
+        }
+    }
+
+    fn arrive(&mut self, lane: usize) -> Result<(), Fault> {
+        if self.missing == 0 {
+            let what = format!(
+                "arrives at an mbarrier whose {} arrivals are there",
+                self.count
+            );
+            return Err(Fault::lane(lane, what));
+        }
+        self.missing -= 1;
+        Ok(())
+    }
+
+    fn passes(&self, parity: u32) -> bool {
+        self.phases & 1 != u64::from(parity & 1)
+    }
+
+    /// What it waits for, in words.
+    fn describe(&self) -> String {
+        format!(
+            "phase {} lacks {} of {} arrivals and {} bytes",
+            self.phases, self.missing, self.count, self.bytes
+        )
+    }
+}
+
+impl Shared {
+    /// Makes a barrier; its bytes are no values any more.
+    fn mbarrier_init(&mut self, who: Who, address: u32, count: u32) -> Result<(), Fault> {
+        let at = self.place(who, address, BYTES)?;
+        if count == 0 {
+            return Err(Fault::lane(who.lane, "an mbarrier of no arrivals"));
+        }
+        self.write(who, at, &[0; BYTES as usize])?;
+        self.forget(at, BYTES as usize);
+        let barrier = Mbarrier {
+            count,
+            missing: count,
+            ..Mbarrier::default()
+        };
+        self.mbarriers.insert(at, barrier);
+        Ok(())
+    }
+
+    /// The barrier at an address, if the thread knows that it was made.
+    fn mbarrier(&mut self, who: Who, address: u32) -> Result<usize, Fault> {
+        let at = self.place(who, address, BYTES)?;
+        if !self.mbarriers.contains_key(&at) {
+            let what = format!("there is no mbarrier at byte {at} of shared memory");
+            return Err(Fault::lane(who.lane, what));
+        }
+        self.check_write(who, at / 2, true, "uses the mbarrier at")?;
+        Ok(at)
+    }
+
+    /// Whether a wait for the phase of a parity would end.
+    pub(super) fn mbarrier_passes(&self, at: usize, parity: u32) -> bool {
+        self.mbarriers
+            .get(&at)
+            .is_some_and(|barrier| barrier.passes(parity))
+    }
+
+    pub(super) fn mbarrier_state(&self, at: usize) -> String {
+        self.mbarriers
+            .get(&at)
+            .map(Mbarrier::describe)
+            .unwrap_or_default()
+    }
+
+    /// The barrier that a tensor copy tells; async units must have been told of it.
+    pub(super) fn mbarrier_for_copy(&mut self, who: Who, address: u32) -> Result<usize, Fault> {
+        let at = self.mbarrier(who, address)?;
+        self.check_fenced(
+            who,
+            at,
+            BYTES as usize,
+            "a tensor copy uses the mbarrier at",
+        )?;
+        Ok(at)
+    }
+
+    /// Bytes of tensor copies have come.
+    pub(super) fn mbarrier_complete(&mut self, at: usize, bytes: u32) {
+        if let Some(barrier) = self.mbarriers.get_mut(&at) {
+            self.order.release_unit(&mut barrier.gathering);
+            barrier.bytes -= i64::from(bytes);
+            barrier.settle();
+        }
+    }
+}
+
+impl Warp {
+    pub(super) fn mbarrier_init(
+        &mut self,
+        at: Place,
+        count: u32,
+        around: &mut Surroundings<'_>,
+    ) -> Result<(), Fault> {
+        let addresses = self.barrier_addresses(at)?;
+        for lane in self.active() {
+            around
+                .shared
+                .mbarrier_init(self.who(lane), addresses[lane], count)?;
+        }
+        Ok(())
+    }
+
+    /// Arrives in every active lane, after announcing bytes if so asked.
+    pub(super) fn mbarrier_arrive(
+        &mut self,
+        at: Place,
+        bytes: Option<Operand>,
+        around: &mut Surroundings<'_>,
+    ) -> Result<(), Fault> {
+        let addresses = self.barrier_addresses(at)?;
+        let bytes = match bytes {
+            Some(bytes) => self.registers.operand(bytes)?,
+            None => [0; 32],
+        };
+        let active = self.registers.active;
+        let shared = &mut *around.shared;
+        let told = shared.order.release(self.number, active);
+        for lane in lanes_of(active) {
+            let at = shared.mbarrier(self.who(lane), addresses[lane])?;
+            let barrier = shared.mbarriers.entry(at).or_default();
+            super::clocks::join(&mut barrier.gathering, &told);
+            barrier.bytes += i64::from(bytes[lane]);
+            barrier.arrive(lane)?;
+            barrier.settle();
+        }
+        Ok(())
+    }
+
+    /// Waits for the completion of the phase with a parity; stays where it is until then.
+    pub(super) fn mbarrier_wait(
+        &mut self,
+        at: Place,
+        parity: Operand,
+        around: &mut Surroundings<'_>,
+    ) -> Result<(), Fault> {
+        let addresses = self.barrier_addresses(at)?;
+        let parities = self.registers.operand(parity)?;
+        let mut lanes = self.active();
+        let Some(first) = lanes.next() else {
+            return Ok(());
+        };
+        let same =
+            |lane: usize| (addresses[lane], parities[lane]) == (addresses[first], parities[first]);
+        if !lanes.all(same) {
+            return Err(Fault::warp(
+                "lanes of a warp wait for different phases or mbarriers",
+            ));
+        }
+        let at = around.shared.mbarrier(self.who(first), addresses[first])?;
+        let parity = parities[first];
+        if !around.shared.mbarrier_passes(at, parity) {
+            self.state = State::AtMbarrier { at, parity };
+            return Ok(());
+        }
+        let shared = &mut *around.shared;
+        if let Some(barrier) = shared.mbarriers.get(&at) {
+            shared.order.acquire(self.number, &barrier.told);
+        }
+        around.grid_waited[self.number] |= around.grid_waited.contains(&true);
+        Ok(())
+    }
+
+    fn barrier_addresses(&self, at: Place) -> Result<Lanes, Fault> {
+        match at {
+            Place::Shared { base, offset } => self.local(base, offset),
+            Place::Global { .. } => Err(Fault::warp("an mbarrier lies in shared memory")),
+        }
+    }
+}

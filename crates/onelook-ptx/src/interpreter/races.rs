@@ -1,0 +1,287 @@
+//! Who touched the bytes of global memory that a launch may write: threads of one block need a
+//! barrier between them, blocks an atomic operation behind a fence. Everything else is a race.
+
+use std::collections::HashMap;
+use std::ops::Range;
+
+use super::clocks::Order;
+use super::global::{Range as Given, named};
+use super::shared_memory::Who;
+use super::trap::Fault;
+use crate::lang::Cache;
+
+/// A stamp: block + 1 (24 bits), clock (27), atomic (1), warp (6), lane (6).
+type Stamp = u64;
+
+const LANE_BITS: u32 = 6;
+const ATOMIC: Stamp = 1 << 12;
+const CLOCK_AT: u32 = 13;
+const BLOCK_AT: u32 = 40;
+const BLOCK_MASK: u64 = (1 << 24) - 1;
+/// A reader's lane or warp when there are several of one time.
+const SEVERAL: u64 = 63;
+/// A reader's block when there are several.
+const SEVERAL_BLOCKS: u64 = BLOCK_MASK;
+
+/// The records of a launch.
+#[derive(Debug, Default)]
+pub(super) struct Visits {
+    areas: Vec<Area>,
+    /// What blocks told at words that they changed as one: block and clock.
+    told: HashMap<u64, HashMap<u64, u64>>,
+    /// Bytes per record as a power of two.
+    shift: u32,
+}
+
+/// Bytes next to each other that are written.
+#[derive(Debug)]
+struct Area {
+    first: u64,
+    end: u64,
+    writes: Vec<Stamp>,
+    reads: Vec<Stamp>,
+}
+
+/// A block as the records know it.
+#[derive(Debug, Default)]
+pub(super) struct Visitor {
+    /// Its number, from 1 on.
+    number: u64,
+    /// Other blocks' clocks that it has heard of.
+    heard: HashMap<u64, u64>,
+    /// Whether it has written since the last fence.
+    unfenced: bool,
+}
+
+/// An access.
+pub(super) struct Visit<'a> {
+    pub(super) who: Who,
+    pub(super) order: &'a Order,
+    pub(super) address: u64,
+    pub(super) bytes: u32,
+}
+
+impl Visitor {
+    pub(super) fn begin(&mut self, number: u64) {
+        self.number = (number + 1) % (BLOCK_MASK - 1);
+        self.heard.clear();
+        self.unfenced = false;
+    }
+
+    pub(super) fn fence(&mut self) {
+        self.unfenced = false;
+    }
+
+    fn stamp(&self, who: Who, order: &Order) -> Stamp {
+        let clock = u64::from(order.clock(who.warp));
+        let thread = (who.warp as u64) << LANE_BITS | who.lane as u64;
+        self.number << BLOCK_AT | clock << CLOCK_AT | thread
+    }
+
+    /// Whether what the stamp says happened before what the thread does now.
+    fn knows(&self, stamp: Stamp, who: Who, order: &Order) -> bool {
+        let (block, clock, warp, lane) = parts(stamp);
+        if block != self.number {
+            return self.heard.get(&block).is_some_and(|&heard| clock <= heard);
+        }
+        let (own, clock) = ((who.warp as u64, who.lane as u64), clock as u32);
+        let views = order.views(who.warp);
+        (warp, lane) == own
+            || match (warp, lane) {
+                (SEVERAL, _) => views.iter().all(|view| clock < view.full),
+                (_, SEVERAL) => clock < views[warp as usize].full,
+                _ => views[warp as usize].knows(lane as u32, clock),
+            }
+    }
+}
+
+fn parts(stamp: Stamp) -> (u64, u64, u64, u64) {
+    let clock = stamp >> CLOCK_AT & ((1 << (BLOCK_AT - CLOCK_AT)) - 1);
+    let warp = stamp >> LANE_BITS & 63;
+    (stamp >> BLOCK_AT, clock, warp, stamp & 63)
+}
+
+impl Visits {
+    pub(super) fn new(ranges: &[Given], bytes_alone: bool) -> Self {
+        let mut written: Vec<(u64, u64)> = ranges
+            .iter()
+            .filter(|range| range.writable && range.first < range.end)
+            .map(|range| (range.first & !15, range.end.next_multiple_of(16)))
+            .collect();
+        written.sort_unstable();
+        let mut joined: Vec<(u64, u64)> = Vec::new();
+        for (first, end) in written {
+            match joined.last_mut() {
+                Some(last) if first <= last.1 => last.1 = last.1.max(end),
+                _ => joined.push((first, end)),
+            }
+        }
+        let shift = u32::from(!bytes_alone);
+        let area = |(first, end): (u64, u64)| Area {
+            first,
+            end,
+            writes: vec![0; ((end - first) >> shift) as usize],
+            reads: vec![0; ((end - first) >> shift) as usize],
+        };
+        Self {
+            areas: joined.into_iter().map(area).collect(),
+            told: HashMap::new(),
+            shift,
+        }
+    }
+
+    fn records(&mut self, address: u64, bytes: u32) -> Option<(&mut Area, Range<usize>)> {
+        let shift = self.shift;
+        let holds = |area: &&mut Area| area.first <= address && address < area.end;
+        let area = self.areas.iter_mut().find(holds)?;
+        let first = ((address - area.first) >> shift) as usize;
+        let count = (bytes >> shift).max(1) as usize;
+        Some((area, first..first + count))
+    }
+
+    /// Notes and checks a read.
+    pub(super) fn read(
+        &mut self,
+        visitor: &mut Visitor,
+        visit: &Visit<'_>,
+        cache: Cache,
+    ) -> Result<(), Fault> {
+        let Visit { who, order, .. } = *visit;
+        let Some((area, records)) = self.records(visit.address, visit.bytes) else {
+            return Ok(());
+        };
+        let mut polled = false;
+        let mut last = 0;
+        for &write in &area.writes[records.clone()] {
+            if write == last || write == 0 {
+                continue;
+            }
+            last = write;
+            if cache == Cache::ReadOnly {
+                let what = "reads through the read-only cache what this launch writes, at";
+                return Err(fault(visit, what, write));
+            }
+            if cache == Cache::L2 && write & ATOMIC != 0 {
+                polled = true;
+            } else if !visitor.knows(write, who, order) {
+                return Err(fault(visit, "race: reads without order", write));
+            }
+        }
+        if polled {
+            self.hear(visitor, visit.address);
+            return Ok(());
+        }
+        let now = visitor.stamp(who, order);
+        for read in &mut area.reads[records] {
+            *read = with_reader(*read, now, visitor, order);
+        }
+        Ok(())
+    }
+
+    /// Notes and checks a write.
+    pub(super) fn write(&mut self, visitor: &mut Visitor, visit: &Visit<'_>) -> Result<(), Fault> {
+        visitor.unfenced = true;
+        self.note_write(visitor, visit, 0)
+    }
+
+    fn note_write(
+        &mut self,
+        visitor: &Visitor,
+        visit: &Visit<'_>,
+        atomic: Stamp,
+    ) -> Result<(), Fault> {
+        let Visit { who, order, .. } = *visit;
+        let Some((area, records)) = self.records(visit.address, visit.bytes) else {
+            return Ok(());
+        };
+        let mut last = 0;
+        for &write in &area.writes[records.clone()] {
+            let fine = write == last || write == 0 || atomic & write != 0;
+            if !fine && !visitor.knows(write, who, order) {
+                return Err(fault(visit, "race: writes without order", write));
+            }
+            last = write;
+        }
+        for &read in &area.reads[records.clone()] {
+            if read != 0 && !visitor.knows(read, who, order) {
+                return Err(fault(
+                    visit,
+                    "race: writes, without order, what is read",
+                    read,
+                ));
+            }
+        }
+        let stamp = visitor.stamp(who, order) | atomic;
+        area.writes[records].fill(stamp);
+        Ok(())
+    }
+
+    /// Notes a change made as one: tells others what this block did before its last fence, and
+    /// hears what they told here.
+    pub(super) fn change(&mut self, visitor: &mut Visitor, visit: &Visit<'_>) -> Result<(), Fault> {
+        self.note_write(visitor, visit, ATOMIC)?;
+        self.hear(visitor, visit.address);
+        if !visitor.unfenced {
+            let mut known = visitor.heard.clone();
+            known.insert(visitor.number, u64::from(visit.order.latest()));
+            let told = self.told.entry(visit.address).or_default();
+            for (block, clock) in known {
+                let own = told.entry(block).or_insert(0);
+                *own = clock.max(*own);
+            }
+        }
+        Ok(())
+    }
+
+    fn hear(&self, visitor: &mut Visitor, address: u64) {
+        for (&block, &clock) in self.told.get(&address).into_iter().flatten() {
+            let own = visitor.heard.entry(block).or_insert(0);
+            *own = clock.max(*own);
+        }
+    }
+}
+
+/// The record of readers with one more.
+fn with_reader(before: Stamp, now: Stamp, visitor: &Visitor, order: &Order) -> Stamp {
+    let (block, clock, warp, lane) = parts(before);
+    let (_, _, own_warp, own_lane) = parts(now);
+    if before == 0 {
+        return now;
+    }
+    if block != visitor.number {
+        let heard = visitor
+            .heard
+            .get(&block)
+            .is_some_and(|&heard| clock <= heard);
+        return if heard {
+            now
+        } else {
+            SEVERAL_BLOCKS << BLOCK_AT | now & ((1 << BLOCK_AT) - 1)
+        };
+    }
+    let own = Who {
+        warp: own_warp as usize,
+        lane: own_lane as usize,
+    };
+    if visitor.knows(before, own, order) {
+        return now;
+    }
+    let warp = if warp == own_warp { warp } else { SEVERAL };
+    let lane = if lane == own_lane { lane } else { SEVERAL };
+    now & !0xfff | warp << LANE_BITS | lane
+}
+
+fn fault(visit: &Visit<'_>, what: &str, other: Stamp) -> Fault {
+    let (block, _, warp, lane) = parts(other);
+    let by = match (block, warp, lane) {
+        (SEVERAL_BLOCKS, ..) => "several blocks".to_owned(),
+        (_, SEVERAL, _) => format!("several warps of block number {}", block - 1),
+        (_, _, SEVERAL) => format!("several lanes of warp {warp} of block number {}", block - 1),
+        _ => format!("lane {lane} of warp {warp} of block number {}", block - 1),
+    };
+    let place = named(visit.address);
+    Fault::lane(
+        visit.who.lane,
+        format!("{what} {place}, touched by {by} in this launch"),
+    )
+}

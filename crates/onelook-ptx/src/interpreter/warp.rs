@@ -1,0 +1,462 @@
+//! One warp: where it stands in the program, its registers, what it waits for; and what each
+//! instruction does to it.
+
+use super::code::{Code, Step};
+use super::copies::Copies;
+use super::global::{Memory, Ranges, address_of};
+use super::lanes::{Registers, WARP, each, lanes_of};
+use super::races::{Visit, Visitor, Visits};
+use super::report::Report;
+use super::shared_memory::{BASE, Shared, Who};
+use super::traffic::Touched;
+use super::trap::Fault;
+use super::wgmma::Products;
+use super::{Random, Value};
+use crate::lang::{Instruction, Operand, Special};
+
+/// Whether a warp can go on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum State {
+    Ready,
+    AtBarrier,
+    AtMbarrier { at: usize, parity: u32 },
+    Ended,
+}
+
+/// Lanes to come back to.
+#[derive(Debug, Clone, Copy)]
+struct Frame {
+    before: u32,
+    others: u32,
+}
+
+/// A warp of a block.
+#[derive(Debug)]
+pub(super) struct Warp {
+    pub(super) number: usize,
+    pub(super) at: usize,
+    pub(super) state: State,
+    pub(super) registers: Registers,
+    pub(super) copies: Copies,
+    pub(super) products: Products,
+    frames: Vec<Frame>,
+    /// Steps so far in this block.
+    steps: u64,
+}
+
+/// Steps after which a warp is taken for one that never ends.
+const MOST_STEPS: u64 = if cfg!(test) { 1 << 22 } else { 1 << 26 };
+
+/// What a warp sees of its block.
+#[derive(Debug)]
+pub(super) struct Surroundings<'a> {
+    pub(super) block: [u32; 3],
+    pub(super) shared: &'a mut Shared,
+    pub(super) visitor: &'a mut Visitor,
+    /// Per warp: whether the launches before are known to have ended.
+    pub(super) grid_waited: &'a mut [bool],
+}
+
+/// What all blocks of a launch share.
+#[derive(Debug)]
+pub(super) struct Device<'a> {
+    pub(super) memory: &'a mut Memory,
+    pub(super) ranges: Ranges,
+    pub(super) grid: [u32; 3],
+    pub(super) values: &'a [Value],
+    pub(super) latest: usize,
+    pub(super) report: Report,
+    pub(super) read: Touched,
+    pub(super) written: Touched,
+    pub(super) random: Random,
+    pub(super) visits: Visits,
+}
+
+impl Surroundings<'_> {
+    pub(super) fn visit(
+        &mut self,
+        who: Who,
+        address: u64,
+        bytes: u32,
+    ) -> (&mut Visitor, Visit<'_>) {
+        let visit = Visit {
+            who,
+            order: &self.shared.order,
+            address,
+            bytes,
+        };
+        (self.visitor, visit)
+    }
+}
+
+impl Warp {
+    pub(super) fn new(number: usize, registers: [u32; 3]) -> Self {
+        Self {
+            number,
+            at: 0,
+            state: State::Ready,
+            registers: Registers::new(registers),
+            copies: Copies::default(),
+            products: Products::default(),
+            frames: Vec::new(),
+            steps: 0,
+        }
+    }
+
+    /// As for a new block.
+    pub(super) fn reset(&mut self) {
+        self.at = 0;
+        self.state = State::Ready;
+        self.registers.reset();
+        self.copies.reset();
+        self.products.reset();
+        self.frames.clear();
+        self.steps = 0;
+    }
+
+    /// Runs until it has to wait, has ended, or has done so many steps.
+    pub(super) fn run(
+        &mut self,
+        code: &Code<'_>,
+        around: &mut Surroundings<'_>,
+        device: &mut Device<'_>,
+        steps: u64,
+    ) -> Result<(), Fault> {
+        for _ in 0..steps {
+            let Some(step) = code.steps.get(self.at) else {
+                self.state = State::Ended;
+                return Ok(());
+            };
+            match step {
+                Step::Do(instruction) => {
+                    device.report.instructions += 1;
+                    self.execute(instruction, around, device)?;
+                    self.registers.check_touched()?;
+                    if let State::AtMbarrier { .. } = self.state {
+                        return Ok(());
+                    }
+                    self.at += 1;
+                    if self.state != State::Ready {
+                        return Ok(());
+                    }
+                }
+                _ => self.jump(step)?,
+            }
+        }
+        self.steps += steps;
+        if self.steps > MOST_STEPS {
+            let what =
+                format!("still runs after {MOST_STEPS} steps: it waits for what never comes");
+            return Err(Fault::warp(what));
+        }
+        Ok(())
+    }
+
+    fn jump(&mut self, step: &Step<'_>) -> Result<(), Fault> {
+        let active = self.registers.active;
+        let mut next = self.at + 1;
+        match *step {
+            Step::If {
+                condition,
+                otherwise,
+            } => {
+                let holds = active & self.registers.truth(condition)?;
+                self.frames.push(Frame {
+                    before: active,
+                    others: active & !holds,
+                });
+                self.registers.active = holds;
+                if holds == 0 {
+                    next = otherwise;
+                }
+            }
+            Step::Else { end } => {
+                let others = self.frame()?.others;
+                self.registers.active = others;
+                if others == 0 {
+                    next = end;
+                }
+            }
+            Step::End => {
+                self.registers.active = self.frame()?.before;
+                self.frames.pop();
+            }
+            Step::Enter => self.frames.push(Frame {
+                before: active,
+                others: 0,
+            }),
+            Step::Test { condition, exit } => {
+                self.registers.active = active & self.registers.truth(condition)?;
+                if self.registers.active == 0 {
+                    self.registers.active = self.frame()?.before;
+                    self.frames.pop();
+                    next = exit;
+                }
+            }
+            Step::Back { to } => next = to,
+            Step::Do(_) => {}
+        }
+        self.at = next;
+        Ok(())
+    }
+
+    fn frame(&self) -> Result<Frame, Fault> {
+        let none = || Fault::warp("the program's blocks do not nest");
+        self.frames.last().copied().ok_or_else(none)
+    }
+
+    fn execute(
+        &mut self,
+        instruction: &Instruction,
+        around: &mut Surroundings<'_>,
+        device: &mut Device<'_>,
+    ) -> Result<(), Fault> {
+        use Instruction as I;
+        let registers = &mut self.registers;
+        match *instruction {
+            I::Move { to, a } => registers.on_bits(to, a, |a| a),
+            I::Integer { op, to, a, b } => registers.integer(op, to, a, b),
+            I::MultiplyAdd { to, a, b, c } => registers.multiply_add(to, [a, b, c]),
+            I::Permute { to, a, b, selector } => registers.permute(to, [a, b, selector]),
+            I::Float { op, to, a, b } => registers.float(op, to, a, b),
+            I::FusedMultiplyAdd { to, a, b, c } => registers.fused_multiply_add(to, [a, b, c]),
+            I::FloatUnary { op, to, a } => registers.float_unary(op, to, a),
+            I::Half { op, to, a, b } => registers.half(op, to, a, b),
+            I::PackHalves { to, low, high } => registers.pack(to, low, high),
+            I::UnpackHalf { to, from, high } => registers.unpack(to, from, high),
+            I::Compare { op, kind, to, a, b } => registers.compare((op, kind), to, a, b),
+            I::Predicate { op, to, a, b } => registers.logic(op, to, a, b),
+            I::Not { to, a } => registers.not(to, a),
+            I::Select {
+                to,
+                condition,
+                yes,
+                no,
+            } => registers.select(to, condition, yes, no),
+            I::Select64 {
+                to,
+                condition,
+                yes,
+                no,
+            } => {
+                let truth = registers.truth(condition)?;
+                let (yes, no) = (*registers.long(yes)?, *registers.long(no)?);
+                let pick = |lane: usize| [no[lane], yes[lane]][(truth >> lane & 1) as usize];
+                registers.set_long(to, &each(pick));
+                Ok(())
+            }
+            I::Special { to, what } => {
+                let lanes = self.special(what, around, device);
+                self.registers.set(to, &lanes);
+                Ok(())
+            }
+            I::LoadPointer { to, index } => {
+                let address = pointer(device.values, index)?;
+                registers.set_long(to, &[address; WARP]);
+                Ok(())
+            }
+            I::LoadParameter { to, index } => match device.values.get(index) {
+                Some(&Value::Word(word)) => {
+                    registers.set(to, &[word; WARP]);
+                    Ok(())
+                }
+                _ => Err(Fault::warp(format!("parameter {index} is no word"))),
+            },
+            I::Advance { to, base, offset } => {
+                let offset = registers.operand(offset)?;
+                let base = registers.long(base)?;
+                let sum = |lane: usize| base[lane].wrapping_add(u64::from(offset[lane]));
+                let sums = each(sum);
+                registers.set_long(to, &sums);
+                Ok(())
+            }
+            I::Shuffle { to, from, by } => registers.shuffle(to, from, by),
+            I::Vote { what, to, from } => registers.vote(what, to, from),
+            I::CountOnes { to, a } => registers.on_bits(to, a, u32::count_ones),
+            I::HighestOne { to, a } => {
+                registers.on_bits(to, a, |a| 31u32.wrapping_sub(a.leading_zeros()))
+            }
+            I::ReverseBits { to, a } => registers.on_bits(to, a, u32::reverse_bits),
+            I::Mma {
+                shape,
+                d,
+                ref a,
+                ref b,
+            } => {
+                device.report.mma += 1;
+                registers.mma(shape, d, a, b)
+            }
+            I::Asm {
+                ref outputs,
+                ref inputs,
+                ref meaning,
+                ..
+            } => registers.raw(outputs, inputs, meaning),
+            _ => self.execute_memory(instruction, around, device),
+        }
+    }
+
+    fn execute_memory(
+        &mut self,
+        instruction: &Instruction,
+        around: &mut Surroundings<'_>,
+        device: &mut Device<'_>,
+    ) -> Result<(), Fault> {
+        use Instruction as I;
+        match *instruction {
+            I::Load {
+                ref to,
+                from,
+                bytes,
+                cache,
+            } => self.load(to, from, (bytes, cache), around, device),
+            I::Store {
+                to,
+                ref from,
+                bytes,
+            } => self.store(to, from, bytes, around, device),
+            I::Atomic { op, old, at, value } => self.atomic(op, old, at, value, around, device),
+            I::LoadMatrix {
+                ref to,
+                from,
+                transposed,
+            } => self.load_matrix(to, from, transposed, around, device),
+            I::AsyncCopy {
+                to,
+                from,
+                bytes,
+                when,
+            } => self.async_copy(to, from, (bytes, when), around, device),
+            I::AsyncCommit => {
+                self.copies.commit(self.registers.active);
+                Ok(())
+            }
+            I::AsyncWait { pending } => self.async_wait(pending, around, device),
+            I::Barrier => {
+                self.registers.converged("a barrier of the block")?;
+                self.state = State::AtBarrier;
+                Ok(())
+            }
+            I::WarpBarrier => {
+                self.registers.converged("a barrier of the warp")?;
+                around.shared.order.warp_meets(self.number);
+                Ok(())
+            }
+            I::DeviceFence => {
+                around.visitor.fence();
+                Ok(())
+            }
+            I::GridWait => {
+                around.grid_waited[self.number] = true;
+                Ok(())
+            }
+            I::GridLaunch => Ok(()),
+            _ => self.execute_unit(instruction, around, device),
+        }
+    }
+
+    fn execute_unit(
+        &mut self,
+        instruction: &Instruction,
+        around: &mut Surroundings<'_>,
+        device: &mut Device<'_>,
+    ) -> Result<(), Fault> {
+        use Instruction as I;
+        match *instruction {
+            I::MbarrierInit { at, count } => self.mbarrier_init(at, count, around),
+            I::MbarrierExpect { at, bytes } => self.mbarrier_arrive(at, Some(bytes), around),
+            I::MbarrierArrive { at } => self.mbarrier_arrive(at, None, around),
+            I::MbarrierWait { at, parity } => self.mbarrier_wait(at, parity, around),
+            I::ProxyFence => {
+                around
+                    .shared
+                    .proxy_fence(self.number, self.registers.active);
+                Ok(())
+            }
+            I::TensorLoad {
+                to,
+                map,
+                ref coordinates,
+                ref window,
+                barrier,
+            } => self.tensor_load((to, barrier), map, (coordinates, window), around, device),
+            I::MakeDescriptor { to, address, fixed } => {
+                let address = self.registers.operand(address)?;
+                let bits = each(|lane| u64::from(address[lane] >> 4 & 0x3fff) | fixed);
+                self.registers.set_long(to, &bits);
+                Ok(())
+            }
+            I::WgmmaFence => {
+                self.registers.fence();
+                Ok(())
+            }
+            I::Wgmma {
+                n,
+                ref d,
+                a,
+                b,
+                accumulate,
+            } => self.wgmma((n, accumulate), d, (a, b), around, device),
+            I::WgmmaCommit => {
+                self.products.commit();
+                Ok(())
+            }
+            I::WgmmaWait { pending } => self.wgmma_wait(pending, around),
+            ref other => Err(Fault::warp(format!("{other:?} is not interpreted"))),
+        }
+    }
+
+    fn special(
+        &self,
+        what: Special,
+        around: &Surroundings<'_>,
+        device: &Device<'_>,
+    ) -> [u32; WARP] {
+        let lane = |lane: usize| lane as u32;
+        let first = (self.number * WARP) as u32;
+        match what {
+            Special::Thread => each(|own| first + lane(own)),
+            Special::Lane => each(lane),
+            Special::Warp => [self.number as u32; WARP],
+            Special::BlockX => [around.block[0]; WARP],
+            Special::BlockY => [around.block[1]; WARP],
+            Special::BlockZ => [around.block[2]; WARP],
+            Special::GridX => [device.grid[0]; WARP],
+            Special::SharedBase => [BASE; WARP],
+        }
+    }
+
+    pub(super) fn who(&self, lane: usize) -> Who {
+        let warp = self.number;
+        Who { warp, lane }
+    }
+
+    /// Addresses in global memory, per lane.
+    pub(super) fn global(
+        &self,
+        base: crate::lang::Reg64,
+        offset: i32,
+    ) -> Result<[u64; WARP], Fault> {
+        let base = self.registers.long(base)?;
+        Ok(each(|lane| {
+            base[lane].wrapping_add_signed(i64::from(offset))
+        }))
+    }
+
+    /// Addresses in shared memory, per lane.
+    pub(super) fn local(&self, base: Operand, offset: i32) -> Result<[u32; WARP], Fault> {
+        let base = self.registers.operand(base)?;
+        Ok(each(|lane| base[lane].wrapping_add_signed(offset)))
+    }
+
+    pub(super) fn active(&self) -> impl Iterator<Item = usize> + use<> {
+        lanes_of(self.registers.active)
+    }
+}
+
+fn pointer(values: &[Value], index: usize) -> Result<u64, Fault> {
+    match values.get(index) {
+        Some(&Value::Memory { buffer, offset, .. }) => Ok(address_of(buffer, offset)),
+        _ => Err(Fault::warp(format!("parameter {index} is no memory"))),
+    }
+}

@@ -1,0 +1,33 @@
+//! The kernel language: a kernel is a Rust function that writes down its instructions.
+//!
+//! [`Builder`] hands out values ([`U32`], [`F32`], [`Halves`], [`Bool`], [`Global`]) that are
+//! registers or constants; operators on them write instructions and fold constants. Loops and
+//! conditions of the kernel are methods that take closures; loops of Rust unroll. The outcome is a
+//! [`Kernel`], which the PTX emitter prints and the interpreter executes: the very same program.
+
+mod boolean;
+mod builder;
+mod float;
+mod instruction;
+mod kernel;
+mod liveness;
+mod matrix;
+mod memory;
+mod operation;
+mod semantics;
+mod target;
+mod value;
+
+pub use boolean::{Bool, Selectable};
+pub use builder::{Builder, U32Like};
+pub use instruction::{Instruction, Statement};
+pub use kernel::{Kernel, Parameter, ParameterKind};
+pub use liveness::live_registers;
+pub use matrix::{Descriptor, Swizzle};
+pub use memory::SharedAddress;
+pub use operation::{
+    Atomic, Cache, Compare, CompareAs, Float, FloatUnary, Half, Integer, MatrixA, Meaning,
+    MmaShape, OnBits, Operand, Place, Predicate, Reg, Reg64, RegP, ShuffleBy, Space, Special, Vote,
+};
+pub use target::{Feature, Target, UnknownTarget};
+pub use value::{F32, Global, Halves, U32};
