@@ -1,39 +1,34 @@
-//! The output of a plan that ends in boxes, as detections.
+//! The output of a plan that ends in boxes, as instances.
 
-use onelook_types::{BoxXyxy, Detection, Detections};
+use onelook_types::{BoxXyxy, Instance, Instances};
 
 use crate::kernels::nms::{Row, read_output};
 
-/// What a plan found on a picture.
+/// What a plan says of an image.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Found {
-    /// The detections, the surest first.
-    pub detections: Detections,
-    /// How many candidates there were; with more than the plan has room for, some were lost.
+pub struct BoxList {
+    /// The objects, highest score first.
+    pub instances: Instances,
+    /// How many candidates there were; with more than the plan's buffers hold, some were lost.
     pub candidates: u32,
 }
 
-/// What was found on each of so many pictures; nothing where the bytes are no such output.
-pub fn read(output: &[u8], pictures: usize) -> Option<Vec<Found>> {
-    let part = output.len().checked_div(pictures)?;
-    let of = |picture: usize| {
-        let (rows, candidates) = read_output(&output[picture * part..][..part])?;
-        let items = rows.iter().map(detection).collect();
-        Some(Found {
-            detections: Detections { items },
+/// The lists of so many images; `None` where the bytes are no such output.
+pub fn read(output: &[u8], images: usize) -> Option<Vec<BoxList>> {
+    let bytes = output.len().checked_div(images)?;
+    let of = |image: usize| {
+        let (rows, candidates) = read_output(&output[image * bytes..][..bytes])?;
+        Some(BoxList {
+            instances: rows.iter().map(instance).collect(),
             candidates,
         })
     };
-    (0..pictures).map(of).collect()
+    (0..images).map(of).collect()
 }
 
-fn detection(row: &Row) -> Detection {
+fn instance(row: &Row) -> Instance<'static> {
     let [x1, y1, x2, y2] = row.corners;
-    Detection {
-        bbox: BoxXyxy { x1, y1, x2, y2 },
-        class: row.class as usize,
-        confidence: row.score,
-    }
+    Instance::new(BoxXyxy { x1, y1, x2, y2 }, row.class as usize, row.score)
 }
 
 #[cfg(test)]
@@ -42,8 +37,8 @@ mod tests {
 
     #[test]
     fn what_was_never_written_is_no_output() {
-        let nothing = Found {
-            detections: Detections::default(),
+        let nothing = BoxList {
+            instances: Instances::default(),
             candidates: 0,
         };
         assert_eq!(read(&[0xff; 400], 2), None);

@@ -1,23 +1,23 @@
-//! The engine's door: a GPU that is open, and the way from a graph to something that runs there.
+//! A GPU that is open, and from a graph to something that runs there.
 //!
-//! Planes of floats go in and come out, in the order of the graph's inputs and outputs, or pictures
-//! go in and boxes come out. Never runs a part of a network on the CPU instead: what has no kernel is
+//! Tensors go in and come out, in the order of the graph's inputs and outputs, or images go in and
+//! predictions come out. Never runs a part of a network on the CPU instead: what has no kernel is
 //! an error when the model is compiled.
 
-mod detector;
 mod executable;
 mod explain;
+mod image_batch;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use onelook_graph::{Backend, CompileError, Executable, Graph};
-use onelook_types::{DetectHead, Precision};
+use onelook_graph::{Backend, CompileError, CompileOptions, Executable, Graph};
+use onelook_types::{DetectHead, Head, Precision, Shape};
 
 use crate::driver::{Context, CubinCache, CudaError, DeviceInfo, Driver};
 use crate::kernels::Element;
 use crate::lower::gpu::Gpu;
-use crate::lower::{Options, reads_boxes, unsupported};
+use crate::lower::{LowerError, Options, lower, reads_boxes, unsupported};
 use executable::CudaExecutable;
 
 /// How a GPU is to be used.
@@ -27,8 +27,6 @@ pub struct CudaOptions {
     pub memory_limit: Option<u64>,
     /// Where compiled kernels are kept; nowhere when absent.
     pub cache: Option<PathBuf>,
-    /// Number format of maps and weights; 8 bits are not there yet.
-    pub precision: Precision,
 }
 
 /// A GPU as a device.
@@ -36,7 +34,6 @@ pub struct CudaOptions {
 pub struct Cuda {
     context: Arc<Context>,
     cache: Option<Arc<CubinCache>>,
-    element: Element,
 }
 
 impl Cuda {
@@ -55,10 +52,6 @@ impl Cuda {
         Ok(Self {
             context,
             cache: cache.map(Arc::new),
-            element: match options.precision {
-                Precision::F32 => Element::F32,
-                Precision::F16 | Precision::Int8 => Element::F16,
-            },
         })
     }
 
@@ -73,42 +66,53 @@ impl Cuda {
         self.cache.as_ref()?.problem()
     }
 
-    fn precision(&self) -> Precision {
-        match self.element {
-            Element::F16 => Precision::F16,
-            Element::F32 => Precision::F32,
-        }
-    }
-
     /// What plans are made for: the figures of the GPU's kind, with what this one has.
-    fn lowering(&self) -> Result<Options<'static>, CudaError> {
+    fn lowering(&self, element: Element) -> Result<Options<'static>, CudaError> {
         let device = self.device();
         let mut gpu = Gpu::typical(device.target()?);
         gpu.multiprocessors = device.multiprocessors;
         Ok(Options {
             gpu,
-            element: self.element,
+            element,
             detect: None,
         })
     }
+}
 
-    fn executable(
+impl Backend for Cuda {
+    fn describe(&self) -> String {
+        let device = self.device();
+        format!("cuda:{}, {}", device.number, device.name)
+    }
+
+    fn compile(
         &self,
         graph: &Graph,
-        head: Option<&DetectHead>,
+        options: &CompileOptions,
     ) -> Result<Box<dyn Executable>, CompileError> {
+        let element = match options.precision {
+            Precision::F16 => Element::F16,
+            other => {
+                let available = [Precision::F32, Precision::F16];
+                CompileError::check_precision(&self.describe(), other, &available)?;
+                Element::F32
+            }
+        };
         let refuse = |operators| CompileError::Unsupported {
             device: self.describe(),
             operators,
         };
         let lowering = self
-            .lowering()
+            .lowering(element)
             .map_err(|error| refuse(vec![error.to_string()]))?;
         let operators = unsupported(graph, &lowering);
         if !operators.is_empty() {
             return Err(refuse(operators));
         }
-        let head = head.filter(|head| reads_boxes(graph, head, &lowering));
+        let head = match &options.head {
+            Some(Head::Detect(detect)) if has_image_plan(graph, detect, &lowering) => Some(detect),
+            _ => None,
+        };
         Ok(Box::new(CudaExecutable::new(
             self.clone(),
             graph.clone(),
@@ -118,26 +122,17 @@ impl Cuda {
     }
 }
 
-impl Backend for Cuda {
-    fn describe(&self) -> String {
-        let device = self.device();
-        format!(
-            "cuda:{}, {}, {}",
-            device.number,
-            device.name,
-            self.precision()
+/// Whether there are kernels from images to predictions. A head may have more classes than its
+/// kernel takes on this GPU, which shows when a plan is made: one for a small input is tried.
+fn has_image_plan(graph: &Graph, detect: &DetectHead, lowering: &Options<'_>) -> bool {
+    let side = 2 * detect.strides.iter().copied().max().unwrap_or(32);
+    let options = Options {
+        detect: Some(detect),
+        ..*lowering
+    };
+    reads_boxes(graph, detect, lowering)
+        && !matches!(
+            lower(graph, &Shape::from([1, 3, side, side]), &options),
+            Err(LowerError::Unsupported(_))
         )
-    }
-
-    fn compile(&self, graph: &Graph) -> Result<Box<dyn Executable>, CompileError> {
-        self.executable(graph, None)
-    }
-
-    fn compile_detector(
-        &self,
-        graph: &Graph,
-        head: &DetectHead,
-    ) -> Result<Box<dyn Executable>, CompileError> {
-        self.executable(graph, Some(head))
-    }
 }

@@ -18,6 +18,7 @@ pub mod stem;
 pub mod window;
 
 use onelook_graph::op::{Activation, Operator};
+use onelook_types::Precision;
 
 use onelook_ptx::lang::{F32, Kernel};
 pub use spec::Work;
@@ -35,6 +36,14 @@ pub enum Element {
 }
 
 impl Element {
+    /// The precision that computes in it.
+    pub fn precision(self) -> Precision {
+        match self {
+            Self::F16 => Precision::F16,
+            Self::F32 => Precision::F32,
+        }
+    }
+
     /// Bytes of a value.
     pub fn bytes(self) -> u32 {
         match self {

@@ -24,7 +24,7 @@ fn works(model: &str, target: Target, element: Element, pictures: usize) -> Vec<
     let mut file = family::build(model).unwrap();
     pass::optimise(&mut file.graph);
     let mut works: BTreeMap<String, Work> = BTreeMap::new();
-    for detect in [None, Some(&file.metadata.head)] {
+    for detect in [None, file.metadata.head.detect()] {
         let options = Options {
             gpu: Gpu::typical(target),
             element,

@@ -18,7 +18,7 @@ fn plan(name: &str, batch: usize, gpu: Gpu) -> Plan {
     let options = Options {
         gpu,
         element: Element::F16,
-        detect: Some(&model.metadata.head),
+        detect: model.metadata.head.detect(),
     };
     let input = Shape::from([batch, 3, 640, 640]);
     lower(&model.graph, &input, &options).unwrap_or_else(|error| panic!("{name}: {error}"))

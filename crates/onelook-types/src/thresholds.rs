@@ -19,18 +19,21 @@ pub struct Thresholds {
 
 impl Default for Thresholds {
     fn default() -> Self {
-        Self {
-            confidence: 0.25,
-            iou: 0.7,
-            max_detections: 300,
-            classes: None,
-            agnostic: false,
-            multi_label: false,
-        }
+        Self::DEFAULT
     }
 }
 
 impl Thresholds {
+    /// The defaults of the reference implementation.
+    pub const DEFAULT: Self = Self {
+        confidence: 0.25,
+        iou: 0.7,
+        max_detections: 300,
+        classes: None,
+        agnostic: false,
+        multi_label: false,
+    };
+
     /// Whether objects of this class are reported.
     pub fn admits(&self, class: usize) -> bool {
         self.classes

@@ -120,7 +120,7 @@ fn plan(
     target: Target,
     element: Element,
 ) -> Result<Plan, LowerError> {
-    let detect = Some(&model.metadata.head);
+    let detect = model.metadata.head.detect();
     let gpu = Gpu::typical(target);
     let options = Options {
         gpu,

@@ -1,5 +1,5 @@
-//! A compiled network on a GPU: a plan per door and shape of the input, each a graph of launches
-//! with an arena of its own, made at the first run with that shape.
+//! A compiled network on a GPU: a plan per kind and shape of the input, each a graph of launches with
+//! an arena of its own, made at the first run with that shape.
 //!
 //! Calls from several threads take turns. Where memory runs out, plans that are not in use go.
 
@@ -7,42 +7,45 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use onelook_graph::{
-    Executable, Explanation, Graph, GraphError, PlacedPicture, RunError, infer_shapes,
+    Executable, Explanation, Graph, GraphError, PlacedImage, PlacedLimits, PlanKind, Prepared,
+    RunError, RunOutput, infer_shapes, tensor_items,
 };
-use onelook_types::{DetectHead, Detections, Shape, Tensor, Thresholds};
+use onelook_types::{DetectHead, Shape, Tensor};
 use sha2::{Digest, Sha256};
 
 use super::Cuda;
-use super::detector;
 use super::explain::explanation;
+use super::image_batch::ImageBatch;
 use crate::driver::{Constants, CudaError, LoadedPlan};
+use crate::kernels::nms::MAX_ROWS;
 use crate::lower::{LowerError, Options, lower};
 use crate::plan::Plan;
+
+/// Images of more bytes than this are made smaller before they go to the GPU.
+const MAX_IMAGE_BYTES: usize = 64 << 20;
 
 /// Plans that are kept; the one unused for longest goes first.
 const MAX_PLANS: usize = 16;
 
-/// Pictures in one run from which a GPU gains.
+/// Images in one run from which a GPU gains.
 const PREFERRED_BATCH: usize = 8;
 
 pub(super) struct CudaExecutable {
     cuda: Cuda,
     graph: Graph,
     lowering: Options<'static>,
-    /// Where pictures may come in and boxes go out.
+    /// Where images may come in and predictions go out.
     head: Option<DetectHead>,
-    state: Mutex<State>,
+    state: Mutex<PlanCache>,
 }
 
 /// What runs change; whoever holds it runs.
 #[derive(Default)]
-struct State {
+struct PlanCache {
     /// The one used last comes last.
-    plans: Vec<Ready>,
+    plans: Vec<ReadyPlan>,
     /// Weights as plans packed them, by their sum: tiles of another shape may pack them otherwise.
     constants: Vec<([u8; 32], Arc<Constants>)>,
-    /// Whether it has turned out that a kernel between pictures and boxes is beyond this GPU.
-    no_pictures: bool,
 }
 
 /// Why there is no plan to run.
@@ -61,17 +64,8 @@ impl From<Unready> for RunError {
     }
 }
 
-/// What goes in and comes out of a plan.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Door {
-    /// Planes, and the graph's outputs.
-    Planes,
-    /// Pictures, and boxes.
-    Pictures,
-}
-
-struct Ready {
-    door: Door,
+struct ReadyPlan {
+    kind: PlanKind,
     input: Shape,
     loaded: LoadedPlan,
     /// Of the graph's outputs.
@@ -95,14 +89,14 @@ impl CudaExecutable {
     }
 
     /// A panic elsewhere leaves plans whole: they are put in when they are ready.
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, PlanCache> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn plan(&self, door: Door, input: &Shape) -> Result<Plan, LowerError> {
-        let detect = match door {
-            Door::Planes => None,
-            Door::Pictures => self.head.as_ref(),
+    fn plan(&self, kind: PlanKind, input: &Shape) -> Result<Plan, LowerError> {
+        let detect = match kind {
+            PlanKind::Tensor => None,
+            PlanKind::Image => self.head.as_ref(),
         };
         let options = Options {
             detect,
@@ -114,15 +108,15 @@ impl CudaExecutable {
     /// The plan for this input, last of all.
     fn ready<'a>(
         &self,
-        state: &'a mut State,
-        door: Door,
+        state: &'a mut PlanCache,
+        kind: PlanKind,
         input: &Shape,
-    ) -> Result<&'a mut Ready, Unready> {
-        let is = |ready: &Ready| ready.door == door && ready.input == *input;
+    ) -> Result<&'a mut ReadyPlan, Unready> {
+        let is = |ready: &ReadyPlan| ready.kind == kind && ready.input == *input;
         let known = state.plans.iter().position(is);
         let ready = match known {
             Some(index) => state.plans.remove(index),
-            None => self.prepare(state, door, input)?,
+            None => self.prepare(state, kind, input)?,
         };
         if state.plans.len() >= MAX_PLANS {
             state.plans.remove(0);
@@ -130,12 +124,17 @@ impl CudaExecutable {
         Ok(state.plans.push_mut(ready))
     }
 
-    fn prepare(&self, state: &mut State, door: Door, input: &Shape) -> Result<Ready, Unready> {
-        let plan = self.plan(door, input).map_err(Unready::Lower)?;
+    fn prepare(
+        &self,
+        state: &mut PlanCache,
+        kind: PlanKind,
+        input: &Shape,
+    ) -> Result<ReadyPlan, Unready> {
+        let plan = self.plan(kind, input).map_err(Unready::Lower)?;
         let first = self.load(state, &plan);
         let loaded = match first {
             Err(CudaError::OutOfMemory(_)) if !state.plans.is_empty() => {
-                *state = State::default();
+                *state = PlanCache::default();
                 self.load(state, &plan)
             }
             first => first,
@@ -143,15 +142,15 @@ impl CudaExecutable {
         let shapes = infer_shapes(&self.graph, std::slice::from_ref(input));
         let shapes = shapes.map_err(|error| Unready::Lower(LowerError::Graph(error)))?;
         let outputs = self.graph.outputs.iter();
-        Ok(Ready {
-            door,
+        Ok(ReadyPlan {
+            kind,
             input: input.clone(),
             loaded: loaded.map_err(Unready::Cuda)?,
             outputs: outputs.map(|id| shapes[id.index()].clone()).collect(),
         })
     }
 
-    fn load(&self, state: &mut State, plan: &Plan) -> Result<LoadedPlan, CudaError> {
+    fn load(&self, state: &mut PlanCache, plan: &Plan) -> Result<LoadedPlan, CudaError> {
         let sum: [u8; 32] = Sha256::digest(&plan.constants).into();
         let known = state.constants.iter().find(|(known, _)| *known == sum);
         let constants = match known {
@@ -171,86 +170,102 @@ impl CudaExecutable {
     }
 }
 
-impl Executable for CudaExecutable {
-    fn run_into(&self, inputs: &[&Tensor], outputs: &mut Vec<Tensor>) -> Result<(), RunError> {
-        let input = single(inputs)?;
+impl CudaExecutable {
+    fn run_tensors(&self, batch: &[Prepared<'_>]) -> Result<Vec<Tensor>, RunError> {
+        let items = tensor_items(batch, 1)?;
         let mut state = self.lock();
-        let ready = self.ready(&mut state, Door::Planes, input.shape())?;
-        let write = |_, room: &mut [u8]| {
-            for (bytes, value) in room.as_chunks_mut().0.iter_mut().zip(input.data()) {
+        let ready = self.ready(&mut state, PlanKind::Tensor, &stacked_shape(&items))?;
+        let values = || items.iter().flat_map(|item| item[0].data());
+        let write = |_, buffer: &mut [u8]| {
+            for (bytes, value) in buffer.as_chunks_mut().0.iter_mut().zip(values()) {
                 *bytes = value.to_le_bytes();
             }
         };
-        let bytes = size_of_val(input.data());
+        let bytes = values().count() * size_of::<f32>();
         ready.loaded.run_filled(&[bytes], write).map_err(failed)?;
-        outputs.resize_with(ready.outputs.len(), Tensor::default);
-        for (index, (output, shape)) in outputs.iter_mut().zip(&ready.outputs).enumerate() {
-            if output.shape() != shape {
-                *output = Tensor::zeros(shape.clone());
-            }
+        let output = |(index, shape): (usize, &Shape)| {
             let bytes = ready.loaded.output(index).as_chunks().0;
+            let mut output = Tensor::zeros(shape.clone());
             for (value, bytes) in output.data_mut().iter_mut().zip(bytes) {
                 *value = f32::from_le_bytes(*bytes);
             }
+            output
+        };
+        Ok(ready.outputs.iter().enumerate().map(output).collect())
+    }
+
+    /// What makes predictions of these images, with the plan's shape.
+    fn image_batch<'a>(&self, images: &'a [PlacedImage<'a>]) -> Result<ImageBatch<'a>, RunError> {
+        match &self.head {
+            Some(head) => ImageBatch::new(images, head),
+            None => Err(RunError::Input(
+                "for this network the engine takes tensors, not images".to_owned(),
+            )),
         }
-        Ok(())
     }
+}
 
-    fn detects(&self) -> bool {
-        self.head.is_some()
-    }
-
-    fn detect(
-        &self,
-        pictures: &[PlacedPicture<'_>],
-        thresholds: &Thresholds,
-    ) -> Result<Option<Vec<Detections>>, RunError> {
-        let Some(head) = &self.head else {
-            return Ok(None);
+impl Executable for CudaExecutable {
+    fn run(&self, batch: &[Prepared<'_>]) -> Result<RunOutput, RunError> {
+        let Some(images) = placed_images(batch) else {
+            return self.run_tensors(batch).map(RunOutput::Raw);
         };
-        let Some(asked) = detector::Asked::of(pictures, thresholds, head) else {
-            return Ok(None);
-        };
+        let batch = self.image_batch(&images)?;
         let mut state = self.lock();
-        if state.no_pictures {
-            return Ok(None);
-        }
-        let ready = match self.ready(&mut state, Door::Pictures, &asked.shape) {
-            Err(Unready::Lower(LowerError::Unsupported(_))) => {
-                state.no_pictures = true;
-                return Ok(None);
-            }
-            ready => ready?,
-        };
-        asked.run(&mut ready.loaded).map_err(failed)
+        let ready = self.ready(&mut state, PlanKind::Image, &batch.shape)?;
+        batch.run(&mut ready.loaded).map(RunOutput::Predictions)
+    }
+
+    fn placed_limits(&self) -> Option<PlacedLimits> {
+        self.head.as_ref().map(|_| PlacedLimits {
+            image_bytes: MAX_IMAGE_BYTES,
+            max_detections: MAX_ROWS as usize,
+        })
     }
 
     fn preferred_batch(&self) -> usize {
         PREFERRED_BATCH
     }
 
-    fn explain(&self, inputs: &[Shape]) -> Result<Explanation, RunError> {
+    fn explain(&self, kind: PlanKind, inputs: &[Shape]) -> Result<Explanation, RunError> {
         let [input] = inputs else {
             return Err(one_input(inputs.len()));
         };
-        let plan = self.plan(Door::Planes, input).map_err(Unready::Lower)?;
-        Ok(explanation(&plan, &self.cuda))
+        if self.head.is_none() {
+            kind.expect_tensor()?;
+        }
+        let plan = self.plan(kind, input).map_err(Unready::Lower)?;
+        Ok(explanation(&plan, kind, &self.cuda, self.lowering.element))
     }
 
-    fn profile(&self, inputs: &[&Tensor]) -> Result<Vec<Duration>, RunError> {
-        let input = single(inputs)?;
-        self.run_into(inputs, &mut Vec::new())?;
+    fn profile(&self, batch: &[Prepared<'_>]) -> Result<Vec<Duration>, RunError> {
+        self.run(batch)?;
+        let (kind, shape) = match placed_images(batch) {
+            Some(images) => (PlanKind::Image, self.image_batch(&images)?.shape),
+            None => (PlanKind::Tensor, stacked_shape(&tensor_items(batch, 1)?)),
+        };
         let mut state = self.lock();
-        let ready = self.ready(&mut state, Door::Planes, input.shape())?;
+        let ready = self.ready(&mut state, kind, &shape)?;
         ready.loaded.profile().map_err(failed)
     }
 }
 
-fn single<'a>(inputs: &[&'a Tensor]) -> Result<&'a Tensor, RunError> {
-    match inputs {
-        [input] => Ok(input),
-        _ => Err(one_input(inputs.len())),
-    }
+/// The images of a batch of nothing else.
+fn placed_images<'a>(batch: &[Prepared<'a>]) -> Option<Vec<PlacedImage<'a>>> {
+    let images = batch.iter().map(|item| match item {
+        Prepared::Placed(image) => Some(*image),
+        Prepared::Tensors(_) => None,
+    });
+    images
+        .collect::<Option<Vec<_>>>()
+        .filter(|it| !it.is_empty())
+}
+
+/// The shape of all items along each other.
+fn stacked_shape(items: &[&[Tensor]]) -> Shape {
+    let mut extents = items[0][0].shape().to_vec();
+    extents[0] = items.iter().map(|item| item[0].shape()[0]).sum();
+    Shape::from(extents)
 }
 
 fn one_input(actual: usize) -> RunError {

@@ -1,12 +1,18 @@
 //! A plan in the words that all engines share.
 
-use onelook_graph::{Backend, ExplainedNode, Explanation};
+use onelook_graph::{Backend, ExplainedNode, Explanation, PlanKind};
 
 use super::Cuda;
+use crate::kernels::Element;
 use crate::plan::Plan;
 
 /// A node per launch; which layers it computes is its name.
-pub(super) fn explanation(plan: &Plan, cuda: &Cuda) -> Explanation {
+pub(super) fn explanation(
+    plan: &Plan,
+    kind: PlanKind,
+    cuda: &Cuda,
+    element: Element,
+) -> Explanation {
     let nodes = plan.launches.iter().map(|launch| ExplainedNode {
         name: launch.name.clone(),
         op: "launch".to_owned(),
@@ -18,7 +24,8 @@ pub(super) fn explanation(plan: &Plan, cuda: &Cuda) -> Explanation {
     });
     Explanation {
         device: cuda.describe(),
-        precision: cuda.precision(),
+        kind,
+        precision: element.precision(),
         nodes: nodes.collect(),
         arena_bytes: plan.arena_bytes,
         unshared_bytes: plan.unshared_bytes,

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use onelook_graph::op::Conv;
 use onelook_graph::{Graph, Node, Op, Region as Lifetime, ValueId, place_regions};
 use onelook_ptx::lang::Kernel;
-use onelook_types::{DetectHead, HeadOutputs, Shape};
+use onelook_types::{DetectHead, OutputEncoding, Shape};
 
 use super::buffers::{Places, Seat};
 use super::constants::Constants;
@@ -72,7 +72,7 @@ pub fn are_pictures_to_boxes(graph: &Graph, stages: &[Stage], head: &DetectHead)
     let expected = [head.reg_max.saturating_mul(4), head.classes];
     graph.inputs.len() == 1
         && readers.all(is_stem)
-        && head.outputs == HeadOutputs::Maps
+        && head.encoding == OutputEncoding::Maps
         && levels.is_some_and(|levels| {
             levels.len() == head.strides.len()
                 && levels

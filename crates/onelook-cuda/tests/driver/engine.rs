@@ -5,7 +5,9 @@ use std::sync::Arc;
 use onelook_cuda::driver::Driver;
 use onelook_cuda::engine::{Cuda, CudaOptions};
 use onelook_graph::op::{Activation, Concat, Conv};
-use onelook_graph::{Backend, Executable, ExplainedNode, Graph, RunError, pass};
+use onelook_graph::{
+    Backend, CompileOptions, Executable, ExplainedNode, Graph, PlanKind, Prepared, RunError, pass,
+};
 use onelook_types::{Precision, Shape, Tensor};
 
 use super::fake::{Fake, H100};
@@ -35,38 +37,46 @@ pub fn graph() -> Graph {
 fn compiled(fake: &Fake, options: &CudaOptions) -> Box<dyn Executable> {
     let driver = Driver::open_file(&fake.path()).unwrap();
     let cuda = Cuda::open(&driver, 0, options).unwrap();
-    assert_eq!(cuda.describe(), "cuda:0, NVIDIA H100 80GB HBM3, f16");
-    cuda.compile(&graph()).unwrap()
+    assert_eq!(cuda.describe(), "cuda:0, NVIDIA H100 80GB HBM3");
+    let half = CompileOptions {
+        precision: Precision::F16,
+        ..CompileOptions::default()
+    };
+    cuda.compile(&graph(), &half).unwrap()
 }
 
-fn halves() -> CudaOptions {
-    CudaOptions {
-        precision: Precision::F16,
-        ..CudaOptions::default()
-    }
+fn run(executable: &dyn Executable, input: &Tensor) -> Result<Vec<Tensor>, RunError> {
+    let item = Prepared::Tensors(std::slice::from_ref(input));
+    executable.run(&[item])?.into_raw()
 }
 
 #[test]
 fn a_network_is_loaded_once_per_shape_and_launched_as_one_graph() {
     let fake = Fake::new(&[H100]);
     {
-        let executable = compiled(&fake, &halves());
+        let executable = compiled(&fake, &CudaOptions::default());
         let input = Tensor::zeros([2, 3, 32, 64]);
-        let outputs = executable.run(&[&input]).unwrap();
+        let outputs = run(&*executable, &input).unwrap();
         assert_eq!(*outputs[0].shape(), Shape::from([2, 8, 16, 32]));
         let launches = executable
-            .explain(&[input.shape().clone()])
+            .explain(PlanKind::Tensor, &[input.shape().clone()])
             .unwrap()
             .nodes
             .len();
         assert!(launches >= 4);
         assert_eq!(fake.launches().len(), launches);
-        executable.run(&[&input]).unwrap();
+        run(&*executable, &input).unwrap();
         assert_eq!(fake.count("cuGraphInstantiateWithFlags"), 1);
         assert_eq!(fake.count("cuGraphLaunch"), 2);
-        executable.run(&[&Tensor::zeros([1, 3, 32, 32])]).unwrap();
+        run(&*executable, &Tensor::zeros([1, 3, 32, 32])).unwrap();
         assert_eq!(fake.count("cuGraphInstantiateWithFlags"), 2);
-        assert_eq!(executable.profile(&[&input]).unwrap().len(), launches);
+        assert_eq!(
+            executable
+                .profile(&[Prepared::Tensors(std::slice::from_ref(&input))])
+                .unwrap()
+                .len(),
+            launches
+        );
         assert_eq!(fake.count("cuGraphInstantiateWithFlags"), 2);
     }
     assert_eq!(fake.leaks(), [""; 0]);
@@ -75,9 +85,9 @@ fn a_network_is_loaded_once_per_shape_and_launched_as_one_graph() {
 #[test]
 fn launches_never_run_before_what_they_wait_for() {
     let fake = Fake::new(&[H100]);
-    let executable = compiled(&fake, &halves());
+    let executable = compiled(&fake, &CudaOptions::default());
     let input = Tensor::zeros([1, 3, 32, 32]);
-    executable.run(&[&input]).unwrap();
+    run(&*executable, &input).unwrap();
     let nodes: Vec<String> = fake
         .calls()
         .into_iter()
@@ -89,7 +99,10 @@ fn launches_never_run_before_what_they_wait_for() {
         1,
         "only the first: {nodes:#?}"
     );
-    let planned = executable.explain(&[input.shape().clone()]).unwrap().nodes;
+    let planned = executable
+        .explain(PlanKind::Tensor, &[input.shape().clone()])
+        .unwrap()
+        .nodes;
     let shapes: Vec<Shape> = planned.iter().map(|node| node.output.clone()).collect();
     assert_eq!(shapes[0], Shape::from([1, 3, 32, 32]));
     assert_eq!(shapes[1], Shape::from([1, 16, 16, 16]));
@@ -109,17 +122,15 @@ fn memory_that_does_not_suffice_is_an_error_of_the_run_with_figures() {
     let fake = Fake::new(&[H100]);
     let options = CudaOptions {
         memory_limit: Some(1 << 20),
-        ..halves()
+        ..CudaOptions::default()
     };
     let executable = compiled(&fake, &options);
-    let error = executable
-        .run(&[&Tensor::zeros([1, 3, 640, 640])])
-        .unwrap_err();
+    let error = run(&*executable, &Tensor::zeros([1, 3, 640, 640])).unwrap_err();
     let RunError::Device(text) = &error else {
         panic!("{error}");
     };
     assert!(text.contains("1.0 MiB allowed (--gpu-memory)"), "{text}");
-    executable.run(&[&Tensor::zeros([1, 3, 32, 32])]).unwrap();
+    run(&*executable, &Tensor::zeros([1, 3, 32, 32])).unwrap();
 }
 
 #[test]
@@ -127,12 +138,10 @@ fn plans_that_are_not_in_use_give_way_to_a_new_one() {
     let fake = Fake::new(&[H100]);
     let options = CudaOptions {
         memory_limit: Some(5 << 20),
-        ..halves()
+        ..CudaOptions::default()
     };
     let executable = compiled(&fake, &options);
     for side in [192, 224, 256, 192] {
-        executable
-            .run(&[&Tensor::zeros([1, 3, side, side])])
-            .unwrap();
+        run(&*executable, &Tensor::zeros([1, 3, side, side])).unwrap();
     }
 }

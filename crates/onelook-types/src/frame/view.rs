@@ -123,6 +123,15 @@ impl<'a> FrameView<'a> {
         self.timestamp
     }
 
+    /// The bytes of row `y` as they are; of the first plane, where there are two.
+    ///
+    /// # Panics
+    /// When `y` is not below [`height`](Self::height).
+    pub fn row(&self, y: usize) -> &'a [u8] {
+        assert!(y < self.height, "row {y} of {}", self.height);
+        self.plane_row(y)
+    }
+
     /// Row `y` as red, green, blue: borrowed where the pixels are so already, else converted into
     /// `buffer`.
     ///
@@ -132,8 +141,7 @@ impl<'a> FrameView<'a> {
     where
         'a: 'b,
     {
-        assert!(y < self.height, "row {y} of {}", self.height);
-        let row = self.plane_row(y);
+        let row = self.row(y);
         buffer.clear();
         match self.format {
             PixelFormat::Rgb => return row,

@@ -1,8 +1,8 @@
 //! Trials of suppression: crowds of candidates, many of them equally sure and some that are no boxes;
 //! what must be left, to the bit.
 
-use onelook_graph::PlacedPicture;
-use onelook_types::{AxisTap, LetterboxPlacement};
+use onelook_graph::PlacedImage;
+use onelook_types::{AxisTap, FrameView, LetterboxPlacement, PixelFormat, Thresholds};
 
 use super::results::Run;
 use super::{Given, Random, Results, Trial};
@@ -129,15 +129,18 @@ fn pictures(count: usize) -> Vec<u8> {
         second: 0,
         weights: [2048, 0],
     };
-    let picture = PlacedPicture {
-        pixels: &[0; PLACEMENT.source_width * PLACEMENT.source_height * 3],
-        bgr: false,
+    let (width, height) = (PLACEMENT.source_width, PLACEMENT.source_height);
+    let pixels = vec![0; width * height * 3];
+    let frame = FrameView::new(&pixels, width, height, width * 3, PixelFormat::Rgb);
+    let image = PlacedImage {
+        frame: frame.expect("as many pixels as its size says"),
+        thresholds: &Thresholds::default(),
         placement: PLACEMENT,
         padding: 114,
         columns: &[tap; PLACEMENT.scaled_width],
         rows: &[tap; PLACEMENT.scaled_height],
     };
-    pack(&vec![picture; count]).expect("taps and pixels fit their sizes")
+    pack(&vec![image; count]).expect("taps and pixels fit their sizes")
 }
 
 #[derive(Debug, Clone, Copy)]

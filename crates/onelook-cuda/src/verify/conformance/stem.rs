@@ -1,7 +1,7 @@
 //! Trials of the first convolution: a plain letterbox in whole numbers, then sums in f64.
 
-use onelook_graph::PlacedPicture;
-use onelook_types::{AxisTap, LetterboxPlacement};
+use onelook_graph::PlacedImage;
+use onelook_types::{AxisTap, FrameView, LetterboxPlacement, PixelFormat, Thresholds};
 
 use super::{Expected, Given, Random, Results, Trial, apply, given};
 use crate::images::pack;
@@ -9,6 +9,9 @@ use crate::kernels::Element;
 use crate::kernels::stem::{StemShape, pack_weights};
 
 const GREY: u8 = 114;
+
+/// What the first convolution does not read.
+static THRESHOLDS: Thresholds = Thresholds::DEFAULT;
 
 /// A picture of the batch; sizes and places are down, then across.
 pub(crate) struct Sample {
@@ -47,10 +50,20 @@ impl Sample {
         }
     }
 
-    fn picture(&self) -> PlacedPicture<'_> {
-        PlacedPicture {
-            pixels: &self.pixels,
-            bgr: self.bgr,
+    fn frame(&self) -> FrameView<'_> {
+        let (width, height) = (self.placement.source_width, self.placement.source_height);
+        let format = match self.bgr {
+            true => PixelFormat::Bgr,
+            false => PixelFormat::Rgb,
+        };
+        let frame = FrameView::new(&self.pixels, width, height, width * 3, format);
+        frame.expect("as many pixels as its size says")
+    }
+
+    fn image(&self) -> PlacedImage<'_> {
+        PlacedImage {
+            frame: self.frame(),
+            thresholds: &THRESHOLDS,
             placement: self.placement,
             padding: GREY,
             columns: &self.columns,
@@ -139,7 +152,7 @@ pub(crate) fn trial(shape: &StemShape, samples: &[Sample], random: &mut Random) 
         columns: shape.channels as usize,
         values: values.collect(),
     };
-    let pictures: Vec<PlacedPicture<'_>> = samples.iter().map(Sample::picture).collect();
+    let pictures: Vec<PlacedImage<'_>> = samples.iter().map(Sample::image).collect();
     let pixels = shape.window.pixels() * samples.len() as u32;
     Trial {
         given: vec![

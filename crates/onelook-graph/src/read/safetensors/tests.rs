@@ -229,7 +229,7 @@ fn every_lie_of_the_description_is_named() {
     the model's graph is inconsistent: 'norm': value 'conv "quoted"' is written twice
     the model's graph is inconsistent: upsample 'larger' cannot take inputs of shape 1x4x32x32: the result is too large
     the safetensors file is damaged: its head does not fit its class names; download or export it again
-    the safetensors file is damaged: its image size or strides are out of range; download or export it again
+    the safetensors file is damaged: its image size or stride is out of range; download or export it again
     the safetensors file is damaged: unknown task 'dream': expected detect, segment, pose, classify or obb; download or export it again
     "#);
 }

@@ -1,0 +1,90 @@
+//! A batch of images for a plan that takes images: what goes in, and what its output means.
+
+use onelook_graph::{PlacedImage, RunError};
+use onelook_types::{DetectHead, Prediction, Shape};
+
+use crate::boxes;
+use crate::driver::{CudaError, LoadedPlan};
+use crate::images::{pack_into, packed_bytes};
+use crate::kernels::Work;
+use crate::settings::Settings;
+
+/// Images whose network inputs have one size, checked and with their thresholds encoded.
+pub(super) struct ImageBatch<'a> {
+    /// The network's input.
+    pub shape: Shape,
+    images: &'a [PlacedImage<'a>],
+    image_bytes: usize,
+    settings: Vec<u8>,
+}
+
+impl<'a> ImageBatch<'a> {
+    /// # Errors
+    /// Inputs of different sizes, an image that is not what it says, or more detections than the
+    /// kernels give.
+    pub fn new(images: &'a [PlacedImage<'a>], head: &DetectHead) -> Result<Self, RunError> {
+        let size = |image: &PlacedImage<'_>| [image.placement.height, image.placement.width];
+        let Some([height, width]) = images.first().map(size) else {
+            return Err(RunError::Input("the batch is empty".to_owned()));
+        };
+        if images.iter().any(|image| size(image) != [height, width]) {
+            let reason = "the images of a batch need network inputs of one size";
+            return Err(RunError::Input(reason.to_owned()));
+        }
+        let refused = |error: &dyn std::error::Error| RunError::Input(error.to_string());
+        let image_bytes = packed_bytes(images).map_err(|error| refused(&error))?;
+        let mut settings = Vec::new();
+        for image in images {
+            let of_image = Settings::of(image.thresholds, head).encode(head.classes);
+            settings.extend(of_image.map_err(|error| refused(&error))?);
+        }
+        Ok(Self {
+            shape: [images.len(), 3, height, width].into(),
+            images,
+            image_bytes,
+            settings,
+        })
+    }
+
+    /// A prediction per image.
+    pub fn run(&self, plan: &mut LoadedPlan) -> Result<Vec<Prediction>, RunError> {
+        let failed = |error: CudaError| RunError::Device(error.to_string());
+        let lengths = [self.image_bytes, self.settings.len()];
+        plan.run_filled(&lengths, |index, buffer| match index {
+            0 => pack_into(buffer, self.images),
+            _ => buffer.copy_from_slice(&self.settings),
+        })
+        .map_err(failed)?;
+        let lists = boxes::read(plan.output(0), self.images.len()).ok_or_else(|| {
+            failed(CudaError::Plan {
+                launch: "nms".to_owned(),
+                reason: "it left no list of boxes".to_owned(),
+            })
+        })?;
+        let capacity = candidate_capacity(plan) as usize;
+        let most = lists.iter().map(|list| list.candidates as usize).max();
+        match most {
+            Some(found) if found > capacity => Err(RunError::TooManyCandidates { found, capacity }),
+            _ => {
+                let predictions = lists.into_iter();
+                Ok(predictions
+                    .map(|list| Prediction::Instances(list.instances))
+                    .collect())
+            }
+        }
+    }
+}
+
+/// Candidates per image that the plan's buffers hold.
+fn candidate_capacity(plan: &LoadedPlan) -> u32 {
+    let works = plan
+        .plan()
+        .launches
+        .iter()
+        .filter_map(|launch| launch.work.as_ref());
+    let capacity = works.filter_map(|work| match work {
+        Work::Nms(shape) => Some(shape.capacity),
+        _ => None,
+    });
+    capacity.min().unwrap_or(0)
+}
