@@ -4,7 +4,7 @@ use onelook_types::{BoxXyxy, Detection, Detections};
 
 use crate::kernels::nms::{Row, read_output};
 
-/// What a plan found on a picture.
+/// What a plan found on an image.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Found {
     /// The detections, the surest first.
@@ -13,18 +13,18 @@ pub struct Found {
     pub candidates: u32,
 }
 
-/// What was found on each of so many pictures; nothing where the bytes are no such output.
-pub fn read(output: &[u8], pictures: usize) -> Option<Vec<Found>> {
-    let part = output.len().checked_div(pictures)?;
-    let of = |picture: usize| {
-        let (rows, candidates) = read_output(&output[picture * part..][..part])?;
+/// What was found on each of so many images; nothing where the bytes are no such output.
+pub fn read(output: &[u8], images: usize) -> Option<Vec<Found>> {
+    let part = output.len().checked_div(images)?;
+    let of = |image: usize| {
+        let (rows, candidates) = read_output(&output[image * part..][..part])?;
         let items = rows.iter().map(detection).collect();
         Some(Found {
             detections: Detections { items },
             candidates,
         })
     };
-    (0..pictures).map(of).collect()
+    (0..images).map(of).collect()
 }
 
 fn detection(row: &Row) -> Detection {

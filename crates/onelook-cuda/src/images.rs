@@ -1,24 +1,24 @@
-//! The input of a batch as one blob: a header per picture, tables for scaling, then the pixels as they
+//! The input of a batch as one blob: a header per image, tables for scaling, then the pixels as they
 //! came.
 //!
-//! Comes in: RGB (or BGR) pictures, where each lands in the network's input, and the taps of its
+//! Comes in: RGB (or BGR) images, where each lands in the network's input, and the taps of its
 //! scaling. Goes out: bytes that the stem and the suppression read. Never scales anything itself.
 
 use onelook_graph::PlacedPicture;
 use onelook_types::AxisTap;
 
-/// Bytes of a picture's header; the headers of a batch lie side by side at the blob's start.
+/// Bytes of an image's header; the headers of a batch lie side by side at the blob's start.
 pub const HEADER_BYTES: u32 = 64;
 
 /// Where four words begin in a header: bytes from the blob's start to the pixels, bytes of a row of
 /// pixels, bytes from the blob's start to the columns' taps and to the rows' taps.
 pub const HEADER_SOURCE: u32 = 0;
 
-/// Where four words begin: columns left of the scaled picture, rows above it, its width and height.
+/// Where four words begin: columns left of the scaled image, rows above it, its width and height.
 pub const HEADER_PLACE: u32 = 16;
 
-/// Where four floats begin: columns left of the scaled picture, rows above it, pixels of the scaled
-/// picture per pixel of the original along x and y.
+/// Where four floats begin: columns left of the scaled image, rows above it, pixels of the scaled
+/// image per pixel of the original along x and y.
 pub const HEADER_BACK: u32 = 32;
 
 /// Where two floats (width and height of the original) and two words (grey of the padding; 1 for BGR)
@@ -29,62 +29,62 @@ pub const HEADER_SIZE: u32 = 48;
 /// one; then both weights, 16 bits each. In columns the next one has no weight where it is not meant.
 pub const TAP_BYTES: u32 = 8;
 
-/// Pixels of a picture begin at multiples of it.
+/// Pixels of an image begin at multiples of it.
 const PIXELS_ALIGNMENT: usize = 16;
 
 /// Bytes behind the last pixel that may be read, too.
 const SLACK: usize = 16;
 
-/// Why pictures do not become a blob.
+/// Why images do not become a blob.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PackError {
-    /// The pixels do not make up a picture of this size.
-    #[error("picture {picture} of the batch has {actual} bytes, its size asks for {expected}")]
+    /// The pixels do not make up an image of this size.
+    #[error("image {image} of the batch has {actual} bytes, its size asks for {expected}")]
     Pixels {
         /// Its number.
-        picture: usize,
+        image: usize,
         /// Bytes that the size asks for.
         expected: usize,
         /// Bytes that came.
         actual: usize,
     },
     /// The taps do not fit the placement.
-    #[error("picture {picture} of the batch has taps that do not fit where it is placed")]
+    #[error("image {image} of the batch has taps that do not fit where it is placed")]
     Taps {
         /// Its number.
-        picture: usize,
+        image: usize,
     },
     /// More than 32 bits can address.
-    #[error("the pictures of a batch come to {bytes} bytes: send fewer at a time, or smaller ones")]
+    #[error("the images of a batch come to {bytes} bytes: send fewer at a time, or smaller ones")]
     TooLarge {
         /// Bytes of the blob.
         bytes: usize,
     },
 }
 
-/// The blob of these pictures.
+/// The blob of these images.
 ///
 /// # Errors
-/// A picture is not what it says, or they are too large together.
-pub fn pack(pictures: &[PlacedPicture<'_>]) -> Result<Vec<u8>, PackError> {
-    let mut blob = vec![0; packed_bytes(pictures)?];
-    pack_into(&mut blob, pictures);
+/// An image is not what it says, or they are too large together.
+pub fn pack(images: &[PlacedPicture<'_>]) -> Result<Vec<u8>, PackError> {
+    let mut blob = vec![0; packed_bytes(images)?];
+    pack_into(&mut blob, images);
     Ok(blob)
 }
 
-/// Bytes of the blob of these pictures.
+/// Bytes of the blob of these images.
 ///
 /// # Errors
-/// A picture is not what it says, or they are too large together.
-pub fn packed_bytes(pictures: &[PlacedPicture<'_>]) -> Result<usize, PackError> {
-    for (index, picture) in pictures.iter().enumerate() {
-        check(index, picture)?;
+/// An image is not what it says, or they are too large together.
+pub fn packed_bytes(images: &[PlacedPicture<'_>]) -> Result<usize, PackError> {
+    for (index, image) in images.iter().enumerate() {
+        check(index, image)?;
     }
-    let headers = HEADER_BYTES as usize * pictures.len();
-    let bytes = pictures.iter().fold(headers, |bytes, picture| {
-        let taps = picture.columns.len() + picture.rows.len();
+    let headers = HEADER_BYTES as usize * images.len();
+    let bytes = images.iter().fold(headers, |bytes, image| {
+        let taps = image.columns.len() + image.rows.len();
         let tables = bytes.next_multiple_of(TAP_BYTES as usize) + taps * TAP_BYTES as usize;
-        tables.next_multiple_of(PIXELS_ALIGNMENT) + picture.pixels.len()
+        tables.next_multiple_of(PIXELS_ALIGNMENT) + image.pixels.len()
     });
     let bytes = bytes + SLACK;
     match bytes > 1 << 31 {
@@ -93,25 +93,25 @@ pub fn packed_bytes(pictures: &[PlacedPicture<'_>]) -> Result<usize, PackError> 
     }
 }
 
-/// Writes the blob of these pictures.
+/// Writes the blob of these images.
 ///
 /// # Panics
 /// When the memory has other than [`packed_bytes`] bytes.
-pub fn pack_into(blob: &mut [u8], pictures: &[PlacedPicture<'_>]) {
+pub fn pack_into(blob: &mut [u8], images: &[PlacedPicture<'_>]) {
     let mut blob = Blob {
         bytes: blob,
-        end: HEADER_BYTES as usize * pictures.len(),
+        end: HEADER_BYTES as usize * images.len(),
     };
-    for (index, picture) in pictures.iter().enumerate() {
-        let columns = blob.push_taps(picture.columns.iter().map(settled));
-        let rows = blob.push_taps(picture.rows.iter().copied());
+    for (index, image) in images.iter().enumerate() {
+        let columns = blob.push_taps(image.columns.iter().map(settled));
+        let rows = blob.push_taps(image.rows.iter().copied());
         let pixels = blob.align(PIXELS_ALIGNMENT);
-        blob.push(picture.pixels);
-        let header = header(picture, [pixels, columns, rows]);
+        blob.push(image.pixels);
+        let header = header(image, [pixels, columns, rows]);
         blob.bytes[index * HEADER_BYTES as usize..][..header.len()].copy_from_slice(&header);
     }
     blob.push(&[0; SLACK]);
-    assert_eq!(blob.end, blob.bytes.len(), "the blob of these pictures");
+    assert_eq!(blob.end, blob.bytes.len(), "the blob of these images");
 }
 
 /// What is written up to `end`.
@@ -148,15 +148,15 @@ impl Blob<'_> {
     }
 }
 
-fn check(index: usize, picture: &PlacedPicture<'_>) -> Result<(), PackError> {
-    let place = &picture.placement;
+fn check(index: usize, image: &PlacedPicture<'_>) -> Result<(), PackError> {
+    let place = &image.placement;
     let expected = place.source_width.saturating_mul(place.source_height);
     let expected = expected.saturating_mul(3);
-    if picture.pixels.len() != expected || expected == 0 {
+    if image.pixels.len() != expected || expected == 0 {
         return Err(PackError::Pixels {
-            picture: index,
+            image: index,
             expected,
-            actual: picture.pixels.len(),
+            actual: image.pixels.len(),
         });
     }
     let inside = |taps: &[AxisTap], source: usize, target: usize| {
@@ -165,11 +165,11 @@ fn check(index: usize, picture: &PlacedPicture<'_>) -> Result<(), PackError> {
         };
         taps.len() == target && taps.iter().all(fits)
     };
-    let fits = inside(picture.columns, place.source_width, place.scaled_width)
-        && inside(picture.rows, place.source_height, place.scaled_height)
+    let fits = inside(image.columns, place.source_width, place.scaled_width)
+        && inside(image.rows, place.source_height, place.scaled_height)
         && place.left.saturating_add(place.scaled_width) <= place.width
         && place.top.saturating_add(place.scaled_height) <= place.height;
-    fits.then_some(()).ok_or(PackError::Taps { picture: index })
+    fits.then_some(()).ok_or(PackError::Taps { image: index })
 }
 
 /// A column's tap such that what lies behind the only pixel has no weight.
@@ -183,8 +183,8 @@ fn settled(tap: &AxisTap) -> AxisTap {
     }
 }
 
-fn header(picture: &PlacedPicture<'_>, [pixels, columns, rows]: [u32; 3]) -> Vec<u8> {
-    let place = &picture.placement;
+fn header(image: &PlacedPicture<'_>, [pixels, columns, rows]: [u32; 3]) -> Vec<u8> {
+    let place = &image.placement;
     let gain = |scaled: usize, source: usize| (scaled as f32 / source as f32).to_bits();
     let words = [
         pixels,
@@ -201,8 +201,8 @@ fn header(picture: &PlacedPicture<'_>, [pixels, columns, rows]: [u32; 3]) -> Vec
         gain(place.scaled_height, place.source_height),
         (place.source_width as f32).to_bits(),
         (place.source_height as f32).to_bits(),
-        u32::from(picture.padding),
-        u32::from(picture.bgr),
+        u32::from(image.padding),
+        u32::from(image.bgr),
     ];
     words.iter().flat_map(|word| word.to_le_bytes()).collect()
 }
@@ -244,7 +244,7 @@ pub(crate) mod tests {
     fn headers_say_where_pixels_and_taps_are() {
         let (placement, [columns, rows]) = unscaled(3, 2);
         let pixels: Vec<u8> = (1..=18).collect();
-        let picture = PlacedPicture {
+        let image = PlacedPicture {
             pixels: &pixels,
             bgr: true,
             placement,
@@ -252,10 +252,10 @@ pub(crate) mod tests {
             columns: &columns,
             rows: &rows,
         };
-        let blob = pack(&[picture, picture]).unwrap();
-        assert_eq!(Ok(blob.len()), packed_bytes(&[picture, picture]));
+        let blob = pack(&[image, image]).unwrap();
+        assert_eq!(Ok(blob.len()), packed_bytes(&[image, image]));
         let mut dirty = vec![0xff; blob.len()];
-        pack_into(&mut dirty, &[picture, picture]);
+        pack_into(&mut dirty, &[image, image]);
         assert_eq!(dirty, blob);
         for header in [0, HEADER_BYTES] {
             let source = |at: u32| word(&blob, header + HEADER_SOURCE + 4 * at);
@@ -274,7 +274,7 @@ pub(crate) mod tests {
     #[test]
     fn what_does_not_fit_is_an_error() {
         let (placement, [columns, rows]) = unscaled(3, 2);
-        let picture = PlacedPicture {
+        let image = PlacedPicture {
             pixels: &[0; 17],
             bgr: false,
             placement,
@@ -282,13 +282,13 @@ pub(crate) mod tests {
             columns: &columns,
             rows: &rows,
         };
-        assert!(matches!(pack(&[picture]), Err(PackError::Pixels { .. })));
-        let picture = PlacedPicture {
+        assert!(matches!(pack(&[image]), Err(PackError::Pixels { .. })));
+        let image = PlacedPicture {
             pixels: &[0; 18],
             rows: &columns,
-            ..picture
+            ..image
         };
-        let error = pack(&[picture]).unwrap_err();
-        assert_eq!(error, PackError::Taps { picture: 0 });
+        let error = pack(&[image]).unwrap_err();
+        assert_eq!(error, PackError::Taps { image: 0 });
     }
 }

@@ -58,7 +58,7 @@ pub enum Value {
     TensorMap(TensorMap),
 }
 
-/// Who runs when.
+/// ThreadId runs when.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Schedule {
     /// 0: block after block, warp after warp. Else: warps and blocks in random order for random

@@ -37,7 +37,7 @@ impl Constants {
 /// Runs that take longer together than the CPU needs to launch each kernel of one.
 const GRAPHS_AHEAD: usize = 8;
 
-/// As halves and as floats no number.
+/// As f16 values and as floats no number.
 const POISON: u8 = 0xff;
 
 /// Room at first for an input whose size the caller decides.
@@ -190,7 +190,7 @@ impl LoadedPlan {
         }
         let context = Arc::clone(self.stream.context());
         let room = bytes.checked_next_power_of_two().unwrap_or(bytes);
-        let larger = Exchange::new(&context, room, "pictures")?;
+        let larger = Exchange::new(&context, room, "images")?;
         let smaller = mem::replace(&mut self.memory.inputs[input], larger);
         let rebuilt = self.rebuild(&context);
         if rebuilt.is_err() {

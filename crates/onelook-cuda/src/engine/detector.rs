@@ -6,7 +6,7 @@ use onelook_types::{DetectHead, Detections, Shape, Thresholds};
 use crate::boxes;
 use crate::driver::{CudaError, LoadedPlan};
 use crate::images::{pack_into, packed_bytes};
-use crate::kernels::Work;
+use crate::kernels::KernelSpec;
 use crate::settings::Settings;
 
 /// Pictures of more bytes than this are made smaller before they go to the GPU.
@@ -70,9 +70,9 @@ fn room_for_candidates(plan: &LoadedPlan) -> u32 {
         .plan()
         .launches
         .iter()
-        .filter_map(|launch| launch.work.as_ref());
+        .filter_map(|launch| launch.spec.as_ref());
     let capacity = works.filter_map(|work| match work {
-        Work::Nms(shape) => Some(shape.capacity),
+        KernelSpec::Nms(shape) => Some(shape.capacity),
         _ => None,
     });
     capacity.min().unwrap_or(0)

@@ -9,7 +9,7 @@ use onelook_graph::{Graph, Node, NodeId, Op, ValueId};
 /// What one kernel computes; nodes by position.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step {
-    /// The first convolution, straight from pictures.
+    /// The first convolution, straight from images.
     Stem(usize),
     /// Convolutions of one input, alike but for their weights.
     Conv(Vec<usize>),
@@ -44,9 +44,9 @@ impl Step {
     }
 }
 
-/// The steps of a graph whose first convolution may read pictures (`pictures`) and whose outputs
+/// The steps of a graph whose first convolution may read images (`images`) and whose outputs
 /// may be those of a detection head (`head`), or the nodes that no kernel computes, in words.
-pub fn steps(graph: &Graph, pictures: bool, head: bool) -> Result<Vec<Step>, Vec<String>> {
+pub fn steps(graph: &Graph, images: bool, head: bool) -> Result<Vec<Step>, Vec<String>> {
     let finder = Finder {
         graph,
         producers: graph.producers(),
@@ -63,7 +63,7 @@ pub fn steps(graph: &Graph, pictures: bool, head: bool) -> Result<Vec<Step>, Vec
         if taken[index] || finder.is_view(index) {
             continue;
         }
-        let found = match finder.step(index, pictures, &taken) {
+        let found = match finder.step(index, images, &taken) {
             Ok(found) => found,
             Err(reason) => {
                 unsupported.push(describe(&graph.nodes[index], reason));
@@ -114,7 +114,7 @@ impl Finder<'_> {
     fn step(
         &self,
         index: usize,
-        pictures: bool,
+        images: bool,
         taken: &[bool],
     ) -> Result<Option<Step>, &'static str> {
         let node = &self.graph.nodes[index];
@@ -125,7 +125,7 @@ impl Finder<'_> {
             },
             Op::Conv(conv) if conv.groups != 1 => Err("grouped"),
             Op::Conv(conv) if conv.dilation != [1, 1] => Err("dilated"),
-            Op::Conv(_) if self.graph.inputs.contains(&node.inputs[0]) && pictures => {
+            Op::Conv(_) if self.graph.inputs.contains(&node.inputs[0]) && images => {
                 Ok(Some(Step::Stem(index)))
             }
             Op::Conv(_) => Ok(Some(match self.depthwise_ahead(index) {

@@ -1,4 +1,4 @@
-//! Who has seen whose accesses to shared memory: a clock per warp, and for each warp what it knows of
+//! ThreadId has seen whose accesses to shared memory: a clock per warp, and for each warp what it knows of
 //! the others. Barriers join the knowledge; without one, two threads' accesses have no order.
 
 use super::lanes::ALL;
@@ -34,7 +34,7 @@ impl View {
     }
 }
 
-/// The knowledge that an arrival leaves at a barrier for those who wait there.
+/// The knowledge that an arrival leaves at a barrier for those thread wait there.
 pub(super) type Views = Vec<View>;
 
 /// Adds what others told to what is known.
@@ -107,7 +107,7 @@ impl Order {
         self.views[warp][warp].full = self.clocks[warp];
     }
 
-    /// What lanes of a warp tell those who wait for them.
+    /// What lanes of a warp tell those thread wait for them.
     pub(super) fn release(&mut self, warp: usize, lanes: u32) -> Views {
         self.clocks[warp] += 1;
         let now = self.clocks[warp];
@@ -130,7 +130,7 @@ impl Order {
         self.clocks[warps] += 1;
     }
 
-    /// What the copying unit tells those who wait for its bytes.
+    /// What the copying unit tells those thread wait for its bytes.
     pub(super) fn release_unit(&mut self, into: &mut Views) {
         let warps = self.views.len();
         self.clocks[warps] += 1;

@@ -1,7 +1,7 @@
 //! A kernel's statements laid out in a line: instructions and jumps, so that a warp can stop and go
 //! on anywhere.
 
-use crate::lang::{Instruction, Kernel, Place, RegP, Statement};
+use crate::lang::{Address, Instruction, Kernel, RegP, Statement};
 
 /// One place of the line.
 #[derive(Debug)]
@@ -95,7 +95,7 @@ impl<'k> Code<'k> {
     pub(super) fn stores_bytes(&self) -> bool {
         self.any(|instruction| match instruction {
             Instruction::Store { to, from, bytes } => {
-                matches!(to, Place::Global { .. }) && *bytes == 1 && from.len() == 1
+                matches!(to, Address::Global { .. }) && *bytes == 1 && from.len() == 1
             }
             _ => false,
         })

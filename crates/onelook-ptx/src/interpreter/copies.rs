@@ -2,10 +2,10 @@
 //! begin and wait the bytes have no value.
 
 use super::lanes::{Lanes, WARP, lanes_of};
-use super::shared_memory::Who;
+use super::shared_memory::ThreadId;
 use super::trap::Fault;
 use super::warp::{Device, Surroundings, Warp};
-use crate::lang::{Cache, Place, RegP};
+use crate::lang::{Address, Cache, RegP};
 
 /// A group's number while the copy is in none yet.
 const OPEN: u32 = u32::MAX;
@@ -69,15 +69,15 @@ impl Copies {
 impl Warp {
     pub(super) fn async_copy(
         &mut self,
-        to: Place,
-        from: Place,
+        to: Address,
+        from: Address,
         (bytes, when): (u32, Option<RegP>),
         around: &mut Surroundings<'_>,
         device: &mut Device<'_>,
     ) -> Result<(), Fault> {
         let (
-            Place::Shared { base, offset },
-            Place::Global {
+            Address::Shared { base, offset },
+            Address::Global {
                 base: source,
                 offset: beyond,
             },
@@ -95,9 +95,9 @@ impl Warp {
         device.count_global(&from, reading, bytes);
         let mut to = [0; WARP];
         for lane in lanes_of(active) {
-            let who = self.who(lane);
-            to[lane] = around.shared.place(who, places[lane], bytes)?;
-            around.shared.begin_copy(who, to[lane], bytes as usize)?;
+            let thread = self.thread(lane);
+            to[lane] = around.shared.place(thread, places[lane], bytes)?;
+            around.shared.begin_copy(thread, to[lane], bytes as usize)?;
         }
         let mut copy = Copy {
             lanes: active,
@@ -143,7 +143,7 @@ impl Warp {
                 let values = &values[lane][..copy.bytes];
                 around
                     .shared
-                    .end_copy(self.who(lane), copy.to[lane], values);
+                    .end_copy(self.thread(lane), copy.to[lane], values);
             }
             copy.lanes &= !ended;
         }
@@ -163,9 +163,9 @@ impl Copy {
     ) -> Result<[[u8; 16]; WARP], Fault> {
         let mut values = [[0; 16]; WARP];
         for lane in lanes_of(self.reading & self.lanes) {
-            let who = Who { warp, lane };
+            let thread = ThreadId { warp, lane };
             let access = (self.from[lane], self.bytes as u32);
-            values[lane] = device.load(around, who, access, Cache::Default)?;
+            values[lane] = device.load(around, thread, access, Cache::Default)?;
         }
         Ok(values)
     }

@@ -1,4 +1,4 @@
-//! Who touched the bytes of global memory that a launch may write: threads of one block need a
+//! ThreadId touched the bytes of global memory that a launch may write: threads of one block need a
 //! barrier between them, blocks an atomic operation behind a fence. Everything else is a race.
 
 use std::collections::HashMap;
@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use super::clocks::Order;
 use super::global::{Range as Given, named};
-use super::shared_memory::Who;
+use super::shared_memory::ThreadId;
 use super::trap::Fault;
 use crate::lang::Cache;
 
@@ -55,7 +55,7 @@ pub(super) struct Visitor {
 
 /// An access.
 pub(super) struct Visit<'a> {
-    pub(super) who: Who,
+    pub(super) thread: ThreadId,
     pub(super) order: &'a Order,
     pub(super) address: u64,
     pub(super) bytes: u32,
@@ -72,20 +72,20 @@ impl Visitor {
         self.unfenced = false;
     }
 
-    fn stamp(&self, who: Who, order: &Order) -> Stamp {
-        let clock = u64::from(order.clock(who.warp));
-        let thread = (who.warp as u64) << LANE_BITS | who.lane as u64;
+    fn stamp(&self, thread: ThreadId, order: &Order) -> Stamp {
+        let clock = u64::from(order.clock(thread.warp));
+        let thread = (thread.warp as u64) << LANE_BITS | thread.lane as u64;
         self.number << BLOCK_AT | clock << CLOCK_AT | thread
     }
 
     /// Whether what the stamp says happened before what the thread does now.
-    fn knows(&self, stamp: Stamp, who: Who, order: &Order) -> bool {
+    fn knows(&self, stamp: Stamp, thread: ThreadId, order: &Order) -> bool {
         let (block, clock, warp, lane) = parts(stamp);
         if block != self.number {
             return self.heard.get(&block).is_some_and(|&heard| clock <= heard);
         }
-        let (own, clock) = ((who.warp as u64, who.lane as u64), clock as u32);
-        let views = order.views(who.warp);
+        let (own, clock) = ((thread.warp as u64, thread.lane as u64), clock as u32);
+        let views = order.views(thread.warp);
         (warp, lane) == own
             || match (warp, lane) {
                 (SEVERAL, _) => views.iter().all(|view| clock < view.full),
@@ -146,7 +146,7 @@ impl Visits {
         visit: &Visit<'_>,
         cache: Cache,
     ) -> Result<(), Fault> {
-        let Visit { who, order, .. } = *visit;
+        let Visit { thread, order, .. } = *visit;
         let Some((area, records)) = self.records(visit.address, visit.bytes) else {
             return Ok(());
         };
@@ -163,7 +163,7 @@ impl Visits {
             }
             if cache == Cache::L2 && write & ATOMIC != 0 {
                 polled = true;
-            } else if !visitor.knows(write, who, order) {
+            } else if !visitor.knows(write, thread, order) {
                 return Err(fault(visit, "race: reads without order", write));
             }
         }
@@ -171,7 +171,7 @@ impl Visits {
             self.hear(visitor, visit.address);
             return Ok(());
         }
-        let now = visitor.stamp(who, order);
+        let now = visitor.stamp(thread, order);
         for read in &mut area.reads[records] {
             *read = with_reader(*read, now, visitor, order);
         }
@@ -190,20 +190,20 @@ impl Visits {
         visit: &Visit<'_>,
         atomic: Stamp,
     ) -> Result<(), Fault> {
-        let Visit { who, order, .. } = *visit;
+        let Visit { thread, order, .. } = *visit;
         let Some((area, records)) = self.records(visit.address, visit.bytes) else {
             return Ok(());
         };
         let mut last = 0;
         for &write in &area.writes[records.clone()] {
             let fine = write == last || write == 0 || atomic & write != 0;
-            if !fine && !visitor.knows(write, who, order) {
+            if !fine && !visitor.knows(write, thread, order) {
                 return Err(fault(visit, "race: writes without order", write));
             }
             last = write;
         }
         for &read in &area.reads[records.clone()] {
-            if read != 0 && !visitor.knows(read, who, order) {
+            if read != 0 && !visitor.knows(read, thread, order) {
                 return Err(fault(
                     visit,
                     "race: writes, without order, what is read",
@@ -211,7 +211,7 @@ impl Visits {
                 ));
             }
         }
-        let stamp = visitor.stamp(who, order) | atomic;
+        let stamp = visitor.stamp(thread, order) | atomic;
         area.writes[records].fill(stamp);
         Ok(())
     }
@@ -259,7 +259,7 @@ fn with_reader(before: Stamp, now: Stamp, visitor: &Visitor, order: &Order) -> S
             SEVERAL_BLOCKS << BLOCK_AT | now & ((1 << BLOCK_AT) - 1)
         };
     }
-    let own = Who {
+    let own = ThreadId {
         warp: own_warp as usize,
         lane: own_lane as usize,
     };
@@ -281,7 +281,7 @@ fn fault(visit: &Visit<'_>, what: &str, other: Stamp) -> Fault {
     };
     let place = named(visit.address);
     Fault::lane(
-        visit.who.lane,
+        visit.thread.lane,
         format!("{what} {place}, touched by {by} in this launch"),
     )
 }

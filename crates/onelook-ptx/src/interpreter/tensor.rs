@@ -3,11 +3,11 @@
 
 use super::global::address_of;
 use super::lanes::lanes_of;
-use super::shared_memory::Who;
+use super::shared_memory::ThreadId;
 use super::trap::Fault;
 use super::warp::{Device, Surroundings, Warp};
 use super::{Buffer, Value};
-use crate::lang::{Cache, Operand, Place, Swizzle};
+use crate::lang::{Address, Cache, Operand, Swizzle};
 
 /// Alignment that tensor copies need in shared memory.
 const ALIGNMENT: u32 = 128;
@@ -40,7 +40,7 @@ pub struct TensorMap {
 pub enum Part {
     /// Elements along each axis.
     Box(Vec<u32>),
-    /// Pixels of a row of windows, for tensors of channels, width, (height, (depth,)) pictures.
+    /// Pixels of a row of windows, for tensors of channels, width, (height, (depth,)) images.
     Windows {
         /// Per axis of pixels: where windows begin, relative to the first pixel.
         lower: Vec<i32>,
@@ -225,7 +225,7 @@ pub(super) fn swizzled(address: u32, swizzle: Swizzle) -> u32 {
 impl Warp {
     pub(super) fn tensor_load(
         &mut self,
-        (to, barrier): (Place, Place),
+        (to, barrier): (Address, Address),
         map: usize,
         (coordinates, window): (&[Operand], &[Operand]),
         around: &mut Surroundings<'_>,
@@ -235,8 +235,8 @@ impl Warp {
             return Err(Fault::warp(format!("parameter {map} is no tensor map")));
         };
         let (
-            Place::Shared { base, offset },
-            Place::Shared {
+            Address::Shared { base, offset },
+            Address::Shared {
                 base: barrier,
                 offset: beyond,
             },
@@ -265,15 +265,15 @@ impl Warp {
             words(&self.registers, window)?,
         );
         for lane in lanes_of(self.registers.active) {
-            let who = self.who(lane);
+            let thread = self.thread(lane);
             let at: Vec<i64> = coordinates
                 .iter()
                 .map(|c| i64::from(c[lane].cast_signed()))
                 .collect();
             let window: Vec<u32> = window.iter().map(|c| c[lane]).collect();
-            let barrier = around.shared.mbarrier_for_copy(who, barriers[lane])?;
+            let barrier = around.shared.mbarrier_for_copy(thread, barriers[lane])?;
             let flight =
-                device.begin_flight(around, who, map, (places[lane], barrier), &at, &window)?;
+                device.begin_flight(around, thread, map, (places[lane], barrier), &at, &window)?;
             around.shared.flights.push(flight);
         }
         Ok(())
@@ -284,7 +284,7 @@ impl Device<'_> {
     fn begin_flight(
         &mut self,
         around: &mut Surroundings<'_>,
-        who: Who,
+        thread: ThreadId,
         map: &TensorMap,
         (to, barrier): (u32, usize),
         at: &[i64],
@@ -294,7 +294,7 @@ impl Device<'_> {
         if !to.is_multiple_of(ALIGNMENT) {
             let what =
                 format!("misaligned: a tensor load to {to}, which {ALIGNMENT} does not divide");
-            return Err(Fault::lane(who.lane, what));
+            return Err(Fault::lane(thread.lane, what));
         }
         let mut flight = Flight {
             to: Vec::new(),
@@ -308,14 +308,14 @@ impl Device<'_> {
                 let address = to + (number * row_bytes + 16 * piece) as u32;
                 let place = around
                     .shared
-                    .place(who, swizzled(address, map.swizzle), 16)?;
+                    .place(thread, swizzled(address, map.swizzle), 16)?;
                 around
                     .shared
-                    .check_fenced(who, place, 16, "a tensor copy overwrites")?;
-                around.shared.begin_copy(who, place, 16)?;
+                    .check_fenced(thread, place, 16, "a tensor copy overwrites")?;
+                around.shared.begin_copy(thread, place, 16)?;
                 flight.to.push(place);
             }
-            self.fetch_row(around, who, map, row, &mut flight.rows)?;
+            self.fetch_row(around, thread, map, row, &mut flight.rows)?;
         }
         Ok(flight)
     }
@@ -323,7 +323,7 @@ impl Device<'_> {
     fn fetch_row(
         &mut self,
         around: &mut Surroundings<'_>,
-        who: Who,
+        thread: ThreadId,
         map: &TensorMap,
         row: &[i64],
         into: &mut Vec<u8>,
@@ -341,7 +341,7 @@ impl Device<'_> {
             let mut value = [0; 16];
             if let Some(address) = inside {
                 let address = address + index as u64 * u64::from(element);
-                value = self.load(around, who, (address, element), Cache::Default)?;
+                value = self.load(around, thread, (address, element), Cache::Default)?;
                 let sector = Some(address / 32);
                 self.report.requested_bytes += if sector == last { 0 } else { 32 };
                 last = sector;

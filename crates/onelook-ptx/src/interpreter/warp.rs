@@ -7,7 +7,7 @@ use super::global::{Memory, Ranges, address_of};
 use super::lanes::{Registers, WARP, each, lanes_of};
 use super::races::{Visit, Visitor, Visits};
 use super::report::Report;
-use super::shared_memory::{BASE, Shared, Who};
+use super::shared_memory::{BASE, Shared, ThreadId};
 use super::traffic::Touched;
 use super::trap::Fault;
 use super::wgmma::Products;
@@ -75,12 +75,12 @@ pub(super) struct Device<'a> {
 impl Surroundings<'_> {
     pub(super) fn visit(
         &mut self,
-        who: Who,
+        thread: ThreadId,
         address: u64,
         bytes: u32,
     ) -> (&mut Visitor, Visit<'_>) {
         let visit = Visit {
-            who,
+            thread,
             order: &self.shared.order,
             address,
             bytes,
@@ -221,9 +221,9 @@ impl Warp {
             I::Float { op, to, a, b } => registers.float(op, to, a, b),
             I::FusedMultiplyAdd { to, a, b, c } => registers.fused_multiply_add(to, [a, b, c]),
             I::FloatUnary { op, to, a } => registers.float_unary(op, to, a),
-            I::Half { op, to, a, b } => registers.half(op, to, a, b),
-            I::PackHalves { to, low, high } => registers.pack(to, low, high),
-            I::UnpackHalf { to, from, high } => registers.unpack(to, from, high),
+            I::F16x2 { op, to, a, b } => registers.f16x2(op, to, a, b),
+            I::PackF16x2 { to, low, high } => registers.pack(to, low, high),
+            I::UnpackF16 { to, from, high } => registers.unpack(to, from, high),
             I::Compare { op, kind, to, a, b } => registers.compare((op, kind), to, a, b),
             I::Predicate { op, to, a, b } => registers.logic(op, to, a, b),
             I::Not { to, a } => registers.not(to, a),
@@ -426,9 +426,9 @@ impl Warp {
         }
     }
 
-    pub(super) fn who(&self, lane: usize) -> Who {
+    pub(super) fn thread(&self, lane: usize) -> ThreadId {
         let warp = self.number;
-        Who { warp, lane }
+        ThreadId { warp, lane }
     }
 
     /// Addresses in global memory, per lane.

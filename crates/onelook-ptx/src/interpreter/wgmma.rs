@@ -5,7 +5,7 @@
 
 use super::access::fragment;
 use super::lanes::Lanes;
-use super::mma::multiply_halves;
+use super::mma::multiply_f16;
 use super::tensor::swizzled;
 use super::trap::Fault;
 use super::warp::{Device, Surroundings, Warp};
@@ -143,7 +143,7 @@ impl Warp {
                 .registers
                 .sums([sums[0], sums[1], sums[2], sums[3]], accumulate)?;
             let before = [&before[0], &before[1], &before[2], &before[3]];
-            let out = multiply_halves(before, &left, &[&b0, &b1]);
+            let out = multiply_f16(before, &left, &[&b0, &b1]);
             for (&register, lanes) in sums.iter().zip(&out) {
                 self.registers.begin_sum(register, lanes);
             }
@@ -177,12 +177,12 @@ impl Warp {
     ) -> Result<Lanes, Fault> {
         let mut rows = [[0; 16]; 8];
         for (row, values) in rows.iter_mut().enumerate() {
-            let who = self.who(row);
+            let thread = self.thread(row);
             let address = matrix.address(first + row as u32, half);
-            let at = around.shared.place(who, address, 16)?;
-            around.shared.read(who, at, 16)?;
-            around.shared.check_fenced(who, at, 16, "wgmma reads")?;
-            around.shared.keep_reading(who, at, 16);
+            let at = around.shared.place(thread, address, 16)?;
+            around.shared.read(thread, at, 16)?;
+            around.shared.check_fenced(thread, at, 16, "wgmma reads")?;
+            around.shared.keep_reading(thread, at, 16);
             values.copy_from_slice(&around.shared.bytes[at..at + 16]);
             reads.push(at);
         }
@@ -201,14 +201,14 @@ impl Warp {
         let (ended, under_way): (Vec<_>, Vec<_>) = all.into_iter().partition(over);
         for product in ended {
             for at in product.reads {
-                around.shared.end_reading(self.who(0), at, 16);
+                around.shared.end_reading(self.thread(0), at, 16);
             }
             self.registers.end_sums(&product.sums);
             self.registers.release(&product.factors);
         }
         for product in &under_way {
             for &at in &product.reads {
-                around.shared.keep_reading(self.who(0), at, 16);
+                around.shared.keep_reading(self.thread(0), at, 16);
             }
             self.registers.keep_sums(&product.sums);
             self.registers.keep(&product.factors);

@@ -3,7 +3,7 @@
 //! Backward over the structured program, loops until nothing is added; what nobody reads is not
 //! counted, as ptxas drops it.
 
-use super::{Instruction, Kernel, MatrixA, Operand, Place, Reg, Reg64, ShuffleBy, Statement};
+use super::{Address, Instruction, Kernel, MatrixA, Operand, Reg, Reg64, ShuffleBy, Statement};
 
 /// Registers that the machine needs beside values: addresses of the stack of branches, parts of
 /// 64-bit sums, what is loaded ahead.
@@ -184,10 +184,10 @@ impl Touched {
         self.reads.push(place);
     }
 
-    fn at(&mut self, place: Place) {
+    fn at(&mut self, place: Address) {
         match place {
-            Place::Global { base, .. } => self.read_wide(base),
-            Place::Shared { base, .. } => self.read(&[base]),
+            Address::Global { base, .. } => self.read_wide(base),
+            Address::Shared { base, .. } => self.read(&[base]),
         }
     }
 
@@ -209,15 +209,15 @@ impl Touched {
             | I::CountOnes { to, a }
             | I::HighestOne { to, a }
             | I::ReverseBits { to, a } => self.step(*to, &[*a]),
-            I::UnpackHalf { to, from, .. } => self.step(*to, &[*from]),
-            I::Integer { to, a, b, .. } | I::Float { to, a, b, .. } | I::Half { to, a, b, .. } => {
+            I::UnpackF16 { to, from, .. } => self.step(*to, &[*from]),
+            I::Integer { to, a, b, .. } | I::Float { to, a, b, .. } | I::F16x2 { to, a, b, .. } => {
                 self.step(*to, &[*a, *b])
             }
             I::MultiplyAdd { to, a, b, c } | I::FusedMultiplyAdd { to, a, b, c } => {
                 self.step(*to, &[*a, *b, *c]);
             }
             I::Permute { to, a, b, selector } => self.step(*to, &[*a, *b, *selector]),
-            I::PackHalves { to, low, high } => self.step(*to, &[*low, *high]),
+            I::PackF16x2 { to, low, high } => self.step(*to, &[*low, *high]),
             I::Select { to, yes, no, .. } => self.step(*to, &[*yes, *no]),
             I::Special { to, .. } | I::LoadParameter { to, .. } | I::Vote { to, .. } => {
                 self.write(&[*to]);
