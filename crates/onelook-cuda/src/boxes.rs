@@ -6,7 +6,7 @@ use crate::kernels::nms::{Row, read_output};
 
 /// What a plan found on an image.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Found {
+pub struct DetectResult {
     /// The detections, the surest first.
     pub detections: Detections,
     /// How many candidates there were; with more than the plan has room for, some were lost.
@@ -14,12 +14,12 @@ pub struct Found {
 }
 
 /// What was found on each of so many images; nothing where the bytes are no such output.
-pub fn read(output: &[u8], images: usize) -> Option<Vec<Found>> {
+pub fn read(output: &[u8], images: usize) -> Option<Vec<DetectResult>> {
     let part = output.len().checked_div(images)?;
     let of = |image: usize| {
         let (rows, candidates) = read_output(&output[image * part..][..part])?;
         let items = rows.iter().map(detection).collect();
-        Some(Found {
+        Some(DetectResult {
             detections: Detections { items },
             candidates,
         })
@@ -42,7 +42,7 @@ mod tests {
 
     #[test]
     fn what_was_never_written_is_no_output() {
-        let nothing = Found {
+        let nothing = DetectResult {
             detections: Detections::default(),
             candidates: 0,
         };

@@ -208,7 +208,7 @@ struct Copied<'k> {
 }
 
 /// What a warp knows of its queries: those of rows `lane / 4` and 8 further.
-struct State<'k> {
+struct SoftmaxState<'k> {
     /// The largest products so far.
     largest: [F32<'k>; 2],
     /// The lane's part of the weights' sums.
@@ -333,10 +333,10 @@ impl<'k, 's> Attend<'k, 's> {
         }
     }
 
-    fn begin(&self) -> State<'k> {
+    fn begin(&self) -> SoftmaxState<'k> {
         let k = self.k;
         let fragments = 0..self.shape.value() / 8;
-        State {
+        SoftmaxState {
             largest: [NOTHING; 2].map(|first| k.float_variable(first)),
             weights: [0.0; 2].map(|first| k.float_variable(first)),
             sums: fragments
@@ -348,7 +348,7 @@ impl<'k, 's> Attend<'k, 's> {
     /// Takes in the warp's part of a chunk.
     fn attend(
         &self,
-        state: &State<'k>,
+        state: &SoftmaxState<'k>,
         queries: &[[F16x2<'k>; 4]],
         chunk: U32<'k>,
         stage: SharedAddress<'k>,
@@ -412,7 +412,7 @@ impl<'k, 's> Attend<'k, 's> {
 
     /// Puts the warp's sums into shared memory: `[slice][query]`, the sums, then the largest product
     /// and the weights' sum.
-    fn keep(&self, state: &State<'k>) {
+    fn keep(&self, state: &SoftmaxState<'k>) {
         let (k, row_bytes) = (self.k, Tile::sums_bytes(self.shape));
         let lane = k.lane();
         for half in 0..2 {

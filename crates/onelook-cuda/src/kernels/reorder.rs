@@ -32,7 +32,7 @@ pub fn to_map(target: Target, name: &str, planes: &Planes, batch: u32) -> Tiled 
     let element = planes.element;
     let k = Builder::new(name, target, THREADS);
     let (values, output, pixels) = (k.input("planes"), k.output("map"), k.word("pixels"));
-    let place = Place::begin(&k, planes);
+    let place = PixelVector::begin(&k, planes);
     k.when(place.pixel.less(pixels), || {
         let loaded: Vec<F32<'_>> = (0..element.per_vector())
             .map(|i| {
@@ -63,7 +63,7 @@ pub fn from_map(target: Target, name: &str, planes: &Planes, batch: u32) -> Tile
     let element = planes.element;
     let k = Builder::new(name, target, THREADS);
     let (input, values, pixels) = (k.input("map"), k.output("planes"), k.word("pixels"));
-    let place = Place::begin(&k, planes);
+    let place = PixelVector::begin(&k, planes);
     k.when(place.pixel.less(pixels), || {
         let words = k.load::<4>(input + place.in_map(), Cache::Default);
         let stored: Vec<F32<'_>> = match element {
@@ -97,7 +97,7 @@ fn tiled(k: Builder, planes: &Planes, batch: u32) -> Tiled {
 }
 
 /// A thread's pixel and vector.
-struct Place<'k> {
+struct PixelVector<'k> {
     planes: Planes,
     pixel: U32<'k>,
     vector: U32<'k>,
@@ -106,7 +106,7 @@ struct Place<'k> {
     inside: U32<'k>,
 }
 
-impl<'k> Place<'k> {
+impl<'k> PixelVector<'k> {
     /// Finds it, then waits for the launches before.
     fn begin(k: &'k Builder, planes: &Planes) -> Self {
         let pixel = k.special(Special::BlockX) * THREADS + k.thread();

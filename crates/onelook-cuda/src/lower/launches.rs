@@ -15,8 +15,8 @@ use onelook_types::{DetectHead, HeadOutputs, Shape};
 
 use super::buffers::{BufferAssignment, ChannelSlice};
 use super::constants::Constants;
-use super::fusion::{Step, steps};
-use super::order::{Access, Order};
+use super::fusion::{FusedStep, steps};
+use super::order::{Access, LaunchOrder};
 use super::tiling::Tiles;
 use super::{LowerError, Options};
 use crate::kernels::conv::Part;
@@ -34,7 +34,7 @@ pub enum Stage {
     /// Planes become a map: a graph input.
     Enter(ValueId),
     /// What the graph computes.
-    Step(Step),
+    FusedStep(FusedStep),
     /// A map becomes planes: a value and the output's number.
     Leave(ValueId, usize),
 }
@@ -47,8 +47,8 @@ pub fn all_steps(graph: &Graph, options: &Options<'_>) -> Result<Vec<Stage>, Vec
     if !detect {
         stages.extend(graph.inputs.iter().map(|&input| Stage::Enter(input)));
     }
-    let ends_in_head = steps.iter().any(|step| matches!(step, Step::Head(_)));
-    stages.extend(steps.into_iter().map(Stage::Step));
+    let ends_in_head = steps.iter().any(|step| matches!(step, FusedStep::Head(_)));
+    stages.extend(steps.into_iter().map(Stage::FusedStep));
     if !ends_in_head {
         let outputs = graph.outputs.iter().enumerate();
         stages.extend(outputs.map(|(index, &output)| Stage::Leave(output, index)));
@@ -59,10 +59,10 @@ pub fn all_steps(graph: &Graph, options: &Options<'_>) -> Result<Vec<Stage>, Vec
 /// Whether the stages take images, and end in what this head says.
 pub fn are_images_to_boxes(graph: &Graph, stages: &[Stage], head: &DetectHead) -> bool {
     let reads_input = |node: &Node| node.inputs.iter().any(|it| graph.inputs.contains(it));
-    let is_stem = |index: usize| stages.contains(&Stage::Step(Step::Stem(index)));
+    let is_stem = |index: usize| stages.contains(&Stage::FusedStep(FusedStep::Stem(index)));
     let mut readers = (0..graph.nodes.len()).filter(|&index| reads_input(&graph.nodes[index]));
     let levels = stages.iter().find_map(|stage| match stage {
-        Stage::Step(Step::Head(levels)) => Some(levels),
+        Stage::FusedStep(FusedStep::Head(levels)) => Some(levels),
         _ => None,
     });
     let outputs = |&node: &usize| match &graph.nodes[node].op {
@@ -82,13 +82,13 @@ pub fn are_images_to_boxes(graph: &Graph, stages: &[Stage], head: &DetectHead) -
 }
 
 /// What a stage reads and writes.
-struct Touched {
+struct StageAccesses {
     reads: Vec<ValueId>,
     writes: Vec<ValueId>,
 }
 
 impl Stage {
-    fn touched(&self, graph: &Graph) -> Touched {
+    fn touched(&self, graph: &Graph) -> StageAccesses {
         let inputs = |nodes: &[usize]| -> Vec<ValueId> {
             let all = nodes.iter().flat_map(|&node| &graph.nodes[node].inputs);
             all.copied().collect()
@@ -99,33 +99,33 @@ impl Stage {
         };
         let step = match self {
             Self::Enter(value) => {
-                return Touched {
+                return StageAccesses {
                     reads: Vec::new(),
                     writes: vec![*value],
                 };
             }
             Self::Leave(value, _) => {
-                return Touched {
+                return StageAccesses {
                     reads: vec![*value],
                     writes: Vec::new(),
                 };
             }
-            Self::Step(step) => step,
+            Self::FusedStep(step) => step,
         };
         let nodes = step.nodes();
         let (mut reads, mut writes) = (inputs(&nodes), outputs(&nodes));
         match step {
-            Step::Stem(_) => reads.retain(|value| !graph.inputs.contains(value)),
-            Step::Depthwise { depthwise, .. } => {
+            FusedStep::Stem(_) => reads.retain(|value| !graph.inputs.contains(value)),
+            FusedStep::Depthwise { depthwise, .. } => {
                 let inner = graph.nodes[*depthwise].outputs[0];
                 reads.retain(|&value| value != inner);
                 writes.retain(|&value| value != inner);
             }
-            Step::Pools(nodes) => reads = inputs(&nodes[..1]),
-            Step::Head(_) => writes.clear(),
-            Step::Conv(_) | Step::Attention(_) => {}
+            FusedStep::Pools(nodes) => reads = inputs(&nodes[..1]),
+            FusedStep::Head(_) => writes.clear(),
+            FusedStep::Conv(_) | FusedStep::Attention(_) => {}
         }
-        Touched { reads, writes }
+        StageAccesses { reads, writes }
     }
 }
 
@@ -136,7 +136,7 @@ pub fn launches(
     stages: &[Stage],
     options: &Options<'_>,
 ) -> Result<Plan, LowerError> {
-    let touched: Vec<Touched> = stages.iter().map(|stage| stage.touched(graph)).collect();
+    let touched: Vec<StageAccesses> = stages.iter().map(|stage| stage.touched(graph)).collect();
     let written: Vec<ValueId> = touched.iter().flat_map(|t| t.writes.clone()).collect();
     let per_vector = options.element.per_vector();
     let buffers = BufferAssignment::new(graph, shapes, &written, per_vector);
@@ -199,7 +199,7 @@ impl Lowering<'_> {
     }
 
     /// Finds the stages' order and lays the buffers out in the arena accordingly.
-    fn place(&mut self, touched: &[Touched]) -> Result<Order, LowerError> {
+    fn place(&mut self, touched: &[StageAccesses]) -> Result<LaunchOrder, LowerError> {
         let mut touching = vec![Vec::new(); self.buffers.buffers.len()];
         let mut accesses = Vec::new();
         for (stage, touched) in touched.iter().enumerate() {
@@ -228,7 +228,7 @@ impl Lowering<'_> {
                 last: stages.iter().copied().max().unwrap_or(0),
             });
         }
-        let order = Order::new(&accesses);
+        let order = LaunchOrder::new(&accesses);
         self.plan.unshared_bytes = self.regions.iter().map(|region| region.bytes).sum();
         self.plan.arena_bytes = place_regions(&mut self.regions, |a, b| {
             !order.may_share(&touching[a], &touching[b])
@@ -329,15 +329,15 @@ impl Lowering<'_> {
         match stage {
             Stage::Enter(value) => self.enter(*value),
             Stage::Leave(value, output) => self.leave(*value, *output),
-            Stage::Step(Step::Conv(nodes)) => self.conv(nodes),
-            Stage::Step(Step::Depthwise {
+            Stage::FusedStep(FusedStep::Conv(nodes)) => self.conv(nodes),
+            Stage::FusedStep(FusedStep::Depthwise {
                 depthwise,
                 pointwise,
             }) => self.depthwise(*depthwise, *pointwise),
-            Stage::Step(Step::Stem(node)) => self.stem(*node),
-            Stage::Step(Step::Pools(nodes)) => self.pools(nodes),
-            Stage::Step(Step::Attention(node)) => self.attention(*node),
-            Stage::Step(Step::Head(levels)) => self.head(levels),
+            Stage::FusedStep(FusedStep::Stem(node)) => self.stem(*node),
+            Stage::FusedStep(FusedStep::Pools(nodes)) => self.pools(nodes),
+            Stage::FusedStep(FusedStep::Attention(node)) => self.attention(*node),
+            Stage::FusedStep(FusedStep::Head(levels)) => self.head(levels),
         }
     }
 

@@ -5,7 +5,7 @@ use super::lanes::{Lanes, WARP, each};
 use super::shared_memory::ThreadId;
 use super::traffic::{conflicts, sectors};
 use super::trap::Fault;
-use super::warp::{Device, Surroundings, Warp};
+use super::warp::{BlockContext, LaunchContext, Warp};
 use crate::lang::{Address, Atomic, Cache, Operand, Reg};
 
 /// Up to four words of each lane.
@@ -17,8 +17,8 @@ impl Warp {
         to: &[Reg],
         from: Address,
         (bytes, cache): (u32, Cache),
-        around: &mut Surroundings<'_>,
-        device: &mut Device<'_>,
+        block: &mut BlockContext<'_>,
+        device: &mut LaunchContext<'_>,
     ) -> Result<(), Fault> {
         let all = bytes * to.len() as u32;
         let mut words = [[0; WARP]; 4];
@@ -28,7 +28,7 @@ impl Warp {
                 device.count_global(&addresses, self.registers.active, all);
                 for lane in self.active() {
                     let value =
-                        device.load(around, self.thread(lane), (addresses[lane], all), cache)?;
+                        device.load(block, self.thread(lane), (addresses[lane], all), cache)?;
                     spread(&mut words, lane, &value, bytes);
                 }
             }
@@ -37,10 +37,10 @@ impl Warp {
                 device.count_shared(&addresses, self.registers.active, all);
                 for lane in self.active() {
                     let thread = self.thread(lane);
-                    let at = around.shared.place(thread, addresses[lane], all)?;
-                    around.shared.read(thread, at, all as usize)?;
+                    let at = block.shared.place(thread, addresses[lane], all)?;
+                    block.shared.read(thread, at, all as usize)?;
                     let mut value = [0; 16];
-                    let part = &around.shared.bytes[at..at + all as usize];
+                    let part = &block.shared.bytes[at..at + all as usize];
                     value[..part.len()].copy_from_slice(part);
                     spread(&mut words, lane, &value, bytes);
                 }
@@ -57,8 +57,8 @@ impl Warp {
         to: Address,
         from: &[Operand],
         bytes: u32,
-        around: &mut Surroundings<'_>,
-        device: &mut Device<'_>,
+        block: &mut BlockContext<'_>,
+        device: &mut LaunchContext<'_>,
     ) -> Result<(), Fault> {
         let all = bytes * from.len() as u32;
         let mut words = [[0; WARP]; 4];
@@ -72,7 +72,7 @@ impl Warp {
                 for lane in self.active() {
                     let value = gather(&words, lane, bytes);
                     device.store(
-                        around,
+                        block,
                         self.thread(lane),
                         addresses[lane],
                         &value[..all as usize],
@@ -84,9 +84,9 @@ impl Warp {
                 device.count_shared(&addresses, self.registers.active, all);
                 for lane in self.active() {
                     let thread = self.thread(lane);
-                    let at = around.shared.place(thread, addresses[lane], all)?;
+                    let at = block.shared.place(thread, addresses[lane], all)?;
                     let value = gather(&words, lane, bytes);
-                    around.shared.write(thread, at, &value[..all as usize])?;
+                    block.shared.write(thread, at, &value[..all as usize])?;
                 }
             }
         }
@@ -99,8 +99,8 @@ impl Warp {
         old: Reg,
         at: Address,
         value: Operand,
-        around: &mut Surroundings<'_>,
-        device: &mut Device<'_>,
+        block: &mut BlockContext<'_>,
+        device: &mut LaunchContext<'_>,
     ) -> Result<(), Fault> {
         let value = self.registers.operand(value)?;
         let mut before = [0; WARP];
@@ -111,7 +111,7 @@ impl Warp {
                 for lane in self.active() {
                     let change = |word| changed(op, word, value[lane]);
                     before[lane] =
-                        device.change(around, self.thread(lane), addresses[lane], change)?;
+                        device.change(block, self.thread(lane), addresses[lane], change)?;
                 }
             }
             Address::Shared { base, offset } => {
@@ -119,9 +119,9 @@ impl Warp {
                 device.report.shared_accesses += 1;
                 for lane in self.active() {
                     let thread = self.thread(lane);
-                    let at = around.shared.place(thread, addresses[lane], 4)?;
+                    let at = block.shared.place(thread, addresses[lane], 4)?;
                     let change = |word| changed(op, word, value[lane]);
-                    before[lane] = around.shared.change(thread, at, change)?;
+                    before[lane] = block.shared.change(thread, at, change)?;
                 }
             }
         }
@@ -134,8 +134,8 @@ impl Warp {
         to: &[Reg],
         from: Address,
         transposed: bool,
-        around: &mut Surroundings<'_>,
-        device: &mut Device<'_>,
+        block: &mut BlockContext<'_>,
+        device: &mut LaunchContext<'_>,
     ) -> Result<(), Fault> {
         self.registers.converged("ldmatrix")?;
         let Address::Shared { base, offset } = from else {
@@ -148,11 +148,9 @@ impl Warp {
             let mut rows = [[0; 16]; 8];
             for (row, values) in rows.iter_mut().enumerate() {
                 let lane = 8 * matrix + row;
-                let at = around
-                    .shared
-                    .place(self.thread(lane), addresses[lane], 16)?;
-                around.shared.read(self.thread(lane), at, 16)?;
-                values.copy_from_slice(&around.shared.bytes[at..at + 16]);
+                let at = block.shared.place(self.thread(lane), addresses[lane], 16)?;
+                block.shared.read(self.thread(lane), at, 16)?;
+                values.copy_from_slice(&block.shared.bytes[at..at + 16]);
             }
             self.registers.set(register, &fragment(&rows, transposed));
         }
@@ -205,7 +203,7 @@ fn gather(words: &Words, lane: usize, bytes: u32) -> [u8; 16] {
     value
 }
 
-impl Device<'_> {
+impl LaunchContext<'_> {
     pub(super) fn count_global(&mut self, addresses: &[u64; WARP], active: u32, bytes: u32) {
         self.report.requested_bytes += 32 * sectors(addresses, active, bytes);
     }
@@ -218,7 +216,7 @@ impl Device<'_> {
     /// Up to 16 bytes of global memory, as one lane reads them.
     pub(super) fn load(
         &mut self,
-        around: &mut Surroundings<'_>,
+        block: &mut BlockContext<'_>,
         thread: ThreadId,
         (address, bytes): (u64, u32),
         cache: Cache,
@@ -227,10 +225,10 @@ impl Device<'_> {
             .ranges
             .find(&mut self.latest, thread.lane, (address, bytes), false)?;
         if range.tracked {
-            let (visitor, visit) = around.visit(thread, address, bytes);
-            self.visits.read(visitor, &visit, cache)?;
+            let (visitor, visit) = block.access(thread, address, bytes);
+            self.races.read(visitor, &visit, cache)?;
         }
-        self.check_wait(around, thread, address, false)?;
+        self.check_wait(block, thread, address, false)?;
         self.read.touch(address);
         let loaded = self.memory.load_some(address, bytes);
         loaded.map_err(|what| Fault::lane(thread.lane, what))
@@ -238,7 +236,7 @@ impl Device<'_> {
 
     fn store(
         &mut self,
-        around: &mut Surroundings<'_>,
+        block: &mut BlockContext<'_>,
         thread: ThreadId,
         address: u64,
         values: &[u8],
@@ -246,9 +244,9 @@ impl Device<'_> {
         let bytes = values.len() as u32;
         self.ranges
             .find(&mut self.latest, thread.lane, (address, bytes), true)?;
-        let (visitor, visit) = around.visit(thread, address, bytes);
-        self.visits.write(visitor, &visit)?;
-        self.check_wait(around, thread, address, true)?;
+        let (visitor, visit) = block.access(thread, address, bytes);
+        self.races.write(visitor, &visit)?;
+        self.check_wait(block, thread, address, true)?;
         self.written.touch(address);
         self.memory.store(address, values);
         Ok(())
@@ -256,16 +254,16 @@ impl Device<'_> {
 
     fn change(
         &mut self,
-        around: &mut Surroundings<'_>,
+        block: &mut BlockContext<'_>,
         thread: ThreadId,
         address: u64,
         change: impl FnOnce(u32) -> u32,
     ) -> Result<u32, Fault> {
         self.ranges
             .find(&mut self.latest, thread.lane, (address, 4), true)?;
-        let (visitor, visit) = around.visit(thread, address, 4);
-        self.visits.change(visitor, &visit)?;
-        self.check_wait(around, thread, address, true)?;
+        let (visitor, visit) = block.access(thread, address, 4);
+        self.races.change(visitor, &visit)?;
+        self.check_wait(block, thread, address, true)?;
         self.report.atomics += 1;
         let old = self.memory.load::<4>(address);
         let old = u32::from_le_bytes(old.map_err(|what| Fault::lane(thread.lane, what))?);
@@ -277,12 +275,13 @@ impl Device<'_> {
     /// at all be written.
     fn check_wait(
         &self,
-        around: &Surroundings<'_>,
+        block: &BlockContext<'_>,
         thread: ThreadId,
         address: u64,
         write: bool,
     ) -> Result<(), Fault> {
-        if around.grid_waited[thread.warp] || !(write || self.memory.is_of_launches(address)) {
+        if block.grid_waited[thread.warp] || !(write || self.memory.is_written_by_launches(address))
+        {
             return Ok(());
         }
         let what = if write { "writes" } else { "reads" };

@@ -49,12 +49,12 @@ pub(super) fn join(into: &mut Views, told: &[View]) {
 
 /// The clocks of a block's warps, and last that of the unit that copies tensors beside them.
 #[derive(Debug)]
-pub(super) struct Order {
+pub(super) struct VectorClocks {
     clocks: Vec<u32>,
     views: Vec<Views>,
 }
 
-impl Order {
+impl VectorClocks {
     pub(super) fn new(warps: usize) -> Self {
         let mut order = Self {
             clocks: vec![0; warps + 1],
@@ -87,7 +87,7 @@ impl Order {
 
     /// A barrier of the block: all know what each knew. Of the copying unit they know what one of
     /// them has waited for.
-    pub(super) fn all_meet(&mut self) {
+    pub(super) fn block_barrier(&mut self) {
         let now = self.latest() + 1;
         let warps = self.views.len();
         let mut unit = View::default();
@@ -102,7 +102,7 @@ impl Order {
     }
 
     /// A barrier of the warp.
-    pub(super) fn warp_meets(&mut self, warp: usize) {
+    pub(super) fn warp_barrier(&mut self, warp: usize) {
         self.clocks[warp] += 1;
         self.views[warp][warp].full = self.clocks[warp];
     }

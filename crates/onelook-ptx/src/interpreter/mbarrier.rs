@@ -5,7 +5,7 @@ use super::clocks::Views;
 use super::lanes::{Lanes, lanes_of};
 use super::shared_memory::{Shared, ThreadId};
 use super::trap::Fault;
-use super::warp::{State, Surroundings, Warp};
+use super::warp::{BlockContext, Warp, WarpState};
 use crate::lang::{Address, Operand};
 
 /// Bytes of a barrier.
@@ -124,7 +124,7 @@ impl Shared {
     /// Bytes of tensor copies have come.
     pub(super) fn mbarrier_complete(&mut self, at: usize, bytes: u32) {
         if let Some(barrier) = self.mbarriers.get_mut(&at) {
-            self.order.release_unit(&mut barrier.gathering);
+            self.clocks.release_unit(&mut barrier.gathering);
             barrier.bytes -= i64::from(bytes);
             barrier.settle();
         }
@@ -136,11 +136,11 @@ impl Warp {
         &mut self,
         at: Address,
         count: u32,
-        around: &mut Surroundings<'_>,
+        block: &mut BlockContext<'_>,
     ) -> Result<(), Fault> {
         let addresses = self.barrier_addresses(at)?;
         for lane in self.active() {
-            around
+            block
                 .shared
                 .mbarrier_init(self.thread(lane), addresses[lane], count)?;
         }
@@ -152,7 +152,7 @@ impl Warp {
         &mut self,
         at: Address,
         bytes: Option<Operand>,
-        around: &mut Surroundings<'_>,
+        block: &mut BlockContext<'_>,
     ) -> Result<(), Fault> {
         let addresses = self.barrier_addresses(at)?;
         let bytes = match bytes {
@@ -160,8 +160,8 @@ impl Warp {
             None => [0; 32],
         };
         let active = self.registers.active;
-        let shared = &mut *around.shared;
-        let told = shared.order.release(self.number, active);
+        let shared = &mut *block.shared;
+        let told = shared.clocks.release(self.number, active);
         for lane in lanes_of(active) {
             let at = shared.mbarrier(self.thread(lane), addresses[lane])?;
             let barrier = shared.mbarriers.entry(at).or_default();
@@ -178,7 +178,7 @@ impl Warp {
         &mut self,
         at: Address,
         parity: Operand,
-        around: &mut Surroundings<'_>,
+        block: &mut BlockContext<'_>,
     ) -> Result<(), Fault> {
         let addresses = self.barrier_addresses(at)?;
         let parities = self.registers.operand(parity)?;
@@ -193,19 +193,19 @@ impl Warp {
                 "lanes of a warp wait for different phases or mbarriers",
             ));
         }
-        let at = around
+        let at = block
             .shared
             .mbarrier(self.thread(first), addresses[first])?;
         let parity = parities[first];
-        if !around.shared.mbarrier_passes(at, parity) {
-            self.state = State::AtMbarrier { at, parity };
+        if !block.shared.mbarrier_passes(at, parity) {
+            self.state = WarpState::AtMbarrier { at, parity };
             return Ok(());
         }
-        let shared = &mut *around.shared;
+        let shared = &mut *block.shared;
         if let Some(barrier) = shared.mbarriers.get(&at) {
-            shared.order.acquire(self.number, &barrier.told);
+            shared.clocks.acquire(self.number, &barrier.told);
         }
-        around.grid_waited[self.number] |= around.grid_waited.contains(&true);
+        block.grid_waited[self.number] |= block.grid_waited.contains(&true);
         Ok(())
     }
 

@@ -3,9 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use super::clocks::Order;
+use super::clocks::VectorClocks;
 use super::mbarrier::Mbarrier;
-use super::tensor::Flight;
+use super::tensor::TensorTransfer;
 use super::trap::Fault;
 
 /// Where shared memory starts; not 0, so that a forgotten base is found out.
@@ -35,10 +35,10 @@ pub(super) struct Shared {
     writes: Vec<u64>,
     /// Per warp and granule: clock << 6 | lane.
     reads: Vec<Vec<u32>>,
-    pub(super) order: Order,
+    pub(super) clocks: VectorClocks,
     pub(super) mbarriers: BTreeMap<usize, Mbarrier>,
     /// Tensor copies under way.
-    pub(super) flights: Vec<Flight>,
+    pub(super) transfers: Vec<TensorTransfer>,
     /// Per granule, where async units read too: written by threads, and no proxy fence since.
     unfenced: Vec<bool>,
 }
@@ -51,9 +51,9 @@ impl Shared {
             written: vec![0; bytes as usize],
             writes: vec![0; granules],
             reads: vec![vec![0; granules]; warps],
-            order: Order::new(warps),
+            clocks: VectorClocks::new(warps),
             mbarriers: BTreeMap::new(),
-            flights: Vec::new(),
+            transfers: Vec::new(),
             unfenced: vec![false; if has_units { granules } else { 0 }],
         }
     }
@@ -62,14 +62,14 @@ impl Shared {
     pub(super) fn reset(&mut self) {
         self.bytes.fill(0xcd);
         self.written.fill(0);
-        if self.order.latest() > 1 << 24 {
+        if self.clocks.latest() > 1 << 24 {
             self.writes.fill(0);
             self.reads.iter_mut().for_each(|reads| reads.fill(0));
-            self.order = Order::new(self.reads.len());
+            self.clocks = VectorClocks::new(self.reads.len());
         }
-        self.order.begin();
+        self.clocks.begin();
         self.mbarriers.clear();
-        self.flights.clear();
+        self.transfers.clear();
         self.unfenced.fill(false);
         for write in &mut self.writes {
             if *write as u32 & 0xff == UNDER_WAY as u32 {
@@ -123,7 +123,7 @@ impl Shared {
                 last = write;
             }
         }
-        let now = self.order.clock(thread.warp) << 6;
+        let now = self.clocks.clock(thread.warp) << 6;
         for read in &mut self.reads[thread.warp][granules] {
             if *read == READING {
                 continue;
@@ -178,7 +178,7 @@ impl Shared {
     ) -> Result<(), Fault> {
         let granules = granules(at, bytes);
         self.check_free(thread, granules.clone(), atomic)?;
-        let clock = u64::from(self.order.clock(thread.warp));
+        let clock = u64::from(self.clocks.clock(thread.warp));
         let stamp = clock << 32 | u64::from(atomic) << 16 | stamp_of(thread);
         self.mark_unfenced(granules.clone());
         self.writes[granules].fill(stamp);
@@ -193,7 +193,7 @@ impl Shared {
 
     /// Async units may see what these lanes wrote or know of from now on.
     pub(super) fn proxy_fence(&mut self, warp: usize, lanes: u32) {
-        let views = self.order.views(warp);
+        let views = self.clocks.views(warp);
         for (unfenced, &write) in self.unfenced.iter_mut().zip(&self.writes) {
             let (by, lane) = ((write >> 8 & 0xff) as usize, (write & 0xff) as u32);
             if !*unfenced || u64::from(lane) == UNDER_WAY {
@@ -232,7 +232,7 @@ impl Shared {
 
     /// It has read, and its warp knows.
     pub(super) fn end_reading(&mut self, thread: ThreadId, at: usize, bytes: usize) {
-        let now = self.order.clock(thread.warp) << 6 | SEVERAL;
+        let now = self.clocks.clock(thread.warp) << 6 | SEVERAL;
         self.reads[thread.warp][granules(at, bytes)].fill(now);
     }
 
@@ -263,7 +263,7 @@ impl Shared {
                 last = write;
             }
         }
-        let views = self.order.views(thread.warp);
+        let views = self.clocks.views(thread.warp);
         for (warp, (reads, view)) in self.reads.iter().zip(views).enumerate() {
             let own = |lane: u32| warp == thread.warp && lane == thread.lane as u32;
             let reads = &reads[granules.clone()];
@@ -311,7 +311,7 @@ impl Shared {
         }
         let own = warp == thread.warp && lane as usize == thread.lane;
         let both_atomic = atomic && write >> 16 & 1 == 1;
-        let known = self.order.views(thread.warp)[warp].knows(lane, (write >> 32) as u32);
+        let known = self.clocks.views(thread.warp)[warp].knows(lane, (write >> 32) as u32);
         if own || both_atomic || known {
             return Ok(());
         }
@@ -335,7 +335,7 @@ impl Shared {
 
     /// The copy has ended, and its thread knows.
     pub(super) fn end_copy(&mut self, thread: ThreadId, at: usize, values: &[u8]) {
-        let clock = u64::from(self.order.clock(thread.warp));
+        let clock = u64::from(self.clocks.clock(thread.warp));
         if thread.warp < self.reads.len() {
             self.mark_unfenced(granules(at, values.len()));
         }

@@ -30,7 +30,7 @@ pub(super) struct Scaler<'k, 's> {
 }
 
 /// A pixel on its way.
-struct Sought<'k> {
+struct SourcePixel<'k> {
     index: U32<'k>,
     /// Its row and column in the tile.
     at: [U32<'k>; 2],
@@ -97,7 +97,7 @@ impl<'k, 's> Scaler<'k, 's> {
         }
     }
 
-    fn seek(&self, index: U32<'k>, corner: [U32<'k>; 2]) -> Sought<'k> {
+    fn seek(&self, index: U32<'k>, corner: [U32<'k>; 2]) -> SourcePixel<'k> {
         let (k, shape) = (self.k, self.shape);
         let [left, top, width, height] = self.place;
         let [high, wide] = shape.tile_input();
@@ -111,7 +111,7 @@ impl<'k, 's> Scaler<'k, 's> {
             let index = image.select(index, k.u32(0));
             k.load(self.blob + (table + index * TAP_BYTES), Cache::ReadOnly)
         };
-        Sought {
+        SourcePixel {
             index,
             at,
             inside: [input, image],
@@ -120,7 +120,7 @@ impl<'k, 's> Scaler<'k, 's> {
     }
 
     /// Eight bytes from the column's first pixel on, of both rows.
-    fn load(&self, pixel: &Sought<'k>) -> [[U32<'k>; 2]; 2] {
+    fn load(&self, pixel: &SourcePixel<'k>) -> [[U32<'k>; 2]; 2] {
         let [[column, _], [row, _]] = pixel.taps;
         let [pixels, row_bytes, _, _] = self.source;
         let first = row & 0x7fff_ffff;
@@ -149,7 +149,7 @@ impl<'k, 's> Scaler<'k, 's> {
 
     /// Red, green and blue: of each row two pixels weighted, four bits cut; then both rows weighted,
     /// sixteen bits cut of each; then rounded.
-    fn blend(&self, pixel: &Sought<'k>, rows: [[U32<'k>; 2]; 2]) -> [U32<'k>; 3] {
+    fn blend(&self, pixel: &SourcePixel<'k>, rows: [[U32<'k>; 2]; 2]) -> [U32<'k>; 3] {
         let k = self.k;
         let [[_, across], [_, down]] = pixel.taps;
         let down = [down << 16, down & 0xffff_0000];
@@ -209,7 +209,7 @@ impl<'k, 's> Scaler<'k, 's> {
         U32::in_register(self.k, to)
     }
 
-    fn store(&self, pixel: &Sought<'k>, colours: [U32<'k>; 3], pixels: SharedAddress<'k>) {
+    fn store(&self, pixel: &SourcePixel<'k>, colours: [U32<'k>; 3], pixels: SharedAddress<'k>) {
         let [y, x] = pixel.at;
         let place = y * self.shape.row_values() + x * self.shape.per_pixel();
         for (colour, index) in colours.into_iter().zip(0..) {

@@ -26,12 +26,12 @@ pub struct Candidates {
     raw: Vec<Expected>,
     capacity: usize,
     /// By image, then in order of anchors and classes: all that may be found.
-    images: Vec<Vec<Sought>>,
+    images: Vec<Vec<ExpectedCandidate>>,
 }
 
 /// A class of an anchor.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Found {
+pub(crate) struct DecodedCandidate {
     pub(crate) corners: [f64; 4],
     pub(crate) score: f64,
     pub(crate) class: u32,
@@ -39,17 +39,17 @@ pub(crate) struct Found {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
-struct Sought {
-    found: Found,
+struct ExpectedCandidate {
+    found: DecodedCandidate,
     /// Whether it is too sure for rounding to matter.
     must: bool,
     /// Whether other classes of the anchor may stand for it.
     alone: bool,
 }
 
-impl Sought {
+impl ExpectedCandidate {
     fn group(&self) -> (u32, Option<u32>) {
-        let Found { anchor, class, .. } = self.found;
+        let DecodedCandidate { anchor, class, .. } = self.found;
         (anchor, (!self.alone).then_some(class))
     }
 }
@@ -58,8 +58,8 @@ impl Candidates {
     pub(super) fn deviation(&self, outputs: &[Vec<u8>]) -> Result<f64, String> {
         let [mut corners, mut scores] = [Distance::default(); 2];
         for image in 0..self.images.len() {
-            for (actual, sought) in self.pairs(image, outputs)? {
-                let expected = self.images[image][sought].found;
+            for (actual, expected) in self.pairs(image, outputs)? {
+                let expected = self.images[image][expected].found;
                 corners.add(&actual.corners, &expected.corners);
                 scores.add(&[actual.score], &[expected.score]);
             }
@@ -71,8 +71,8 @@ impl Candidates {
     pub(super) fn replaced(&self, outputs: &[Vec<u8>]) -> Result<Self, String> {
         let mut images = self.images.clone();
         for (number, image) in images.iter_mut().enumerate() {
-            for (actual, sought) in self.pairs(number, outputs)? {
-                image[sought].found = actual;
+            for (actual, expected) in self.pairs(number, outputs)? {
+                image[expected].found = actual;
             }
         }
         Ok(Self {
@@ -94,9 +94,13 @@ impl Candidates {
             .collect()
     }
 
-    /// What was found in an image, each with the place of what it is among what is sought.
-    fn pairs(&self, image: usize, outputs: &[Vec<u8>]) -> Result<Vec<(Found, usize)>, String> {
-        let (sought, count) = (&self.images[image], counter(outputs, image));
+    /// What was found in an image, each with the place of what it is among what is expected.
+    fn pairs(
+        &self,
+        image: usize,
+        outputs: &[Vec<u8>],
+    ) -> Result<Vec<(DecodedCandidate, usize)>, String> {
+        let (expected, count) = (&self.images[image], counter(outputs, image));
         let wrong = |what: String| Err(format!("image {image}: {what}"));
         if count > self.capacity {
             return wrong(format!("{count} candidates, room for {}", self.capacity));
@@ -105,18 +109,20 @@ impl Candidates {
         let mut pairs = Vec::new();
         let first = image * self.capacity * CANDIDATE_BYTES as usize;
         for found in decode(&outputs[FOUND][first..], count) {
-            let Found { anchor, class, .. } = found;
-            let place = |sought: &Sought| (sought.found.anchor, sought.found.class);
-            let Ok(index) = sought.binary_search_by_key(&(anchor, class), place) else {
+            let DecodedCandidate { anchor, class, .. } = found;
+            let place =
+                |expected: &ExpectedCandidate| (expected.found.anchor, expected.found.class);
+            let Ok(index) = expected.binary_search_by_key(&(anchor, class), place) else {
                 return wrong(format!("class {class} of anchor {anchor} is no candidate"));
             };
-            if !groups.insert(sought[index].group()) {
+            if !groups.insert(expected[index].group()) {
                 return wrong(format!("anchor {anchor}, class {class} is there twice"));
             }
             pairs.push((found, index));
         }
-        let missing = |sought: &&Sought| sought.must && !groups.contains(&sought.group());
-        match sought.iter().find(missing) {
+        let missing =
+            |expected: &&ExpectedCandidate| expected.must && !groups.contains(&expected.group());
+        match expected.iter().find(missing) {
             Some(missing) => wrong(format!("{:?} is missing", missing.found)),
             None => Ok(pairs),
         }
@@ -129,13 +135,13 @@ fn counter(outputs: &[Vec<u8>], image: usize) -> usize {
 }
 
 /// Candidates as the kernel writes them.
-pub(crate) fn decode(bytes: &[u8], count: usize) -> Vec<Found> {
+pub(crate) fn decode(bytes: &[u8], count: usize) -> Vec<DecodedCandidate> {
     let candidates = bytes.chunks_exact(CANDIDATE_BYTES as usize);
     let read = |candidate: &[u8]| {
         let words = candidate.as_chunks().0.iter();
         let words: Vec<u32> = words.map(|&word| u32::from_le_bytes(word)).collect();
         let float = |index: usize| f64::from(f32::from_bits(words[index]));
-        Found {
+        DecodedCandidate {
             corners: [float(0), float(1), float(2), float(3)],
             score: float(4),
             class: words[5],
@@ -218,13 +224,13 @@ pub(crate) fn case(
         raw.iter()
             .map(|raw| KernelArg::Output(raw.values.len() * 4)),
     );
-    let sought = |classes: &Vec<Class>| sought(classes, shape, &settings);
+    let expected = |classes: &Vec<Class>| expected(classes, shape, &settings);
     KernelTestCase {
         args: all,
         results: Results::Candidates(Candidates {
             raw,
             capacity: shape.capacity as usize,
-            images: images.iter().map(sought).collect(),
+            images: images.iter().map(expected).collect(),
         }),
     }
 }
@@ -286,7 +292,7 @@ impl Part {
 /// A class of an anchor before anything is left out.
 #[derive(Clone, Copy)]
 struct Class {
-    found: Found,
+    found: DecodedCandidate,
     raw: f64,
 }
 
@@ -299,7 +305,7 @@ fn every_class(shape: &HeadShape, parts: &[[Part; 2]], image: usize) -> Vec<Clas
         for (cell, (sides, scores)) in (0..).zip(cells) {
             let corners = corners(level, cell, sides, shape.reg_max as usize);
             let class = |(class, &raw): (u32, &f64)| Class {
-                found: Found {
+                found: DecodedCandidate {
                     corners,
                     score: sigmoid(raw),
                     class,
@@ -364,13 +370,13 @@ fn best(anchor: &[Class]) -> f64 {
 }
 
 /// What may be found of all classes of an image.
-fn sought(all: &[Class], shape: &HeadShape, settings: &Settings) -> Vec<Sought> {
+fn expected(all: &[Class], shape: &HeadShape, settings: &Settings) -> Vec<ExpectedCandidate> {
     let confidence = f64::from(settings.confidence);
     let wanted = |class: &&Class| match &settings.classes {
         Some(classes) if shape.filter => classes.contains(&(class.found.class as usize)),
         _ => true,
     };
-    let mut sought = Vec::new();
+    let mut expected = Vec::new();
     for anchor in all.chunks_exact(shape.classes as usize) {
         let most = best(anchor);
         let close = |class: &&Class| settings.every_class || class.raw >= most - ROUNDING;
@@ -383,7 +389,7 @@ fn sought(all: &[Class], shape: &HeadShape, settings: &Settings) -> Vec<Sought> 
                     false if all_wanted => most,
                     false => f64::NEG_INFINITY,
                 };
-                sought.push(Sought {
+                expected.push(ExpectedCandidate {
                     found: class.found,
                     must: sigmoid(surely - ROUNDING) > confidence,
                     alone: !settings.every_class,
@@ -391,5 +397,5 @@ fn sought(all: &[Class], shape: &HeadShape, settings: &Settings) -> Vec<Sought> 
             }
         }
     }
-    sought
+    expected
 }

@@ -55,7 +55,7 @@ fn rows_of(buffer: Buffer, swizzle: Swizzle) -> TensorMap {
         extents: vec![COLUMNS, ROWS],
         strides: vec![COLUMNS * 2],
         element_strides: vec![1, 1],
-        part: Part::Box(vec![8, 4]),
+        mode: CopyMode::Tiled(vec![8, 4]),
         swizzle,
     }
 }
@@ -208,7 +208,7 @@ fn windows_arrive_pixel_by_pixel() {
                 extents: [channels, width, height, images].map(|n| n as u64).to_vec(),
                 strides: vec![16, 16 * width as u64, 16 * (width * height) as u64],
                 element_strides: vec![1, stride as u32, stride as u32, 1],
-                part: Part::Windows {
+                mode: CopyMode::Im2col {
                     lower: vec![-1, -1],
                     upper: vec![-1, -1],
                     channels: 8,
