@@ -61,7 +61,7 @@ pub enum PackError {
 /// The blob of these images.
 ///
 /// # Errors
-/// A image is not what it says, or they are too large together.
+/// An image is not what it says, or they are too large together.
 pub fn pack(images: &[PlacedImage<'_>]) -> Result<Vec<u8>, PackError> {
     let mut blob = vec![0; packed_bytes(images)?];
     pack_into(&mut blob, images);
@@ -71,7 +71,7 @@ pub fn pack(images: &[PlacedImage<'_>]) -> Result<Vec<u8>, PackError> {
 /// Bytes of the blob of these images.
 ///
 /// # Errors
-/// A image is not what it says, or they are too large together.
+/// An image is not what it says, or they are too large together.
 pub fn packed_bytes(images: &[PlacedImage<'_>]) -> Result<usize, PackError> {
     for (index, image) in images.iter().enumerate() {
         check(index, image)?;

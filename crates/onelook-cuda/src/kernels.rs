@@ -21,10 +21,10 @@ use onelook_graph::op::{Activation, Operator};
 use onelook_types::Precision;
 
 use onelook_ptx::lang::{F32, Kernel};
-pub use spec::Work;
+pub use spec::KernelSpec;
 
-/// Bytes that one thread copies at once; rows of tiles consist of such pieces.
-pub const PIECE_BYTES: u32 = 16;
+/// Bytes that one thread copies at once; rows of tiles consist of such vectors.
+pub const VECTOR_BYTES: u32 = 16;
 
 /// The number format of maps and weights. Sums are always f32.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -52,9 +52,9 @@ impl Element {
         }
     }
 
-    /// Values of a piece of 16 bytes; channels of maps are padded to a multiple of it.
-    pub fn per_piece(self) -> u32 {
-        PIECE_BYTES / self.bytes()
+    /// Values of a vector of 16 bytes; channels of maps are padded to a multiple of it.
+    pub fn per_vector(self) -> u32 {
+        VECTOR_BYTES / self.bytes()
     }
 
     /// As names of kernels have it.
@@ -102,14 +102,14 @@ pub struct Map {
     pub height: u32,
     /// Pixels of a row.
     pub width: u32,
-    /// Channels, a multiple of a piece's values.
+    /// Channels, a multiple of a vector's values.
     pub channels: u32,
     /// Channels from one pixel to the next: those of the whole buffer.
     pub pitch: u32,
 }
 
 impl Map {
-    /// Pixels of one picture.
+    /// Pixels of one image.
     pub fn pixels(&self) -> u32 {
         self.height * self.width
     }

@@ -1,4 +1,4 @@
-//! From a graph and the shape of its input to a plan: steps, places, tiles, launches, their order.
+//! From a graph and the shape of its input to a plan: steps, buffers, tiles, launches, their order.
 //!
 //! Nothing here runs a kernel or knows a driver: the plan is the same on any machine.
 
@@ -25,7 +25,7 @@ pub struct Options<'a> {
     pub gpu: Gpu,
     /// Format of maps and weights.
     pub element: Element,
-    /// From pictures to boxes with this head; from planes to the graph's outputs without.
+    /// From images to boxes with this head; from planes to the graph's outputs without.
     pub detect: Option<&'a DetectHead>,
 }
 
@@ -50,15 +50,15 @@ pub fn unsupported(graph: &Graph, options: &Options<'_>) -> Vec<String> {
         .unwrap_or_default()
 }
 
-/// Whether there are plans from pictures to boxes: every reader of the input is a convolution that
-/// takes pictures, and the outputs are what this head says.
+/// Whether there are plans from images to boxes: every reader of the input is a convolution that
+/// takes images, and the outputs are what this head says.
 pub fn reads_boxes(graph: &Graph, head: &DetectHead, options: &Options<'_>) -> bool {
     let options = Options {
         detect: Some(head),
         ..*options
     };
     launches::all_steps(graph, &options)
-        .is_ok_and(|stages| launches::are_pictures_to_boxes(graph, &stages, head))
+        .is_ok_and(|stages| launches::are_images_to_boxes(graph, &stages, head))
 }
 
 /// The plan for an input of `[batch, 3, height, width]`.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use onelook_ptx::lang::Kernel;
 use onelook_types::Shape;
 
-use crate::kernels::Work;
+use crate::kernels::KernelSpec;
 
 /// Memory that launches share.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -78,7 +78,7 @@ pub struct Launch {
     /// The layers that it computes, for people.
     pub name: String,
     /// What it computes, if lowering made it.
-    pub work: Option<Work>,
+    pub spec: Option<KernelSpec>,
     /// The kernel.
     pub kernel: Arc<Kernel>,
     /// Blocks along x, y and z.
@@ -87,7 +87,7 @@ pub struct Launch {
     pub arguments: Vec<Argument>,
     /// The earlier launches whose results it reads or whose memory it takes over.
     pub after: Vec<usize>,
-    /// Pictures, channels, height and width of the (first) map that it writes; empty where it writes
+    /// Images, channels, height and width of the (first) map that it writes; empty where it writes
     /// none.
     pub output: Shape,
     /// The tiles in words, such as `64x32x32, 4 warps, 3 stages`.

@@ -23,7 +23,7 @@ pub struct Settings {
     pub confidence: f32,
     /// A box that overlaps a surer one by more than this goes, 0 to 1.
     pub iou: f32,
-    /// At most so many detections per picture, and no more than [`MAX_ROWS`].
+    /// At most so many detections per image, and no more than [`MAX_ROWS`].
     pub max_detections: usize,
     /// Whether boxes of different classes suppress each other.
     pub agnostic: bool,
@@ -33,10 +33,10 @@ pub struct Settings {
     pub classes: Option<Vec<usize>>,
 }
 
-/// More detections are asked for than a picture has room for.
+/// More detections are asked for than an image has room for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{asked} detections per picture are more than a CUDA device gives: ask for {MAX_ROWS} at most"
+    "{asked} detections per image are more than a CUDA device gives: ask for {MAX_ROWS} at most"
 )]
 pub struct TooManyDetections {
     /// How many.

@@ -20,7 +20,7 @@ const MOST: f64 = 2e-3;
 const TILE: Tile = Tile {
     m: 64,
     n: 24,
-    pieces: 4,
+    vectors: 4,
     warps: [2, 1, 2],
     stages: 2,
 };
@@ -52,7 +52,7 @@ fn shape() -> ConvShape {
     }
 }
 
-/// Numbers between -1 and 1 that halves have exactly.
+/// Numbers between -1 and 1 that f16 values have exactly.
 fn numbers(count: u32, seed: u32) -> Vec<f32> {
     let number = |index: u32| {
         let mixed =
@@ -65,30 +65,30 @@ fn numbers(count: u32, seed: u32) -> Vec<f32> {
 }
 
 /// The convolution's data and what it comes to.
-struct Trial {
+struct FaultCase {
     input: Vec<f32>,
     weights: Vec<f32>,
     biases: Vec<f32>,
     expected: Vec<f64>,
 }
 
-impl Trial {
+impl FaultCase {
     fn new() -> Self {
-        let mut trial = Self {
+        let mut case = Self {
             input: numbers(BATCH * HEIGHT * WIDTH * CHANNELS, 1),
             weights: numbers(OUTPUTS * CHANNELS * 9, 50_000),
             biases: numbers(OUTPUTS, 90_000),
             expected: Vec::new(),
         };
         let places = (0..BATCH * HEIGHT * WIDTH).flat_map(|p| (0..OUTPUTS).map(move |o| (p, o)));
-        trial.expected = places
-            .map(|(pixel, output)| trial.sum(pixel, output))
+        case.expected = places
+            .map(|(pixel, output)| case.sum(pixel, output))
             .collect();
-        trial
+        case
     }
 
     fn sum(&self, pixel: u32, output: u32) -> f64 {
-        let (picture, y, x) = (
+        let (image, y, x) = (
             pixel / WIDTH / HEIGHT,
             pixel / WIDTH % HEIGHT,
             pixel % WIDTH,
@@ -99,7 +99,7 @@ impl Trial {
             if y >= HEIGHT || x >= WIDTH {
                 continue;
             }
-            let first = ((picture * HEIGHT + y) * WIDTH + x) * CHANNELS;
+            let first = ((image * HEIGHT + y) * WIDTH + x) * CHANNELS;
             for channel in 0..CHANNELS {
                 let weight = self.weights[((output * CHANNELS + channel) * 9 + tap) as usize];
                 sum += f64::from(self.input[(first + channel) as usize]) * f64::from(weight);
@@ -169,7 +169,7 @@ fn each_is_caught(
     is: impl Fn(&Instruction) -> bool,
     mut plant: impl FnMut(&mut Instruction) -> bool,
 ) -> usize {
-    let trial = Trial::new();
+    let case = FaultCase::new();
     let sound = conv(Target::Sm90a, "conv", &shape(), TILE, BATCH);
     for place in 0.. {
         let mut kernel = sound.kernel.clone();
@@ -186,7 +186,7 @@ fn each_is_caught(
             return place;
         };
         for schedule in schedules() {
-            match trial.run(&kernel, sound.grid, &schedule) {
+            match case.run(&kernel, sound.grid, &schedule) {
                 Err(trap) => assert!(!trap.what.is_empty()),
                 Ok(off) => assert!(
                     off > MOST,
@@ -200,10 +200,10 @@ fn each_is_caught(
 
 #[test]
 fn the_kernel_without_faults_is_right() {
-    let trial = Trial::new();
+    let case = FaultCase::new();
     let sound = conv(Target::Sm90a, "conv", &shape(), TILE, BATCH);
     for schedule in schedules() {
-        let off = trial.run(&sound.kernel, sound.grid, &schedule);
+        let off = case.run(&sound.kernel, sound.grid, &schedule);
         let off = off.unwrap_or_else(|trap| panic!("{trap}"));
         assert!(off < MOST / 2.0, "off by {off:e}");
     }
@@ -235,7 +235,7 @@ fn an_async_wait_for_one_group_too_few_is_caught() {
 
 #[test]
 fn an_edge_of_the_padding_that_is_off_by_one_is_caught() {
-    let trial = Trial::new();
+    let case = FaultCase::new();
     let sound = conv(Target::Sm90a, "conv", &shape(), TILE, BATCH);
     for (side, by) in [
         (HEIGHT, 1),
@@ -257,7 +257,7 @@ fn an_edge_of_the_padding_that_is_off_by_one_is_caught() {
             true
         });
         for schedule in schedules() {
-            let noticed = trial.run(&kernel, sound.grid, &schedule);
+            let noticed = case.run(&kernel, sound.grid, &schedule);
             assert!(noticed.is_err() || noticed.is_ok_and(|off| off > MOST));
         }
     }
@@ -285,7 +285,7 @@ fn swapped_rows_of_fragments_are_caught() {
 #[test]
 fn a_missing_wait_for_the_launches_before_is_caught() {
     let is = |instruction: &Instruction| matches!(instruction, Instruction::GridWait);
-    let trial = Trial::new();
+    let case = FaultCase::new();
     let sound = conv(Target::Sm90a, "conv", &shape(), TILE, BATCH);
     let mut kernel = sound.kernel.clone();
     let mut waits = 0;
@@ -297,7 +297,7 @@ fn a_missing_wait_for_the_launches_before_is_caught() {
     // Left at the end only, it comes too late.
     kernel.body.push(Statement::Do(Instruction::GridWait));
     for schedule in schedules() {
-        let trap = trial.run(&kernel, sound.grid, &schedule).unwrap_err();
+        let trap = case.run(&kernel, sound.grid, &schedule).unwrap_err();
         assert!(trap.what.contains("ahead of GridWait"), "{trap}");
     }
 }

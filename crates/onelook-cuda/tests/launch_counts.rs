@@ -1,4 +1,4 @@
-//! How many launches a run takes, which bounds its time for one picture.
+//! How many launches a run takes, which bounds its time for one image.
 
 #![allow(clippy::unwrap_used)]
 
@@ -11,7 +11,7 @@ use onelook_graph::{family, pass};
 use onelook_ptx::lang::Target;
 use onelook_types::Shape;
 
-/// From pictures to boxes, at 640 pixels, in half precision.
+/// From images to boxes, at 640 pixels, in half precision.
 fn plan(name: &str, batch: usize, gpu: Gpu) -> Plan {
     let mut model = family::build(name).unwrap();
     pass::optimise(&mut model.graph);

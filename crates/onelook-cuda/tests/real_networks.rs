@@ -36,7 +36,7 @@ fn network(name: &str) -> Option<Graph> {
     Some(file.graph)
 }
 
-/// A picture of soft shapes, so that the network sees something.
+/// An image of soft shapes, so that the network sees something.
 fn planes(side: usize) -> Tensor {
     Tensor::from_fn([1, 3, side, side], |position| {
         let (x, y) = (position % side, position / side % side);
@@ -75,7 +75,7 @@ fn check(name: &str, side: usize, element: Element, most: f64) {
 }
 
 #[test]
-fn yolo11n_in_halves_is_what_the_reference_computes() {
+fn yolo11n_in_f16_is_what_the_reference_computes() {
     check("yolo11n-recon.pt", 160, Element::F16, 2e-2);
 }
 
@@ -85,11 +85,11 @@ fn yolo11n_in_floats_is_what_the_reference_computes() {
 }
 
 #[test]
-fn yolov8n_in_halves_is_what_the_reference_computes() {
+fn yolov8n_in_f16_is_what_the_reference_computes() {
     check("yolov8n.pt", 96, Element::F16, 2e-2);
 }
 
 #[test]
-fn yolo26n_in_halves_is_what_the_reference_computes() {
+fn yolo26n_in_f16_is_what_the_reference_computes() {
     check("yolo26n.pt", 96, Element::F16, 2e-2);
 }

@@ -23,14 +23,14 @@ mod trap;
 mod warp;
 mod wgmma;
 
-use global::{Memory, Range, Ranges, address_of};
+use global::{GrantedRange, GrantedRanges, Memory, address_of};
 pub use report::Report;
-pub use tensor::{Part, TensorMap};
+pub use tensor::{CopyMode, TensorMap};
 pub use trap::Trap;
 
 use crate::lang::{Kernel, ParameterKind};
 
-/// Device memory, and launches on it.
+/// LaunchContext memory, and launches on it.
 #[derive(Debug, Default)]
 pub struct Machine {
     memory: Memory,
@@ -58,7 +58,7 @@ pub enum Value {
     TensorMap(TensorMap),
 }
 
-/// Who runs when.
+/// ThreadId runs when.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Schedule {
     /// 0: block after block, warp after warp. Else: warps and blocks in random order for random
@@ -212,7 +212,7 @@ impl Machine {
         outcome
     }
 
-    fn ranges(&self, kernel: &Kernel, values: &[Value]) -> Result<Ranges, Trap> {
+    fn ranges(&self, kernel: &Kernel, values: &[Value]) -> Result<GrantedRanges, Trap> {
         let wrong = |what: String| Trap::in_kernel(&kernel.name, what);
         if kernel.parameters.len() != values.len() {
             let (given, needed) = (values.len(), kernel.parameters.len());
@@ -231,7 +231,7 @@ impl Machine {
                 ) => {
                     let inside = self.memory.check(buffer, offset, bytes);
                     inside.map_err(|trap| wrong(format!("'{}': {trap}", parameter.name)))?;
-                    ranges.push(Range {
+                    ranges.push(GrantedRange {
                         first: address_of(buffer, offset),
                         end: address_of(buffer, offset + bytes),
                         writable: kind == ParameterKind::Output,
@@ -245,7 +245,7 @@ impl Machine {
                     let reach = map.reach().ok_or_else(unsound)?;
                     let inside = self.memory.check(map.buffer, map.offset, reach);
                     inside.map_err(|trap| wrong(format!("'{name}': {trap}")))?;
-                    ranges.push(Range {
+                    ranges.push(GrantedRange {
                         first: address_of(map.buffer, map.offset),
                         end: address_of(map.buffer, map.offset + reach),
                         writable: false,
@@ -255,7 +255,7 @@ impl Machine {
                 _ => return Err(wrong(format!("'{}' gets {value:?}", parameter.name))),
             }
         }
-        Ok(Ranges::new(ranges))
+        Ok(GrantedRanges::new(ranges))
     }
 }
 

@@ -1,6 +1,6 @@
 //! The kernel language: a kernel is a Rust function that writes down its instructions.
 //!
-//! [`Builder`] hands out values ([`U32`], [`F32`], [`Halves`], [`Bool`], [`Global`]) that are
+//! [`Builder`] hands out values ([`U32`], [`F32`], [`F16x2`], [`Bool`], [`Global`]) that are
 //! registers or constants; operators on them write instructions and fold constants. Loops and
 //! conditions of the kernel are methods that take closures; loops of Rust unroll. The outcome is a
 //! [`Kernel`], which the PTX emitter prints and the interpreter executes: the very same program.
@@ -26,8 +26,9 @@ pub use liveness::live_registers;
 pub use matrix::{Descriptor, Swizzle};
 pub use memory::SharedAddress;
 pub use operation::{
-    Atomic, Cache, Compare, CompareAs, Float, FloatUnary, Half, Integer, MatrixA, Meaning,
-    MmaShape, OnBits, Operand, Place, Predicate, Reg, Reg64, RegP, ShuffleBy, Space, Special, Vote,
+    Address, Atomic, Cache, Compare, CompareAs, F16x2Op, Float, FloatUnary, Integer, MatrixA,
+    Meaning, MmaShape, OnBits, Operand, Predicate, Reg, Reg64, RegP, ShuffleBy, Space, Special,
+    Vote,
 };
 pub use target::{Feature, Target, UnknownTarget};
-pub use value::{F32, Global, Halves, U32};
+pub use value::{F16x2, F32, Global, U32};

@@ -95,7 +95,7 @@ fn essence(kernel: &Kernel, text: &str) -> String {
     lines.join("\n")
 }
 
-/// Adds the kernels of a network for a batch of square pictures.
+/// Adds the kernels of a network for a batch of square images.
 pub(crate) fn add_network(
     distinct: &mut Distinct,
     name: &str,
@@ -113,7 +113,7 @@ pub(crate) fn add_network(
         .try_for_each(|launch| distinct.add(launch))
 }
 
-/// From pictures to boxes; from planes to maps where no kernel takes the ends over.
+/// From images to boxes; from planes to maps where no kernel takes the ends over.
 fn plan(
     model: &ModelFile,
     input: &Shape,

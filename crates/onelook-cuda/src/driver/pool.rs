@@ -22,17 +22,17 @@ pub(super) struct Block {
 /// What we have and what we may have.
 pub(super) struct Pool {
     limit: Option<u64>,
-    state: Mutex<State>,
+    state: Mutex<PoolState>,
 }
 
 #[derive(Default)]
-struct State {
+struct PoolState {
     /// Bytes of all blocks, kept ones included.
     taken: u64,
     kept: Vec<Block>,
 }
 
-impl State {
+impl PoolState {
     /// The smallest kept block that fits and wastes at most a quarter of itself.
     fn reuse(&mut self, bytes: usize) -> Option<Block> {
         let fits = |block: &Block| block.bytes >= bytes && block.bytes - bytes <= block.bytes / 4;
@@ -51,7 +51,7 @@ impl Pool {
     }
 
     /// A panic elsewhere leaves the figures whole: they are changed only after calls.
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, PoolState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -123,7 +123,7 @@ impl Context {
     }
 
     /// The context must be current.
-    fn free_kept(&self, state: &mut State) {
+    fn free_kept(&self, state: &mut PoolState) {
         for block in state.kept.drain(..) {
             // SAFETY: the block is the driver's and nobody else has it; the call waits for work
             // that uses it.
@@ -153,7 +153,7 @@ mod tests {
     #[test]
     fn the_smallest_kept_block_that_wastes_little_is_reused() {
         let block = |pointer, bytes| Block { pointer, bytes };
-        let mut state = State {
+        let mut state = PoolState {
             taken: 0,
             kept: vec![block(1, 4096), block(2, 1024), block(3, 1536)],
         };

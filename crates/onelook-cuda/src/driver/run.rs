@@ -37,17 +37,17 @@ impl Constants {
 /// Runs that take longer together than the CPU needs to launch each kernel of one.
 const GRAPHS_AHEAD: usize = 8;
 
-/// As halves and as floats no number.
+/// As f16 values and as floats no number.
 const POISON: u8 = 0xff;
 
 /// Room at first for an input whose size the caller decides.
-const FIRST_ROOM: usize = 1 << 20;
+const INITIAL_INPUT_BYTES: usize = 1 << 20;
 
 /// A plan that is ready to run. One run at a time: it has one arena.
 pub struct LoadedPlan {
     // Dropped in this order: what is launched goes before what it uses.
     exec: GraphExec,
-    steps: Vec<Step>,
+    steps: Vec<PreparedLaunch>,
     stream: Stream,
     memory: Memory,
     plan: Plan,
@@ -55,19 +55,19 @@ pub struct LoadedPlan {
 }
 
 /// A launch with its values.
-struct Step {
+struct PreparedLaunch {
     function: Arc<Function>,
     grid: [u32; 3],
     values: Vec<Value>,
 }
 
 /// Memory of the GPU and the pinned bytes that are copied to or from it.
-struct Exchange {
+struct TransferBuffers {
     device: DeviceBuffer,
     host: PinnedBuffer,
 }
 
-impl Exchange {
+impl TransferBuffers {
     fn new(context: &Arc<Context>, bytes: usize, purpose: &str) -> Result<Self, CudaError> {
         Ok(Self {
             device: DeviceBuffer::new(context, bytes, purpose)?,
@@ -81,8 +81,8 @@ struct Memory {
     arena: DeviceBuffer,
     constants: Arc<Constants>,
     counters: DeviceBuffer,
-    inputs: Vec<Exchange>,
-    outputs: Vec<Exchange>,
+    inputs: Vec<TransferBuffers>,
+    outputs: Vec<TransferBuffers>,
 }
 
 impl LoadedPlan {
@@ -166,7 +166,7 @@ impl LoadedPlan {
     ) -> Result<(), CudaError> {
         same_lengths("inputs", &self.plan.inputs, lengths.iter().copied())?;
         for (index, &bytes) in lengths.iter().enumerate() {
-            self.make_room(index, bytes)?;
+            self.grow_input(index, bytes)?;
             let room = self.memory.inputs[index].host.as_mut_slice();
             write(index, &mut room[..bytes]);
         }
@@ -184,13 +184,13 @@ impl LoadedPlan {
 
     /// Gives an input more room where the caller decides its size; the graph is built anew, for it
     /// holds addresses.
-    fn make_room(&mut self, input: usize, bytes: usize) -> Result<(), CudaError> {
+    fn grow_input(&mut self, input: usize, bytes: usize) -> Result<(), CudaError> {
         if bytes <= self.memory.inputs[input].host.bytes() {
             return Ok(());
         }
         let context = Arc::clone(self.stream.context());
         let room = bytes.checked_next_power_of_two().unwrap_or(bytes);
-        let larger = Exchange::new(&context, room, "pictures")?;
+        let larger = TransferBuffers::new(&context, room, "images")?;
         let smaller = mem::replace(&mut self.memory.inputs[input], larger);
         let rebuilt = self.rebuild(&context);
         if rebuilt.is_err() {
@@ -326,12 +326,12 @@ impl Memory {
         plan: &Plan,
         constants: Arc<Constants>,
     ) -> Result<Self, CudaError> {
-        let exchanges = |sizes: &[usize], purpose| -> Result<Vec<Exchange>, CudaError> {
+        let exchanges = |sizes: &[usize], purpose| -> Result<Vec<TransferBuffers>, CudaError> {
             let room = |bytes| match bytes {
-                Argument::WHOLE => FIRST_ROOM,
+                Argument::WHOLE => INITIAL_INPUT_BYTES,
                 bytes => bytes,
             };
-            let new = |&bytes| Exchange::new(context, room(bytes), purpose);
+            let new = |&bytes| TransferBuffers::new(context, room(bytes), purpose);
             sizes.iter().map(new).collect()
         };
         Ok(Self {
@@ -362,14 +362,14 @@ fn steps(
     plan: &Plan,
     functions: Vec<Arc<Function>>,
     memory: &Memory,
-) -> Result<Vec<Step>, CudaError> {
+) -> Result<Vec<PreparedLaunch>, CudaError> {
     let launches = plan.launches.iter().zip(functions);
     let step = |(launch, function): (&Launch, Arc<Function>)| {
         let values = launch
             .arguments
             .iter()
             .map(|argument| memory.value(argument));
-        Ok(Step {
+        Ok(PreparedLaunch {
             function,
             grid: launch.grid,
             values: values.collect::<Result<_, CudaError>>()?,

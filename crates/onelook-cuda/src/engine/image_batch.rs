@@ -6,7 +6,7 @@ use onelook_types::{DetectHead, Prediction, Shape};
 use crate::boxes;
 use crate::driver::{CudaError, LoadedPlan};
 use crate::images::{pack_into, packed_bytes};
-use crate::kernels::Work;
+use crate::kernels::KernelSpec;
 use crate::settings::Settings;
 
 /// Images whose network inputs have one size, checked and with their thresholds encoded.
@@ -77,13 +77,13 @@ impl<'a> ImageBatch<'a> {
 
 /// Candidates per image that the plan's buffers hold.
 fn candidate_capacity(plan: &LoadedPlan) -> u32 {
-    let works = plan
+    let specs = plan
         .plan()
         .launches
         .iter()
-        .filter_map(|launch| launch.work.as_ref());
-    let capacity = works.filter_map(|work| match work {
-        Work::Nms(shape) => Some(shape.capacity),
+        .filter_map(|launch| launch.spec.as_ref());
+    let capacity = specs.filter_map(|spec| match spec {
+        KernelSpec::Nms(shape) => Some(shape.capacity),
         _ => None,
     });
     capacity.min().unwrap_or(0)

@@ -2,7 +2,7 @@
 //! arXiv 2205.14135).
 //!
 //! ```text
-//! for every picture, head and pixel i:
+//! for every image, head and pixel i:
 //!     weight[j] = softmax over pixels j of  scale * query[i] · key[j]
 //!     output[i] = Σ_j weight[j] * value[j]
 //! ```
@@ -13,7 +13,7 @@
 //!    product, and all are joined at the end.
 //! 3. Powers are of 2: the factor is folded into the scale. Products lie in registers as the matrix
 //!    unit gives them, which is how it takes them back as weights.
-//! 4. Keys and values are on their way several chunks ahead, in rows of an odd number of pieces, so
+//! 4. Keys and values are on their way several chunks ahead, in rows of an odd number of vectors, so
 //!    that eight of them touch all banks. Pixels beyond the last weigh nothing.
 
 mod product;
@@ -21,9 +21,9 @@ mod product;
 mod tests;
 
 use onelook_graph::op::Attention;
-use onelook_ptx::lang::{Builder, F32, Global, Halves, SharedAddress, Special, Target, U32};
+use onelook_ptx::lang::{Builder, F16x2, F32, Global, SharedAddress, Special, Target, U32};
 
-use super::{Element, Map, PIECE_BYTES, Tiled};
+use super::{Element, Map, Tiled, VECTOR_BYTES};
 
 /// An attention and where its maps lie.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -97,7 +97,7 @@ impl AttentionShape {
 
     /// Bytes from one row of a chunk to the next.
     fn row_bytes(&self, channels: u32) -> u32 {
-        ((channels / self.element.per_piece()) | 1) * PIECE_BYTES
+        ((channels / self.element.per_vector()) | 1) * VECTOR_BYTES
     }
 
     /// The tile for a device and a batch: all keys at once by many warps where there are few queries,
@@ -146,7 +146,7 @@ impl Tile {
 
     /// Bytes of one slice's sums of a query, of its largest product and of its weights' sum.
     fn sums_bytes(shape: &AttentionShape) -> u32 {
-        shape.value() * 4 + PIECE_BYTES
+        shape.value() * 4 + VECTOR_BYTES
     }
 
     fn shared_bytes(&self, shape: &AttentionShape) -> u32 {
@@ -197,10 +197,10 @@ struct Attend<'k, 's> {
     slice: U32<'k>,
 }
 
-/// What a thread copies of each chunk: a piece of every so many rows.
+/// What a thread copies of each chunk: a vector of every so many rows.
 struct Copied<'k> {
     rows: u32,
-    pieces: u32,
+    vectors: u32,
     row: U32<'k>,
     from: Global<'k>,
     to: U32<'k>,
@@ -208,7 +208,7 @@ struct Copied<'k> {
 }
 
 /// What a warp knows of its queries: those of rows `lane / 4` and 8 further.
-struct State<'k> {
+struct SoftmaxState<'k> {
     /// The largest products so far.
     largest: [F32<'k>; 2],
     /// The lane's part of the weights' sums.
@@ -268,7 +268,7 @@ impl<'k, 's> Attend<'k, 's> {
         self.memory + number * self.tile.stage_bytes(self.shape)
     }
 
-    /// Bytes from the input's start to a channel of a token of the block's picture.
+    /// Bytes from the input's start to a channel of a token of the block's image.
     fn offset(&self, token: U32<'k>, pitch: u32, channel: U32<'k>) -> U32<'k> {
         let pixel = self.k.special(Special::BlockZ) * self.shape.tokens() + token;
         (pixel * pitch + channel) * self.shape.element.bytes()
@@ -287,30 +287,30 @@ impl<'k, 's> Attend<'k, 's> {
         self.k.special(Special::BlockX) * (16 * self.tile.rows)
     }
 
-    /// The thread's first piece of a chunk of keys and of one of values.
+    /// The thread's first vector of a chunk of keys and of one of values.
     fn copies(&self) -> [Copied<'k>; 2] {
         let (k, shape, tile) = (self.k, self.shape, self.tile);
         let [_, keys, values] = self.channels();
         let keys_bytes = tile.chunk() * shape.row_bytes(shape.key());
         let parts = [(keys, shape.key(), 0), (values, shape.value(), keys_bytes)];
         parts.map(|(first, channels, start)| {
-            let pieces = channels / shape.element.per_piece();
-            let (row, piece) = (k.thread() / pieces, k.thread() % pieces);
-            let channel = first + piece * shape.element.per_piece();
+            let vectors = channels / shape.element.per_vector();
+            let (row, vector) = (k.thread() / vectors, k.thread() % vectors);
+            let channel = first + vector * shape.element.per_vector();
             let row_bytes = shape.row_bytes(channels);
             Copied {
-                rows: tile.threads() / pieces,
-                pieces,
+                rows: tile.threads() / vectors,
+                vectors,
                 row,
                 from: self.input + self.offset(row, shape.input.pitch, channel),
-                to: row * row_bytes + piece * PIECE_BYTES + start,
+                to: row * row_bytes + vector * VECTOR_BYTES + start,
                 row_bytes,
             }
         })
     }
 
     /// Begins to copy a chunk of keys and one of values behind it. Threads beyond the last whole row
-    /// of pieces copy nothing.
+    /// of vectors copy nothing.
     fn load(&self, copies: &[Copied<'k>; 2], chunk: U32<'k>, stage: SharedAddress<'k>) {
         let (k, shape, tile) = (self.k, self.shape, self.tile);
         let pixel = shape.input.pitch * shape.element.bytes();
@@ -322,10 +322,10 @@ impl<'k, 's> Attend<'k, 's> {
                 let copy = || {
                     let to = stage + copied.to + before * copied.row_bytes;
                     let exists = (own + before).less(shape.tokens());
-                    k.async_copy(to, from + before * pixel, PIECE_BYTES, exists);
+                    k.async_copy(to, from + before * pixel, VECTOR_BYTES, exists);
                 };
                 let rows = copied.rows.min(tile.chunk() - before);
-                match rows * copied.pieces == tile.threads() {
+                match rows * copied.vectors == tile.threads() {
                     true => copy(),
                     false => k.when(copied.row.less(rows), copy),
                 }
@@ -333,10 +333,10 @@ impl<'k, 's> Attend<'k, 's> {
         }
     }
 
-    fn begin(&self) -> State<'k> {
+    fn begin(&self) -> SoftmaxState<'k> {
         let k = self.k;
         let fragments = 0..self.shape.value() / 8;
-        State {
+        SoftmaxState {
             largest: [NOTHING; 2].map(|first| k.float_variable(first)),
             weights: [0.0; 2].map(|first| k.float_variable(first)),
             sums: fragments
@@ -348,8 +348,8 @@ impl<'k, 's> Attend<'k, 's> {
     /// Takes in the warp's part of a chunk.
     fn attend(
         &self,
-        state: &State<'k>,
-        queries: &[[Halves<'k>; 4]],
+        state: &SoftmaxState<'k>,
+        queries: &[[F16x2<'k>; 4]],
         chunk: U32<'k>,
         stage: SharedAddress<'k>,
     ) {
@@ -412,7 +412,7 @@ impl<'k, 's> Attend<'k, 's> {
 
     /// Puts the warp's sums into shared memory: `[slice][query]`, the sums, then the largest product
     /// and the weights' sum.
-    fn keep(&self, state: &State<'k>) {
+    fn keep(&self, state: &SoftmaxState<'k>) {
         let (k, row_bytes) = (self.k, Tile::sums_bytes(self.shape));
         let lane = k.lane();
         for half in 0..2 {

@@ -7,13 +7,13 @@
 //!     output[m][n] = activation(sum + bias[n]) + residual[m][n]
 //! ```
 //!
-//! 1. k counts taps, then channels; a chunk of it is copied piece by piece, zeros where a tap falls
+//! 1. k counts taps, then channels; a chunk of it is copied vector by vector, zeros where a tap falls
 //!    outside, so that padding costs no memory and no branch in the product.
 //! 2. Several chunks are on their way while one is multiplied; weights set out before the kernels
 //!    ahead have ended, because nobody writes them.
 //! 3. The input may lie in several buffers (a concatenation that was never made), each perhaps to
 //!    be read at half the resolution (an upsampling that was never made).
-//! 4. Results are gathered in shared memory, then stored in whole pieces, to one or more buffers:
+//! 4. Results are gathered in shared memory, then stored in whole vectors, to one or more buffers:
 //!    convolutions of one input are one product with their outputs side by side.
 
 mod copy;
@@ -75,14 +75,14 @@ impl ConvShape {
         [first.map.height, first.map.width].map(|side| side * first.upsample)
     }
 
-    /// Pieces of k: taps times pieces of a pixel.
-    pub fn pieces(&self) -> u32 {
-        self.window.taps() * self.channels() / self.element.per_piece()
+    /// Vectors of k: taps times vectors of a pixel.
+    pub fn vectors(&self) -> u32 {
+        self.window.taps() * self.channels() / self.element.per_vector()
     }
 
     /// Chunks of k that a tile multiplies.
     pub fn chunks(&self, tile: &Tile) -> u32 {
-        self.pieces().div_ceil(tile.pieces)
+        self.vectors().div_ceil(tile.vectors)
     }
 }
 
@@ -94,7 +94,7 @@ pub fn shared_bytes(shape: &ConvShape, tile: &Tile) -> u32 {
 }
 
 /// The kernel. Parameters: the inputs; weights as [`pack_weights`] gives them; biases, f32, padded
-/// to whole tiles; the residual if there is one; the outputs; pixels of all pictures (a word).
+/// to whole tiles; the residual if there is one; the outputs; pixels of all images (a word).
 pub fn conv(target: Target, name: &str, shape: &ConvShape, tile: Tile, batch: u32) -> Tiled {
     let k = Builder::new(name, target, tile.threads());
     write(&k, shape, tile);
@@ -146,7 +146,7 @@ fn write(k: &Builder, shape: &ConvShape, tile: Tile) {
 
 /// Weights `[outputs][channels][taps]` in the order in which the kernel copies them:
 /// `[column tile][chunk][column][k]`, where k counts taps, then channels, each of `segments` padded
-/// to whole pieces; zeros elsewhere.
+/// to whole vectors; zeros elsewhere.
 pub fn pack_weights(
     weights: &[f32],
     segments: &[usize],
@@ -158,7 +158,7 @@ pub fn pack_weights(
     let outputs = weights.len() / (channels * taps);
     let padded: Vec<usize> = segments
         .iter()
-        .map(|&channels| channels.next_multiple_of(element.per_piece() as usize))
+        .map(|&channels| channels.next_multiple_of(element.per_vector() as usize))
         .collect();
     let pixel: usize = padded.iter().sum();
     let (columns, chunk) = (tile.n as usize, tile.chunk(element) as usize);

@@ -10,7 +10,7 @@
 //!
 //! 1. The tile's rows of `middle` never leave shared memory: they are the `a` of the product, all
 //!    chunks of it, while weights stream past as in every convolution.
-//! 2. Taps outside the picture are read at the picture's first pixel and replaced by zeros: nine
+//! 2. Taps outside the image are read at the image's first pixel and replaced by zeros: nine
 //!    loads without a branch between them.
 //! 3. Sums over taps are f32, rounded once when stored.
 
@@ -23,7 +23,7 @@ use onelook_ptx::lang::{Bool, Builder, Cache, F32, Global, SharedAddress, Specia
 use super::conv::{Part, Pipeline, Store, Weights};
 use super::gemm::{Gemm, Tile, slot};
 use super::window::Window;
-use super::{Element, Map, PIECE_BYTES, Tiled, activate};
+use super::{Element, Map, Tiled, VECTOR_BYTES, activate};
 
 /// Both convolutions and what is fused with them.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -47,14 +47,14 @@ pub struct DepthwiseShape {
 }
 
 impl DepthwiseShape {
-    /// Pieces of the channels.
-    pub fn pieces(&self) -> u32 {
-        self.input.channels / self.element.per_piece()
+    /// Vectors of the channels.
+    pub fn vectors(&self) -> u32 {
+        self.input.channels / self.element.per_vector()
     }
 
     /// Chunks of the channels.
     pub fn chunks(&self, tile: &Tile) -> u32 {
-        self.pieces().div_ceil(tile.pieces)
+        self.vectors().div_ceil(tile.vectors)
     }
 }
 
@@ -68,7 +68,7 @@ pub fn shared_bytes(shape: &DepthwiseShape, tile: &Tile) -> u32 {
 /// The kernel. Parameters: the input; depthwise weights as [`pack_depthwise`] gives them; their
 /// biases, f32; the inner residual if there is one; weights as
 /// [`pack_weights`](super::conv::pack_weights) gives them; biases, f32, padded to whole tiles; the
-/// residual if there is one; the output; pixels of all pictures (a word).
+/// residual if there is one; the output; pixels of all images (a word).
 pub fn depthwise(
     target: Target,
     name: &str,
@@ -144,38 +144,38 @@ impl<'k> Taps<'k, '_> {
     /// Fills all chunks of the tile's rows, zeros where a pixel or a channel is missing.
     fn fill(&self, resident: SharedAddress<'k>, first: U32<'k>, pixels: U32<'k>) {
         let (k, tile, shape) = (self.k, self.tile, self.shape);
-        let per_row = shape.chunks(&tile) * tile.pieces;
+        let per_row = shape.chunks(&tile) * tile.vectors;
         let all = tile.m * per_row;
         k.count(k.thread(), all, tile.threads(), |index| {
-            let (row, piece) = (index / per_row, index % per_row);
+            let (row, vector) = (index / per_row, index % per_row);
             let pixel = first + row;
-            let exists = pixel.less(pixels) & piece.less(shape.pieces());
+            let exists = pixel.less(pixels) & vector.less(shape.vectors());
             let words = [(); 4].map(|()| k.variable(k.u32(0)));
             k.when(exists, || {
-                let values = self.piece(pixel, piece);
+                let values = self.vector(pixel, vector);
                 for (word, value) in words.into_iter().zip(self.encode(&values)) {
                     k.assign(word, value);
                 }
             });
-            let chunk = piece / tile.pieces * tile.a_bytes();
-            let place = slot(tile.pieces, row, piece % tile.pieces);
+            let chunk = vector / tile.vectors * tile.a_bytes();
+            let place = slot(tile.vectors, row, vector % tile.vectors);
             k.store_shared(resident + chunk + place, words);
         });
     }
 
-    /// The values of one piece of one pixel between the convolutions.
-    fn piece(&self, pixel: U32<'k>, piece: U32<'k>) -> Vec<F32<'k>> {
+    /// The values of one vector of one pixel between the convolutions.
+    fn vector(&self, pixel: U32<'k>, vector: U32<'k>) -> Vec<F32<'k>> {
         let (k, shape) = (self.k, self.shape);
-        let per = shape.element.per_piece();
+        let per = shape.element.per_vector();
         let taps = shape.window.taps();
-        let loads: Vec<[U32<'k>; 4]> = (0..taps).map(|tap| self.tap(pixel, piece, tap)).collect();
+        let loads: Vec<[U32<'k>; 4]> = (0..taps).map(|tap| self.tap(pixel, vector, tap)).collect();
         let floats = |from: Global<'k>| -> Vec<F32<'k>> {
             let words = (0..per / 4).flat_map(|i| k.load::<4>(from + 16 * i, Cache::ReadOnly));
             words.map(U32::as_f32).collect()
         };
-        let mut sums = floats(self.bias + piece * (per * 4));
+        let mut sums = floats(self.bias + vector * (per * 4));
         for (tap, words) in (0..).zip(&loads) {
-            let weights = floats(self.weights + (piece * taps + tap) * (per * 4));
+            let weights = floats(self.weights + (vector * taps + tap) * (per * 4));
             let values = self.decode(words);
             for ((sum, value), weight) in sums.iter_mut().zip(values).zip(weights) {
                 *sum = value.fused_multiply_add(weight, *sum);
@@ -185,7 +185,7 @@ impl<'k> Taps<'k, '_> {
             *sum = activate(shape.inner_activation, *sum);
         }
         if let (Some(residual), Some(pitch)) = (self.residual, shape.inner_residual) {
-            let offset = pixel * (pitch * shape.element.bytes()) + piece * PIECE_BYTES;
+            let offset = pixel * (pitch * shape.element.bytes()) + vector * VECTOR_BYTES;
             let words = k.load::<4>(residual + offset, Cache::Default);
             for (sum, other) in sums.iter_mut().zip(self.decode(&words)) {
                 *sum = *sum + other;
@@ -195,17 +195,17 @@ impl<'k> Taps<'k, '_> {
     }
 
     /// The input under a tap, zeros outside.
-    fn tap(&self, pixel: U32<'k>, piece: U32<'k>, tap: u32) -> [U32<'k>; 4] {
+    fn tap(&self, pixel: U32<'k>, vector: U32<'k>, tap: u32) -> [U32<'k>; 4] {
         let (k, shape) = (self.k, self.shape);
         let across = shape.window.kernel[1];
-        let (picture, at) = shape.window.locate_in_kernel(pixel);
+        let (image, at) = shape.window.locate_in_kernel(pixel);
         let [y, x] = shape
             .window
             .seen_in_kernel(at, [tap / across, tap % across]);
         let inside: Bool<'k> = y.less(shape.input.height) & x.less(shape.input.width);
-        let line = picture * shape.input.height + y;
+        let line = image * shape.input.height + y;
         let place = inside.select(line * shape.input.width + x, k.u32(0));
-        let offset = place * (shape.input.pitch * shape.element.bytes()) + piece * PIECE_BYTES;
+        let offset = place * (shape.input.pitch * shape.element.bytes()) + vector * VECTOR_BYTES;
         let words = k.load::<4>(self.input + offset, Cache::Default);
         words.map(|word| inside.select(word, k.u32(0)))
     }
@@ -214,7 +214,7 @@ impl<'k> Taps<'k, '_> {
         match self.shape.element {
             Element::F16 => words
                 .iter()
-                .flat_map(|word| word.as_halves().unpack())
+                .flat_map(|word| word.as_f16x2().unpack())
                 .collect(),
             Element::F32 => words.iter().map(|word| word.as_f32()).collect(),
         }
@@ -232,9 +232,9 @@ impl<'k> Taps<'k, '_> {
 }
 
 /// Depthwise weights `[channels][taps]` in the order in which the kernel reads them:
-/// `[piece][tap][channel of the piece]`, channels padded with zeros to whole pieces.
+/// `[vector][tap][channel of the vector]`, channels padded with zeros to whole vectors.
 pub fn pack_depthwise(weights: &[f32], taps: usize, element: Element) -> Vec<f32> {
-    let per = element.per_piece() as usize;
+    let per = element.per_vector() as usize;
     let channels = weights.len() / taps;
     let mut packed = vec![0.0; channels.next_multiple_of(per) * taps];
     for (channel, weights) in weights.chunks_exact(taps).enumerate() {

@@ -4,15 +4,15 @@
 //! for m in rows, n in columns:  sums[m][n] += Σ_k  a[m][k] · b[n][k]
 //! ```
 //!
-//! 1. Both tiles have k innermost, in rows of 16-byte pieces, so that one `ldmatrix` serves either.
-//! 2. Pieces of a row are exchanged by the row's number: eight rows of a column touch all banks.
+//! 1. Both tiles have k innermost, in rows of 16-byte vectors, so that one `ldmatrix` serves either.
+//! 2. Vectors of a row are exchanged by the row's number: eight rows of a column touch all banks.
 //! 3. Warps share the tile as a grid of rows by columns; small tiles are shared along k as well,
 //!    and the sums of such slices are added at the end.
 //! 4. f32 has no matrix unit that is exact: the same lanes hold the same sums and add one by one.
 
 use onelook_ptx::lang::{Builder, F32, SharedAddress, U32};
 
-use super::{Element, PIECE_BYTES};
+use super::{Element, VECTOR_BYTES};
 
 /// How a block's work is cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -21,8 +21,8 @@ pub struct Tile {
     pub m: u32,
     /// Columns of a block: output channels.
     pub n: u32,
-    /// 16-byte pieces of k in a chunk, a power of two.
-    pub pieces: u32,
+    /// 16-byte vectors of k in a chunk, a power of two.
+    pub vectors: u32,
     /// Warps along rows, columns and k.
     pub warps: [u32; 3],
     /// Chunks in shared memory at a time.
@@ -37,17 +37,17 @@ impl Tile {
 
     /// Values of k in a chunk.
     pub fn chunk(&self, element: Element) -> u32 {
-        self.pieces * element.per_piece()
+        self.vectors * element.per_vector()
     }
 
     /// Bytes of a chunk of `a` in shared memory.
     pub fn a_bytes(&self) -> u32 {
-        self.m * self.pieces * PIECE_BYTES
+        self.m * self.vectors * VECTOR_BYTES
     }
 
     /// Bytes of a chunk of `b` in shared memory.
     pub fn b_bytes(&self) -> u32 {
-        self.n * self.pieces * PIECE_BYTES
+        self.n * self.vectors * VECTOR_BYTES
     }
 
     /// In words, for listings.
@@ -64,29 +64,29 @@ impl Tile {
     pub fn is_sound(&self, element: Element) -> bool {
         let [rows, columns, slices] = self.warps;
         let steps = match element {
-            Element::F16 => self.pieces / 2,
-            Element::F32 => self.pieces,
+            Element::F16 => self.vectors / 2,
+            Element::F32 => self.vectors,
         };
         self.m.is_multiple_of(16 * rows)
             && self.n.is_multiple_of(8 * columns)
-            && self.pieces.is_power_of_two()
+            && self.vectors.is_power_of_two()
             && steps.is_multiple_of(slices)
             && steps >= slices
             && self.threads() <= 1024
-            && self.threads().is_multiple_of(self.pieces)
+            && self.threads().is_multiple_of(self.vectors)
             && self.stages >= 2
     }
 }
 
-/// Where piece `piece` of row `row` lies in a tile of `pieces` per row, in bytes.
-pub fn slot<'k>(pieces: u32, row: U32<'k>, piece: U32<'k>) -> U32<'k> {
-    (row * pieces + (piece ^ exchange(pieces, row))) * PIECE_BYTES
+/// Where vector `vector` of row `row` lies in a tile of `vectors` per row, in bytes.
+pub fn slot<'k>(vectors: u32, row: U32<'k>, vector: U32<'k>) -> U32<'k> {
+    (row * vectors + (vector ^ exchange(vectors, row))) * VECTOR_BYTES
 }
 
-/// What the number of a row's pieces is xored with.
-fn exchange(pieces: u32, row: U32<'_>) -> U32<'_> {
-    let rows_per_line = (8 / pieces).max(1);
-    (row / rows_per_line) % pieces.min(8)
+/// What the number of a row's vectors is xored with.
+fn exchange(vectors: u32, row: U32<'_>) -> U32<'_> {
+    let rows_per_line = (8 / vectors).max(1);
+    (row / rows_per_line) % vectors.min(8)
 }
 
 /// The sums of a warp: `[row tile][column tile]`, fragments of 16 by 8.
@@ -144,20 +144,20 @@ impl<'k> Gemm<'k> {
     }
 
     fn step_f16(&self, sums: &Sums<'k>, a: SharedAddress<'k>, b: SharedAddress<'k>) {
-        let (k, pieces) = (self.k, self.tile.pieces);
-        let row_bytes = pieces * PIECE_BYTES;
+        let (k, vectors) = (self.k, self.tile.vectors);
+        let row_bytes = vectors * VECTOR_BYTES;
         let lane = k.lane();
         let a_row = self.row + lane % 16;
         let a_start = a + a_row * row_bytes;
-        let a_piece = (lane / 16) ^ exchange(pieces, a_row);
+        let a_piece = (lane / 16) ^ exchange(vectors, a_row);
         let b_row = self.column + lane % 8 + lane / 16 * 8;
         let b_start = b + b_row * row_bytes;
-        let b_piece = (lane / 8 % 2) ^ exchange(pieces, b_row);
-        let steps = pieces / 2 / self.tile.warps[2];
+        let b_piece = (lane / 8 % 2) ^ exchange(vectors, b_row);
+        let steps = vectors / 2 / self.tile.warps[2];
         for step in 0..steps {
             let first = self.slice * (2 * steps) + 2 * step;
-            let a_at = a_start + (a_piece ^ first) * PIECE_BYTES;
-            let b_at = b_start + (b_piece ^ first) * PIECE_BYTES;
+            let a_at = a_start + (a_piece ^ first) * VECTOR_BYTES;
+            let b_at = b_start + (b_piece ^ first) * VECTOR_BYTES;
             let a: Vec<_> = (0..self.row_tiles())
                 .map(|tile| k.load_matrix::<4>(a_at + tile * 16 * row_bytes, false))
                 .collect();
@@ -179,30 +179,36 @@ impl<'k> Gemm<'k> {
     }
 
     fn step_f32(&self, sums: &Sums<'k>, a: SharedAddress<'k>, b: SharedAddress<'k>) {
-        let (k, pieces) = (self.k, self.tile.pieces);
+        let (k, vectors) = (self.k, self.tile.vectors);
         let lane = k.lane();
         let (group, thread) = (lane / 4, lane % 4);
-        let steps = pieces / self.tile.warps[2];
-        k.count(self.slice * steps, self.slice * steps + steps, 1, |piece| {
-            let load = |tile: SharedAddress<'k>, row: U32<'k>| {
-                k.load_shared::<4>(tile + slot(pieces, row, piece))
-                    .map(U32::as_f32)
-            };
-            let a: Vec<[[F32<'k>; 4]; 2]> = (0..self.row_tiles())
-                .map(|tile| [0, 8].map(|half| load(a, self.row + group + (tile * 16 + half))))
-                .collect();
-            for column in 0..self.column_tiles() {
-                let row = self.column + thread * 2 + column * 8;
-                let b = [0, 1].map(|next| load(b, row + next));
-                for (sums, a) in sums.iter().zip(&a) {
-                    for (index, &sum) in sums[column as usize].iter().enumerate() {
-                        let (a, b) = (a[index / 2], b[index % 2]);
-                        let total = (0..4).fold(sum, |sum, i| a[i].fused_multiply_add(b[i], sum));
-                        k.assign(sum, total);
+        let steps = vectors / self.tile.warps[2];
+        k.count(
+            self.slice * steps,
+            self.slice * steps + steps,
+            1,
+            |vector| {
+                let load = |tile: SharedAddress<'k>, row: U32<'k>| {
+                    k.load_shared::<4>(tile + slot(vectors, row, vector))
+                        .map(U32::as_f32)
+                };
+                let a: Vec<[[F32<'k>; 4]; 2]> = (0..self.row_tiles())
+                    .map(|tile| [0, 8].map(|half| load(a, self.row + group + (tile * 16 + half))))
+                    .collect();
+                for column in 0..self.column_tiles() {
+                    let row = self.column + thread * 2 + column * 8;
+                    let b = [0, 1].map(|next| load(b, row + next));
+                    for (sums, a) in sums.iter().zip(&a) {
+                        for (index, &sum) in sums[column as usize].iter().enumerate() {
+                            let (a, b) = (a[index / 2], b[index % 2]);
+                            let total =
+                                (0..4).fold(sum, |sum, i| a[i].fused_multiply_add(b[i], sum));
+                            k.assign(sum, total);
+                        }
                     }
                 }
-            }
-        });
+            },
+        );
     }
 
     /// Adds up the slices' sums through `scratch`, which has [`slice_bytes`](Self::slice_bytes);
@@ -216,10 +222,10 @@ impl<'k> Gemm<'k> {
         }
         let fragments: Vec<[F32<'k>; 4]> = sums.iter().flatten().copied().collect();
         let thread = k.thread() % (32 * rows * columns);
-        let part = 32 * rows * columns * PIECE_BYTES;
+        let part = 32 * rows * columns * VECTOR_BYTES;
         let place = |slice: U32<'k>, fragment: usize| {
             let before = (slice - 1) * fragments.len() as u32 + fragment as u32;
-            scratch + before * part + thread * PIECE_BYTES
+            scratch + before * part + thread * VECTOR_BYTES
         };
         k.when(self.slice.above(0), || {
             for (index, &fragment) in fragments.iter().enumerate() {

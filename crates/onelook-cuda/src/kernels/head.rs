@@ -6,7 +6,7 @@
 //!     sides = box_map[anchor] · box_weights + bias        (4 distributions, or 4 distances)
 //!     scores = class_map[anchor] · class_weights + bias
 //!     if the largest score is above the threshold:
-//!         append box, sigmoid(score), class and anchor to the picture's candidates
+//!         append box, sigmoid(score), class and anchor to the image's candidates
 //! ```
 //!
 //! 1. One launch for all levels: a block has a tile of anchors of one of them, known by its number.
@@ -55,7 +55,7 @@ pub struct HeadShape {
     pub reg_max: u32,
     /// Number of classes.
     pub classes: u32,
-    /// Candidates that there is room for, per picture.
+    /// Candidates that there is room for, per image.
     pub capacity: u32,
     /// Whether unwanted classes are left out here; end-to-end heads drop them last.
     pub filter: bool,
@@ -100,7 +100,7 @@ impl HeadShape {
             && self.shared_bytes(&self.tile(16)) as usize <= target.shared_bytes_per_block()
     }
 
-    /// Anchors of a picture.
+    /// Anchors of an image.
     pub fn anchors(&self) -> u32 {
         self.levels.iter().map(|level| level.boxes.pixels()).sum()
     }
@@ -136,7 +136,7 @@ impl HeadShape {
     /// Bytes from one anchor of the tile to the next in both maps.
     fn row_bytes(&self, tile: &Tile) -> [u32; 2] {
         self.padded_depths(tile)
-            .map(|depth| ((depth / self.element.per_piece()) | 1) * super::PIECE_BYTES)
+            .map(|depth| ((depth / self.element.per_vector()) | 1) * super::VECTOR_BYTES)
     }
 
     /// Columns of sums: those of the sides, then those of the classes of a round.
@@ -209,7 +209,7 @@ impl HeadShape {
 
 /// The kernel. Parameters: for each level the map of boxes and the map of classes; weights and biases
 /// (f32) as [`pack`] gives them; the settings as [`Settings::encode`](crate::settings::Settings::encode)
-/// gives them; the candidates, `capacity` for each picture; a counter for each picture, 0 before; with
+/// gives them; the candidates, `capacity` for each image; a counter for each image, 0 before; with
 /// `raw`, for each level the sides and the scores as f32 `[batch, channels, height, width]`.
 ///
 /// Counters may count beyond the capacity: what found no room is lost.
@@ -233,7 +233,7 @@ struct Head<'k, 's> {
     shape: &'s HeadShape,
     tile: Tile,
     level: Level<'k>,
-    picture: U32<'k>,
+    image: U32<'k>,
     /// The tiles of both maps, and the sums.
     maps: [SharedAddress<'k>; 2],
     sums: SharedAddress<'k>,
@@ -260,7 +260,7 @@ fn write(k: &Builder, shape: &HeadShape, tile: Tile) {
         shape,
         tile,
         level: Level::new(k, shape, &tile, &inputs, &outputs),
-        picture: k.special(Special::BlockZ),
+        image: k.special(Special::BlockZ),
         maps: [memory, memory + boxes_bytes],
         sums: memory + (boxes_bytes + classes_bytes),
         weights,
@@ -329,7 +329,7 @@ impl<'k> Head<'k, '_> {
                     let (channel, cell) = (first + column, self.level.first_cell + anchor);
                     k.when(cell.less(self.level.cells) & channel.less(channels), || {
                         let [value] = k.load_shared(self.sum_place(anchor, column + start));
-                        let plane = self.picture * channels + channel;
+                        let plane = self.image * channels + channel;
                         k.store(to + (plane * self.level.cells + cell) * 4, [value]);
                     });
                 });

@@ -1,5 +1,5 @@
 //! Non-maximum suppression of the candidates that [`head`](super::head) found, and boxes on the
-//! original pictures: the last kernel.
+//! original images: the last kernel.
 //!
 //! ```text
 //! sort candidates by score (falling), then anchor, then class
@@ -8,10 +8,10 @@
 //! scale the kept boxes back and clip them
 //! ```
 //!
-//! 1. A block per picture. Candidates come in any order; what is sorted by has no equals, so that the
+//! 1. A block per image. Candidates come in any order; what is sorted by has no equals, so that the
 //!    outcome depends on the candidates alone.
 //! 2. Up to 128 candidates are counted to their places, all at once. Up to 1024 are sorted in shared
-//!    memory, bitonically; more of them there in pieces, which are merged in memory.
+//!    memory, bitonically; more of them there in vectors, which are merged in memory.
 //! 3. They are gone through 128 at a time: all of these against all kept so far and against each
 //!    other at once, as bits; one warp then keeps the first that is left, strikes out what that
 //!    overlaps, and so on: its steps are as many as boxes are kept, not candidates.
@@ -28,10 +28,10 @@ use super::Tiled;
 use crate::images::{HEADER_BACK, HEADER_BYTES, HEADER_SIZE};
 use crate::settings::{SWITCHES, THRESHOLDS};
 
-/// Bytes ahead of a picture's detections: their number, then that of candidates, room or not.
+/// Bytes ahead of an image's detections: their number, then that of candidates, room or not.
 pub const OUTPUT_HEADER_BYTES: u32 = 16;
 
-/// Bytes of a detection: the corners on the original picture and the score (floats), the class.
+/// Bytes of a detection: the corners on the original image and the score (floats), the class.
 pub const ROW_BYTES: u32 = 24;
 
 /// Only so many candidates, the surest, take part in the suppression.
@@ -42,29 +42,29 @@ const THREADS: u32 = 512;
 /// Candidates that are gone through at a time.
 const CHUNK: u32 = 128;
 
-/// Most detections of a picture that fit shared memory.
+/// Most detections of an image that fit shared memory.
 pub const MAX_ROWS: u32 = 1024;
 
 /// A suppression.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct NmsShape {
-    /// Candidates that there is room for, per picture.
+    /// Candidates that there is room for, per image.
     pub capacity: u32,
     /// Number of classes.
     pub classes: u32,
-    /// Detections that there is room for, per picture; at most [`MAX_ROWS`].
+    /// Detections that there is room for, per image; at most [`MAX_ROWS`].
     pub rows: u32,
     /// One box per object by training: nothing is suppressed.
     pub end_to_end: bool,
 }
 
 impl NmsShape {
-    /// Bytes of the output for one picture.
+    /// Bytes of the output for one image.
     pub fn output_bytes(&self) -> u32 {
         OUTPUT_HEADER_BYTES + (self.rows * ROW_BYTES).next_multiple_of(16)
     }
 
-    /// Bytes of scratch memory for one picture.
+    /// Bytes of scratch memory for one image.
     pub fn scratch_bytes(&self) -> u32 {
         match self.capacity > sort::PIECE {
             true => self.capacity.next_power_of_two() * sort::ENTRY_BYTES,
@@ -73,7 +73,7 @@ impl NmsShape {
     }
 }
 
-/// The kernel. Parameters: the pictures as [`pack`](crate::images::pack) gives them; the settings
+/// The kernel. Parameters: the images as [`pack`](crate::images::pack) gives them; the settings
 /// as [`Settings::encode`](crate::settings::Settings::encode) gives them; the candidates and the
 /// counters that the head wrote; scratch memory; the output.
 ///
@@ -122,17 +122,16 @@ struct Limits<'k> {
 }
 
 fn write(k: &Builder, shape: &NmsShape) {
-    let picture = k.special(Special::BlockZ);
+    let image = k.special(Special::BlockZ);
     let nms = Nms {
         k,
         shape,
-        header: k.input("pictures") + picture * HEADER_BYTES,
+        header: k.input("images") + image * HEADER_BYTES,
         settings: k.input("settings"),
-        candidates: k.input("candidates")
-            + picture * (shape.capacity * super::head::CANDIDATE_BYTES),
-        counter: k.input("counters") + picture * 4,
-        scratch: k.output("scratch") + picture * shape.scratch_bytes(),
-        output: k.output("output") + picture * shape.output_bytes(),
+        candidates: k.input("candidates") + image * (shape.capacity * super::head::CANDIDATE_BYTES),
+        counter: k.input("counters") + image * 4,
+        scratch: k.output("scratch") + image * shape.scratch_bytes(),
+        output: k.output("output") + image * shape.output_bytes(),
         entries: k.shared(sort::PIECE * sort::ENTRY_BYTES, 16),
         chunk: k.shared(CHUNK * greedy::BOX_BYTES, 16),
         kept: k.shared(shape.rows * greedy::BOX_BYTES, 16),
@@ -186,7 +185,7 @@ impl<'k> Nms<'k, '_> {
         }
     }
 
-    /// Stores a detection, scaled back to the original picture and clipped.
+    /// Stores a detection, scaled back to the original image and clipped.
     fn store_row(
         &self,
         row: U32<'k>,
@@ -207,7 +206,7 @@ impl<'k> Nms<'k, '_> {
     }
 }
 
-/// The way back to the original picture: where the scaled one begins, its pixels per original pixel,
+/// The way back to the original image: where the scaled one begins, its pixels per original pixel,
 /// and the original's size, each along x and y.
 struct Back<'k> {
     corner: [F32<'k>; 2],
@@ -218,7 +217,7 @@ struct Back<'k> {
 /// One detection of the output.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Row {
-    /// On the original picture: left, top, right, bottom.
+    /// On the original image: left, top, right, bottom.
     pub corners: [f32; 4],
     /// 0 to 1.
     pub score: f32,
@@ -226,7 +225,7 @@ pub struct Row {
     pub class: u32,
 }
 
-/// The detections of one picture out of its part of the output, and how many candidates there were;
+/// The detections of one image out of its part of the output, and how many candidates there were;
 /// nothing when the bytes are too few.
 pub fn read_output(bytes: &[u8]) -> Option<(Vec<Row>, u32)> {
     let (header, rows) = bytes.split_at_checked(OUTPUT_HEADER_BYTES as usize)?;

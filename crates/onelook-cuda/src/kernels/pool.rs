@@ -11,15 +11,15 @@
 //!    the same loads.
 //! 3. What lies outside the map is replaced by the nearest pixel inside, which every window that
 //!    reaches out has in it anyway: no branch, no infinity.
-//! 4. A block has 16 bytes of channels, compared two halves at a time.
+//! 4. A block has 16 bytes of channels, compared two f16 values at a time.
 
 #[cfg(test)]
 mod tests;
 
-use onelook_ptx::lang::{Builder, Cache, F32, Global, Halves, SharedAddress, Special, Target, U32};
+use onelook_ptx::lang::{Builder, Cache, F16x2, F32, Global, SharedAddress, Special, Target, U32};
 
 use super::window::Window;
-use super::{Element, Map, PIECE_BYTES, Tiled};
+use super::{Element, Map, Tiled, VECTOR_BYTES};
 
 /// A chain of equal pools of stride 1 that keep the map's size; the window's side is odd.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -48,7 +48,7 @@ pub struct PoolShape {
 }
 
 /// 16 bytes of channels.
-type Piece<'k> = [U32<'k>; 4];
+type Vec16B<'k> = [U32<'k>; 4];
 
 /// Outputs that a thread makes from the same loads.
 const RUN: u32 = 2;
@@ -69,7 +69,7 @@ pub fn pool_chain(target: Target, name: &str, shape: &ChainShape, batch: u32) ->
         kernel: k.finish(),
         grid: [
             tiles,
-            shape.input.channels / shape.element.per_piece(),
+            shape.input.channels / shape.element.per_vector(),
             batch,
         ],
         choice: format!("{}x{} pixels, {threads} threads", chain.height, chain.width),
@@ -78,10 +78,10 @@ pub fn pool_chain(target: Target, name: &str, shape: &ChainShape, batch: u32) ->
 
 /// In how many parts each side is cut: the fewest that keep the device busy and fit.
 fn parts(shape: &ChainShape, batch: u32) -> u32 {
-    let pieces = shape.input.channels / shape.element.per_piece();
+    let vectors = shape.input.channels / shape.element.per_vector();
     let side = shape.input.height.max(shape.input.width);
     let enough = |&parts: &u32| {
-        let busy = pieces * batch * parts * parts >= MANY_BLOCKS || side / (parts + 1) < 8;
+        let busy = vectors * batch * parts * parts >= MANY_BLOCKS || side / (parts + 1) < 8;
         busy && Chain::new(shape, parts).shared_bytes() <= 48 << 10
     };
     (1..side).find(enough).unwrap_or(side)
@@ -121,7 +121,7 @@ impl<'s> Chain<'s> {
 
     fn shared_bytes(&self) -> u32 {
         let rows = self.width * self.shape.pitches.len() as u32;
-        self.high * (self.wide + rows) * PIECE_BYTES
+        self.high * (self.wide + rows) * VECTOR_BYTES
     }
 
     fn write(&self, k: &Builder) {
@@ -133,7 +133,7 @@ impl<'s> Chain<'s> {
         let across = self.tiles_across();
         let corner = [tile / across * self.height, tile % across * self.width];
         let pixels = k.shared(self.shared_bytes(), 16);
-        let rows = pixels + self.high * self.wide * PIECE_BYTES;
+        let rows = pixels + self.high * self.wide * VECTOR_BYTES;
 
         k.grid_launch();
         k.grid_wait();
@@ -162,15 +162,15 @@ impl<'s> Chain<'s> {
             let y = inside(top, index / self.wide, map.height);
             let x = inside(left, index % self.wide, map.width);
             let from = input + self.offset(k, y * map.width + x, map.pitch);
-            k.async_copy(pixels + index * PIECE_BYTES, from, 16, k.truth(true));
+            k.async_copy(pixels + index * VECTOR_BYTES, from, 16, k.truth(true));
         });
     }
 
-    /// Bytes from the start of a map to the block's channels of a pixel of the block's picture.
+    /// Bytes from the start of a map to the block's channels of a pixel of the block's image.
     fn offset<'k>(&self, k: &'k Builder, pixel: U32<'k>, pitch: u32) -> U32<'k> {
-        let picture = k.special(Special::BlockZ);
-        let pixel = picture * self.shape.input.pixels() + pixel;
-        pixel * (pitch * self.shape.element.bytes()) + k.special(Special::BlockY) * PIECE_BYTES
+        let image = k.special(Special::BlockZ);
+        let pixel = image * self.shape.input.pixels() + pixel;
+        pixel * (pitch * self.shape.element.bytes()) + k.special(Special::BlockY) * VECTOR_BYTES
     }
 
     /// The largest of every pool's window along its row: `[pool][y][x]`, rows of the halo too.
@@ -178,9 +178,9 @@ impl<'s> Chain<'s> {
         let runs = self.width / RUN;
         k.count(k.thread(), self.high * runs, k.threads(), |index| {
             let (y, x) = (index / runs, index % runs * RUN);
-            let from = pixels + (y * self.wide + x) * PIECE_BYTES;
-            let values: Vec<Piece<'k>> = (0..RUN + 2 * self.halo)
-                .map(|i| k.load_shared(from + i * PIECE_BYTES))
+            let from = pixels + (y * self.wide + x) * VECTOR_BYTES;
+            let values: Vec<Vec16B<'k>> = (0..RUN + 2 * self.halo)
+                .map(|i| k.load_shared(from + i * VECTOR_BYTES))
                 .collect();
             for run in 0..RUN {
                 let centre = (run + self.halo) as usize;
@@ -193,7 +193,7 @@ impl<'s> Chain<'s> {
                         }
                     }
                     let place = (y + pool * self.high) * self.width + x + run;
-                    k.store_shared(rows + place * PIECE_BYTES, largest);
+                    k.store_shared(rows + place * VECTOR_BYTES, largest);
                 }
             }
         });
@@ -210,14 +210,14 @@ impl<'s> Chain<'s> {
         let map = &self.shape.input;
         let runs = self.height / RUN;
         let column = |pool: u32, y: U32<'k>, x: U32<'k>| {
-            rows + ((y + pool * self.high) * self.width + x) * PIECE_BYTES
+            rows + ((y + pool * self.high) * self.width + x) * VECTOR_BYTES
         };
         k.count(k.thread(), runs * self.width, k.threads(), |index| {
             let (y, x) = (index / self.width * RUN, index % self.width);
             for (pool, reach) in (0..).zip(self.reaches()) {
                 let from = column(pool, y + (self.halo - reach as u32), x);
-                let step = self.width * PIECE_BYTES;
-                let values: Vec<Piece<'k>> = (0..RUN + 2 * reach as u32)
+                let step = self.width * VECTOR_BYTES;
+                let values: Vec<Vec16B<'k>> = (0..RUN + 2 * reach as u32)
                     .map(|i| k.load_shared(from + i * step))
                     .collect();
                 for run in 0..RUN {
@@ -243,7 +243,7 @@ impl<'s> Chain<'s> {
     }
 }
 
-/// The kernel of one pool. Parameters: the input; the output; pixels of all pictures' outputs (a
+/// The kernel of one pool. Parameters: the input; the output; pixels of all images' outputs (a
 /// word).
 pub fn pool(target: Target, name: &str, shape: &PoolShape, batch: u32) -> Tiled {
     let k = Builder::new(name, target, 128);
@@ -252,25 +252,25 @@ pub fn pool(target: Target, name: &str, shape: &PoolShape, batch: u32) -> Tiled 
     let pixels = k.word("pixels");
     k.grid_launch();
     k.grid_wait();
-    let pieces = shape.input.channels / shape.element.per_piece();
+    let vectors = shape.input.channels / shape.element.per_vector();
     let index = k.special(Special::BlockX) * 128 + k.thread();
-    let (pixel, piece) = (index / pieces, index % pieces);
+    let (pixel, vector) = (index / vectors, index % vectors);
     k.when(pixel.less(pixels), || {
         let largest = [(); 4].map(|()| k.variable(k.u32(shape.element.lowest())));
         each_tap(&k, shape, pixel, |place| {
             let offset = place * (shape.input.pitch * shape.element.bytes());
-            let value = k.load(input + offset + piece * PIECE_BYTES, Cache::Default);
+            let value = k.load(input + offset + vector * VECTOR_BYTES, Cache::Default);
             for (to, value) in largest.into_iter().zip(max(shape.element, largest, value)) {
                 k.assign(to, value);
             }
         });
-        let offset = pixel * (shape.pitch * shape.element.bytes()) + piece * PIECE_BYTES;
+        let offset = pixel * (shape.pitch * shape.element.bytes()) + vector * VECTOR_BYTES;
         k.store(output + offset, largest);
     });
     let outputs = shape.window.pixels() * batch;
     Tiled {
         kernel: k.finish(),
-        grid: [(outputs * pieces).div_ceil(128), 1, 1],
+        grid: [(outputs * vectors).div_ceil(128), 1, 1],
         choice: "128 threads".to_owned(),
     }
 }
@@ -278,14 +278,14 @@ pub fn pool(target: Target, name: &str, shape: &PoolShape, batch: u32) -> Tiled 
 /// Visits the input pixels in an output pixel's window.
 fn each_tap<'k>(k: &'k Builder, shape: &PoolShape, pixel: U32<'k>, visit: impl FnOnce(U32<'k>)) {
     let across = shape.window.kernel[1];
-    let (picture, at) = shape.window.locate_in_kernel(pixel);
+    let (image, at) = shape.window.locate_in_kernel(pixel);
     k.count(0, shape.window.taps(), 1, |tap| {
         let [y, x] = shape
             .window
             .seen_in_kernel(at, [tap / across, tap % across]);
         k.when(
             y.less(shape.input.height) & x.less(shape.input.width),
-            || visit((picture * shape.input.height + y) * shape.input.width + x),
+            || visit((image * shape.input.height + y) * shape.input.width + x),
         );
     });
 }
@@ -300,9 +300,9 @@ impl Element {
     }
 }
 
-fn max<'k>(element: Element, a: Piece<'k>, b: Piece<'k>) -> Piece<'k> {
+fn max<'k>(element: Element, a: Vec16B<'k>, b: Vec16B<'k>) -> Vec16B<'k> {
     std::array::from_fn(|i| match element {
-        Element::F16 => Halves::max(a[i].as_halves(), b[i].as_halves()).bits(),
+        Element::F16 => F16x2::max(a[i].as_f16x2(), b[i].as_f16x2()).bits(),
         Element::F32 => F32::max(a[i].as_f32(), b[i].as_f32()).bits(),
     })
 }

@@ -4,13 +4,13 @@
 //! for n, y, x, c:  map[n][y][x][c] = planes[n][c][y][x]      and back
 //! ```
 //!
-//! 1. A thread has one pixel's piece: neighbours read neighbouring values of each plane, and write
-//!    whole pieces.
-//! 2. Channels that only pad a piece become zeros.
+//! 1. A thread has one pixel's vector: neighbours read neighbouring values of each plane, and write
+//!    whole vectors.
+//! 2. Channels that only pad a vector become zeros.
 
 use onelook_ptx::lang::{Builder, Cache, F32, Special, Target, U32};
 
-use super::{Element, Map, PIECE_BYTES, Tiled};
+use super::{Element, Map, Tiled, VECTOR_BYTES};
 
 /// A map and the planes that it comes from or goes to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -27,16 +27,16 @@ pub struct Planes {
 const THREADS: u32 = 128;
 
 /// Planes to a map. Parameters: planes `[batch, channels, height, width]`; the map; pixels of all
-/// pictures (a word).
+/// images (a word).
 pub fn to_map(target: Target, name: &str, planes: &Planes, batch: u32) -> Tiled {
     let element = planes.element;
     let k = Builder::new(name, target, THREADS);
     let (values, output, pixels) = (k.input("planes"), k.output("map"), k.word("pixels"));
-    let place = Place::begin(&k, planes);
+    let place = PixelVector::begin(&k, planes);
     k.when(place.pixel.less(pixels), || {
-        let loaded: Vec<F32<'_>> = (0..element.per_piece())
+        let loaded: Vec<F32<'_>> = (0..element.per_vector())
             .map(|i| {
-                let channel = place.piece * element.per_piece() + i;
+                let channel = place.vector * element.per_vector() + i;
                 let value = k.float_variable(0.0);
                 k.when(channel.less(planes.channels), || {
                     let [word] = k.load(values + place.in_planes(channel), Cache::Default);
@@ -58,23 +58,23 @@ pub fn to_map(target: Target, name: &str, planes: &Planes, batch: u32) -> Tiled 
 }
 
 /// A map to planes. Parameters: the map; planes `[batch, channels, height, width]`; pixels of all
-/// pictures (a word).
+/// images (a word).
 pub fn from_map(target: Target, name: &str, planes: &Planes, batch: u32) -> Tiled {
     let element = planes.element;
     let k = Builder::new(name, target, THREADS);
     let (input, values, pixels) = (k.input("map"), k.output("planes"), k.word("pixels"));
-    let place = Place::begin(&k, planes);
+    let place = PixelVector::begin(&k, planes);
     k.when(place.pixel.less(pixels), || {
         let words = k.load::<4>(input + place.in_map(), Cache::Default);
         let stored: Vec<F32<'_>> = match element {
             Element::F16 => words
                 .iter()
-                .flat_map(|word| word.as_halves().unpack())
+                .flat_map(|word| word.as_f16x2().unpack())
                 .collect(),
             Element::F32 => words.iter().map(|word| word.as_f32()).collect(),
         };
         for (i, value) in (0..).zip(stored) {
-            let channel = place.piece * element.per_piece() + i;
+            let channel = place.vector * element.per_vector() + i;
             k.when(channel.less(planes.channels), || {
                 k.store(values + place.in_planes(channel), [value]);
             });
@@ -89,32 +89,32 @@ fn tiled(k: Builder, planes: &Planes, batch: u32) -> Tiled {
         kernel: k.finish(),
         grid: [
             pixels.div_ceil(THREADS),
-            planes.map.channels.div_ceil(planes.element.per_piece()),
+            planes.map.channels.div_ceil(planes.element.per_vector()),
             1,
         ],
         choice: format!("{THREADS} pixels a block"),
     }
 }
 
-/// A thread's pixel and piece.
-struct Place<'k> {
+/// A thread's pixel and vector.
+struct PixelVector<'k> {
     planes: Planes,
     pixel: U32<'k>,
-    piece: U32<'k>,
-    /// Picture, and pixel in it.
-    picture: U32<'k>,
+    vector: U32<'k>,
+    /// Image, and pixel in it.
+    image: U32<'k>,
     inside: U32<'k>,
 }
 
-impl<'k> Place<'k> {
+impl<'k> PixelVector<'k> {
     /// Finds it, then waits for the launches before.
     fn begin(k: &'k Builder, planes: &Planes) -> Self {
         let pixel = k.special(Special::BlockX) * THREADS + k.thread();
         let place = Self {
             planes: *planes,
             pixel,
-            piece: k.special(Special::BlockY),
-            picture: pixel / planes.map.pixels(),
+            vector: k.special(Special::BlockY),
+            image: pixel / planes.map.pixels(),
             inside: pixel % planes.map.pixels(),
         };
         k.grid_launch();
@@ -122,15 +122,15 @@ impl<'k> Place<'k> {
         place
     }
 
-    /// The piece's first byte in the map.
+    /// The vector's first byte in the map.
     fn in_map(&self) -> U32<'k> {
         let pixel_bytes = self.planes.map.pitch * self.planes.element.bytes();
-        self.pixel * pixel_bytes + self.piece * PIECE_BYTES
+        self.pixel * pixel_bytes + self.vector * VECTOR_BYTES
     }
 
     /// The first byte of a channel's value in the planes.
     fn in_planes(&self, channel: U32<'k>) -> U32<'k> {
-        let plane = self.picture * self.planes.channels + channel;
+        let plane = self.image * self.planes.channels + channel;
         (plane * self.planes.map.pixels() + self.inside) * 4
     }
 }

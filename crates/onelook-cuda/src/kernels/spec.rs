@@ -20,7 +20,7 @@ use super::{Element, Tiled};
     missing_docs,
     reason = "the variants are named for their kernels' files"
 )]
-pub enum Work {
+pub enum KernelSpec {
     Conv { shape: ConvShape, tile: Tile },
     Depthwise { shape: DepthwiseShape, tile: Tile },
     PoolChain(ChainShape),
@@ -33,7 +33,7 @@ pub enum Work {
     FromMap(Planes),
 }
 
-impl Work {
+impl KernelSpec {
     /// The format of its maps.
     pub fn element(&self) -> Element {
         match self {

@@ -1,4 +1,4 @@
-//! The first convolution, straight from the pictures as they came.
+//! The first convolution, straight from the images as they came.
 //!
 //! ```text
 //! for every output pixel and channel n:
@@ -9,11 +9,11 @@
 //!
 //! 1. A block scales just the pixels that its tile needs, bilinearly in whole numbers exactly as
 //!    `letterbox` does, all loads of a thread set out before the first is used.
-//! 2. They stay whole numbers up to 255, exact in halves; the division by 255 waits for the sum.
+//! 2. They stay whole numbers up to 255, exact in f16; the division by 255 waits for the sum.
 //! 3. The three colours of neighbouring pixels lie side by side, so that a row of taps is a row of k
 //!    and fragments are loaded from where the pixels lie: no tile of taps is ever written.
 //! 4. Weights are fragments already, with columns exchanged such that a lane ends up with
-//!    neighbouring channels, which it stores as one piece.
+//!    neighbouring channels, which it stores as one vector.
 
 mod scale;
 #[cfg(test)]
@@ -32,7 +32,7 @@ use scale::Scaler;
 pub struct StemShape {
     /// Format of weights and of the output.
     pub element: Element,
-    /// Height and width of the letterboxed picture.
+    /// Height and width of the letterboxed image.
     pub input: [u32; 2],
     /// What slides over the input.
     pub window: Window,
@@ -109,7 +109,7 @@ pub fn shared_bytes(shape: &StemShape) -> u32 {
     shape.tile_input()[0] * shape.row_values() * shape.element.bytes()
 }
 
-/// The kernel. Parameters: the pictures as [`pack`](crate::images::pack) gives them; weights as
+/// The kernel. Parameters: the images as [`pack`](crate::images::pack) gives them; weights as
 /// [`pack_weights`] gives them; biases, f32; the output.
 pub fn stem(target: Target, name: &str, shape: &StemShape, batch: u32) -> Tiled {
     let k = Builder::new(name, target, THREADS);
@@ -128,7 +128,7 @@ pub fn stem(target: Target, name: &str, shape: &StemShape, batch: u32) -> Tiled 
 }
 
 fn write(k: &Builder, shape: &StemShape) {
-    let blob = k.input("pictures");
+    let blob = k.input("images");
     let stem = Stem {
         k,
         shape,
@@ -137,14 +137,14 @@ fn write(k: &Builder, shape: &StemShape) {
         output: k.output("output"),
         pixels: k.shared(shared_bytes(shape), 16),
     };
-    let picture = k.special(Special::BlockZ);
+    let image = k.special(Special::BlockZ);
     let corner = [
         k.special(Special::BlockY) * ROWS,
         k.special(Special::BlockX) * COLUMNS,
     ];
     k.grid_launch();
     k.grid_wait();
-    let scaler = Scaler::new(k, shape, blob, blob + picture * HEADER_BYTES);
+    let scaler = Scaler::new(k, shape, blob, blob + image * HEADER_BYTES);
     scaler.fill(corner, stem.pixels);
     k.barrier();
     let offsets = stem.offsets();
@@ -153,7 +153,7 @@ fn write(k: &Builder, shape: &StemShape) {
             Element::F16 => stem.multiply_f16(&offsets, first, fragments),
             Element::F32 => stem.multiply_f32(first, fragments),
         };
-        stem.store(&sums, picture, corner, first, fragments);
+        stem.store(&sums, image, corner, first, fragments);
     }
 }
 
@@ -219,7 +219,7 @@ impl<'k> Stem<'k, '_> {
             let origin = self.origin(fragment);
             for (offsets, weights) in offsets.chunks_exact(2).zip(&weights) {
                 let pair = |offset: U32<'k>, row: u32| {
-                    k.load_shared_halves(self.pixels + (origin + offset) * 2 + row)
+                    k.load_shared_f16x2(self.pixels + (origin + offset) * 2 + row)
                 };
                 let below = self.half_fragment() * 2;
                 let [near, far] = [offsets[0], offsets[1]];
@@ -230,7 +230,7 @@ impl<'k> Stem<'k, '_> {
                     pair(far, below),
                 ];
                 for (&sums, b) in sums.iter().zip(weights) {
-                    k.mma(sums, a, b.map(U32::as_halves));
+                    k.mma(sums, a, b.map(U32::as_f16x2));
                 }
             }
         }
@@ -270,7 +270,7 @@ impl<'k> Stem<'k, '_> {
     fn store(
         &self,
         sums: &Sums<'k>,
-        picture: U32<'k>,
+        image: U32<'k>,
         [top, left]: [U32<'k>; 2],
         first: u32,
         fragments: u32,
@@ -289,7 +289,7 @@ impl<'k> Stem<'k, '_> {
             for half in 0..2 {
                 let x = left + k.lane() / 4 + (16 * fragment + 8 * half);
                 k.when(y.less(height) & x.less(width), || {
-                    let pixel = (picture * height + y) * width + x;
+                    let pixel = (image * height + y) * width + x;
                     let value = pixel * shape.pitch + lane_channel + first;
                     let values = sums.iter().zip(&bias).flat_map(|(sums, bias)| {
                         let pair = [sums[2 * half as usize], sums[2 * half as usize + 1]];

@@ -24,7 +24,7 @@ impl Window {
         self.kernel[0] * self.kernel[1]
     }
 
-    /// Output pixels of one picture.
+    /// Output pixels of one image.
     pub fn pixels(&self) -> u32 {
         self.output[0] * self.output[1]
     }
@@ -34,7 +34,7 @@ impl Window {
         self.kernel == [1, 1] && self.stride == [1, 1] && self.padding == [0, 0]
     }
 
-    /// Picture, row and column of an output pixel, numbered through all pictures.
+    /// Image, row and column of an output pixel, numbered through all images.
     pub fn locate(&self, pixel: u32) -> (u32, [u32; 2]) {
         let [height, width] = self.output;
         let line = pixel / width;

@@ -8,7 +8,7 @@ use onelook_types::Shape;
 
 /// A range of channels of a buffer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Seat {
+pub struct ChannelSlice {
     /// Which buffer.
     pub buffer: usize,
     /// First channel.
@@ -19,10 +19,10 @@ pub struct Seat {
     pub upsample: u32,
 }
 
-impl Seat {
+impl ChannelSlice {
     /// The channel behind the last, padding included.
-    pub fn end(&self, per_piece: u32) -> u32 {
-        self.channel + self.channels.next_multiple_of(per_piece)
+    pub fn end(&self, per_vector: u32) -> u32 {
+        self.channel + self.channels.next_multiple_of(per_vector)
     }
 }
 
@@ -39,13 +39,13 @@ pub struct Buffer {
 
 /// All buffers, and the values in them.
 #[derive(Debug, Clone, Default)]
-pub struct Places {
+pub struct BufferAssignment {
     /// The buffers.
     pub buffers: Vec<Buffer>,
-    /// By value index: the seat of a value that is written.
-    seats: Vec<Option<Seat>>,
+    /// By value index: the slice of a value that is written.
+    slices: Vec<Option<ChannelSlice>>,
     producers: Vec<Option<NodeId>>,
-    per_piece: u32,
+    per_vector: u32,
 }
 
 /// A value, or a range of one, that is written as a whole.
@@ -57,51 +57,60 @@ struct Leaf {
     upsample: u32,
 }
 
-impl Places {
+impl BufferAssignment {
     /// Seats the values that `written` names.
-    pub fn new(graph: &Graph, shapes: &[Shape], written: &[ValueId], per_piece: u32) -> Self {
-        let mut places = Self {
+    pub fn new(graph: &Graph, shapes: &[Shape], written: &[ValueId], per_vector: u32) -> Self {
+        let mut assignment = Self {
             buffers: Vec::new(),
-            seats: vec![None; graph.values.len()],
+            slices: vec![None; graph.values.len()],
             producers: graph.producers(),
-            per_piece,
+            per_vector,
         };
         for node in &graph.nodes {
             if let (Op::Concat(_), &[output]) = (&node.op, &node.outputs[..]) {
-                places.seat_together(&places.leaves(graph, shapes, output), shapes, written);
+                assignment.assign_together(
+                    &assignment.leaves(graph, shapes, output),
+                    shapes,
+                    written,
+                );
             }
         }
         for &value in written {
-            if places.seats[value.index()].is_none() {
-                places.seat_run(&[value], shapes);
+            if assignment.slices[value.index()].is_none() {
+                assignment.assign_run(&[value], shapes);
             }
         }
-        places
+        assignment
     }
 
-    /// Where a value's channels lie, in order; as few seats as possible. `None` when part of it is
+    /// Where a value's channels lie, in order; as few slices as possible. `None` when part of it is
     /// written by no step.
-    pub fn read(&self, graph: &Graph, shapes: &[Shape], value: ValueId) -> Option<Vec<Seat>> {
-        let mut seats: Vec<Seat> = Vec::new();
+    pub fn read(
+        &self,
+        graph: &Graph,
+        shapes: &[Shape],
+        value: ValueId,
+    ) -> Option<Vec<ChannelSlice>> {
+        let mut slices: Vec<ChannelSlice> = Vec::new();
         for leaf in self.leaves(graph, shapes, value) {
-            let whole = self.seats[leaf.value.index()]?;
-            let seat = Seat {
+            let whole = self.slices[leaf.value.index()]?;
+            let slice = ChannelSlice {
                 channel: whole.channel + leaf.first,
                 channels: leaf.channels,
                 upsample: leaf.upsample,
                 ..whole
             };
-            match seats.last_mut() {
+            match slices.last_mut() {
                 Some(last)
-                    if (last.buffer, last.upsample) == (seat.buffer, seat.upsample)
-                        && last.channel + last.channels == seat.channel =>
+                    if (last.buffer, last.upsample) == (slice.buffer, slice.upsample)
+                        && last.channel + last.channels == slice.channel =>
                 {
-                    last.channels += seat.channels;
+                    last.channels += slice.channels;
                 }
-                _ => seats.push(seat),
+                _ => slices.push(slice),
             }
         }
-        Some(seats)
+        Some(slices)
     }
 
     /// The written values under splits, concatenations and upsamplings.
@@ -140,26 +149,26 @@ impl Places {
         }
     }
 
-    fn seat_together(&mut self, leaves: &[Leaf], shapes: &[Shape], written: &[ValueId]) {
+    fn assign_together(&mut self, leaves: &[Leaf], shapes: &[Shape], written: &[ValueId]) {
         let mut run: Vec<ValueId> = Vec::new();
         for leaf in leaves {
             let whole = leaf.upsample == 1
                 && shapes[leaf.value.index()].get(1) == Some(&(leaf.channels as usize));
             let free = whole
-                && self.seats[leaf.value.index()].is_none()
+                && self.slices[leaf.value.index()].is_none()
                 && written.contains(&leaf.value)
                 && !run.contains(&leaf.value);
             if free {
                 run.push(leaf.value);
             }
-            if !free || !leaf.channels.is_multiple_of(self.per_piece) {
-                self.seat_run(&std::mem::take(&mut run), shapes);
+            if !free || !leaf.channels.is_multiple_of(self.per_vector) {
+                self.assign_run(&std::mem::take(&mut run), shapes);
             }
         }
-        self.seat_run(&run, shapes);
+        self.assign_run(&run, shapes);
     }
 
-    fn seat_run(&mut self, run: &[ValueId], shapes: &[Shape]) {
+    fn assign_run(&mut self, run: &[ValueId], shapes: &[Shape]) {
         let Some(first) = run.first() else { return };
         let side = |axis: usize| {
             shapes[first.index()]
@@ -169,14 +178,14 @@ impl Places {
         let mut channel = 0;
         for value in run {
             let channels = shapes[value.index()].get(1).map_or(0, |&c| c as u32);
-            let seat = Seat {
+            let slice = ChannelSlice {
                 buffer: self.buffers.len(),
                 channel,
                 channels,
                 upsample: 1,
             };
-            channel = seat.end(self.per_piece);
-            self.seats[value.index()] = Some(seat);
+            channel = slice.end(self.per_vector);
+            self.slices[value.index()] = Some(slice);
         }
         self.buffers.push(Buffer {
             height: side(2),

@@ -6,7 +6,7 @@
 use super::gpu::Gpu;
 use super::tiling::{Product, clocks};
 use crate::kernels::gemm::Tile;
-use crate::kernels::{Element, Work};
+use crate::kernels::{Element, KernelSpec};
 use crate::plan::{Launch, Plan};
 
 /// Clocks of a kernel besides its arithmetic and memory traffic, where the tile model does not apply:
@@ -102,10 +102,10 @@ pub fn estimate(plan: &Plan, gpu: &Gpu, batch: u32) -> Estimate {
 }
 
 fn time(launch: &Launch, gpu: &Gpu, batch: u32) -> LaunchEstimate {
-    let work = launch.work.as_ref();
-    let halves = work.is_none_or(|work| work.element() == Element::F16);
-    let floor_us = gpu.floor_us(launch.flops, launch.bytes, halves);
-    let estimated_us = match work.and_then(|work| product(work, batch)) {
+    let spec = launch.spec.as_ref();
+    let f16 = spec.is_none_or(|spec| spec.element() == Element::F16);
+    let floor_us = gpu.floor_us(launch.flops, launch.bytes, f16);
+    let estimated_us = match spec.and_then(|spec| product(spec, batch)) {
         Some((product, tile)) => gpu.microseconds(clocks(gpu, &product, &tile)).max(floor_us),
         None => gpu.microseconds(LATENCY_CLOCKS) + floor_us,
     };
@@ -116,23 +116,23 @@ fn time(launch: &Launch, gpu: &Gpu, batch: u32) -> LaunchEstimate {
 }
 
 /// The matrix product that the tile model estimates, where it applies.
-fn product(work: &Work, batch: u32) -> Option<(Product, Tile)> {
-    let (window, columns, pieces, resident, tile) = match work {
-        Work::Conv { shape, tile } => {
-            let pieces = shape.pieces();
-            (shape.window, shape.outputs(), pieces, false, tile)
+fn product(spec: &KernelSpec, batch: u32) -> Option<(Product, Tile)> {
+    let (window, columns, vectors, resident, tile) = match spec {
+        KernelSpec::Conv { shape, tile } => {
+            let vectors = shape.vectors();
+            (shape.window, shape.outputs(), vectors, false, tile)
         }
-        Work::Depthwise { shape, tile } => {
-            let pieces = shape.pieces();
-            (shape.window, shape.part.channels, pieces, true, tile)
+        KernelSpec::Depthwise { shape, tile } => {
+            let vectors = shape.vectors();
+            (shape.window, shape.part.channels, vectors, true, tile)
         }
         _ => return None,
     };
     let product = Product {
-        element: work.element(),
+        element: spec.element(),
         rows: batch * window.pixels(),
         columns,
-        pieces,
+        vectors,
         resident,
     };
     Some((product, *tile))
@@ -180,7 +180,7 @@ mod tests {
     fn launch(after: &[usize], grid: u32, bytes: u64) -> Launch {
         Launch {
             name: String::new(),
-            work: None,
+            spec: None,
             kernel: Arc::new(Builder::new("empty", Target::Sm90a, 32).finish()),
             grid: [grid, 1, 1],
             arguments: Vec::new(),

@@ -8,8 +8,8 @@ use onelook_graph::{Graph, Node, NodeId, Op, ValueId};
 
 /// What one kernel computes; nodes by position.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Step {
-    /// The first convolution, straight from pictures.
+pub enum FusedStep {
+    /// The first convolution, straight from images.
     Stem(usize),
     /// Convolutions of one input, alike but for their weights.
     Conv(Vec<usize>),
@@ -29,7 +29,7 @@ pub enum Step {
     Head(Vec<[usize; 2]>),
 }
 
-impl Step {
+impl FusedStep {
     /// The nodes that it computes.
     pub fn nodes(&self) -> Vec<usize> {
         match self {
@@ -44,9 +44,9 @@ impl Step {
     }
 }
 
-/// The steps of a graph whose first convolution may read pictures (`pictures`) and whose outputs
+/// The steps of a graph whose first convolution may read images (`images`) and whose outputs
 /// may be those of a detection head (`head`), or the nodes that no kernel computes, in words.
-pub fn steps(graph: &Graph, pictures: bool, head: bool) -> Result<Vec<Step>, Vec<String>> {
+pub fn steps(graph: &Graph, images: bool, head: bool) -> Result<Vec<FusedStep>, Vec<String>> {
     let finder = Finder {
         graph,
         producers: graph.producers(),
@@ -63,7 +63,7 @@ pub fn steps(graph: &Graph, pictures: bool, head: bool) -> Result<Vec<Step>, Vec
         if taken[index] || finder.is_view(index) {
             continue;
         }
-        let found = match finder.step(index, pictures, &taken) {
+        let found = match finder.step(index, images, &taken) {
             Ok(found) => found,
             Err(reason) => {
                 unsupported.push(describe(&graph.nodes[index], reason));
@@ -76,7 +76,7 @@ pub fn steps(graph: &Graph, pictures: bool, head: bool) -> Result<Vec<Step>, Vec
         }
         steps.push(step);
     }
-    steps.extend(levels.map(Step::Head));
+    steps.extend(levels.map(FusedStep::Head));
     match unsupported.is_empty() {
         true => Ok(steps),
         false => Err(unsupported),
@@ -114,9 +114,9 @@ impl Finder<'_> {
     fn step(
         &self,
         index: usize,
-        pictures: bool,
+        images: bool,
         taken: &[bool],
-    ) -> Result<Option<Step>, &'static str> {
+    ) -> Result<Option<FusedStep>, &'static str> {
         let node = &self.graph.nodes[index];
         match &node.op {
             Op::Conv(conv) if conv.is_depthwise() => match self.pointwise_behind(index) {
@@ -125,18 +125,18 @@ impl Finder<'_> {
             },
             Op::Conv(conv) if conv.groups != 1 => Err("grouped"),
             Op::Conv(conv) if conv.dilation != [1, 1] => Err("dilated"),
-            Op::Conv(_) if self.graph.inputs.contains(&node.inputs[0]) && pictures => {
-                Ok(Some(Step::Stem(index)))
+            Op::Conv(_) if self.graph.inputs.contains(&node.inputs[0]) && images => {
+                Ok(Some(FusedStep::Stem(index)))
             }
             Op::Conv(_) => Ok(Some(match self.depthwise_ahead(index) {
-                Some(depthwise) => Step::Depthwise {
+                Some(depthwise) => FusedStep::Depthwise {
                     depthwise,
                     pointwise: index,
                 },
-                None => Step::Conv(self.siblings(index, taken)),
+                None => FusedStep::Conv(self.siblings(index, taken)),
             })),
-            Op::MaxPool(_) => Ok(Some(Step::Pools(self.chain(index)))),
-            Op::Attention(_) => Ok(Some(Step::Attention(index))),
+            Op::MaxPool(_) => Ok(Some(FusedStep::Pools(self.chain(index)))),
+            Op::Attention(_) => Ok(Some(FusedStep::Attention(index))),
             _ => Err("no kernel"),
         }
     }

@@ -18,10 +18,10 @@ pub struct Gpu {
     pub memory_gbps: f64,
     /// Bytes per clock from L2 to one multiprocessor.
     pub l2_bytes_per_clock: f64,
-    /// Multiplications with addition per clock and multiprocessor: halves by `mma.sync`.
-    pub half_fma_per_clock: f64,
+    /// Multiplications with addition per clock and multiprocessor: f16 values by `mma.sync`.
+    pub f16_fma_per_clock: f64,
     /// The same for single floats.
-    pub float_fma_per_clock: f64,
+    pub f32_fma_per_clock: f64,
     /// Microseconds from one kernel's end to the start of the next in a graph of kernels.
     pub graph_gap_us: f64,
     /// The same where the next one is launched early and waits.
@@ -48,8 +48,8 @@ impl Gpu {
             clock_ghz,
             memory_gbps,
             l2_bytes_per_clock: l2,
-            half_fma_per_clock: half,
-            float_fma_per_clock: float,
+            f16_fma_per_clock: half,
+            f32_fma_per_clock: float,
             graph_gap_us: 1.3,
             dependent_gap_us: if early { 0.7 } else { 1.3 },
         }
@@ -62,10 +62,10 @@ impl Gpu {
 
     /// Microseconds below which no kernel with this work can end: the larger of arithmetic and
     /// traffic with device memory.
-    pub fn floor_us(&self, flops: u64, bytes: u64, halves: bool) -> f64 {
-        let per_clock = match halves {
-            true => self.half_fma_per_clock,
-            false => self.float_fma_per_clock,
+    pub fn floor_us(&self, flops: u64, bytes: u64, f16: bool) -> f64 {
+        let per_clock = match f16 {
+            true => self.f16_fma_per_clock,
+            false => self.f32_fma_per_clock,
         };
         let clocks = flops as f64 / 2.0 / per_clock / f64::from(self.multiprocessors);
         let traffic = bytes as f64 / self.memory_gbps / 1000.0;

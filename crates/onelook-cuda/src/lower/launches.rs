@@ -13,16 +13,16 @@ use onelook_graph::{Graph, Node, Op, Region as Lifetime, ValueId, place_regions}
 use onelook_ptx::lang::Kernel;
 use onelook_types::{DetectHead, OutputEncoding, Shape};
 
-use super::buffers::{Places, Seat};
+use super::buffers::{BufferAssignment, ChannelSlice};
 use super::constants::Constants;
-use super::fusion::{Step, steps};
-use super::order::{Access, Order};
+use super::fusion::{FusedStep, steps};
+use super::order::{Access, LaunchOrder};
 use super::tiling::Tiles;
 use super::{LowerError, Options};
 use crate::kernels::conv::Part;
 use crate::kernels::gemm::Tile;
 use crate::kernels::window::Window;
-use crate::kernels::{Element, Map, Work};
+use crate::kernels::{Element, KernelSpec, Map};
 use crate::plan::{Argument, Launch, Plan, Region};
 
 /// Buffers start on boundaries of so many bytes.
@@ -34,7 +34,7 @@ pub enum Stage {
     /// Planes become a map: a graph input.
     Enter(ValueId),
     /// What the graph computes.
-    Step(Step),
+    FusedStep(FusedStep),
     /// A map becomes planes: a value and the output's number.
     Leave(ValueId, usize),
 }
@@ -47,8 +47,8 @@ pub fn all_steps(graph: &Graph, options: &Options<'_>) -> Result<Vec<Stage>, Vec
     if !detect {
         stages.extend(graph.inputs.iter().map(|&input| Stage::Enter(input)));
     }
-    let ends_in_head = steps.iter().any(|step| matches!(step, Step::Head(_)));
-    stages.extend(steps.into_iter().map(Stage::Step));
+    let ends_in_head = steps.iter().any(|step| matches!(step, FusedStep::Head(_)));
+    stages.extend(steps.into_iter().map(Stage::FusedStep));
     if !ends_in_head {
         let outputs = graph.outputs.iter().enumerate();
         stages.extend(outputs.map(|(index, &output)| Stage::Leave(output, index)));
@@ -56,13 +56,13 @@ pub fn all_steps(graph: &Graph, options: &Options<'_>) -> Result<Vec<Stage>, Vec
     Ok(stages)
 }
 
-/// Whether the stages take pictures, and end in what this head says.
-pub fn are_pictures_to_boxes(graph: &Graph, stages: &[Stage], head: &DetectHead) -> bool {
+/// Whether the stages take images, and end in what this head says.
+pub fn are_images_to_boxes(graph: &Graph, stages: &[Stage], head: &DetectHead) -> bool {
     let reads_input = |node: &Node| node.inputs.iter().any(|it| graph.inputs.contains(it));
-    let is_stem = |index: usize| stages.contains(&Stage::Step(Step::Stem(index)));
+    let is_stem = |index: usize| stages.contains(&Stage::FusedStep(FusedStep::Stem(index)));
     let mut readers = (0..graph.nodes.len()).filter(|&index| reads_input(&graph.nodes[index]));
     let levels = stages.iter().find_map(|stage| match stage {
-        Stage::Step(Step::Head(levels)) => Some(levels),
+        Stage::FusedStep(FusedStep::Head(levels)) => Some(levels),
         _ => None,
     });
     let outputs = |&node: &usize| match &graph.nodes[node].op {
@@ -82,13 +82,13 @@ pub fn are_pictures_to_boxes(graph: &Graph, stages: &[Stage], head: &DetectHead)
 }
 
 /// What a stage reads and writes.
-struct Touched {
+struct StageAccesses {
     reads: Vec<ValueId>,
     writes: Vec<ValueId>,
 }
 
 impl Stage {
-    fn touched(&self, graph: &Graph) -> Touched {
+    fn touched(&self, graph: &Graph) -> StageAccesses {
         let inputs = |nodes: &[usize]| -> Vec<ValueId> {
             let all = nodes.iter().flat_map(|&node| &graph.nodes[node].inputs);
             all.copied().collect()
@@ -99,33 +99,33 @@ impl Stage {
         };
         let step = match self {
             Self::Enter(value) => {
-                return Touched {
+                return StageAccesses {
                     reads: Vec::new(),
                     writes: vec![*value],
                 };
             }
             Self::Leave(value, _) => {
-                return Touched {
+                return StageAccesses {
                     reads: vec![*value],
                     writes: Vec::new(),
                 };
             }
-            Self::Step(step) => step,
+            Self::FusedStep(step) => step,
         };
         let nodes = step.nodes();
         let (mut reads, mut writes) = (inputs(&nodes), outputs(&nodes));
         match step {
-            Step::Stem(_) => reads.retain(|value| !graph.inputs.contains(value)),
-            Step::Depthwise { depthwise, .. } => {
+            FusedStep::Stem(_) => reads.retain(|value| !graph.inputs.contains(value)),
+            FusedStep::Depthwise { depthwise, .. } => {
                 let inner = graph.nodes[*depthwise].outputs[0];
                 reads.retain(|&value| value != inner);
                 writes.retain(|&value| value != inner);
             }
-            Step::Pools(nodes) => reads = inputs(&nodes[..1]),
-            Step::Head(_) => writes.clear(),
-            Step::Conv(_) | Step::Attention(_) => {}
+            FusedStep::Pools(nodes) => reads = inputs(&nodes[..1]),
+            FusedStep::Head(_) => writes.clear(),
+            FusedStep::Conv(_) | FusedStep::Attention(_) => {}
         }
-        Touched { reads, writes }
+        StageAccesses { reads, writes }
     }
 }
 
@@ -136,10 +136,10 @@ pub fn launches(
     stages: &[Stage],
     options: &Options<'_>,
 ) -> Result<Plan, LowerError> {
-    let touched: Vec<Touched> = stages.iter().map(|stage| stage.touched(graph)).collect();
+    let touched: Vec<StageAccesses> = stages.iter().map(|stage| stage.touched(graph)).collect();
     let written: Vec<ValueId> = touched.iter().flat_map(|t| t.writes.clone()).collect();
-    let per_piece = options.element.per_piece();
-    let places = Places::new(graph, shapes, &written, per_piece);
+    let per_vector = options.element.per_vector();
+    let buffers = BufferAssignment::new(graph, shapes, &written, per_vector);
     let batch = shapes[graph.inputs[0].index()][0] as u32;
     let mut lowering = Lowering {
         graph,
@@ -147,7 +147,7 @@ pub fn launches(
         options,
         batch,
         regions: Vec::new(),
-        places,
+        buffers,
         tiles: Tiles::default(),
         constants: Constants::default(),
         kernels: HashMap::new(),
@@ -171,7 +171,7 @@ struct Lowering<'a> {
     shapes: &'a [Shape],
     options: &'a Options<'a>,
     batch: u32,
-    places: Places,
+    buffers: BufferAssignment,
     /// By buffer.
     regions: Vec<Lifetime>,
     tiles: Tiles,
@@ -184,10 +184,10 @@ struct Lowering<'a> {
 /// A launch before its order is known.
 struct Draft {
     name: String,
-    work: Work,
+    spec: KernelSpec,
     arguments: Vec<Argument>,
-    reads: Vec<Seat>,
-    writes: Vec<Seat>,
+    reads: Vec<ChannelSlice>,
+    writes: Vec<ChannelSlice>,
     flops: u64,
     /// Bytes of constants and of the caller's memory; maps are added.
     bytes: u64,
@@ -199,18 +199,18 @@ impl Lowering<'_> {
     }
 
     /// Finds the stages' order and lays the buffers out in the arena accordingly.
-    fn place(&mut self, touched: &[Touched]) -> Result<Order, LowerError> {
-        let mut touching = vec![Vec::new(); self.places.buffers.len()];
+    fn place(&mut self, touched: &[StageAccesses]) -> Result<LaunchOrder, LowerError> {
+        let mut touching = vec![Vec::new(); self.buffers.buffers.len()];
         let mut accesses = Vec::new();
         for (stage, touched) in touched.iter().enumerate() {
             let mut all = Vec::new();
             for (values, writes) in [(&touched.reads, false), (&touched.writes, true)] {
                 for &value in values {
-                    for seat in self.seats(value)? {
-                        touching[seat.buffer].push(stage);
+                    for slice in self.slices(value)? {
+                        touching[slice.buffer].push(stage);
                         all.push(Access {
-                            buffer: seat.buffer,
-                            channels: seat.channel..seat.end(self.element().per_piece()),
+                            buffer: slice.buffer,
+                            channels: slice.channel..slice.end(self.element().per_vector()),
                             writes,
                         });
                     }
@@ -218,7 +218,7 @@ impl Lowering<'_> {
             }
             accesses.push(all);
         }
-        for (buffer, stages) in self.places.buffers.iter().zip(&touching) {
+        for (buffer, stages) in self.buffers.buffers.iter().zip(&touching) {
             let pixels = (buffer.height * buffer.width * self.batch) as usize;
             let bytes = pixels * (buffer.pitch * self.element().bytes()) as usize;
             self.regions.push(Lifetime {
@@ -228,7 +228,7 @@ impl Lowering<'_> {
                 last: stages.iter().copied().max().unwrap_or(0),
             });
         }
-        let order = Order::new(&accesses);
+        let order = LaunchOrder::new(&accesses);
         self.plan.unshared_bytes = self.regions.iter().map(|region| region.bytes).sum();
         self.plan.arena_bytes = place_regions(&mut self.regions, |a, b| {
             !order.may_share(&touching[a], &touching[b])
@@ -237,42 +237,42 @@ impl Lowering<'_> {
     }
 
     /// Where a value is read.
-    fn seats(&self, value: ValueId) -> Result<Vec<Seat>, LowerError> {
-        let seats = self.places.read(self.graph, self.shapes, value);
-        seats.ok_or_else(|| {
+    fn slices(&self, value: ValueId) -> Result<Vec<ChannelSlice>, LowerError> {
+        let slices = self.buffers.read(self.graph, self.shapes, value);
+        slices.ok_or_else(|| {
             let name = &self.graph.value(value).name;
             LowerError::Unsupported(vec![format!("a reader of '{name}'")])
         })
     }
 
     /// Where a value is read if it lies in one place as it is.
-    fn seat(&self, value: ValueId) -> Result<Seat, LowerError> {
-        match self.seats(value)?[..] {
-            [seat] if seat.upsample == 1 => Ok(seat),
+    fn slice(&self, value: ValueId) -> Result<ChannelSlice, LowerError> {
+        match self.slices(value)?[..] {
+            [slice] if slice.upsample == 1 => Ok(slice),
             _ => {
                 let name = &self.graph.value(value).name;
-                let reason = format!("'{name}', which lies in pieces where it must be whole");
+                let reason = format!("'{name}', which lies in vectors where it must be whole");
                 Err(LowerError::Unsupported(vec![reason]))
             }
         }
     }
 
-    fn map(&self, seat: &Seat) -> Map {
-        let buffer = self.places.buffers[seat.buffer];
+    fn map(&self, slice: &ChannelSlice) -> Map {
+        let buffer = self.buffers.buffers[slice.buffer];
         Map {
             height: buffer.height,
             width: buffer.width,
-            channels: seat.channels.next_multiple_of(self.element().per_piece()),
+            channels: slice.channels.next_multiple_of(self.element().per_vector()),
             pitch: buffer.pitch,
         }
     }
 
-    fn argument(&self, seat: &Seat) -> Argument {
-        let channel = (seat.channel * self.element().bytes()) as usize;
+    fn argument(&self, slice: &ChannelSlice) -> Argument {
+        let channel = (slice.channel * self.element().bytes()) as usize;
         Argument::Memory {
             region: Region::Arena,
-            offset: self.regions[seat.buffer].offset + channel,
-            bytes: self.map(seat).reach_bytes(self.element(), self.batch),
+            offset: self.regions[slice.buffer].offset + channel,
+            bytes: self.map(slice).reach_bytes(self.element(), self.batch),
         }
     }
 
@@ -285,8 +285,8 @@ impl Lowering<'_> {
     }
 
     /// Bytes of a value's pixels, each once.
-    fn bytes(&self, seat: &Seat) -> u64 {
-        let map = self.map(seat);
+    fn bytes(&self, slice: &ChannelSlice) -> u64 {
+        let map = self.map(slice);
         let values = u64::from(map.pixels()) * u64::from(self.batch * map.channels);
         values * u64::from(self.element().bytes())
     }
@@ -295,24 +295,24 @@ impl Lowering<'_> {
     fn launch(&mut self, draft: Draft) {
         let (batch, target) = (self.batch, self.options.gpu.target);
         let maps = draft.reads.iter().chain(&draft.writes);
-        let bytes = draft.bytes + maps.map(|seat| self.bytes(seat)).sum::<u64>();
-        let output = match draft.work {
-            Work::FromMap(_) => draft.reads.first(),
+        let bytes = draft.bytes + maps.map(|slice| self.bytes(slice)).sum::<u64>();
+        let output = match draft.spec {
+            KernelSpec::FromMap(_) => draft.reads.first(),
             _ => draft.writes.first(),
         };
-        let output = output.map(|seat| {
-            let map = self.map(seat);
-            [batch, seat.channels, map.height, map.width].map(|extent| extent as usize)
+        let output = output.map(|slice| {
+            let map = self.map(slice);
+            [batch, slice.channels, map.height, map.width].map(|extent| extent as usize)
         });
-        let words = format!("{:?}", draft.work);
-        let name = format!("{}_{:08x}", draft.work.base(), fingerprint(&words));
+        let words = format!("{:?}", draft.spec);
+        let name = format!("{}_{:08x}", draft.spec.base(), fingerprint(&words));
         let (kernel, grid, choice) = self.kernels.entry(words).or_insert_with(|| {
-            let tiled = draft.work.tiled(target, &name, batch);
+            let tiled = draft.spec.tiled(target, &name, batch);
             (Arc::new(tiled.kernel), tiled.grid, tiled.choice)
         });
         self.plan.launches.push(Launch {
             name: draft.name,
-            work: Some(draft.work),
+            spec: Some(draft.spec),
             kernel: Arc::clone(kernel),
             grid: *grid,
             arguments: draft.arguments,
@@ -329,15 +329,15 @@ impl Lowering<'_> {
         match stage {
             Stage::Enter(value) => self.enter(*value),
             Stage::Leave(value, output) => self.leave(*value, *output),
-            Stage::Step(Step::Conv(nodes)) => self.conv(nodes),
-            Stage::Step(Step::Depthwise {
+            Stage::FusedStep(FusedStep::Conv(nodes)) => self.conv(nodes),
+            Stage::FusedStep(FusedStep::Depthwise {
                 depthwise,
                 pointwise,
             }) => self.depthwise(*depthwise, *pointwise),
-            Stage::Step(Step::Stem(node)) => self.stem(*node),
-            Stage::Step(Step::Pools(nodes)) => self.pools(nodes),
-            Stage::Step(Step::Attention(node)) => self.attention(*node),
-            Stage::Step(Step::Head(levels)) => self.head(levels),
+            Stage::FusedStep(FusedStep::Stem(node)) => self.stem(*node),
+            Stage::FusedStep(FusedStep::Pools(nodes)) => self.pools(nodes),
+            Stage::FusedStep(FusedStep::Attention(node)) => self.attention(*node),
+            Stage::FusedStep(FusedStep::Head(levels)) => self.head(levels),
         }
     }
 
@@ -388,8 +388,8 @@ impl Lowering<'_> {
         Argument::Word(batch * height * width)
     }
 
-    pub(super) fn part(&self, seat: &Seat) -> Part {
-        let map = self.map(seat);
+    pub(super) fn part(&self, slice: &ChannelSlice) -> Part {
+        let map = self.map(slice);
         Part {
             channels: map.channels,
             pitch: map.pitch,

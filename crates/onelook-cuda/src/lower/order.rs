@@ -25,14 +25,14 @@ impl Access {
 
 /// The order of launches that their data asks for.
 #[derive(Debug, Clone, Default)]
-pub struct Order {
+pub struct LaunchOrder {
     /// For each launch the earlier ones that it must wait for, those left out that others wait for.
     pub after: Vec<Vec<usize>>,
     /// For each launch, whether each earlier one has surely ended.
     behind: Vec<Vec<bool>>,
 }
 
-impl Order {
+impl LaunchOrder {
     /// The order of launches with these accesses.
     pub fn new(launches: &[Vec<Access>]) -> Self {
         let mut order = Self::default();
@@ -87,7 +87,7 @@ mod tests {
 
     #[test]
     fn readers_of_other_channels_do_not_wait() {
-        let order = Order::new(&[
+        let order = LaunchOrder::new(&[
             vec![access(0, 0..8, true)],
             vec![access(0, 8..16, true)],
             vec![access(0, 0..8, false), access(1, 0..8, true)],
@@ -98,7 +98,7 @@ mod tests {
 
     #[test]
     fn memory_is_shared_along_a_chain_but_not_between_branches() {
-        let order = Order::new(&[
+        let order = LaunchOrder::new(&[
             vec![access(0, 0..8, true)],
             vec![access(0, 0..8, false), access(1, 0..8, true)],
             vec![access(1, 0..8, false), access(2, 0..8, true)],

@@ -19,7 +19,7 @@ const STORE_CLOCKS: f64 = 700.0;
 const TURN_CLOCKS: f64 = 90.0;
 /// Clocks from sending for a chunk to its arrival, from L2.
 const ARRIVAL_CLOCKS: f64 = 480.0;
-/// Instructions of a thread for a piece of a depthwise convolution.
+/// Instructions of a thread for a vector of a depthwise convolution.
 const DEPTHWISE_INSTRUCTIONS: f64 = 230.0;
 /// Clocks from one product of matrices to the next that needs its sums.
 const PRODUCT_CLOCKS: f64 = 34.0;
@@ -31,12 +31,12 @@ const OTHER_REGISTERS: u32 = 48;
 pub struct Product {
     /// Format of the operands.
     pub element: Element,
-    /// Rows: pixels of all pictures.
+    /// Rows: pixels of all images.
     pub rows: u32,
     /// Columns: output channels.
     pub columns: u32,
-    /// 16-byte pieces of k.
-    pub pieces: u32,
+    /// 16-byte vectors of k.
+    pub vectors: u32,
     /// Whether a block holds its rows' whole k in shared memory.
     pub resident: bool,
 }
@@ -45,7 +45,7 @@ impl Product {
     /// Bytes of shared memory with a tile.
     pub fn shared_bytes(&self, tile: &Tile) -> u32 {
         let resident = match self.resident {
-            true => self.pieces.div_ceil(tile.pieces) * tile.a_bytes(),
+            true => self.vectors.div_ceil(tile.vectors) * tile.a_bytes(),
             false => 0,
         };
         let work = resident + Pipeline::stages_bytes(tile, self.resident);
@@ -87,13 +87,13 @@ fn candidates(target: Target, product: &Product) -> Vec<Tile> {
     let mut tiles = Vec::new();
     for m in [16, 32, 64, 128] {
         for &n in &columns {
-            for pieces in [2, 4, 8] {
+            for vectors in [2, 4, 8] {
                 for warps in WARPS {
                     for &stages in stages {
                         tiles.push(Tile {
                             m,
                             n,
-                            pieces,
+                            vectors,
                             warps,
                             stages,
                         });
@@ -151,7 +151,7 @@ pub fn clocks(gpu: &Gpu, product: &Product, tile: &Tile) -> f64 {
     let room = residents(gpu.target, product, tile);
     let neighbours = blocks.div_ceil(gpu.multiprocessors).min(room).max(1);
     let waves = blocks.div_ceil(gpu.multiprocessors * room);
-    let chunks = product.pieces.div_ceil(tile.pieces);
+    let chunks = product.vectors.div_ceil(tile.vectors);
     let busy = busy_clocks(gpu, product, tile) * f64::from(neighbours);
     let ahead = f64::from(tile.stages - 1);
     let turn = busy
@@ -161,8 +161,8 @@ pub fn clocks(gpu: &Gpu, product: &Product, tile: &Tile) -> f64 {
     let mut ends = FILL_CLOCKS + STORE_CLOCKS + stored * f64::from(neighbours);
     if product.resident {
         // Four warps issue at a time.
-        let pieces = f64::from(tile.m * product.pieces) / 32.0;
-        ends += pieces * DEPTHWISE_INSTRUCTIONS / 4.0 * f64::from(neighbours) + FILL_CLOCKS;
+        let vectors = f64::from(tile.m * product.vectors) / 32.0;
+        ends += vectors * DEPTHWISE_INSTRUCTIONS / 4.0 * f64::from(neighbours) + FILL_CLOCKS;
     }
     f64::from(waves) * (ends + f64::from(chunks) * turn)
 }
@@ -187,8 +187,8 @@ fn busy_clocks(gpu: &Gpu, product: &Product, tile: &Tile) -> f64 {
     let k = tile.chunk(element);
     let products = f64::from(tile.m * tile.n * k);
     let arithmetic = match element {
-        Element::F16 => products / gpu.half_fma_per_clock,
-        Element::F32 => products / gpu.float_fma_per_clock,
+        Element::F16 => products / gpu.f16_fma_per_clock,
+        Element::F32 => products / gpu.f32_fma_per_clock,
     };
     let copied = match product.resident {
         true => tile.b_bytes(),
@@ -197,10 +197,10 @@ fn busy_clocks(gpu: &Gpu, product: &Product, tile: &Tile) -> f64 {
     let traffic = f64::from(copied) / gpu.l2_bytes_per_clock;
     let fragments = rows * columns * (tile.m / rows + tile.n / columns) * k * element.bytes();
     let shared = f64::from(fragments + copied) / 128.0;
-    // Twelve instructions or so for a piece that a thread copies; four warps issue at a time.
+    // Twelve instructions or so for a vector that a thread copies; four warps issue at a time.
     let issued = f64::from(copied / 16) / 32.0 * 12.0 / 4.0;
     let steps = match element {
-        Element::F16 => f64::from(tile.pieces / 2 * rows * columns) * 8.0 / 4.0,
+        Element::F16 => f64::from(tile.vectors / 2 * rows * columns) * 8.0 / 4.0,
         Element::F32 => products / 32.0 / 4.0,
     };
     debug_assert!(slices > 0);
@@ -213,11 +213,11 @@ fn chain_clocks(element: Element, tile: &Tile) -> f64 {
     let (m, n) = (tile.m / rows, tile.n / columns);
     let per_step = match element {
         Element::F16 => PRODUCT_CLOCKS.max(f64::from(m / 16 * (n / 8)) * 8.0),
-        Element::F32 => f64::from(m * n / 32 * element.per_piece()) * 2.0,
+        Element::F32 => f64::from(m * n / 32 * element.per_vector()) * 2.0,
     };
     let steps = match element {
-        Element::F16 => tile.pieces / 2 / slices,
-        Element::F32 => tile.pieces / slices,
+        Element::F16 => tile.vectors / 2 / slices,
+        Element::F32 => tile.vectors / slices,
     };
     TURN_CLOCKS + f64::from(steps) * per_step
 }

@@ -57,14 +57,14 @@ impl Default for CheckOptions {
 pub struct Run<'a> {
     /// The network, optimised.
     pub graph: &'a Graph,
-    /// With a head pictures go in and its boxes come out; without one planes go in and the graph's
+    /// With a head images go in and its boxes come out; without one planes go in and the graph's
     /// outputs come out.
     pub head: Option<&'a DetectHead>,
-    /// Number of pictures.
+    /// Number of images.
     pub batch: usize,
     /// Height and width of the network's input.
     pub size: [usize; 2],
-    /// The bytes of each input: of pictures [`pack`](crate::images::pack) makes them, of settings
+    /// The bytes of each input: of images [`pack`](crate::images::pack) makes them, of settings
     /// [`Settings::encode`](crate::settings::Settings::encode); planes are floats.
     pub inputs: Vec<Vec<u8>>,
 }
@@ -100,7 +100,7 @@ pub enum CheckError {
     /// The network has no plan.
     #[error(transparent)]
     Lower(#[from] LowerError),
-    /// The network does not fit the pictures that it is tried with.
+    /// The network does not fit the images that it is tried with.
     #[error(transparent)]
     Graph(#[from] GraphError),
 }

@@ -1,5 +1,5 @@
 //! Trials of kernels: random operands go in, what must come out is computed plainly in f64. The
-//! interpreter and a device are held to the same trials.
+//! interpreter and a device are held to the same cases.
 
 pub(crate) mod head;
 mod maps;
@@ -15,7 +15,7 @@ use onelook_graph::op::Activation;
 use onelook_ptx::interpreter::{Buffer, Machine, Schedule, Trap, Value};
 use onelook_ptx::lang::Target;
 
-use crate::kernels::{Element, Tiled, Work};
+use crate::kernels::{Element, KernelSpec, Tiled};
 use crate::settings::Settings;
 pub(crate) use results::worse;
 pub use results::{Expected, Results};
@@ -23,22 +23,22 @@ pub use smaller::smaller;
 
 /// What a launch gives a kernel for a parameter.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Given {
+pub enum KernelArg {
     /// Memory with these bytes.
     Bytes(Vec<u8>),
-    /// A room: so many bytes to write to, undefined before.
-    Room(usize),
-    /// A room of so many bytes that are 0 before.
-    Zeros(usize),
+    /// A output: so many bytes to write to, undefined before.
+    Output(usize),
+    /// A output of so many bytes that are 0 before.
+    ZeroedOutput(usize),
     /// A number.
     Word(u32),
 }
 
 /// A kernel's operands and results.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Trial {
+pub struct KernelTestCase {
     /// One per parameter.
-    pub given: Vec<Given>,
+    pub args: Vec<KernelArg>,
     /// What must come of it.
     pub results: Results,
 }
@@ -54,48 +54,50 @@ pub enum Failure {
     Results(String),
 }
 
-impl Trial {
+impl KernelTestCase {
     /// Fresh operands by this seed for a kernel, and its results.
-    pub fn new(work: &Work, target: Target, batch: u32, seed: u64) -> Self {
+    pub fn new(spec: &KernelSpec, target: Target, batch: u32, seed: u64) -> Self {
         let random = &mut Random(seed);
-        match work {
-            Work::Conv { shape, tile } => products::conv(shape, tile, batch, random),
-            Work::Depthwise { shape, tile } => products::depthwise(shape, tile, batch, random),
-            Work::PoolChain(shape) => maps::pool_chain(shape, batch, random),
-            Work::Pool(shape) => maps::pool(shape, batch, random),
-            Work::Attention(shape) => maps::attention(shape, batch, random),
-            Work::ToMap(planes) => maps::to_map(planes, batch, random),
-            Work::FromMap(planes) => maps::from_map(planes, batch, random),
-            Work::Stem(shape) => stem::any(shape, batch, random),
-            Work::Head(shape) => head::any(shape, target, batch, random),
-            Work::Nms(shape) => nms::any(shape, batch, random),
+        match spec {
+            KernelSpec::Conv { shape, tile } => products::conv(shape, tile, batch, random),
+            KernelSpec::Depthwise { shape, tile } => {
+                products::depthwise(shape, tile, batch, random)
+            }
+            KernelSpec::PoolChain(shape) => maps::pool_chain(shape, batch, random),
+            KernelSpec::Pool(shape) => maps::pool(shape, batch, random),
+            KernelSpec::Attention(shape) => maps::attention(shape, batch, random),
+            KernelSpec::ToMap(planes) => maps::to_map(planes, batch, random),
+            KernelSpec::FromMap(planes) => maps::from_map(planes, batch, random),
+            KernelSpec::Stem(shape) => stem::any(shape, batch, random),
+            KernelSpec::Head(shape) => head::any(shape, target, batch, random),
+            KernelSpec::Nms(shape) => nms::any(shape, batch, random),
         }
     }
 
-    /// Runs the kernel in the interpreter; the rooms' bytes.
+    /// Runs the kernel in the interpreter; the outputs' bytes.
     ///
     /// # Errors
     /// What the interpreter finds wrong, a value that was never written among it.
     pub fn interpret(&self, tiled: &Tiled, schedule: &Schedule) -> Result<Vec<Vec<u8>>, Trap> {
         let mut machine = Machine::new();
-        let mut rooms: Vec<(Buffer, usize)> = Vec::new();
+        let mut outputs: Vec<(Buffer, usize)> = Vec::new();
         let values: Vec<Value> = self
-            .given
+            .args
             .iter()
-            .map(|given| {
-                let bytes = match given {
-                    Given::Word(word) => return Value::Word(*word),
-                    Given::Bytes(bytes) => bytes.len(),
-                    Given::Room(bytes) | Given::Zeros(bytes) => *bytes,
+            .map(|arg| {
+                let bytes = match arg {
+                    KernelArg::Word(word) => return Value::Word(*word),
+                    KernelArg::Bytes(bytes) => bytes.len(),
+                    KernelArg::Output(bytes) | KernelArg::ZeroedOutput(bytes) => *bytes,
                 };
                 let buffer = machine.allocate(bytes);
-                match given {
-                    Given::Bytes(bytes) => machine.write(buffer, 0, bytes),
-                    Given::Zeros(bytes) => machine.write(buffer, 0, &vec![0; *bytes]),
-                    Given::Room(_) | Given::Word(_) => {}
+                match arg {
+                    KernelArg::Bytes(bytes) => machine.write(buffer, 0, bytes),
+                    KernelArg::ZeroedOutput(bytes) => machine.write(buffer, 0, &vec![0; *bytes]),
+                    KernelArg::Output(_) | KernelArg::Word(_) => {}
                 }
-                if given.is_room() {
-                    rooms.push((buffer, bytes));
+                if arg.is_output() {
+                    outputs.push((buffer, bytes));
                 }
                 Value::Memory {
                     buffer,
@@ -105,21 +107,21 @@ impl Trial {
             })
             .collect();
         machine.launch(&tiled.kernel, tiled.grid, &values, schedule)?;
-        let contents: Vec<Vec<u8>> = rooms
+        let contents: Vec<Vec<u8>> = outputs
             .iter()
             .map(|&(buffer, bytes)| Ok(machine.read_partly(buffer, 0, bytes)?.0))
             .collect::<Result<_, Trap>>()?;
         for run in self.results.runs(&contents) {
-            machine.read(rooms[run.room].0, run.offset, run.bytes)?;
+            machine.read(outputs[run.output].0, run.offset, run.bytes)?;
         }
         Ok(contents)
     }
 }
 
-impl Given {
+impl KernelArg {
     /// Whether the kernel writes to it.
-    pub fn is_room(&self) -> bool {
-        matches!(self, Self::Room(_) | Self::Zeros(_))
+    pub fn is_output(&self) -> bool {
+        matches!(self, Self::Output(_) | Self::ZeroedOutput(_))
     }
 }
 
@@ -131,19 +133,19 @@ pub fn tolerance(element: Element) -> f64 {
     }
 }
 
-/// The worst deviation of a kernel for this work under `schedules` hostile schedules, or what is
+/// The worst deviation of a kernel for this spec under `schedules` hostile schedules, or what is
 /// wrong with it.
 pub fn try_in_interpreter(
-    work: &Work,
+    spec: &KernelSpec,
     target: Target,
     batch: u32,
     schedules: u64,
 ) -> Result<f64, Failure> {
-    let trial = Trial::new(work, target, batch, 1);
-    trial.under_hostile_schedules(&work.tiled(target, "trial", batch), schedules)
+    let case = KernelTestCase::new(spec, target, batch, 1);
+    case.under_hostile_schedules(&spec.tiled(target, "case", batch), schedules)
 }
 
-impl Trial {
+impl KernelTestCase {
     /// The worst deviation of a kernel under so many hostile schedules, or what is wrong with it.
     pub(crate) fn under_hostile_schedules(
         &self,
@@ -152,8 +154,8 @@ impl Trial {
     ) -> Result<f64, Failure> {
         let mut worst = 0.0;
         for seed in 1..=schedules {
-            let rooms = self.interpret(tiled, &Schedule::adversarial(seed))?;
-            let off = self.results.deviation(&rooms).map_err(Failure::Results)?;
+            let outputs = self.interpret(tiled, &Schedule::adversarial(seed))?;
+            let off = self.results.deviation(&outputs).map_err(Failure::Results)?;
             worst = results::worse(worst, off);
         }
         Ok(worst)
@@ -162,17 +164,17 @@ impl Trial {
 
 /// Fails unless the kernel does the work right under five hostile schedules.
 #[cfg(test)]
-pub(crate) fn assert_conforms(work: &Work, target: Target, batch: u32) {
-    let trial = Trial::new(work, target, batch, 1);
-    assert_passes(&trial, work, target, batch);
+pub(crate) fn assert_conforms(spec: &KernelSpec, target: Target, batch: u32) {
+    let case = KernelTestCase::new(spec, target, batch, 1);
+    assert_passes(&case, spec, target, batch);
 }
 
-/// Fails unless the kernel passes the trial under five hostile schedules.
+/// Fails unless the kernel passes the case under five hostile schedules.
 #[cfg(test)]
-pub(crate) fn assert_passes(trial: &Trial, work: &Work, target: Target, batch: u32) {
-    let outcome = trial.under_hostile_schedules(&work.tiled(target, "trial", batch), 5);
-    let off = outcome.unwrap_or_else(|failure| panic!("{work:?}: {failure}"));
-    assert!(off <= tolerance(work.element()), "{work:?}: off by {off:e}");
+pub(crate) fn assert_passes(case: &KernelTestCase, spec: &KernelSpec, target: Target, batch: u32) {
+    let outcome = case.under_hostile_schedules(&spec.tiled(target, "case", batch), 5);
+    let off = outcome.unwrap_or_else(|failure| panic!("{spec:?}: {failure}"));
+    assert!(off <= tolerance(spec.element()), "{spec:?}: off by {off:e}");
 }
 
 /// Random values, repeatable.
@@ -198,8 +200,8 @@ impl Random {
 }
 
 /// Values as a kernel gets them.
-fn given(element: Element, values: &[f32]) -> Given {
-    Given::Bytes(element.encode(values.iter().copied()))
+fn input_arg(element: Element, values: &[f32]) -> KernelArg {
+    KernelArg::Bytes(element.encode(values.iter().copied()))
 }
 
 /// The activation's value in f64.
@@ -214,7 +216,7 @@ fn apply(activation: Option<Activation>, x: f64) -> f64 {
 }
 
 /// Settings as a kernel gets them.
-fn encoded(settings: &Settings, classes: u32) -> Given {
+fn encoded(settings: &Settings, classes: u32) -> KernelArg {
     let bytes = settings.encode(classes as usize);
-    Given::Bytes(bytes.expect("trials ask for few detections"))
+    KernelArg::Bytes(bytes.expect("cases ask for few detections"))
 }

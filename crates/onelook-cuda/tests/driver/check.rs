@@ -73,10 +73,10 @@ fn kernels(graph: &Graph) -> Vec<Arc<Kernel>> {
         lower(graph, &[batch, 3, height, width].into(), &options).unwrap()
     };
     let timed = plan(Element::F16, [1, 32, 64]);
-    // On two pictures, of maps that are cut.
+    // On two images, of maps that are cut.
     let tried = timed.launches.iter().map(|launch| {
-        let work = smaller(launch.work.as_ref().unwrap(), [24, 40]);
-        Arc::new(work.tiled(gpu.target, &launch.kernel.name, 2).kernel)
+        let spec = smaller(launch.spec.as_ref().unwrap(), [24, 40]);
+        Arc::new(spec.tiled(gpu.target, &launch.kernel.name, 2).kernel)
     });
     let whole = [Element::F16, Element::F32].map(|element| plan(element, [2, 160, 224]));
     let plans = whole.iter().chain([&timed]);

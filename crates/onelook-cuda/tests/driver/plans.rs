@@ -24,7 +24,7 @@ fn memory(region: Region, offset: usize) -> Argument {
 fn copy(from: Argument, to: Argument, after: &[usize]) -> Launch {
     Launch {
         name: "a copy".to_owned(),
-        work: None,
+        spec: None,
         kernel: Arc::new(copy_kernel(64)),
         grid: [3, 2, 1],
         arguments: vec![from, to, Argument::Word(BYTES as u32)],

@@ -18,7 +18,7 @@ use std::ffi::{CStr, c_char, c_void};
 use std::{ptr, slice};
 
 use entry::COMPILED;
-use state::{Outcome, Step, World, call};
+use state::{DriverState, Outcome, StreamOp, call};
 
 const INVALID_VALUE: i32 = 1;
 const INVALID_DEVICE: i32 = 101;
@@ -54,20 +54,24 @@ fn put_text(to: *mut c_char, room: i32, words: &str) {
 }
 
 /// Writes the script's words where the caller of a compiler wants them.
-fn put_log(world: &World, count: u32, keys: *const u32, values: *const *mut c_void) {
+fn put_log(state: &DriverState, count: u32, keys: *const u32, values: *const *mut c_void) {
     let (keys, values) = (view(keys, count as usize), view(values, count as usize));
     let value = |wanted: u32| {
         let position = keys.iter().position(|&key| key == wanted)?;
         values.get(position).copied()
     };
     if let (Some(buffer), Some(size)) = (value(5), value(6)) {
-        put_text(buffer.cast(), size as usize as i32, &world.script.jit_log);
+        put_text(buffer.cast(), size as usize as i32, &state.script.jit_log);
     }
 }
 
 /// The values of a launch, copied by the sizes of the entry's parameters.
-fn values(world: &World, function: usize, pointers: *const *mut c_void) -> Option<Vec<Vec<u8>>> {
-    let entry = world.functions.get(&function)?;
+fn values(
+    state: &DriverState,
+    function: usize,
+    pointers: *const *mut c_void,
+) -> Option<Vec<Vec<u8>>> {
+    let entry = state.functions.get(&function)?;
     let pointers = view(pointers, entry.sizes.len());
     let copy = |(pointer, &size): (&*mut c_void, &usize)| view(pointer.cast::<u8>(), size).to_vec();
     Some(pointers.iter().zip(&entry.sizes).map(copy).collect())
@@ -80,17 +84,17 @@ pub extern "C" fn fake_on_launch(hook: launched::Hook) {
 }
 
 macro_rules! exports {
-    ($($name:ident($world:ident $(, $argument:ident: $kind:ty)*) $body:block)*) => {$(
+    ($($name:ident($state:ident $(, $argument:ident: $kind:ty)*) $body:block)*) => {$(
         #[unsafe(no_mangle)]
         pub extern "system" fn $name($($argument: $kind),*) -> i32 {
-            call(stringify!($name), |$world: &mut World| -> Outcome { $body })
+            call(stringify!($name), |$state: &mut DriverState| -> Outcome { $body })
         }
     )*};
 }
 
 exports! {
-    cuDriverGetVersion(world, version: *mut i32) {
-        put(version, world.script.version);
+    cuDriverGetVersion(state, version: *mut i32) {
+        put(version, state.script.version);
         Ok(String::new())
     }
     cuInit(_world, flags: u32) {
@@ -100,8 +104,8 @@ exports! {
 
 #[cfg(not(bare))]
 exports! {
-    cuGetErrorName(world, code: i32, name: *mut *const c_char) {
-        let _ = world;
+    cuGetErrorName(state, code: i32, name: *mut *const c_char) {
+        let _ = state;
         put(name, match code {
             2 => c"CUDA_ERROR_OUT_OF_MEMORY".as_ptr(),
             218 => c"CUDA_ERROR_INVALID_PTX".as_ptr(),
@@ -115,23 +119,23 @@ exports! {
         put(words, c"words for it".as_ptr());
         Ok(code.to_string())
     }
-    cuDeviceGetCount(world, count: *mut i32) {
-        put(count, world.script.devices.len() as i32);
+    cuDeviceGetCount(state, count: *mut i32) {
+        put(count, state.script.devices.len() as i32);
         Ok(String::new())
     }
-    cuDeviceGet(world, device: *mut i32, ordinal: i32) {
-        if ordinal < 0 || ordinal as usize >= world.script.devices.len() {
+    cuDeviceGet(state, device: *mut i32, ordinal: i32) {
+        if ordinal < 0 || ordinal as usize >= state.script.devices.len() {
             return Err(INVALID_DEVICE);
         }
         put(device, ordinal);
         Ok(ordinal.to_string())
     }
-    cuDeviceGetName(world, name: *mut c_char, room: i32, device: i32) {
-        put_text(name, room, &world.device(device)?.name);
+    cuDeviceGetName(state, name: *mut c_char, room: i32, device: i32) {
+        put_text(name, room, &state.device(device)?.name);
         Ok(device.to_string())
     }
-    cuDeviceGetUuid_v2(world, uuid: *mut [u8; 16], device: i32) {
-        world.device(device)?;
+    cuDeviceGetUuid_v2(state, uuid: *mut [u8; 16], device: i32) {
+        state.device(device)?;
         put(uuid, [device as u8; 16]);
         Ok(device.to_string())
     }
@@ -139,12 +143,12 @@ exports! {
         put_text(name, room, &format!("0000:{device:02x}:00.0"));
         Ok(device.to_string())
     }
-    cuDeviceTotalMem_v2(world, bytes: *mut usize, device: i32) {
-        put(bytes, world.device(device)?.memory);
+    cuDeviceTotalMem_v2(state, bytes: *mut usize, device: i32) {
+        put(bytes, state.device(device)?.memory);
         Ok(device.to_string())
     }
-    cuDeviceGetAttribute(world, value: *mut i32, attribute: i32, device: i32) {
-        let device = world.device(device)?;
+    cuDeviceGetAttribute(state, value: *mut i32, attribute: i32, device: i32) {
+        let device = state.device(device)?;
         put(value, match attribute {
             8 => 48 << 10,
             13 => 1_980_000,
@@ -160,19 +164,19 @@ exports! {
         });
         Ok(attribute.to_string())
     }
-    cuDevicePrimaryCtxRetain(world, context: *mut usize, device: i32) {
-        world.device(device)?;
-        world.current = device as usize;
-        put(context, world.make("context"));
+    cuDevicePrimaryCtxRetain(state, context: *mut usize, device: i32) {
+        state.device(device)?;
+        state.current = device as usize;
+        put(context, state.make("context"));
         Ok(device.to_string())
     }
-    cuDevicePrimaryCtxRelease_v2(world, device: i32) {
-        let context = world.any("context").ok_or(INVALID_VALUE)?;
-        world.end("context", context)?;
+    cuDevicePrimaryCtxRelease_v2(state, device: i32) {
+        let context = state.any("context").ok_or(INVALID_VALUE)?;
+        state.end("context", context)?;
         Ok(device.to_string())
     }
-    cuCtxPushCurrent_v2(world, context: usize) {
-        world.check("context", context)?;
+    cuCtxPushCurrent_v2(state, context: usize) {
+        state.check("context", context)?;
         state::push();
         Ok(String::new())
     }
@@ -181,246 +185,246 @@ exports! {
         state::pop()?;
         Ok(String::new())
     }
-    cuCtxSynchronize(world) {
-        world.finish_all()?;
+    cuCtxSynchronize(state) {
+        state.finish_all()?;
         Ok(String::new())
     }
-    cuMemGetInfo_v2(world, free: *mut usize, total: *mut usize) {
-        let all = world.device(world.current as i32)?.memory;
-        put(free, all - world.used);
+    cuMemGetInfo_v2(state, free: *mut usize, total: *mut usize) {
+        let all = state.device(state.current as i32)?.memory;
+        put(free, all - state.used);
         put(total, all);
         Ok(String::new())
     }
-    cuMemAlloc_v2(world, pointer: *mut u64, bytes: usize) {
-        let address = world.allocate(bytes)?;
+    cuMemAlloc_v2(state, pointer: *mut u64, bytes: usize) {
+        let address = state.allocate(bytes)?;
         put(pointer, address);
-        Ok(format!("{bytes} = {}", world.place(address)))
+        Ok(format!("{bytes} = {}", state.place(address)))
     }
-    cuMemFree_v2(world, pointer: u64) {
-        world.finish_all()?;
-        let place = world.place(pointer);
-        world.free(pointer)?;
+    cuMemFree_v2(state, pointer: u64) {
+        state.finish_all()?;
+        let place = state.place(pointer);
+        state.free(pointer)?;
         Ok(place)
     }
-    cuMemHostAlloc(world, pointer: *mut *mut c_void, bytes: usize, flags: u32) {
-        let address = world.allocate_host(bytes);
+    cuMemHostAlloc(state, pointer: *mut *mut c_void, bytes: usize, flags: u32) {
+        let address = state.allocate_host(bytes);
         put(pointer, address as *mut c_void);
         Ok(format!("{bytes} {flags}"))
     }
-    cuMemFreeHost(world, pointer: *mut c_void) {
-        world.finish_all()?;
-        world.free_host(pointer as u64)?;
+    cuMemFreeHost(state, pointer: *mut c_void) {
+        state.finish_all()?;
+        state.free_host(pointer as u64)?;
         Ok(String::new())
     }
-    cuMemcpyHtoD_v2(world, to: u64, from: *const c_void, bytes: usize) {
-        world.stage(to, view(from.cast(), bytes))?;
-        Ok(format!("{} {bytes}", world.place(to)))
+    cuMemcpyHtoD_v2(state, to: u64, from: *const c_void, bytes: usize) {
+        state.stage(to, view(from.cast(), bytes))?;
+        Ok(format!("{} {bytes}", state.place(to)))
     }
-    cuMemcpyDtoH_v2(world, to: *mut c_void, from: u64, bytes: usize) {
-        world.finish_all()?;
-        world.copy(to as u64, from, bytes, false, true)?;
-        Ok(format!("{} {bytes}", world.place(from)))
+    cuMemcpyDtoH_v2(state, to: *mut c_void, from: u64, bytes: usize) {
+        state.finish_all()?;
+        state.copy(to as u64, from, bytes, false, true)?;
+        Ok(format!("{} {bytes}", state.place(from)))
     }
-    cuMemcpyHtoDAsync_v2(world, to: u64, from: *const c_void, bytes: usize, stream: usize) {
-        world.enqueue(stream, Step::Upload { to, from: from as u64, bytes })?;
-        Ok(format!("{} {bytes}", world.place(to)))
+    cuMemcpyHtoDAsync_v2(state, to: u64, from: *const c_void, bytes: usize, stream: usize) {
+        state.enqueue(stream, StreamOp::Upload { to, from: from as u64, bytes })?;
+        Ok(format!("{} {bytes}", state.place(to)))
     }
-    cuMemcpyDtoHAsync_v2(world, to: *mut c_void, from: u64, bytes: usize, stream: usize) {
-        world.enqueue(stream, Step::Download { to: to as u64, from, bytes })?;
-        Ok(format!("{} {bytes}", world.place(from)))
+    cuMemcpyDtoHAsync_v2(state, to: *mut c_void, from: u64, bytes: usize, stream: usize) {
+        state.enqueue(stream, StreamOp::Download { to: to as u64, from, bytes })?;
+        Ok(format!("{} {bytes}", state.place(from)))
     }
-    cuMemsetD8_v2(world, to: u64, value: u8, bytes: usize) {
-        world.fill(to, value, bytes)?;
-        Ok(format!("{} {value} {bytes}", world.place(to)))
+    cuMemsetD8_v2(state, to: u64, value: u8, bytes: usize) {
+        state.fill(to, value, bytes)?;
+        Ok(format!("{} {value} {bytes}", state.place(to)))
     }
-    cuMemsetD8Async(world, to: u64, value: u8, bytes: usize, stream: usize) {
-        world.enqueue(stream, Step::Fill { to, value, bytes })?;
-        Ok(format!("{} {value} {bytes}", world.place(to)))
+    cuMemsetD8Async(state, to: u64, value: u8, bytes: usize, stream: usize) {
+        state.enqueue(stream, StreamOp::Fill { to, value, bytes })?;
+        Ok(format!("{} {value} {bytes}", state.place(to)))
     }
-    cuStreamCreateWithPriority(world, stream: *mut usize, flags: u32, priority: i32) {
-        put(stream, world.make("stream"));
+    cuStreamCreateWithPriority(state, stream: *mut usize, flags: u32, priority: i32) {
+        put(stream, state.make("stream"));
         Ok(format!("{flags} {priority}"))
     }
-    cuStreamDestroy_v2(world, stream: usize) {
-        world.finish(stream)?;
-        world.end("stream", stream)?;
+    cuStreamDestroy_v2(state, stream: usize) {
+        state.finish(stream)?;
+        state.end("stream", stream)?;
         Ok(String::new())
     }
-    cuStreamSynchronize(world, stream: usize) {
-        world.finish(stream)?;
+    cuStreamSynchronize(state, stream: usize) {
+        state.finish(stream)?;
         Ok(String::new())
     }
-    cuStreamWaitEvent(world, stream: usize, event: usize, _flags: u32) {
-        world.check("stream", stream)?;
-        world.check("event", event)?;
+    cuStreamWaitEvent(state, stream: usize, event: usize, _flags: u32) {
+        state.check("stream", stream)?;
+        state.check("event", event)?;
         Ok(String::new())
     }
-    cuEventCreate(world, event: *mut usize, flags: u32) {
-        put(event, world.make("event"));
+    cuEventCreate(state, event: *mut usize, flags: u32) {
+        put(event, state.make("event"));
         Ok(flags.to_string())
     }
-    cuEventRecord(world, event: usize, stream: usize) {
-        world.check("event", event)?;
-        world.enqueue(stream, Step::Mark(event))?;
+    cuEventRecord(state, event: usize, stream: usize) {
+        state.check("event", event)?;
+        state.enqueue(stream, StreamOp::Mark(event))?;
         Ok(String::new())
     }
-    cuEventSynchronize(world, event: usize) {
-        world.check("event", event)?;
-        world.finish_all()?;
+    cuEventSynchronize(state, event: usize) {
+        state.check("event", event)?;
+        state.finish_all()?;
         Ok(String::new())
     }
-    cuEventElapsedTime(world, milliseconds: *mut f32, from: usize, to: usize) {
-        put(milliseconds, world.elapsed(from, to)?);
+    cuEventElapsedTime(state, milliseconds: *mut f32, from: usize, to: usize) {
+        put(milliseconds, state.elapsed(from, to)?);
         Ok(String::new())
     }
-    cuEventDestroy_v2(world, event: usize) {
-        world.end("event", event)?;
+    cuEventDestroy_v2(state, event: usize) {
+        state.end("event", event)?;
         Ok(String::new())
     }
     cuModuleLoadDataEx(
-        world, module: *mut usize, image: *const c_char, count: u32, keys: *mut u32,
+        state, module: *mut usize, image: *const c_char, count: u32, keys: *mut u32,
         values: *mut *mut c_void
     ) {
-        put_log(world, count, keys, values);
-        let made = world.load(&text(image))?;
+        put_log(state, count, keys, values);
+        let made = state.load(&text(image))?;
         put(module, made);
         Ok(String::new())
     }
-    cuModuleUnload(world, module: usize) {
-        world.end("module", module)?;
+    cuModuleUnload(state, module: usize) {
+        state.end("module", module)?;
         Ok(String::new())
     }
-    cuModuleGetFunction(world, function: *mut usize, module: usize, name: *const c_char) {
-        world.check("module", module)?;
+    cuModuleGetFunction(state, function: *mut usize, module: usize, name: *const c_char) {
+        state.check("module", module)?;
         let name = text(name);
-        let found = world.modules.get(&module).filter(|entry| entry.name == name);
+        let found = state.modules.get(&module).filter(|entry| entry.name == name);
         let entry = found.cloned().ok_or(NOT_FOUND)?;
         // A function lives as long as its module and has no end of its own.
-        world.functions.insert(module, entry);
+        state.functions.insert(module, entry);
         put(function, module);
         Ok(name)
     }
-    cuFuncGetAttribute(world, value: *mut i32, attribute: i32, function: usize) {
-        world.check("module", function)?;
+    cuFuncGetAttribute(state, value: *mut i32, attribute: i32, function: usize) {
+        state.check("module", function)?;
         put(value, match attribute {
             4 => 32,
             _ => 0,
         });
         Ok(attribute.to_string())
     }
-    cuFuncSetAttribute(world, function: usize, attribute: i32, value: i32) {
-        world.check("module", function)?;
+    cuFuncSetAttribute(state, function: usize, attribute: i32, value: i32) {
+        state.check("module", function)?;
         Ok(format!("{attribute} {value}"))
     }
     cuOccupancyMaxActiveBlocksPerMultiprocessor(
-        world, blocks: *mut i32, function: usize, threads: i32, shared: usize
+        state, blocks: *mut i32, function: usize, threads: i32, shared: usize
     ) {
-        world.check("module", function)?;
+        state.check("module", function)?;
         put(blocks, 2048 / threads);
         Ok(format!("{threads} {shared}"))
     }
     cuLaunchKernel(
-        world, function: usize, x: u32, y: u32, z: u32, threads: u32, _y: u32, _z: u32, shared: u32,
+        state, function: usize, x: u32, y: u32, z: u32, threads: u32, _y: u32, _z: u32, shared: u32,
         stream: usize, pointers: *mut *mut c_void, _extra: *mut *mut c_void
     ) {
-        world.check("module", function)?;
-        let values = values(world, function, pointers).ok_or(NOT_FOUND)?;
+        state.check("module", function)?;
+        let values = values(state, function, pointers).ok_or(NOT_FOUND)?;
         let launch = state::Launch { function, grid: [x, y, z], threads, shared, values };
-        world.enqueue(stream, Step::Launch(launch))?;
+        state.enqueue(stream, StreamOp::Launch(launch))?;
         Ok(String::new())
     }
     cuLinkCreate_v2(
-        world, count: u32, keys: *mut u32, values: *mut *mut c_void, link: *mut usize
+        state, count: u32, keys: *mut u32, values: *mut *mut c_void, link: *mut usize
     ) {
-        put_log(world, count, keys, values);
-        put(link, world.make("link"));
+        put_log(state, count, keys, values);
+        put(link, state.make("link"));
         Ok(String::new())
     }
     cuLinkAddData_v2(
-        world, link: usize, kind: i32, data: *const c_char, bytes: usize, name: *const c_char,
+        state, link: usize, kind: i32, data: *const c_char, bytes: usize, name: *const c_char,
         _count: u32, _keys: *mut u32, _values: *mut *mut c_void
     ) {
-        world.check("link", link)?;
+        state.check("link", link)?;
         let ptx = text(data);
         if ptx.len() + 1 != bytes || kind != 1 {
             return Err(INVALID_VALUE);
         }
-        world.links.insert(link, format!("{COMPILED}{ptx}\0"));
+        state.links.insert(link, format!("{COMPILED}{ptx}\0"));
         Ok(text(name))
     }
-    cuLinkComplete(world, link: usize, cubin: *mut *const c_void, bytes: *mut usize) {
-        world.check("link", link)?;
-        let image = world.links.get(&link).ok_or(INVALID_VALUE)?;
+    cuLinkComplete(state, link: usize, cubin: *mut *const c_void, bytes: *mut usize) {
+        state.check("link", link)?;
+        let image = state.links.get(&link).ok_or(INVALID_VALUE)?;
         put(cubin, image.as_ptr().cast());
         put(bytes, image.len());
         Ok(String::new())
     }
-    cuLinkDestroy(world, link: usize) {
-        world.end("link", link)?;
-        world.links.remove(&link);
+    cuLinkDestroy(state, link: usize) {
+        state.end("link", link)?;
+        state.links.remove(&link);
         Ok(String::new())
     }
-    cuGraphCreate(world, graph: *mut usize, flags: u32) {
-        let made = world.make("graph");
-        world.graphs.insert(made, Vec::new());
+    cuGraphCreate(state, graph: *mut usize, flags: u32) {
+        let made = state.make("graph");
+        state.graphs.insert(made, Vec::new());
         put(graph, made);
         Ok(flags.to_string())
     }
-    cuGraphDestroy(world, graph: usize) {
-        world.end("graph", graph)?;
+    cuGraphDestroy(state, graph: usize) {
+        state.end("graph", graph)?;
         Ok(String::new())
     }
     cuGraphAddKernelNode_v2(
-        world, node: *mut usize, graph: usize, after: *const usize, count: usize,
+        state, node: *mut usize, graph: usize, after: *const usize, count: usize,
         what: *const KernelNode
     ) {
         let what = &view(what, 1)[0];
-        world.check("module", what.function)?;
+        state.check("module", what.function)?;
         let launch = state::Launch {
             function: what.function,
             grid: what.grid,
             threads: what.block[0],
             shared: what.shared,
-            values: values(world, what.function, what.values).ok_or(NOT_FOUND)?,
+            values: values(state, what.function, what.values).ok_or(NOT_FOUND)?,
         };
-        let added = world.add_node(graph, Step::Launch(launch), view(after, count))?;
+        let added = state.add_node(graph, StreamOp::Launch(launch), view(after, count))?;
         put(node, added);
         Ok(format!("{added} after {:?}", view(after, count)))
     }
     cuGraphAddMemsetNode(
-        world, node: *mut usize, graph: usize, after: *const usize, count: usize,
+        state, node: *mut usize, graph: usize, after: *const usize, count: usize,
         what: *const MemsetNode, context: usize
     ) {
-        world.check("context", context)?;
+        state.check("context", context)?;
         let what = &view(what, 1)[0];
         if what.element != 1 || what.height != 1 {
             return Err(INVALID_VALUE);
         }
-        let step = Step::Fill { to: what.to, value: what.value as u8, bytes: what.width };
-        let added = world.add_node(graph, step, view(after, count))?;
+        let step = StreamOp::Fill { to: what.to, value: what.value as u8, bytes: what.width };
+        let added = state.add_node(graph, step, view(after, count))?;
         put(node, added);
         Ok(format!("{added} after {:?}", view(after, count)))
     }
-    cuGraphInstantiateWithFlags(world, exec: *mut usize, graph: usize, flags: u64) {
-        world.check("graph", graph)?;
-        let nodes = world.graphs.get(&graph).cloned().ok_or(INVALID_VALUE)?;
-        let made = world.make("exec");
-        world.execs.insert(made, nodes);
+    cuGraphInstantiateWithFlags(state, exec: *mut usize, graph: usize, flags: u64) {
+        state.check("graph", graph)?;
+        let nodes = state.graphs.get(&graph).cloned().ok_or(INVALID_VALUE)?;
+        let made = state.make("exec");
+        state.execs.insert(made, nodes);
         put(exec, made);
         Ok(flags.to_string())
     }
-    cuGraphUpload(world, exec: usize, stream: usize) {
-        world.check("exec", exec)?;
-        world.check("stream", stream)?;
+    cuGraphUpload(state, exec: usize, stream: usize) {
+        state.check("exec", exec)?;
+        state.check("stream", stream)?;
         Ok(String::new())
     }
-    cuGraphLaunch(world, exec: usize, stream: usize) {
-        world.check("exec", exec)?;
-        world.enqueue(stream, Step::Graph(exec))?;
+    cuGraphLaunch(state, exec: usize, stream: usize) {
+        state.check("exec", exec)?;
+        state.enqueue(stream, StreamOp::Graph(exec))?;
         Ok(String::new())
     }
-    cuGraphExecDestroy(world, exec: usize) {
-        world.end("exec", exec)?;
+    cuGraphExecDestroy(state, exec: usize) {
+        state.end("exec", exec)?;
         Ok(String::new())
     }
 }
@@ -428,13 +432,13 @@ exports! {
 #[cfg(edges)]
 exports! {
     cuGraphAddDependencies_v2(
-        world, graph: usize, from: *const usize, to: *const usize, data: *const [u8; 8],
+        state, graph: usize, from: *const usize, to: *const usize, data: *const [u8; 8],
         count: usize
     ) {
         let mut words = String::new();
         let ends = view(from, count).iter().zip(view(to, count));
         for ((&earlier, &later), data) in ends.zip(view(data, count)) {
-            world.add_edge(graph, earlier, later, data)?;
+            state.add_edge(graph, earlier, later, data)?;
             words += &format!("{earlier} to {later} {data:?}");
         }
         Ok(words)

@@ -10,7 +10,7 @@ use onelook_ptx::emit;
 use onelook_ptx::interpreter::{Buffer, Machine, Schedule, Value};
 use onelook_ptx::lang::{Kernel, ParameterKind};
 
-use super::launched::{Given, Hook, Launched};
+use super::launched::{Hook, LaunchArg, Launched};
 
 /// What runs launches, and the driver's memory as it knows it.
 struct Emulator {
@@ -50,7 +50,7 @@ pub fn emulate(driver: &Path, kernels: impl IntoIterator<Item = Arc<Kernel>>) {
 }
 
 /// The memory that an address lies in.
-fn memory<'a>(given: &Given) -> &'a mut [u8] {
+fn memory<'a>(given: &LaunchArg) -> &'a mut [u8] {
     // SAFETY: the driver gives the extent of memory that it has allocated; it waits, and nothing
     // else of a test touches memory of the device while a stream is waited for.
     unsafe { slice::from_raw_parts_mut(given.memory as *mut u8, given.bytes as usize) }
@@ -71,7 +71,7 @@ extern "C" fn launch(launched: &Launched) {
 }
 
 impl Emulator {
-    fn launch(&mut self, text: &str, grid: [u32; 3], given: &[Given]) {
+    fn launch(&mut self, text: &str, grid: [u32; 3], given: &[LaunchArg]) {
         let Some(kernel) = self.kernels.get(text) else {
             let entry = text.lines().find(|line| line.contains(".entry"));
             return eprintln!("nobody runs {}", entry.unwrap_or(text));
@@ -99,7 +99,7 @@ impl Emulator {
     }
 
     /// The address in the interpreter's memory, which then has what the driver's has.
-    fn value(&mut self, given: &Given) -> Value {
+    fn value(&mut self, given: &LaunchArg) -> Value {
         let (place, now) = ([given.memory, given.bytes], memory(given));
         let known = self.copies.get(&place).filter(|known| known.bytes == now);
         let buffer = known.map(|known| known.buffer).unwrap_or_else(|| {

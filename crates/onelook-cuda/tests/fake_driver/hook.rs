@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use crate::launched::{Given, Hook, Launched};
+use crate::launched::{Hook, LaunchArg, Launched};
 
 static HOOK: Mutex<Option<Hook>> = Mutex::new(None);
 
@@ -12,7 +12,7 @@ pub fn set(hook: Hook) {
 }
 
 /// Hands a launch over; whether somebody took it.
-pub fn hand_over(text: &str, grid: [u32; 3], values: &[Given]) -> bool {
+pub fn hand_over(text: &str, grid: [u32; 3], values: &[LaunchArg]) -> bool {
     let hook = *HOOK.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(hook) = hook {
         hook(&Launched {

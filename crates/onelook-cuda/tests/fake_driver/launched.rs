@@ -7,14 +7,14 @@ pub struct Launched {
     pub text: *const u8,
     pub text_bytes: usize,
     pub grid: [u32; 3],
-    pub values: *const Given,
+    pub values: *const LaunchArg,
     pub count: usize,
 }
 
 /// What a kernel is given for a parameter.
 #[repr(C)]
 #[derive(Clone, Copy)]
-pub struct Given {
+pub struct LaunchArg {
     /// An address, or 32 bits.
     pub value: u64,
     /// Of an address: where its memory begins, and how many bytes that has.

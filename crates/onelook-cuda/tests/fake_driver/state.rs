@@ -15,7 +15,7 @@ use std::{fs, ptr};
 
 use crate::entry::Entry;
 use crate::hook;
-use crate::launched::Given;
+use crate::launched::LaunchArg;
 use crate::script::{Device, Script};
 
 /// What a call did, for the log, or the error's number.
@@ -74,7 +74,7 @@ pub struct Launch {
 
 /// Work in a stream or a graph.
 #[derive(Clone)]
-pub enum Step {
+pub enum StreamOp {
     Upload { to: u64, from: u64, bytes: usize },
     Download { to: u64, from: u64, bytes: usize },
     Fill { to: u64, value: u8, bytes: usize },
@@ -86,7 +86,7 @@ pub enum Step {
 /// A step of a graph and the numbers of those that it waits for.
 #[derive(Clone)]
 pub struct Node {
-    step: Step,
+    step: StreamOp,
     number: usize,
     after: Vec<usize>,
 }
@@ -98,7 +98,7 @@ struct Memory {
 }
 
 #[derive(Default)]
-pub struct World {
+pub struct DriverState {
     pub script: Script,
     pub current: usize,
     pub used: usize,
@@ -111,7 +111,7 @@ pub struct World {
     next: usize,
     memory: BTreeMap<u64, Memory>,
     buffers: usize,
-    streams: BTreeMap<usize, VecDeque<Step>>,
+    streams: BTreeMap<usize, VecDeque<StreamOp>>,
     /// Bytes on their way to the device: no stream waits for them.
     staged: Vec<(u64, Vec<u8>)>,
     marks: HashMap<usize, u64>,
@@ -121,26 +121,27 @@ pub struct World {
     log: Option<File>,
 }
 
-static WORLD: LazyLock<Mutex<World>> = LazyLock::new(|| Mutex::new(World::open(&folder())));
+static STATE: LazyLock<Mutex<DriverState>> =
+    LazyLock::new(|| Mutex::new(DriverState::open(&folder())));
 
 /// Answers a call: as the script says, or by `what` it does. Writes it down.
-pub fn call(name: &'static str, what: impl FnOnce(&mut World) -> Outcome) -> i32 {
-    let mut world = WORLD.lock().unwrap_or_else(PoisonError::into_inner);
-    let count = world.counts.entry(name).or_insert(0);
+pub fn call(name: &'static str, what: impl FnOnce(&mut DriverState) -> Outcome) -> i32 {
+    let mut state = STATE.lock().unwrap_or_else(PoisonError::into_inner);
+    let count = state.counts.entry(name).or_insert(0);
     *count += 1;
     let nth = *count;
-    let outcome = match world.script.failure(name, nth) {
+    let outcome = match state.script.failure(name, nth) {
         Some(code) => Err(code),
         None if PUSHED.get() == 0 && !FREE.contains(&name) => Err(INVALID_CONTEXT),
-        None => what(&mut world),
+        None => what(&mut state),
     };
     match outcome {
         Ok(details) => {
-            world.write(&format!("{name} {details}"));
+            state.write(&format!("{name} {details}"));
             0
         }
         Err(code) => {
-            world.write(&format!("{name} failed {code}"));
+            state.write(&format!("{name} failed {code}"));
             code
         }
     }
@@ -148,7 +149,7 @@ pub fn call(name: &'static str, what: impl FnOnce(&mut World) -> Outcome) -> i32
 
 /// `Dl_info`.
 #[repr(C)]
-struct Found {
+struct DlInfo {
     file: *const c_char,
     base: *mut c_void,
     symbol: *const c_char,
@@ -156,12 +157,12 @@ struct Found {
 }
 
 unsafe extern "C" {
-    fn dladdr(address: *const c_void, found: *mut Found) -> c_int;
+    fn dladdr(address: *const c_void, found: *mut DlInfo) -> c_int;
 }
 
 /// Where this library's file lies.
 fn folder() -> PathBuf {
-    let mut found = Found {
+    let mut found = DlInfo {
         file: ptr::null(),
         base: ptr::null_mut(),
         symbol: ptr::null(),
@@ -180,7 +181,7 @@ fn folder() -> PathBuf {
     path.parent().map_or_else(PathBuf::new, Path::to_path_buf)
 }
 
-impl World {
+impl DriverState {
     fn open(folder: &Path) -> Self {
         let script = fs::read_to_string(folder.join("script")).expect("a script lies beside");
         let log = File::options()
@@ -347,7 +348,7 @@ impl World {
         Ok(())
     }
 
-    pub fn enqueue(&mut self, stream: usize, step: Step) -> Result<(), i32> {
+    pub fn enqueue(&mut self, stream: usize, step: StreamOp) -> Result<(), i32> {
         self.check("stream", stream)?;
         self.streams.entry(stream).or_default().push_back(step);
         Ok(())
@@ -376,14 +377,14 @@ impl World {
         steps.into_iter().try_for_each(|step| self.perform(&step))
     }
 
-    fn perform(&mut self, step: &Step) -> Result<(), i32> {
+    fn perform(&mut self, step: &StreamOp) -> Result<(), i32> {
         match step {
-            Step::Upload { to, from, bytes } => self.copy(*to, *from, *bytes, true, false),
-            Step::Download { to, from, bytes } => self.copy(*to, *from, *bytes, false, true),
-            Step::Fill { to, value, bytes } => self.fill(*to, *value, *bytes),
-            Step::Launch(launch) => self.launch(launch),
-            Step::Graph(exec) => self.graph(*exec),
-            Step::Mark(event) => {
+            StreamOp::Upload { to, from, bytes } => self.copy(*to, *from, *bytes, true, false),
+            StreamOp::Download { to, from, bytes } => self.copy(*to, *from, *bytes, false, true),
+            StreamOp::Fill { to, value, bytes } => self.fill(*to, *value, *bytes),
+            StreamOp::Launch(launch) => self.launch(launch),
+            StreamOp::Graph(exec) => self.graph(*exec),
+            StreamOp::Mark(event) => {
                 self.marks.insert(*event, self.clock);
                 Ok(())
             }
@@ -397,8 +398,8 @@ impl World {
         self.check("module", launch.function)?;
         let Entry { name, text, .. } = self.functions[&launch.function].clone();
         let given = launch.values.iter().map(|value| self.given(value));
-        let given: Vec<Given> = given.collect::<Result<_, i32>>()?;
-        let word = |given: &Given| match given.bytes {
+        let given: Vec<LaunchArg> = given.collect::<Result<_, i32>>()?;
+        let word = |given: &LaunchArg| match given.bytes {
             0 => given.value.to_string(),
             _ => self.place(given.value),
         };
@@ -417,8 +418,8 @@ impl World {
         Ok(())
     }
 
-    fn given(&self, value: &[u8]) -> Result<Given, i32> {
-        let given = |value, memory, bytes| Given {
+    fn given(&self, value: &[u8]) -> Result<LaunchArg, i32> {
+        let given = |value, memory, bytes| LaunchArg {
             value,
             memory,
             bytes,
@@ -432,7 +433,12 @@ impl World {
         Ok(given(address, memory, bytes as u64))
     }
 
-    pub fn add_node(&mut self, graph: usize, step: Step, after: &[usize]) -> Result<usize, i32> {
+    pub fn add_node(
+        &mut self,
+        graph: usize,
+        step: StreamOp,
+        after: &[usize],
+    ) -> Result<usize, i32> {
         self.check("graph", graph)?;
         let number = self.next;
         self.next += 1;
@@ -465,7 +471,7 @@ impl World {
         let (Some(from), Some(to)) = (position(earlier), position(later)) else {
             return Err(INVALID_HANDLE);
         };
-        let launches = [from, to].map(|at| matches!(nodes[at].step, Step::Launch(_)));
+        let launches = [from, to].map(|at| matches!(nodes[at].step, StreamOp::Launch(_)));
         let known = nodes[to].after.contains(&earlier);
         if launches != [true; 2] || known || *data != [1, 0, 1, 0, 0, 0, 0, 0] {
             return Err(INVALID_VALUE);

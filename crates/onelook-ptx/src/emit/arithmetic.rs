@@ -4,7 +4,7 @@ use super::operand::{float, predicate, reg, reg64, word};
 use super::version::Need;
 use super::{PtxError, Writer};
 use crate::lang::{
-    Compare, CompareAs, Float, FloatUnary, Half, Instruction, Integer, Operand, Predicate, Reg,
+    Compare, CompareAs, F16x2Op, Float, FloatUnary, Instruction, Integer, Operand, Predicate, Reg,
     ShuffleBy, Special,
 };
 
@@ -13,9 +13,7 @@ impl Writer<'_> {
     pub(super) fn instruction(&mut self, instruction: &Instruction) -> Result<(), PtxError> {
         use Instruction as I;
         match instruction {
-            I::Half { .. } | I::PackHalves { .. } | I::UnpackHalf { .. } => {
-                self.halves(instruction)
-            }
+            I::F16x2 { .. } | I::PackF16x2 { .. } | I::UnpackF16 { .. } => self.f16x2(instruction),
             I::FloatUnary { op, to, a } => self.float_unary(*op, *to, *a),
             I::Special { to, what } => self.special(*to, *what),
             I::Asm {
@@ -107,11 +105,11 @@ impl Writer<'_> {
         Ok(())
     }
 
-    fn halves(&mut self, instruction: &Instruction) -> Result<(), PtxError> {
+    fn f16x2(&mut self, instruction: &Instruction) -> Result<(), PtxError> {
         match *instruction {
-            Instruction::Half { op, to, a, b } => self.half(op, to, a, b),
-            Instruction::PackHalves { to, low, high } => self.pack(to, float(low), float(high)),
-            Instruction::UnpackHalf { to, from, high } => {
+            Instruction::F16x2 { op, to, a, b } => self.f16x2_op(op, to, a, b),
+            Instruction::PackF16x2 { to, low, high } => self.pack(to, float(low), float(high)),
+            Instruction::UnpackF16 { to, from, high } => {
                 self.with_register(from, |writer, from| {
                     writer.scope(".b16 %low, %high", |writer| {
                         let half = if high { "%high" } else { "%low" };
@@ -125,12 +123,12 @@ impl Writer<'_> {
         Ok(())
     }
 
-    fn half(&mut self, op: Half, to: Reg, a: Operand, b: Operand) {
+    fn f16x2_op(&mut self, op: F16x2Op, to: Reg, a: Operand, b: Operand) {
         let name = match op {
-            Half::Add => "add.rn.f16x2",
-            Half::Mul => "mul.rn.f16x2",
-            Half::Max if self.can(Need::HalfMax) => "max.f16x2",
-            Half::Max => return self.half_max_by_floats(to, a, b),
+            F16x2Op::Add => "add.rn.f16x2",
+            F16x2Op::Mul => "mul.rn.f16x2",
+            F16x2Op::Max if self.can(Need::HalfMax) => "max.f16x2",
+            F16x2Op::Max => return self.half_max_by_floats(to, a, b),
         };
         self.with_register(a, |writer, a| {
             writer.with_register(b, |writer, b| {
@@ -139,7 +137,7 @@ impl Writer<'_> {
         });
     }
 
-    /// Exact: every half is a float, and the larger of two halves is one of them.
+    /// Exact: every half is a float, and the larger of two f16 values is one of them.
     fn half_max_by_floats(&mut self, to: Reg, a: Operand, b: Operand) {
         self.scope(".b16 %a0, %a1, %b0, %b1", |writer| {
             writer.line(&format!("mov.b32 {{%a0, %a1}}, {};", word(a)));
@@ -157,7 +155,7 @@ impl Writer<'_> {
 
     fn pack(&mut self, to: Reg, low: String, high: String) {
         let to = reg(to);
-        if self.can(Need::PackHalves) {
+        if self.can(Need::PackF16x2) {
             return self.line(&format!("cvt.rn.f16x2.f32 {to}, {high}, {low};"));
         }
         self.scope(".b16 %low, %high", |writer| {

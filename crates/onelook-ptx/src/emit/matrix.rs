@@ -1,6 +1,6 @@
 //! Matrices: `ldmatrix`, `mma`, and Hopper's `wgmma` with its descriptors.
 
-use super::operand::{braced, place, reg64, word};
+use super::operand::{address, braced, reg64, word};
 use super::version::Need;
 use super::{PtxError, Writer};
 use crate::lang::{Instruction, MatrixA, MmaShape, Operand, Reg, Reg64};
@@ -17,7 +17,7 @@ impl Writer<'_> {
             } if matches!(to.len(), 1 | 2 | 4) => {
                 self.need(Need::LoadMatrix)?;
                 let transposed = if *transposed { ".trans" } else { "" };
-                let (number, to, from) = (to.len(), braced(to), place(*from));
+                let (number, to, from) = (to.len(), braced(to), address(*from));
                 self.line(&format!(
                     "ldmatrix.sync.aligned.m8n8.x{number}{transposed}.shared.b16 {to}, {from};"
                 ));

@@ -1,9 +1,9 @@
 //! Parameters, addresses, loads, stores, copies, atomics, fences and barriers.
 
-use super::operand::{parameter, place, predicate, reg, reg64, vector, word};
+use super::operand::{address, parameter, predicate, reg, reg64, vector, word};
 use super::version::Need;
 use super::{PtxError, Writer};
-use crate::lang::{Atomic, Cache, Instruction, Operand, Place, Reg, RegP};
+use crate::lang::{Address, Atomic, Cache, Instruction, Operand, Reg, RegP};
 
 impl Writer<'_> {
     /// The lines of an instruction about memory.
@@ -37,7 +37,7 @@ impl Writer<'_> {
             },
             I::Atomic { op, old, at, value } => {
                 let (space, op) = (space(*at), atomic(*op));
-                let (old, at, value) = (reg(*old), place(*at), word(*value));
+                let (old, at, value) = (reg(*old), address(*at), word(*value));
                 format!("atom.{space}.{op} {old}, {at}, {value};")
             }
             I::DeviceFence => "fence.acq_rel.gpu;".to_owned(),
@@ -77,14 +77,14 @@ impl Writer<'_> {
     /// Sixteen bytes go past L1, which no neighbour would find them in.
     fn async_copy(
         &mut self,
-        to: Place,
-        from: Place,
+        to: Address,
+        from: Address,
         bytes: u32,
         when: Option<RegP>,
     ) -> Result<(), PtxError> {
         self.need(Need::AsyncCopy)?;
         let caches = if bytes == 16 { "cg" } else { "ca" };
-        let (to, from) = (place(to), place(from));
+        let (to, from) = (address(to), address(from));
         let copy = format!("cp.async.{caches}.shared.global {to}, {from}, {bytes}");
         match when.map(predicate) {
             None => self.line(&format!("{copy};")),
@@ -97,26 +97,26 @@ impl Writer<'_> {
     }
 }
 
-fn load(to: &[Reg], from: Place, cache: Cache, shape: &str, unit: &str) -> String {
+fn load(to: &[Reg], from: Address, cache: Cache, shape: &str, unit: &str) -> String {
     let values: Vec<String> = to.iter().copied().map(reg).collect();
     let (space, hint) = match from {
-        Place::Shared { .. } => ("shared", ""),
-        Place::Global { .. } => ("global", hint(cache)),
+        Address::Shared { .. } => ("shared", ""),
+        Address::Global { .. } => ("global", hint(cache)),
     };
-    let (values, from) = (vector(&values), place(from));
+    let (values, from) = (vector(&values), address(from));
     format!("ld.{space}{hint}{shape}.{unit} {values}, {from};")
 }
 
-fn store(to: Place, from: &[Operand], shape: &str, unit: &str) -> String {
+fn store(to: Address, from: &[Operand], shape: &str, unit: &str) -> String {
     let values: Vec<String> = from.iter().copied().map(word).collect();
-    let (space, to, values) = (space(to), place(to), vector(&values));
+    let (space, to, values) = (space(to), address(to), vector(&values));
     format!("st.{space}{shape}.{unit} {to}, {values};")
 }
 
-fn space(at: Place) -> &'static str {
+fn space(at: Address) -> &'static str {
     match at {
-        Place::Global { .. } => "global",
-        Place::Shared { .. } => "shared",
+        Address::Global { .. } => "global",
+        Address::Shared { .. } => "shared",
     }
 }
 

@@ -1,6 +1,6 @@
 //! Registers, constants, places and parameters in the words of PTX.
 
-use crate::lang::{Kernel, Operand, Place, Reg, Reg64, RegP};
+use crate::lang::{Address, Kernel, Operand, Reg, Reg64, RegP};
 
 /// The block's shared memory.
 pub(super) const SHARED: &str = "shared_memory";
@@ -38,10 +38,10 @@ pub(super) fn float(operand: Operand) -> String {
 }
 
 /// An address in brackets.
-pub(super) fn place(place: Place) -> String {
-    let (base, offset) = match place {
-        Place::Global { base, offset } => (reg64(base), offset),
-        Place::Shared { base, offset } => (word(base), offset),
+pub(super) fn address(address: Address) -> String {
+    let (base, offset) = match address {
+        Address::Global { base, offset } => (reg64(base), offset),
+        Address::Shared { base, offset } => (word(base), offset),
     };
     match offset {
         0 => format!("[{base}]"),

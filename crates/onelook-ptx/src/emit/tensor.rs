@@ -1,9 +1,9 @@
 //! What Hopper and later do beside the threads: `mbarrier`, TMA, dependent launches.
 
-use super::operand::{braces, parameter, place, word};
+use super::operand::{address, braces, parameter, word};
 use super::version::Need;
 use super::{PtxError, Writer};
-use crate::lang::{Instruction, Operand, Place};
+use crate::lang::{Address, Instruction, Operand};
 
 impl Writer<'_> {
     /// The lines of an instruction about barriers in memory, tensor copies and dependent launches.
@@ -12,16 +12,16 @@ impl Writer<'_> {
         let line = match instruction {
             I::MbarrierInit { at, count } => {
                 self.need(Need::Mbarrier)?;
-                format!("mbarrier.init.shared.b64 {}, {count};", place(*at))
+                format!("mbarrier.init.shared.b64 {}, {count};", address(*at))
             }
             I::MbarrierExpect { at, bytes } => {
                 self.need(Need::Mbarrier)?;
-                let (at, bytes) = (place(*at), word(*bytes));
+                let (at, bytes) = (address(*at), word(*bytes));
                 format!("mbarrier.arrive.expect_tx.shared.b64 _, {at}, {bytes};")
             }
             I::MbarrierArrive { at } => {
                 self.need(Need::Mbarrier)?;
-                format!("mbarrier.arrive.shared.b64 _, {};", place(*at))
+                format!("mbarrier.arrive.shared.b64 _, {};", address(*at))
             }
             I::MbarrierWait { at, parity } => return self.mbarrier_wait(*at, *parity),
             I::ProxyFence => {
@@ -43,10 +43,10 @@ impl Writer<'_> {
         Ok(())
     }
 
-    fn mbarrier_wait(&mut self, at: Place, parity: Operand) -> Result<(), PtxError> {
+    fn mbarrier_wait(&mut self, at: Address, parity: Operand) -> Result<(), PtxError> {
         self.need(Need::Mbarrier)?;
         let label = format!("$wait_{}", self.fresh());
-        let (at, parity) = (place(at), word(parity));
+        let (at, parity) = (address(at), word(parity));
         self.scope(".pred %done", |writer| {
             writer.label(&label);
             writer.line(&format!(
@@ -80,7 +80,7 @@ impl Writer<'_> {
         let map = parameter(self.kernel, *map);
         let kind = if window.is_empty() { "tile" } else { "im2col" };
         let coordinates: Vec<String> = coordinates.iter().copied().map(word).collect();
-        let (to, coordinates, barrier) = (place(*to), braces(&coordinates), place(*barrier));
+        let (to, coordinates, barrier) = (address(*to), braces(&coordinates), address(*barrier));
         self.scope(".b64 %map", |writer| {
             writer.line(&format!("mov.b64 %map, {map};"));
             writer.line("cvta.param.u64 %map, %map;");

@@ -11,7 +11,7 @@ use crate::lang::*;
 /// Every instruction that the target has, each with registers and with constants where it can.
 fn everything(target: Target) -> Kernel {
     let k = Builder::new("everything", target, 128).with_blocks_per_multiprocessor(2);
-    let (input, output) = (k.input("picture"), k.output("boxes [n, 6]"));
+    let (input, output) = (k.input("image"), k.output("boxes [n, 6]"));
     let (number, factor) = (k.word("count"), k.float("factor"));
     let shared = k.shared(8192, 1024);
     k.comment("integers\nand floats");
@@ -112,10 +112,10 @@ fn floats<'k>(k: &'k Builder, a: F32<'k>, to: Global<'k>) {
     ];
     keep(k, to, &values.map(F32::bits));
     let halves = a.pack(b);
-    let ones = Halves::constant(k, 0x3c00_3c00);
+    let ones = F16x2::constant(k, 0x3c00_3c00);
     let [low, high] = (halves + ones).max(halves * ones).unpack();
     let [one, _] = ones.unpack();
-    let folded = (ones + ones).max(k.zero_halves());
+    let folded = (ones + ones).max(k.zero_f16x2());
     keep(
         k,
         to + 256,
@@ -168,7 +168,7 @@ fn memory<'k>(k: &'k Builder, from: Global<'k>, to: Global<'k>, shared: SharedAd
     k.barrier();
     k.warp_barrier();
     let [a, b] = k.load_shared::<2>(shared + at);
-    let sum = a + b + k.load_shared_u16(shared + at) + k.load_shared_halves(shared + 4).bits();
+    let sum = a + b + k.load_shared_u16(shared + at) + k.load_shared_f16x2(shared + 4).bits();
     for op in [Atomic::Add, Atomic::Max, Atomic::Or, Atomic::Exchange] {
         let old = k.atomic(op, to + 512, sum) + k.atomic_shared(op, shared + 16, k.u32(1));
         k.store(to + 516, [old]);
@@ -210,7 +210,7 @@ fn matrices<'k>(k: &'k Builder, shared: SharedAddress<'k>, to: Global<'k>) {
     k.store(to, sums);
     if k.target().has(Feature::MmaK16) {
         let sums = [(); 4].map(|()| k.variable(k.u32(0)));
-        k.mma_bytes(sums, a.map(Halves::bits), [b0.bits(), b1.bits()]);
+        k.mma_bytes(sums, a.map(F16x2::bits), [b0.bits(), b1.bits()]);
         k.store(to + 16, sums);
     }
 }
@@ -261,7 +261,7 @@ fn wgmma<'k>(k: &'k Builder, shared: SharedAddress<'k>, to: Global<'k>) {
     k.wgmma_wait(0);
     let held = k
         .load_matrix::<4>(shared + k.lane() * 16, false)
-        .map(Halves::register);
+        .map(F16x2::register);
     k.wgmma_fence();
     k.wgmma(32, &sums, MatrixA::Registers(held), b, true);
     k.wgmma_commit();
@@ -364,7 +364,7 @@ fn the_version_is_the_lowest_that_serves() {
 #[test]
 fn an_instruction_without_a_shape_in_ptx_is_an_error() {
     let k = Builder::new("odd", Target::Sm80, 32);
-    let from = Place::Shared {
+    let from = Address::Shared {
         base: Operand::Constant(0),
         offset: 0,
     };

@@ -38,16 +38,16 @@ impl Version {
 pub(super) enum Need {
     /// `ldmatrix`.
     LoadMatrix,
-    /// `mma` m16n8k8 of halves.
+    /// `mma` m16n8k8 of f16 values.
     MmaK8,
-    /// `mma` m16n8k16 of halves, m16n8k32 of bytes.
+    /// `mma` m16n8k16 of f16 values, m16n8k32 of bytes.
     MmaK16,
     /// `tanh.approx.f32`.
     Tanh,
     /// `max.f16x2`.
     HalfMax,
     /// `cvt.rn.f16x2.f32`.
-    PackHalves,
+    PackF16x2,
     /// `cp.async`.
     AsyncCopy,
     /// `mbarrier` with expected bytes and `try_wait`.
@@ -73,7 +73,7 @@ impl Need {
             Self::MmaK16 => ("mma m16n8k16", Version(7, 0), Some(Feature::MmaK16)),
             Self::Tanh => ("tanh.approx", Version(7, 0), None),
             Self::HalfMax => ("max.f16x2", Version(7, 0), Some(Feature::MmaK16)),
-            Self::PackHalves => ("cvt.rn.f16x2", Version(7, 0), Some(Feature::MmaK16)),
+            Self::PackF16x2 => ("cvt.rn.f16x2", Version(7, 0), Some(Feature::MmaK16)),
             Self::AsyncCopy => ("cp.async", Version(7, 0), Some(Feature::AsyncCopy)),
             Self::Mbarrier => ("mbarrier", Version(8, 0), Some(Feature::BulkCopy)),
             Self::ProxyFence => ("fence.proxy.async", Version(8, 0), Some(Feature::BulkCopy)),

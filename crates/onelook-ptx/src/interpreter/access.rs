@@ -2,11 +2,11 @@
 
 use super::global::named;
 use super::lanes::{Lanes, WARP, each};
-use super::shared_memory::Who;
+use super::shared_memory::ThreadId;
 use super::traffic::{conflicts, sectors};
 use super::trap::Fault;
-use super::warp::{Device, Surroundings, Warp};
-use crate::lang::{Atomic, Cache, Operand, Place, Reg};
+use super::warp::{BlockContext, LaunchContext, Warp};
+use crate::lang::{Address, Atomic, Cache, Operand, Reg};
 
 /// Up to four words of each lane.
 type Words = [Lanes; 4];
@@ -15,32 +15,32 @@ impl Warp {
     pub(super) fn load(
         &mut self,
         to: &[Reg],
-        from: Place,
+        from: Address,
         (bytes, cache): (u32, Cache),
-        around: &mut Surroundings<'_>,
-        device: &mut Device<'_>,
+        block: &mut BlockContext<'_>,
+        device: &mut LaunchContext<'_>,
     ) -> Result<(), Fault> {
         let all = bytes * to.len() as u32;
         let mut words = [[0; WARP]; 4];
         match from {
-            Place::Global { base, offset } => {
+            Address::Global { base, offset } => {
                 let addresses = self.global(base, offset)?;
                 device.count_global(&addresses, self.registers.active, all);
                 for lane in self.active() {
                     let value =
-                        device.load(around, self.who(lane), (addresses[lane], all), cache)?;
+                        device.load(block, self.thread(lane), (addresses[lane], all), cache)?;
                     spread(&mut words, lane, &value, bytes);
                 }
             }
-            Place::Shared { base, offset } => {
+            Address::Shared { base, offset } => {
                 let addresses = self.local(base, offset)?;
                 device.count_shared(&addresses, self.registers.active, all);
                 for lane in self.active() {
-                    let who = self.who(lane);
-                    let at = around.shared.place(who, addresses[lane], all)?;
-                    around.shared.read(who, at, all as usize)?;
+                    let thread = self.thread(lane);
+                    let at = block.shared.place(thread, addresses[lane], all)?;
+                    block.shared.read(thread, at, all as usize)?;
                     let mut value = [0; 16];
-                    let part = &around.shared.bytes[at..at + all as usize];
+                    let part = &block.shared.bytes[at..at + all as usize];
                     value[..part.len()].copy_from_slice(part);
                     spread(&mut words, lane, &value, bytes);
                 }
@@ -54,11 +54,11 @@ impl Warp {
 
     pub(super) fn store(
         &mut self,
-        to: Place,
+        to: Address,
         from: &[Operand],
         bytes: u32,
-        around: &mut Surroundings<'_>,
-        device: &mut Device<'_>,
+        block: &mut BlockContext<'_>,
+        device: &mut LaunchContext<'_>,
     ) -> Result<(), Fault> {
         let all = bytes * from.len() as u32;
         let mut words = [[0; WARP]; 4];
@@ -66,27 +66,27 @@ impl Warp {
             *lanes = self.registers.operand(operand)?;
         }
         match to {
-            Place::Global { base, offset } => {
+            Address::Global { base, offset } => {
                 let addresses = self.global(base, offset)?;
                 device.count_global(&addresses, self.registers.active, all);
                 for lane in self.active() {
                     let value = gather(&words, lane, bytes);
                     device.store(
-                        around,
-                        self.who(lane),
+                        block,
+                        self.thread(lane),
                         addresses[lane],
                         &value[..all as usize],
                     )?;
                 }
             }
-            Place::Shared { base, offset } => {
+            Address::Shared { base, offset } => {
                 let addresses = self.local(base, offset)?;
                 device.count_shared(&addresses, self.registers.active, all);
                 for lane in self.active() {
-                    let who = self.who(lane);
-                    let at = around.shared.place(who, addresses[lane], all)?;
+                    let thread = self.thread(lane);
+                    let at = block.shared.place(thread, addresses[lane], all)?;
                     let value = gather(&words, lane, bytes);
-                    around.shared.write(who, at, &value[..all as usize])?;
+                    block.shared.write(thread, at, &value[..all as usize])?;
                 }
             }
         }
@@ -97,31 +97,31 @@ impl Warp {
         &mut self,
         op: Atomic,
         old: Reg,
-        at: Place,
+        at: Address,
         value: Operand,
-        around: &mut Surroundings<'_>,
-        device: &mut Device<'_>,
+        block: &mut BlockContext<'_>,
+        device: &mut LaunchContext<'_>,
     ) -> Result<(), Fault> {
         let value = self.registers.operand(value)?;
         let mut before = [0; WARP];
         match at {
-            Place::Global { base, offset } => {
+            Address::Global { base, offset } => {
                 let addresses = self.global(base, offset)?;
                 device.count_global(&addresses, self.registers.active, 4);
                 for lane in self.active() {
                     let change = |word| changed(op, word, value[lane]);
                     before[lane] =
-                        device.change(around, self.who(lane), addresses[lane], change)?;
+                        device.change(block, self.thread(lane), addresses[lane], change)?;
                 }
             }
-            Place::Shared { base, offset } => {
+            Address::Shared { base, offset } => {
                 let addresses = self.local(base, offset)?;
                 device.report.shared_accesses += 1;
                 for lane in self.active() {
-                    let who = self.who(lane);
-                    let at = around.shared.place(who, addresses[lane], 4)?;
+                    let thread = self.thread(lane);
+                    let at = block.shared.place(thread, addresses[lane], 4)?;
                     let change = |word| changed(op, word, value[lane]);
-                    before[lane] = around.shared.change(who, at, change)?;
+                    before[lane] = block.shared.change(thread, at, change)?;
                 }
             }
         }
@@ -132,13 +132,13 @@ impl Warp {
     pub(super) fn load_matrix(
         &mut self,
         to: &[Reg],
-        from: Place,
+        from: Address,
         transposed: bool,
-        around: &mut Surroundings<'_>,
-        device: &mut Device<'_>,
+        block: &mut BlockContext<'_>,
+        device: &mut LaunchContext<'_>,
     ) -> Result<(), Fault> {
         self.registers.converged("ldmatrix")?;
-        let Place::Shared { base, offset } = from else {
+        let Address::Shared { base, offset } = from else {
             return Err(Fault::warp("ldmatrix reads shared memory only"));
         };
         let addresses = self.local(base, offset)?;
@@ -148,9 +148,9 @@ impl Warp {
             let mut rows = [[0; 16]; 8];
             for (row, values) in rows.iter_mut().enumerate() {
                 let lane = 8 * matrix + row;
-                let at = around.shared.place(self.who(lane), addresses[lane], 16)?;
-                around.shared.read(self.who(lane), at, 16)?;
-                values.copy_from_slice(&around.shared.bytes[at..at + 16]);
+                let at = block.shared.place(self.thread(lane), addresses[lane], 16)?;
+                block.shared.read(self.thread(lane), at, 16)?;
+                values.copy_from_slice(&block.shared.bytes[at..at + 16]);
             }
             self.registers.set(register, &fragment(&rows, transposed));
         }
@@ -203,7 +203,7 @@ fn gather(words: &Words, lane: usize, bytes: u32) -> [u8; 16] {
     value
 }
 
-impl Device<'_> {
+impl LaunchContext<'_> {
     pub(super) fn count_global(&mut self, addresses: &[u64; WARP], active: u32, bytes: u32) {
         self.report.requested_bytes += 32 * sectors(addresses, active, bytes);
     }
@@ -216,37 +216,37 @@ impl Device<'_> {
     /// Up to 16 bytes of global memory, as one lane reads them.
     pub(super) fn load(
         &mut self,
-        around: &mut Surroundings<'_>,
-        who: Who,
+        block: &mut BlockContext<'_>,
+        thread: ThreadId,
         (address, bytes): (u64, u32),
         cache: Cache,
     ) -> Result<[u8; 16], Fault> {
         let range = self
             .ranges
-            .find(&mut self.latest, who.lane, (address, bytes), false)?;
+            .find(&mut self.latest, thread.lane, (address, bytes), false)?;
         if range.tracked {
-            let (visitor, visit) = around.visit(who, address, bytes);
-            self.visits.read(visitor, &visit, cache)?;
+            let (visitor, visit) = block.access(thread, address, bytes);
+            self.races.read(visitor, &visit, cache)?;
         }
-        self.check_wait(around, who, address, false)?;
+        self.check_wait(block, thread, address, false)?;
         self.read.touch(address);
         let loaded = self.memory.load_some(address, bytes);
-        loaded.map_err(|what| Fault::lane(who.lane, what))
+        loaded.map_err(|what| Fault::lane(thread.lane, what))
     }
 
     fn store(
         &mut self,
-        around: &mut Surroundings<'_>,
-        who: Who,
+        block: &mut BlockContext<'_>,
+        thread: ThreadId,
         address: u64,
         values: &[u8],
     ) -> Result<(), Fault> {
         let bytes = values.len() as u32;
         self.ranges
-            .find(&mut self.latest, who.lane, (address, bytes), true)?;
-        let (visitor, visit) = around.visit(who, address, bytes);
-        self.visits.write(visitor, &visit)?;
-        self.check_wait(around, who, address, true)?;
+            .find(&mut self.latest, thread.lane, (address, bytes), true)?;
+        let (visitor, visit) = block.access(thread, address, bytes);
+        self.races.write(visitor, &visit)?;
+        self.check_wait(block, thread, address, true)?;
         self.written.touch(address);
         self.memory.store(address, values);
         Ok(())
@@ -254,19 +254,19 @@ impl Device<'_> {
 
     fn change(
         &mut self,
-        around: &mut Surroundings<'_>,
-        who: Who,
+        block: &mut BlockContext<'_>,
+        thread: ThreadId,
         address: u64,
         change: impl FnOnce(u32) -> u32,
     ) -> Result<u32, Fault> {
         self.ranges
-            .find(&mut self.latest, who.lane, (address, 4), true)?;
-        let (visitor, visit) = around.visit(who, address, 4);
-        self.visits.change(visitor, &visit)?;
-        self.check_wait(around, who, address, true)?;
+            .find(&mut self.latest, thread.lane, (address, 4), true)?;
+        let (visitor, visit) = block.access(thread, address, 4);
+        self.races.change(visitor, &visit)?;
+        self.check_wait(block, thread, address, true)?;
         self.report.atomics += 1;
         let old = self.memory.load::<4>(address);
-        let old = u32::from_le_bytes(old.map_err(|what| Fault::lane(who.lane, what))?);
+        let old = u32::from_le_bytes(old.map_err(|what| Fault::lane(thread.lane, what))?);
         self.memory.store(address, &change(old).to_le_bytes());
         Ok(old)
     }
@@ -275,18 +275,19 @@ impl Device<'_> {
     /// at all be written.
     fn check_wait(
         &self,
-        around: &Surroundings<'_>,
-        who: Who,
+        block: &BlockContext<'_>,
+        thread: ThreadId,
         address: u64,
         write: bool,
     ) -> Result<(), Fault> {
-        if around.grid_waited[who.warp] || !(write || self.memory.is_of_launches(address)) {
+        if block.grid_waited[thread.warp] || !(write || self.memory.is_written_by_launches(address))
+        {
             return Ok(());
         }
         let what = if write { "writes" } else { "reads" };
         let place = named(address);
         Err(Fault::lane(
-            who.lane,
+            thread.lane,
             format!("{what} {place} ahead of GridWait: launches before may still be at it"),
         ))
     }

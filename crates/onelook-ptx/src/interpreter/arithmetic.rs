@@ -5,8 +5,8 @@ use half::f16;
 use super::lanes::{Lanes, Registers, WARP, each, lanes_of};
 use super::trap::Fault;
 use crate::lang::{
-    Compare, CompareAs, Float, FloatUnary, Half, Integer, Meaning, Operand, Predicate, Reg, RegP,
-    ShuffleBy, Vote,
+    Compare, CompareAs, F16x2Op, Float, FloatUnary, Integer, Meaning, Operand, Predicate, Reg,
+    RegP, ShuffleBy, Vote,
 };
 
 fn map(a: &Lanes, f: impl Fn(u32) -> u32) -> Lanes {
@@ -23,12 +23,12 @@ fn floats(a: &Lanes, b: &Lanes, f: impl Fn(f32, f32) -> f32) -> Lanes {
     })
 }
 
-/// Two halves of a word.
-pub(super) fn halves(word: u32) -> [f16; 2] {
+/// Two f16 values of a word.
+pub(super) fn f16_pair(word: u32) -> [f16; 2] {
     [word as u16, (word >> 16) as u16].map(f16::from_bits)
 }
 
-/// A word of two halves.
+/// A word of two f16 values.
 pub(super) fn word_of([low, high]: [f16; 2]) -> u32 {
     u32::from(low.to_bits()) | u32::from(high.to_bits()) << 16
 }
@@ -127,18 +127,24 @@ impl Registers {
         Ok(())
     }
 
-    pub(super) fn half(&mut self, op: Half, to: Reg, a: Operand, b: Operand) -> Result<(), Fault> {
+    pub(super) fn f16x2(
+        &mut self,
+        op: F16x2Op,
+        to: Reg,
+        a: Operand,
+        b: Operand,
+    ) -> Result<(), Fault> {
         let (a, b) = (self.operand(a)?, self.operand(b)?);
         let one = |a: f16, b: f16| {
             let (a, b) = (a.to_f32(), b.to_f32());
             f16::from_f32(match op {
-                Half::Add => a + b,
-                Half::Mul => a * b,
-                Half::Max => a.max(b),
+                F16x2Op::Add => a + b,
+                F16x2Op::Mul => a * b,
+                F16x2Op::Max => a.max(b),
             })
         };
         let both = |a: u32, b: u32| {
-            let ([a0, a1], [b0, b1]) = (halves(a), halves(b));
+            let ([a0, a1], [b0, b1]) = (f16_pair(a), f16_pair(b));
             word_of([one(a0, b0), one(a1, b1)])
         };
         self.set(to, &zip(&a, &b, both));

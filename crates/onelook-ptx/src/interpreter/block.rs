@@ -2,13 +2,13 @@
 //! beside each other.
 
 use super::code::Code;
-use super::global::{Memory, Ranges};
-use super::races::{Visitor, Visits};
+use super::global::{GrantedRanges, Memory};
+use super::races::{BlockHistory, RaceDetector};
 use super::report::Report;
 use super::shared_memory::Shared;
-use super::traffic::Touched;
+use super::traffic::TouchedSectors;
 use super::trap::{Fault, Trap};
-use super::warp::{Device, State, Surroundings, Warp};
+use super::warp::{BlockContext, LaunchContext, Warp, WarpState};
 use super::{Random, Schedule, Value};
 use crate::lang::Kernel;
 
@@ -26,7 +26,7 @@ struct Block {
     index: [u32; 3],
     warps: Vec<Warp>,
     shared: Shared,
-    visitor: Visitor,
+    history: BlockHistory,
     grid_waited: Vec<bool>,
     /// Whether the kernel has a `GridWait`, so that it may begin before others have ended.
     begins_early: bool,
@@ -40,19 +40,19 @@ pub(super) fn run(
     kernel: &Kernel,
     grid: [u32; 3],
     values: &[Value],
-    ranges: Ranges,
+    ranges: GrantedRanges,
     schedule: Schedule,
 ) -> Result<Report, Trap> {
     let code = Code::of(kernel);
-    let mut device = Device {
-        visits: Visits::new(&ranges.all, code.stores_bytes()),
+    let mut device = LaunchContext {
+        races: RaceDetector::new(&ranges.all, code.stores_bytes()),
         ranges,
         grid,
         values,
         latest: 0,
         report: Report::default(),
-        read: Touched::new(memory.sizes()),
-        written: Touched::new(memory.sizes()),
+        read: TouchedSectors::new(memory.sizes()),
+        written: TouchedSectors::new(memory.sizes()),
         random: Random(schedule.seed),
         memory,
     };
@@ -110,7 +110,7 @@ impl Block {
                 .map(|warp| Warp::new(warp, kernel.registers))
                 .collect(),
             shared: Shared::new(kernel.shared_bytes, count, code.has_units()),
-            visitor: Visitor::default(),
+            history: BlockHistory::default(),
             grid_waited: vec![false; count],
             begins_early: kernel.waits_for_grid(),
             first: 0,
@@ -123,7 +123,7 @@ impl Block {
         self.index = index;
         let [x, y, z] = index.map(u64::from);
         let [columns, rows, _] = grid.map(u64::from);
-        self.visitor.begin((z * rows + y) * columns + x);
+        self.history.begin((z * rows + y) * columns + x);
         self.grid_waited.fill(!self.begins_early);
         self.shared.reset();
         self.warps.iter_mut().for_each(Warp::reset);
@@ -134,12 +134,12 @@ impl Block {
         &mut self,
         kernel: &Kernel,
         code: &Code<'_>,
-        device: &mut Device<'_>,
+        device: &mut LaunchContext<'_>,
         schedule: Schedule,
     ) -> Result<bool, Trap> {
-        let flights = self.shared.flights.len();
-        if schedule.seed != 0 && flights > 0 && device.random.below(4) == 0 {
-            self.shared.land(device.random.below(flights));
+        let transfers = self.shared.transfers.len();
+        if schedule.seed != 0 && transfers > 0 && device.random.below(4) == 0 {
+            self.shared.complete(device.random.below(transfers));
         }
         let Some(number) = self.pick(schedule, &mut device.random) else {
             return self.meet(kernel, code, device);
@@ -148,16 +148,16 @@ impl Block {
             0 => TURN,
             _ => 1 + device.random.below(STRETCH) as u64,
         };
-        let mut around = Surroundings {
-            block: self.index,
+        let mut context = BlockContext {
+            index: self.index,
             shared: &mut self.shared,
-            visitor: &mut self.visitor,
+            history: &mut self.history,
             grid_waited: &mut self.grid_waited,
         };
         let warp = &mut self.warps[number];
-        warp.state = State::Ready;
-        let outcome = warp.run(code, &mut around, device, steps);
-        let goes_on = warp.state == State::Ready;
+        warp.state = WarpState::Ready;
+        let outcome = warp.run(code, &mut context, device, steps);
+        let goes_on = warp.state == WarpState::Ready;
         self.first = (number + usize::from(goes_on)) % self.warps.len();
         outcome.map_err(|fault| self.trap(kernel, code, number, fault))?;
         Ok(false)
@@ -165,9 +165,9 @@ impl Block {
 
     fn pick(&self, schedule: Schedule, random: &mut Random) -> Option<usize> {
         let ready = |warp: &&Warp| match warp.state {
-            State::Ready => true,
-            State::AtMbarrier { at, parity } => self.shared.mbarrier_passes(at, parity),
-            State::AtBarrier | State::Ended => false,
+            WarpState::Ready => true,
+            WarpState::AtMbarrier { at, parity } => self.shared.mbarrier_passes(at, parity),
+            WarpState::AtBarrier | WarpState::Ended => false,
         };
         if schedule.seed == 0 {
             let (before, from) = self.warps.split_at(self.first);
@@ -188,28 +188,31 @@ impl Block {
         &mut self,
         kernel: &Kernel,
         code: &Code<'_>,
-        device: &mut Device<'_>,
+        device: &mut LaunchContext<'_>,
     ) -> Result<bool, Trap> {
-        if !self.shared.flights.is_empty() {
-            if self.warps.iter().all(|warp| warp.state == State::Ended) {
+        if !self.shared.transfers.is_empty() {
+            if self.warps.iter().all(|warp| warp.state == WarpState::Ended) {
                 let fault = Fault::warp("the block ends while tensor copies are under way");
                 return Err(self.trap(kernel, code, 0, fault));
             }
-            self.shared.land(0);
+            self.shared.complete(0);
             return Ok(false);
         }
         if let Some(fault) = self.deadlock() {
             let (number, what) = fault;
             return Err(self.trap(kernel, code, number, Fault::warp(what)));
         }
-        if self.warps.iter().all(|warp| warp.state == State::Ended) {
+        if self.warps.iter().all(|warp| warp.state == WarpState::Ended) {
             return self.end(kernel, code);
         }
-        let ended = self.warps.iter().find(|warp| warp.state == State::Ended);
+        let ended = self
+            .warps
+            .iter()
+            .find(|warp| warp.state == WarpState::Ended);
         let stuck = self
             .warps
             .iter()
-            .find(|warp| warp.state == State::AtBarrier);
+            .find(|warp| warp.state == WarpState::AtBarrier);
         if let (Some(ended), Some(stuck)) = (ended, stuck) {
             let what = format!(
                 "waits at a barrier of the block that warp {} never reaches: it has ended",
@@ -219,26 +222,26 @@ impl Block {
             return Err(self.trap(kernel, code, number, Fault::warp(what)));
         }
         device.report.barriers += 1;
-        self.shared.order.all_meet();
+        self.shared.clocks.block_barrier();
         let waited = self.grid_waited.contains(&true);
         self.grid_waited.fill(waited);
         for warp in &mut self.warps {
-            warp.state = State::Ready;
+            warp.state = WarpState::Ready;
         }
         Ok(false)
     }
 
     /// A warp that waits at a barrier in memory for what nobody is left to bring, and the others.
     fn deadlock(&self) -> Option<(usize, String)> {
-        let stuck = |warp: &&Warp| matches!(warp.state, State::AtMbarrier { .. });
+        let stuck = |warp: &&Warp| matches!(warp.state, WarpState::AtMbarrier { .. });
         let first = self.warps.iter().find(stuck)?;
         let mut what = "deadlock:".to_owned();
         for warp in &self.warps {
             let where_to = match warp.state {
-                State::Ready => continue,
-                State::Ended => "has ended".to_owned(),
-                State::AtBarrier => "waits at the barrier of the block".to_owned(),
-                State::AtMbarrier { at, parity } => format!(
+                WarpState::Ready => continue,
+                WarpState::Ended => "has ended".to_owned(),
+                WarpState::AtBarrier => "waits at the barrier of the block".to_owned(),
+                WarpState::AtMbarrier { at, parity } => format!(
                     "waits for parity {parity} of the mbarrier at byte {at} ({})",
                     self.shared.mbarrier_state(at)
                 ),
@@ -264,7 +267,7 @@ impl Block {
 
     fn trap(&self, kernel: &Kernel, code: &Code<'_>, warp: usize, fault: Fault) -> Trap {
         let place = match self.warps[warp].state {
-            State::AtBarrier => self.warps[warp].at.saturating_sub(1),
+            WarpState::AtBarrier => self.warps[warp].at.saturating_sub(1),
             _ => self.warps[warp].at,
         };
         Trap {

@@ -1,4 +1,4 @@
-//! Who has seen whose accesses to shared memory: a clock per warp, and for each warp what it knows of
+//! ThreadId has seen whose accesses to shared memory: a clock per warp, and for each warp what it knows of
 //! the others. Barriers join the knowledge; without one, two threads' accesses have no order.
 
 use super::lanes::ALL;
@@ -34,7 +34,7 @@ impl View {
     }
 }
 
-/// The knowledge that an arrival leaves at a barrier for those who wait there.
+/// The knowledge that an arrival leaves at a barrier for those thread wait there.
 pub(super) type Views = Vec<View>;
 
 /// Adds what others told to what is known.
@@ -49,12 +49,12 @@ pub(super) fn join(into: &mut Views, told: &[View]) {
 
 /// The clocks of a block's warps, and last that of the unit that copies tensors beside them.
 #[derive(Debug)]
-pub(super) struct Order {
+pub(super) struct VectorClocks {
     clocks: Vec<u32>,
     views: Vec<Views>,
 }
 
-impl Order {
+impl VectorClocks {
     pub(super) fn new(warps: usize) -> Self {
         let mut order = Self {
             clocks: vec![0; warps + 1],
@@ -87,7 +87,7 @@ impl Order {
 
     /// A barrier of the block: all know what each knew. Of the copying unit they know what one of
     /// them has waited for.
-    pub(super) fn all_meet(&mut self) {
+    pub(super) fn block_barrier(&mut self) {
         let now = self.latest() + 1;
         let warps = self.views.len();
         let mut unit = View::default();
@@ -102,12 +102,12 @@ impl Order {
     }
 
     /// A barrier of the warp.
-    pub(super) fn warp_meets(&mut self, warp: usize) {
+    pub(super) fn warp_barrier(&mut self, warp: usize) {
         self.clocks[warp] += 1;
         self.views[warp][warp].full = self.clocks[warp];
     }
 
-    /// What lanes of a warp tell those who wait for them.
+    /// What lanes of a warp tell those thread wait for them.
     pub(super) fn release(&mut self, warp: usize, lanes: u32) -> Views {
         self.clocks[warp] += 1;
         let now = self.clocks[warp];
@@ -130,7 +130,7 @@ impl Order {
         self.clocks[warps] += 1;
     }
 
-    /// What the copying unit tells those who wait for its bytes.
+    /// What the copying unit tells those thread wait for its bytes.
     pub(super) fn release_unit(&mut self, into: &mut Views) {
         let warps = self.views.len();
         self.clocks[warps] += 1;

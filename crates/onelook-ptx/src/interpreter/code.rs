@@ -1,11 +1,11 @@
 //! A kernel's statements laid out in a line: instructions and jumps, so that a warp can stop and go
 //! on anywhere.
 
-use crate::lang::{Instruction, Kernel, Place, RegP, Statement};
+use crate::lang::{Address, Instruction, Kernel, RegP, Statement};
 
 /// One place of the line.
 #[derive(Debug)]
-pub(super) enum Step<'k> {
+pub(super) enum CodeStep<'k> {
     /// An instruction.
     Do(&'k Instruction),
     /// Keeps the lanes where the predicate holds, remembers the others; jumps if none are left.
@@ -25,7 +25,7 @@ pub(super) enum Step<'k> {
 /// The line, and the comment that stands before each place.
 #[derive(Debug)]
 pub(super) struct Code<'k> {
-    pub(super) steps: Vec<Step<'k>>,
+    pub(super) steps: Vec<CodeStep<'k>>,
     comments: Vec<(usize, &'k str)>,
 }
 
@@ -42,7 +42,7 @@ impl<'k> Code<'k> {
     fn append(&mut self, statements: &'k [Statement]) {
         for statement in statements {
             match statement {
-                Statement::Do(instruction) => self.steps.push(Step::Do(instruction)),
+                Statement::Do(instruction) => self.steps.push(CodeStep::Do(instruction)),
                 Statement::If {
                     condition,
                     then,
@@ -60,34 +60,35 @@ impl<'k> Code<'k> {
 
     fn append_if(&mut self, condition: RegP, then: &'k [Statement], otherwise: &'k [Statement]) {
         let begin = self.steps.len();
-        self.steps.push(Step::End);
+        self.steps.push(CodeStep::End);
         self.append(then);
         let middle = self.steps.len();
-        self.steps.push(Step::End);
+        self.steps.push(CodeStep::End);
         self.append(otherwise);
         let end = self.steps.len();
-        self.steps.push(Step::End);
-        self.steps[begin] = Step::If {
+        self.steps.push(CodeStep::End);
+        self.steps[begin] = CodeStep::If {
             condition,
             otherwise: middle,
         };
-        self.steps[middle] = Step::Else { end };
+        self.steps[middle] = CodeStep::Else { end };
     }
 
     fn append_while(&mut self, head: &'k [Statement], condition: RegP, body: &'k [Statement]) {
-        self.steps.push(Step::Enter);
+        self.steps.push(CodeStep::Enter);
         let to = self.steps.len();
         self.append(head);
         let test = self.steps.len();
-        self.steps.push(Step::End);
+        self.steps.push(CodeStep::End);
         self.append(body);
-        self.steps.push(Step::Back { to });
+        self.steps.push(CodeStep::Back { to });
         let exit = self.steps.len();
-        self.steps[test] = Step::Test { condition, exit };
+        self.steps[test] = CodeStep::Test { condition, exit };
     }
 
     fn any(&self, what: impl Fn(&Instruction) -> bool) -> bool {
-        let is = |step: &Step<'_>| matches!(step, Step::Do(instruction) if what(instruction));
+        let is =
+            |step: &CodeStep<'_>| matches!(step, CodeStep::Do(instruction) if what(instruction));
         self.steps.iter().any(is)
     }
 
@@ -95,7 +96,7 @@ impl<'k> Code<'k> {
     pub(super) fn stores_bytes(&self) -> bool {
         self.any(|instruction| match instruction {
             Instruction::Store { to, from, bytes } => {
-                matches!(to, Place::Global { .. }) && *bytes == 1 && from.len() == 1
+                matches!(to, Address::Global { .. }) && *bytes == 1 && from.len() == 1
             }
             _ => false,
         })
@@ -110,7 +111,7 @@ impl<'k> Code<'k> {
     /// The place in words.
     pub(super) fn describe(&self, place: usize) -> String {
         let what = match self.steps.get(place) {
-            Some(Step::Do(instruction)) => format!("{instruction:?}"),
+            Some(CodeStep::Do(instruction)) => format!("{instruction:?}"),
             Some(step) => format!("{step:?}"),
             None => "the end".to_owned(),
         };

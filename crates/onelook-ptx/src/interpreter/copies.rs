@@ -2,25 +2,25 @@
 //! begin and wait the bytes have no value.
 
 use super::lanes::{Lanes, WARP, lanes_of};
-use super::shared_memory::Who;
+use super::shared_memory::ThreadId;
 use super::trap::Fault;
-use super::warp::{Device, Surroundings, Warp};
-use crate::lang::{Cache, Place, RegP};
+use super::warp::{BlockContext, LaunchContext, Warp};
+use crate::lang::{Address, Cache, RegP};
 
 /// A group's number while the copy is in none yet.
 const OPEN: u32 = u32::MAX;
 
 /// A warp's copies under way.
 #[derive(Debug)]
-pub(super) struct Copies {
-    under_way: Vec<Copy>,
+pub(super) struct PendingCopies {
+    under_way: Vec<PendingCopy>,
     /// Groups that each lane has closed.
     closed: Lanes,
 }
 
 /// One instruction's copies.
 #[derive(Debug)]
-struct Copy {
+struct PendingCopy {
     lanes: u32,
     group: Lanes,
     to: [usize; WARP],
@@ -32,7 +32,7 @@ struct Copy {
     values: Option<Box<[[u8; 16]; WARP]>>,
 }
 
-impl Default for Copies {
+impl Default for PendingCopies {
     fn default() -> Self {
         Self {
             under_way: Vec::new(),
@@ -41,7 +41,7 @@ impl Default for Copies {
     }
 }
 
-impl Copies {
+impl PendingCopies {
     pub(super) fn reset(&mut self) {
         self.under_way.clear();
         self.closed = [0; WARP];
@@ -69,15 +69,15 @@ impl Copies {
 impl Warp {
     pub(super) fn async_copy(
         &mut self,
-        to: Place,
-        from: Place,
+        to: Address,
+        from: Address,
         (bytes, when): (u32, Option<RegP>),
-        around: &mut Surroundings<'_>,
-        device: &mut Device<'_>,
+        block: &mut BlockContext<'_>,
+        device: &mut LaunchContext<'_>,
     ) -> Result<(), Fault> {
         let (
-            Place::Shared { base, offset },
-            Place::Global {
+            Address::Shared { base, offset },
+            Address::Global {
                 base: source,
                 offset: beyond,
             },
@@ -95,11 +95,11 @@ impl Warp {
         device.count_global(&from, reading, bytes);
         let mut to = [0; WARP];
         for lane in lanes_of(active) {
-            let who = self.who(lane);
-            to[lane] = around.shared.place(who, places[lane], bytes)?;
-            around.shared.begin_copy(who, to[lane], bytes as usize)?;
+            let thread = self.thread(lane);
+            to[lane] = block.shared.place(thread, places[lane], bytes)?;
+            block.shared.begin_copy(thread, to[lane], bytes as usize)?;
         }
-        let mut copy = Copy {
+        let mut copy = PendingCopy {
             lanes: active,
             group: [OPEN; WARP],
             to,
@@ -108,7 +108,7 @@ impl Warp {
             bytes: bytes as usize,
             values: None,
         };
-        let values = copy.fetch(self.number, around, device)?;
+        let values = copy.fetch(self.number, block, device)?;
         if device.random.coin() {
             copy.values = Some(Box::new(values));
         }
@@ -119,8 +119,8 @@ impl Warp {
     pub(super) fn async_wait(
         &mut self,
         pending: u32,
-        around: &mut Surroundings<'_>,
-        device: &mut Device<'_>,
+        block: &mut BlockContext<'_>,
+        device: &mut LaunchContext<'_>,
     ) -> Result<(), Fault> {
         let active = self.registers.active;
         let mut under_way = std::mem::take(&mut self.copies.under_way);
@@ -137,13 +137,13 @@ impl Warp {
             }
             let values = match &copy.values {
                 Some(values) => **values,
-                None => copy.fetch(self.number, around, device)?,
+                None => copy.fetch(self.number, block, device)?,
             };
             for lane in lanes_of(ended) {
                 let values = &values[lane][..copy.bytes];
-                around
+                block
                     .shared
-                    .end_copy(self.who(lane), copy.to[lane], values);
+                    .end_copy(self.thread(lane), copy.to[lane], values);
             }
             copy.lanes &= !ended;
         }
@@ -153,19 +153,19 @@ impl Warp {
     }
 }
 
-impl Copy {
+impl PendingCopy {
     /// What arrives.
     fn fetch(
         &self,
         warp: usize,
-        around: &mut Surroundings<'_>,
-        device: &mut Device<'_>,
+        block: &mut BlockContext<'_>,
+        device: &mut LaunchContext<'_>,
     ) -> Result<[[u8; 16]; WARP], Fault> {
         let mut values = [[0; 16]; WARP];
         for lane in lanes_of(self.reading & self.lanes) {
-            let who = Who { warp, lane };
+            let thread = ThreadId { warp, lane };
             let access = (self.from[lane], self.bytes as u32);
-            values[lane] = device.load(around, who, access, Cache::Default)?;
+            values[lane] = device.load(block, thread, access, Cache::Default)?;
         }
         Ok(values)
     }

@@ -1,4 +1,4 @@
-//! Device memory: buffers with address ranges far apart, which of their bytes have a value, and what
+//! LaunchContext memory: buffers with address ranges far apart, which of their bytes have a value, and what
 //! a launch may touch. Never lets a launch see or change a byte that it was not given.
 
 use super::Buffer;
@@ -10,22 +10,22 @@ const SPAN: u32 = 36;
 /// All buffers.
 #[derive(Debug, Default)]
 pub(super) struct Memory {
-    buffers: Vec<Bytes>,
+    buffers: Vec<Allocation>,
 }
 
 /// One buffer.
 #[derive(Debug)]
-pub(super) struct Bytes {
+pub(super) struct Allocation {
     pub(super) bytes: Vec<u8>,
     /// 1 where the byte has a value.
     pub(super) written: Vec<u8>,
     /// Whether a launch may have written here.
-    pub(super) of_launches: bool,
+    pub(super) written_by_launches: bool,
 }
 
-/// Bytes of a buffer that a launch may touch.
+/// Allocation of a buffer that a launch may touch.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Range {
+pub(super) struct GrantedRange {
     pub(super) first: u64,
     pub(super) end: u64,
     pub(super) writable: bool,
@@ -33,7 +33,7 @@ pub(super) struct Range {
     pub(super) tracked: bool,
 }
 
-impl Range {
+impl GrantedRange {
     pub(super) fn holds(&self, address: u64, bytes: u32) -> bool {
         address >= self.first && address.saturating_add(u64::from(bytes)) <= self.end
     }
@@ -57,10 +57,10 @@ pub(super) fn address_of(buffer: Buffer, offset: usize) -> u64 {
 
 impl Memory {
     pub(super) fn allocate(&mut self, bytes: usize) -> Buffer {
-        self.buffers.push(Bytes {
+        self.buffers.push(Allocation {
             bytes: vec![0xcd; bytes],
             written: vec![0; bytes],
-            of_launches: false,
+            written_by_launches: false,
         });
         Buffer(self.buffers.len() - 1)
     }
@@ -69,11 +69,11 @@ impl Memory {
         self.buffers.iter().map(|buffer| buffer.bytes.len())
     }
 
-    pub(super) fn buffer(&mut self, buffer: usize) -> &mut Bytes {
+    pub(super) fn buffer(&mut self, buffer: usize) -> &mut Allocation {
         &mut self.buffers[buffer]
     }
 
-    pub(super) fn of(&self, buffer: Buffer) -> &Bytes {
+    pub(super) fn of(&self, buffer: Buffer) -> &Allocation {
         &self.buffers[buffer.0]
     }
 
@@ -119,11 +119,11 @@ impl Memory {
 
     /// From now on the buffer's bytes may be a launch's.
     pub(super) fn mark(&mut self, address: u64) {
-        self.buffers[place_of(address).0].of_launches = true;
+        self.buffers[place_of(address).0].written_by_launches = true;
     }
 
-    pub(super) fn is_of_launches(&self, address: u64) -> bool {
-        self.buffers[place_of(address).0].of_launches
+    pub(super) fn is_written_by_launches(&self, address: u64) -> bool {
+        self.buffers[place_of(address).0].written_by_launches
     }
 
     pub(super) fn store(&mut self, address: u64, values: &[u8]) {
@@ -136,12 +136,12 @@ impl Memory {
 
 /// The ranges of a launch.
 #[derive(Debug, Default)]
-pub(super) struct Ranges {
-    pub(super) all: Vec<Range>,
+pub(super) struct GrantedRanges {
+    pub(super) all: Vec<GrantedRange>,
 }
 
-impl Ranges {
-    pub(super) fn new(mut all: Vec<Range>) -> Self {
+impl GrantedRanges {
+    pub(super) fn new(mut all: Vec<GrantedRange>) -> Self {
         for at in 0..all.len() {
             all[at].tracked = all
                 .iter()
@@ -157,8 +157,8 @@ impl Ranges {
         lane: usize,
         (address, bytes): (u64, u32),
         write: bool,
-    ) -> Result<&Range, Fault> {
-        let fits = |range: &Range| range.holds(address, bytes) && (range.writable || !write);
+    ) -> Result<&GrantedRange, Fault> {
+        let fits = |range: &GrantedRange| range.holds(address, bytes) && (range.writable || !write);
         if !self.all.get(*latest).is_some_and(fits) {
             match self.all.iter().position(fits) {
                 Some(found) => *latest = found,

@@ -3,10 +3,10 @@
 
 use super::clocks::Views;
 use super::lanes::{Lanes, lanes_of};
-use super::shared_memory::{Shared, Who};
+use super::shared_memory::{Shared, ThreadId};
 use super::trap::Fault;
-use super::warp::{State, Surroundings, Warp};
-use crate::lang::{Operand, Place};
+use super::warp::{BlockContext, Warp, WarpState};
+use crate::lang::{Address, Operand};
 
 /// Bytes of a barrier.
 const BYTES: u32 = 8;
@@ -22,9 +22,9 @@ pub(super) struct Mbarrier {
     bytes: i64,
     /// Phases completed.
     phases: u64,
-    /// What those tell who arrived in this phase.
+    /// What those tell thread arrived in this phase.
     gathering: Views,
-    /// What those told who arrived in the latest completed phase.
+    /// What those told thread arrived in the latest completed phase.
     told: Views,
 }
 
@@ -64,12 +64,12 @@ impl Mbarrier {
 
 impl Shared {
     /// Makes a barrier; its bytes are no values any more.
-    fn mbarrier_init(&mut self, who: Who, address: u32, count: u32) -> Result<(), Fault> {
-        let at = self.place(who, address, BYTES)?;
+    fn mbarrier_init(&mut self, thread: ThreadId, address: u32, count: u32) -> Result<(), Fault> {
+        let at = self.place(thread, address, BYTES)?;
         if count == 0 {
-            return Err(Fault::lane(who.lane, "an mbarrier of no arrivals"));
+            return Err(Fault::lane(thread.lane, "an mbarrier of no arrivals"));
         }
-        self.write(who, at, &[0; BYTES as usize])?;
+        self.write(thread, at, &[0; BYTES as usize])?;
         self.forget(at, BYTES as usize);
         let barrier = Mbarrier {
             count,
@@ -81,13 +81,13 @@ impl Shared {
     }
 
     /// The barrier at an address, if the thread knows that it was made.
-    fn mbarrier(&mut self, who: Who, address: u32) -> Result<usize, Fault> {
-        let at = self.place(who, address, BYTES)?;
+    fn mbarrier(&mut self, thread: ThreadId, address: u32) -> Result<usize, Fault> {
+        let at = self.place(thread, address, BYTES)?;
         if !self.mbarriers.contains_key(&at) {
             let what = format!("there is no mbarrier at byte {at} of shared memory");
-            return Err(Fault::lane(who.lane, what));
+            return Err(Fault::lane(thread.lane, what));
         }
-        self.check_write(who, at / 2, true, "uses the mbarrier at")?;
+        self.check_write(thread, at / 2, true, "uses the mbarrier at")?;
         Ok(at)
     }
 
@@ -106,10 +106,14 @@ impl Shared {
     }
 
     /// The barrier that a tensor copy tells; async units must have been told of it.
-    pub(super) fn mbarrier_for_copy(&mut self, who: Who, address: u32) -> Result<usize, Fault> {
-        let at = self.mbarrier(who, address)?;
+    pub(super) fn mbarrier_for_copy(
+        &mut self,
+        thread: ThreadId,
+        address: u32,
+    ) -> Result<usize, Fault> {
+        let at = self.mbarrier(thread, address)?;
         self.check_fenced(
-            who,
+            thread,
             at,
             BYTES as usize,
             "a tensor copy uses the mbarrier at",
@@ -120,7 +124,7 @@ impl Shared {
     /// Bytes of tensor copies have come.
     pub(super) fn mbarrier_complete(&mut self, at: usize, bytes: u32) {
         if let Some(barrier) = self.mbarriers.get_mut(&at) {
-            self.order.release_unit(&mut barrier.gathering);
+            self.clocks.release_unit(&mut barrier.gathering);
             barrier.bytes -= i64::from(bytes);
             barrier.settle();
         }
@@ -130,15 +134,15 @@ impl Shared {
 impl Warp {
     pub(super) fn mbarrier_init(
         &mut self,
-        at: Place,
+        at: Address,
         count: u32,
-        around: &mut Surroundings<'_>,
+        block: &mut BlockContext<'_>,
     ) -> Result<(), Fault> {
         let addresses = self.barrier_addresses(at)?;
         for lane in self.active() {
-            around
+            block
                 .shared
-                .mbarrier_init(self.who(lane), addresses[lane], count)?;
+                .mbarrier_init(self.thread(lane), addresses[lane], count)?;
         }
         Ok(())
     }
@@ -146,9 +150,9 @@ impl Warp {
     /// Arrives in every active lane, after announcing bytes if so asked.
     pub(super) fn mbarrier_arrive(
         &mut self,
-        at: Place,
+        at: Address,
         bytes: Option<Operand>,
-        around: &mut Surroundings<'_>,
+        block: &mut BlockContext<'_>,
     ) -> Result<(), Fault> {
         let addresses = self.barrier_addresses(at)?;
         let bytes = match bytes {
@@ -156,10 +160,10 @@ impl Warp {
             None => [0; 32],
         };
         let active = self.registers.active;
-        let shared = &mut *around.shared;
-        let told = shared.order.release(self.number, active);
+        let shared = &mut *block.shared;
+        let told = shared.clocks.release(self.number, active);
         for lane in lanes_of(active) {
-            let at = shared.mbarrier(self.who(lane), addresses[lane])?;
+            let at = shared.mbarrier(self.thread(lane), addresses[lane])?;
             let barrier = shared.mbarriers.entry(at).or_default();
             super::clocks::join(&mut barrier.gathering, &told);
             barrier.bytes += i64::from(bytes[lane]);
@@ -172,9 +176,9 @@ impl Warp {
     /// Waits for the completion of the phase with a parity; stays where it is until then.
     pub(super) fn mbarrier_wait(
         &mut self,
-        at: Place,
+        at: Address,
         parity: Operand,
-        around: &mut Surroundings<'_>,
+        block: &mut BlockContext<'_>,
     ) -> Result<(), Fault> {
         let addresses = self.barrier_addresses(at)?;
         let parities = self.registers.operand(parity)?;
@@ -189,24 +193,26 @@ impl Warp {
                 "lanes of a warp wait for different phases or mbarriers",
             ));
         }
-        let at = around.shared.mbarrier(self.who(first), addresses[first])?;
+        let at = block
+            .shared
+            .mbarrier(self.thread(first), addresses[first])?;
         let parity = parities[first];
-        if !around.shared.mbarrier_passes(at, parity) {
-            self.state = State::AtMbarrier { at, parity };
+        if !block.shared.mbarrier_passes(at, parity) {
+            self.state = WarpState::AtMbarrier { at, parity };
             return Ok(());
         }
-        let shared = &mut *around.shared;
+        let shared = &mut *block.shared;
         if let Some(barrier) = shared.mbarriers.get(&at) {
-            shared.order.acquire(self.number, &barrier.told);
+            shared.clocks.acquire(self.number, &barrier.told);
         }
-        around.grid_waited[self.number] |= around.grid_waited.contains(&true);
+        block.grid_waited[self.number] |= block.grid_waited.contains(&true);
         Ok(())
     }
 
-    fn barrier_addresses(&self, at: Place) -> Result<Lanes, Fault> {
+    fn barrier_addresses(&self, at: Address) -> Result<Lanes, Fault> {
         match at {
-            Place::Shared { base, offset } => self.local(base, offset),
-            Place::Global { .. } => Err(Fault::warp("an mbarrier lies in shared memory")),
+            Address::Shared { base, offset } => self.local(base, offset),
+            Address::Global { .. } => Err(Fault::warp("an mbarrier lies in shared memory")),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Matrix products by one warp, as plain sums over fragments that lie as the PTX ISA says.
 //!
-//! A fragment register of 32 lanes, taken for 64 halves in a row, is an 8x8 matrix row by row; of
+//! A fragment register of 32 lanes, taken for 64 f16 values in a row, is an 8x8 matrix row by row; of
 //! the second factor, column by column. Sums are kept with the even columns first, which is how the
 //! two registers of a row lie.
 
@@ -8,7 +8,7 @@ use super::lanes::{Lanes, Registers, WARP, each};
 use super::trap::Fault;
 use crate::lang::{MmaShape, Reg};
 
-/// The halves of a fragment as floats: the low ones of all lanes, then the high ones.
+/// The f16 values of a fragment as floats: the low ones of all lanes, then the high ones.
 pub(super) fn unpacked(words: &Lanes) -> [[f32; WARP]; 2] {
     [0, 16].map(|shift| each(|lane| half_to_float(words[lane] >> shift & 0xffff)))
 }
@@ -69,7 +69,7 @@ fn multiply(
 }
 
 /// `d += a · b` for 16 rows and 8 columns; `a` has two registers per 8 of k, `b` one.
-pub(super) fn multiply_halves(d: [&Lanes; 4], a: &[&Lanes], b: &[&Lanes]) -> [Lanes; 4] {
+pub(super) fn multiply_f16(d: [&Lanes; 4], a: &[&Lanes], b: &[&Lanes]) -> [Lanes; 4] {
     let mut d = d.map(|lanes| each(|lane| f32::from_bits(lanes[lane])));
     let b = [columns(b[0]), columns(b[b.len() - 1])];
     let [d0, d1, d2, d3] = &mut d;
@@ -128,7 +128,7 @@ impl Registers {
         }
         let (left, right) = (&left[..a.len()], &right[..b.len()]);
         let out = match shape {
-            MmaShape::M16N8K8 | MmaShape::M16N8K16 => multiply_halves(sums, left, right),
+            MmaShape::M16N8K8 | MmaShape::M16N8K16 => multiply_f16(sums, left, right),
             MmaShape::M16N8K32Bytes => multiply_bytes(sums, left, right),
         };
         for (register, lanes) in d.into_iter().zip(&out) {

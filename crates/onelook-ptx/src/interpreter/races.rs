@@ -1,12 +1,12 @@
-//! Who touched the bytes of global memory that a launch may write: threads of one block need a
+//! ThreadId touched the bytes of global memory that a launch may write: threads of one block need a
 //! barrier between them, blocks an atomic operation behind a fence. Everything else is a race.
 
 use std::collections::HashMap;
 use std::ops::Range;
 
-use super::clocks::Order;
-use super::global::{Range as Given, named};
-use super::shared_memory::Who;
+use super::clocks::VectorClocks;
+use super::global::{GrantedRange, named};
+use super::shared_memory::ThreadId;
 use super::trap::Fault;
 use crate::lang::Cache;
 
@@ -25,10 +25,10 @@ const SEVERAL_BLOCKS: u64 = BLOCK_MASK;
 
 /// The records of a launch.
 #[derive(Debug, Default)]
-pub(super) struct Visits {
+pub(super) struct RaceDetector {
     areas: Vec<Area>,
-    /// What blocks told at words that they changed as one: block and clock.
-    told: HashMap<u64, HashMap<u64, u64>>,
+    /// What blocks released at words that they changed as one: block and clock.
+    released: HashMap<u64, HashMap<u64, u64>>,
     /// Bytes per record as a power of two.
     shift: u32,
 }
@@ -44,27 +44,27 @@ struct Area {
 
 /// A block as the records know it.
 #[derive(Debug, Default)]
-pub(super) struct Visitor {
+pub(super) struct BlockHistory {
     /// Its number, from 1 on.
     number: u64,
-    /// Other blocks' clocks that it has heard of.
-    heard: HashMap<u64, u64>,
+    /// Other blocks' clocks that it has acquired of.
+    acquired: HashMap<u64, u64>,
     /// Whether it has written since the last fence.
     unfenced: bool,
 }
 
 /// An access.
-pub(super) struct Visit<'a> {
-    pub(super) who: Who,
-    pub(super) order: &'a Order,
+pub(super) struct MemoryAccess<'a> {
+    pub(super) thread: ThreadId,
+    pub(super) clocks: &'a VectorClocks,
     pub(super) address: u64,
     pub(super) bytes: u32,
 }
 
-impl Visitor {
+impl BlockHistory {
     pub(super) fn begin(&mut self, number: u64) {
         self.number = (number + 1) % (BLOCK_MASK - 1);
-        self.heard.clear();
+        self.acquired.clear();
         self.unfenced = false;
     }
 
@@ -72,20 +72,23 @@ impl Visitor {
         self.unfenced = false;
     }
 
-    fn stamp(&self, who: Who, order: &Order) -> Stamp {
-        let clock = u64::from(order.clock(who.warp));
-        let thread = (who.warp as u64) << LANE_BITS | who.lane as u64;
+    fn stamp(&self, thread: ThreadId, clocks: &VectorClocks) -> Stamp {
+        let clock = u64::from(clocks.clock(thread.warp));
+        let thread = (thread.warp as u64) << LANE_BITS | thread.lane as u64;
         self.number << BLOCK_AT | clock << CLOCK_AT | thread
     }
 
     /// Whether what the stamp says happened before what the thread does now.
-    fn knows(&self, stamp: Stamp, who: Who, order: &Order) -> bool {
+    fn knows(&self, stamp: Stamp, thread: ThreadId, clocks: &VectorClocks) -> bool {
         let (block, clock, warp, lane) = parts(stamp);
         if block != self.number {
-            return self.heard.get(&block).is_some_and(|&heard| clock <= heard);
+            return self
+                .acquired
+                .get(&block)
+                .is_some_and(|&acquired| clock <= acquired);
         }
-        let (own, clock) = ((who.warp as u64, who.lane as u64), clock as u32);
-        let views = order.views(who.warp);
+        let (own, clock) = ((thread.warp as u64, thread.lane as u64), clock as u32);
+        let views = clocks.views(thread.warp);
         (warp, lane) == own
             || match (warp, lane) {
                 (SEVERAL, _) => views.iter().all(|view| clock < view.full),
@@ -101,8 +104,8 @@ fn parts(stamp: Stamp) -> (u64, u64, u64, u64) {
     (stamp >> BLOCK_AT, clock, warp, stamp & 63)
 }
 
-impl Visits {
-    pub(super) fn new(ranges: &[Given], bytes_alone: bool) -> Self {
+impl RaceDetector {
+    pub(super) fn new(ranges: &[GrantedRange], bytes_alone: bool) -> Self {
         let mut written: Vec<(u64, u64)> = ranges
             .iter()
             .filter(|range| range.writable && range.first < range.end)
@@ -125,7 +128,7 @@ impl Visits {
         };
         Self {
             areas: joined.into_iter().map(area).collect(),
-            told: HashMap::new(),
+            released: HashMap::new(),
             shift,
         }
     }
@@ -142,12 +145,12 @@ impl Visits {
     /// Notes and checks a read.
     pub(super) fn read(
         &mut self,
-        visitor: &mut Visitor,
-        visit: &Visit<'_>,
+        history: &mut BlockHistory,
+        access: &MemoryAccess<'_>,
         cache: Cache,
     ) -> Result<(), Fault> {
-        let Visit { who, order, .. } = *visit;
-        let Some((area, records)) = self.records(visit.address, visit.bytes) else {
+        let MemoryAccess { thread, clocks, .. } = *access;
+        let Some((area, records)) = self.records(access.address, access.bytes) else {
             return Ok(());
         };
         let mut polled = false;
@@ -159,111 +162,119 @@ impl Visits {
             last = write;
             if cache == Cache::ReadOnly {
                 let what = "reads through the read-only cache what this launch writes, at";
-                return Err(fault(visit, what, write));
+                return Err(fault(access, what, write));
             }
             if cache == Cache::L2 && write & ATOMIC != 0 {
                 polled = true;
-            } else if !visitor.knows(write, who, order) {
-                return Err(fault(visit, "race: reads without order", write));
+            } else if !history.knows(write, thread, clocks) {
+                return Err(fault(access, "race: reads without order", write));
             }
         }
         if polled {
-            self.hear(visitor, visit.address);
+            self.acquire(history, access.address);
             return Ok(());
         }
-        let now = visitor.stamp(who, order);
+        let now = history.stamp(thread, clocks);
         for read in &mut area.reads[records] {
-            *read = with_reader(*read, now, visitor, order);
+            *read = with_reader(*read, now, history, clocks);
         }
         Ok(())
     }
 
     /// Notes and checks a write.
-    pub(super) fn write(&mut self, visitor: &mut Visitor, visit: &Visit<'_>) -> Result<(), Fault> {
-        visitor.unfenced = true;
-        self.note_write(visitor, visit, 0)
+    pub(super) fn write(
+        &mut self,
+        history: &mut BlockHistory,
+        access: &MemoryAccess<'_>,
+    ) -> Result<(), Fault> {
+        history.unfenced = true;
+        self.note_write(history, access, 0)
     }
 
     fn note_write(
         &mut self,
-        visitor: &Visitor,
-        visit: &Visit<'_>,
+        history: &BlockHistory,
+        access: &MemoryAccess<'_>,
         atomic: Stamp,
     ) -> Result<(), Fault> {
-        let Visit { who, order, .. } = *visit;
-        let Some((area, records)) = self.records(visit.address, visit.bytes) else {
+        let MemoryAccess { thread, clocks, .. } = *access;
+        let Some((area, records)) = self.records(access.address, access.bytes) else {
             return Ok(());
         };
         let mut last = 0;
         for &write in &area.writes[records.clone()] {
             let fine = write == last || write == 0 || atomic & write != 0;
-            if !fine && !visitor.knows(write, who, order) {
-                return Err(fault(visit, "race: writes without order", write));
+            if !fine && !history.knows(write, thread, clocks) {
+                return Err(fault(access, "race: writes without order", write));
             }
             last = write;
         }
         for &read in &area.reads[records.clone()] {
-            if read != 0 && !visitor.knows(read, who, order) {
+            if read != 0 && !history.knows(read, thread, clocks) {
                 return Err(fault(
-                    visit,
+                    access,
                     "race: writes, without order, what is read",
                     read,
                 ));
             }
         }
-        let stamp = visitor.stamp(who, order) | atomic;
+        let stamp = history.stamp(thread, clocks) | atomic;
         area.writes[records].fill(stamp);
         Ok(())
     }
 
     /// Notes a change made as one: tells others what this block did before its last fence, and
-    /// hears what they told here.
-    pub(super) fn change(&mut self, visitor: &mut Visitor, visit: &Visit<'_>) -> Result<(), Fault> {
-        self.note_write(visitor, visit, ATOMIC)?;
-        self.hear(visitor, visit.address);
-        if !visitor.unfenced {
-            let mut known = visitor.heard.clone();
-            known.insert(visitor.number, u64::from(visit.order.latest()));
-            let told = self.told.entry(visit.address).or_default();
+    /// hears what they released here.
+    pub(super) fn change(
+        &mut self,
+        history: &mut BlockHistory,
+        access: &MemoryAccess<'_>,
+    ) -> Result<(), Fault> {
+        self.note_write(history, access, ATOMIC)?;
+        self.acquire(history, access.address);
+        if !history.unfenced {
+            let mut known = history.acquired.clone();
+            known.insert(history.number, u64::from(access.clocks.latest()));
+            let released = self.released.entry(access.address).or_default();
             for (block, clock) in known {
-                let own = told.entry(block).or_insert(0);
+                let own = released.entry(block).or_insert(0);
                 *own = clock.max(*own);
             }
         }
         Ok(())
     }
 
-    fn hear(&self, visitor: &mut Visitor, address: u64) {
-        for (&block, &clock) in self.told.get(&address).into_iter().flatten() {
-            let own = visitor.heard.entry(block).or_insert(0);
+    fn acquire(&self, history: &mut BlockHistory, address: u64) {
+        for (&block, &clock) in self.released.get(&address).into_iter().flatten() {
+            let own = history.acquired.entry(block).or_insert(0);
             *own = clock.max(*own);
         }
     }
 }
 
 /// The record of readers with one more.
-fn with_reader(before: Stamp, now: Stamp, visitor: &Visitor, order: &Order) -> Stamp {
+fn with_reader(before: Stamp, now: Stamp, history: &BlockHistory, clocks: &VectorClocks) -> Stamp {
     let (block, clock, warp, lane) = parts(before);
     let (_, _, own_warp, own_lane) = parts(now);
     if before == 0 {
         return now;
     }
-    if block != visitor.number {
-        let heard = visitor
-            .heard
+    if block != history.number {
+        let acquired = history
+            .acquired
             .get(&block)
-            .is_some_and(|&heard| clock <= heard);
-        return if heard {
+            .is_some_and(|&acquired| clock <= acquired);
+        return if acquired {
             now
         } else {
             SEVERAL_BLOCKS << BLOCK_AT | now & ((1 << BLOCK_AT) - 1)
         };
     }
-    let own = Who {
+    let own = ThreadId {
         warp: own_warp as usize,
         lane: own_lane as usize,
     };
-    if visitor.knows(before, own, order) {
+    if history.knows(before, own, clocks) {
         return now;
     }
     let warp = if warp == own_warp { warp } else { SEVERAL };
@@ -271,7 +282,7 @@ fn with_reader(before: Stamp, now: Stamp, visitor: &Visitor, order: &Order) -> S
     now & !0xfff | warp << LANE_BITS | lane
 }
 
-fn fault(visit: &Visit<'_>, what: &str, other: Stamp) -> Fault {
+fn fault(access: &MemoryAccess<'_>, what: &str, other: Stamp) -> Fault {
     let (block, _, warp, lane) = parts(other);
     let by = match (block, warp, lane) {
         (SEVERAL_BLOCKS, ..) => "several blocks".to_owned(),
@@ -279,9 +290,9 @@ fn fault(visit: &Visit<'_>, what: &str, other: Stamp) -> Fault {
         (_, _, SEVERAL) => format!("several lanes of warp {warp} of block number {}", block - 1),
         _ => format!("lane {lane} of warp {warp} of block number {}", block - 1),
     };
-    let place = named(visit.address);
+    let place = named(access.address);
     Fault::lane(
-        visit.who.lane,
+        access.thread.lane,
         format!("{what} {place}, touched by {by} in this launch"),
     )
 }

@@ -3,11 +3,11 @@
 
 use super::global::address_of;
 use super::lanes::lanes_of;
-use super::shared_memory::Who;
+use super::shared_memory::ThreadId;
 use super::trap::Fault;
-use super::warp::{Device, Surroundings, Warp};
+use super::warp::{BlockContext, LaunchContext, Warp};
 use super::{Buffer, Value};
-use crate::lang::{Cache, Operand, Place, Swizzle};
+use crate::lang::{Address, Cache, Operand, Swizzle};
 
 /// Alignment that tensor copies need in shared memory.
 const ALIGNMENT: u32 = 128;
@@ -30,18 +30,18 @@ pub struct TensorMap {
     /// Elements from one that is taken to the next, along each axis.
     pub element_strides: Vec<u32>,
     /// What a copy takes.
-    pub part: Part,
+    pub mode: CopyMode,
     /// How the part lies in shared memory.
     pub swizzle: Swizzle,
 }
 
 /// What one copy of a tensor takes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Part {
+pub enum CopyMode {
     /// Elements along each axis.
-    Box(Vec<u32>),
-    /// Pixels of a row of windows, for tensors of channels, width, (height, (depth,)) pictures.
-    Windows {
+    Tiled(Vec<u32>),
+    /// Pixels of a row of windows, for tensors of channels, width, (height, (depth,)) images.
+    Im2col {
         /// Per axis of pixels: where windows begin, relative to the first pixel.
         lower: Vec<i32>,
         /// Per axis of pixels: where the last window begins, relative to the last pixel.
@@ -55,7 +55,7 @@ pub enum Part {
 
 /// A copy under way.
 #[derive(Debug)]
-pub(super) struct Flight {
+pub(super) struct TensorTransfer {
     to: Vec<usize>,
     rows: Vec<u8>,
     row_bytes: usize,
@@ -65,11 +65,11 @@ pub(super) struct Flight {
 impl TensorMap {
     /// Bytes of one copy.
     pub fn copy_bytes(&self) -> u32 {
-        let elements = match &self.part {
-            Part::Box(extents) => (0..extents.len())
+        let elements = match &self.mode {
+            CopyMode::Tiled(extents) => (0..extents.len())
                 .map(|axis| self.taken(extents, axis))
                 .product(),
-            Part::Windows {
+            CopyMode::Im2col {
                 channels, pixels, ..
             } => channels * pixels,
         };
@@ -84,11 +84,11 @@ impl TensorMap {
     fn is_sound(&self) -> bool {
         let rank = self.extents.len();
         let lengths = self.strides.len() + 1 == rank && self.element_strides.len() == rank;
-        let part = match &self.part {
-            Part::Box(extents) => {
+        let part = match &self.mode {
+            CopyMode::Tiled(extents) => {
                 extents.len() == rank && extents.iter().all(|extent| (1..=256).contains(extent))
             }
-            Part::Windows {
+            CopyMode::Im2col {
                 lower,
                 upper,
                 channels,
@@ -117,18 +117,18 @@ impl TensorMap {
 
     /// Bytes of a row: what is taken along the innermost axis.
     fn row_bytes(&self) -> usize {
-        let elements = match &self.part {
-            Part::Box(extents) => extents.first().copied().unwrap_or(0),
-            Part::Windows { channels, .. } => *channels,
+        let elements = match &self.mode {
+            CopyMode::Tiled(extents) => extents.first().copied().unwrap_or(0),
+            CopyMode::Im2col { channels, .. } => *channels,
         };
         (elements * self.element_bytes) as usize
     }
 
     /// Where the rows of a copy begin: indices along all axes.
     fn rows(&self, at: &[i64], window: &[u32]) -> Vec<Vec<i64>> {
-        match &self.part {
-            Part::Box(extents) => self.rows_of_box(at, extents),
-            Part::Windows {
+        match &self.mode {
+            CopyMode::Tiled(extents) => self.rows_of_box(at, extents),
+            CopyMode::Im2col {
                 lower,
                 upper,
                 pixels,
@@ -225,18 +225,18 @@ pub(super) fn swizzled(address: u32, swizzle: Swizzle) -> u32 {
 impl Warp {
     pub(super) fn tensor_load(
         &mut self,
-        (to, barrier): (Place, Place),
+        (to, barrier): (Address, Address),
         map: usize,
         (coordinates, window): (&[Operand], &[Operand]),
-        around: &mut Surroundings<'_>,
-        device: &mut Device<'_>,
+        block: &mut BlockContext<'_>,
+        device: &mut LaunchContext<'_>,
     ) -> Result<(), Fault> {
         let Some(Value::TensorMap(map)) = device.values.get(map) else {
             return Err(Fault::warp(format!("parameter {map} is no tensor map")));
         };
         let (
-            Place::Shared { base, offset },
-            Place::Shared {
+            Address::Shared { base, offset },
+            Address::Shared {
                 base: barrier,
                 offset: beyond,
             },
@@ -248,7 +248,7 @@ impl Warp {
             let what = "coordinates for a tensor of another number of axes";
             return Err(Fault::warp(format!("{} {what}", coordinates.len())));
         }
-        let windows = matches!(map.part, Part::Windows { .. });
+        let windows = matches!(map.mode, CopyMode::Im2col { .. });
         if windows == window.is_empty() {
             return Err(Fault::warp(
                 "offsets in the window do not fit the kind of tensor map",
@@ -265,38 +265,38 @@ impl Warp {
             words(&self.registers, window)?,
         );
         for lane in lanes_of(self.registers.active) {
-            let who = self.who(lane);
+            let thread = self.thread(lane);
             let at: Vec<i64> = coordinates
                 .iter()
                 .map(|c| i64::from(c[lane].cast_signed()))
                 .collect();
             let window: Vec<u32> = window.iter().map(|c| c[lane]).collect();
-            let barrier = around.shared.mbarrier_for_copy(who, barriers[lane])?;
+            let barrier = block.shared.mbarrier_for_copy(thread, barriers[lane])?;
             let flight =
-                device.begin_flight(around, who, map, (places[lane], barrier), &at, &window)?;
-            around.shared.flights.push(flight);
+                device.begin_flight(block, thread, map, (places[lane], barrier), &at, &window)?;
+            block.shared.transfers.push(flight);
         }
         Ok(())
     }
 }
 
-impl Device<'_> {
+impl LaunchContext<'_> {
     fn begin_flight(
         &mut self,
-        around: &mut Surroundings<'_>,
-        who: Who,
+        block: &mut BlockContext<'_>,
+        thread: ThreadId,
         map: &TensorMap,
         (to, barrier): (u32, usize),
         at: &[i64],
         window: &[u32],
-    ) -> Result<Flight, Fault> {
+    ) -> Result<TensorTransfer, Fault> {
         let row_bytes = map.row_bytes();
         if !to.is_multiple_of(ALIGNMENT) {
             let what =
                 format!("misaligned: a tensor load to {to}, which {ALIGNMENT} does not divide");
-            return Err(Fault::lane(who.lane, what));
+            return Err(Fault::lane(thread.lane, what));
         }
-        let mut flight = Flight {
+        let mut flight = TensorTransfer {
             to: Vec::new(),
             rows: Vec::new(),
             row_bytes,
@@ -306,32 +306,32 @@ impl Device<'_> {
         for (number, row) in map.rows(at, window).iter().enumerate() {
             for piece in 0..pieces {
                 let address = to + (number * row_bytes + 16 * piece) as u32;
-                let place = around
+                let place = block
                     .shared
-                    .place(who, swizzled(address, map.swizzle), 16)?;
-                around
+                    .place(thread, swizzled(address, map.swizzle), 16)?;
+                block
                     .shared
-                    .check_fenced(who, place, 16, "a tensor copy overwrites")?;
-                around.shared.begin_copy(who, place, 16)?;
+                    .check_fenced(thread, place, 16, "a tensor copy overwrites")?;
+                block.shared.begin_copy(thread, place, 16)?;
                 flight.to.push(place);
             }
-            self.fetch_row(around, who, map, row, &mut flight.rows)?;
+            self.fetch_row(block, thread, map, row, &mut flight.rows)?;
         }
         Ok(flight)
     }
 
     fn fetch_row(
         &mut self,
-        around: &mut Surroundings<'_>,
-        who: Who,
+        block: &mut BlockContext<'_>,
+        thread: ThreadId,
         map: &TensorMap,
         row: &[i64],
         into: &mut Vec<u8>,
     ) -> Result<(), Fault> {
         let element = map.element_bytes;
-        let step = match map.part {
-            Part::Box(_) => map.element_strides[0].max(1),
-            Part::Windows { .. } => 1,
+        let step = match map.mode {
+            CopyMode::Tiled(_) => map.element_strides[0].max(1),
+            CopyMode::Im2col { .. } => 1,
         };
         let address = map.row_address(row);
         let mut last = None;
@@ -341,7 +341,7 @@ impl Device<'_> {
             let mut value = [0; 16];
             if let Some(address) = inside {
                 let address = address + index as u64 * u64::from(element);
-                value = self.load(around, who, (address, element), Cache::Default)?;
+                value = self.load(block, thread, (address, element), Cache::Default)?;
                 let sector = Some(address / 32);
                 self.report.requested_bytes += if sector == last { 0 } else { 32 };
                 last = sector;
@@ -354,9 +354,9 @@ impl Device<'_> {
 
 impl super::shared_memory::Shared {
     /// A tensor copy arrives.
-    pub(super) fn land(&mut self, number: usize) {
-        let flight = self.flights.swap_remove(number);
-        self.order.tick_unit();
+    pub(super) fn complete(&mut self, number: usize) {
+        let flight = self.transfers.swap_remove(number);
+        self.clocks.tick_unit();
         for (&to, values) in flight.to.iter().zip(flight.rows.chunks_exact(16)) {
             self.end_copy(self.unit(), to, values);
         }

@@ -66,13 +66,13 @@ fn wavefronts(addresses: &[u32; WARP], lanes: u32, bytes: u32) -> u64 {
 
 /// Which sectors of the buffers a launch has touched.
 #[derive(Debug)]
-pub(super) struct Touched {
+pub(super) struct TouchedSectors {
     buffers: Vec<Vec<u64>>,
     sizes: Vec<usize>,
     count: u64,
 }
 
-impl Touched {
+impl TouchedSectors {
     pub(super) fn new(sizes: impl Iterator<Item = usize>) -> Self {
         let sizes: Vec<usize> = sizes.collect();
         Self {

@@ -1,22 +1,22 @@
 //! One warp: where it stands in the program, its registers, what it waits for; and what each
 //! instruction does to it.
 
-use super::code::{Code, Step};
-use super::copies::Copies;
-use super::global::{Memory, Ranges, address_of};
+use super::code::{Code, CodeStep};
+use super::copies::PendingCopies;
+use super::global::{GrantedRanges, Memory, address_of};
 use super::lanes::{Registers, WARP, each, lanes_of};
-use super::races::{Visit, Visitor, Visits};
+use super::races::{BlockHistory, MemoryAccess, RaceDetector};
 use super::report::Report;
-use super::shared_memory::{BASE, Shared, Who};
-use super::traffic::Touched;
+use super::shared_memory::{BASE, Shared, ThreadId};
+use super::traffic::TouchedSectors;
 use super::trap::Fault;
-use super::wgmma::Products;
+use super::wgmma::PendingProducts;
 use super::{Random, Value};
 use crate::lang::{Instruction, Operand, Special};
 
 /// Whether a warp can go on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum State {
+pub(super) enum WarpState {
     Ready,
     AtBarrier,
     AtMbarrier { at: usize, parity: u32 },
@@ -25,7 +25,7 @@ pub(super) enum State {
 
 /// Lanes to come back to.
 #[derive(Debug, Clone, Copy)]
-struct Frame {
+struct MaskFrame {
     before: u32,
     others: u32,
 }
@@ -35,11 +35,11 @@ struct Frame {
 pub(super) struct Warp {
     pub(super) number: usize,
     pub(super) at: usize,
-    pub(super) state: State,
+    pub(super) state: WarpState,
     pub(super) registers: Registers,
-    pub(super) copies: Copies,
-    pub(super) products: Products,
-    frames: Vec<Frame>,
+    pub(super) copies: PendingCopies,
+    pub(super) products: PendingProducts,
+    frames: Vec<MaskFrame>,
     /// Steps so far in this block.
     steps: u64,
 }
@@ -49,43 +49,43 @@ const MOST_STEPS: u64 = if cfg!(test) { 1 << 22 } else { 1 << 26 };
 
 /// What a warp sees of its block.
 #[derive(Debug)]
-pub(super) struct Surroundings<'a> {
-    pub(super) block: [u32; 3],
+pub(super) struct BlockContext<'a> {
+    pub(super) index: [u32; 3],
     pub(super) shared: &'a mut Shared,
-    pub(super) visitor: &'a mut Visitor,
+    pub(super) history: &'a mut BlockHistory,
     /// Per warp: whether the launches before are known to have ended.
     pub(super) grid_waited: &'a mut [bool],
 }
 
 /// What all blocks of a launch share.
 #[derive(Debug)]
-pub(super) struct Device<'a> {
+pub(super) struct LaunchContext<'a> {
     pub(super) memory: &'a mut Memory,
-    pub(super) ranges: Ranges,
+    pub(super) ranges: GrantedRanges,
     pub(super) grid: [u32; 3],
     pub(super) values: &'a [Value],
     pub(super) latest: usize,
     pub(super) report: Report,
-    pub(super) read: Touched,
-    pub(super) written: Touched,
+    pub(super) read: TouchedSectors,
+    pub(super) written: TouchedSectors,
     pub(super) random: Random,
-    pub(super) visits: Visits,
+    pub(super) races: RaceDetector,
 }
 
-impl Surroundings<'_> {
-    pub(super) fn visit(
+impl BlockContext<'_> {
+    pub(super) fn access(
         &mut self,
-        who: Who,
+        thread: ThreadId,
         address: u64,
         bytes: u32,
-    ) -> (&mut Visitor, Visit<'_>) {
-        let visit = Visit {
-            who,
-            order: &self.shared.order,
+    ) -> (&mut BlockHistory, MemoryAccess<'_>) {
+        let access = MemoryAccess {
+            thread,
+            clocks: &self.shared.clocks,
             address,
             bytes,
         };
-        (self.visitor, visit)
+        (self.history, access)
     }
 }
 
@@ -94,10 +94,10 @@ impl Warp {
         Self {
             number,
             at: 0,
-            state: State::Ready,
+            state: WarpState::Ready,
             registers: Registers::new(registers),
-            copies: Copies::default(),
-            products: Products::default(),
+            copies: PendingCopies::default(),
+            products: PendingProducts::default(),
             frames: Vec::new(),
             steps: 0,
         }
@@ -106,7 +106,7 @@ impl Warp {
     /// As for a new block.
     pub(super) fn reset(&mut self) {
         self.at = 0;
-        self.state = State::Ready;
+        self.state = WarpState::Ready;
         self.registers.reset();
         self.copies.reset();
         self.products.reset();
@@ -118,25 +118,25 @@ impl Warp {
     pub(super) fn run(
         &mut self,
         code: &Code<'_>,
-        around: &mut Surroundings<'_>,
-        device: &mut Device<'_>,
+        block: &mut BlockContext<'_>,
+        device: &mut LaunchContext<'_>,
         steps: u64,
     ) -> Result<(), Fault> {
         for _ in 0..steps {
             let Some(step) = code.steps.get(self.at) else {
-                self.state = State::Ended;
+                self.state = WarpState::Ended;
                 return Ok(());
             };
             match step {
-                Step::Do(instruction) => {
+                CodeStep::Do(instruction) => {
                     device.report.instructions += 1;
-                    self.execute(instruction, around, device)?;
+                    self.execute(instruction, block, device)?;
                     self.registers.check_touched()?;
-                    if let State::AtMbarrier { .. } = self.state {
+                    if let WarpState::AtMbarrier { .. } = self.state {
                         return Ok(());
                     }
                     self.at += 1;
-                    if self.state != State::Ready {
+                    if self.state != WarpState::Ready {
                         return Ok(());
                     }
                 }
@@ -152,16 +152,16 @@ impl Warp {
         Ok(())
     }
 
-    fn jump(&mut self, step: &Step<'_>) -> Result<(), Fault> {
+    fn jump(&mut self, step: &CodeStep<'_>) -> Result<(), Fault> {
         let active = self.registers.active;
         let mut next = self.at + 1;
         match *step {
-            Step::If {
+            CodeStep::If {
                 condition,
                 otherwise,
             } => {
                 let holds = active & self.registers.truth(condition)?;
-                self.frames.push(Frame {
+                self.frames.push(MaskFrame {
                     before: active,
                     others: active & !holds,
                 });
@@ -170,22 +170,22 @@ impl Warp {
                     next = otherwise;
                 }
             }
-            Step::Else { end } => {
+            CodeStep::Else { end } => {
                 let others = self.frame()?.others;
                 self.registers.active = others;
                 if others == 0 {
                     next = end;
                 }
             }
-            Step::End => {
+            CodeStep::End => {
                 self.registers.active = self.frame()?.before;
                 self.frames.pop();
             }
-            Step::Enter => self.frames.push(Frame {
+            CodeStep::Enter => self.frames.push(MaskFrame {
                 before: active,
                 others: 0,
             }),
-            Step::Test { condition, exit } => {
+            CodeStep::Test { condition, exit } => {
                 self.registers.active = active & self.registers.truth(condition)?;
                 if self.registers.active == 0 {
                     self.registers.active = self.frame()?.before;
@@ -193,14 +193,14 @@ impl Warp {
                     next = exit;
                 }
             }
-            Step::Back { to } => next = to,
-            Step::Do(_) => {}
+            CodeStep::Back { to } => next = to,
+            CodeStep::Do(_) => {}
         }
         self.at = next;
         Ok(())
     }
 
-    fn frame(&self) -> Result<Frame, Fault> {
+    fn frame(&self) -> Result<MaskFrame, Fault> {
         let none = || Fault::warp("the program's blocks do not nest");
         self.frames.last().copied().ok_or_else(none)
     }
@@ -208,8 +208,8 @@ impl Warp {
     fn execute(
         &mut self,
         instruction: &Instruction,
-        around: &mut Surroundings<'_>,
-        device: &mut Device<'_>,
+        block: &mut BlockContext<'_>,
+        device: &mut LaunchContext<'_>,
     ) -> Result<(), Fault> {
         use Instruction as I;
         let registers = &mut self.registers;
@@ -221,9 +221,9 @@ impl Warp {
             I::Float { op, to, a, b } => registers.float(op, to, a, b),
             I::FusedMultiplyAdd { to, a, b, c } => registers.fused_multiply_add(to, [a, b, c]),
             I::FloatUnary { op, to, a } => registers.float_unary(op, to, a),
-            I::Half { op, to, a, b } => registers.half(op, to, a, b),
-            I::PackHalves { to, low, high } => registers.pack(to, low, high),
-            I::UnpackHalf { to, from, high } => registers.unpack(to, from, high),
+            I::F16x2 { op, to, a, b } => registers.f16x2(op, to, a, b),
+            I::PackF16x2 { to, low, high } => registers.pack(to, low, high),
+            I::UnpackF16 { to, from, high } => registers.unpack(to, from, high),
             I::Compare { op, kind, to, a, b } => registers.compare((op, kind), to, a, b),
             I::Predicate { op, to, a, b } => registers.logic(op, to, a, b),
             I::Not { to, a } => registers.not(to, a),
@@ -246,7 +246,7 @@ impl Warp {
                 Ok(())
             }
             I::Special { to, what } => {
-                let lanes = self.special(what, around, device);
+                let lanes = self.special(what, block, device);
                 self.registers.set(to, &lanes);
                 Ok(())
             }
@@ -292,15 +292,15 @@ impl Warp {
                 ref meaning,
                 ..
             } => registers.raw(outputs, inputs, meaning),
-            _ => self.execute_memory(instruction, around, device),
+            _ => self.execute_memory(instruction, block, device),
         }
     }
 
     fn execute_memory(
         &mut self,
         instruction: &Instruction,
-        around: &mut Surroundings<'_>,
-        device: &mut Device<'_>,
+        block: &mut BlockContext<'_>,
+        device: &mut LaunchContext<'_>,
     ) -> Result<(), Fault> {
         use Instruction as I;
         match *instruction {
@@ -309,68 +309,66 @@ impl Warp {
                 from,
                 bytes,
                 cache,
-            } => self.load(to, from, (bytes, cache), around, device),
+            } => self.load(to, from, (bytes, cache), block, device),
             I::Store {
                 to,
                 ref from,
                 bytes,
-            } => self.store(to, from, bytes, around, device),
-            I::Atomic { op, old, at, value } => self.atomic(op, old, at, value, around, device),
+            } => self.store(to, from, bytes, block, device),
+            I::Atomic { op, old, at, value } => self.atomic(op, old, at, value, block, device),
             I::LoadMatrix {
                 ref to,
                 from,
                 transposed,
-            } => self.load_matrix(to, from, transposed, around, device),
+            } => self.load_matrix(to, from, transposed, block, device),
             I::AsyncCopy {
                 to,
                 from,
                 bytes,
                 when,
-            } => self.async_copy(to, from, (bytes, when), around, device),
+            } => self.async_copy(to, from, (bytes, when), block, device),
             I::AsyncCommit => {
                 self.copies.commit(self.registers.active);
                 Ok(())
             }
-            I::AsyncWait { pending } => self.async_wait(pending, around, device),
+            I::AsyncWait { pending } => self.async_wait(pending, block, device),
             I::Barrier => {
                 self.registers.converged("a barrier of the block")?;
-                self.state = State::AtBarrier;
+                self.state = WarpState::AtBarrier;
                 Ok(())
             }
             I::WarpBarrier => {
                 self.registers.converged("a barrier of the warp")?;
-                around.shared.order.warp_meets(self.number);
+                block.shared.clocks.warp_barrier(self.number);
                 Ok(())
             }
             I::DeviceFence => {
-                around.visitor.fence();
+                block.history.fence();
                 Ok(())
             }
             I::GridWait => {
-                around.grid_waited[self.number] = true;
+                block.grid_waited[self.number] = true;
                 Ok(())
             }
             I::GridLaunch => Ok(()),
-            _ => self.execute_unit(instruction, around, device),
+            _ => self.execute_unit(instruction, block, device),
         }
     }
 
     fn execute_unit(
         &mut self,
         instruction: &Instruction,
-        around: &mut Surroundings<'_>,
-        device: &mut Device<'_>,
+        block: &mut BlockContext<'_>,
+        device: &mut LaunchContext<'_>,
     ) -> Result<(), Fault> {
         use Instruction as I;
         match *instruction {
-            I::MbarrierInit { at, count } => self.mbarrier_init(at, count, around),
-            I::MbarrierExpect { at, bytes } => self.mbarrier_arrive(at, Some(bytes), around),
-            I::MbarrierArrive { at } => self.mbarrier_arrive(at, None, around),
-            I::MbarrierWait { at, parity } => self.mbarrier_wait(at, parity, around),
+            I::MbarrierInit { at, count } => self.mbarrier_init(at, count, block),
+            I::MbarrierExpect { at, bytes } => self.mbarrier_arrive(at, Some(bytes), block),
+            I::MbarrierArrive { at } => self.mbarrier_arrive(at, None, block),
+            I::MbarrierWait { at, parity } => self.mbarrier_wait(at, parity, block),
             I::ProxyFence => {
-                around
-                    .shared
-                    .proxy_fence(self.number, self.registers.active);
+                block.shared.proxy_fence(self.number, self.registers.active);
                 Ok(())
             }
             I::TensorLoad {
@@ -379,7 +377,7 @@ impl Warp {
                 ref coordinates,
                 ref window,
                 barrier,
-            } => self.tensor_load((to, barrier), map, (coordinates, window), around, device),
+            } => self.tensor_load((to, barrier), map, (coordinates, window), block, device),
             I::MakeDescriptor { to, address, fixed } => {
                 let address = self.registers.operand(address)?;
                 let bits = each(|lane| u64::from(address[lane] >> 4 & 0x3fff) | fixed);
@@ -396,12 +394,12 @@ impl Warp {
                 a,
                 b,
                 accumulate,
-            } => self.wgmma((n, accumulate), d, (a, b), around, device),
+            } => self.wgmma((n, accumulate), d, (a, b), block, device),
             I::WgmmaCommit => {
                 self.products.commit();
                 Ok(())
             }
-            I::WgmmaWait { pending } => self.wgmma_wait(pending, around),
+            I::WgmmaWait { pending } => self.wgmma_wait(pending, block),
             ref other => Err(Fault::warp(format!("{other:?} is not interpreted"))),
         }
     }
@@ -409,8 +407,8 @@ impl Warp {
     fn special(
         &self,
         what: Special,
-        around: &Surroundings<'_>,
-        device: &Device<'_>,
+        block: &BlockContext<'_>,
+        device: &LaunchContext<'_>,
     ) -> [u32; WARP] {
         let lane = |lane: usize| lane as u32;
         let first = (self.number * WARP) as u32;
@@ -418,17 +416,17 @@ impl Warp {
             Special::Thread => each(|own| first + lane(own)),
             Special::Lane => each(lane),
             Special::Warp => [self.number as u32; WARP],
-            Special::BlockX => [around.block[0]; WARP],
-            Special::BlockY => [around.block[1]; WARP],
-            Special::BlockZ => [around.block[2]; WARP],
+            Special::BlockX => [block.index[0]; WARP],
+            Special::BlockY => [block.index[1]; WARP],
+            Special::BlockZ => [block.index[2]; WARP],
             Special::GridX => [device.grid[0]; WARP],
             Special::SharedBase => [BASE; WARP],
         }
     }
 
-    pub(super) fn who(&self, lane: usize) -> Who {
+    pub(super) fn thread(&self, lane: usize) -> ThreadId {
         let warp = self.number;
-        Who { warp, lane }
+        ThreadId { warp, lane }
     }
 
     /// Addresses in global memory, per lane.

@@ -1,27 +1,27 @@
-//! Products by four warps beside the threads (`wgmma`): they read shared memory until their wait,
+//! PendingProducts by four warps beside the threads (`wgmma`): they read shared memory until their wait,
 //! and their sums are nobody's business before it.
 //!
 //! Each of the four warps computes its own sixteen rows, so each is run by itself.
 
 use super::access::fragment;
 use super::lanes::Lanes;
-use super::mma::multiply_halves;
+use super::mma::multiply_f16;
 use super::tensor::swizzled;
 use super::trap::Fault;
-use super::warp::{Device, Surroundings, Warp};
+use super::warp::{BlockContext, LaunchContext, Warp};
 use crate::lang::{MatrixA, Reg, Reg64, Swizzle};
 
-/// Products under way.
+/// PendingProducts under way.
 #[derive(Debug, Default)]
-pub(super) struct Products {
-    under_way: Vec<Product>,
+pub(super) struct PendingProducts {
+    under_way: Vec<PendingProduct>,
     /// Groups closed.
     closed: u32,
 }
 
 /// One product.
 #[derive(Debug)]
-struct Product {
+struct PendingProduct {
     group: Option<u32>,
     /// Places of 16 bytes that it reads.
     reads: Vec<usize>,
@@ -76,7 +76,7 @@ impl Matrix {
     }
 }
 
-impl Products {
+impl PendingProducts {
     pub(super) fn reset(&mut self) {
         self.under_way.clear();
         self.closed = 0;
@@ -100,8 +100,8 @@ impl Warp {
         (n, accumulate): (u32, bool),
         d: &[Reg],
         (a, b): (MatrixA, Reg64),
-        around: &mut Surroundings<'_>,
-        device: &mut Device<'_>,
+        block: &mut BlockContext<'_>,
+        device: &mut LaunchContext<'_>,
     ) -> Result<(), Fault> {
         self.registers.converged("wgmma")?;
         if !n.is_multiple_of(8) || !(8..=256).contains(&n) || d.len() as u32 != n / 2 {
@@ -126,7 +126,7 @@ impl Warp {
                 let matrix = self.matrix(descriptor)?;
                 let mut fragments = Vec::new();
                 for (rows, half) in [(0, 0), (8, 0), (0, 1), (8, 1)] {
-                    fragments.push(self.rows(&matrix, first + rows, half, &mut reads, around)?);
+                    fragments.push(self.rows(&matrix, first + rows, half, &mut reads, block)?);
                 }
                 (fragments, Vec::new())
             }
@@ -136,20 +136,20 @@ impl Warp {
         let left = [&left[0], &left[1], &left[2], &left[3]];
         for (column, sums) in d.chunks_exact(4).enumerate() {
             let b =
-                [0, 1].map(|half| self.rows(&right, 8 * column as u32, half, &mut reads, around));
+                [0, 1].map(|half| self.rows(&right, 8 * column as u32, half, &mut reads, block));
             let [b0, b1] = b;
             let (b0, b1) = (b0?, b1?);
             let before = self
                 .registers
                 .sums([sums[0], sums[1], sums[2], sums[3]], accumulate)?;
             let before = [&before[0], &before[1], &before[2], &before[3]];
-            let out = multiply_halves(before, &left, &[&b0, &b1]);
+            let out = multiply_f16(before, &left, &[&b0, &b1]);
             for (&register, lanes) in sums.iter().zip(&out) {
                 self.registers.begin_sum(register, lanes);
             }
         }
         self.registers.keep(&factors);
-        self.products.under_way.push(Product {
+        self.products.under_way.push(PendingProduct {
             group: None,
             reads,
             sums: d.to_vec(),
@@ -173,17 +173,17 @@ impl Warp {
         first: u32,
         half: u32,
         reads: &mut Vec<usize>,
-        around: &mut Surroundings<'_>,
+        block: &mut BlockContext<'_>,
     ) -> Result<Lanes, Fault> {
         let mut rows = [[0; 16]; 8];
         for (row, values) in rows.iter_mut().enumerate() {
-            let who = self.who(row);
+            let thread = self.thread(row);
             let address = matrix.address(first + row as u32, half);
-            let at = around.shared.place(who, address, 16)?;
-            around.shared.read(who, at, 16)?;
-            around.shared.check_fenced(who, at, 16, "wgmma reads")?;
-            around.shared.keep_reading(who, at, 16);
-            values.copy_from_slice(&around.shared.bytes[at..at + 16]);
+            let at = block.shared.place(thread, address, 16)?;
+            block.shared.read(thread, at, 16)?;
+            block.shared.check_fenced(thread, at, 16, "wgmma reads")?;
+            block.shared.keep_reading(thread, at, 16);
+            values.copy_from_slice(&block.shared.bytes[at..at + 16]);
             reads.push(at);
         }
         Ok(fragment(&rows, false))
@@ -192,23 +192,24 @@ impl Warp {
     pub(super) fn wgmma_wait(
         &mut self,
         pending: u32,
-        around: &mut Surroundings<'_>,
+        block: &mut BlockContext<'_>,
     ) -> Result<(), Fault> {
         self.registers.converged("wgmma's wait")?;
         let closed = self.products.closed;
         let all = std::mem::take(&mut self.products.under_way);
-        let over = |product: &Product| product.group.is_some_and(|group| group + pending < closed);
+        let over =
+            |product: &PendingProduct| product.group.is_some_and(|group| group + pending < closed);
         let (ended, under_way): (Vec<_>, Vec<_>) = all.into_iter().partition(over);
         for product in ended {
             for at in product.reads {
-                around.shared.end_reading(self.who(0), at, 16);
+                block.shared.end_reading(self.thread(0), at, 16);
             }
             self.registers.end_sums(&product.sums);
             self.registers.release(&product.factors);
         }
         for product in &under_way {
             for &at in &product.reads {
-                around.shared.keep_reading(self.who(0), at, 16);
+                block.shared.keep_reading(self.thread(0), at, 16);
             }
             self.registers.keep_sums(&product.sums);
             self.registers.keep(&product.factors);

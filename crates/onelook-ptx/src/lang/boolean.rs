@@ -3,7 +3,7 @@
 use std::ops::{BitAnd, BitOr, BitXor, Not};
 
 use super::{
-    Builder, Compare, CompareAs, F32, Global, Halves, Instruction, Operand, Predicate, RegP, U32,
+    Builder, Compare, CompareAs, F16x2, F32, Global, Instruction, Operand, Predicate, RegP, U32,
 };
 
 /// A truth in each lane.
@@ -137,9 +137,9 @@ impl<'k> Selectable<'k> for F32<'k> {
     }
 }
 
-impl<'k> Selectable<'k> for Halves<'k> {
+impl<'k> Selectable<'k> for F16x2<'k> {
     fn from_bits(bits: U32<'k>) -> Self {
-        bits.as_halves()
+        bits.as_f16x2()
     }
 }
 

@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 
 use super::boolean::Truth;
 use super::{
-    Bool, F32, Global, Halves, Instruction, Kernel, Operand, Parameter, ParameterKind, Reg, Reg64,
+    Bool, F16x2, F32, Global, Instruction, Kernel, Operand, Parameter, ParameterKind, Reg, Reg64,
     RegP, Special, Statement, Target, U32,
 };
 
@@ -143,8 +143,8 @@ impl Builder {
     }
 
     /// Two zeros.
-    pub fn zero_halves(&self) -> Halves<'_> {
-        Halves::constant(self, 0)
+    pub fn zero_f16x2(&self) -> F16x2<'_> {
+        F16x2::constant(self, 0)
     }
 
     /// A truth known now.

@@ -1,9 +1,9 @@
-//! Floats and pairs of halves with their arithmetic.
+//! Floats and pairs of f16 values with their arithmetic.
 
 use std::ops::{Add, Div, Mul, Neg, Sub};
 
 use super::{
-    Bool, Builder, Compare, CompareAs, F32, Float, FloatUnary, Half, Halves, Instruction, U32,
+    Bool, Builder, Compare, CompareAs, F16x2, F16x2Op, F32, Float, FloatUnary, Instruction, U32,
 };
 
 impl<'k> F32<'k> {
@@ -86,11 +86,11 @@ impl<'k> F32<'k> {
         self.unary(FloatUnary::ToUnsigned).bits()
     }
 
-    /// Two floats as halves, `self` the low one.
-    pub fn pack(self, high: Self) -> Halves<'k> {
+    /// Two floats as f16 values, `self` the low one.
+    pub fn pack(self, high: Self) -> F16x2<'k> {
         let (low, high) = (self.operand, high.operand);
-        let to = self.write(|to| Instruction::PackHalves { to, low, high });
-        Halves::in_register(self.kernel, to)
+        let to = self.write(|to| Instruction::PackF16x2 { to, low, high });
+        F16x2::in_register(self.kernel, to)
     }
 
     fn compare(self, op: Compare, other: Self) -> Bool<'k> {
@@ -145,43 +145,43 @@ impl<'k> Neg for F32<'k> {
     }
 }
 
-impl<'k> Halves<'k> {
-    /// The same two halves, as bits, in every lane.
+impl<'k> F16x2<'k> {
+    /// The same two f16 values, as bits, in every lane.
     pub fn constant(kernel: &'k Builder, bits: u32) -> Self {
-        U32::constant(kernel, bits).as_halves()
+        U32::constant(kernel, bits).as_f16x2()
     }
 
-    fn binary(self, op: Half, other: Self) -> Self {
+    fn binary(self, op: F16x2Op, other: Self) -> Self {
         let (a, b) = (self.operand, other.operand);
-        let to = self.write(|to| Instruction::Half { op, to, a, b });
+        let to = self.write(|to| Instruction::F16x2 { op, to, a, b });
         Self::in_register(self.kernel, to)
     }
 
     /// The larger of each.
     pub fn max(self, other: Self) -> Self {
-        self.binary(Half::Max, other)
+        self.binary(F16x2Op::Max, other)
     }
 
     /// Both as floats, the low one first.
     pub fn unpack(self) -> [F32<'k>; 2] {
         [false, true].map(|high| {
             let from = self.operand;
-            let to = self.write(|to| Instruction::UnpackHalf { to, from, high });
+            let to = self.write(|to| Instruction::UnpackF16 { to, from, high });
             F32::in_register(self.kernel, to)
         })
     }
 }
 
-impl<'k> Add for Halves<'k> {
+impl<'k> Add for F16x2<'k> {
     type Output = Self;
     fn add(self, other: Self) -> Self {
-        self.binary(Half::Add, other)
+        self.binary(F16x2Op::Add, other)
     }
 }
 
-impl<'k> Mul for Halves<'k> {
+impl<'k> Mul for F16x2<'k> {
     type Output = Self;
     fn mul(self, other: Self) -> Self {
-        self.binary(Half::Mul, other)
+        self.binary(F16x2Op::Mul, other)
     }
 }

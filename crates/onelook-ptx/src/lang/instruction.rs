@@ -4,8 +4,8 @@
 //! on the lanes that are active; registers hold a value per lane.
 
 use super::{
-    Atomic, Cache, Compare, CompareAs, Float, FloatUnary, Half, Integer, MatrixA, Meaning,
-    MmaShape, Operand, Place, Predicate, Reg, Reg64, RegP, ShuffleBy, Special, Vote,
+    Address, Atomic, Cache, Compare, CompareAs, F16x2Op, Float, FloatUnary, Integer, MatrixA,
+    Meaning, MmaShape, Operand, Predicate, Reg, Reg64, RegP, ShuffleBy, Special, Vote,
 };
 
 /// One step of a kernel.
@@ -79,21 +79,21 @@ pub enum Instruction {
     },
     /// `to = op(a)`.
     FloatUnary { op: FloatUnary, to: Reg, a: Operand },
-    /// `to = a op b` on both halves.
-    Half {
-        op: Half,
+    /// `to = a op b` on both f16 values.
+    F16x2 {
+        op: F16x2Op,
         to: Reg,
         a: Operand,
         b: Operand,
     },
-    /// Two floats rounded to halves.
-    PackHalves {
+    /// Two floats rounded to f16 values.
+    PackF16x2 {
         to: Reg,
         low: Operand,
         high: Operand,
     },
-    /// One of two halves as a float.
-    UnpackHalf { to: Reg, from: Operand, high: bool },
+    /// One of two f16 values as a float.
+    UnpackF16 { to: Reg, from: Operand, high: bool },
     /// A truth from two values.
     Compare {
         op: Compare,
@@ -141,13 +141,13 @@ pub enum Instruction {
     /// Loads 1, 2 or 4 values of `bytes` 1, 2 or 4 that lie side by side, widened with zeros.
     Load {
         to: Vec<Reg>,
-        from: Place,
+        from: Address,
         bytes: u32,
         cache: Cache,
     },
     /// Stores 1, 2 or 4 values of `bytes` 1, 2 or 4 side by side.
     Store {
-        to: Place,
+        to: Address,
         from: Vec<Operand>,
         bytes: u32,
     },
@@ -155,7 +155,7 @@ pub enum Instruction {
     Atomic {
         op: Atomic,
         old: Reg,
-        at: Place,
+        at: Address,
         value: Operand,
     },
     /// Makes this thread's earlier writes visible to the whole device before its later ones.
@@ -164,8 +164,8 @@ pub enum Instruction {
     /// Begins to copy `bytes` (4, 8 or 16) from global to shared memory; where the predicate fails,
     /// zeros arrive and nothing is read. Ends at this thread's `AsyncWait`.
     AsyncCopy {
-        to: Place,
-        from: Place,
+        to: Address,
+        from: Address,
         bytes: u32,
         when: Option<RegP>,
     },
@@ -193,11 +193,11 @@ pub enum Instruction {
     /// The bits in opposite order.
     ReverseBits { to: Reg, a: Operand },
 
-    /// Loads 1, 2 or 4 matrices of 8x8 halves (`ldmatrix`): lane `8 m + r` gives the address of row
+    /// Loads 1, 2 or 4 matrices of 8x8 f16 values (`ldmatrix`): lane `8 m + r` gives the address of row
     /// `r` of matrix `m`, 16 bytes each.
     LoadMatrix {
         to: Vec<Reg>,
-        from: Place,
+        from: Address,
         transposed: bool,
     },
     /// `d += a · b`.
@@ -209,24 +209,24 @@ pub enum Instruction {
     },
 
     /// Makes a barrier in shared memory that a phase of `count` arrivals completes.
-    MbarrierInit { at: Place, count: u32 },
+    MbarrierInit { at: Address, count: u32 },
     /// Arrives, and expects so many bytes more in this phase.
-    MbarrierExpect { at: Place, bytes: Operand },
+    MbarrierExpect { at: Address, bytes: Operand },
     /// Arrives.
-    MbarrierArrive { at: Place },
+    MbarrierArrive { at: Address },
     /// Waits until the phase of this parity has completed.
-    MbarrierWait { at: Place, parity: Operand },
+    MbarrierWait { at: Address, parity: Operand },
     /// Makes generic writes to shared memory visible to asynchronous units (`fence.proxy.async`).
     ProxyFence,
     /// Begins to copy a box of a tensor to shared memory (TMA); its bytes arrive at the barrier.
     /// Coordinates: innermost first. With `window`, the tensor map is of the im2col kind and these
     /// are the offsets in the window, innermost first.
     TensorLoad {
-        to: Place,
+        to: Address,
         map: usize,
         coordinates: Vec<Operand>,
         window: Vec<Operand>,
-        barrier: Place,
+        barrier: Address,
     },
     /// A matrix descriptor for `wgmma` from an address in shared memory and the fixed bits.
     MakeDescriptor {

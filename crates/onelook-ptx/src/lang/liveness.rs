@@ -1,9 +1,9 @@
-//! How many registers a kernel needs, without ptxas: the most values that are alive at one point.
+//! How many registers a kernel needs, without ptxas: the most values that are live at one point.
 //!
 //! Backward over the structured program, loops until nothing is added; what nobody reads is not
 //! counted, as ptxas drops it.
 
-use super::{Instruction, Kernel, MatrixA, Operand, Place, Reg, Reg64, ShuffleBy, Statement};
+use super::{Address, Instruction, Kernel, MatrixA, Operand, Reg, Reg64, ShuffleBy, Statement};
 
 /// Registers that the machine needs beside values: addresses of the stack of branches, parts of
 /// 64-bit sums, what is loaded ahead.
@@ -11,22 +11,22 @@ const OTHERS: u32 = 10;
 
 /// Registers of one thread, estimated; ptxas gives multiples of 8 up to 255.
 pub fn live_registers(kernel: &Kernel) -> u32 {
-    let mut flow = Flow {
+    let mut flow = Liveness {
         narrow: kernel.registers[0],
         most: 0,
     };
-    flow.block(&kernel.body, Alive::none(kernel));
+    flow.block(&kernel.body, LiveSet::none(kernel));
     (flow.most + OTHERS).next_multiple_of(8).min(255)
 }
 
 /// The registers whose values are still needed: 32-bit ones first, then those that count twice.
 #[derive(Clone, PartialEq)]
-struct Alive {
+struct LiveSet {
     bits: Vec<u64>,
     weight: u32,
 }
 
-impl Alive {
+impl LiveSet {
     fn none(kernel: &Kernel) -> Self {
         let registers = kernel.registers[0] + kernel.registers[1];
         Self {
@@ -36,26 +36,26 @@ impl Alive {
     }
 }
 
-/// A register by its position in [`Alive`], and how many 32-bit registers it is.
+/// A register by its position in [`LiveSet`], and how many 32-bit registers it is.
 #[derive(Clone, Copy)]
-struct Place32 {
+struct RegisterSlot {
     index: u32,
     weight: u32,
 }
 
-impl Alive {
-    fn has(&self, it: Place32) -> bool {
+impl LiveSet {
+    fn has(&self, it: RegisterSlot) -> bool {
         self.bits[it.index as usize / 64] >> (it.index % 64) & 1 == 1
     }
 
-    fn add(&mut self, it: Place32) {
+    fn add(&mut self, it: RegisterSlot) {
         if !self.has(it) {
             self.weight += it.weight;
             self.bits[it.index as usize / 64] |= 1 << (it.index % 64);
         }
     }
 
-    fn remove(&mut self, it: Place32) {
+    fn remove(&mut self, it: RegisterSlot) {
         if self.has(it) {
             self.weight -= it.weight;
             self.bits[it.index as usize / 64] &= !(1 << (it.index % 64));
@@ -75,40 +75,40 @@ impl Alive {
     }
 }
 
-struct Flow {
+struct Liveness {
     narrow: u32,
     most: u32,
 }
 
-impl Flow {
-    /// What is alive before the statements, given what is after them.
-    fn block(&mut self, statements: &[Statement], after: Alive) -> Alive {
-        statements.iter().rev().fold(after, |alive, statement| {
-            let before = self.statement(statement, alive);
+impl Liveness {
+    /// What is live before the statements, given what is after them.
+    fn block(&mut self, statements: &[Statement], after: LiveSet) -> LiveSet {
+        statements.iter().rev().fold(after, |live, statement| {
+            let before = self.statement(statement, live);
             self.most = self.most.max(before.weight);
             before
         })
     }
 
-    fn statement(&mut self, statement: &Statement, mut alive: Alive) -> Alive {
+    fn statement(&mut self, statement: &Statement, mut live: LiveSet) -> LiveSet {
         match statement {
-            Statement::Comment(_) => alive,
+            Statement::Comment(_) => live,
             Statement::Do(instruction) => {
-                self.instruction(instruction, &mut alive);
-                alive
+                self.instruction(instruction, &mut live);
+                live
             }
             Statement::If {
                 then, otherwise, ..
             } => {
-                let other = self.block(otherwise, alive.clone());
-                let mut before = self.block(then, alive);
+                let other = self.block(otherwise, live.clone());
+                let mut before = self.block(then, live);
                 before.join(&other, self.narrow);
                 before
             }
             Statement::While { head, body, .. } => {
-                let mut entry = self.block(head, alive.clone());
+                let mut entry = self.block(head, live.clone());
                 loop {
-                    let mut after_head = alive.clone();
+                    let mut after_head = live.clone();
                     after_head.join(&self.block(body, entry.clone()), self.narrow);
                     let next = self.block(head, after_head);
                     if next == entry {
@@ -120,49 +120,49 @@ impl Flow {
         }
     }
 
-    fn instruction(&mut self, instruction: &Instruction, alive: &mut Alive) {
-        let touched = Touched::of(instruction, self.narrow);
-        let needed = touched.writes.iter().any(|&it| alive.has(it));
-        if !touched.acts && !needed {
+    fn instruction(&mut self, instruction: &Instruction, live: &mut LiveSet) {
+        let used = RegisterUse::of(instruction, self.narrow);
+        let needed = used.writes.iter().any(|&it| live.has(it));
+        if !used.acts && !needed {
             return;
         }
         // What is written must have a place even if nobody reads it.
-        touched.writes.iter().for_each(|&it| alive.add(it));
-        self.most = self.most.max(alive.weight);
-        touched.writes.iter().for_each(|&it| alive.remove(it));
-        touched.reads.iter().for_each(|&it| alive.add(it));
+        used.writes.iter().for_each(|&it| live.add(it));
+        self.most = self.most.max(live.weight);
+        used.writes.iter().for_each(|&it| live.remove(it));
+        used.reads.iter().for_each(|&it| live.add(it));
     }
 }
 
 /// The registers of one instruction.
-struct Touched {
+struct RegisterUse {
     narrow: u32,
-    reads: Vec<Place32>,
-    writes: Vec<Place32>,
+    reads: Vec<RegisterSlot>,
+    writes: Vec<RegisterSlot>,
     /// Whether it does more than to write registers.
     acts: bool,
 }
 
-impl Touched {
+impl RegisterUse {
     fn of(instruction: &Instruction, narrow: u32) -> Self {
-        let mut touched = Self {
+        let mut used = Self {
             narrow,
             reads: Vec::new(),
             writes: Vec::new(),
             acts: false,
         };
-        touched.visit(instruction);
-        touched
+        used.visit(instruction);
+        used
     }
 
-    fn word(&self, register: Reg) -> Place32 {
+    fn word(&self, register: Reg) -> RegisterSlot {
         let (index, weight) = (register.0, 1);
-        Place32 { index, weight }
+        RegisterSlot { index, weight }
     }
 
-    fn wide(&self, register: Reg64) -> Place32 {
+    fn wide(&self, register: Reg64) -> RegisterSlot {
         let (index, weight) = (self.narrow + register.0, 2);
-        Place32 { index, weight }
+        RegisterSlot { index, weight }
     }
 
     fn read(&mut self, operands: &[Operand]) {
@@ -175,7 +175,7 @@ impl Touched {
     }
 
     fn read_registers(&mut self, registers: &[Reg]) {
-        let places: Vec<Place32> = registers.iter().map(|&it| self.word(it)).collect();
+        let places: Vec<RegisterSlot> = registers.iter().map(|&it| self.word(it)).collect();
         self.reads.extend(places);
     }
 
@@ -184,15 +184,15 @@ impl Touched {
         self.reads.push(place);
     }
 
-    fn at(&mut self, place: Place) {
+    fn at(&mut self, place: Address) {
         match place {
-            Place::Global { base, .. } => self.read_wide(base),
-            Place::Shared { base, .. } => self.read(&[base]),
+            Address::Global { base, .. } => self.read_wide(base),
+            Address::Shared { base, .. } => self.read(&[base]),
         }
     }
 
     fn write(&mut self, registers: &[Reg]) {
-        let places: Vec<Place32> = registers.iter().map(|&it| self.word(it)).collect();
+        let places: Vec<RegisterSlot> = registers.iter().map(|&it| self.word(it)).collect();
         self.writes.extend(places);
     }
 
@@ -209,15 +209,15 @@ impl Touched {
             | I::CountOnes { to, a }
             | I::HighestOne { to, a }
             | I::ReverseBits { to, a } => self.step(*to, &[*a]),
-            I::UnpackHalf { to, from, .. } => self.step(*to, &[*from]),
-            I::Integer { to, a, b, .. } | I::Float { to, a, b, .. } | I::Half { to, a, b, .. } => {
+            I::UnpackF16 { to, from, .. } => self.step(*to, &[*from]),
+            I::Integer { to, a, b, .. } | I::Float { to, a, b, .. } | I::F16x2 { to, a, b, .. } => {
                 self.step(*to, &[*a, *b])
             }
             I::MultiplyAdd { to, a, b, c } | I::FusedMultiplyAdd { to, a, b, c } => {
                 self.step(*to, &[*a, *b, *c]);
             }
             I::Permute { to, a, b, selector } => self.step(*to, &[*a, *b, *selector]),
-            I::PackHalves { to, low, high } => self.step(*to, &[*low, *high]),
+            I::PackF16x2 { to, low, high } => self.step(*to, &[*low, *high]),
             I::Select { to, yes, no, .. } => self.step(*to, &[*yes, *no]),
             I::Special { to, .. } | I::LoadParameter { to, .. } | I::Vote { to, .. } => {
                 self.write(&[*to]);
@@ -349,11 +349,11 @@ mod tests {
         let k = Builder::new("sample", Target::Sm80, 32);
         write(&k);
         let kernel = k.finish();
-        let mut flow = Flow {
+        let mut flow = Liveness {
             narrow: kernel.registers[0],
             most: 0,
         };
-        flow.block(&kernel.body, Alive::none(&kernel));
+        flow.block(&kernel.body, LiveSet::none(&kernel));
         flow.most
     }
 

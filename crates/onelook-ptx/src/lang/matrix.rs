@@ -1,7 +1,7 @@
 //! The verbs of matrices: `ldmatrix`, `mma`, and Hopper's `mbarrier`, TMA and `wgmma`.
 
 use super::{
-    Builder, F32, Feature, Halves, Instruction, MatrixA, MmaShape, Reg, Reg64, SharedAddress, U32,
+    Builder, F16x2, F32, Feature, Instruction, MatrixA, MmaShape, Reg, Reg64, SharedAddress, U32,
 };
 
 /// How 16-byte pieces of a matrix in shared memory are exchanged, so that columns spread over banks.
@@ -43,29 +43,29 @@ impl Descriptor {
 }
 
 impl Builder {
-    /// Loads `N` matrices (1, 2 or 4) of 8x8 halves: lane `8 m + r` gives the address of row `r` of
-    /// matrix `m`. Lane `l` gets the two halves at row `l / 4`, columns `2 (l % 4)` and the next; of
+    /// Loads `N` matrices (1, 2 or 4) of 8x8 f16 values: lane `8 m + r` gives the address of row `r` of
+    /// matrix `m`. Lane `l` gets the two f16 values at row `l / 4`, columns `2 (l % 4)` and the next; of
     /// the transposed matrix if so asked.
     pub fn load_matrix<const N: usize>(
         &self,
         from: SharedAddress<'_>,
         transposed: bool,
-    ) -> [Halves<'_>; N] {
+    ) -> [F16x2<'_>; N] {
         let to = [(); N].map(|()| self.reg());
         self.emit(Instruction::LoadMatrix {
             to: to.to_vec(),
-            from: from.place(),
+            from: from.to_address(),
             transposed,
         });
-        to.map(|register| Halves::in_register(self, register))
+        to.map(|register| F16x2::in_register(self, register))
     }
 
-    /// `sums += a · b` for 16x16 and 16x8 halves. Lane `l`, with `g = l / 4` and `t = l % 4`, holds:
+    /// `sums += a · b` for 16x16 and 16x8 f16 values. Lane `l`, with `g = l / 4` and `t = l % 4`, holds:
     /// of the sums rows g, g, g+8, g+8 and columns 2t, 2t+1, 2t, 2t+1; of a the pairs at (g, 2t),
     /// (g+8, 2t), (g, 2t+8), (g+8, 2t+8); of b the pairs of rows 2t and 2t+8 in column g.
-    pub fn mma(&self, sums: [F32<'_>; 4], a: [Halves<'_>; 4], b: [Halves<'_>; 2]) {
+    pub fn mma(&self, sums: [F32<'_>; 4], a: [F16x2<'_>; 4], b: [F16x2<'_>; 2]) {
         let d = sums.map(F32::register);
-        let (a, b) = (a.map(Halves::register), b.map(Halves::register));
+        let (a, b) = (a.map(F16x2::register), b.map(F16x2::register));
         if self.target().has(Feature::MmaK16) {
             return self.emit_mma(MmaShape::M16N8K16, d, &a, &b);
         }
@@ -91,24 +91,26 @@ impl Builder {
     /// Makes a barrier of 8 bytes in shared memory; one thread does, then
     /// [`proxy_fence`](Self::proxy_fence) and a block barrier.
     pub fn mbarrier_init(&self, at: SharedAddress<'_>, count: u32) {
-        let at = at.place();
+        let at = at.to_address();
         self.emit(Instruction::MbarrierInit { at, count });
     }
 
     /// Arrives, and expects so many bytes more of tensor loads in this phase.
     pub fn mbarrier_expect<'k>(&'k self, at: SharedAddress<'k>, bytes: U32<'k>) {
-        let (at, bytes) = (at.place(), bytes.operand());
+        let (at, bytes) = (at.to_address(), bytes.operand());
         self.emit(Instruction::MbarrierExpect { at, bytes });
     }
 
     /// Arrives.
     pub fn mbarrier_arrive(&self, at: SharedAddress<'_>) {
-        self.emit(Instruction::MbarrierArrive { at: at.place() });
+        self.emit(Instruction::MbarrierArrive {
+            at: at.to_address(),
+        });
     }
 
     /// Waits until the phase of this parity has completed.
     pub fn mbarrier_wait<'k>(&'k self, at: SharedAddress<'k>, parity: U32<'k>) {
-        let (at, parity) = (at.place(), parity.operand());
+        let (at, parity) = (at.to_address(), parity.operand());
         self.emit(Instruction::MbarrierWait { at, parity });
     }
 
@@ -129,11 +131,11 @@ impl Builder {
     ) {
         let operands = |values: &[U32<'k>]| values.iter().map(|value| value.operand()).collect();
         self.emit(Instruction::TensorLoad {
-            to: to.place(),
+            to: to.to_address(),
             map,
             coordinates: operands(coordinates),
             window: operands(window),
-            barrier: barrier.place(),
+            barrier: barrier.to_address(),
         });
     }
 

@@ -4,7 +4,7 @@ use std::ops::Add;
 
 use super::builder::U32Like;
 use super::{
-    Atomic, Bool, Builder, Cache, F32, Feature, Global, Halves, Instruction, Operand, Place,
+    Address, Atomic, Bool, Builder, Cache, F16x2, F32, Feature, Global, Instruction, Operand,
     ShuffleBy, U32, Vote,
 };
 
@@ -21,8 +21,8 @@ impl<'k> SharedAddress<'k> {
         self.base + self.offset.cast_unsigned()
     }
 
-    pub(super) fn place(self) -> Place {
-        Place::Shared {
+    pub(super) fn to_address(self) -> Address {
+        Address::Shared {
             base: self.base.operand(),
             offset: self.offset,
         }
@@ -56,8 +56,8 @@ impl<'k> Add<U32<'k>> for SharedAddress<'k> {
 }
 
 impl Global<'_> {
-    pub(super) fn place(self) -> Place {
-        Place::Global {
+    pub(super) fn to_address(self) -> Address {
+        Address::Global {
             base: self.base,
             offset: self.offset,
         }
@@ -76,27 +76,27 @@ impl Builder {
 
     /// Loads `N` words (1, 2 or 4) that lie side by side, aligned to their size.
     pub fn load<const N: usize>(&self, from: Global<'_>, cache: Cache) -> [U32<'_>; N] {
-        self.load_from(from.place(), 4, cache)
+        self.load_from(from.to_address(), 4, cache)
     }
 
     /// Loads a byte or two, widened with zeros.
     pub fn load_narrow(&self, from: Global<'_>, bytes: u32, cache: Cache) -> U32<'_> {
-        let [value] = self.load_from(from.place(), bytes, cache);
+        let [value] = self.load_from(from.to_address(), bytes, cache);
         value
     }
 
     /// Loads `N` words (1, 2 or 4) from shared memory, aligned to their size.
     pub fn load_shared<const N: usize>(&self, from: SharedAddress<'_>) -> [U32<'_>; N] {
-        self.load_from(from.place(), 4, Cache::Default)
+        self.load_from(from.to_address(), 4, Cache::Default)
     }
 
     /// Loads two bytes from shared memory, widened with zeros.
     pub fn load_shared_u16(&self, from: SharedAddress<'_>) -> U32<'_> {
-        let [value] = self.load_from(from.place(), 2, Cache::Default);
+        let [value] = self.load_from(from.to_address(), 2, Cache::Default);
         value
     }
 
-    fn load_from<const N: usize>(&self, from: Place, bytes: u32, cache: Cache) -> [U32<'_>; N] {
+    fn load_from<const N: usize>(&self, from: Address, bytes: u32, cache: Cache) -> [U32<'_>; N] {
         let to = [(); N].map(|()| self.reg());
         self.emit(Instruction::Load {
             to: to.to_vec(),
@@ -109,12 +109,12 @@ impl Builder {
 
     /// Stores `N` words (1, 2 or 4) side by side, aligned to their size.
     pub fn store<'k, V: Into<U32<'k>>, const N: usize>(&'k self, to: Global<'k>, values: [V; N]) {
-        self.store_to(to.place(), values.map(Into::into), 4);
+        self.store_to(to.to_address(), values.map(Into::into), 4);
     }
 
     /// Stores the low byte or two.
     pub fn store_narrow<'k>(&'k self, to: Global<'k>, value: U32<'k>, bytes: u32) {
-        self.store_to(to.place(), [value], bytes);
+        self.store_to(to.to_address(), [value], bytes);
     }
 
     /// Stores `N` words (1, 2 or 4) in shared memory, aligned to their size.
@@ -123,22 +123,22 @@ impl Builder {
         to: SharedAddress<'k>,
         values: [V; N],
     ) {
-        self.store_to(to.place(), values.map(Into::into), 4);
+        self.store_to(to.to_address(), values.map(Into::into), 4);
     }
 
     /// Stores the low two bytes in shared memory.
     pub fn store_shared_u16<'k>(&'k self, to: SharedAddress<'k>, value: U32<'k>) {
-        self.store_to(to.place(), [value], 2);
+        self.store_to(to.to_address(), [value], 2);
     }
 
-    fn store_to<'k, const N: usize>(&'k self, to: Place, values: [U32<'k>; N], bytes: u32) {
+    fn store_to<'k, const N: usize>(&'k self, to: Address, values: [U32<'k>; N], bytes: u32) {
         let from = values.map(U32::operand).to_vec();
         self.emit(Instruction::Store { to, from, bytes });
     }
 
     /// Changes a word of global memory in one go; gives what was there.
     pub fn atomic<'k>(&'k self, op: Atomic, at: Global<'k>, value: U32<'k>) -> U32<'k> {
-        self.atomic_at(op, at.place(), value)
+        self.atomic_at(op, at.to_address(), value)
     }
 
     /// Changes a word of shared memory in one go; gives what was there.
@@ -148,10 +148,10 @@ impl Builder {
         at: SharedAddress<'k>,
         value: U32<'k>,
     ) -> U32<'k> {
-        self.atomic_at(op, at.place(), value)
+        self.atomic_at(op, at.to_address(), value)
     }
 
-    fn atomic_at<'k>(&'k self, op: Atomic, at: Place, value: U32<'k>) -> U32<'k> {
+    fn atomic_at<'k>(&'k self, op: Atomic, at: Address, value: U32<'k>) -> U32<'k> {
         let old = self.reg();
         let value = value.operand();
         self.emit(Instruction::Atomic { op, old, at, value });
@@ -172,7 +172,7 @@ impl Builder {
                 super::boolean::Truth::Known(true) => None,
                 _ => Some(when.register()),
             };
-            let (to, from) = (to.place(), from.place());
+            let (to, from) = (to.to_address(), from.to_address());
             return self.emit(Instruction::AsyncCopy {
                 to,
                 from,
@@ -185,13 +185,13 @@ impl Builder {
         self.when(when, || {
             self.emit(Instruction::Load {
                 to: values.iter().map(|value| value.register()).collect(),
-                from: from.place(),
+                from: from.to_address(),
                 bytes: 4,
                 cache: Cache::Default,
             });
         });
         self.emit(Instruction::Store {
-            to: to.place(),
+            to: to.to_address(),
             from: values.iter().map(|value| value.operand()).collect(),
             bytes: 4,
         });
@@ -290,9 +290,9 @@ impl Builder {
         }
     }
 
-    /// Two halves as one word from shared memory.
-    pub fn load_shared_halves(&self, from: SharedAddress<'_>) -> Halves<'_> {
+    /// Two f16 values as one word from shared memory.
+    pub fn load_shared_f16x2(&self, from: SharedAddress<'_>) -> F16x2<'_> {
         let [word] = self.load_shared(from);
-        word.as_halves()
+        word.as_f16x2()
     }
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-/// A 32-bit register: an integer, a float, or two halves.
+/// A 32-bit register: an integer, a float, or two f16 values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Reg(pub u32);
 
@@ -101,9 +101,9 @@ pub enum FloatUnary {
     ToUnsigned,
 }
 
-/// Arithmetic on two halves at once, rounding to nearest even.
+/// Arithmetic on two f16 values at once, rounding to nearest even.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Half {
+pub enum F16x2Op {
     /// a + b.
     Add,
     /// a * b.
@@ -183,7 +183,7 @@ pub enum Space {
 
 /// Where a load or store goes: a base and a constant distance in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Place {
+pub enum Address {
     /// Device memory.
     Global {
         /// Address.
@@ -251,9 +251,9 @@ pub enum Vote {
 /// them out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum MmaShape {
-    /// Halves, k = 8: a has 2 registers, b 1, d 4 floats.
+    /// F16x2, k = 8: a has 2 registers, b 1, d 4 floats.
     M16N8K8,
-    /// Halves, k = 16: a has 4 registers, b 2, d 4 floats.
+    /// F16x2, k = 16: a has 4 registers, b 2, d 4 floats.
     M16N8K16,
     /// Signed bytes, k = 32: a has 4 registers, b 2, d 4 integers (`mma.sync ... s32.s8.s8.s32`).
     M16N8K32Bytes,
@@ -264,7 +264,7 @@ pub enum MmaShape {
 pub enum MatrixA {
     /// Shared memory, by descriptor.
     Shared(Reg64),
-    /// Four registers of two halves.
+    /// Four registers of two f16 values.
     Registers([Reg; 4]),
 }
 

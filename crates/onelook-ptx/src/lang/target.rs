@@ -27,7 +27,7 @@ pub enum Target {
 pub enum Feature {
     /// `cp.async`: copies from global to shared memory past the registers.
     AsyncCopy,
-    /// Matrix products 16x8x16 of halves in one instruction.
+    /// Matrix products 16x8x16 of f16 values in one instruction.
     MmaK16,
     /// `mbarrier`, TMA, dependent launches.
     BulkCopy,

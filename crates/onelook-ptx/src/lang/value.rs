@@ -63,8 +63,8 @@ word! {
     F32
 }
 word! {
-    /// Two halves in each lane, the low one first in memory.
-    Halves
+    /// Two f16 values in each lane, the low one first in memory.
+    F16x2
 }
 
 impl<'k> From<F32<'k>> for U32<'k> {
@@ -73,8 +73,8 @@ impl<'k> From<F32<'k>> for U32<'k> {
     }
 }
 
-impl<'k> From<Halves<'k>> for U32<'k> {
-    fn from(value: Halves<'k>) -> Self {
+impl<'k> From<F16x2<'k>> for U32<'k> {
+    fn from(value: F16x2<'k>) -> Self {
         value.bits()
     }
 }
@@ -99,9 +99,9 @@ impl<'k> U32<'k> {
         }
     }
 
-    /// The same bits, taken for two halves.
-    pub fn as_halves(self) -> Halves<'k> {
-        Halves {
+    /// The same bits, taken for two f16 values.
+    pub fn as_f16x2(self) -> F16x2<'k> {
+        F16x2 {
             kernel: self.kernel,
             operand: self.operand,
         }

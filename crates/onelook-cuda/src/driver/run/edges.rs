@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::super::{Context, CudaError, DeviceBuffer, Graph, Node};
-use super::Step;
+use super::PreparedLaunch;
 use crate::plan::{Argument, Plan, Region};
 
 /// What an edge between two launches waits for.
@@ -25,7 +25,7 @@ pub enum Edges {
 pub(super) fn graph(
     context: &Arc<Context>,
     plan: &Plan,
-    steps: &[Step],
+    steps: &[PreparedLaunch],
     counters: &DeviceBuffer,
     edges: Edges,
 ) -> Result<(Graph, usize), CudaError> {

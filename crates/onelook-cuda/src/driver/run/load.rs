@@ -15,7 +15,7 @@ use crate::plan::Plan;
 const MAX_THREADS: usize = 8;
 
 /// A kernel's text, and what became of it.
-struct Work<'a> {
+struct KernelToLoad<'a> {
     kernel: &'a Kernel,
     ptx: String,
     outcome: OnceLock<Result<Arc<Function>, CudaError>>,
@@ -27,36 +27,36 @@ pub(super) fn functions(
     plan: &Plan,
     cache: Option<&CubinCache>,
 ) -> Result<Vec<Arc<Function>>, CudaError> {
-    let (work, of_launch) = distinct(plan)?;
+    let (kernels, of_launch) = distinct(plan)?;
     let next = AtomicUsize::new(0);
     let load = || {
-        while let Some(item) = work.get(next.fetch_add(1, Ordering::Relaxed)) {
+        while let Some(item) = kernels.get(next.fetch_add(1, Ordering::Relaxed)) {
             let loaded = Function::load(context, item.kernel, &item.ptx, cache).map(Arc::new);
             let failed = loaded.is_err();
             let _ = item.outcome.set(loaded);
             if failed {
-                next.store(work.len(), Ordering::Relaxed);
+                next.store(kernels.len(), Ordering::Relaxed);
             }
         }
     };
     let cores = thread::available_parallelism().map_or(1, usize::from);
     thread::scope(|scope| {
-        for _ in 1..cores.min(MAX_THREADS).min(work.len()) {
+        for _ in 1..cores.min(MAX_THREADS).min(kernels.len()) {
             scope.spawn(load);
         }
         load();
     });
-    let failure = work
+    let failure = kernels
         .iter()
         .find_map(|item| item.outcome.get()?.as_ref().err());
     if let Some(failure) = failure {
         return Err(failure.clone());
     }
-    let function = |&index: &usize| match work[index].outcome.get() {
+    let function = |&index: &usize| match kernels[index].outcome.get() {
         Some(Ok(function)) => Ok(Arc::clone(function)),
         Some(Err(error)) => Err(error.clone()),
         None => Err(CudaError::Plan {
-            launch: work[index].kernel.name.clone(),
+            launch: kernels[index].kernel.name.clone(),
             reason: "it was not loaded".to_owned(),
         }),
     };
@@ -64,10 +64,10 @@ pub(super) fn functions(
 }
 
 /// Each text once, and which of them each launch has. Kernels may share a name and differ.
-fn distinct(plan: &Plan) -> Result<(Vec<Work<'_>>, Vec<usize>), CudaError> {
+fn distinct(plan: &Plan) -> Result<(Vec<KernelToLoad<'_>>, Vec<usize>), CudaError> {
     let mut by_kernel: HashMap<*const Kernel, usize> = HashMap::new();
     let mut by_text: HashMap<String, usize> = HashMap::new();
-    let mut work = Vec::new();
+    let mut kernels = Vec::new();
     let mut of_launch = Vec::with_capacity(plan.launches.len());
     for launch in &plan.launches {
         let kernel: &Kernel = &launch.kernel;
@@ -77,19 +77,19 @@ fn distinct(plan: &Plan) -> Result<(Vec<Work<'_>>, Vec<usize>), CudaError> {
             None => {
                 let ptx = text(kernel)?;
                 *by_text.entry(ptx).or_insert_with_key(|ptx| {
-                    work.push(Work {
+                    kernels.push(KernelToLoad {
                         kernel,
                         ptx: ptx.clone(),
                         outcome: OnceLock::new(),
                     });
-                    work.len() - 1
+                    kernels.len() - 1
                 })
             }
         };
         by_kernel.insert(ptr::from_ref(kernel), index);
         of_launch.push(index);
     }
-    Ok((work, of_launch))
+    Ok((kernels, of_launch))
 }
 
 fn text(kernel: &Kernel) -> Result<String, CudaError> {

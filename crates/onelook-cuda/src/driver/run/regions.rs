@@ -104,7 +104,7 @@ mod tests {
     fn launch(region: Region, offset: usize, bytes: usize) -> Launch {
         Launch {
             name: "model.0".to_owned(),
-            work: None,
+            spec: None,
             kernel: Arc::new(Builder::new("nothing", Target::Sm80, 32).finish()),
             grid: [1, 1, 1],
             arguments: vec![Argument::Memory {

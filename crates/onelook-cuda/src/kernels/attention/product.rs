@@ -3,10 +3,10 @@
 //! Comes in: a chunk of keys or values in shared memory. Goes out: fragments of 16 queries by 8 keys
 //! or channels, in both formats laid out over lanes as the matrix unit has them.
 
-use onelook_ptx::lang::{Cache, F32, Halves, SharedAddress, U32};
+use onelook_ptx::lang::{Cache, F16x2, F32, SharedAddress, U32};
 
 use super::{Attend, Fragment};
-use crate::kernels::{Element, PIECE_BYTES};
+use crate::kernels::{Element, VECTOR_BYTES};
 
 impl<'k> Attend<'k, '_> {
     /// The token whose query is `rows` beyond the lane's own; the last one for those beyond it.
@@ -16,7 +16,7 @@ impl<'k> Attend<'k, '_> {
     }
 
     /// The warp's queries as fragments; none for f32, which loads them as it goes.
-    pub(super) fn queries(&self) -> Vec<[Halves<'k>; 4]> {
+    pub(super) fn queries(&self) -> Vec<[F16x2<'k>; 4]> {
         let (k, shape) = (self.k, self.shape);
         if shape.element == Element::F32 {
             return Vec::new();
@@ -31,7 +31,7 @@ impl<'k> Attend<'k, '_> {
                 [(0, 0), (1, 0), (0, 16), (1, 16)].map(|(row, bytes)| {
                     let from = rows[row] + (step * 32 + bytes);
                     let [pair] = k.load(from, Cache::Default);
-                    pair.as_halves()
+                    pair.as_f16x2()
                 })
             })
             .collect()
@@ -40,18 +40,18 @@ impl<'k> Attend<'k, '_> {
     /// Queries by keys: a fragment per 8 keys.
     pub(super) fn products_f16(
         &self,
-        queries: &[[Halves<'k>; 4]],
+        queries: &[[F16x2<'k>; 4]],
         keys: SharedAddress<'k>,
     ) -> Vec<Fragment<'k>> {
         let (k, row_bytes) = (self.k, self.shape.row_bytes(self.shape.key()));
         let lane = k.lane();
         let row = lane / 16 * 8 + lane % 8;
-        let start = keys + row * row_bytes + lane / 8 % 2 * PIECE_BYTES;
+        let start = keys + row * row_bytes + lane / 8 % 2 * VECTOR_BYTES;
         let mut products = Vec::new();
         for pair in 0..self.tile.keys / 16 {
             let sums = [(); 2].map(|()| [0.0; 4].map(|zero| k.float_variable(zero)));
             for (&query, step) in queries.iter().zip(0..) {
-                let from = start + pair * 16 * row_bytes + step * 2 * PIECE_BYTES;
+                let from = start + pair * 16 * row_bytes + step * 2 * VECTOR_BYTES;
                 let [a0, a1, b0, b1] = k.load_matrix(from, false);
                 k.mma(sums[0], query, [a0, a1]);
                 k.mma(sums[1], query, [b0, b1]);
@@ -73,13 +73,13 @@ impl<'k> Attend<'k, '_> {
             .map(|_| [0.0; 4].map(|zero| k.float_variable(zero)))
             .collect();
         let start = keys + k.lane() % 4 * (2 * row_bytes);
-        k.count(0, shape.key() / 4, 1, |piece| {
+        k.count(0, shape.key() / 4, 1, |vector| {
             let queries = rows.map(|row| {
-                let words = k.load::<4>(row + piece * PIECE_BYTES, Cache::Default);
+                let words = k.load::<4>(row + vector * VECTOR_BYTES, Cache::Default);
                 words.map(U32::as_f32)
             });
             for (sums, fragment) in products.iter().zip(0..) {
-                let from = start + piece * PIECE_BYTES + fragment * 8 * row_bytes;
+                let from = start + vector * VECTOR_BYTES + fragment * 8 * row_bytes;
                 let keys = [0, 1].map(|next| {
                     let words = k.load_shared::<4>(from + next * row_bytes);
                     words.map(U32::as_f32)
@@ -103,7 +103,7 @@ impl<'k> Attend<'k, '_> {
     ) {
         let (k, row_bytes) = (self.k, self.shape.row_bytes(self.shape.value()));
         let lane = k.lane();
-        let start = values + lane % 16 * row_bytes + lane / 16 * PIECE_BYTES;
+        let start = values + lane % 16 * row_bytes + lane / 16 * VECTOR_BYTES;
         for (pair, step) in weights.chunks_exact(2).zip(0..) {
             let [near, far] = [pair[0], pair[1]];
             let a = [
@@ -112,8 +112,8 @@ impl<'k> Attend<'k, '_> {
                 far[0].pack(far[1]),
                 far[2].pack(far[3]),
             ];
-            for (sums, pieces) in sums.chunks_exact(2).zip(0..) {
-                let from = start + step * 16 * row_bytes + pieces * 2 * PIECE_BYTES;
+            for (sums, vectors) in sums.chunks_exact(2).zip(0..) {
+                let from = start + step * 16 * row_bytes + vectors * 2 * VECTOR_BYTES;
                 let [a0, a1, b0, b1] = k.load_matrix(from, true);
                 k.mma(sums[0], a, [a0, a1]);
                 k.mma(sums[1], a, [b0, b1]);

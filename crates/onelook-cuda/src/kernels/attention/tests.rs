@@ -1,10 +1,10 @@
 //! Attention against sums in f64.
 
 use super::*;
-use crate::kernels::Work;
-use crate::verify::conformance::{Trial, tolerance};
+use crate::kernels::KernelSpec;
+use crate::verify::conformance::{KernelTestCase, tolerance};
 
-/// `tiles_of`: the batch that the work is cut for.
+/// `tiles_of`: the batch that the spec is cut for.
 fn check(
     element: Element,
     sizes: [usize; 3],
@@ -34,13 +34,13 @@ fn check(
     assert!(shape.is_supported());
     let mut tiled = super::attention(Target::Sm90a, "attention", &shape, tiles_of);
     tiled.grid[2] = batch;
-    let trial = Trial::new(&Work::Attention(shape), Target::Sm90a, batch, 1);
-    let off = trial.under_hostile_schedules(&tiled, 5).unwrap();
+    let case = KernelTestCase::new(&KernelSpec::Attention(shape), Target::Sm90a, batch, 1);
+    let off = case.under_hostile_schedules(&tiled, 5).unwrap();
     assert!(off <= tolerance(element), "off by {off:e}");
 }
 
 #[test]
-fn pixels_attend_to_all_pixels_of_their_picture() {
+fn pixels_attend_to_all_pixels_of_their_image() {
     for element in [Element::F16, Element::F32] {
         check(element, [2, 32, 64], [7, 9], 2, 2);
         check(element, [1, 16, 32], [1, 1], 1, 1);

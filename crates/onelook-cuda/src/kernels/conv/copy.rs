@@ -3,17 +3,17 @@
 use onelook_ptx::lang::{Bool, Builder, Global, SharedAddress, U32};
 
 use super::{ConvShape, Segment};
-use crate::kernels::PIECE_BYTES;
+use crate::kernels::VECTOR_BYTES;
 use crate::kernels::gemm::{Tile, slot};
 
-/// The part of the input's copies that one thread makes: one piece of several rows of the tile.
+/// The part of the input's copies that one thread makes: one vector of several rows of the tile.
 pub struct Pixels<'k> {
     k: &'k Builder,
     shape: ConvShape,
     tile: Tile,
     inputs: Vec<Global<'k>>,
-    /// The thread's piece in every row of a chunk.
-    piece: U32<'k>,
+    /// The thread's vector in every row of a chunk.
+    vector: U32<'k>,
     rows: Vec<Row<'k>>,
 }
 
@@ -23,24 +23,24 @@ struct Row<'k> {
     own: Bool<'k>,
     /// Whether the pixel exists.
     exists: Bool<'k>,
-    /// The pixel's number among all pictures'.
+    /// The pixel's number among all images'.
     pixel: U32<'k>,
-    /// Rows of the input, as seen, before its picture.
+    /// Rows of the input, as seen, before its image.
     line: U32<'k>,
     /// Where the window begins; wraps below 0.
     top: U32<'k>,
     left: U32<'k>,
-    /// Where the piece goes in the chunk.
+    /// Where the vector goes in the chunk.
     slot: U32<'k>,
 }
 
-/// A piece of k.
+/// A vector of k.
 #[derive(Clone, Copy)]
-struct Piece<'k> {
+struct Vec16B<'k> {
     /// Tap down and across.
     tap: [U32<'k>; 2],
-    /// Piece of the pixel.
-    piece: U32<'k>,
+    /// Vec16B of the pixel.
+    vector: U32<'k>,
     /// Whether k goes so far.
     inside: Bool<'k>,
 }
@@ -56,13 +56,13 @@ impl<'k> Pixels<'k> {
         pixels: U32<'k>,
     ) -> Self {
         let thread = k.thread();
-        let rows = tile.threads() / tile.pieces;
-        let piece = thread % tile.pieces;
+        let rows = tile.threads() / tile.vectors;
+        let vector = thread % tile.vectors;
         let row = |pass: u32| {
-            let row = thread / tile.pieces + pass * rows;
+            let row = thread / tile.vectors + pass * rows;
             let whole = tile.m.is_multiple_of(rows);
             let pixel = first + row;
-            let (picture, at) = shape.window.locate_in_kernel(pixel);
+            let (image, at) = shape.window.locate_in_kernel(pixel);
             let [top, left] = [0, 1]
                 .map(|axis| at[axis] * shape.window.stride[axis] - shape.window.padding[axis]);
             Row {
@@ -73,17 +73,17 @@ impl<'k> Pixels<'k> {
                 },
                 exists: pixel.less(pixels),
                 pixel,
-                line: picture * shape.input()[0],
+                line: image * shape.input()[0],
                 top,
                 left,
-                slot: slot(tile.pieces, row, piece),
+                slot: slot(tile.vectors, row, vector),
             }
         };
         Self {
             k,
             tile,
             inputs: inputs.to_vec(),
-            piece,
+            vector,
             rows: (0..tile.m.div_ceil(rows)).map(row).collect(),
             shape: shape.clone(),
         }
@@ -92,34 +92,43 @@ impl<'k> Pixels<'k> {
     /// Begins to copy a chunk.
     pub fn copy(&self, chunk: U32<'k>, to: SharedAddress<'k>) {
         let shape = &self.shape;
-        let per_pixel = shape.channels() / shape.element.per_piece();
-        let piece = chunk * self.tile.pieces + self.piece;
-        let inside = match shape.pieces().is_multiple_of(self.tile.pieces) {
+        let per_pixel = shape.channels() / shape.element.per_vector();
+        let vector = chunk * self.tile.vectors + self.vector;
+        let inside = match shape.vectors().is_multiple_of(self.tile.vectors) {
             true => self.k.truth(true),
-            false => piece.less(shape.pieces()),
+            false => vector.less(shape.vectors()),
         };
-        let (tap, piece) = match shape.window.kernel {
-            [1, 1] => (self.k.u32(0), piece),
-            _ => (piece / per_pixel, piece % per_pixel),
+        let (tap, vector) = match shape.window.kernel {
+            [1, 1] => (self.k.u32(0), vector),
+            _ => (vector / per_pixel, vector % per_pixel),
         };
         let tap = [tap / shape.window.kernel[1], tap % shape.window.kernel[1]];
-        self.copy_segment(0, 0, Piece { tap, piece, inside }, to);
+        self.copy_segment(
+            0,
+            0,
+            Vec16B {
+                tap,
+                vector,
+                inside,
+            },
+            to,
+        );
     }
 
-    /// Copies from the segment that the piece lies in; `before` pieces come ahead of segment `index`.
-    fn copy_segment(&self, index: usize, before: u32, piece: Piece<'k>, to: SharedAddress<'k>) {
+    /// Copies from the segment that the vector lies in; `before` vectors come ahead of segment `index`.
+    fn copy_segment(&self, index: usize, before: u32, vector: Vec16B<'k>, to: SharedAddress<'k>) {
         let segment = self.shape.inputs[index];
         let copy = || {
             for row in &self.rows {
-                self.copy_row(row, index, before, &piece, to);
+                self.copy_row(row, index, before, &vector, to);
             }
         };
         if index + 1 == self.shape.inputs.len() {
             return copy();
         }
-        let end = before + segment.map.channels / self.shape.element.per_piece();
-        self.k.when_else(piece.piece.less(end), copy, || {
-            self.copy_segment(index + 1, end, piece, to);
+        let end = before + segment.map.channels / self.shape.element.per_vector();
+        self.k.when_else(vector.vector.less(end), copy, || {
+            self.copy_segment(index + 1, end, vector, to);
         });
     }
 
@@ -128,16 +137,16 @@ impl<'k> Pixels<'k> {
         row: &Row<'k>,
         index: usize,
         before: u32,
-        piece: &Piece<'k>,
+        vector: &Vec16B<'k>,
         to: SharedAddress<'k>,
     ) {
         let segment = &self.shape.inputs[index];
-        let (pixel, seen) = self.pixel(row, segment, piece.tap);
+        let (pixel, seen) = self.pixel(row, segment, vector.tap);
         let pitch = segment.map.pitch * self.shape.element.bytes();
-        let from = self.inputs[index] + (pixel * pitch + (piece.piece - before) * PIECE_BYTES);
-        let when = row.exists & seen & piece.inside;
+        let from = self.inputs[index] + (pixel * pitch + (vector.vector - before) * VECTOR_BYTES);
+        let when = row.exists & seen & vector.inside;
         self.k.when(row.own, || {
-            self.k.async_copy(to + row.slot, from, PIECE_BYTES, when);
+            self.k.async_copy(to + row.slot, from, VECTOR_BYTES, when);
         });
     }
 

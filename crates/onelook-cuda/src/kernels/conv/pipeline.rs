@@ -2,7 +2,7 @@
 
 use onelook_ptx::lang::{Builder, Global, SharedAddress, U32};
 
-use crate::kernels::PIECE_BYTES;
+use crate::kernels::VECTOR_BYTES;
 use crate::kernels::gemm::{Gemm, Sums, Tile, slot};
 
 /// Chunks that are multiplied without a loop around them.
@@ -25,7 +25,7 @@ impl<'k> Weights<'k> {
         weights: Global<'k>,
         column_tile: U32<'k>,
     ) -> Self {
-        let thread = k.thread() * PIECE_BYTES;
+        let thread = k.thread() * VECTOR_BYTES;
         let from = weights + column_tile * (chunks * tile.b_bytes()) + thread;
         Self {
             k,
@@ -40,8 +40,8 @@ impl<'k> Weights<'k> {
         let (k, tile) = (self.k, self.tile);
         debug_assert!(chunk.known().is_none_or(|chunk| chunk < self.chunks));
         let thread = k.thread();
-        let (row, piece) = (thread / tile.pieces, thread % tile.pieces);
-        let rows = tile.threads() / tile.pieces;
+        let (row, vector) = (thread / tile.vectors, thread % tile.vectors);
+        let rows = tile.threads() / tile.vectors;
         let from = self.from + chunk * tile.b_bytes();
         for pass in 0..tile.n.div_ceil(rows) {
             let row = row + pass * rows;
@@ -52,9 +52,9 @@ impl<'k> Weights<'k> {
                 row.less(tile.n)
             };
             k.when(inside, || {
-                let to = to + slot(tile.pieces, row, piece);
-                let from = from + pass * tile.threads() * PIECE_BYTES;
-                k.async_copy(to, from, PIECE_BYTES, k.truth(true));
+                let to = to + slot(tile.vectors, row, vector);
+                let from = from + pass * tile.threads() * VECTOR_BYTES;
+                k.async_copy(to, from, VECTOR_BYTES, k.truth(true));
             });
         }
     }

@@ -1,15 +1,15 @@
-//! From sums to maps: bias, activation, residual, whole pieces.
+//! From sums to maps: bias, activation, residual, whole vectors.
 
 use onelook_graph::op::Activation;
 use onelook_ptx::lang::{Builder, Cache, F32, Global, SharedAddress, U32};
 
 use crate::kernels::gemm::{Gemm, Sums, Tile};
-use crate::kernels::{Element, PIECE_BYTES, activate};
+use crate::kernels::{Element, VECTOR_BYTES, activate};
 
 /// Some of the output's channels and the buffer that they go to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Part {
-    /// Channels, a multiple of a piece's values.
+    /// Channels, a multiple of a vector's values.
     pub channels: u32,
     /// Channels from pixel to pixel of the buffer.
     pub pitch: u32,
@@ -105,7 +105,7 @@ impl<'k> Store<'k> {
         });
     }
 
-    /// Rows of shared memory to the maps, a piece at a time.
+    /// Rows of shared memory to the maps, a vector at a time.
     fn scatter(
         &self,
         memory: SharedAddress<'k>,
@@ -114,72 +114,72 @@ impl<'k> Store<'k> {
         pixels: U32<'k>,
     ) {
         let (k, tile, element) = (self.k, self.tile, self.element);
-        let per_row = tile.n / element.per_piece();
-        let first_piece = first_channel / element.per_piece();
+        let per_row = tile.n / element.per_vector();
+        let first_piece = first_channel / element.per_vector();
         let channels: u32 = self.parts.iter().map(|(_, part)| part.channels).sum();
-        let pieces = channels / element.per_piece();
+        let vectors = channels / element.per_vector();
         let all = tile.m * per_row;
         for first in (0..all).step_by(tile.threads() as usize) {
             let index = k.thread() + first;
-            let (row, piece) = (index / per_row, index % per_row);
-            let (pixel, channel_piece) = (first_pixel + row, first_piece + piece);
+            let (row, vector) = (index / per_row, index % per_row);
+            let (pixel, channel_piece) = (first_pixel + row, first_piece + vector);
             let mut inside = pixel.less(pixels);
             if first + tile.threads() > all {
                 inside = inside & index.less(all);
             }
             if !channels.is_multiple_of(tile.n) {
-                inside = inside & channel_piece.less(pieces);
+                inside = inside & channel_piece.less(vectors);
             }
             k.when(inside, || {
-                let place = memory + row * row_bytes(element, &tile) + piece * PIECE_BYTES;
+                let place = memory + row * row_bytes(element, &tile) + vector * VECTOR_BYTES;
                 let values = self.add_residual(k.load_shared(place), pixel, channel_piece);
                 self.store(0, 0, values, pixel, channel_piece);
             });
         }
     }
 
-    fn add_residual(&self, values: [U32<'k>; 4], pixel: U32<'k>, piece: U32<'k>) -> [U32<'k>; 4] {
+    fn add_residual(&self, values: [U32<'k>; 4], pixel: U32<'k>, vector: U32<'k>) -> [U32<'k>; 4] {
         let Some((residual, pitch)) = self.residual else {
             return values;
         };
-        let offset = pixel * (pitch * self.element.bytes()) + piece * PIECE_BYTES;
+        let offset = pixel * (pitch * self.element.bytes()) + vector * VECTOR_BYTES;
         let others = self.k.load::<4>(residual + offset, Cache::Default);
         std::array::from_fn(|i| match self.element {
             Element::F16 => {
-                let [a, b] = values[i].as_halves().unpack();
-                let [c, d] = others[i].as_halves().unpack();
+                let [a, b] = values[i].as_f16x2().unpack();
+                let [c, d] = others[i].as_f16x2().unpack();
                 (a + c).pack(b + d).bits()
             }
             Element::F32 => (values[i].as_f32() + others[i].as_f32()).bits(),
         })
     }
 
-    /// Stores a piece in the buffer that it belongs to; `before` pieces come ahead of part `index`.
+    /// Stores a vector in the buffer that it belongs to; `before` vectors come ahead of part `index`.
     fn store(
         &self,
         index: usize,
         before: u32,
         values: [U32<'k>; 4],
         pixel: U32<'k>,
-        piece: U32<'k>,
+        vector: U32<'k>,
     ) {
         let (output, part) = self.parts[index];
         let store = || {
             let pitch = part.pitch * self.element.bytes();
-            let place = output + (pixel * pitch + (piece - before) * PIECE_BYTES);
+            let place = output + (pixel * pitch + (vector - before) * VECTOR_BYTES);
             self.k.store(place, values);
         };
         if index + 1 == self.parts.len() {
             return store();
         }
-        let end = before + part.channels / self.element.per_piece();
-        self.k.when_else(piece.less(end), store, || {
-            self.store(index + 1, end, values, pixel, piece);
+        let end = before + part.channels / self.element.per_vector();
+        self.k.when_else(vector.less(end), store, || {
+            self.store(index + 1, end, values, pixel, vector);
         });
     }
 }
 
-/// Bytes of a gathered row: a piece more than its values, so that rows begin in different banks.
+/// Bytes of a gathered row: a vector more than its values, so that rows begin in different banks.
 fn row_bytes(element: Element, tile: &Tile) -> u32 {
-    tile.n * element.bytes() + PIECE_BYTES
+    tile.n * element.bytes() + VECTOR_BYTES
 }

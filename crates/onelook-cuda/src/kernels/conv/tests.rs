@@ -3,7 +3,7 @@
 use onelook_graph::op::Activation;
 
 use super::*;
-use crate::kernels::Work;
+use crate::kernels::KernelSpec;
 use crate::verify::conformance::assert_conforms;
 
 /// A convolution to try, and its tile.
@@ -43,11 +43,11 @@ fn segment([height, width]: [u32; 2], channels: u32, pitch: u32, upsample: u32) 
     Segment { map, upsample }
 }
 
-fn tile(m: u32, n: u32, pieces: u32, warps: [u32; 3], stages: u32) -> Tile {
+fn tile(m: u32, n: u32, vectors: u32, warps: [u32; 3], stages: u32) -> Tile {
     Tile {
         m,
         n,
-        pieces,
+        vectors,
         warps,
         stages,
     }
@@ -60,11 +60,11 @@ fn check(case: &Case) {
         target,
         batch,
     } = case;
-    let work = Work::Conv {
+    let spec = KernelSpec::Conv {
         shape: shape.clone(),
         tile: *tile,
     };
-    assert_conforms(&work, *target, *batch);
+    assert_conforms(&spec, *target, *batch);
 }
 
 #[test]

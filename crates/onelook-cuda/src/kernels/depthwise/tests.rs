@@ -1,7 +1,7 @@
 //! Depthwise and 1x1 convolutions together against sums in f64.
 
 use super::*;
-use crate::kernels::Work;
+use crate::kernels::KernelSpec;
 use crate::verify::conformance::assert_conforms;
 
 fn shape(
@@ -36,11 +36,11 @@ fn shape(
 }
 
 fn check(shape: &DepthwiseShape, tile: Tile, target: Target, batch: u32) {
-    let work = Work::Depthwise {
+    let spec = KernelSpec::Depthwise {
         shape: shape.clone(),
         tile,
     };
-    assert_conforms(&work, target, batch);
+    assert_conforms(&spec, target, batch);
 }
 
 #[test]
@@ -50,7 +50,7 @@ fn both_convolutions_come_to_what_their_sums_are() {
             let tile = Tile {
                 m: 32,
                 n: 40,
-                pieces: 4,
+                vectors: 4,
                 warps: [2, 1, 1],
                 stages,
             };
@@ -66,11 +66,11 @@ fn residuals_are_added_between_and_last() {
     shape.inner_activation = None;
     shape.residual = Some(40);
     shape.activation = None;
-    for (pieces, warps) in [(8, [1, 1, 4]), (2, [1, 1, 1])] {
+    for (vectors, warps) in [(8, [1, 1, 4]), (2, [1, 1, 1])] {
         let tile = Tile {
             m: 16,
             n: 32,
-            pieces,
+            vectors,
             warps,
             stages: 4,
         };
@@ -86,7 +86,7 @@ fn every_second_pixel() {
     let tile = Tile {
         m: 64,
         n: 16,
-        pieces: 2,
+        vectors: 2,
         warps: [4, 1, 1],
         stages: 3,
     };

@@ -6,7 +6,7 @@
 use onelook_ptx::lang::{Bool, Cache, F32, Global, SharedAddress, U32};
 
 use super::{FRAGMENTS, Head};
-use crate::kernels::{Element, PIECE_BYTES};
+use crate::kernels::{Element, VECTOR_BYTES};
 
 /// What a warp multiplies.
 pub(super) struct Role<'k> {
@@ -54,24 +54,24 @@ impl<'k> Head<'k, '_> {
     /// Begins to copy the tiles of both maps, zeros where there is no anchor or channel.
     pub(super) fn copy_maps(&self) {
         let (k, shape, tile) = (self.k, self.shape, &self.tile);
-        let per = shape.element.per_piece();
+        let per = shape.element.per_vector();
         for map in 0..2 {
             let existing = shape.depths()[map] / per;
-            let pieces = shape.padded_depths(tile)[map] / per;
+            let vectors = shape.padded_depths(tile)[map] / per;
             let row_bytes = shape.row_bytes(tile)[map];
-            k.count(k.thread(), pieces * tile.anchors, k.threads(), |index| {
-                let (row, piece) = (index / pieces, index % pieces);
+            k.count(k.thread(), vectors * tile.anchors, k.threads(), |index| {
+                let (row, vector) = (index / vectors, index % vectors);
                 let cell = self.level.first_cell + row;
-                let pixel = self.picture * self.level.cells + cell;
-                let value = pixel * self.level.pitches[map] + piece * per;
+                let pixel = self.image * self.level.cells + cell;
+                let value = pixel * self.level.pitches[map] + vector * per;
                 let from = self.level.inputs[map] + value * shape.element.bytes();
                 let exists = cell.less(self.level.cells);
-                let exists = match pieces == existing {
+                let exists = match vectors == existing {
                     true => exists,
-                    false => exists & piece.less(existing),
+                    false => exists & vector.less(existing),
                 };
-                let to = self.maps[map] + row * row_bytes + piece * PIECE_BYTES;
-                k.async_copy(to, from, PIECE_BYTES, exists);
+                let to = self.maps[map] + row * row_bytes + vector * VECTOR_BYTES;
+                k.async_copy(to, from, VECTOR_BYTES, exists);
             });
         }
         k.async_commit();
@@ -166,13 +166,13 @@ impl<'k> Head<'k, '_> {
         sums: &Sums<'k>,
     ) {
         let (k, steps, lane) = (self.k, self.tile.steps, self.k.lane());
-        let start = role.map + lane % 16 * role.row_bytes + lane / 16 * PIECE_BYTES;
+        let start = role.map + lane % 16 * role.row_bytes + lane / 16 * VECTOR_BYTES;
         for (sums, rows) in sums.iter().zip((0..).step_by(16)) {
             let start = start + role.row_bytes * rows;
             for step in 0..steps {
-                let a = k.load_matrix(start + (chunk * steps + step) * 2 * PIECE_BYTES, false);
+                let a = k.load_matrix(start + (chunk * steps + step) * 2 * VECTOR_BYTES, false);
                 for (&sums, weights) in sums.iter().zip(weights.chunks_exact(steps as usize)) {
-                    k.mma(sums, a, weights[step as usize].map(U32::as_halves));
+                    k.mma(sums, a, weights[step as usize].map(U32::as_f16x2));
                 }
             }
         }

@@ -236,13 +236,13 @@ impl<'k> Head<'k, '_> {
         k.when(lanes.differs(0), || {
             let first = k.variable(k.u32(0));
             k.when(k.lane().equals(0), || {
-                let counter = self.counters + self.picture * 4;
+                let counter = self.counters + self.image * 4;
                 k.assign(first, k.atomic(Atomic::Add, counter, lanes.count_ones()));
             });
             let before = lanes & ((k.u32(1) << k.lane()) - 1);
             let place = k.from_lane(first, 0) + before.count_ones();
             k.when(sure & place.less(shape.capacity), || {
-                let place = self.picture * shape.capacity + place;
+                let place = self.image * shape.capacity + place;
                 let to = self.candidates + place * CANDIDATE_BYTES;
                 k.store(to, corners);
                 let number = self.level.anchors_before + self.level.first_cell + anchor;

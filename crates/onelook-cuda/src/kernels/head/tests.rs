@@ -3,15 +3,17 @@
 use onelook_ptx::interpreter::Schedule;
 
 use super::*;
-use crate::kernels::Work;
+use crate::kernels::KernelSpec;
 use crate::settings::Settings;
-use crate::verify::conformance::head::{decode, trial};
-use crate::verify::conformance::{Given, Random, Results, Trial, assert_conforms, assert_passes};
+use crate::verify::conformance::head::{case, decode};
+use crate::verify::conformance::{
+    KernelArg, KernelTestCase, Random, Results, assert_conforms, assert_passes,
+};
 
 fn check(shape: &HeadShape, settings: &Settings, batch: u32) {
     let target = Target::Sm90a;
-    let trial = trial(shape, target, batch, settings, &mut Random(1));
-    assert_passes(&trial, &Work::Head(shape.clone()), target, batch);
+    let case = case(shape, target, batch, settings, &mut Random(1));
+    assert_passes(&case, &KernelSpec::Head(shape.clone()), target, batch);
 }
 
 fn shape(element: Element, depths: [u32; 2], reg_max: u32, classes: u32) -> HeadShape {
@@ -47,7 +49,7 @@ fn sure_anchors_become_candidates() {
         check(&shape(element, [64, 80], 4, 7), &best, 1);
         check(&shape(element, [16, 200], 1, 80), &best, 1);
         assert_conforms(
-            &Work::Head(shape(element, [16, 24], 16, 20)),
+            &KernelSpec::Head(shape(element, [16, 24], 16, 20)),
             Target::Sm90a,
             2,
         );
@@ -104,23 +106,23 @@ fn what_finds_no_room_is_counted_and_lost() {
         levels: vec![shape(Element::F16, [16, 16], 1, 8).levels[0]],
         ..shape(Element::F16, [16, 16], 1, 8)
     };
-    let given = vec![
-        Given::Bytes(vec![0; 35 * (16 + 8) * 2]),
-        Given::Bytes(vec![0; 35 * (16 + 8) * 2]),
-        Given::Bytes(vec![0; 4096]),
-        Given::Bytes(vec![0; 4096]),
-        Given::Bytes(Settings::default().encode(8).unwrap()),
-        Given::Room(5 * CANDIDATE_BYTES as usize),
-        Given::Zeros(4),
+    let args = vec![
+        KernelArg::Bytes(vec![0; 35 * (16 + 8) * 2]),
+        KernelArg::Bytes(vec![0; 35 * (16 + 8) * 2]),
+        KernelArg::Bytes(vec![0; 4096]),
+        KernelArg::Bytes(vec![0; 4096]),
+        KernelArg::Bytes(Settings::default().encode(8).unwrap()),
+        KernelArg::Output(5 * CANDIDATE_BYTES as usize),
+        KernelArg::ZeroedOutput(4),
     ];
     let tiled = head(Target::Sm90a, "head", &shape, 1);
     let results = Results::Rows(Vec::new());
-    let trial = Trial { given, results };
+    let case = KernelTestCase { args, results };
     for seed in 1..=5 {
         let schedule = Schedule::adversarial(seed);
-        let rooms = trial.interpret(&tiled, &schedule).unwrap();
-        assert_eq!(rooms[1], 35u32.to_le_bytes());
-        for found in decode(&rooms[0], 5) {
+        let outputs = case.interpret(&tiled, &schedule).unwrap();
+        assert_eq!(outputs[1], 35u32.to_le_bytes());
+        for found in decode(&outputs[0], 5) {
             assert_eq!((found.score, found.class), (0.5, 0));
         }
     }

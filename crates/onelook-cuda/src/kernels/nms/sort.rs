@@ -1,8 +1,8 @@
 //! Candidates in order: the surest first, equals by anchor, then by class.
 //!
 //! Comes in: candidates in any order. Goes out: entries of four words (score, place in the order of
-//! anchors and classes, number of the candidate, nothing) in shared memory if one piece holds them,
-//! else in scratch memory. The few of an ordinary picture are counted to their places; more of them
+//! anchors and classes, number of the candidate, nothing) in shared memory if one chunk holds them,
+//! else in scratch memory. The few of an ordinary image are counted to their places; more of them
 //! are sorted bitonically.
 
 use onelook_ptx::lang::{Bool, Cache, SharedAddress, ShuffleBy, U32};
@@ -115,7 +115,7 @@ impl<'k> Nms<'k, '_> {
         });
     }
 
-    /// Merges runs of `size / 2` entries into runs of `size`, a piece long at most. A warp's pairs of
+    /// Merges runs of `size / 2` entries into runs of `size`, a chunk long at most. A warp's pairs of
     /// near entries are its own: it need not wait for other warps between them.
     fn merge_in_piece(&self, first: U32<'k>, size: U32<'k>, all: U32<'k>) {
         let k = self.k;
@@ -163,7 +163,7 @@ impl<'k> Nms<'k, '_> {
         k.barrier();
     }
 
-    /// Merges sorted pieces in memory: far exchanges there, near ones in shared memory.
+    /// Merges sorted chunks in memory: far exchanges there, near ones in shared memory.
     fn merge_pieces(&self, all: U32<'k>) {
         let k = self.k;
         let size = k.variable(k.u32(2 * PIECE));

@@ -1,15 +1,15 @@
 //! Suppression against the textbook, to the bit.
 
 use super::*;
-use crate::kernels::Work;
+use crate::kernels::KernelSpec;
 use crate::settings::Settings;
-use crate::verify::conformance::nms::trial;
+use crate::verify::conformance::nms::case;
 use crate::verify::conformance::{Random, assert_passes};
 
 fn check(shape: &NmsShape, settings: &Settings, counts: &[u32]) {
-    let trial = trial(shape, settings, counts, &mut Random(1));
+    let case = case(shape, settings, counts, &mut Random(1));
     let batch = counts.len() as u32;
-    assert_passes(&trial, &Work::Nms(*shape), Target::Sm90a, batch);
+    assert_passes(&case, &KernelSpec::Nms(*shape), Target::Sm90a, batch);
 }
 
 const SHAPE: NmsShape = NmsShape {

@@ -1,8 +1,8 @@
 //! Pools against the textbook's, to the bit.
 
 use super::*;
-use crate::kernels::Work;
-use crate::verify::conformance::Trial;
+use crate::kernels::KernelSpec;
+use crate::verify::conformance::KernelTestCase;
 
 fn map(height: u32, width: u32, channels: u32) -> Map {
     let pitch = channels + 8;
@@ -14,11 +14,11 @@ fn map(height: u32, width: u32, channels: u32) -> Map {
     }
 }
 
-fn check(work: &Work, batch: u32) {
+fn check(spec: &KernelSpec, batch: u32) {
     let target = Target::Sm90a;
-    let trial = Trial::new(work, target, batch, 1);
-    let tiled = work.tiled(target, "pool", batch);
-    assert_eq!(trial.under_hostile_schedules(&tiled, 5), Ok(0.0));
+    let case = KernelTestCase::new(spec, target, batch, 1);
+    let tiled = spec.tiled(target, "pool", batch);
+    assert_eq!(case.under_hostile_schedules(&tiled, 5), Ok(0.0));
 }
 
 #[test]
@@ -31,7 +31,7 @@ fn a_chain_gives_every_pool_of_it() {
                 window: 5,
                 pitches: vec![24, 16, 32],
             };
-            check(&Work::PoolChain(shape), batch);
+            check(&KernelSpec::PoolChain(shape), batch);
         }
     }
 }
@@ -55,7 +55,7 @@ fn single_pools_take_any_window() {
                 },
                 pitch: 8,
             };
-            check(&Work::Pool(shape), 2);
+            check(&KernelSpec::Pool(shape), 2);
         }
     }
 }

@@ -1,12 +1,12 @@
 //! Letterboxed pixels, computed where they are needed.
 //!
-//! Comes in: a picture's header, taps and bytes. Goes out: whole numbers 0 to 255 in shared memory,
+//! Comes in: an image's header, taps and bytes. Goes out: whole numbers 0 to 255 in shared memory,
 //! equal to the bit to what the plain letterbox gives; zeros outside of the network's input.
 
 use std::sync::Arc;
 
 use onelook_ptx::lang::{
-    Bool, Builder, Cache, Global, Halves, Instruction, Meaning, SharedAddress, U32,
+    Bool, Builder, Cache, F16x2, Global, Instruction, Meaning, SharedAddress, U32,
 };
 
 use super::{StemShape, THREADS};
@@ -16,25 +16,25 @@ use crate::kernels::Element;
 /// Pixels whose loads a thread sets out together.
 const TOGETHER: u32 = 3;
 
-/// A picture as its header describes it.
+/// An image as its header describes it.
 pub(super) struct Scaler<'k, 's> {
     k: &'k Builder,
     shape: &'s StemShape,
     blob: Global<'k>,
     /// Bytes before the pixels, bytes of a row, bytes before the columns' and the rows' taps.
     source: [U32<'k>; 4],
-    /// Left, top, width and height of the scaled picture.
+    /// Left, top, width and height of the scaled image.
     place: [U32<'k>; 4],
     grey: U32<'k>,
     bgr: Bool<'k>,
 }
 
 /// A pixel on its way.
-struct Sought<'k> {
+struct SourcePixel<'k> {
     index: U32<'k>,
     /// Its row and column in the tile.
     at: [U32<'k>; 2],
-    /// Whether it is in the network's input, and whether in the scaled picture.
+    /// Whether it is in the network's input, and whether in the scaled image.
     inside: [Bool<'k>; 2],
     /// Taps of its column and of its row.
     taps: [[U32<'k>; 2]; 2],
@@ -97,7 +97,7 @@ impl<'k, 's> Scaler<'k, 's> {
         }
     }
 
-    fn seek(&self, index: U32<'k>, corner: [U32<'k>; 2]) -> Sought<'k> {
+    fn seek(&self, index: U32<'k>, corner: [U32<'k>; 2]) -> SourcePixel<'k> {
         let (k, shape) = (self.k, self.shape);
         let [left, top, width, height] = self.place;
         let [high, wide] = shape.tile_input();
@@ -105,22 +105,22 @@ impl<'k, 's> Scaler<'k, 's> {
         let [y, x] = shape.window.seen_in_kernel(corner, at);
         let input = y.less(shape.input[0]) & x.less(shape.input[1]);
         let (row, column) = (y - top, x - left);
-        let picture = row.less(height) & column.less(width);
+        let image = row.less(height) & column.less(width);
         let [_, _, columns, rows] = self.source;
         let tap = |table: U32<'k>, index: U32<'k>| {
-            let index = picture.select(index, k.u32(0));
+            let index = image.select(index, k.u32(0));
             k.load(self.blob + (table + index * TAP_BYTES), Cache::ReadOnly)
         };
-        Sought {
+        SourcePixel {
             index,
             at,
-            inside: [input, picture],
+            inside: [input, image],
             taps: [tap(columns, column), tap(rows, row)],
         }
     }
 
     /// Eight bytes from the column's first pixel on, of both rows.
-    fn load(&self, pixel: &Sought<'k>) -> [[U32<'k>; 2]; 2] {
+    fn load(&self, pixel: &SourcePixel<'k>) -> [[U32<'k>; 2]; 2] {
         let [[column, _], [row, _]] = pixel.taps;
         let [pixels, row_bytes, _, _] = self.source;
         let first = row & 0x7fff_ffff;
@@ -149,7 +149,7 @@ impl<'k, 's> Scaler<'k, 's> {
 
     /// Red, green and blue: of each row two pixels weighted, four bits cut; then both rows weighted,
     /// sixteen bits cut of each; then rounded.
-    fn blend(&self, pixel: &Sought<'k>, rows: [[U32<'k>; 2]; 2]) -> [U32<'k>; 3] {
+    fn blend(&self, pixel: &SourcePixel<'k>, rows: [[U32<'k>; 2]; 2]) -> [U32<'k>; 3] {
         let k = self.k;
         let [[_, across], [_, down]] = pixel.taps;
         let down = [down << 16, down & 0xffff_0000];
@@ -160,12 +160,12 @@ impl<'k, 's> Scaler<'k, 's> {
             let sums = [("lo", pairs), ("hi", pairs), ("lo", last)];
             sums.map(|(half, bytes)| self.weigh(half, across, bytes) >> 4)
         });
-        let [input, picture] = pixel.inside;
+        let [input, image] = pixel.inside;
         let outside = input.select(self.grey, zero);
         let [first, green, last] = [0, 1, 2].map(|c: usize| {
             let sum = self.high_part(stretched[0][c], down[0], k.u32(2));
             let sum = self.high_part(stretched[1][c], down[1], sum);
-            picture.select(sum >> 2, outside)
+            image.select(sum >> 2, outside)
         });
         [
             self.bgr.select(last, first),
@@ -209,7 +209,7 @@ impl<'k, 's> Scaler<'k, 's> {
         U32::in_register(self.k, to)
     }
 
-    fn store(&self, pixel: &Sought<'k>, colours: [U32<'k>; 3], pixels: SharedAddress<'k>) {
+    fn store(&self, pixel: &SourcePixel<'k>, colours: [U32<'k>; 3], pixels: SharedAddress<'k>) {
         let [y, x] = pixel.at;
         let place = y * self.shape.row_values() + x * self.shape.per_pixel();
         for (colour, index) in colours.into_iter().zip(0..) {
@@ -224,8 +224,8 @@ impl<'k, 's> Scaler<'k, 's> {
         let to = pixels + place * self.shape.element.bytes();
         match self.shape.element {
             Element::F16 => {
-                let beyond = (number | 0x6400).as_halves();
-                let value = beyond + Halves::constant(k, 0xe400);
+                let beyond = (number | 0x6400).as_f16x2();
+                let value = beyond + F16x2::constant(k, 0xe400);
                 k.store_shared_u16(to, value.bits());
             }
             Element::F32 => k.store_shared(to, [number.to_f32()]),

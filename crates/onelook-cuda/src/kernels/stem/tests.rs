@@ -1,8 +1,8 @@
 //! The first convolution against a plain letterbox and sums in f64.
 
 use super::*;
-use crate::kernels::Work;
-use crate::verify::conformance::stem::{Sample, trial};
+use crate::kernels::KernelSpec;
+use crate::verify::conformance::stem::{Sample, case};
 use crate::verify::conformance::{Random, assert_conforms, assert_passes};
 
 fn shape(element: Element, channels: u32, input: [u32; 2]) -> StemShape {
@@ -22,7 +22,7 @@ fn shape(element: Element, channels: u32, input: [u32; 2]) -> StemShape {
 }
 
 #[test]
-fn pictures_of_any_size_are_scaled_and_convolved() {
+fn images_of_any_size_are_scaled_and_convolved() {
     let input = [32, 64];
     let places = [
         ([21, 43], [31, 63], [0, 1]),
@@ -34,15 +34,15 @@ fn pictures_of_any_size_are_scaled_and_convolved() {
         let sample = |(source, scaled, corner)| Sample::new(source, scaled, corner, input, random);
         let samples: Vec<Sample> = places.into_iter().map(sample).collect();
         let shape = shape(element, 16, input);
-        let trial = trial(&shape, &samples, random);
-        assert_passes(&trial, &Work::Stem(shape), Target::Sm90a, 3);
+        let case = case(&shape, &samples, random);
+        assert_passes(&case, &KernelSpec::Stem(shape), Target::Sm90a, 3);
     }
 }
 
 #[test]
 fn any_number_of_channels_and_taps_will_do() {
     let check = |shape: &StemShape| {
-        assert_conforms(&Work::Stem(shape.clone()), Target::Sm90a, 1);
+        assert_conforms(&KernelSpec::Stem(shape.clone()), Target::Sm90a, 1);
     };
     for element in [Element::F16, Element::F32] {
         for channels in [8, 48, 96] {

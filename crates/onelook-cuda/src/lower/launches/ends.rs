@@ -1,27 +1,27 @@
-//! Where the network meets its caller: planes, pictures, boxes.
+//! Where the network meets its caller: planes, images, boxes.
 
 use onelook_graph::ValueId;
 
 use super::{Draft, Lowering, window};
-use crate::kernels::Work;
+use crate::kernels::KernelSpec;
 use crate::kernels::reorder::Planes;
 use crate::kernels::stem::{self, StemShape};
 use crate::lower::LowerError;
-use crate::lower::buffers::Seat;
+use crate::lower::buffers::ChannelSlice;
 use crate::plan::{Argument, Region};
 
 impl Lowering<'_> {
-    fn planes(&self, seat: &Seat, channels: u32) -> Planes {
+    fn planes(&self, slice: &ChannelSlice, channels: u32) -> Planes {
         Planes {
             element: self.element(),
-            map: self.map(seat),
+            map: self.map(slice),
             channels,
         }
     }
 
     pub(super) fn enter(&mut self, value: ValueId) -> Result<(), LowerError> {
         let [batch, channels, height, width] = self.nchw(value);
-        let seat = self.seat(value)?;
+        let slice = self.slice(value)?;
         let bytes = (batch * channels * height * width * 4) as usize;
         let input = Argument::Memory {
             region: Region::Input(0),
@@ -31,10 +31,10 @@ impl Lowering<'_> {
         self.plan.inputs.push(bytes);
         let draft = Draft {
             name: self.graph.value(value).name.clone(),
-            work: Work::ToMap(self.planes(&seat, channels)),
-            arguments: vec![input, self.argument(&seat), self.pixels(value)],
+            spec: KernelSpec::ToMap(self.planes(&slice, channels)),
+            arguments: vec![input, self.argument(&slice), self.pixels(value)],
             reads: Vec::new(),
-            writes: vec![seat],
+            writes: vec![slice],
             flops: 0,
             bytes: bytes as u64,
         };
@@ -44,7 +44,7 @@ impl Lowering<'_> {
 
     pub(super) fn leave(&mut self, value: ValueId, output: usize) -> Result<(), LowerError> {
         let [batch, channels, height, width] = self.nchw(value);
-        let seat = self.seat(value)?;
+        let slice = self.slice(value)?;
         let bytes = (batch * channels * height * width * 4) as usize;
         let planes = Argument::Memory {
             region: Region::Output(output),
@@ -54,9 +54,9 @@ impl Lowering<'_> {
         self.plan.outputs.push(bytes);
         let draft = Draft {
             name: format!("{}.output", self.graph.value(value).name),
-            work: Work::FromMap(self.planes(&seat, channels)),
-            arguments: vec![self.argument(&seat), planes, self.pixels(value)],
-            reads: vec![seat],
+            spec: KernelSpec::FromMap(self.planes(&slice, channels)),
+            arguments: vec![self.argument(&slice), planes, self.pixels(value)],
+            reads: vec![slice],
             writes: Vec::new(),
             flops: 0,
             bytes: bytes as u64,
@@ -68,8 +68,8 @@ impl Lowering<'_> {
     pub(super) fn stem(&mut self, node: usize) -> Result<(), LowerError> {
         let (node_, conv) = self.node_conv(node);
         let (input, output) = (node_.inputs[0], node_.outputs[0]);
-        let seat = self.seat(output)?;
-        let map = self.map(&seat);
+        let slice = self.slice(output)?;
+        let map = self.map(&slice);
         let [batch, _, height, width] = self.nchw(input);
         let shape = StemShape {
             element: self.element(),
@@ -89,7 +89,7 @@ impl Lowering<'_> {
         let pixels = u64::from(batch * height * width * 3);
         let draft = Draft {
             name: self.names(&[node]),
-            work: Work::Stem(shape),
+            spec: KernelSpec::Stem(shape),
             arguments: vec![
                 Argument::Memory {
                     region: Region::Input(0),
@@ -98,10 +98,10 @@ impl Lowering<'_> {
                 },
                 self.constant(&weights),
                 self.constant(&biases),
-                self.argument(&seat),
+                self.argument(&slice),
             ],
             reads: Vec::new(),
-            writes: vec![seat],
+            writes: vec![slice],
             flops: self.flops(&[node]),
             bytes: pixels + (weights.len() + biases.len()) as u64,
         };

@@ -4,11 +4,11 @@ use onelook_graph::ValueId;
 use onelook_types::DetectHead;
 
 use super::{Draft, Lowering};
-use crate::kernels::Work;
+use crate::kernels::KernelSpec;
 use crate::kernels::head::{self, CANDIDATE_BYTES, HeadLevel, HeadShape};
 use crate::kernels::nms::{MAX_ROWS, NmsShape};
 use crate::lower::LowerError;
-use crate::lower::buffers::Seat;
+use crate::lower::buffers::ChannelSlice;
 use crate::plan::{Argument, Region};
 use crate::settings::Settings;
 
@@ -25,12 +25,13 @@ impl Lowering<'_> {
             .iter()
             .map(|&n| self.graph.nodes[n].inputs[0])
             .collect();
-        let seats: Result<Vec<Seat>, _> = inputs.iter().map(|&value| self.seat(value)).collect();
-        let seats = seats?;
+        let slices: Result<Vec<ChannelSlice>, _> =
+            inputs.iter().map(|&value| self.slice(value)).collect();
+        let slices = slices?;
         let target = self.options.gpu.target;
         let mut shape = HeadShape {
             element: self.element(),
-            levels: self.head_levels(&seats, detect),
+            levels: self.head_levels(&slices, detect),
             reg_max: detect.reg_max as u32,
             classes: detect.classes as u32,
             capacity: 0,
@@ -53,7 +54,8 @@ impl Lowering<'_> {
         self.plan.counter_bytes = 4 * batch as usize;
         let settings = self.settings(detect.classes);
         let bytes = (weights.len() + biases.len()) as u64;
-        let mut arguments: Vec<Argument> = seats.iter().map(|seat| self.argument(seat)).collect();
+        let mut arguments: Vec<Argument> =
+            slices.iter().map(|slice| self.argument(slice)).collect();
         arguments.push(self.constant(&weights));
         arguments.push(self.constant(&biases));
         arguments.extend([settings, candidates, counters]);
@@ -65,9 +67,9 @@ impl Lowering<'_> {
         };
         let draft = Draft {
             name: self.names(&nodes),
-            work: Work::Head(shape),
+            spec: KernelSpec::Head(shape),
             arguments,
-            reads: seats,
+            reads: slices,
             writes: Vec::new(),
             flops: self.flops(&nodes),
             bytes,
@@ -81,7 +83,7 @@ impl Lowering<'_> {
     fn nms(&mut self, shape: NmsShape, [settings, candidates, counters]: [Argument; 3]) {
         let batch = self.batch;
         let bytes = (batch * shape.output_bytes()) as usize;
-        let pictures = Argument::Memory {
+        let images = Argument::Memory {
             region: Region::Input(0),
             offset: 0,
             bytes: Argument::WHOLE,
@@ -95,8 +97,8 @@ impl Lowering<'_> {
         self.plan.outputs.push(bytes);
         self.launch(Draft {
             name: "suppression".to_owned(),
-            work: Work::Nms(shape),
-            arguments: vec![pictures, settings, candidates, counters, scratch, output],
+            spec: KernelSpec::Nms(shape),
+            arguments: vec![images, settings, candidates, counters, scratch, output],
             reads: Vec::new(),
             writes: Vec::new(),
             flops: 0,
@@ -106,9 +108,9 @@ impl Lowering<'_> {
         self.plan.launches[before + 1].after = vec![before];
     }
 
-    fn head_levels(&self, seats: &[Seat], detect: &DetectHead) -> Vec<HeadLevel> {
-        let pairs = seats.as_chunks().0.iter().zip(&detect.strides);
-        let level = |([boxes, classes], &stride): (&[Seat; 2], &usize)| HeadLevel {
+    fn head_levels(&self, slices: &[ChannelSlice], detect: &DetectHead) -> Vec<HeadLevel> {
+        let pairs = slices.as_chunks().0.iter().zip(&detect.strides);
+        let level = |([boxes, classes], &stride): (&[ChannelSlice; 2], &usize)| HeadLevel {
             boxes: self.map(boxes),
             classes: self.map(classes),
             stride: stride as u32,

@@ -3,12 +3,12 @@
 use onelook_graph::{Op, ValueId};
 
 use super::{Draft, Lowering};
-use crate::kernels::Work;
+use crate::kernels::KernelSpec;
 use crate::kernels::attention::AttentionShape;
 use crate::kernels::pool::{ChainShape, PoolShape};
 use crate::kernels::window::Window;
 use crate::lower::LowerError;
-use crate::lower::buffers::Seat;
+use crate::lower::buffers::ChannelSlice;
 use crate::plan::Argument;
 
 impl Lowering<'_> {
@@ -20,27 +20,27 @@ impl Lowering<'_> {
         let pool = *pool;
         let outputs = nodes.iter().map(|&node| self.graph.nodes[node].outputs[0]);
         let outputs: Vec<ValueId> = outputs.collect();
-        let input = self.seat(first.inputs[0])?;
-        let writes: Result<Vec<Seat>, _> = outputs.iter().map(|&v| self.seat(v)).collect();
+        let input = self.slice(first.inputs[0])?;
+        let writes: Result<Vec<ChannelSlice>, _> = outputs.iter().map(|&v| self.slice(v)).collect();
         let writes = writes?;
         let batch = self.nchw(outputs[0])[0];
         let mut arguments = vec![self.argument(&input)];
-        arguments.extend(writes.iter().map(|seat| self.argument(seat)));
+        arguments.extend(writes.iter().map(|slice| self.argument(slice)));
         let [side, across] = pool.kernel;
         let [top, left, bottom, right] = pool.padding;
         let centred =
             side == across && side % 2 == 1 && [top, left, bottom, right] == [side / 2; 4];
-        let work = if centred && pool.stride == [1, 1] {
-            Work::PoolChain(ChainShape {
+        let spec = if centred && pool.stride == [1, 1] {
+            KernelSpec::PoolChain(ChainShape {
                 element: self.element(),
                 input: self.map(&input),
                 window: side as u32,
-                pitches: writes.iter().map(|seat| self.map(seat).pitch).collect(),
+                pitches: writes.iter().map(|slice| self.map(slice).pitch).collect(),
             })
         } else {
             let output = self.map(&writes[0]);
             arguments.push(Argument::Word(batch * output.pixels()));
-            Work::Pool(PoolShape {
+            KernelSpec::Pool(PoolShape {
                 element: self.element(),
                 input: self.map(&input),
                 window: Window {
@@ -54,7 +54,7 @@ impl Lowering<'_> {
         };
         self.launch(Draft {
             name: self.names(nodes),
-            work,
+            spec,
             arguments,
             reads: vec![input],
             writes,
@@ -69,7 +69,7 @@ impl Lowering<'_> {
         let Op::Attention(attention) = &node.op else {
             unreachable!("steps name attentions");
         };
-        let (input, output) = (self.seat(node.inputs[0])?, self.seat(node.outputs[0])?);
+        let (input, output) = (self.slice(node.inputs[0])?, self.slice(node.outputs[0])?);
         let shape = AttentionShape {
             element: self.element(),
             attention: *attention,
@@ -86,7 +86,7 @@ impl Lowering<'_> {
         }
         let draft = Draft {
             name: self.names(&[index]),
-            work: Work::Attention(shape),
+            spec: KernelSpec::Attention(shape),
             arguments: vec![self.argument(&input), self.argument(&output)],
             reads: vec![input],
             writes: vec![output],

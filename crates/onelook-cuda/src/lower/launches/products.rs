@@ -3,12 +3,12 @@
 use onelook_graph::ValueId;
 
 use super::{Draft, Lowering, window};
-use crate::kernels::Work;
+use crate::kernels::KernelSpec;
 use crate::kernels::conv::{ConvShape, Segment, pack_weights};
 use crate::kernels::depthwise::{DepthwiseShape, pack_depthwise};
 use crate::kernels::gemm::Tile;
 use crate::lower::LowerError;
-use crate::lower::buffers::Seat;
+use crate::lower::buffers::ChannelSlice;
 use crate::lower::tiling::Product;
 use crate::plan::Argument;
 
@@ -20,55 +20,56 @@ impl Lowering<'_> {
             .iter()
             .map(|&n| self.graph.nodes[n].outputs[0])
             .collect();
-        let seats = self.seats(input)?;
-        let residual = residual.map(|value| self.seat(value)).transpose()?;
-        let mut writes: Vec<Seat> = Vec::new();
+        let slices = self.slices(input)?;
+        let residual = residual.map(|value| self.slice(value)).transpose()?;
+        let mut writes: Vec<ChannelSlice> = Vec::new();
         for &output in &outputs {
-            let seat = self.seat(output)?;
+            let slice = self.slice(output)?;
             match writes.last_mut() {
                 Some(last)
-                    if last.buffer == seat.buffer
-                        && last.channel + last.channels == seat.channel =>
+                    if last.buffer == slice.buffer
+                        && last.channel + last.channels == slice.channel =>
                 {
-                    last.channels += seat.channels;
+                    last.channels += slice.channels;
                 }
-                _ => writes.push(seat),
+                _ => writes.push(slice),
             }
         }
         let [batch, _, height, width] = self.nchw(outputs[0]);
-        let segment = |seat: &Seat| Segment {
-            map: self.map(seat),
-            upsample: seat.upsample,
+        let segment = |slice: &ChannelSlice| Segment {
+            map: self.map(slice),
+            upsample: slice.upsample,
         };
         let shape = ConvShape {
             element: self.element(),
-            inputs: seats.iter().map(segment).collect(),
+            inputs: slices.iter().map(segment).collect(),
             window: window(conv, [height, width]),
-            parts: writes.iter().map(|seat| self.part(seat)).collect(),
+            parts: writes.iter().map(|slice| self.part(slice)).collect(),
             activation: conv.activation,
-            residual: residual.map(|seat| self.map(&seat).pitch),
+            residual: residual.map(|slice| self.map(&slice).pitch),
         };
         let product = Product {
             element: shape.element,
             rows: batch * height * width,
             columns: shape.outputs(),
-            pieces: shape.pieces(),
+            vectors: shape.vectors(),
             resident: false,
         };
         let tile = self.tiles.choose(&self.options.gpu, &product);
-        let (weights, biases) = self.weights(nodes, &seats, &tile);
+        let (weights, biases) = self.weights(nodes, &slices, &tile);
         let weight_bytes = (weights.len() + biases.len() * 4) as u64;
-        let mut arguments: Vec<Argument> = seats.iter().map(|seat| self.argument(seat)).collect();
+        let mut arguments: Vec<Argument> =
+            slices.iter().map(|slice| self.argument(slice)).collect();
         arguments.push(self.constant(&weights));
         arguments.push(self.biases(biases, &tile));
-        arguments.extend(residual.map(|seat| self.argument(&seat)));
-        arguments.extend(writes.iter().map(|seat| self.argument(seat)));
+        arguments.extend(residual.map(|slice| self.argument(&slice)));
+        arguments.extend(writes.iter().map(|slice| self.argument(slice)));
         arguments.push(self.pixels(outputs[0]));
         let draft = Draft {
             name: self.names(nodes),
-            work: Work::Conv { shape, tile },
+            spec: KernelSpec::Conv { shape, tile },
             arguments,
-            reads: seats.into_iter().chain(residual).collect(),
+            reads: slices.into_iter().chain(residual).collect(),
             writes,
             flops: self.flops(nodes),
             bytes: weight_bytes,
@@ -77,11 +78,16 @@ impl Lowering<'_> {
         Ok(())
     }
 
-    /// Packed weights and biases of convolutions side by side. Outputs that pad a part's last piece
+    /// Packed weights and biases of convolutions side by side. Outputs that pad a part's last vector
     /// have neither.
-    fn weights(&self, nodes: &[usize], seats: &[Seat], tile: &Tile) -> (Vec<u8>, Vec<f32>) {
-        let per_piece = self.element().per_piece() as usize;
-        let segments: Vec<usize> = seats.iter().map(|seat| seat.channels as usize).collect();
+    fn weights(
+        &self,
+        nodes: &[usize],
+        slices: &[ChannelSlice],
+        tile: &Tile,
+    ) -> (Vec<u8>, Vec<f32>) {
+        let per_vector = self.element().per_vector() as usize;
+        let segments: Vec<usize> = slices.iter().map(|slice| slice.channels as usize).collect();
         let (mut weights, mut biases) = (Vec::new(), Vec::new());
         let mut taps = 1;
         for (index, &node) in nodes.iter().enumerate() {
@@ -90,7 +96,7 @@ impl Lowering<'_> {
             let row = conv.channels() * taps;
             let outputs = match index + 1 == nodes.len() {
                 true => conv.outputs(),
-                false => conv.outputs().next_multiple_of(per_piece),
+                false => conv.outputs().next_multiple_of(per_vector),
             };
             let before = biases.len();
             weights.extend_from_slice(conv.weight.data());
@@ -109,28 +115,28 @@ impl Lowering<'_> {
     ) -> Result<(), LowerError> {
         let (inner, inner_conv) = self.node_conv(depthwise);
         let (outer, outer_conv) = self.node_conv(pointwise);
-        let input = self.seat(inner.inputs[0])?;
-        let optional = |value: Option<&ValueId>| value.map(|&v| self.seat(v)).transpose();
+        let input = self.slice(inner.inputs[0])?;
+        let optional = |value: Option<&ValueId>| value.map(|&v| self.slice(v)).transpose();
         let inner_residual = optional(inner.inputs.get(1))?;
         let residual = optional(outer.inputs.get(1))?;
         let output = outer.outputs[0];
-        let write = self.seat(output)?;
+        let write = self.slice(output)?;
         let [batch, _, height, width] = self.nchw(output);
         let shape = DepthwiseShape {
             element: self.element(),
             input: self.map(&input),
             window: window(inner_conv, [height, width]),
             inner_activation: inner_conv.activation,
-            inner_residual: inner_residual.map(|seat| self.map(&seat).pitch),
+            inner_residual: inner_residual.map(|slice| self.map(&slice).pitch),
             part: self.part(&write),
             activation: outer_conv.activation,
-            residual: residual.map(|seat| self.map(&seat).pitch),
+            residual: residual.map(|slice| self.map(&slice).pitch),
         };
         let product = Product {
             element: shape.element,
             rows: batch * height * width,
             columns: shape.part.channels,
-            pieces: shape.pieces(),
+            vectors: shape.vectors(),
             resident: true,
         };
         let taps = inner_conv.kernel().iter().product();
@@ -150,16 +156,16 @@ impl Lowering<'_> {
         let mut arguments = vec![self.argument(&input)];
         arguments.push(self.constant(&inner_weights));
         arguments.push(self.constant(&inner_biases));
-        arguments.extend(inner_residual.map(|seat| self.argument(&seat)));
+        arguments.extend(inner_residual.map(|slice| self.argument(&slice)));
         arguments.push(self.constant(&weights));
         arguments.push(self.biases(biases, &tile));
-        arguments.extend(residual.map(|seat| self.argument(&seat)));
+        arguments.extend(residual.map(|slice| self.argument(&slice)));
         arguments.push(self.argument(&write));
         arguments.push(self.pixels(output));
         let reads = [Some(input), inner_residual, residual];
         let draft = Draft {
             name: self.names(&[depthwise, pointwise]),
-            work: Work::Depthwise { shape, tile },
+            spec: KernelSpec::Depthwise { shape, tile },
             arguments,
             reads: reads.into_iter().flatten().collect(),
             writes: vec![write],

@@ -12,15 +12,15 @@ use serde::Serialize;
 
 use super::{CheckError, Checker, Run};
 use crate::driver::{CudaError, DeviceBuffer, Function, FunctionInfo, Stream, Value};
-use crate::kernels::{Element, Tiled, Work};
+use crate::kernels::{Element, KernelSpec, Tiled};
 use crate::plan::{Launch, Plan};
-use crate::verify::conformance::{Given, Trial, smaller, tolerance};
+use crate::verify::conformance::{KernelArg, KernelTestCase, smaller, tolerance};
 
 /// Height and width of the maps at most: the kernel differs in nothing but extents.
 const MOST: [u32; 2] = [24, 40];
-/// Pictures.
+/// Images.
 const BATCH: u32 = 2;
-/// Every bit set is NaN in halves and in floats.
+/// Every bit set is NaN in f16 and in floats.
 const POISON: u8 = 0xff;
 
 /// One kernel, and how far off it is: `‖actual - expected‖ / ‖expected‖`.
@@ -87,17 +87,17 @@ impl Checker<'_> {
         mut found: impl FnMut(KernelCheck),
     ) -> Result<(), CheckError> {
         let plan = self.plan(run, element)?;
-        let works = distinct(&plan);
+        let specs = distinct(&plan);
         let (next, turn) = (AtomicUsize::new(0), Mutex::new(true));
         let (sender, receiver) = mpsc::channel();
         let try_all = |sender: Sender<(usize, KernelCheck)>| -> Result<(), CheckError> {
             let stream = Stream::new(self.context)?;
             loop {
                 let number = next.fetch_add(1, Ordering::Relaxed);
-                let Some((launch, work)) = works.get(number) else {
+                let Some((launch, spec)) = specs.get(number) else {
                     return Ok(());
                 };
-                let Some(check) = self.kernel(launch, work, &stream, &turn)? else {
+                let Some(check) = self.kernel(launch, spec, &stream, &turn)? else {
                     return Ok(());
                 };
                 let _ = sender.send((number, check));
@@ -107,7 +107,7 @@ impl Checker<'_> {
         thread::scope(|scope| {
             let try_all = &try_all;
             let spawn = |sender| scope.spawn(move || try_all(sender));
-            let threads: Vec<_> = (0..cores.min(works.len()))
+            let threads: Vec<_> = (0..cores.min(specs.len()))
                 .map(|_| spawn(sender.clone()))
                 .collect();
             drop(sender);
@@ -136,19 +136,19 @@ impl Checker<'_> {
     fn kernel(
         &self,
         launch: &Launch,
-        work: &Work,
+        spec: &KernelSpec,
         stream: &Stream,
         turn: &Mutex<bool>,
     ) -> Result<Option<KernelCheck>, CheckError> {
         let target = self.gpu.target;
-        let trial = &Trial::new(work, target, BATCH, self.options.seed);
-        let tiled = &work.tiled(target, &launch.kernel.name, BATCH);
+        let case = &KernelTestCase::new(spec, target, BATCH, self.options.seed);
+        let tiled = &spec.tiled(target, &launch.kernel.name, BATCH);
         let mut check = KernelCheck {
             name: launch.kernel.name.clone(),
             choice: launch.choice.clone(),
             off_truth: f64::NAN,
             off_interpreter: f64::NAN,
-            tolerance: tolerance(work.element()),
+            tolerance: tolerance(spec.element()),
             info: None,
             failure: None,
         };
@@ -166,47 +166,49 @@ impl Checker<'_> {
             }
         };
         check.info = Some(function.info()?);
-        let rooms = self.on_device(trial, tiled, &function, stream);
-        *usable = rooms.is_ok();
+        let outputs = self.on_device(case, tiled, &function, stream);
+        *usable = outputs.is_ok();
         drop(usable);
-        let rooms = rooms.map_err(|source| CheckError::Kernel {
+        let outputs = outputs.map_err(|source| CheckError::Kernel {
             kernel: check.name.clone(),
             source,
         })?;
-        if let Err(failure) = compare(trial, tiled, &rooms, &mut check) {
+        if let Err(failure) = compare(case, tiled, &outputs, &mut check) {
             check.failure = Some(failure);
         }
         Ok(Some(check))
     }
 
-    /// Runs the kernel on the trial's operands; the rooms' bytes.
+    /// Runs the kernel on the case's operands; the outputs' bytes.
     fn on_device(
         &self,
-        trial: &Trial,
+        case: &KernelTestCase,
         tiled: &Tiled,
         function: &Function,
         stream: &Stream,
     ) -> Result<Vec<Vec<u8>>, CudaError> {
         let mut buffers: Vec<DeviceBuffer> = Vec::new();
         let mut values = Vec::new();
-        for given in &trial.given {
-            values.push(match given {
-                Given::Word(word) => Value::Word(*word),
-                Given::Bytes(bytes) => self.buffer(&mut buffers, bytes.len(), Some(bytes))?,
-                Given::Room(bytes) => self.buffer(&mut buffers, *bytes, None)?,
-                Given::Zeros(bytes) => self.buffer(&mut buffers, *bytes, Some(&vec![0; *bytes]))?,
+        for arg in &case.args {
+            values.push(match arg {
+                KernelArg::Word(word) => Value::Word(*word),
+                KernelArg::Bytes(bytes) => self.buffer(&mut buffers, bytes.len(), Some(bytes))?,
+                KernelArg::Output(bytes) => self.buffer(&mut buffers, *bytes, None)?,
+                KernelArg::ZeroedOutput(bytes) => {
+                    self.buffer(&mut buffers, *bytes, Some(&vec![0; *bytes]))?
+                }
             });
         }
-        // SAFETY: each address is of a buffer of the size that the trial gives the kernel's
+        // SAFETY: each address is of a buffer of the size that the case gives the kernel's
         // parameter; the buffers live until the stream has been waited for.
         let launched = unsafe { function.launch(stream, tiled.grid, &values, false) };
         let waited = stream.synchronize();
         launched.and(waited)?;
-        let given = trial.given.iter();
-        let given = given.filter(|given| !matches!(given, Given::Word(_)));
-        let rooms = buffers.iter().zip(given);
-        rooms
-            .filter(|(_, given)| given.is_room())
+        let args = case.args.iter();
+        let args = args.filter(|arg| !matches!(arg, KernelArg::Word(_)));
+        let outputs = buffers.iter().zip(args);
+        outputs
+            .filter(|(_, arg)| arg.is_output())
             .map(|(buffer, _)| {
                 let mut bytes = vec![0; buffer.bytes()];
                 buffer.read(0, &mut bytes)?;
@@ -221,7 +223,7 @@ impl Checker<'_> {
         bytes: usize,
         content: Option<&[u8]>,
     ) -> Result<Value, CudaError> {
-        let mut buffer = DeviceBuffer::new(self.context, bytes, "a trial")?;
+        let mut buffer = DeviceBuffer::new(self.context, bytes, "a case")?;
         match content {
             Some(content) => buffer.write(0, content)?,
             None => buffer.fill(POISON)?,
@@ -232,30 +234,30 @@ impl Checker<'_> {
     }
 }
 
-/// Each work once, with the first launch that does it.
-fn distinct(plan: &Plan) -> Vec<(&Launch, Work)> {
+/// Each spec once, with the first launch that does it.
+fn distinct(plan: &Plan) -> Vec<(&Launch, KernelSpec)> {
     let mut known = HashSet::new();
-    let works = plan
+    let specs = plan
         .launches
         .iter()
-        .filter_map(|launch| Some((launch, smaller(launch.work.as_ref()?, MOST))));
-    works
-        .filter(|(_, work)| known.insert(format!("{work:?}")))
+        .filter_map(|launch| Some((launch, smaller(launch.spec.as_ref()?, MOST))));
+    specs
+        .filter(|(_, spec)| known.insert(format!("{spec:?}")))
         .collect()
 }
 
-/// How far off the rooms are, from the truth and from what the interpreter makes of it.
+/// How far off the outputs are, from the truth and from what the interpreter makes of it.
 fn compare(
-    trial: &Trial,
+    case: &KernelTestCase,
     tiled: &Tiled,
-    rooms: &[Vec<u8>],
+    outputs: &[Vec<u8>],
     check: &mut KernelCheck,
 ) -> Result<(), String> {
-    check.off_truth = trial.results.deviation(rooms)?;
-    let interpreted = trial.interpret(tiled, &Schedule::in_order());
+    check.off_truth = case.results.deviation(outputs)?;
+    let interpreted = case.interpret(tiled, &Schedule::in_order());
     let interpreted = interpreted.map_err(|trap| format!("the interpreter: {trap}"))?;
-    let truth = trial.results.replaced(&interpreted);
+    let truth = case.results.replaced(&interpreted);
     let truth = truth.map_err(|what| format!("the interpreter: {what}"))?;
-    check.off_interpreter = truth.deviation(rooms)?;
+    check.off_interpreter = truth.deviation(outputs)?;
     Ok(())
 }

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::{CheckError, Checker};
 use crate::driver::{CudaError, DeviceBuffer, Function, Stream, Value};
 
-/// Bytes that a thread copies: pieces of 16.
+/// Bytes that a thread copies: vectors of 16.
 const PIECES: u32 = 4;
 const THREADS: u32 = 256;
 const BLOCK_BYTES: usize = THREADS as usize * PIECES as usize * 16;
@@ -53,12 +53,12 @@ impl Checker<'_> {
         ])
     }
 
-    /// Each thread copies pieces of 16 bytes, neighbours next to each other.
+    /// Each thread copies vectors of 16 bytes, neighbours next to each other.
     fn copy_kernel(&self) -> Result<Function, CudaError> {
         let k = Builder::new("bandwidth", self.gpu.target, THREADS);
         let (from, to) = (k.input("from"), k.output("to"));
-        let piece = k.special(Special::BlockX) * (THREADS * PIECES) + k.thread();
-        let at = piece * 16;
+        let vector = k.special(Special::BlockX) * (THREADS * PIECES) + k.thread();
+        let at = vector * 16;
         let places = (0..PIECES).map(|number| number * THREADS * 16);
         let (from, to) = (from + at, to + at);
         let loaded: Vec<_> = places

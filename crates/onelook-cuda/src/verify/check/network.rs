@@ -45,7 +45,7 @@ impl Checker<'_> {
     /// # Errors
     /// There is no plan, or the driver refused.
     pub fn networks(&self, graph: &Graph) -> Result<Vec<NetworkCheck>, CheckError> {
-        let input = picture();
+        let input = image();
         let expected = reference::run(graph, &[&input])?;
         let run = Run {
             graph,
@@ -98,8 +98,8 @@ fn deviation(actual: &[Vec<u8>], expected: &[Tensor]) -> f64 {
     actual.iter().zip(expected).map(of).fold(0.0, worse)
 }
 
-/// Soft shapes, another picture in each place of the batch, so that the network sees something.
-fn picture() -> Tensor {
+/// Soft shapes, another image in each place of the batch, so that the network sees something.
+fn image() -> Tensor {
     let [height, width] = SIZE;
     Tensor::from_fn([BATCH, 3, height, width], |position| {
         let (x, y) = (position % width, position / width % height);

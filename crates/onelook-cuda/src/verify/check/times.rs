@@ -63,12 +63,12 @@ pub struct GraphTimes {
     pub unequal_runs: usize,
 }
 
-/// A network's times for so many pictures, in halves.
+/// A network's times for so many images, in f16.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct BatchTimes {
-    /// Pictures in a run.
+    /// Images in a run.
     pub batch: usize,
-    /// Whether pictures go in and boxes come out; else planes go in and maps come out.
+    /// Whether images go in and boxes come out; else planes go in and maps come out.
     pub whole: bool,
     /// All launches, each alone.
     pub launches_us: f64,
@@ -88,7 +88,7 @@ impl BatchTimes {
 impl fmt::Display for BatchTimes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let ends = match self.whole {
-            true => "pictures to boxes",
+            true => "images to boxes",
             false => "planes to maps",
         };
         writeln!(
@@ -117,7 +117,7 @@ impl fmt::Display for BatchTimes {
             };
             writeln!(
                 f,
-                "  {:<17} {:.0} pictures/s, {:.0} with copies; {} early edges; {verdict} of {} runs",
+                "  {:<17} {:.0} images/s, {:.0} with copies; {} early edges; {verdict} of {} runs",
                 "",
                 rate(graph.in_a_row_us / 1e6),
                 rate(graph.with_copies_ms / 1e3),
@@ -136,7 +136,7 @@ impl fmt::Display for BatchTimes {
 }
 
 impl Checker<'_> {
-    /// Times in halves of each launch and of the plain graph.
+    /// Times in f16 of each launch and of the plain graph.
     ///
     /// # Errors
     /// There is no plan, or the driver refused.
@@ -155,7 +155,7 @@ impl Checker<'_> {
         })
     }
 
-    /// Times in halves of the graph whose launches start early; nothing where GPU or driver know no
+    /// Times in f16 of the graph whose launches start early; nothing where GPU or driver know no
     /// such launches.
     ///
     /// # Errors

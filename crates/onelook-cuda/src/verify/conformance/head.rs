@@ -8,7 +8,7 @@ use onelook_ptx::lang::Target;
 use super::maps::random_map;
 use super::products::dot;
 use super::results::{Distance, Run, deviation, replaced, worse};
-use super::{Expected, Given, Random, Results, Trial, given};
+use super::{Expected, KernelArg, KernelTestCase, Random, Results, input_arg};
 use crate::kernels::head::{CANDIDATE_BYTES, HeadLevel, HeadShape, pack};
 use crate::kernels::{Element, Map};
 use crate::settings::Settings;
@@ -16,7 +16,7 @@ use crate::settings::Settings;
 /// How far off a raw value may be for a class still to count as above the threshold, or as the best.
 const ROUNDING: f64 = 1e-3;
 
-/// Rooms of candidates and of counters; raw values follow.
+/// Outputs of candidates and of counters; raw values follow.
 const FOUND: usize = 0;
 const COUNTERS: usize = 1;
 
@@ -25,13 +25,13 @@ const COUNTERS: usize = 1;
 pub struct Candidates {
     raw: Vec<Expected>,
     capacity: usize,
-    /// By picture, then in order of anchors and classes: all that may be found.
-    pictures: Vec<Vec<Sought>>,
+    /// By image, then in order of anchors and classes: all that may be found.
+    images: Vec<Vec<ExpectedCandidate>>,
 }
 
 /// A class of an anchor.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Found {
+pub(crate) struct DecodedCandidate {
     pub(crate) corners: [f64; 4],
     pub(crate) score: f64,
     pub(crate) class: u32,
@@ -39,103 +39,109 @@ pub(crate) struct Found {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
-struct Sought {
-    found: Found,
+struct ExpectedCandidate {
+    found: DecodedCandidate,
     /// Whether it is too sure for rounding to matter.
     must: bool,
     /// Whether other classes of the anchor may stand for it.
     alone: bool,
 }
 
-impl Sought {
+impl ExpectedCandidate {
     fn group(&self) -> (u32, Option<u32>) {
-        let Found { anchor, class, .. } = self.found;
+        let DecodedCandidate { anchor, class, .. } = self.found;
         (anchor, (!self.alone).then_some(class))
     }
 }
 
 impl Candidates {
-    pub(super) fn deviation(&self, rooms: &[Vec<u8>]) -> Result<f64, String> {
+    pub(super) fn deviation(&self, outputs: &[Vec<u8>]) -> Result<f64, String> {
         let [mut corners, mut scores] = [Distance::default(); 2];
-        for picture in 0..self.pictures.len() {
-            for (actual, sought) in self.pairs(picture, rooms)? {
-                let expected = self.pictures[picture][sought].found;
+        for image in 0..self.images.len() {
+            for (actual, expected) in self.pairs(image, outputs)? {
+                let expected = self.images[image][expected].found;
                 corners.add(&actual.corners, &expected.corners);
                 scores.add(&[actual.score], &[expected.score]);
             }
         }
         let lists = worse(corners.relative(), scores.relative());
-        Ok(worse(deviation(&self.raw, rooms), lists))
+        Ok(worse(deviation(&self.raw, outputs), lists))
     }
 
-    pub(super) fn replaced(&self, rooms: &[Vec<u8>]) -> Result<Self, String> {
-        let mut pictures = self.pictures.clone();
-        for (number, picture) in pictures.iter_mut().enumerate() {
-            for (actual, sought) in self.pairs(number, rooms)? {
-                picture[sought].found = actual;
+    pub(super) fn replaced(&self, outputs: &[Vec<u8>]) -> Result<Self, String> {
+        let mut images = self.images.clone();
+        for (number, image) in images.iter_mut().enumerate() {
+            for (actual, expected) in self.pairs(number, outputs)? {
+                image[expected].found = actual;
             }
         }
         Ok(Self {
-            raw: replaced(&self.raw, rooms),
-            pictures,
+            raw: replaced(&self.raw, outputs),
+            images,
             ..*self
         })
     }
 
-    pub(super) fn runs(&self, rooms: &[Vec<u8>]) -> Vec<Run> {
-        let run = |picture: usize| Run {
-            room: FOUND,
-            offset: picture * self.capacity * CANDIDATE_BYTES as usize,
-            bytes: counter(rooms, picture).min(self.capacity) * CANDIDATE_BYTES as usize,
+    pub(super) fn runs(&self, outputs: &[Vec<u8>]) -> Vec<Run> {
+        let run = |image: usize| Run {
+            output: FOUND,
+            offset: image * self.capacity * CANDIDATE_BYTES as usize,
+            bytes: counter(outputs, image).min(self.capacity) * CANDIDATE_BYTES as usize,
         };
-        let lists = (0..self.pictures.len()).map(run);
+        let lists = (0..self.images.len()).map(run);
         lists
             .chain(self.raw.iter().flat_map(Expected::runs))
             .collect()
     }
 
-    /// What was found in a picture, each with the place of what it is among what is sought.
-    fn pairs(&self, picture: usize, rooms: &[Vec<u8>]) -> Result<Vec<(Found, usize)>, String> {
-        let (sought, count) = (&self.pictures[picture], counter(rooms, picture));
-        let wrong = |what: String| Err(format!("picture {picture}: {what}"));
+    /// What was found in an image, each with the place of what it is among what is expected.
+    fn pairs(
+        &self,
+        image: usize,
+        outputs: &[Vec<u8>],
+    ) -> Result<Vec<(DecodedCandidate, usize)>, String> {
+        let (expected, count) = (&self.images[image], counter(outputs, image));
+        let wrong = |what: String| Err(format!("image {image}: {what}"));
         if count > self.capacity {
             return wrong(format!("{count} candidates, room for {}", self.capacity));
         }
         let mut groups = HashSet::new();
         let mut pairs = Vec::new();
-        let first = picture * self.capacity * CANDIDATE_BYTES as usize;
-        for found in decode(&rooms[FOUND][first..], count) {
-            let Found { anchor, class, .. } = found;
-            let place = |sought: &Sought| (sought.found.anchor, sought.found.class);
-            let Ok(index) = sought.binary_search_by_key(&(anchor, class), place) else {
+        let first = image * self.capacity * CANDIDATE_BYTES as usize;
+        for found in decode(&outputs[FOUND][first..], count) {
+            let DecodedCandidate { anchor, class, .. } = found;
+            let place =
+                |expected: &ExpectedCandidate| (expected.found.anchor, expected.found.class);
+            let Ok(index) = expected.binary_search_by_key(&(anchor, class), place) else {
                 return wrong(format!("class {class} of anchor {anchor} is no candidate"));
             };
-            if !groups.insert(sought[index].group()) {
+            if !groups.insert(expected[index].group()) {
                 return wrong(format!("anchor {anchor}, class {class} is there twice"));
             }
             pairs.push((found, index));
         }
-        let missing = |sought: &&Sought| sought.must && !groups.contains(&sought.group());
-        match sought.iter().find(missing) {
+        let missing =
+            |expected: &&ExpectedCandidate| expected.must && !groups.contains(&expected.group());
+        match expected.iter().find(missing) {
             Some(missing) => wrong(format!("{:?} is missing", missing.found)),
             None => Ok(pairs),
         }
     }
 }
 
-fn counter(rooms: &[Vec<u8>], picture: usize) -> usize {
-    let counters = rooms[COUNTERS].as_chunks().0;
-    u32::from_le_bytes(counters[picture]) as usize
+fn counter(outputs: &[Vec<u8>], image: usize) -> usize {
+    let counters = outputs[COUNTERS].as_chunks().0;
+    u32::from_le_bytes(counters[image]) as usize
 }
 
 /// Candidates as the kernel writes them.
-pub(crate) fn decode(bytes: &[u8], count: usize) -> Vec<Found> {
+pub(crate) fn decode(bytes: &[u8], count: usize) -> Vec<DecodedCandidate> {
     let candidates = bytes.chunks_exact(CANDIDATE_BYTES as usize);
     let read = |candidate: &[u8]| {
         let words = candidate.as_chunks().0.iter();
         let words: Vec<u32> = words.map(|&word| u32::from_le_bytes(word)).collect();
         let float = |index: usize| f64::from(f32::from_bits(words[index]));
-        Found {
+        DecodedCandidate {
             corners: [float(0), float(1), float(2), float(3)],
             score: float(4),
             class: words[5],
@@ -146,7 +152,12 @@ pub(crate) fn decode(bytes: &[u8], count: usize) -> Vec<Found> {
 }
 
 /// The best classes or all of them, as chance has it; some are not wanted.
-pub(super) fn any(shape: &HeadShape, target: Target, batch: u32, random: &mut Random) -> Trial {
+pub(super) fn any(
+    shape: &HeadShape,
+    target: Target,
+    batch: u32,
+    random: &mut Random,
+) -> KernelTestCase {
     let settings = Settings {
         every_class: random.value() > 0.0,
         classes: Some(
@@ -156,18 +167,18 @@ pub(super) fn any(shape: &HeadShape, target: Target, batch: u32, random: &mut Ra
         ),
         ..Settings::default()
     };
-    trial(shape, target, batch, &settings, random)
+    case(shape, target, batch, &settings, random)
 }
 
 /// With random weights and these settings, but for a confidence such that one candidate is found for
 /// every fourth anchor.
-pub(crate) fn trial(
+pub(crate) fn case(
     shape: &HeadShape,
     target: Target,
     batch: u32,
     settings: &Settings,
     random: &mut Random,
-) -> Trial {
+) -> KernelTestCase {
     let parts: Vec<[Part; 2]> = shape
         .levels
         .iter()
@@ -177,11 +188,11 @@ pub(crate) fn trial(
             [sides, classes]
         })
         .collect();
-    let pictures: Vec<Vec<Class>> = (0..batch)
-        .map(|picture| every_class(shape, &parts, picture as usize))
+    let images: Vec<Vec<Class>> = (0..batch)
+        .map(|image| every_class(shape, &parts, image as usize))
         .collect();
     let settings = Settings {
-        confidence: confidence(&pictures, shape, settings.every_class),
+        confidence: confidence(&images, shape, settings.every_class),
         ..settings.clone()
     };
     let borrowed: Vec<_> = parts
@@ -194,27 +205,32 @@ pub(crate) fn trial(
         .collect();
     let (weights, bias) = pack(target, shape, batch, &borrowed);
     let maps = parts.iter().flatten();
-    let mut all: Vec<Given> = maps.map(|part| given(shape.element, &part.map)).collect();
+    let mut all: Vec<KernelArg> = maps
+        .map(|part| input_arg(shape.element, &part.map))
+        .collect();
     all.extend([
-        given(shape.element, &weights),
-        given(Element::F32, &bias),
+        input_arg(shape.element, &weights),
+        input_arg(Element::F32, &bias),
         super::encoded(&settings, shape.classes),
-        Given::Room((batch * shape.capacity * CANDIDATE_BYTES) as usize),
-        Given::Zeros(batch as usize * 4),
+        KernelArg::Output((batch * shape.capacity * CANDIDATE_BYTES) as usize),
+        KernelArg::ZeroedOutput(batch as usize * 4),
     ]);
     let stored = parts.iter().flatten().filter(|_| shape.raw);
     let raw: Vec<Expected> = (COUNTERS + 1..)
         .zip(stored)
-        .map(|(room, part)| part.planes(room))
+        .map(|(output, part)| part.planes(output))
         .collect();
-    all.extend(raw.iter().map(|raw| Given::Room(raw.values.len() * 4)));
-    let sought = |classes: &Vec<Class>| sought(classes, shape, &settings);
-    Trial {
-        given: all,
+    all.extend(
+        raw.iter()
+            .map(|raw| KernelArg::Output(raw.values.len() * 4)),
+    );
+    let expected = |classes: &Vec<Class>| expected(classes, shape, &settings);
+    KernelTestCase {
+        args: all,
         results: Results::Candidates(Candidates {
             raw,
             capacity: shape.capacity as usize,
-            pictures: pictures.iter().map(sought).collect(),
+            images: images.iter().map(expected).collect(),
         }),
     }
 }
@@ -224,7 +240,7 @@ struct Part {
     map: Vec<f32>,
     weights: Vec<f32>,
     bias: Vec<f32>,
-    /// Raw values: `[picture][cell][row]`.
+    /// Raw values: `[image][cell][row]`.
     raw: Vec<Vec<Vec<f64>>>,
 }
 
@@ -243,8 +259,8 @@ impl Part {
                 .collect()
         };
         let pixels = (map.pixels() * map.pitch) as usize;
-        let raw = values.chunks_exact(pixels).map(|picture| {
-            let cells = picture.chunks_exact(map.pitch as usize);
+        let raw = values.chunks_exact(pixels).map(|image| {
+            let cells = image.chunks_exact(map.pitch as usize);
             cells.map(cell).collect()
         });
         Self {
@@ -256,7 +272,7 @@ impl Part {
     }
 
     /// The raw values, planes by row.
-    fn planes(&self, room: usize) -> Expected {
+    fn planes(&self, output: usize) -> Expected {
         let rows = self.bias.len();
         let plane = |cells: &'_ Vec<Vec<f64>>| -> Vec<f64> {
             let rows = (0..rows).flat_map(|row| cells.iter().map(move |cell| cell[row]));
@@ -264,7 +280,7 @@ impl Part {
         };
         let values: Vec<f64> = self.raw.iter().flat_map(plane).collect();
         Expected {
-            room,
+            output,
             element: Element::F32,
             pitch: values.len(),
             columns: values.len(),
@@ -276,20 +292,20 @@ impl Part {
 /// A class of an anchor before anything is left out.
 #[derive(Clone, Copy)]
 struct Class {
-    found: Found,
+    found: DecodedCandidate,
     raw: f64,
 }
 
-/// Every class of every anchor of a picture.
-fn every_class(shape: &HeadShape, parts: &[[Part; 2]], picture: usize) -> Vec<Class> {
+/// Every class of every anchor of an image.
+fn every_class(shape: &HeadShape, parts: &[[Part; 2]], image: usize) -> Vec<Class> {
     let mut all = Vec::new();
     let mut anchor = 0;
     for (level, [sides, scores]) in shape.levels.iter().zip(parts) {
-        let cells = sides.raw[picture].iter().zip(&scores.raw[picture]);
+        let cells = sides.raw[image].iter().zip(&scores.raw[image]);
         for (cell, (sides, scores)) in (0..).zip(cells) {
             let corners = corners(level, cell, sides, shape.reg_max as usize);
             let class = |(class, &raw): (u32, &f64)| Class {
-                found: Found {
+                found: DecodedCandidate {
                     corners,
                     score: sigmoid(raw),
                     class,
@@ -326,10 +342,10 @@ fn sigmoid(raw: f64) -> f64 {
 }
 
 /// Between the values of two neighbours, so that one in four anchors has something above it.
-fn confidence(pictures: &[Vec<Class>], shape: &HeadShape, every_class: bool) -> f32 {
+fn confidence(images: &[Vec<Class>], shape: &HeadShape, every_class: bool) -> f32 {
     let mut values: Vec<f64> = Vec::new();
     let mut anchors = 0;
-    for anchor in pictures
+    for anchor in images
         .iter()
         .flat_map(|all| all.chunks_exact(shape.classes as usize))
     {
@@ -353,14 +369,14 @@ fn best(anchor: &[Class]) -> f64 {
     values.fold(f64::NEG_INFINITY, f64::max)
 }
 
-/// What may be found of all classes of a picture.
-fn sought(all: &[Class], shape: &HeadShape, settings: &Settings) -> Vec<Sought> {
+/// What may be found of all classes of an image.
+fn expected(all: &[Class], shape: &HeadShape, settings: &Settings) -> Vec<ExpectedCandidate> {
     let confidence = f64::from(settings.confidence);
     let wanted = |class: &&Class| match &settings.classes {
         Some(classes) if shape.filter => classes.contains(&(class.found.class as usize)),
         _ => true,
     };
-    let mut sought = Vec::new();
+    let mut expected = Vec::new();
     for anchor in all.chunks_exact(shape.classes as usize) {
         let most = best(anchor);
         let close = |class: &&Class| settings.every_class || class.raw >= most - ROUNDING;
@@ -373,7 +389,7 @@ fn sought(all: &[Class], shape: &HeadShape, settings: &Settings) -> Vec<Sought> 
                     false if all_wanted => most,
                     false => f64::NEG_INFINITY,
                 };
-                sought.push(Sought {
+                expected.push(ExpectedCandidate {
                     found: class.found,
                     must: sigmoid(surely - ROUNDING) > confidence,
                     alone: !settings.every_class,
@@ -381,5 +397,5 @@ fn sought(all: &[Class], shape: &HeadShape, settings: &Settings) -> Vec<Sought> 
             }
         }
     }
-    sought
+    expected
 }

@@ -5,16 +5,16 @@ use onelook_graph::PlacedImage;
 use onelook_types::{AxisTap, FrameView, LetterboxPlacement, PixelFormat, Thresholds};
 
 use super::results::Run;
-use super::{Given, Random, Results, Trial};
+use super::{KernelArg, KernelTestCase, Random, Results};
 use crate::images::pack;
 use crate::kernels::head::CANDIDATE_BYTES;
 use crate::kernels::nms::{NmsShape, OUTPUT_HEADER_BYTES, ROW_BYTES, Row, read_output};
 use crate::settings::Settings;
 
-/// The room of the output; scratch memory comes before.
+/// The output of the output; scratch memory comes before.
 const OUTPUT: usize = 1;
 
-/// Where the pictures lie in the network's input.
+/// Where the images lie in the network's input.
 const PLACEMENT: LetterboxPlacement = LetterboxPlacement {
     width: 160,
     height: 160,
@@ -26,104 +26,108 @@ const PLACEMENT: LetterboxPlacement = LetterboxPlacement {
     source_height: 14,
 };
 
-/// What must be left of each picture, and how many candidates it had.
+/// What must be left of each image, and how many candidates it had.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Detections {
     shape: NmsShape,
-    pictures: Vec<(Vec<Row>, u32)>,
+    images: Vec<(Vec<Row>, u32)>,
 }
 
 impl Detections {
-    pub(super) fn deviation(&self, rooms: &[Vec<u8>]) -> Result<f64, String> {
-        for (number, (expected, actual)) in self.pictures.iter().zip(self.read(rooms)).enumerate() {
-            let actual = actual.ok_or(format!("picture {number}: more detections than rows"))?;
+    pub(super) fn deviation(&self, outputs: &[Vec<u8>]) -> Result<f64, String> {
+        for (number, (expected, actual)) in self.images.iter().zip(self.read(outputs)).enumerate() {
+            let actual = actual.ok_or(format!("image {number}: more detections than rows"))?;
             let counts = |(rows, candidates): &(Vec<Row>, u32)| (rows.len(), *candidates);
             let (there, wanted) = (counts(&actual), counts(expected));
             if there != wanted {
                 return Err(format!(
-                    "picture {number}: {} detections of {} candidates, not {} of {}",
+                    "image {number}: {} detections of {} candidates, not {} of {}",
                     there.0, there.1, wanted.0, wanted.1
                 ));
             }
             let mut rows = actual.0.iter().zip(&expected.0);
             if let Some((actual, expected)) = rows.find(|(actual, expected)| actual != expected) {
-                return Err(format!("picture {number}: {actual:?}, not {expected:?}"));
+                return Err(format!("image {number}: {actual:?}, not {expected:?}"));
             }
         }
         Ok(0.0)
     }
 
-    pub(super) fn replaced(&self, rooms: &[Vec<u8>]) -> Result<Self, String> {
-        let pictures: Option<Vec<_>> = self.read(rooms).into_iter().collect();
+    pub(super) fn replaced(&self, outputs: &[Vec<u8>]) -> Result<Self, String> {
+        let images: Option<Vec<_>> = self.read(outputs).into_iter().collect();
         Ok(Self {
             shape: self.shape,
-            pictures: pictures.ok_or("more detections than rows")?,
+            images: images.ok_or("more detections than rows")?,
         })
     }
 
-    pub(super) fn runs(&self, rooms: &[Vec<u8>]) -> Vec<Run> {
+    pub(super) fn runs(&self, outputs: &[Vec<u8>]) -> Vec<Run> {
         let pitch = self.shape.output_bytes() as usize;
         let run = |(number, read): (usize, Option<(Vec<Row>, u32)>)| Run {
-            room: OUTPUT,
+            output: OUTPUT,
             offset: number * pitch,
             bytes: OUTPUT_HEADER_BYTES as usize
                 + read.map_or(0, |(rows, _)| rows.len()) * ROW_BYTES as usize,
         };
-        self.read(rooms).into_iter().enumerate().map(run).collect()
+        self.read(outputs)
+            .into_iter()
+            .enumerate()
+            .map(run)
+            .collect()
     }
 
-    fn read(&self, rooms: &[Vec<u8>]) -> Vec<Option<(Vec<Row>, u32)>> {
-        let outputs = rooms[OUTPUT].chunks_exact(self.shape.output_bytes() as usize);
+    fn read(&self, outputs: &[Vec<u8>]) -> Vec<Option<(Vec<Row>, u32)>> {
+        let outputs = outputs[OUTPUT].chunks_exact(self.shape.output_bytes() as usize);
         outputs.map(read_output).collect()
     }
 }
 
 /// More candidates than are sorted at once, and fewer, in turn.
-pub(super) fn any(shape: &NmsShape, batch: u32, random: &mut Random) -> Trial {
+pub(super) fn any(shape: &NmsShape, batch: u32, random: &mut Random) -> KernelTestCase {
     let counts = (0..batch as usize).map(|number| [1100, 130, 0, 37][number % 4]);
     let settings = Settings {
         agnostic: random.value() > 0.0,
         ..Settings::default()
     };
-    trial(shape, &settings, &counts.collect::<Vec<u32>>(), random)
+    case(shape, &settings, &counts.collect::<Vec<u32>>(), random)
 }
 
-/// A picture for each count of candidates, which may be more than there is room for.
-pub(crate) fn trial(
+/// An image for each count of candidates, which may be more than there is room for.
+pub(crate) fn case(
     shape: &NmsShape,
     settings: &Settings,
     counts: &[u32],
     random: &mut Random,
-) -> Trial {
+) -> KernelTestCase {
     let found: Vec<Vec<Candidate>> = counts
         .iter()
         .map(|&count| candidates(count.min(shape.capacity), shape.classes, random))
         .collect();
     let lists = found.iter().flat_map(|found| encode(found, shape.capacity));
     let left = found.iter().map(|found| left(found, shape, settings));
-    Trial {
-        given: vec![
-            Given::Bytes(pictures(counts.len())),
+    KernelTestCase {
+        args: vec![
+            KernelArg::Bytes(images(counts.len())),
             super::encoded(settings, shape.classes),
-            Given::Bytes(lists.collect()),
-            Given::Bytes(
+            KernelArg::Bytes(lists.collect()),
+            KernelArg::Bytes(
                 counts
                     .iter()
                     .flat_map(|count| count.to_le_bytes())
                     .collect(),
             ),
-            Given::Room(shape.scratch_bytes() as usize * counts.len()),
-            Given::Room(shape.output_bytes() as usize * counts.len()),
+            KernelArg::Output(shape.scratch_bytes() as usize * counts.len()),
+            KernelArg::Output(shape.output_bytes() as usize * counts.len()),
         ],
         results: Results::Detections(Detections {
             shape: *shape,
-            pictures: left.zip(counts.iter().copied()).collect(),
+            images: left.zip(counts.iter().copied()).collect(),
         }),
     }
 }
 
-/// So many pictures at [`PLACEMENT`].
-fn pictures(count: usize) -> Vec<u8> {
+/// So many images at [`PLACEMENT`].
+fn images(count: usize) -> Vec<u8> {
     let tap = AxisTap {
         first: 0,
         second: 0,
@@ -197,7 +201,7 @@ fn overlap(a: &[f32; 4], b: &[f32; 4]) -> f32 {
     common / (area(a) + area(b) - common)
 }
 
-/// What the textbook leaves of a picture's candidates, on the original picture.
+/// What the textbook leaves of an image's candidates, on the original image.
 fn left(found: &[Candidate], shape: &NmsShape, settings: &Settings) -> Vec<Row> {
     let mut sorted = found.to_vec();
     sorted.sort_by(|a, b| {

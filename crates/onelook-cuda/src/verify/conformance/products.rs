@@ -1,13 +1,18 @@
 //! Trials of convolutions.
 
-use super::{Expected, Given, Random, Results, Trial, apply, given};
+use super::{Expected, KernelArg, KernelTestCase, Random, Results, apply, input_arg};
 use crate::kernels::conv::{ConvShape, pack_weights};
 use crate::kernels::depthwise::{DepthwiseShape, pack_depthwise};
 use crate::kernels::gemm::Tile;
 use crate::kernels::{Element, Map};
 
 /// A convolution of random maps with random weights.
-pub(super) fn conv(shape: &ConvShape, tile: &Tile, batch: u32, random: &mut Random) -> Trial {
+pub(super) fn conv(
+    shape: &ConvShape,
+    tile: &Tile,
+    batch: u32,
+    random: &mut Random,
+) -> KernelTestCase {
     let element = shape.element;
     let taps = (shape.window.taps()) as usize;
     let (channels, outputs) = (shape.channels() as usize, shape.outputs() as usize);
@@ -30,16 +35,19 @@ pub(super) fn conv(shape: &ConvShape, tile: &Tile, batch: u32, random: &mut Rand
         .map(|i| i.map.channels as usize)
         .collect();
     let packed = pack_weights(&weights, &segments, taps, element, tile);
-    let mut trial: Vec<Given> = inputs.iter().map(|input| given(element, input)).collect();
-    trial.push(given(element, &packed));
-    trial.push(given(Element::F32, &padded(&biases, tile)));
-    trial.extend(residual.as_ref().map(|values| given(element, values)));
+    let mut case: Vec<KernelArg> = inputs
+        .iter()
+        .map(|input| input_arg(element, input))
+        .collect();
+    case.push(input_arg(element, &packed));
+    case.push(input_arg(Element::F32, &padded(&biases, tile)));
+    case.extend(residual.as_ref().map(|values| input_arg(element, values)));
     for part in &shape.parts {
-        trial.push(Given::Room(
+        case.push(KernelArg::Output(
             (pixels * part.pitch * element.bytes()) as usize,
         ));
     }
-    trial.push(Given::Word(pixels));
+    case.push(KernelArg::Word(pixels));
 
     // Weights in the order of a pixel's values: taps, then channels.
     let weights: Vec<f64> = (0..outputs * taps * channels)
@@ -62,7 +70,7 @@ pub(super) fn conv(shape: &ConvShape, tile: &Tile, batch: u32, random: &mut Rand
         }
     }
     let mut first = 0;
-    let parts = shape.parts.iter().enumerate().map(|(room, part)| {
+    let parts = shape.parts.iter().enumerate().map(|(output, part)| {
         let columns = part.channels as usize;
         let rows = results.chunks_exact(outputs);
         let values = rows
@@ -71,16 +79,16 @@ pub(super) fn conv(shape: &ConvShape, tile: &Tile, batch: u32, random: &mut Rand
             .collect();
         first += columns;
         Expected {
-            room,
+            output,
             element,
             pitch: part.pitch as usize,
             columns,
             values,
         }
     });
-    Trial {
+    KernelTestCase {
         results: Results::Rows(parts.collect()),
-        given: trial,
+        args: case,
     }
 }
 
@@ -111,7 +119,7 @@ fn padded(biases: &[f32], tile: &Tile) -> Vec<f32> {
 /// What an output pixel sees: taps, then channels; zeros outside.
 fn see(shape: &ConvShape, inputs: &[Vec<f32>], pixel: u32, seen: &mut [f64]) {
     let [height, width] = shape.input();
-    let (picture, at) = shape.window.locate(pixel);
+    let (image, at) = shape.window.locate(pixel);
     let channels = shape.channels() as usize;
     for (tap, seen) in (0..).zip(seen.chunks_exact_mut(channels)) {
         let [y, x] = shape.window.seen(at, tap);
@@ -122,7 +130,7 @@ fn see(shape: &ConvShape, inputs: &[Vec<f32>], pixel: u32, seen: &mut [f64]) {
         let mut first = 0;
         for (input, values) in shape.inputs.iter().zip(inputs) {
             let map = &input.map;
-            let line = picture * map.height + y / input.upsample;
+            let line = image * map.height + y / input.upsample;
             let place = ((line * map.width + x / input.upsample) * map.pitch) as usize;
             let values = &values[place..][..map.channels as usize];
             for (seen, &value) in seen[first..].iter_mut().zip(values) {
@@ -139,7 +147,7 @@ pub(super) fn depthwise(
     tile: &Tile,
     batch: u32,
     random: &mut Random,
-) -> Trial {
+) -> KernelTestCase {
     let (element, map) = (shape.element, &shape.input);
     let taps = (shape.window.taps()) as usize;
     let (channels, outputs) = (map.channels as usize, shape.part.channels as usize);
@@ -156,18 +164,24 @@ pub(super) fn depthwise(
 
     let packed = pack_weights(&weights, &[channels], 1, element, tile);
     let inner = pack_depthwise(&inner_weights, taps, element);
-    let floats = |values: &[f32]| given(Element::F32, values);
+    let floats = |values: &[f32]| input_arg(Element::F32, values);
     let mut all = vec![
-        given(element, &input),
+        input_arg(element, &input),
         floats(&inner),
         floats(&inner_biases),
     ];
-    all.extend(inner_residual.as_ref().map(|values| given(element, values)));
-    all.extend([given(element, &packed), floats(&padded(&biases, tile))]);
-    all.extend(residual.as_ref().map(|values| given(element, values)));
+    all.extend(
+        inner_residual
+            .as_ref()
+            .map(|values| input_arg(element, values)),
+    );
+    all.extend([input_arg(element, &packed), floats(&padded(&biases, tile))]);
+    all.extend(residual.as_ref().map(|values| input_arg(element, values)));
     let pitch = shape.part.pitch;
-    all.push(Given::Room((pixels * pitch * element.bytes()) as usize));
-    all.push(Given::Word(pixels));
+    all.push(KernelArg::Output(
+        (pixels * pitch * element.bytes()) as usize,
+    ));
+    all.push(KernelArg::Word(pixels));
 
     let added = |values: &Option<Vec<f32>>, pitch: Option<u32>, pixel: u32, channel: usize| {
         let pair = values.as_ref().zip(pitch);
@@ -193,10 +207,10 @@ pub(super) fn depthwise(
             results.push(apply(shape.activation, sum) + residual);
         }
     }
-    Trial {
-        given: all,
+    KernelTestCase {
+        args: all,
         results: Results::Rows(vec![Expected {
-            room: 0,
+            output: 0,
             element,
             pitch: pitch as usize,
             columns: outputs,
@@ -214,13 +228,13 @@ fn slide(
     weights: &[f32],
 ) -> f64 {
     let map = &shape.input;
-    let (picture, at) = shape.window.locate(pixel);
+    let (image, at) = shape.window.locate(pixel);
     let term = |(tap, &weight): (u32, &f32)| {
         let [y, x] = shape.window.seen(at, tap);
         if y >= map.height || x >= map.width {
             return 0.0;
         }
-        let place = ((picture * map.height + y) * map.width + x) * map.pitch;
+        let place = ((image * map.height + y) * map.width + x) * map.pitch;
         f64::from(input[place as usize + channel]) * f64::from(weight)
     };
     (0..).zip(weights).map(term).sum()

@@ -1,12 +1,12 @@
 //! What must come of a kernel: rows of values, candidates in any order, or detections to the bit.
 //!
-//! Comes in: what was written into the rooms. Goes out: how far off it is, or what is wrong with it.
+//! Comes in: what was written into the outputs. Goes out: how far off it is, or what is wrong with it.
 
 use super::head::Candidates;
 use super::nms::Detections;
 use crate::kernels::Element;
 
-/// What must lie in the rooms afterwards.
+/// What must lie in the outputs afterwards.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Results {
     /// Values in their places.
@@ -17,11 +17,11 @@ pub enum Results {
     Detections(Detections),
 }
 
-/// What must lie in a room: rows of values.
+/// What must lie in a output: rows of values.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Expected {
-    /// The room's number among the rooms.
-    pub room: usize,
+    /// The output's number among the outputs.
+    pub output: usize,
     /// The values' format.
     pub element: Element,
     /// Values from one row to the next.
@@ -32,64 +32,64 @@ pub struct Expected {
     pub values: Vec<f64>,
 }
 
-/// Bytes of a room that have to be written.
+/// Bytes of a output that have to be written.
 pub(super) struct Run {
-    pub(super) room: usize,
+    pub(super) output: usize,
     pub(super) offset: usize,
     pub(super) bytes: usize,
 }
 
 impl Results {
-    /// How far off the rooms are: `‖actual - expected‖ / ‖expected‖` over all that counts, the worst
+    /// How far off the outputs are: `‖actual - expected‖ / ‖expected‖` over all that counts, the worst
     /// of several kinds of values; NaN if any is no number.
     ///
     /// # Errors
     /// What is there and should not be, or the other way round.
-    pub fn deviation(&self, rooms: &[Vec<u8>]) -> Result<f64, String> {
+    pub fn deviation(&self, outputs: &[Vec<u8>]) -> Result<f64, String> {
         match self {
-            Self::Rows(rows) => Ok(deviation(rows, rooms)),
-            Self::Candidates(candidates) => candidates.deviation(rooms),
-            Self::Detections(detections) => detections.deviation(rooms),
+            Self::Rows(rows) => Ok(deviation(rows, outputs)),
+            Self::Candidates(candidates) => candidates.deviation(outputs),
+            Self::Detections(detections) => detections.deviation(outputs),
         }
     }
 
-    /// The same with what lies in these rooms as the truth.
+    /// The same with what lies in these outputs as the truth.
     ///
     /// # Errors
     /// As [`deviation`](Self::deviation).
-    pub fn replaced(&self, rooms: &[Vec<u8>]) -> Result<Self, String> {
+    pub fn replaced(&self, outputs: &[Vec<u8>]) -> Result<Self, String> {
         Ok(match self {
-            Self::Rows(rows) => Self::Rows(replaced(rows, rooms)),
-            Self::Candidates(candidates) => Self::Candidates(candidates.replaced(rooms)?),
-            Self::Detections(detections) => Self::Detections(detections.replaced(rooms)?),
+            Self::Rows(rows) => Self::Rows(replaced(rows, outputs)),
+            Self::Candidates(candidates) => Self::Candidates(candidates.replaced(outputs)?),
+            Self::Detections(detections) => Self::Detections(detections.replaced(outputs)?),
         })
     }
 
-    /// What of these rooms counts.
-    pub(super) fn runs(&self, rooms: &[Vec<u8>]) -> Vec<Run> {
+    /// What of these outputs counts.
+    pub(super) fn runs(&self, outputs: &[Vec<u8>]) -> Vec<Run> {
         match self {
             Self::Rows(rows) => rows.iter().flat_map(Expected::runs).collect(),
-            Self::Candidates(candidates) => candidates.runs(rooms),
-            Self::Detections(detections) => detections.runs(rooms),
+            Self::Candidates(candidates) => candidates.runs(outputs),
+            Self::Detections(detections) => detections.runs(outputs),
         }
     }
 }
 
 impl Expected {
     pub(super) fn runs(&self) -> impl Iterator<Item = Run> + use<> {
-        let (room, size) = (self.room, self.element.bytes() as usize);
+        let (output, size) = (self.output, self.element.bytes() as usize);
         let (pitch, bytes) = (self.pitch * size, self.columns * size);
         (0..self.values.len() / self.columns).map(move |row| Run {
-            room,
+            output,
             offset: row * pitch,
             bytes,
         })
     }
 
     /// The values that lie there.
-    fn actual(&self, rooms: &[Vec<u8>]) -> Vec<f64> {
+    fn actual(&self, outputs: &[Vec<u8>]) -> Vec<f64> {
         let row = |run: Run| {
-            let bytes = &rooms[run.room][run.offset..][..run.bytes];
+            let bytes = &outputs[run.output][run.offset..][..run.bytes];
             self.element.decode(bytes).into_iter().map(f64::from)
         };
         self.runs().flat_map(row).collect()
@@ -97,18 +97,18 @@ impl Expected {
 }
 
 /// How far off rows are.
-pub(super) fn deviation(rows: &[Expected], rooms: &[Vec<u8>]) -> f64 {
+pub(super) fn deviation(rows: &[Expected], outputs: &[Vec<u8>]) -> f64 {
     let mut distance = Distance::default();
     for expected in rows {
-        distance.add(&expected.actual(rooms), &expected.values);
+        distance.add(&expected.actual(outputs), &expected.values);
     }
     distance.relative()
 }
 
 /// Rows with what lies there as the truth.
-pub(super) fn replaced(rows: &[Expected], rooms: &[Vec<u8>]) -> Vec<Expected> {
+pub(super) fn replaced(rows: &[Expected], outputs: &[Vec<u8>]) -> Vec<Expected> {
     let replaced = |expected: &Expected| Expected {
-        values: expected.actual(rooms),
+        values: expected.actual(outputs),
         ..expected.clone()
     };
     rows.iter().map(replaced).collect()

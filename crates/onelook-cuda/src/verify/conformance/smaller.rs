@@ -1,4 +1,4 @@
-//! The same work on smaller maps, for trials that would take long: channels, taps, strides, tiles
+//! The same work on smaller maps, for cases that would take long: channels, taps, strides, tiles
 //! and pitches stay, so the kernel differs in nothing but extents.
 
 use crate::kernels::attention::AttentionShape;
@@ -9,23 +9,23 @@ use crate::kernels::pool::{ChainShape, PoolShape};
 use crate::kernels::reorder::Planes;
 use crate::kernels::stem::StemShape;
 use crate::kernels::window::Window;
-use crate::kernels::{Map, Work};
+use crate::kernels::{KernelSpec, Map};
 
-/// The work with outputs of at most this height and width, both even.
-pub fn smaller(work: &Work, most: [u32; 2]) -> Work {
+/// The spec with outputs of at most this height and width, both even.
+pub fn smaller(spec: &KernelSpec, most: [u32; 2]) -> KernelSpec {
     let cut = |map: &Map| Map {
         height: map.height.min(most[0]),
         width: map.width.min(most[1]),
         ..*map
     };
-    match work {
-        Work::Conv { shape, tile } => Work::Conv {
+    match spec {
+        KernelSpec::Conv { shape, tile } => KernelSpec::Conv {
             shape: smaller_conv(shape, most),
             tile: *tile,
         },
-        Work::Depthwise { shape, tile } => {
+        KernelSpec::Depthwise { shape, tile } => {
             let (window, input) = seen(&shape.window, &shape.input, most);
-            Work::Depthwise {
+            KernelSpec::Depthwise {
                 shape: DepthwiseShape {
                     input,
                     window,
@@ -34,40 +34,40 @@ pub fn smaller(work: &Work, most: [u32; 2]) -> Work {
                 tile: *tile,
             }
         }
-        Work::PoolChain(shape) => Work::PoolChain(ChainShape {
+        KernelSpec::PoolChain(shape) => KernelSpec::PoolChain(ChainShape {
             input: cut(&shape.input),
             ..shape.clone()
         }),
-        Work::Pool(shape) => {
+        KernelSpec::Pool(shape) => {
             let (window, input) = seen(&shape.window, &shape.input, most);
-            Work::Pool(PoolShape {
+            KernelSpec::Pool(PoolShape {
                 input,
                 window,
                 ..shape.clone()
             })
         }
-        Work::ToMap(planes) => Work::ToMap(Planes {
+        KernelSpec::ToMap(planes) => KernelSpec::ToMap(Planes {
             map: cut(&planes.map),
             ..*planes
         }),
-        Work::FromMap(planes) => Work::FromMap(Planes {
+        KernelSpec::FromMap(planes) => KernelSpec::FromMap(Planes {
             map: cut(&planes.map),
             ..*planes
         }),
-        Work::Stem(shape) => {
+        KernelSpec::Stem(shape) => {
             let (window, input) = smaller_window(&shape.window, shape.input, most);
-            Work::Stem(StemShape {
+            KernelSpec::Stem(StemShape {
                 input,
                 window,
                 ..shape.clone()
             })
         }
-        Work::Attention(shape) => Work::Attention(AttentionShape {
+        KernelSpec::Attention(shape) => KernelSpec::Attention(AttentionShape {
             input: cut(&shape.input),
             ..*shape
         }),
-        Work::Head(shape) => Work::Head(smaller_head(shape, cut)),
-        Work::Nms(_) => work.clone(),
+        KernelSpec::Head(shape) => KernelSpec::Head(smaller_head(shape, cut)),
+        KernelSpec::Nms(_) => spec.clone(),
     }
 }
 
@@ -85,7 +85,7 @@ fn smaller_conv(shape: &ConvShape, most: [u32; 2]) -> ConvShape {
     }
 }
 
-/// Candidates have room in proportion to anchors.
+/// Candidates have output in proportion to anchors.
 fn smaller_head(shape: &HeadShape, cut: impl Fn(&Map) -> Map) -> HeadShape {
     let level = |level: &HeadLevel| HeadLevel {
         boxes: cut(&level.boxes),

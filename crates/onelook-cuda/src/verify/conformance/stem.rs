@@ -3,7 +3,7 @@
 use onelook_graph::PlacedImage;
 use onelook_types::{AxisTap, FrameView, LetterboxPlacement, PixelFormat, Thresholds};
 
-use super::{Expected, Given, Random, Results, Trial, apply, given};
+use super::{Expected, KernelArg, KernelTestCase, Random, Results, apply, input_arg};
 use crate::images::pack;
 use crate::kernels::Element;
 use crate::kernels::stem::{StemShape, pack_weights};
@@ -13,7 +13,7 @@ const GREY: u8 = 114;
 /// What the first convolution does not read.
 static THRESHOLDS: Thresholds = Thresholds::DEFAULT;
 
-/// A picture of the batch; sizes and places are down, then across.
+/// An image of the batch; sizes and places are down, then across.
 pub(crate) struct Sample {
     pixels: Vec<u8>,
     placement: LetterboxPlacement,
@@ -23,7 +23,7 @@ pub(crate) struct Sample {
 }
 
 impl Sample {
-    /// A random picture, the size that it is scaled to, and where that lies in the input.
+    /// A random image, the size that it is scaled to, and where that lies in the input.
     pub(crate) fn new(
         source: [usize; 2],
         scaled: [usize; 2],
@@ -114,8 +114,8 @@ fn taps(source: usize, target: usize) -> Vec<AxisTap> {
     (0..target).map(tap).collect()
 }
 
-/// Pictures scaled up, scaled down and as they are, in turn.
-pub(super) fn any(shape: &StemShape, batch: u32, random: &mut Random) -> Trial {
+/// Images scaled up, scaled down and as they are, in turn.
+pub(super) fn any(shape: &StemShape, batch: u32, random: &mut Random) -> KernelTestCase {
     let [high, wide] = shape.input.map(|side| side as usize);
     let sample = |number: u32| match number % 3 {
         0 => {
@@ -134,11 +134,11 @@ pub(super) fn any(shape: &StemShape, batch: u32, random: &mut Random) -> Trial {
         }
     };
     let samples: Vec<Sample> = (0..batch).map(sample).collect();
-    trial(shape, &samples, random)
+    case(shape, &samples, random)
 }
 
-/// These pictures with random weights.
-pub(crate) fn trial(shape: &StemShape, samples: &[Sample], random: &mut Random) -> Trial {
+/// These images with random weights.
+pub(crate) fn case(shape: &StemShape, samples: &[Sample], random: &mut Random) -> KernelTestCase {
     let taps = shape.window.taps();
     let weights = random.rounded((shape.channels * 3 * taps) as usize, 1.0, shape.element);
     let bias = random.values(shape.channels as usize, 1.0);
@@ -146,32 +146,32 @@ pub(crate) fn trial(shape: &StemShape, samples: &[Sample], random: &mut Random) 
         .iter()
         .flat_map(|sample| convolved(&sample.letterboxed(), &weights, &bias, shape));
     let expected = Expected {
-        room: 0,
+        output: 0,
         element: shape.element,
         pitch: shape.pitch as usize,
         columns: shape.channels as usize,
         values: values.collect(),
     };
-    let pictures: Vec<PlacedImage<'_>> = samples.iter().map(Sample::image).collect();
+    let images: Vec<PlacedImage<'_>> = samples.iter().map(Sample::image).collect();
     let pixels = shape.window.pixels() * samples.len() as u32;
-    Trial {
-        given: vec![
-            Given::Bytes(pack(&pictures).expect("taps and pixels fit their sizes")),
-            given(shape.element, &pack_weights(&weights, shape)),
-            given(Element::F32, &bias),
-            Given::Room((pixels * shape.pitch * shape.element.bytes()) as usize),
+    KernelTestCase {
+        args: vec![
+            KernelArg::Bytes(pack(&images).expect("taps and pixels fit their sizes")),
+            input_arg(shape.element, &pack_weights(&weights, shape)),
+            input_arg(Element::F32, &bias),
+            KernelArg::Output((pixels * shape.pitch * shape.element.bytes()) as usize),
         ],
         results: Results::Rows(vec![expected]),
     }
 }
 
-/// The convolution of a letterboxed picture.
-fn convolved(picture: &[f64], weights: &[f32], bias: &[f32], shape: &StemShape) -> Vec<f64> {
+/// The convolution of a letterboxed image.
+fn convolved(image: &[f64], weights: &[f32], bias: &[f32], shape: &StemShape) -> Vec<f64> {
     let [height, width] = shape.window.output;
     let pixels = (0..height).flat_map(|y| (0..width).map(move |x| [y, x]));
     pixels
         .flat_map(|pixel| {
-            let seen = seen(picture, pixel, shape);
+            let seen = seen(image, pixel, shape);
             let channels = weights.chunks_exact(seen.len()).zip(bias);
             let sums = channels.map(move |(weights, &bias)| {
                 let terms = weights.iter().zip(&seen);
@@ -186,11 +186,11 @@ fn convolved(picture: &[f64], weights: &[f32], bias: &[f32], shape: &StemShape) 
 }
 
 /// What an output pixel sees: `[3][taps]`, zeros outside.
-fn seen(picture: &[f64], at: [u32; 2], shape: &StemShape) -> Vec<f64> {
+fn seen(image: &[f64], at: [u32; 2], shape: &StemShape) -> Vec<f64> {
     let value = |colour: u32, tap: u32| {
         let [y, x] = shape.window.seen(at, tap);
         match y < shape.input[0] && x < shape.input[1] {
-            true => picture[((y * shape.input[1] + x) * 3 + colour) as usize],
+            true => image[((y * shape.input[1] + x) * 3 + colour) as usize],
             false => 0.0,
         }
     };

@@ -36,7 +36,7 @@ fn launch(from: Region, to: Region, after: Vec<usize>) -> Launch {
         grid: [1; 3],
         arguments: vec![memory(from), memory(to)],
         after,
-        work: None,
+        spec: None,
         output: Shape::default(),
         choice: String::new(),
         flops: 0,

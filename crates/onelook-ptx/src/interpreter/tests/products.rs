@@ -3,7 +3,7 @@
 use half::f16;
 
 use super::*;
-use crate::lang::{Halves, Instruction, MmaShape, Reg};
+use crate::lang::{F16x2, Instruction, MmaShape, Reg};
 
 /// Runs one warp on words of input; words of output per lane.
 fn one_warp(kernel: &Kernel, input: &[u32]) -> Vec<u32> {
@@ -143,8 +143,8 @@ fn loads_matrices(transposed: bool) -> Kernel {
         let row: [U32<'_>; 4] = k.load(input + k.lane() * 16, Cache::Default);
         k.store_shared(shared, row);
         k.warp_barrier();
-        let out: [Halves<'_>; 4] = k.load_matrix(shared, transposed);
-        k.store(output + k.lane() * 16, out.map(Halves::bits));
+        let out: [F16x2<'_>; 4] = k.load_matrix(shared, transposed);
+        k.store(output + k.lane() * 16, out.map(F16x2::bits));
     })
 }
 

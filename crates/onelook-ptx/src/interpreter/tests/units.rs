@@ -5,7 +5,7 @@ use half::f16;
 use super::*;
 use crate::lang::{Descriptor, F32, MatrixA, SharedAddress, Swizzle};
 
-/// A tensor of 8 rows of 32 halves, each its number.
+/// A tensor of 8 rows of 32 f16 values, each its number.
 const ROWS: u64 = 8;
 const COLUMNS: u64 = 32;
 
@@ -13,7 +13,7 @@ struct Outcome {
     words: Vec<u32>,
 }
 
-/// Runs a kernel with an output of 4096 bytes and tensor maps over the numbers 0, 1... in halves.
+/// Runs a kernel with an output of 4096 bytes and tensor maps over the numbers 0, 1... in f16.
 fn run_maps(
     kernel: &Kernel,
     schedule: &Schedule,
@@ -55,7 +55,7 @@ fn rows_of(buffer: Buffer, swizzle: Swizzle) -> TensorMap {
         extents: vec![COLUMNS, ROWS],
         strides: vec![COLUMNS * 2],
         element_strides: vec![1, 1],
-        part: Part::Box(vec![8, 4]),
+        mode: CopyMode::Tiled(vec![8, 4]),
         swizzle,
     }
 }
@@ -71,7 +71,7 @@ enum Without {
     Bytes,
 }
 
-/// Thread 0 sends for 4 rows of 8 halves from column 28 and row 6 on; all read them.
+/// Thread 0 sends for 4 rows of 8 f16 values from column 28 and row 6 on; all read them.
 fn copies_box(without: Without) -> Kernel {
     kernel(64, |k| {
         let output = k.output("out");
@@ -174,8 +174,8 @@ fn a_deadlock_tells_who_waits_where() {
 
 #[test]
 fn windows_arrive_pixel_by_pixel() {
-    let (width, height, pictures, channels) = (5i64, 4i64, 2i64, 8i64);
-    let halves: Vec<f16> = (0..width * height * pictures * channels)
+    let (width, height, images, channels) = (5i64, 4i64, 2i64, 8i64);
+    let halves: Vec<f16> = (0..width * height * images * channels)
         .map(|number| f16::from_bits(number as u16 + 1))
         .collect();
     for stride in [1, 2] {
@@ -205,12 +205,10 @@ fn windows_arrive_pixel_by_pixel() {
                 buffer,
                 offset: 0,
                 element_bytes: 2,
-                extents: [channels, width, height, pictures]
-                    .map(|n| n as u64)
-                    .to_vec(),
+                extents: [channels, width, height, images].map(|n| n as u64).to_vec(),
                 strides: vec![16, 16 * width as u64, 16 * (width * height) as u64],
                 element_strides: vec![1, stride as u32, stride as u32, 1],
-                part: Part::Windows {
+                mode: CopyMode::Im2col {
                     lower: vec![-1, -1],
                     upper: vec![-1, -1],
                     channels: 8,
@@ -228,15 +226,11 @@ fn windows_arrive_pixel_by_pixel() {
             for tap in 0..9 {
                 for pixel in 0..32 {
                     let (x, y) = (pixel % columns, pixel / columns % rows);
-                    let picture = pixel / columns / rows;
+                    let image = pixel / columns / rows;
                     let (x, y) = (x * stride - 1 + tap % 3, y * stride - 1 + tap / 3);
                     let inside = (0..width).contains(&x) && (0..height).contains(&y);
-                    let first = ((picture * height + y) * width + x) * 8 + 1;
-                    let expected = if inside && picture < pictures {
-                        first
-                    } else {
-                        0
-                    };
+                    let first = ((image * height + y) * width + x) * 8 + 1;
+                    let expected = if inside && image < images { first } else { 0 };
                     let found = words[(tap * 128 + pixel * 4) as usize] & 0xffff;
                     assert_eq!(
                         found, expected as u32,
