@@ -109,9 +109,7 @@ pub struct EngineOptions {
 pub struct Engine {
     /// The engine.
     pub backend: Box<dyn Backend>,
-    /// The number format that it computes in.
-    pub precision: Precision,
-    /// One line for people.
+    /// Why this device, in one line for people.
     pub reason: String,
     /// What does not work as it should, though the engine runs: one line for people.
     pub warning: Option<String>,
@@ -140,7 +138,6 @@ impl Device {
         };
         Ok(Engine {
             backend,
-            precision: Precision::F32,
             reason,
             warning: None,
         })

@@ -1,5 +1,5 @@
 //! Whether the GPU at hand computes what it should, and how quickly: kernels against f64 and the
-//! interpreter, networks against the CPU engine from planes to maps and from pictures to boxes, times.
+//! interpreter, networks against the CPU engine from tensors to maps and from images to boxes, times.
 //!
 //! A step that fails is a line of the report; the others are taken all the same.
 
@@ -13,10 +13,10 @@ use onelook_cuda::verify::check::{
     CheckOptions, CheckReport, Checker, GraphTimes, NetworkCheck, Run,
 };
 use onelook_graph::read::ModelFile;
-use onelook_types::{DetectHead, Detection, Frame, HeadOutputs, Tensor};
+use onelook_types::{DetectHead, Frame, FrameView, Instances, Tensor};
 use serde::Serialize;
 
-use crate::packed::{Packed, pack};
+use crate::packed::{Packed, image_plan_head, pack};
 use crate::{
     Device, EngineOptions, Error, LoadOptions, Model, Options, Pipeline, random, registry,
 };
@@ -75,11 +75,11 @@ impl GpuCheck {
 impl fmt::Display for GpuCheck {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{}", self.report)?;
-        writeln!(f, "network, planes to maps: off from the CPU engine")?;
+        writeln!(f, "network, tensors to maps: off from the CPU engine")?;
         for engine in &self.engines {
             writeln!(f, "{engine}")?;
         }
-        writeln!(f, "\nnetwork, pictures to boxes: against the CPU engine")?;
+        writeln!(f, "\nnetwork, images to boxes: against the CPU engine")?;
         for boxes in &self.boxes {
             writeln!(f, "{boxes}")?;
         }
@@ -93,12 +93,12 @@ impl fmt::Display for GpuCheck {
     }
 }
 
-/// Checks and times the GPU of this number with a model on these pictures, telling `tell` what is
+/// Checks and times the GPU of this number with a model on these images, telling `tell` what is
 /// next and what was found. Kernels are tried on random operands by this seed; number formats are
 /// checked all, whatever the options say.
 ///
 /// # Errors
-/// There is no such GPU, there are no pictures, or one of the engines cannot take the model. What goes
+/// There is no such GPU, there are no images, or one of the engines cannot take the model. What goes
 /// wrong on the GPU is no error but in the report.
 pub fn check_gpu(
     number: usize,
@@ -132,7 +132,7 @@ pub fn check_gpu(
             remarks: Vec::new(),
             failures: Vec::new(),
         },
-        head: (head.outputs == HeadOutputs::Maps).then_some(head),
+        head: image_plan_head(head),
         frames: frames.iter().collect(),
         checker,
         pipeline: &pipeline,
@@ -147,7 +147,7 @@ pub fn check_gpu(
     Ok(session.found)
 }
 
-/// The model on the CPU, whose pictures all come to one size.
+/// The model on the CPU, whose images all come to one size.
 fn on_cpu(model: ModelFile, options: &EngineOptions) -> Result<Pipeline, Error> {
     let engine = Device::Cpu.open(options)?;
     let model = Model::compile(&engine, model, "the model", &LoadOptions::default())?;
@@ -163,7 +163,7 @@ struct Session<'a, T> {
     found: GpuCheck,
     checker: Checker<'a>,
     pipeline: &'a Pipeline,
-    /// Where the GPU can take pictures and give boxes.
+    /// Where the GPU can take images and give boxes.
     head: Option<&'a DetectHead>,
     frames: Vec<&'a Frame>,
     tell: T,
@@ -252,10 +252,10 @@ impl<'a, T: FnMut(CheckEvent<'_>)> Session<'a, T> {
         });
     }
 
-    /// The maps of random planes in both formats.
+    /// The maps of random tensors in both formats.
     fn maps(&mut self) -> Result<(), Box<dyn std::error::Error>> {
         let input = random(self.input_shape(2), 1.0);
-        let expected = self.pipeline.model().run(&input)?;
+        let expected = self.pipeline.model().run_tensor(&input)?;
         let run = Run {
             head: None,
             inputs: vec![bytes(&input)],
@@ -265,7 +265,7 @@ impl<'a, T: FnMut(CheckEvent<'_>)> Session<'a, T> {
         Ok(())
     }
 
-    /// The boxes on the pictures in both formats, and in halves on as many as times are taken of:
+    /// The boxes on the images in both formats, and in halves on as many as times are taken of:
     /// other tiles compute those.
     fn boxes(&mut self) {
         let expected = match self.expected() {
@@ -289,17 +289,14 @@ impl<'a, T: FnMut(CheckEvent<'_>)> Session<'a, T> {
         }
     }
 
-    /// What the CPU engine finds on each picture.
-    fn expected(&self) -> Result<Vec<Vec<Detection>>, Error> {
-        let mut expected = Vec::new();
-        for frame in &self.frames {
-            let predicted = self.pipeline.predict(std::slice::from_ref(*frame))?;
-            expected.extend(predicted.into_iter().map(|one| one.detections.items));
-        }
-        Ok(expected)
+    /// What the CPU engine finds on each image.
+    fn expected(&self) -> Result<Vec<Instances>, Error> {
+        let views: Vec<FrameView<'_>> = self.frames.iter().map(|&frame| frame.into()).collect();
+        let results = self.pipeline.predict(&views)?;
+        Ok(results.iter().map(|it| it.instances().clone()).collect())
     }
 
-    /// The network from its first input to its last output, on so many pictures.
+    /// The network from its first input to its last output, on so many images.
     fn whole(&self, batch: usize) -> Result<Run<'a>, Error> {
         if self.head.is_none() {
             let grey = Tensor::from_fn(self.input_shape(batch), |_| 0.5);

@@ -1,4 +1,4 @@
-//! Object detection with YOLO models: load a model, run it on pictures, get boxes.
+//! Object detection with YOLO models: load a model, run it on images, get boxes.
 //!
 //! ```no_run
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -6,9 +6,9 @@
 //!
 //! let model = Model::load("yolo11n.pt", &LoadOptions::default())?;
 //! let pipeline = Pipeline::new(model, Options::default())?;
-//! let picture = media::decode(&std::fs::read("bus.jpg")?, &media::Limits::default())?;
-//! for found in &pipeline.predict(&[picture])?[0].detections {
-//!     println!("{} {:.2} {:?}", found.class, found.confidence, found.bbox);
+//! let image = media::decode(&std::fs::read("bus.jpg")?, &media::Limits::default())?;
+//! for instance in pipeline.predict(&[image])?[0].instances() {
+//!     println!("{} {:.2} {:?}", instance.class, instance.score, instance.bbox);
 //! }
 //! # Ok(())
 //! # }
@@ -40,17 +40,20 @@ pub use error::Error;
 pub use gpu_check::{BoxCheck, CheckEvent, GpuCheck, StepFailure, check_gpu};
 pub use model::{LoadOptions, Model, read_model, write_model};
 pub use parity::{Parity, Tolerance, raw_error};
-pub use pipeline::{Options, Pipeline, Prediction, Prepared, Speed};
+pub use pipeline::{
+    BatchKey, FrameSource, ImageInput, ImageResult, Options, Pipeline, PreparedImage,
+    PreparedInput, Speed,
+};
 pub use plan::{GpuPlan, GpuTarget, PlannedLaunch, PlannedRun, plan_for_gpu};
 pub use validate::{ValidateOptions, Validation, validate};
 
 pub use onelook_types as types;
 
-/// Pictures from bytes and back, and where they come from.
+/// Images from bytes and back, and where they come from.
 pub use onelook_media as media;
 
 /// Letterbox, NMS, drawing and figures of merit.
 pub use onelook_vision as vision;
 
-/// Graphs, readers of model files, and the door to the engines.
+/// Graphs, readers of model files, and what engines have in common.
 pub use onelook_graph as graph;

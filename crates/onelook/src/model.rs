@@ -6,14 +6,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use onelook_graph::read::{Limits, ModelFile, ReadError, ReadOptions, read, write_safetensors};
-use onelook_graph::{Executable, Explanation, Graph, PlacedPicture, family, infer_shapes, pass};
-use onelook_types::{
-    Detections, LetterboxPlacement, Metadata, Precision, Shape, Tensor, Thresholds,
+use onelook_graph::{
+    CompileOptions, Executable, Explanation, Graph, PlacedLimits, PlanKind, Prepared, RunError,
+    RunLimits, RunOutput, family, infer_shapes, pass,
 };
+use onelook_types::{Metadata, Precision, Shape, Tensor};
 use onelook_vision::head::decode_output0;
 
 use crate::mapped::FileBytes;
-use crate::{Device, Engine, EngineOptions, Error, registry};
+use crate::{Device, Engine, EngineOptions, Error, PreparedInput, registry};
 
 /// How to load a model.
 #[derive(Debug, Clone, Default)]
@@ -89,33 +90,33 @@ impl Model {
         name: &str,
         options: &LoadOptions,
     ) -> Result<Self, Error> {
-        if options.precision != engine.precision {
-            return Err(Error::Setting {
-                name: "precision",
-                reason: format!(
-                    "{} is not available yet on this device; use {}",
-                    options.precision, engine.precision
-                ),
-            });
-        }
         let ModelFile {
             mut graph,
             metadata,
         } = model;
         pass::optimise(&mut graph);
-        let executable = engine
-            .backend
-            .compile_detector(&graph, &metadata.head)
-            .map_err(|source| Error::Compile {
-                name: name.to_owned(),
-                source,
-            })?;
+        let compile = CompileOptions {
+            head: Some(metadata.head.clone()),
+            precision: options.precision,
+            limits: RunLimits::default(),
+        };
+        let executable =
+            engine
+                .backend
+                .compile(&graph, &compile)
+                .map_err(|source| Error::Compile {
+                    name: name.to_owned(),
+                    source,
+                })?;
         Ok(Self {
             name: name.to_owned(),
             metadata,
             graph: Arc::new(graph),
             executable,
-            device: engine.backend.describe(),
+            device: match options.precision {
+                Precision::F32 => engine.backend.describe(),
+                precision => format!("{}, {precision}", engine.backend.describe()),
+            },
             reason: engine.reason.clone(),
             warning: engine.warning.clone(),
         })
@@ -136,7 +137,7 @@ impl Model {
         family::has_random_weights(&self.metadata)
     }
 
-    /// Pictures in one run from which the engine gains; more only make the first wait for the last.
+    /// Images in one run from which the engine gains; more only make the first wait for the last.
     pub fn preferred_batch(&self) -> usize {
         self.executable.preferred_batch()
     }
@@ -161,74 +162,108 @@ impl Model {
         self.warning.as_deref()
     }
 
-    /// Runs the network on `[batch, 3, height, width]`, RGB from 0 to 1; gives its raw outputs.
-    pub fn run(&self, input: &Tensor) -> Result<Vec<Tensor>, Error> {
-        self.check(input.shape())?;
-        Ok(self.executable.run(&[input])?)
+    /// Which images the engine fits into the network's input itself; `None` where it takes tensors.
+    pub fn placed_limits(&self) -> Option<PlacedLimits> {
+        self.executable.placed_limits()
     }
 
-    /// Whether the engine has kernels from pictures to boxes for this network.
-    pub(crate) fn detects(&self) -> bool {
-        self.executable.detects()
-    }
-
-    /// The detections on pictures that share the size of their input, in one go; nothing where the
-    /// engine would rather have planes.
-    pub(crate) fn detect(
-        &self,
-        pictures: &[PlacedPicture<'_>],
-        thresholds: &Thresholds,
-    ) -> Result<Option<Vec<Detections>>, Error> {
-        for picture in pictures {
-            let LetterboxPlacement { height, width, .. } = picture.placement;
-            self.check(&[1, 3, height, width].into())?;
+    /// How images go into the runs of [`Pipeline::predict`](crate::Pipeline::predict), but for those
+    /// beyond the [limits](Self::placed_limits).
+    pub fn plan_kind(&self) -> PlanKind {
+        match self.placed_limits() {
+            Some(_) => PlanKind::Image,
+            None => PlanKind::Tensor,
         }
-        Ok(self.executable.detect(pictures, thresholds)?)
     }
 
-    /// Runs the network and gives the one tensor that an exported model would give.
+    /// Runs the network on a batch of inputs with the same [key](PreparedInput::key).
+    ///
+    /// Images for which the engine has more candidates than it can hold are run once more as tensors:
+    /// then the output is raw.
+    ///
+    /// # Errors
+    /// An input does not fit the model, or the engine fails.
+    pub fn run(&self, batch: &[&PreparedInput<'_>]) -> Result<RunOutput, Error> {
+        for input in batch {
+            self.check_input(input)?;
+        }
+        let items: Vec<Prepared<'_>> = batch.iter().map(|input| input.as_prepared()).collect();
+        match self.executable.run(&items) {
+            Err(RunError::TooManyCandidates { .. }) => {
+                let tensors: Vec<Tensor> = batch.iter().map(|input| input.to_tensor()).collect();
+                let tensors = tensors.iter().map(std::slice::from_ref);
+                let items: Vec<Prepared<'_>> = tensors.map(Prepared::Tensors).collect();
+                Ok(self.executable.run(&items)?)
+            }
+            output => Ok(output?),
+        }
+    }
+
+    /// Runs the network on `[batch, 3, height, width]`, RGB from 0 to 1; gives its raw outputs.
+    ///
+    /// # Errors
+    /// The tensor does not fit the model, or the engine fails.
+    pub fn run_tensor(&self, input: &Tensor) -> Result<Vec<Tensor>, Error> {
+        self.check(input.shape())?;
+        let item = Prepared::Tensors(std::slice::from_ref(input));
+        Ok(self.executable.run(&[item])?.into_raw()?)
+    }
+
+    /// Runs the network and gives the first tensor that an exported model would give.
+    ///
+    /// # Errors
+    /// As [`run_tensor`](Self::run_tensor).
     pub fn output0(&self, input: &Tensor) -> Result<Tensor, Error> {
-        let outputs = self.run(input)?;
+        let outputs = self.run_tensor(input)?;
         let [batch, _, height, width] = self.check(input.shape())?;
         self.decode_output0(&outputs, 0..batch, [height, width])
     }
 
-    /// The tensor of [`output0`](Self::output0) for some pictures of a run that has taken place,
+    /// The tensor of [`output0`](Self::output0) for some images of a run that has taken place,
     /// for callers that make their own batches; `size` is the input's height and width.
     ///
     /// # Errors
-    /// The outputs are not those of this model, or have fewer pictures.
+    /// The outputs are not those of this model, or have fewer images.
     pub fn decode_output0(
         &self,
         outputs: &[Tensor],
-        pictures: Range<usize>,
+        images: Range<usize>,
         size: [usize; 2],
     ) -> Result<Tensor, Error> {
         let head = &self.metadata.head;
         let [height, width] = size;
-        let whole = |output: &Tensor| Some(&pictures.end) == output.shape().first();
-        if pictures.start == 0 && outputs.iter().all(whole) {
+        let whole = |output: &Tensor| Some(&images.end) == output.shape().first();
+        if images.start == 0 && outputs.iter().all(whole) {
             return Ok(decode_output0(outputs, head, height, width)?);
         }
-        let own = outputs.iter().map(|output| rows(output, &pictures));
+        let own = outputs.iter().map(|output| rows(output, &images));
         let own: Option<Vec<Tensor>> = own.collect();
         let own = own.ok_or_else(|| Error::Setting {
-            name: "pictures",
-            reason: format!("the run has no pictures {pictures:?}"),
+            name: "images",
+            reason: format!("the run has no images {images:?}"),
         })?;
         Ok(decode_output0(&own, head, height, width)?)
     }
 
-    /// What is executed for an input of this shape, and why.
-    pub fn explain(&self, input: &Shape) -> Result<Explanation, Error> {
+    /// What is executed for an input of this shape, given in this way, and why.
+    ///
+    /// # Errors
+    /// The shape does not fit the model.
+    pub fn explain(&self, kind: PlanKind, input: &Shape) -> Result<Explanation, Error> {
         self.check(input)?;
-        Ok(self.executable.explain(std::slice::from_ref(input))?)
+        Ok(self.executable.explain(kind, std::slice::from_ref(input))?)
     }
 
-    /// Runs once; the time of each node in the order of [`Explanation::nodes`].
-    pub fn profile(&self, input: &Tensor) -> Result<Vec<Duration>, Error> {
-        self.check(input.shape())?;
-        Ok(self.executable.profile(&[input])?)
+    /// Runs a batch once; the time of each node in the order of [`Explanation::nodes`].
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    pub fn profile(&self, batch: &[&PreparedInput<'_>]) -> Result<Vec<Duration>, Error> {
+        for input in batch {
+            self.check_input(input)?;
+        }
+        let items: Vec<Prepared<'_>> = batch.iter().map(|input| input.as_prepared()).collect();
+        Ok(self.executable.profile(&items)?)
     }
 
     /// Multiplications and additions of one run, by the graph.
@@ -239,6 +274,17 @@ impl Model {
             node.op.as_operator().flops(&read)
         };
         Ok(self.graph.nodes.iter().map(of).sum())
+    }
+
+    fn check_input(&self, input: &PreparedInput<'_>) -> Result<(), Error> {
+        let shape = match input {
+            PreparedInput::Tensor(tensor) => tensor.shape().clone(),
+            PreparedInput::Image(_) => {
+                let [height, width] = input.key().size;
+                [1, 3, height, width].into()
+            }
+        };
+        self.check(&shape).map(|_| ())
     }
 
     /// An input that the network takes, or why it does not.

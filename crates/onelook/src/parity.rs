@@ -1,6 +1,6 @@
-//! Whether two routes say the same: detections or raw outputs of both in, differences out.
+//! Whether two routes give the same: objects or raw outputs of both in, differences out.
 
-use onelook_types::{Detection, Tensor};
+use onelook_types::{Instance, Instances, Tensor};
 
 /// Boxes of one object overlap at least this much.
 const SAME_OBJECT: f32 = 0.5;
@@ -23,7 +23,7 @@ impl Default for Tolerance {
     }
 }
 
-/// What two routes said of one picture.
+/// How the results of two routes for one image compare.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Parity {
     /// Objects that both found.
@@ -33,38 +33,38 @@ pub struct Parity {
     /// Largest difference of a confidence.
     pub worst_score: f32,
     /// Objects that only the first route found.
-    pub only_first: Vec<Detection>,
+    pub only_first: Vec<Instance<'static>>,
     /// Objects that only the second route found.
-    pub only_second: Vec<Detection>,
+    pub only_second: Vec<Instance<'static>>,
 }
 
 impl Parity {
-    /// Pairs objects of the same class by overlap, the surest first; of boxes that the picture's
-    /// border made equal, those of the nearest confidence.
-    pub fn of(first: &[Detection], second: &[Detection]) -> Self {
+    /// Pairs objects of the same class by overlap, highest score first; of boxes that the image's
+    /// border made equal, those of the nearest score.
+    pub fn of(first: &Instances, second: &Instances) -> Self {
         let mut parity = Self::default();
-        let mut free: Vec<&Detection> = second.iter().collect();
+        let mut free: Vec<Instance<'_>> = second.iter().collect();
         for found in first {
             let best = free
                 .iter()
                 .enumerate()
                 .filter(|(_, other)| other.class == found.class)
                 .map(|(index, other)| {
-                    let apart = (found.confidence - other.confidence).abs();
+                    let apart = (found.score - other.score).abs();
                     (index, found.bbox.iou(&other.bbox), apart)
                 })
                 .filter(|&(_, iou, _)| iou >= SAME_OBJECT)
                 .max_by(|a, b| a.1.total_cmp(&b.1).then(b.2.total_cmp(&a.2)));
             match best {
-                Some((index, ..)) => parity.pair(found, free.remove(index)),
-                None => parity.only_first.push(*found),
+                Some((index, ..)) => parity.pair(&found, &free.remove(index)),
+                None => parity.only_first.push(without_columns(&found)),
             }
         }
-        parity.only_second.extend(free.into_iter().copied());
+        parity.only_second.extend(free.iter().map(without_columns));
         parity
     }
 
-    fn pair(&mut self, a: &Detection, b: &Detection) {
+    fn pair(&mut self, a: &Instance<'_>, b: &Instance<'_>) {
         let sides = [
             a.bbox.x1 - b.bbox.x1,
             a.bbox.y1 - b.bbox.y1,
@@ -75,10 +75,10 @@ impl Parity {
         self.worst_pixels = sides
             .iter()
             .fold(self.worst_pixels, |most, side| worse(most, side.abs()));
-        self.worst_score = worse(self.worst_score, (a.confidence - b.confidence).abs());
+        self.worst_score = worse(self.worst_score, (a.score - b.score).abs());
     }
 
-    /// Adds what was said of another picture.
+    /// Adds the comparison of another image.
     pub fn add(&mut self, other: &Self) {
         self.matched += other.matched;
         self.worst_pixels = worse(self.worst_pixels, other.worst_pixels);
@@ -95,7 +95,7 @@ impl Parity {
             && self.worst_score <= tolerance.score
     }
 
-    /// How far beyond the tolerance, for ordering pictures.
+    /// How far beyond the tolerance, for ordering images.
     pub fn severity(&self, tolerance: &Tolerance) -> f32 {
         let lonely = (self.only_first.len() + self.only_second.len()) as f32;
         let pixels = self.worst_pixels / tolerance.pixels.max(f32::MIN_POSITIVE);
@@ -104,7 +104,12 @@ impl Parity {
     }
 }
 
-/// The larger of two differences; what is no number does not get lost.
+/// What the report tells of an object.
+fn without_columns(instance: &Instance<'_>) -> Instance<'static> {
+    Instance::new(instance.bbox, instance.class, instance.score)
+}
+
+/// The larger of two differences; NaN does not get lost.
 fn worse(a: f32, b: f32) -> f32 {
     match b > a || b.is_nan() {
         true => b,
@@ -113,7 +118,7 @@ fn worse(a: f32, b: f32) -> f32 {
 }
 
 /// The largest `|a - b| / max(|b|, 1)`; `None` for tensors of different shapes, infinite where one
-/// has a value that is no number and the other has not.
+/// has NaN where the other has a number.
 pub fn raw_error(first: &Tensor, second: &Tensor) -> Option<f32> {
     (first.shape() == second.shape()).then(|| {
         let pairs = first.data().iter().zip(second.data());
@@ -130,57 +135,66 @@ mod tests {
     use super::*;
     use onelook_types::BoxXyxy;
 
-    fn found(class: usize, x1: f32, confidence: f32) -> Detection {
+    fn object(class: usize, x1: f32, score: f32) -> Instance<'static> {
         let bbox = BoxXyxy {
             x1,
             y1: 0.0,
             x2: x1 + 10.0,
             y2: 10.0,
         };
-        Detection {
-            bbox,
-            class,
-            confidence,
-        }
+        Instance::new(bbox, class, score)
+    }
+
+    fn parity(first: &[Instance<'_>], second: &[Instance<'_>]) -> Parity {
+        let instances = |rows: &[Instance<'_>]| rows.iter().copied().collect::<Instances>();
+        Parity::of(&instances(first), &instances(second))
     }
 
     #[test]
     fn objects_are_paired_by_class_and_overlap_whatever_their_order() {
-        let first = [found(0, 0.0, 0.9), found(0, 50.0, 0.8), found(1, 0.0, 0.7)];
-        let second = [
-            found(0, 50.25, 0.801),
-            found(1, 0.0, 0.7),
-            found(0, 0.0, 0.6),
+        let first = [
+            object(0, 0.0, 0.9),
+            object(0, 50.0, 0.8),
+            object(1, 0.0, 0.7),
         ];
-        let parity = Parity::of(&first, &second);
-        assert_eq!(parity.matched, 3);
-        assert_eq!(parity.worst_pixels, 0.25);
-        assert!((parity.worst_score - 0.3).abs() < 1e-6);
-        assert!(!parity.holds(&Tolerance::default()));
+        let second = [
+            object(0, 50.25, 0.801),
+            object(1, 0.0, 0.7),
+            object(0, 0.0, 0.6),
+        ];
+        let found = parity(&first, &second);
+        assert_eq!(found.matched, 3);
+        assert_eq!(found.worst_pixels, 0.25);
+        assert!((found.worst_score - 0.3).abs() < 1e-6);
+        assert!(!found.holds(&Tolerance::default()));
     }
 
     #[test]
     fn equal_boxes_are_paired_by_confidence() {
-        let same = [found(0, 0.0, 0.9), found(0, 0.0, 0.5), found(0, 0.0, 0.7)];
-        let parity = Parity::of(&same, &same);
-        assert_eq!((parity.matched, parity.worst_score), (3, 0.0));
+        let same = [
+            object(0, 0.0, 0.9),
+            object(0, 0.0, 0.5),
+            object(0, 0.0, 0.7),
+        ];
+        let found = parity(&same, &same);
+        assert_eq!((found.matched, found.worst_score), (3, 0.0));
     }
 
     #[test]
-    fn a_confidence_that_is_no_number_never_holds() {
-        let numbers = [found(0, 0.0, 0.9), found(0, 50.0, 0.8)];
-        let mut parity = Parity::of(&[found(0, 0.0, f32::NAN), numbers[1]], &numbers);
-        parity.add(&Parity::of(&numbers, &numbers));
-        assert_eq!(parity.matched, 4);
-        assert!(!parity.holds(&Tolerance::default()));
+    fn a_confidence_that_is_nan_never_holds() {
+        let numbers = [object(0, 0.0, 0.9), object(0, 50.0, 0.8)];
+        let mut found = parity(&[object(0, 0.0, f32::NAN), numbers[1]], &numbers);
+        found.add(&parity(&numbers, &numbers));
+        assert_eq!(found.matched, 4);
+        assert!(!found.holds(&Tolerance::default()));
     }
 
     #[test]
     fn an_object_that_one_route_lacks_is_told() {
-        let parity = Parity::of(&[found(0, 0.0, 0.9)], &[found(1, 0.0, 0.9)]);
-        assert_eq!((parity.only_first.len(), parity.only_second.len()), (1, 1));
-        assert!(!parity.holds(&Tolerance::default()));
-        assert!(Parity::of(&[], &[]).holds(&Tolerance::default()));
+        let found = parity(&[object(0, 0.0, 0.9)], &[object(1, 0.0, 0.9)]);
+        assert_eq!((found.only_first.len(), found.only_second.len()), (1, 1));
+        assert!(!found.holds(&Tolerance::default()));
+        assert!(parity(&[], &[]).holds(&Tolerance::default()));
     }
 
     #[test]

@@ -1,33 +1,34 @@
-//! The quay: pictures in, boxes out. `preprocess`, `run`, `postprocess`, in this order, on one screen;
-//! all at once where the engine can.
+//! From images to predictions: `prepare`, `run`, `finish`, in this order, on one screen. Everything
+//! that prepares an image or decodes a network's outputs comes through here.
 //!
-//! Every picture is fitted into its own shape and runs only with pictures of the same shape, so its
-//! boxes are the same in any batch, on any number of threads: on the CPU to the bit, on a GPU but for
+//! Every image is fitted into its own shape and runs only with images of the same shape, so its result
+//! is the same in any batch, on any number of threads: on the CPU to the bit, on a GPU but for
 //! rounding.
 
 mod group;
 mod options;
-mod placed;
-mod prediction;
+mod prepared;
+mod result;
 
 use std::sync::Arc;
 use std::time::Instant;
 
-use onelook_types::{Detections, Frame, LetterboxPlacement, LetterboxRecipe, Tensor};
-use onelook_vision::letterbox::{fill_input, place};
+use onelook_graph::{PlanKind, RunOutput};
+use onelook_types::{FrameView, LetterboxPlacement, LetterboxRecipe, Prediction, Thresholds};
+use onelook_vision::letterbox::place;
 use onelook_vision::postprocess::postprocess;
 
 use crate::{Error, Model};
 pub use options::Options;
-pub(crate) use placed::with_placed;
-pub use prediction::{Prediction, Speed};
+pub use prepared::{BatchKey, FrameSource, ImageInput, PreparedInput};
+pub use result::{ImageResult, Speed};
 
-/// A picture that the network can take.
+/// An image that is ready for a run.
 #[derive(Debug, Clone)]
-pub struct Prepared {
-    /// `[1, 3, height, width]`, RGB from 0 to 1.
-    pub input: Tensor,
-    /// Where the picture lies in it.
+pub struct PreparedImage<'f> {
+    /// What goes into the run.
+    pub input: PreparedInput<'f>,
+    /// Where the image lies in the network's input: what [`Pipeline::finish`] needs.
     pub placement: LetterboxPlacement,
 }
 
@@ -35,123 +36,145 @@ pub struct Prepared {
 pub struct Pipeline {
     model: Arc<Model>,
     options: Options,
+    thresholds: Arc<Thresholds>,
     recipe: LetterboxRecipe,
 }
 
 impl Pipeline {
     /// Joins a model with how it is to be used. Several pipelines may share one model.
+    ///
+    /// # Errors
+    /// The options do not fit the model.
     pub fn new(model: impl Into<Arc<Model>>, options: Options) -> Result<Self, Error> {
         let model = model.into();
-        let recipe = options.recipe(model.metadata())?;
         Ok(Self {
+            recipe: options.recipe(model.metadata())?,
+            thresholds: Arc::new(options.thresholds.clone()),
             model,
             options,
-            recipe,
         })
     }
 
-    /// The detections on each picture, in the pictures' order.
-    pub fn predict(&self, frames: &[Frame]) -> Result<Vec<Prediction>, Error> {
-        let placements: Vec<LetterboxPlacement> = frames
-            .iter()
-            .map(|frame| place(&self.recipe, frame.width(), frame.height()))
-            .collect();
-        self.predict_placed(frames, &placements)
+    /// What the model says of each image, in the images' order.
+    ///
+    /// # Errors
+    /// The engine fails.
+    pub fn predict<F>(&self, frames: &[F]) -> Result<Vec<ImageResult>, Error>
+    where
+        for<'a> &'a F: Into<FrameView<'a>>,
+    {
+        let views: Vec<FrameView<'_>> = frames.iter().map(Into::into).collect();
+        let placements: Vec<_> = views.iter().map(|view| self.place(view)).collect();
+        self.predict_placed(&views, &placements)
     }
 
     /// Like [`predict`](Self::predict), with the caller's own placements.
+    ///
+    /// # Errors
+    /// The engine fails.
     pub fn predict_placed(
         &self,
-        frames: &[Frame],
+        frames: &[FrameView<'_>],
         placements: &[LetterboxPlacement],
-    ) -> Result<Vec<Prediction>, Error> {
-        let mut predictions = vec![Prediction::default(); frames.len()];
+    ) -> Result<Vec<ImageResult>, Error> {
+        let mut results = vec![None; frames.len()];
         for group in group::by_shape(placements, self.options.batch) {
-            let start = Instant::now();
-            if let Some(found) = self.detect(frames, placements, &group)? {
-                let speed = Speed::at_once(start.elapsed(), group.len());
-                for (&index, detections) in group.iter().zip(found) {
-                    let LetterboxPlacement { height, width, .. } = placements[index];
-                    predictions[index] = Prediction {
-                        detections,
-                        input: [height, width],
-                        speed,
-                    };
-                }
-                continue;
-            }
-            let input = self.fill(frames, placements, &group);
-            let preprocessed = Instant::now();
-            let outputs = self.model.run(&input)?;
+            let started = Instant::now();
+            let prepare = |&index: &usize| self.prepare_placed(frames[index], placements[index]);
+            let images: Vec<PreparedImage<'_>> = group.iter().map(prepare).collect();
+            let prepared = Instant::now();
+            let inputs: Vec<&PreparedInput<'_>> = images.iter().map(|image| &image.input).collect();
+            let output = self.model.run(&inputs)?;
             let ran = Instant::now();
-            for (row, &index) in group.iter().enumerate() {
-                predictions[index].detections =
-                    self.postprocess(&outputs, row, &placements[index])?;
-                predictions[index].input = [placements[index].height, placements[index].width];
+            let mut predictions = Vec::with_capacity(images.len());
+            for (row, image) in images.iter().enumerate() {
+                predictions.push(self.finish(&image.placement, &output, row)?);
             }
-            let speed = Speed::of([start, preprocessed, ran, Instant::now()], group.len());
-            group
-                .iter()
-                .for_each(|&index| predictions[index].speed = speed);
+            let speed = Speed::of([started, prepared, ran, Instant::now()], images.len());
+            for (&index, prediction) in group.iter().zip(predictions) {
+                results[index] = Some(ImageResult {
+                    prediction,
+                    input: [placements[index].height, placements[index].width],
+                    plan: match output {
+                        RunOutput::Raw(_) => PlanKind::Tensor,
+                        RunOutput::Predictions(_) => PlanKind::Image,
+                    },
+                    speed,
+                });
+            }
         }
-        Ok(predictions)
+        let every = "every image is in one group";
+        Ok(results.into_iter().map(|it| it.expect(every)).collect())
     }
 
-    /// All stations at once, where the engine has them in kernels of its own.
-    fn detect(
+    /// Where an image lands in the network's input.
+    pub fn place(&self, frame: &FrameView<'_>) -> LetterboxPlacement {
+        place(&self.recipe, frame.width(), frame.height())
+    }
+
+    /// Makes an image ready for a run with others of the same [key](PreparedInput::key).
+    pub fn prepare<'f>(&self, frame: impl Into<FrameSource<'f>>) -> PreparedImage<'f> {
+        let frame = frame.into();
+        let placement = self.place(&frame.view());
+        self.prepare_placed(frame, placement)
+    }
+
+    /// Like [`prepare`](Self::prepare), with the caller's own placement.
+    pub fn prepare_placed<'f>(
         &self,
-        frames: &[Frame],
-        placements: &[LetterboxPlacement],
-        group: &[usize],
-    ) -> Result<Option<Vec<Detections>>, Error> {
-        if !self.model.detects() {
-            return Ok(None);
-        }
-        let frames: Vec<&Frame> = group.iter().map(|&index| &frames[index]).collect();
-        let placements: Vec<_> = group.iter().map(|&index| placements[index]).collect();
-        with_placed(&frames, &placements, self.recipe.padding, |pictures| {
-            self.model.detect(pictures, &self.options.thresholds)
-        })
-    }
-
-    /// The first station alone, for callers that make their own batches: the picture's own shape,
-    /// which only pictures of the same shape can share a run with.
-    pub fn preprocess(&self, frame: &Frame) -> Prepared {
-        let placement = place(&self.recipe, frame.width(), frame.height());
-        let input = self.fill(std::slice::from_ref(frame), &[placement], &[0]);
-        Prepared { input, placement }
-    }
-
-    fn fill(&self, frames: &[Frame], placements: &[LetterboxPlacement], group: &[usize]) -> Tensor {
-        let (height, width) = (placements[group[0]].height, placements[group[0]].width);
-        let mut input = Tensor::zeros([group.len(), 3, height, width]);
-        let planes = input.data_mut().chunks_exact_mut(3 * height * width);
-        for (planes, &index) in planes.zip(group) {
-            fill_input(
-                &frames[index],
-                &placements[index],
+        frame: impl Into<FrameSource<'f>>,
+        placement: LetterboxPlacement,
+    ) -> PreparedImage<'f> {
+        let frame = frame.into();
+        let limits = self.model.placed_limits();
+        let input = match limits.filter(|it| it.admit(&frame.view(), &self.thresholds)) {
+            Some(_) => PreparedInput::Image(self.image_input(frame, placement)),
+            None => PreparedInput::Tensor(prepared::fit(
+                &frame.view(),
+                &placement,
                 self.recipe.padding,
-                planes,
-            );
-        }
-        input
+            )),
+        };
+        PreparedImage { input, placement }
     }
 
-    /// The last station alone: the detections on picture `row` of a run's outputs.
-    pub fn postprocess(
+    pub(crate) fn image_input<'f>(
         &self,
-        outputs: &[Tensor],
-        row: usize,
+        frame: FrameSource<'f>,
+        placement: LetterboxPlacement,
+    ) -> ImageInput<'f> {
+        ImageInput::new(frame, placement, &self.recipe, &self.thresholds)
+    }
+
+    /// The prediction for image `index` of a run.
+    ///
+    /// # Errors
+    /// The run has no such image, or its outputs do not fit the model.
+    pub fn finish(
+        &self,
         placement: &LetterboxPlacement,
-    ) -> Result<Detections, Error> {
-        let head = &self.model.metadata().head;
-        Ok(postprocess(
-            outputs,
-            row,
-            head,
-            &self.options.thresholds,
-            placement,
-        )?)
+        output: &RunOutput,
+        index: usize,
+    ) -> Result<Prediction, Error> {
+        match output {
+            RunOutput::Predictions(predictions) => {
+                let prediction = predictions.get(index).cloned();
+                prediction.ok_or_else(|| Error::Setting {
+                    name: "image",
+                    reason: format!("{index} was asked for, the run has {}", predictions.len()),
+                })
+            }
+            RunOutput::Raw(outputs) => {
+                let head = &self.model.metadata().head;
+                Ok(postprocess(
+                    outputs,
+                    index,
+                    head,
+                    &self.thresholds,
+                    placement,
+                )?)
+            }
+        }
     }
 
     /// The model.
@@ -164,7 +187,7 @@ impl Pipeline {
         &self.options
     }
 
-    /// How pictures are fitted into the network's input.
+    /// How images are fitted into the network's input.
     pub fn recipe(&self) -> &LetterboxRecipe {
         &self.recipe
     }

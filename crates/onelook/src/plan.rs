@@ -12,11 +12,12 @@ use onelook_graph::read::ModelFile;
 use onelook_graph::{CompileError, pass};
 use onelook_ptx::lang::{Kernel, live_registers};
 use onelook_ptx::occupancy::blocks_per_multiprocessor;
-use onelook_types::{HeadOutputs, Precision, Shape};
+use onelook_types::{Precision, Shape};
 
 pub use onelook_ptx::lang::Target as GpuTarget;
 
 use crate::Error;
+use crate::packed::image_plan_head;
 
 /// Launches for inputs of one shape.
 #[derive(Debug, Clone)]
@@ -104,7 +105,7 @@ pub fn plan_for_gpu(
     let options = Options {
         gpu,
         element: element(precision)?,
-        detect: (metadata.head.outputs == HeadOutputs::Maps).then_some(&metadata.head),
+        detect: image_plan_head(&metadata.head),
     };
     let plan =
         lower(&graph, input, &options).map_err(|error| refused(&metadata.architecture, error))?;

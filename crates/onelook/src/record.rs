@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use onelook_types::Detections;
+use onelook_types::Instances;
 use serde::{Deserialize, Serialize, Serializer};
 
 /// One object of a picture.
@@ -40,11 +40,11 @@ pub struct BoxRecord {
 }
 
 /// The records of what was found, in the same order; `names` are the classes' names by index.
-pub fn objects(detections: &Detections, names: &[String]) -> Vec<ObjectRecord> {
-    let records = detections.iter().map(|found| ObjectRecord {
+pub fn objects(instances: &Instances, names: &[String]) -> Vec<ObjectRecord> {
+    let records = instances.iter().map(|found| ObjectRecord {
         name: class_name(names, found.class),
         class: found.class,
-        confidence: found.confidence,
+        confidence: found.score,
         bbox: BoxRecord {
             x1: found.bbox.x1,
             y1: found.bbox.y1,
@@ -73,22 +73,17 @@ fn five_decimals<S: Serializer>(value: &f32, serializer: S) -> Result<S::Ok, S::
 #[cfg(test)]
 mod tests {
     use super::*;
-    use onelook_types::{BoxXyxy, Detection};
+    use onelook_types::{BoxXyxy, Instance};
 
     #[test]
     fn numbers_have_five_decimals_and_come_back() {
-        let found = Detections {
-            items: vec![Detection {
-                bbox: BoxXyxy {
-                    x1: 1234.5678,
-                    y1: 0.1,
-                    x2: 2000.0,
-                    y2: 1.0 / 3.0,
-                },
-                class: 1,
-                confidence: 0.939_124_6,
-            }],
+        let bbox = BoxXyxy {
+            x1: 1234.5678,
+            y1: 0.1,
+            x2: 2000.0,
+            y2: 1.0 / 3.0,
         };
+        let found = Instances::from_iter([Instance::new(bbox, 1, 0.939_124_6)]);
         let records = objects(&found, &["person".to_owned()]);
         let text = serde_json::to_string(&records).unwrap();
         assert_eq!(

@@ -1,7 +1,8 @@
-//! How well a model finds what a data set says is there: pictures in, figures out.
+//! How well a model finds what a data set says is there: images in, figures out.
 //!
-//! Pictures are fitted as the reference validates, so that its figures can be compared: sorted by
-//! aspect ratio, the pictures of a batch share one canvas with half a stride to spare.
+//! Images are fitted as the reference validates, so that its figures can be compared: sorted by
+//! aspect ratio, the images of a batch share one canvas with half a stride to spare. Which images
+//! share a run is another matter: as many as the pipeline's batch, of one canvas.
 
 mod schedule;
 
@@ -9,20 +10,20 @@ use std::path::PathBuf;
 use std::sync::mpsc::sync_channel;
 
 use onelook_media::{Limits, decode};
-use onelook_types::{Detection, Frame};
+use onelook_types::{Frame, FrameView, Instance};
 use onelook_vision::letterbox::place_on_canvas;
-use onelook_vision::metric::{CocoStats, GroundTruth, Prediction, evaluate};
+use onelook_vision::metric::{CocoResult, CocoStats, GroundTruth, evaluate};
 
 use crate::dataset::{Dataset, DatasetImage};
 use crate::{Error, Pipeline, Speed};
-use schedule::{Step, schedule};
+use schedule::schedule;
 
-/// How pictures share canvases.
+/// How images share canvases.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ValidateOptions {
-    /// One canvas per batch, as small as its pictures allow, instead of squares.
+    /// One canvas per batch, as small as its images allow, instead of squares.
     pub rect: bool,
-    /// Pictures that share a canvas; with 1 the figures depend on nothing but each picture.
+    /// Images that share a canvas; with 1 the figures depend on nothing but each image.
     pub batch: usize,
 }
 
@@ -40,19 +41,19 @@ impl Default for ValidateOptions {
 pub struct Validation {
     /// The figures.
     pub stats: CocoStats,
-    /// Everything that was claimed, with categories of the data set.
-    pub predictions: Vec<Prediction>,
-    /// Mean time per picture.
+    /// Every object that the model reported, with categories of the data set.
+    pub predictions: Vec<CocoResult>,
+    /// Mean time per image.
     pub speed: Speed,
-    /// Pictures that counted.
+    /// Images that counted.
     pub images: usize,
     /// Objects that were to be found, crowds left out.
     pub instances: usize,
-    /// Pictures that could not be used, and why.
+    /// Images that could not be used, and why.
     pub failed: Vec<(PathBuf, Error)>,
 }
 
-/// Runs the pipeline over the data set; `progress` hears of every picture.
+/// Runs the pipeline over the data set; `progress` is called for every image.
 ///
 /// The pipeline's thresholds count; for figures like those of others its least confidence should be
 /// 0.001 and every label of a box should count (`multi_label`).
@@ -86,54 +87,75 @@ pub fn validate(
                 }
             }
         });
+        let mut waiting: Vec<Waiting<'_>> = Vec::new();
         for (step, frame) in receiver {
             let image = &dataset.images[step.image];
             match frame {
-                Ok(frame) => tally.add(pipeline, image, &step, size, frame, &categories)?,
+                Ok(frame) => {
+                    let canvas = step.canvas;
+                    let is_full = waiting.len() >= pipeline.options().batch.max(1);
+                    if is_full || waiting.last().is_some_and(|last| last.canvas != canvas) {
+                        tally.add(pipeline, &mut waiting, size, &categories)?;
+                    }
+                    waiting.push(Waiting {
+                        image,
+                        canvas,
+                        frame,
+                    });
+                }
                 Err(error) => tally.failed.push((image.path.clone(), error)),
             }
             progress();
         }
-        Ok::<(), Error>(())
+        tally.add(pipeline, &mut waiting, size, &categories)
     })?;
     Ok(tally.finish())
+}
+
+/// A decoded image whose run is to come.
+struct Waiting<'a> {
+    image: &'a DatasetImage,
+    canvas: [usize; 2],
+    frame: Frame,
 }
 
 #[derive(Default)]
 struct Tally {
     images: Vec<u64>,
     truths: Vec<GroundTruth>,
-    predictions: Vec<Prediction>,
+    predictions: Vec<CocoResult>,
     speed: Speed,
     failed: Vec<(PathBuf, Error)>,
 }
 
 impl Tally {
+    /// Runs the images, which share a canvas.
     fn add(
         &mut self,
         pipeline: &Pipeline,
-        image: &DatasetImage,
-        step: &Step,
+        waiting: &mut Vec<Waiting<'_>>,
         size: usize,
-        frame: Frame,
         categories: &[Option<usize>],
     ) -> Result<(), Error> {
-        let (width, height) = (frame.width(), frame.height());
-        let [canvas_height, canvas_width] = step.canvas;
-        let placement = place_on_canvas(size, canvas_width, canvas_height, width, height);
-        let predictions = pipeline.predict_placed(&[frame], &[placement])?;
-        for prediction in predictions {
-            let claims = prediction.detections.iter().filter_map(|found| {
-                let category = categories.get(found.class).copied().flatten()?;
-                Some(claim(image.id, category, found))
+        let place = |it: &Waiting<'_>| {
+            let [height, width] = it.canvas;
+            place_on_canvas(size, width, height, it.frame.width(), it.frame.height())
+        };
+        let placements: Vec<_> = waiting.iter().map(place).collect();
+        let views: Vec<FrameView<'_>> = waiting.iter().map(|it| (&it.frame).into()).collect();
+        let results = pipeline.predict_placed(&views, &placements)?;
+        for (it, result) in waiting.iter().zip(results) {
+            let objects = result.instances().iter().filter_map(|instance| {
+                let category = categories.get(instance.class).copied().flatten()?;
+                Some(coco_result(it.image.id, category, &instance))
             });
-            self.predictions.extend(claims);
-            self.speed.preprocess += prediction.speed.preprocess;
-            self.speed.inference += prediction.speed.inference;
-            self.speed.postprocess += prediction.speed.postprocess;
+            self.predictions.extend(objects);
+            self.speed += result.speed;
+            self.images.push(it.image.id);
+            let truths = it.image.truths(it.frame.width(), it.frame.height());
+            self.truths.extend(truths);
         }
-        self.images.push(image.id);
-        self.truths.extend(image.truths(width, height));
+        waiting.clear();
         Ok(())
     }
 
@@ -154,13 +176,13 @@ impl Tally {
     }
 }
 
-fn claim(image: u64, category: usize, found: &Detection) -> Prediction {
-    let bbox = &found.bbox;
-    Prediction {
+fn coco_result(image: u64, category: usize, instance: &Instance<'_>) -> CocoResult {
+    let bbox = &instance.bbox;
+    CocoResult {
         image,
         category,
         bbox: [bbox.x1, bbox.y1, bbox.width(), bbox.height()].map(f64::from),
-        score: f64::from(found.confidence),
+        score: f64::from(instance.score),
     }
 }
 

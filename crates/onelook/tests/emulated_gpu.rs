@@ -1,4 +1,4 @@
-//! The whole way of a prediction on a GPU, from pictures to boxes: through the driver's functions,
+//! The whole way of a prediction on a GPU, from images to boxes: through the driver's functions,
 //! with kernels that the interpreter runs in the GPU's place.
 
 #![cfg(target_os = "linux")]
@@ -17,9 +17,10 @@ use std::process::Command;
 use std::sync::Arc;
 
 use fake::{Fake, H100};
+use onelook::graph::PlanKind;
 use onelook::media::{Limits, decode};
-use onelook::types::{Detection, Frame, Precision, Thresholds};
-use onelook::{Device, LoadOptions, Model, Options, Pipeline, Prediction};
+use onelook::types::{Frame, Instance, Precision, Thresholds};
+use onelook::{Device, ImageResult, LoadOptions, Model, Options, Pipeline};
 use onelook_cuda::driver::DRIVER_VARIABLE;
 use onelook_cuda::kernels::Element;
 use onelook_cuda::lower::gpu::Gpu;
@@ -48,10 +49,9 @@ fn load(case: &Case, device: Device) -> Arc<Model> {
     Arc::new(Model::load(case.name, &options).unwrap())
 }
 
-/// What a GPU runs for so many pictures, from pictures to boxes and from planes.
+/// What a GPU runs for so many images, from images to boxes and from planes.
 fn kernels(model: &Model, batch: usize) -> Vec<Arc<Kernel>> {
-    let head = &model.metadata().head;
-    let plans = [Some(head), None].map(|detect| {
+    let plans = [model.metadata().head.detect(), None].map(|detect| {
         let lowering = Lowering {
             gpu: Gpu {
                 multiprocessors: 132,
@@ -66,7 +66,7 @@ fn kernels(model: &Model, batch: usize) -> Vec<Arc<Kernel>> {
     launches.map(|launch| launch.kernel).collect()
 }
 
-fn predict(model: &Arc<Model>, frames: &[Frame], thresholds: &Thresholds) -> Vec<Prediction> {
+fn predict(model: &Arc<Model>, frames: &[Frame], thresholds: &Thresholds) -> Vec<ImageResult> {
     let options = Options {
         thresholds: thresholds.clone(),
         image_size: Some([SIDE, SIDE]),
@@ -77,43 +77,43 @@ fn predict(model: &Arc<Model>, frames: &[Frame], thresholds: &Thresholds) -> Vec
     pipeline.predict(frames).unwrap()
 }
 
-/// How many boxes both find, the same ones, and whether the GPU made them all by itself.
+/// How many boxes both find, the same ones, and whether the GPU took images.
 fn compare(models: &[Arc<Model>; 2], frames: &[Frame], thresholds: &Thresholds) -> (usize, bool) {
     let [expected, found] = models
         .each_ref()
         .map(|model| predict(model, frames, thresholds));
     for (expected, found) in expected.iter().zip(&found) {
         assert_eq!(found.input, [SIDE, SIDE]);
-        let mut free = found.detections.items.clone();
-        for one in expected.detections.iter() {
-            let place = free.iter().position(|other| same(one, other));
+        let mut free: Vec<Instance<'_>> = found.instances().iter().collect();
+        for one in expected.instances() {
+            let place = free.iter().position(|other| same(&one, other));
             free.swap_remove(place.unwrap_or_else(|| panic!("{one:?} is not among {free:#?}")));
         }
         assert_eq!(free, [], "only on the GPU");
     }
-    let at_once = found.iter().all(|one| one.speed.postprocess.is_zero());
-    let count = found.iter().map(|one| one.detections.len()).sum();
+    let at_once = found.iter().all(|one| one.plan == PlanKind::Image);
+    let count = found.iter().map(|one| one.instances().len()).sum();
     (count, at_once)
 }
 
 /// Random weights find boxes of no size and equal ones, so all there is of a box decides.
-fn same(a: &Detection, b: &Detection) -> bool {
-    let sides = |it: &Detection| [it.bbox.x1, it.bbox.y1, it.bbox.x2, it.bbox.y2];
+fn same(a: &Instance<'_>, b: &Instance<'_>) -> bool {
+    let sides = |it: &Instance<'_>| [it.bbox.x1, it.bbox.y1, it.bbox.x2, it.bbox.y2];
     let mut sides = sides(a).into_iter().zip(sides(b));
     a.class == b.class
-        && (a.confidence - b.confidence).abs() < 1e-5
+        && (a.score - b.score).abs() < 1e-5
         && sides.all(|(a, b)| (a - b).abs() < 0.02)
 }
 
 /// Takes the test in a process of its own, whose driver is the one that is built here.
 #[test]
-fn pictures_become_the_boxes_that_the_cpu_finds() {
+fn images_become_the_boxes_that_the_cpu_finds() {
     if env::var_os(OWN_PROCESS).is_some() {
         return both_cases(Path::new(&env::var_os(DRIVER_VARIABLE).unwrap()));
     }
     let fake = Fake::new(&[H100]);
     let own = Command::new(env::current_exe().unwrap())
-        .args(["--exact", "pictures_become_the_boxes_that_the_cpu_finds"])
+        .args(["--exact", "images_become_the_boxes_that_the_cpu_finds"])
         .env(OWN_PROCESS, "yes")
         .env(DRIVER_VARIABLE, fake.path())
         .env("ONELOOK_KERNELS", fake.folder().join("kernels"))
@@ -149,18 +149,18 @@ fn both_cases(driver: &Path) {
 
 fn check(driver: &Path, case: &Case, frames: &[Frame]) {
     let cpu = load(case, Device::Cpu);
-    for pictures in [1, 2] {
-        emulated::emulate(driver, kernels(&cpu, pictures));
+    for images in [1, 2] {
+        emulated::emulate(driver, kernels(&cpu, images));
     }
     let models = [cpu, load(case, "0".parse().unwrap())];
     let standard = Thresholds {
         confidence: case.confidence,
         ..Thresholds::default()
     };
-    let asked = |pictures: usize, change: fn(&mut Thresholds)| {
+    let asked = |images: usize, change: fn(&mut Thresholds)| {
         let mut thresholds = standard.clone();
         change(&mut thresholds);
-        compare(&models, &frames[..pictures], &thresholds)
+        compare(&models, &frames[..images], &thresholds)
     };
     let (both, at_once) = asked(2, |_| {});
     let (all, _) = asked(1, |_| {});
@@ -169,11 +169,11 @@ fn check(driver: &Path, case: &Case, frames: &[Frame]) {
     assert!(at_once && some < all, "{some} of {all}");
     let (fewer, at_once) = asked(1, |it| (it.agnostic, it.iou) = (true, 0.3));
     assert!(at_once && fewer < all, "{fewer} of {all}");
-    let (surest, at_once) = asked(1, |it| it.max_detections = 7);
-    assert!(at_once && surest == 7, "{surest}");
+    let (highest, at_once) = asked(1, |it| it.max_detections = 7);
+    assert!(at_once && highest == 7, "{highest}");
     let (labels, at_once) = asked(1, |it| (it.confidence, it.multi_label) = (0.06, true));
     assert!(at_once && labels > 0, "{labels}");
-    // What the GPU has no room for goes the long way, over planes.
+    // What is beyond the limits of the plan for images goes in as tensors.
     let (most, at_once) = asked(1, |it| (it.confidence, it.multi_label) = (0.0, true));
     assert!(!at_once && most >= all, "{most} beside {all}");
     let (unlimited, at_once) = asked(1, |it| it.max_detections = 100_000);

@@ -1,4 +1,4 @@
-//! From pictures to boxes by the very kernels that a GPU runs, in the interpreter, against the CPU
+//! From images to boxes by the very kernels that a GPU runs, in the interpreter, against the CPU
 //! engine. At 640 px a network takes some ten seconds.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
@@ -8,7 +8,7 @@ mod real;
 
 use onelook::media::{Limits, decode};
 use onelook::packed::{pack, unpack};
-use onelook::types::{Detection, Frame};
+use onelook::types::{Frame, Instances};
 use onelook::{BoxCheck, LoadOptions, Model, Options, Pipeline};
 use onelook_cuda::kernels::Element;
 use onelook_cuda::lower::gpu::Gpu;
@@ -18,7 +18,7 @@ use onelook_ptx::interpreter::Schedule;
 use onelook_ptx::lang::Target;
 use real::data;
 
-/// A model on pictures of one size, by the CPU engine and by kernels.
+/// A model on images of one size, by the CPU engine and by kernels.
 fn both(model: &str, side: usize, target: Target, frames: &[Frame]) -> Option<BoxCheck> {
     let root = data()?;
     let path = root.join("weights").join(model);
@@ -30,19 +30,19 @@ fn both(model: &str, side: usize, target: Target, frames: &[Frame]) -> Option<Bo
     };
     let pipeline = Pipeline::new(model, options).unwrap();
     let expected = pipeline.predict(frames).unwrap().into_iter();
-    let expected: Vec<_> = expected.map(|one| one.detections.items).collect();
-    assert!(expected.iter().all(|boxes| !boxes.is_empty()));
+    let expected: Vec<_> = expected.map(|one| one.instances().clone()).collect();
+    assert!(expected.iter().all(|instances| !instances.is_empty()));
     let found = by_kernels(&pipeline, target, frames);
     let threshold = pipeline.options().thresholds.confidence;
     Some(BoxCheck::of("f16", &expected, &found, threshold))
 }
 
-fn by_kernels(pipeline: &Pipeline, target: Target, frames: &[Frame]) -> Vec<Vec<Detection>> {
+fn by_kernels(pipeline: &Pipeline, target: Target, frames: &[Frame]) -> Vec<Instances> {
     let model = pipeline.model();
     let lowering = Lowering {
         gpu: Gpu::typical(target),
         element: Element::F16,
-        detect: Some(&model.metadata().head),
+        detect: model.metadata().head.detect(),
     };
     let packed = pack(pipeline, &frames.iter().collect::<Vec<_>>()).unwrap();
     let [height, width] = packed.size;
@@ -59,7 +59,7 @@ fn by_kernels(pipeline: &Pipeline, target: Target, frames: &[Frame]) -> Vec<Vec<
     unpack(&outputs[0], frames.len()).unwrap()
 }
 
-fn pictures(names: &[&str]) -> Vec<Frame> {
+fn images(names: &[&str]) -> Vec<Frame> {
     let Some(root) = data() else {
         return Vec::new();
     };
@@ -69,7 +69,7 @@ fn pictures(names: &[&str]) -> Vec<Frame> {
 }
 
 fn check(model: &str, side: usize, target: Target, names: &[&str]) {
-    if let Some(check) = both(model, side, target, &pictures(names)) {
+    if let Some(check) = both(model, side, target, &images(names)) {
         eprintln!("{model} at {side} on {target}: {check}");
         assert!(check.passed() && check.shows_something(), "{check}");
     }
@@ -86,7 +86,7 @@ fn yolo26n_finds_what_the_cpu_finds() {
 }
 
 #[test]
-fn pictures_of_two_sizes_share_a_batch() {
+fn images_of_two_sizes_share_a_batch() {
     check("yolov8n.pt", 128, Target::Sm75, &["bus.jpg", "zidane.jpg"]);
 }
 

@@ -1,4 +1,4 @@
-//! Real models on real pictures against what PyTorch recorded.
+//! Real models on real images against what PyTorch recorded.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
@@ -9,14 +9,14 @@ use std::sync::Arc;
 use std::thread;
 
 use onelook::media::{Limits, decode};
-use onelook::types::{BoxXyxy, Detection, Frame, Tensor};
+use onelook::types::{BoxXyxy, Frame, Instance, Instances, Tensor};
 use onelook::{LoadOptions, Model, Options, Parity, Pipeline, Tolerance, raw_error};
 use real::{data, npy};
 
 const MODELS: [&str; 3] = ["yolo11n-recon", "yolov8n", "yolo26n"];
-const PICTURES: [&str; 2] = ["bus.jpg", "zidane.jpg"];
+const IMAGES: [&str; 2] = ["bus.jpg", "zidane.jpg"];
 
-fn picture(root: &std::path::Path, name: &str) -> Frame {
+fn image(root: &std::path::Path, name: &str) -> Frame {
     let bytes = std::fs::read(root.join("images").join(name)).unwrap();
     decode(&bytes, &Limits::default()).unwrap()
 }
@@ -30,27 +30,23 @@ fn pipeline(root: &std::path::Path, model: &str, threads: usize, options: Option
     Pipeline::new(Model::load(path, &load).unwrap(), options).unwrap()
 }
 
-fn recorded(root: &std::path::Path, model: &str, picture: &str) -> Vec<Detection> {
+fn recorded(root: &std::path::Path, model: &str, image: &str) -> Instances {
     let text = std::fs::read_to_string(root.join("reference/detections.json")).unwrap();
     let value: serde_json::Value = serde_json::from_str(&text).unwrap();
-    let found = value["models"][model]["images"][picture]
-        .as_array()
-        .unwrap();
+    let found = value["models"][model]["images"][image].as_array().unwrap();
     let number = |value: &serde_json::Value| value.as_f64().unwrap() as f32;
     found
         .iter()
         .map(|found| {
             let xyxy = &found["xyxy"];
-            Detection {
-                bbox: BoxXyxy {
-                    x1: number(&xyxy[0]),
-                    y1: number(&xyxy[1]),
-                    x2: number(&xyxy[2]),
-                    y2: number(&xyxy[3]),
-                },
-                class: found["class"].as_u64().unwrap() as usize,
-                confidence: number(&found["conf"]),
-            }
+            let bbox = BoxXyxy {
+                x1: number(&xyxy[0]),
+                y1: number(&xyxy[1]),
+                x2: number(&xyxy[2]),
+                y2: number(&xyxy[3]),
+            };
+            let class = found["class"].as_u64().unwrap() as usize;
+            Instance::new(bbox, class, number(&found["conf"]))
         })
         .collect()
 }
@@ -60,12 +56,9 @@ fn boxes_are_those_that_the_reference_recorded() {
     let Some(root) = data() else { return };
     for model in MODELS {
         let pipeline = pipeline(&root, model, 2, Options::default());
-        for name in PICTURES {
-            let predictions = pipeline.predict(&[picture(&root, name)]).unwrap();
-            let parity = Parity::of(
-                &predictions[0].detections.items,
-                &recorded(&root, model, name),
-            );
+        for name in IMAGES {
+            let predictions = pipeline.predict(&[image(&root, name)]).unwrap();
+            let parity = Parity::of(predictions[0].instances(), &recorded(&root, model, name));
             eprintln!("{model} {name}: {parity:?}");
             assert!(
                 parity.holds(&Tolerance::default()),
@@ -92,10 +85,10 @@ fn raw_outputs_are_those_that_the_reference_recorded() {
 }
 
 #[test]
-fn a_picture_has_the_same_boxes_in_any_batch_on_any_number_of_threads() {
+fn an_image_has_the_same_boxes_in_any_batch_on_any_number_of_threads() {
     let Some(root) = data() else { return };
-    let bus = picture(&root, "bus.jpg");
-    let zidane = picture(&root, "zidane.jpg");
+    let bus = image(&root, "bus.jpg");
+    let zidane = image(&root, "zidane.jpg");
     let wide = Frame::filled(320, 100, [90, 120, 30]).unwrap();
     let others = [&zidane, &wide, &bus, &zidane, &bus, &wide, &bus];
     for model in MODELS {
@@ -111,10 +104,10 @@ fn a_picture_has_the_same_boxes_in_any_batch_on_any_number_of_threads() {
                 let mut frames = vec![bus.clone()];
                 frames.extend(others.iter().take(batch - 1).map(|&frame| frame.clone()));
                 let predictions = pipeline.predict(&frames).unwrap();
-                seen.push(predictions[0].detections.clone());
+                seen.push(predictions[0].instances().clone());
                 for (frame, prediction) in frames.iter().zip(&predictions) {
                     if *frame == bus {
-                        seen.push(prediction.detections.clone());
+                        seen.push(prediction.instances().clone());
                     }
                 }
             }
@@ -126,22 +119,19 @@ fn a_picture_has_the_same_boxes_in_any_batch_on_any_number_of_threads() {
 
 /// A thousand predictions in all; `ONELOOK_TEST_THOUSAND=1` makes it a thousand for each thread.
 #[test]
-fn sixty_four_threads_each_get_the_boxes_of_their_own_picture() {
+fn sixty_four_threads_each_get_the_boxes_of_their_own_image() {
     let Some(root) = data() else { return };
     let options = Options {
         image_size: Some([160, 160]),
         ..Options::default()
     };
     let pipeline = Arc::new(pipeline(&root, "yolo11n-recon", 2, options));
-    let pictures: Vec<Frame> = PICTURES.iter().map(|name| picture(&root, name)).collect();
-    let expected: Vec<_> = pictures
+    let images: Vec<Frame> = IMAGES.iter().map(|name| image(&root, name)).collect();
+    let expected: Vec<_> = images
         .iter()
         .map(|frame| {
-            pipeline
-                .predict(std::slice::from_ref(frame))
-                .unwrap()
-                .remove(0)
-                .detections
+            let found = pipeline.predict(std::slice::from_ref(frame)).unwrap();
+            found[0].instances().clone()
         })
         .collect();
     assert_ne!(expected[0], expected[1]);
@@ -151,13 +141,17 @@ fn sixty_four_threads_each_get_the_boxes_of_their_own_picture() {
     };
     thread::scope(|scope| {
         for number in 0..64 {
-            let (pipeline, pictures, expected) = (&pipeline, &pictures, &expected);
+            let (pipeline, images, expected) = (&pipeline, &images, &expected);
             scope.spawn(move || {
                 let own = number % 2;
                 for round in 0..rounds {
-                    let frame = std::slice::from_ref(&pictures[own]);
-                    let found = pipeline.predict(frame).unwrap().remove(0).detections;
-                    assert_eq!(found, expected[own], "thread {number}, round {round}");
+                    let frame = std::slice::from_ref(&images[own]);
+                    let found = pipeline.predict(frame).unwrap();
+                    assert_eq!(
+                        *found[0].instances(),
+                        expected[own],
+                        "thread {number}, round {round}"
+                    );
                 }
             });
         }

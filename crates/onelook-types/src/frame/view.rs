@@ -209,6 +209,12 @@ impl<'a> From<&'a Frame> for FrameView<'a> {
     }
 }
 
+impl<'a> From<&'a FrameView<'_>> for FrameView<'a> {
+    fn from(view: &'a FrameView<'_>) -> Self {
+        *view
+    }
+}
+
 impl fmt::Debug for FrameView<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use onelook_cuda::driver::{Context, CudaError, DeviceInfo, Driver, DriverVersion};
 use onelook_cuda::engine::{Cuda, CudaOptions};
-use onelook_types::Precision;
 
 use super::{Engine, EngineOptions, FoundDevice};
 use crate::registry;
@@ -50,17 +49,12 @@ fn engine(
     options: &EngineOptions,
     reason: String,
 ) -> Result<Engine, String> {
-    if options.precision == Precision::Int8 {
-        return Err("8-bit integers are not available yet; use --quantize 16 or 32".to_owned());
-    }
     let options = CudaOptions {
         memory_limit: options.gpu_memory,
         cache: registry::kernels_directory(),
-        precision: options.precision,
     };
     let cuda = Cuda::open(driver, device.number, &options).map_err(in_words)?;
     Ok(Engine {
-        precision: options.precision,
         reason,
         warning: cuda.cache_problem().map(str::to_owned),
         backend: Box::new(cuda),

@@ -1,10 +1,11 @@
-//! The plain executor behind the engines' door, so that every route can be compared with the truth.
+//! The plain executor as an engine, so that every other can be compared with it.
 
 use std::time::{Duration, Instant};
 
 use onelook_graph::{
-    Backend, CompileError, Executable, ExplainedNode, Explanation, Graph, MemoryPlan, RunError,
-    infer_shapes, reference,
+    Backend, CompileError, CompileOptions, Executable, ExplainedNode, Explanation, Graph,
+    GraphError, MemoryPlan, PlanKind, Prepared, RunError, RunOutput, infer_shapes, reference,
+    tensor_items,
 };
 use onelook_types::{Precision, Shape, Tensor};
 
@@ -17,7 +18,12 @@ impl Backend for ReferenceBackend {
         "reference, 1 thread".to_owned()
     }
 
-    fn compile(&self, graph: &Graph) -> Result<Box<dyn Executable>, CompileError> {
+    fn compile(
+        &self,
+        graph: &Graph,
+        options: &CompileOptions,
+    ) -> Result<Box<dyn Executable>, CompileError> {
+        CompileError::check_precision(&self.describe(), options.precision, &[Precision::F32])?;
         Ok(Box::new(ReferenceExecutable {
             graph: graph.clone(),
         }))
@@ -29,12 +35,20 @@ struct ReferenceExecutable {
 }
 
 impl Executable for ReferenceExecutable {
-    fn run_into(&self, inputs: &[&Tensor], outputs: &mut Vec<Tensor>) -> Result<(), RunError> {
-        *outputs = reference::run(&self.graph, inputs)?;
-        Ok(())
+    fn run(&self, batch: &[Prepared<'_>]) -> Result<RunOutput, RunError> {
+        let items = tensor_items(batch, self.graph.inputs.len())?;
+        let mut runs = Vec::with_capacity(items.len());
+        for item in items {
+            runs.push(reference::run(
+                &self.graph,
+                &item.iter().collect::<Vec<_>>(),
+            )?);
+        }
+        Ok(RunOutput::Raw(stack(runs)?))
     }
 
-    fn explain(&self, inputs: &[Shape]) -> Result<Explanation, RunError> {
+    fn explain(&self, kind: PlanKind, inputs: &[Shape]) -> Result<Explanation, RunError> {
+        kind.expect_tensor()?;
         let graph = &self.graph;
         let shapes = infer_shapes(graph, inputs)?;
         let bytes = |value: onelook_graph::ValueId| 4 * shapes[value.index()].elements();
@@ -60,6 +74,7 @@ impl Executable for ReferenceExecutable {
         });
         Ok(Explanation {
             device: ReferenceBackend.describe(),
+            kind,
             precision: Precision::F32,
             nodes: nodes.collect(),
             arena_bytes: plan.arena_bytes,
@@ -70,19 +85,39 @@ impl Executable for ReferenceExecutable {
 
     /// Nodes run one after the other inside one call, so the whole time is shared out by their
     /// floating point operations.
-    fn profile(&self, inputs: &[&Tensor]) -> Result<Vec<Duration>, RunError> {
-        let shapes: Vec<Shape> = inputs.iter().map(|input| input.shape().clone()).collect();
+    fn profile(&self, batch: &[Prepared<'_>]) -> Result<Vec<Duration>, RunError> {
+        let items = tensor_items(batch, self.graph.inputs.len())?;
+        let shapes = items[0].iter().map(|input| input.shape().clone());
         let flops: Vec<u64> = self
-            .explain(&shapes)?
+            .explain(PlanKind::Tensor, &shapes.collect::<Vec<_>>())?
             .nodes
             .iter()
             .map(|n| n.flops)
             .collect();
         let total = flops.iter().sum::<u64>().max(1) as f64;
         let start = Instant::now();
-        self.run(inputs)?;
+        self.run(batch)?;
         let elapsed = start.elapsed();
         let share = |&flops: &u64| elapsed.mul_f64(flops as f64 / total);
         Ok(flops.iter().map(share).collect())
     }
+}
+
+/// The outputs of several runs, each along the first axis.
+fn stack(runs: Vec<Vec<Tensor>>) -> Result<Vec<Tensor>, RunError> {
+    let outputs = runs.first().map_or(0, Vec::len);
+    let stacked = |output: usize| {
+        let parts = || runs.iter().map(|run| &run[output]);
+        let mut extents = runs[0][output].shape().to_vec();
+        if let Some(first) = extents.first_mut() {
+            *first = parts().filter_map(|part| part.shape().first()).sum();
+        }
+        let data: Vec<f32> = parts().flat_map(|part| part.data()).copied().collect();
+        let mismatch = |_| {
+            let shapes: Vec<&Shape> = parts().map(Tensor::shape).collect();
+            GraphError::shape("output", &shapes, "outputs of a batch must stack")
+        };
+        Ok(Tensor::new(extents, data).map_err(mismatch)?)
+    };
+    (0..outputs).map(stacked).collect()
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use onelook_graph::op::{Activation, Conv};
-use onelook_graph::{Graph, pass};
+use onelook_graph::{CompileOptions, Graph, Prepared, pass};
 use onelook_types::{Shape, Tensor};
 
 use super::{Device, EngineOptions};
@@ -29,12 +29,18 @@ fn graph() -> Graph {
 /// Runs the tiny network on random input: the shapes of input and output.
 pub fn sample_pass(device: &Device, options: &EngineOptions) -> Result<[Shape; 2], Error> {
     let backend = device.open(options)?.backend;
-    let executable = backend.compile(&graph()).map_err(|source| Error::Compile {
+    let compile = CompileOptions {
+        precision: options.precision,
+        ..CompileOptions::default()
+    };
+    let executable = backend.compile(&graph(), &compile);
+    let executable = executable.map_err(|source| Error::Compile {
         name: "sample".to_owned(),
         source,
     })?;
     let input = random([1, 3, 64, 64], 1.0);
-    let outputs = executable.run(&[&input])?;
+    let item = Prepared::Tensors(std::slice::from_ref(&input));
+    let outputs = executable.run(&[item])?.into_raw()?;
     let output = outputs.first().map(|output| output.shape().clone());
     Ok([input.shape().clone(), output.unwrap_or_default()])
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use onelook_types::Detection;
+use onelook_types::{Instance, Instances};
 use serde::Serialize;
 
 use crate::packed::unpack;
@@ -14,66 +14,66 @@ const TOLERANCE: Tolerance = Tolerance {
     score: 0.01,
 };
 
-/// What a GPU found on pictures, beside what the CPU engine found.
+/// What a GPU found on images, beside what the CPU engine found.
 #[derive(Debug, Clone, PartialEq, Default, Serialize)]
 pub struct BoxCheck {
     /// The GPU's number format.
     pub precision: String,
     /// Pictures.
-    pub pictures: usize,
+    pub images: usize,
     /// Boxes that the CPU engine found.
     pub expected: usize,
     /// Boxes that the GPU found.
     pub found: usize,
     /// Boxes that both found.
     pub matched: usize,
-    /// Largest difference of a box side, in pixels of the picture.
+    /// Largest difference of a box side, in pixels of the image.
     pub worst_pixels: f32,
     /// Largest difference of a confidence.
     pub worst_score: f32,
     /// Boxes that only one found, so near the threshold that rounding decides.
     pub borderline: usize,
-    /// Boxes that only one found, though they are surer than that.
+    /// Boxes that only one found, though their scores are higher than that.
     pub lonely: usize,
     /// Why there are no boxes to compare.
     pub failure: Option<String>,
 }
 
 impl BoxCheck {
-    /// Compares the boxes of each picture; confidence had to be above `threshold`.
+    /// Compares the boxes of each image; confidence had to be above `threshold`.
     pub fn of(
         precision: &str,
-        expected: &[Vec<Detection>],
-        found: &[Vec<Detection>],
+        expected: &[Instances],
+        found: &[Instances],
         threshold: f32,
     ) -> Self {
         let mut parity = Parity::default();
         for (expected, found) in expected.iter().zip(found) {
             parity.add(&Parity::of(expected, found));
         }
-        // What is no number is not near.
-        let near = |it: &&Detection| it.confidence <= threshold + TOLERANCE.score;
+        // NaN is not near.
+        let near = |it: &&Instance<'_>| it.score <= threshold + TOLERANCE.score;
         let only = parity.only_first.iter().chain(&parity.only_second);
         let borderline = only.clone().filter(near).count();
         Self {
             precision: precision.to_owned(),
-            pictures: expected.len(),
-            expected: expected.iter().map(Vec::len).sum(),
-            found: found.iter().map(Vec::len).sum(),
+            images: expected.len(),
+            expected: expected.iter().map(Instances::len).sum(),
+            found: found.iter().map(Instances::len).sum(),
             matched: parity.matched,
             worst_pixels: parity.worst_pixels,
             worst_score: parity.worst_score,
             borderline,
             lonely: only.count() - borderline,
             failure: (expected.len() != found.len())
-                .then(|| format!("there are boxes of {} pictures", found.len())),
+                .then(|| format!("there are boxes of {} images", found.len())),
         }
     }
 
     /// Compares with the outputs of a plan.
     pub(super) fn of_output(
         precision: &str,
-        expected: &[Vec<Detection>],
+        expected: &[Instances],
         outputs: &[Vec<u8>],
         threshold: f32,
     ) -> Self {
@@ -84,8 +84,8 @@ impl BoxCheck {
             Some(found) => Self::of(precision, expected, &found, threshold),
             None => Self {
                 precision: precision.to_owned(),
-                pictures: expected.len(),
-                expected: expected.iter().map(Vec::len).sum(),
+                images: expected.len(),
+                expected: expected.iter().map(Instances::len).sum(),
                 failure: Some("the GPU wrote no list of boxes".to_owned()),
                 ..Self::default()
             },
@@ -115,8 +115,8 @@ impl fmt::Display for BoxCheck {
         };
         write!(
             f,
-            "{verdict} {}: on {} pictures the CPU found {} boxes, the GPU {}",
-            self.precision, self.pictures, self.expected, self.found
+            "{verdict} {}: on {} images the CPU found {} boxes, the GPU {}",
+            self.precision, self.images, self.expected, self.found
         )?;
         if let Some(failure) = &self.failure {
             return write!(f, ": {failure}");
@@ -138,36 +138,33 @@ mod tests {
     use super::*;
     use onelook_types::BoxXyxy;
 
-    fn found(x1: f32, confidence: f32) -> Detection {
+    fn object(x1: f32, score: f32) -> Instance<'static> {
         let bbox = BoxXyxy {
             x1,
             y1: 0.0,
             x2: x1 + 50.0,
             y2: 50.0,
         };
-        Detection {
-            bbox,
-            class: 0,
-            confidence,
-        }
+        Instance::new(bbox, 0, score)
     }
 
-    fn check(expected: &[Detection], found: &[Detection]) -> BoxCheck {
-        BoxCheck::of("f16", &[expected.to_vec()], &[found.to_vec()], 0.25)
+    fn check(expected: &[Instance<'_>], found: &[Instance<'_>]) -> BoxCheck {
+        let instances = |rows: &[Instance<'_>]| [rows.iter().copied().collect()];
+        BoxCheck::of("f16", &instances(expected), &instances(found), 0.25)
     }
 
     #[test]
     fn boxes_may_differ_a_little_and_lack_only_near_the_threshold() {
-        let own = [found(0.0, 0.9), found(200.0, 0.255)];
-        let same = check(&own, &[found(0.75, 0.895)]);
+        let own = [object(0.0, 0.9), object(200.0, 0.255)];
+        let same = check(&own, &[object(0.75, 0.895)]);
         assert!(same.passed() && same.shows_something(), "{same}");
         assert_eq!((same.matched, same.borderline, same.lonely), (1, 1, 0));
         for wrong in [
-            found(1.5, 0.9),
-            found(0.0, 0.88),
-            found(400.0, 0.9),
-            found(0.0, f32::NAN),
-            found(f32::NAN, 0.9),
+            object(1.5, 0.9),
+            object(0.0, 0.88),
+            object(400.0, 0.9),
+            object(0.0, f32::NAN),
+            object(f32::NAN, 0.9),
         ] {
             let check = check(&own, &[wrong]);
             assert!(!check.passed(), "{check}");
@@ -184,7 +181,7 @@ mod tests {
 
     #[test]
     fn an_output_that_was_never_written_is_wrong() {
-        let check = BoxCheck::of_output("f32", &[Vec::new()], &[vec![0xff; 400]], 0.25);
+        let check = BoxCheck::of_output("f32", &[Instances::default()], &[vec![0xff; 400]], 0.25);
         assert!(!check.passed());
         assert!(check.to_string().contains("wrote no list"), "{check}");
     }

@@ -1,8 +1,8 @@
-//! Placements in, lists of pictures that may share one run out.
+//! Placements in, lists of images that may share one run out.
 
 use onelook_types::LetterboxPlacement;
 
-/// Indices of pictures of equal input shape, at most `batch` together, by first appearance.
+/// Indices of images of equal input shape, at most `batch` together, by first appearance.
 pub(super) fn by_shape(placements: &[LetterboxPlacement], batch: usize) -> Vec<Vec<usize>> {
     let mut groups: Vec<([usize; 2], Vec<usize>)> = Vec::new();
     for (index, placement) in placements.iter().enumerate() {
@@ -25,7 +25,7 @@ mod tests {
     use onelook_vision::letterbox::place;
 
     #[test]
-    fn only_pictures_of_one_shape_share_a_run() {
+    fn only_images_of_one_shape_share_a_run() {
         let recipe = LetterboxRecipe {
             height: 640,
             width: 640,

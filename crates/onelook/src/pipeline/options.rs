@@ -4,24 +4,24 @@ use onelook_types::{LetterboxMode, LetterboxRecipe, Metadata, Thresholds};
 
 use crate::Error;
 
-/// Larger sides than this are a slip of the finger.
+/// Larger sides than this are taken for a typing error.
 const MAX_SIDE: usize = 16_384;
 
 /// Grey of the padding, as the models were trained with.
 pub(crate) const PADDING: u8 = 114;
 
-/// How pictures are fitted and what counts as a detection.
+/// How images are fitted and which objects are reported.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Options {
-    /// What counts as a detection.
+    /// Which objects are reported.
     pub thresholds: Thresholds,
-    /// Height and width to fit pictures into, rounded up to the model's stride; by the model when
+    /// Height and width to fit images into, rounded up to the model's stride; by the model when
     /// absent.
     pub image_size: Option<[usize; 2]>,
     /// Whether to pad only to the next multiple of the stride; when absent, yes where the model
     /// takes any size.
     pub rect: Option<bool>,
-    /// Most pictures in one run.
+    /// Most images in one run.
     pub batch: usize,
 }
 
@@ -37,20 +37,20 @@ impl Default for Options {
 }
 
 impl Options {
-    /// Height and width that pictures are fitted into: the wish, rounded up to the stride.
+    /// Height and width that images are fitted into: what was asked for, rounded up to the stride.
     pub fn rounded_size(&self, metadata: &Metadata) -> Result<[usize; 2], Error> {
         let stride = metadata.stride.max(1);
-        let wish = self.image_size.unwrap_or(metadata.image_size);
-        if wish.iter().any(|side| !(1..=MAX_SIDE).contains(side)) {
+        let asked = self.image_size.unwrap_or(metadata.image_size);
+        if asked.iter().any(|side| !(1..=MAX_SIDE).contains(side)) {
             return Err(Error::Setting {
                 name: "imgsz",
                 reason: format!(
                     "{}x{} is out of range: each side must be 1 to {MAX_SIDE} pixels",
-                    wish[0], wish[1]
+                    asked[0], asked[1]
                 ),
             });
         }
-        let size = wish.map(|side| side.next_multiple_of(stride));
+        let size = asked.map(|side| side.next_multiple_of(stride));
         if metadata.fixed_size && size != metadata.image_size {
             let [height, width] = metadata.image_size;
             return Err(Error::Setting {
