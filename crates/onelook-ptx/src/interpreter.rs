@@ -1,8 +1,9 @@
-//! Runs kernels on the CPU, exactly as written: the GPU of machines that have none.
+//! Runs kernels on the CPU, exactly as written, on machines without a GPU.
 //!
-//! Comes in: a kernel, a grid, values for its parameters. Goes out: memory, and a [`Report`] of what
-//! was done, or a [`Trap`]. Never forgives: a value never written, a byte not given, a race, a wait
-//! left out end the launch, whether or not the outcome would have been right this time.
+//! Comes in: a kernel, a grid, values for its parameters. Goes out: memory and a [`Report`] of what
+//! was executed, or a [`Trap`]. Reading a value that was never written, an access outside of the
+//! memory that was passed in, a race or a missing wait each end the launch, even if the results would
+//! have been right this time.
 
 mod access;
 mod arithmetic;
@@ -30,7 +31,7 @@ pub use trap::Trap;
 
 use crate::lang::{Kernel, ParameterKind};
 
-/// LaunchContext memory, and launches on it.
+/// Device memory, and launches on it.
 #[derive(Debug, Default)]
 pub struct Machine {
     memory: Memory,
@@ -43,7 +44,7 @@ pub struct Buffer(usize);
 /// What a launch gives a kernel for a parameter.
 #[derive(Debug, Clone)]
 pub enum Value {
-    /// The address of a byte, and how many from there on the kernel may touch.
+    /// An address, and how many bytes from there on the kernel may access.
     Memory {
         /// The allocation.
         buffer: Buffer,
@@ -58,29 +59,29 @@ pub enum Value {
     TensorMap(TensorMap),
 }
 
-/// ThreadId runs when.
+/// In which order warps and blocks run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Schedule {
-    /// 0: block after block, warp after warp. Else: warps and blocks in random order for random
-    /// stretches, copies arriving at random times, all from this seed.
+    /// 0: block after block, warp after warp. Otherwise warps and blocks take turns in random order,
+    /// for random numbers of instructions, and copies arrive at random times, all from this seed.
     pub seed: u64,
 }
 
 impl Schedule {
-    /// Block after block, each warp until it waits: the quickest.
+    /// Block after block, each warp until it has to wait: the fastest.
     pub fn in_order() -> Self {
         Self { seed: 0 }
     }
 
-    /// Everything in random order by this seed.
+    /// Everything in an order drawn from this seed.
     pub fn adversarial(seed: u64) -> Self {
         Self {
             seed: seed.wrapping_mul(2).wrapping_add(1),
         }
     }
 
-    /// Which of so many things that could all come next does, again and again: the first where the
-    /// schedule is in order, else any.
+    /// Returns a function that picks one of `count` candidates each time it is called: the first if the
+    /// schedule is in order, else a random one.
     pub fn picks(self) -> impl FnMut(usize) -> usize {
         let mut random = Random(self.seed);
         move |count| match self.seed {
@@ -90,7 +91,7 @@ impl Schedule {
     }
 }
 
-/// Chance, repeatable.
+/// A seeded random number generator (SplitMix64).
 #[derive(Debug, Clone, Copy)]
 struct Random(u64);
 
@@ -122,7 +123,7 @@ impl Machine {
         self.memory.allocate(bytes)
     }
 
-    /// Gives bytes values.
+    /// Writes bytes.
     ///
     /// # Panics
     /// When the buffer has no such bytes.
@@ -132,7 +133,7 @@ impl Machine {
         self.memory.store(address_of(buffer, offset), bytes);
     }
 
-    /// Takes the values of bytes away.
+    /// Marks bytes as never written.
     ///
     /// # Panics
     /// When the buffer has no such bytes.
@@ -144,10 +145,10 @@ impl Machine {
         own.bytes[offset..offset + bytes].fill(0xcd);
     }
 
-    /// The values of bytes.
+    /// Reads bytes.
     ///
     /// # Errors
-    /// A trap when one of them has none or the buffer has no such bytes.
+    /// A trap when one of them was never written or the buffer has no such bytes.
     pub fn read(&self, buffer: Buffer, offset: usize, bytes: usize) -> Result<Vec<u8>, Trap> {
         self.memory.check(buffer, offset, bytes)?;
         let own = self.memory.of(buffer);
@@ -159,7 +160,7 @@ impl Machine {
         Ok(own.bytes[offset..offset + bytes].to_vec())
     }
 
-    /// The bytes of a place and which of them have a value; those without are 0.
+    /// Reads bytes, and which of them were ever written; the others are 0.
     ///
     /// # Errors
     /// A trap when the buffer has no such bytes.
@@ -180,8 +181,8 @@ impl Machine {
         Ok((values.collect(), written))
     }
 
-    /// Counts the buffer among those that launches write, even before the first that does: a kernel
-    /// that may start early must wait before it touches them.
+    /// Declares that launches write this buffer, before the first one that does: a kernel that may
+    /// start early must wait (`GridWait`) before it accesses such a buffer.
     pub fn expect_launches_to_write(&mut self, buffer: Buffer) {
         self.memory.mark(address_of(buffer, 0));
     }
@@ -189,8 +190,7 @@ impl Machine {
     /// Runs a kernel over a grid of blocks.
     ///
     /// # Errors
-    /// A trap for anything that a GPU would not do the same way every time, and for values that do
-    /// not fit the parameters.
+    /// A trap for anything that a GPU does not define, and for values that do not fit the parameters.
     pub fn launch(
         &mut self,
         kernel: &Kernel,

@@ -1,9 +1,9 @@
 //! The kernel language: a kernel is a Rust function that writes down its instructions.
 //!
 //! [`Builder`] hands out values ([`U32`], [`F32`], [`F16x2`], [`Bool`], [`Global`]) that are
-//! registers or constants; operators on them write instructions and fold constants. Loops and
-//! conditions of the kernel are methods that take closures; loops of Rust unroll. The outcome is a
-//! [`Kernel`], which the PTX emitter prints and the interpreter executes: the very same program.
+//! registers or constants; operators on them append instructions and fold constants. Loops and
+//! conditions of the kernel are methods that take closures; Rust loops unroll. The result is a
+//! [`Kernel`], the same for the PTX emitter and the interpreter.
 
 mod boolean;
 mod builder;

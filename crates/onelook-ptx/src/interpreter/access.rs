@@ -271,8 +271,8 @@ impl LaunchContext<'_> {
         Ok(old)
     }
 
-    /// Ahead of `GridWait` the launches before may still run: nothing of theirs may be read, nothing
-    /// at all be written.
+    /// Before `GridWait`, earlier launches may still be running: the kernel may not read what they
+    /// write, and may not write anything.
     fn check_wait(
         &self,
         block: &BlockContext<'_>,

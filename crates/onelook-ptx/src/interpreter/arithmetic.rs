@@ -1,4 +1,4 @@
-//! What the instructions without memory do, lane by lane.
+//! Instructions on registers, lane by lane.
 
 use half::f16;
 
@@ -23,7 +23,7 @@ fn floats(a: &Lanes, b: &Lanes, f: impl Fn(f32, f32) -> f32) -> Lanes {
     })
 }
 
-/// Two f16 values of a word.
+/// The two f16 values of a word, the low one first.
 pub(super) fn f16_pair(word: u32) -> [f16; 2] {
     [word as u16, (word >> 16) as u16].map(f16::from_bits)
 }

@@ -1,5 +1,5 @@
-//! Asynchronous copies (`cp.async`): begun, grouped per thread, ended by that thread's wait. Between
-//! begin and wait the bytes have no value.
+//! Asynchronous copies (`cp.async`): started, committed to a group, completed by the same thread's
+//! wait. From start to wait the destination has no value.
 
 use super::lanes::{Lanes, WARP, lanes_of};
 use super::shared_memory::ThreadId;
@@ -7,14 +7,14 @@ use super::trap::Fault;
 use super::warp::{BlockContext, LaunchContext, Warp};
 use crate::lang::{Address, Cache, RegP};
 
-/// A group's number while the copy is in none yet.
+/// The group of a copy that has not been committed yet.
 const OPEN: u32 = u32::MAX;
 
-/// A warp's copies under way.
+/// A warp's copies that have not completed.
 #[derive(Debug)]
 pub(super) struct PendingCopies {
     under_way: Vec<PendingCopy>,
-    /// Groups that each lane has closed.
+    /// Groups that each lane has committed.
     closed: Lanes,
 }
 
@@ -28,7 +28,7 @@ struct PendingCopy {
     /// Lanes that read; the others get zeros.
     reading: u32,
     bytes: usize,
-    /// The bytes where they were read at the begin.
+    /// The source bytes, if they were read when the copy started; else they are read at the wait.
     values: Option<Box<[[u8; 16]; WARP]>>,
 }
 
@@ -108,6 +108,8 @@ impl Warp {
             bytes: bytes as usize,
             values: None,
         };
+        // The hardware may read the source any time between start and wait. Both extremes are tried,
+        // by chance, so that a kernel that overwrites the source too early gives wrong results.
         let values = copy.fetch(self.number, block, device)?;
         if device.random.coin() {
             copy.values = Some(Box::new(values));
@@ -154,7 +156,7 @@ impl Warp {
 }
 
 impl PendingCopy {
-    /// What arrives.
+    /// The source bytes; zeros in the lanes that read nothing.
     fn fetch(
         &self,
         warp: usize,

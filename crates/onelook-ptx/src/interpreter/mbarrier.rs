@@ -1,5 +1,5 @@
-//! Barriers in shared memory (`mbarrier`): phases that complete when all have arrived and all bytes
-//! that were announced have come.
+//! Barriers in shared memory (`mbarrier`). A phase completes when all expected threads have arrived and
+//! all expected bytes of tensor copies have been written; then the next phase begins.
 
 use super::clocks::Views;
 use super::lanes::{Lanes, lanes_of};
@@ -18,22 +18,25 @@ pub(super) struct Mbarrier {
     count: u32,
     /// Arrivals that this phase still lacks.
     missing: u32,
-    /// Bytes that this phase still lacks; negative while more came than were announced.
+    /// Bytes that this phase still lacks; negative while more have come than were announced yet.
     bytes: i64,
     /// Phases completed.
     phases: u64,
-    /// What those tell thread arrived in this phase.
+    /// The views released by the arrivals of the current phase.
     gathering: Views,
-    /// What those told thread arrived in the latest completed phase.
-    told: Views,
+    /// The views released by the arrivals of the latest completed phase, which waiters acquire.
+    released: Views,
 }
 
 impl Mbarrier {
+    /// Completes the phase if nothing is missing.
     fn settle(&mut self) {
+        // Both counts must be zero: bytes can arrive before the thread that announces them, which
+        // leaves the count negative, so zero bytes alone do not complete a phase.
         if self.missing == 0 && self.bytes == 0 {
             self.phases += 1;
             self.missing = self.count;
-            self.told = std::mem::take(&mut self.gathering);
+            self.released = std::mem::take(&mut self.gathering);
         }
     }
 
@@ -49,6 +52,9 @@ impl Mbarrier {
         Ok(())
     }
 
+    /// Whether the phase of this parity has completed. A barrier has one bit for its phase, so a wait
+    /// names the parity of the phase that it waits for: with the current phase's parity it blocks,
+    /// with the other one it passes.
     fn passes(&self, parity: u32) -> bool {
         self.phases & 1 != u64::from(parity & 1)
     }
@@ -63,7 +69,7 @@ impl Mbarrier {
 }
 
 impl Shared {
-    /// Makes a barrier; its bytes are no values any more.
+    /// Makes a barrier; its bytes can no longer be read as values.
     fn mbarrier_init(&mut self, thread: ThreadId, address: u32, count: u32) -> Result<(), Fault> {
         let at = self.place(thread, address, BYTES)?;
         if count == 0 {
@@ -80,7 +86,7 @@ impl Shared {
         Ok(())
     }
 
-    /// The barrier at an address, if the thread knows that it was made.
+    /// The barrier at an address; its initialisation must have happened before.
     fn mbarrier(&mut self, thread: ThreadId, address: u32) -> Result<usize, Fault> {
         let at = self.place(thread, address, BYTES)?;
         if !self.mbarriers.contains_key(&at) {
@@ -91,7 +97,7 @@ impl Shared {
         Ok(at)
     }
 
-    /// Whether a wait for the phase of a parity would end.
+    /// Whether a wait for the phase of a parity would return.
     pub(super) fn mbarrier_passes(&self, at: usize, parity: u32) -> bool {
         self.mbarriers
             .get(&at)
@@ -105,7 +111,7 @@ impl Shared {
             .unwrap_or_default()
     }
 
-    /// The barrier that a tensor copy tells; async units must have been told of it.
+    /// The barrier that a tensor copy signals; a proxy fence must have made it visible to async units.
     pub(super) fn mbarrier_for_copy(
         &mut self,
         thread: ThreadId,
@@ -121,7 +127,7 @@ impl Shared {
         Ok(at)
     }
 
-    /// Bytes of tensor copies have come.
+    /// Bytes of tensor copies have been written.
     pub(super) fn mbarrier_complete(&mut self, at: usize, bytes: u32) {
         if let Some(barrier) = self.mbarriers.get_mut(&at) {
             self.clocks.release_unit(&mut barrier.gathering);
@@ -147,7 +153,7 @@ impl Warp {
         Ok(())
     }
 
-    /// Arrives in every active lane, after announcing bytes if so asked.
+    /// Arrives in every active lane; with `bytes`, announces that many first (`expect_tx`).
     pub(super) fn mbarrier_arrive(
         &mut self,
         at: Address,
@@ -161,11 +167,11 @@ impl Warp {
         };
         let active = self.registers.active;
         let shared = &mut *block.shared;
-        let told = shared.clocks.release(self.number, active);
+        let released = shared.clocks.release(self.number, active);
         for lane in lanes_of(active) {
             let at = shared.mbarrier(self.thread(lane), addresses[lane])?;
             let barrier = shared.mbarriers.entry(at).or_default();
-            super::clocks::join(&mut barrier.gathering, &told);
+            super::clocks::join(&mut barrier.gathering, &released);
             barrier.bytes += i64::from(bytes[lane]);
             barrier.arrive(lane)?;
             barrier.settle();
@@ -173,7 +179,7 @@ impl Warp {
         Ok(())
     }
 
-    /// Waits for the completion of the phase with a parity; stays where it is until then.
+    /// Waits for the completion of the phase of a parity; the warp stays at this instruction until then.
     pub(super) fn mbarrier_wait(
         &mut self,
         at: Address,
@@ -203,7 +209,7 @@ impl Warp {
         }
         let shared = &mut *block.shared;
         if let Some(barrier) = shared.mbarriers.get(&at) {
-            shared.clocks.acquire(self.number, &barrier.told);
+            shared.clocks.acquire(self.number, &barrier.released);
         }
         block.grid_waited[self.number] |= block.grid_waited.contains(&true);
         Ok(())

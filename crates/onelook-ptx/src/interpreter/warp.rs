@@ -1,5 +1,5 @@
-//! One warp: where it stands in the program, its registers, what it waits for; and what each
-//! instruction does to it.
+//! One warp: its position in the program, its active lanes and registers, and what it waits for; and
+//! the execution of each instruction.
 
 use super::code::{Code, CodeStep};
 use super::copies::PendingCopies;
@@ -14,7 +14,7 @@ use super::wgmma::PendingProducts;
 use super::{Random, Value};
 use crate::lang::{Instruction, Operand, Special};
 
-/// Whether a warp can go on.
+/// Whether a warp can run, and what it waits for if not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum WarpState {
     Ready,
@@ -23,10 +23,12 @@ pub(super) enum WarpState {
     Ended,
 }
 
-/// Lanes to come back to.
+/// Active lanes that are restored at the end of an `If` or a loop.
 #[derive(Debug, Clone, Copy)]
 struct MaskFrame {
+    /// Lanes that were active before.
     before: u32,
+    /// Lanes that take the other branch of an `If`.
     others: u32,
 }
 
@@ -44,20 +46,20 @@ pub(super) struct Warp {
     steps: u64,
 }
 
-/// Steps after which a warp is taken for one that never ends.
+/// Steps after which a warp is assumed never to end.
 const MOST_STEPS: u64 = if cfg!(test) { 1 << 22 } else { 1 << 26 };
 
-/// What a warp sees of its block.
+/// The state of a block that its warps share.
 #[derive(Debug)]
 pub(super) struct BlockContext<'a> {
     pub(super) index: [u32; 3],
     pub(super) shared: &'a mut Shared,
     pub(super) history: &'a mut BlockHistory,
-    /// Per warp: whether the launches before are known to have ended.
+    /// By warp: whether it is ordered after the end of the launches before this one.
     pub(super) grid_waited: &'a mut [bool],
 }
 
-/// What all blocks of a launch share.
+/// The state of a launch that its blocks share.
 #[derive(Debug)]
 pub(super) struct LaunchContext<'a> {
     pub(super) memory: &'a mut Memory,
@@ -103,7 +105,7 @@ impl Warp {
         }
     }
 
-    /// As for a new block.
+    /// Prepares it for a new block.
     pub(super) fn reset(&mut self) {
         self.at = 0;
         self.state = WarpState::Ready;
@@ -114,7 +116,7 @@ impl Warp {
         self.steps = 0;
     }
 
-    /// Runs until it has to wait, has ended, or has done so many steps.
+    /// Runs until the warp has to wait, has ended, or has taken `steps` steps.
     pub(super) fn run(
         &mut self,
         code: &Code<'_>,
@@ -132,6 +134,8 @@ impl Warp {
                     device.report.instructions += 1;
                     self.execute(instruction, block, device)?;
                     self.registers.check_touched()?;
+                    // A warp at an mbarrier executes the wait again once the phase has completed, so
+                    // it stays here. One at the block's barrier continues behind it.
                     if let WarpState::AtMbarrier { .. } = self.state {
                         return Ok(());
                     }
@@ -152,6 +156,10 @@ impl Warp {
         Ok(())
     }
 
+    /// Control flow. Lanes of a warp that disagree about a condition execute both branches one after
+    /// the other, each with only its own lanes active; a stack of saved masks reconverges them. Real
+    /// hardware may interleave the branches of diverged lanes. No kernel can depend on that here: all
+    /// that exchanges data between lanes demands that all 32 are active.
     fn jump(&mut self, step: &CodeStep<'_>) -> Result<(), Fault> {
         let active = self.registers.active;
         let mut next = self.at + 1;
@@ -171,6 +179,7 @@ impl Warp {
                 }
             }
             CodeStep::Else { end } => {
+                // Reached by falling out of `then`, or by the jump when no lane took it.
                 let others = self.frame()?.others;
                 self.registers.active = others;
                 if others == 0 {
@@ -186,6 +195,7 @@ impl Warp {
                 others: 0,
             }),
             CodeStep::Test { condition, exit } => {
+                // Lanes leave the loop one by one and wait at its end for the last.
                 self.registers.active = active & self.registers.truth(condition)?;
                 if self.registers.active == 0 {
                     self.registers.active = self.frame()?.before;

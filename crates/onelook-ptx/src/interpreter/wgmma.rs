@@ -1,5 +1,5 @@
-//! PendingProducts by four warps beside the threads (`wgmma`): they read shared memory until their wait,
-//! and their sums are nobody's business before it.
+//! Asynchronous matrix products by four warps (`wgmma`): they may read shared memory until the wait,
+//! and their accumulators may not be read before it.
 //!
 //! Each of the four warps computes its own sixteen rows, so each is run by itself.
 
@@ -11,7 +11,7 @@ use super::trap::Fault;
 use super::warp::{BlockContext, LaunchContext, Warp};
 use crate::lang::{MatrixA, Reg, Reg64, Swizzle};
 
-/// PendingProducts under way.
+/// A warp's products that have not been waited for.
 #[derive(Debug, Default)]
 pub(super) struct PendingProducts {
     under_way: Vec<PendingProduct>,

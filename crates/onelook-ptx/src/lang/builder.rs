@@ -59,7 +59,7 @@ impl Builder {
         }
     }
 
-    /// Whom the kernel is for.
+    /// The target that the kernel is written for.
     pub fn target(&self) -> Target {
         self.target
     }
@@ -147,7 +147,7 @@ impl Builder {
         F16x2::constant(self, 0)
     }
 
-    /// A truth known now.
+    /// A boolean that is known when the kernel is written.
     pub fn truth(&self, value: bool) -> Bool<'_> {
         Bool::known(self, value)
     }
@@ -186,19 +186,19 @@ impl Builder {
         self.special(Special::Warp)
     }
 
-    /// What a thread knows of itself.
+    /// A special register.
     pub fn special(&self, what: Special) -> U32<'_> {
         let to = self.reg();
         self.emit(Instruction::Special { to, what });
         U32::in_register(self, to)
     }
 
-    /// Runs the closure's steps in the lanes where the condition holds.
+    /// Runs the closure's statements in the lanes where the condition holds.
     pub fn when<'k>(&'k self, condition: Bool<'k>, then: impl FnOnce()) {
         self.when_else(condition, then, || {});
     }
 
-    /// Runs one closure's steps where the condition holds, the other's elsewhere.
+    /// Runs one closure's statements where the condition holds, the other's elsewhere.
     pub fn when_else<'k>(
         &'k self,
         condition: Bool<'k>,
@@ -220,7 +220,7 @@ impl Builder {
         }
     }
 
-    /// As long as the first closure's truth holds in a lane, runs the second's steps there.
+    /// While the first closure's condition holds in a lane, runs the second's statements there.
     pub fn repeat_while<'k>(&'k self, condition: impl FnOnce() -> Bool<'k>, body: impl FnOnce()) {
         let mut truth = None;
         let head = self.block(|| truth = Some(condition().register()));
@@ -233,7 +233,8 @@ impl Builder {
         });
     }
 
-    /// Counts from `first` below `end` by `step`; known to run no time or once, it does not loop.
+    /// Counts from `first` up to below `end` by `step`. A loop that is known to run at most once becomes
+    /// straight code.
     pub fn count<'k>(
         &'k self,
         first: impl Into<U32Like<'k>>,
@@ -260,7 +261,7 @@ impl Builder {
         );
     }
 
-    /// A line for whoever reads the PTX.
+    /// A comment in the PTX.
     pub fn comment(&self, text: impl Into<String>) {
         self.push(Statement::Comment(text.into()));
     }
@@ -279,7 +280,7 @@ impl Builder {
             .push(statement);
     }
 
-    /// Writes an instruction. Kernels use the values' operators and the builder's verbs instead.
+    /// Appends an instruction. Kernels use the values' operators and the builder's methods instead.
     pub fn emit(&self, instruction: Instruction) {
         self.push(Statement::Do(instruction));
     }
@@ -310,7 +311,7 @@ impl Builder {
         U32::in_register(self, self.shared_base)
     }
 
-    /// Reserves shared memory; the first byte's place.
+    /// Reserves shared memory; the offset of the first byte.
     pub(super) fn reserve_shared(&self, bytes: u32, alignment: u32) -> u32 {
         let start = self.shared_bytes.get().next_multiple_of(alignment);
         self.shared_bytes.set(start + bytes);
