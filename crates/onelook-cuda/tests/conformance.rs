@@ -78,6 +78,7 @@ models! {
     yolov8n_in_f16 "yolov8n" 1 Sm90a F16,
     yolo26n_in_f16 "yolo26n" 1 Sm90a F16,
     yolo11n_in_f16_on_turing "yolo11n" 1 Sm75 F16,
+    yolo26n_in_f16_on_turing "yolo26n" 1 Sm75 F16,
     yolo11n_in_f16_on_ampere "yolo11n" 1 Sm80 F16,
     yolo11n_in_f16_for_many_images "yolo11n" 32 Sm90a F16,
     yolo11s_in_f16_for_many_images "yolo11s" 32 Sm90a F16,

@@ -6,7 +6,7 @@ use super::shared_memory::ThreadId;
 use super::traffic::{conflicts, sectors};
 use super::trap::Fault;
 use super::warp::{BlockContext, LaunchContext, Warp};
-use crate::lang::{Address, Atomic, Cache, Operand, Reg};
+use crate::lang::{Address, Atomic, Cache, Feature, Operand, Reg};
 
 /// Up to four words of each lane.
 type Words = [Lanes; 4];
@@ -142,6 +142,19 @@ impl Warp {
             return Err(Fault::warp("ldmatrix reads shared memory only"));
         };
         let addresses = self.local(base, offset)?;
+        if !device.target.has(Feature::PartialMatrixAddresses) {
+            for lane in 8 * to.len()..WARP {
+                let outside = |fault: Fault| Fault {
+                    what: format!(
+                        "ldmatrix on {} needs a valid address in every lane: {}",
+                        device.target, fault.what
+                    ),
+                    ..fault
+                };
+                let valid = block.shared.place(self.thread(lane), addresses[lane], 16);
+                valid.map_err(outside)?;
+            }
+        }
         let used = ((1u64 << (8 * to.len())) - 1) as u32;
         device.count_shared(&addresses, used, 16);
         for (matrix, &register) in to.iter().enumerate() {

@@ -45,6 +45,7 @@ pub(super) fn run(
 ) -> Result<Report, Trap> {
     let code = Code::of(kernel);
     let mut device = LaunchContext {
+        target: kernel.target,
         races: RaceDetector::new(&ranges.all, code.stores_bytes()),
         ranges,
         grid,

@@ -12,7 +12,7 @@ use super::traffic::TouchedSectors;
 use super::trap::Fault;
 use super::wgmma::PendingProducts;
 use super::{Random, Value};
-use crate::lang::{Instruction, Operand, Special};
+use crate::lang::{Instruction, Operand, Special, Target};
 
 /// Whether a warp can run, and what it waits for if not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,6 +62,7 @@ pub(super) struct BlockContext<'a> {
 /// The state of a launch that its blocks share.
 #[derive(Debug)]
 pub(super) struct LaunchContext<'a> {
+    pub(super) target: Target,
     pub(super) memory: &'a mut Memory,
     pub(super) ranges: GrantedRanges,
     pub(super) grid: [u32; 3],
