@@ -7,7 +7,7 @@ use crate::kernels::nms::{Row, read_output};
 /// What a plan found on an image.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DetectResult {
-    /// The detections, the surest first.
+    /// The detections, highest confidence first.
     pub detections: Detections,
     /// How many candidates there were; with more than the plan has room for, some were lost.
     pub candidates: u32,

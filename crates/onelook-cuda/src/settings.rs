@@ -1,5 +1,5 @@
-//! What counts as a detection, as bytes that the last kernels read: another threshold needs no other
-//! kernel and no other plan.
+//! Thresholds and limits of detections, as bytes that the last kernels read: another threshold
+//! needs no other kernel and no other plan.
 
 use onelook_types::{DetectHead, Thresholds};
 
@@ -9,8 +9,8 @@ use crate::kernels::nms::MAX_ROWS;
 /// overlap (floats), the largest number of detections.
 pub const THRESHOLDS: u32 = 0;
 
-/// Where two words begin: 1 where boxes of all classes suppress each other; 1 where every class of an
-/// anchor counts, not just its best.
+/// Where two words begin: 1 where boxes of all classes suppress each other; 1 where every class of
+/// an anchor counts, not just its best.
 pub const SWITCHES: u32 = 16;
 
 /// Where a bit per class begins: whether it is wanted.
@@ -21,7 +21,7 @@ pub const WANTED: u32 = 32;
 pub struct Settings {
     /// Confidence must be above this, 0 to 1.
     pub confidence: f32,
-    /// A box that overlaps a surer one by more than this goes, 0 to 1.
+    /// A box that overlaps one of higher confidence by more than this is removed, 0 to 1.
     pub iou: f32,
     /// At most so many detections per image, and no more than [`MAX_ROWS`].
     pub max_detections: usize,

@@ -58,8 +58,8 @@ pub fn emit(kernel: &Kernel) -> Result<String, PtxError> {
     Ok(text)
 }
 
-/// Computed first, while all lanes are active. The shuffle tells ptxas that the value is the same in all
-/// of them.
+/// Computed first, while all lanes are active. The shuffle tells ptxas that the value is the same
+/// in all of them.
 const WARP: &str = "    \
     .reg .b32 %warp;\n    \
     mov.u32 %warp, %tid.x;\n    \
@@ -101,9 +101,9 @@ fn entry(kernel: &Kernel) -> String {
 /// Registers beyond the estimate that ptxas may use before it has to spill.
 const SPARE_REGISTERS: u32 = 16;
 
-/// The blocks per multiprocessor that ptxas must leave registers for: the requested number, else as many
-/// as fit with the registers that the kernel's values need. Without this directive ptxas saves more
-/// registers than that helps: it serialises loads, and spills.
+/// The blocks per multiprocessor that ptxas must leave registers for: the requested number, else as
+/// many as fit with the registers that the kernel's values need. Without this directive ptxas saves
+/// more registers than that helps: it serialises loads, and spills.
 fn blocks(kernel: &Kernel) -> u32 {
     if kernel.blocks_per_multiprocessor > 1 {
         return kernel.blocks_per_multiprocessor;

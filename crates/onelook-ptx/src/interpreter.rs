@@ -2,8 +2,8 @@
 //!
 //! Comes in: a kernel, a grid, values for its parameters. Goes out: memory and a [`Report`] of what
 //! was executed, or a [`Trap`]. Reading a value that was never written, an access outside of the
-//! memory that was passed in, a race or a missing wait each end the launch, even if the results would
-//! have been right this time.
+//! memory that was passed in, a race or a missing wait each end the launch, even if the results
+//! would have been right this time.
 
 mod access;
 mod arithmetic;
@@ -62,8 +62,9 @@ pub enum Value {
 /// In which order warps and blocks run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Schedule {
-    /// 0: block after block, warp after warp. Otherwise warps and blocks take turns in random order,
-    /// for random numbers of instructions, and copies arrive at random times, all from this seed.
+    /// 0: block after block, warp after warp. Otherwise warps and blocks take turns in random
+    /// order, for random numbers of instructions, and copies arrive at random times, all from this
+    /// seed.
     pub seed: u64,
 }
 
@@ -80,8 +81,8 @@ impl Schedule {
         }
     }
 
-    /// Returns a function that picks one of `count` candidates each time it is called: the first if the
-    /// schedule is in order, else a random one.
+    /// Returns a function that picks one of `count` candidates each time it is called: the first if
+    /// the schedule is in order, else a random one.
     pub fn picks(self) -> impl FnMut(usize) -> usize {
         let mut random = Random(self.seed);
         move |count| match self.seed {
@@ -190,7 +191,8 @@ impl Machine {
     /// Runs a kernel over a grid of blocks.
     ///
     /// # Errors
-    /// A trap for anything that a GPU does not define, and for values that do not fit the parameters.
+    /// A trap for anything that a GPU does not define, and for values that do not fit the
+    /// parameters.
     pub fn launch(
         &mut self,
         kernel: &Kernel,

@@ -11,16 +11,16 @@ const QUARTERS: u32 = 4;
 /// Registers are allocated to a warp in units of this many.
 const REGISTER_PORTION: u32 = 256;
 
-/// How many blocks fit one multiprocessor, given the threads of a block, the registers of a thread and the
-/// shared memory of a block; 0 when not even one fits.
+/// How many blocks fit one multiprocessor, given the threads of a block, the registers of a thread
+/// and the shared memory of a block; 0 when not even one fits.
 pub fn blocks_per_multiprocessor(
     target: Target,
     threads: u32,
     registers: u32,
     shared_bytes: u32,
 ) -> u32 {
-    // Every resource limits the number of blocks by itself; the scarcest decides. A warp's registers all
-    // come from one scheduler, so each scheduler holds a whole number of warps.
+    // Every resource limits the number of blocks by itself; the scarcest decides. A warp's
+    // registers all come from one scheduler, so each scheduler holds a whole number of warps.
     let warps = threads.div_ceil(32).max(1);
     let portion = (registers.max(1) * 32).next_multiple_of(REGISTER_PORTION);
     let by_registers = REGISTERS / QUARTERS / portion * QUARTERS / warps;

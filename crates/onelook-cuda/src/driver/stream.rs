@@ -64,7 +64,8 @@ impl Stream {
     /// They do not fit, or the driver refuses.
     ///
     /// # Safety
-    /// Until the stream was waited for, both stay, and the pinned bytes are not written.
+    /// The caller guarantees that until the stream has been synchronised both buffers stay
+    /// alive, the pinned bytes are not written, and nothing else accesses the range of `to`.
     pub unsafe fn upload(
         &self,
         to: &DeviceBuffer,
@@ -78,7 +79,9 @@ impl Stream {
         }
         let _bound = self.context.bind()?;
         let copy = self.context.driver().table().cuMemcpyHtoDAsync_v2;
-        // SAFETY: the range was checked; the caller keeps both until the copy is done.
+        // SAFETY: `range` proved that `bytes` fit the device buffer, and `bytes` is at most the
+        // pinned length. That both stay alive and untouched until the copy is done is this
+        // function's contract.
         let code = unsafe { copy(address, from.pointer(), bytes, self.handle) };
         self.context.driver().check("cuMemcpyHtoDAsync", code)
     }
@@ -89,7 +92,8 @@ impl Stream {
     /// There are not so many, or the driver refuses.
     ///
     /// # Safety
-    /// Until the stream was waited for, both stay, and nobody reads or writes the pinned bytes.
+    /// The caller guarantees that until the stream has been synchronised both buffers stay
+    /// alive and nobody reads or writes the pinned bytes.
     pub unsafe fn download(
         &self,
         to: &mut PinnedBuffer,
@@ -101,7 +105,8 @@ impl Stream {
         }
         let _bound = self.context.bind()?;
         let copy = self.context.driver().table().cuMemcpyDtoHAsync_v2;
-        // SAFETY: the range was checked; the caller keeps both until the copy is done.
+        // SAFETY: `range` proved that the device buffer has as many bytes as the pinned one. That
+        // both stay alive and untouched until the copy is done is this function's contract.
         let code = unsafe { copy(to.pointer(), address, to.bytes(), self.handle) };
         self.context.driver().check("cuMemcpyDtoHAsync", code)
     }
@@ -112,11 +117,13 @@ impl Stream {
     /// The driver refuses.
     ///
     /// # Safety
-    /// The buffer stays until the stream was waited for.
+    /// The caller guarantees that until the stream has been synchronised the buffer stays alive and
+    /// nothing else accesses it.
     pub unsafe fn clear(&self, buffer: &DeviceBuffer) -> Result<(), CudaError> {
         let _bound = self.context.bind()?;
         let fill = self.context.driver().table().cuMemsetD8Async;
-        // SAFETY: the buffer has so many bytes, and the caller keeps it.
+        // SAFETY: the buffer has so many bytes, at least one. That it stays alive and untouched
+        // until the stream has been synchronised is this function's contract.
         let code = unsafe { fill(buffer.address(), 0, buffer.bytes().max(1), self.handle) };
         self.context.driver().check("cuMemsetD8Async", code)
     }

@@ -4,7 +4,8 @@
 //! for m in rows, n in columns:  sums[m][n] += Σ_k  a[m][k] · b[n][k]
 //! ```
 //!
-//! 1. Both tiles have k innermost, in rows of 16-byte vectors, so that one `ldmatrix` serves either.
+//! 1. Both tiles have k innermost, in rows of 16-byte vectors, so that one `ldmatrix` serves
+//!    either.
 //! 2. Vectors of a row are exchanged by the row's number: eight rows of a column touch all banks.
 //! 3. Warps share the tile as a grid of rows by columns; small tiles are shared along k as well,
 //!    and the sums of such slices are added at the end.
@@ -179,9 +180,10 @@ impl<'k> Gemm<'k> {
         }
     }
 
-    /// Where lanes load an odd last column tile from, relative to the tiles before it. `paired` is the
-    /// address for two tiles, whose lanes 16 to 31 point to the second: past the end, if there is none.
-    /// Targets whose `ldmatrix` demands valid addresses in all lanes get the first tile's rows there too.
+    /// Where lanes load an odd last column tile from, relative to the tiles before it. `paired` is
+    /// the address for two tiles, whose lanes 16 to 31 point to the second: past the end, if there
+    /// is none. Targets whose `ldmatrix` demands valid addresses in all lanes get the first tile's
+    /// rows there too.
     fn last_column_tile(
         &self,
         b: SharedAddress<'k>,

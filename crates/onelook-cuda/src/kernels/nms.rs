@@ -10,8 +10,8 @@
 //!
 //! 1. A block per image. Candidates come in any order; what is sorted by has no equals, so that the
 //!    outcome depends on the candidates alone.
-//! 2. Up to 128 candidates are counted to their places, all at once. Up to 1024 are sorted in shared
-//!    memory, bitonically; more of them there in vectors, which are merged in memory.
+//! 2. Up to 128 candidates are counted to their places, all at once. Up to 1024 are sorted in
+//!    shared memory, bitonically; more of them there in chunks, which are merged in memory.
 //! 3. They are gone through 128 at a time: all of these against all kept so far and against each
 //!    other at once, as bits; one warp then keeps the first that is left, strikes out what that
 //!    overlaps, and so on: its steps are as many as boxes are kept, not candidates.
@@ -34,7 +34,7 @@ pub const OUTPUT_HEADER_BYTES: u32 = 16;
 /// Bytes of a detection: the corners on the original image and the score (floats), the class.
 pub const ROW_BYTES: u32 = 24;
 
-/// Only so many candidates, the surest, take part in the suppression.
+/// Only this many candidates, those of highest confidence, take part in the suppression.
 const MAX_CANDIDATES: u32 = 30_000;
 
 const THREADS: u32 = 512;

@@ -143,16 +143,15 @@ impl Warp {
         };
         let addresses = self.local(base, offset)?;
         if !device.target.has(Feature::PartialMatrixAddresses) {
-            for lane in 8 * to.len()..WARP {
-                let outside = |fault: Fault| Fault {
+            for (lane, &address) in addresses.iter().enumerate().skip(8 * to.len()) {
+                let valid = block.shared.place(self.thread(lane), address, 16);
+                valid.map_err(|fault| Fault {
                     what: format!(
                         "ldmatrix on {} needs a valid address in every lane: {}",
                         device.target, fault.what
                     ),
                     ..fault
-                };
-                let valid = block.shared.place(self.thread(lane), addresses[lane], 16);
-                valid.map_err(outside)?;
+                })?;
             }
         }
         let used = ((1u64 << (8 * to.len())) - 1) as u32;

@@ -130,7 +130,8 @@ impl Block {
         self.warps.iter_mut().for_each(Warp::reset);
     }
 
-    /// Runs one warp, or releases all that wait at the barrier. Returns whether the block has ended.
+    /// Runs one warp, or releases all that wait at the barrier. Returns whether the block has
+    /// ended.
     fn advance(
         &mut self,
         kernel: &Kernel,
@@ -138,9 +139,9 @@ impl Block {
         device: &mut LaunchContext<'_>,
         schedule: Schedule,
     ) -> Result<bool, Trap> {
-        // A tensor copy may complete at any moment after its start. Completing a random one before a
-        // random turn shows kernels that read its bytes without waiting for the mbarrier, and kernels
-        // that rely on the order of two copies.
+        // A tensor copy may complete at any moment after its start. Completing a random one before
+        // a random turn shows kernels that read its bytes without waiting for the mbarrier, and
+        // kernels that rely on the order of two copies.
         let transfers = self.shared.transfers.len();
         if schedule.seed != 0 && transfers > 0 && device.random.below(4) == 0 {
             self.shared.complete(device.random.below(transfers));
@@ -238,8 +239,8 @@ impl Block {
         Ok(false)
     }
 
-    /// The first warp that waits at an mbarrier which no running warp can complete, and a description
-    /// of what every warp waits for.
+    /// The first warp that waits at an mbarrier which no running warp can complete, and a
+    /// description of what every warp waits for.
     fn deadlock(&self) -> Option<(usize, String)> {
         let stuck = |warp: &&Warp| matches!(warp.state, WarpState::AtMbarrier { .. });
         let first = self.warps.iter().find(stuck)?;
@@ -259,9 +260,9 @@ impl Block {
         Some((first.number, what))
     }
 
-    /// Ends the block. A kernel that has a `GridWait` must execute it in every block: otherwise it may
-    /// end before the launches ahead of it, and a launch that waits only for this one would read what
-    /// those have not written yet.
+    /// Ends the block. A kernel that has a `GridWait` must execute it in every block: otherwise it
+    /// may end before the launches ahead of it, and a launch that waits only for this one would
+    /// read what those have not written yet.
     fn end(&self, kernel: &Kernel, code: &Code<'_>) -> Result<bool, Trap> {
         if let Some(warp) = self.warps.iter().find(|warp| warp.products.any()) {
             let fault = Fault::warp("ends while wgmma is under way");

@@ -1,12 +1,13 @@
 //! Vector clocks: which accesses of other warps a warp is ordered after.
 //!
-//! Each warp has a clock, and for every other warp the time up to which that warp's accesses happened
-//! before its own next one. Barriers join these views. Two accesses without such an order race.
+//! Each warp has a clock, and for every other warp the time up to which that warp's accesses
+//! happened before its own next one. Barriers join these views. Two accesses without such an order
+//! race.
 
 use super::lanes::ALL;
 
-/// How far a warp is ordered after another: after all its accesses before `full`, and after those of
-/// some lanes before `partial` (lanes can arrive at an mbarrier one by one).
+/// How far a warp is ordered after another: after all its accesses before `full`, and after those
+/// of some lanes before `partial` (lanes can arrive at an mbarrier one by one).
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct View {
     pub(super) full: u32,
@@ -89,7 +90,8 @@ impl VectorClocks {
     }
 
     /// A barrier of the block: every warp is now ordered after everything that any of them was
-    /// ordered after. The copy unit takes no part in it, so only what some warp has waited for counts.
+    /// ordered after. The copy unit takes no part in it, so only what some warp has waited for
+    /// counts.
     pub(super) fn block_barrier(&mut self) {
         let now = self.latest() + 1;
         let warps = self.views.len();

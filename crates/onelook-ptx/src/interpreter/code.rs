@@ -1,5 +1,5 @@
-//! A kernel's structured statements as a flat list of instructions and jumps, so that a warp can stop
-//! after any instruction and continue later.
+//! A kernel's structured statements as a flat list of instructions and jumps, so that a warp can
+//! stop after any instruction and continue later.
 
 use crate::lang::{Address, Instruction, Kernel, RegP, Statement};
 
@@ -16,8 +16,8 @@ pub(super) enum CodeStep<'k> {
     End,
     /// Saves the lanes that enter a loop.
     Enter,
-    /// Drops the lanes where the predicate fails; once none are left, restores those that entered and
-    /// leaves the loop.
+    /// Drops the lanes where the predicate fails; once none are left, restores those that entered
+    /// and leaves the loop.
     Test { condition: RegP, exit: usize },
     /// Jumps back to the head of a loop.
     Back { to: usize },

@@ -108,8 +108,9 @@ impl Warp {
             bytes: bytes as usize,
             values: None,
         };
-        // The hardware may read the source any time between start and wait. Both extremes are tried,
-        // by chance, so that a kernel that overwrites the source too early gives wrong results.
+        // The hardware may read the source any time between start and wait. Both extremes are
+        // tried, by chance, so that a kernel that overwrites the source too early gives wrong
+        // results.
         let values = copy.fetch(self.number, block, device)?;
         if device.random.coin() {
             copy.values = Some(Box::new(values));

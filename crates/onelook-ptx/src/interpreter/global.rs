@@ -1,5 +1,5 @@
-//! Device memory: buffers with address ranges far apart, which of their bytes were written, and what a
-//! launch may access. A launch never reads or writes a byte that was not passed to it.
+//! Device memory: buffers with address ranges far apart, which of their bytes were written, and
+//! what a launch may access. A launch never reads or writes a byte that was not passed to it.
 
 use super::Buffer;
 use super::trap::{Fault, Trap};

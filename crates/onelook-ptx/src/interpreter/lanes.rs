@@ -1,5 +1,5 @@
-//! A warp's registers: a value per lane, and which lanes were written. Reading a lane that was never
-//! written is a fault.
+//! A warp's registers: a value per lane, and which lanes were written. Reading a lane that was
+//! never written is a fault.
 
 use std::collections::BTreeMap;
 

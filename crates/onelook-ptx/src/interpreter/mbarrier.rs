@@ -1,5 +1,5 @@
-//! Barriers in shared memory (`mbarrier`). A phase completes when all expected threads have arrived and
-//! all expected bytes of tensor copies have been written; then the next phase begins.
+//! Barriers in shared memory (`mbarrier`). A phase completes when all expected threads have arrived
+//! and all expected bytes of tensor copies have been written; then the next phase begins.
 
 use super::clocks::Views;
 use super::lanes::{Lanes, lanes_of};
@@ -52,9 +52,9 @@ impl Mbarrier {
         Ok(())
     }
 
-    /// Whether the phase of this parity has completed. A barrier has one bit for its phase, so a wait
-    /// names the parity of the phase that it waits for: with the current phase's parity it blocks,
-    /// with the other one it passes.
+    /// Whether the phase of this parity has completed. A barrier has one bit for its phase, so a
+    /// wait names the parity of the phase that it waits for: with the current phase's parity it
+    /// blocks, with the other one it passes.
     fn passes(&self, parity: u32) -> bool {
         self.phases & 1 != u64::from(parity & 1)
     }
@@ -111,7 +111,8 @@ impl Shared {
             .unwrap_or_default()
     }
 
-    /// The barrier that a tensor copy signals; a proxy fence must have made it visible to async units.
+    /// The barrier that a tensor copy signals; a proxy fence must have made it visible to async
+    /// units.
     pub(super) fn mbarrier_for_copy(
         &mut self,
         thread: ThreadId,
@@ -179,7 +180,8 @@ impl Warp {
         Ok(())
     }
 
-    /// Waits for the completion of the phase of a parity; the warp stays at this instruction until then.
+    /// Waits for the completion of the phase of a parity; the warp stays at this instruction until
+    /// then.
     pub(super) fn mbarrier_wait(
         &mut self,
         at: Address,

@@ -1,7 +1,8 @@
 //! Races in global memory, among the bytes that a launch may write.
 //!
-//! Threads of one block need a barrier between conflicting accesses. Blocks need a release (a fence, then
-//! an atomic operation) and an acquire (an atomic operation on the same word). Without, it is a race.
+//! Threads of one block need a barrier between conflicting accesses. Blocks need a release (a
+//! fence, then an atomic operation) and an acquire (an atomic operation on the same word). Without,
+//! it is a race.
 
 use std::collections::HashMap;
 use std::ops::Range;

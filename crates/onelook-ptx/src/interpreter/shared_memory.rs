@@ -1,5 +1,5 @@
-//! A block's shared memory: bytes, which of them were written, and which thread accessed them last. Finds
-//! races: two threads at the same bytes, one of them writing, and nothing that orders them.
+//! A block's shared memory: bytes, which of them were written, and which thread accessed them last.
+//! Finds races: two threads at the same bytes, one of them writing, and nothing that orders them.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,5 @@
-//! Errors of interpreted programs: what a kernel did wrong, and where. The first one ends the launch.
+//! Errors of interpreted programs: what a kernel did wrong, and where. The first one ends the
+//! launch.
 
 use std::fmt;
 

@@ -1,5 +1,5 @@
-//! One warp: its position in the program, its active lanes and registers, and what it waits for; and
-//! the execution of each instruction.
+//! One warp: its position in the program, its active lanes and registers, and what it waits for;
+//! and the execution of each instruction.
 
 use super::code::{Code, CodeStep};
 use super::copies::PendingCopies;
@@ -135,8 +135,8 @@ impl Warp {
                     device.report.instructions += 1;
                     self.execute(instruction, block, device)?;
                     self.registers.check_touched()?;
-                    // A warp at an mbarrier executes the wait again once the phase has completed, so
-                    // it stays here. One at the block's barrier continues behind it.
+                    // A warp at an mbarrier executes the wait again once the phase has completed,
+                    // so it stays here. One at the block's barrier continues behind it.
                     if let WarpState::AtMbarrier { .. } = self.state {
                         return Ok(());
                     }
@@ -157,10 +157,10 @@ impl Warp {
         Ok(())
     }
 
-    /// Control flow. Lanes of a warp that disagree about a condition execute both branches one after
-    /// the other, each with only its own lanes active; a stack of saved masks reconverges them. Real
-    /// hardware may interleave the branches of diverged lanes. No kernel can depend on that here: all
-    /// that exchanges data between lanes demands that all 32 are active.
+    /// Control flow. Lanes of a warp that disagree about a condition execute both branches one
+    /// after the other, each with only its own lanes active; a stack of saved masks reconverges
+    /// them. Real hardware may interleave the branches of diverged lanes. No kernel can depend on
+    /// that here: all that exchanges data between lanes demands that all 32 are active.
     fn jump(&mut self, step: &CodeStep<'_>) -> Result<(), Fault> {
         let active = self.registers.active;
         let mut next = self.at + 1;

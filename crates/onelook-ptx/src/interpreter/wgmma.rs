@@ -1,5 +1,5 @@
-//! Asynchronous matrix products by four warps (`wgmma`): they may read shared memory until the wait,
-//! and their accumulators may not be read before it.
+//! Asynchronous matrix products by four warps (`wgmma`): they may read shared memory until the
+//! wait, and their accumulators may not be read before it.
 //!
 //! Each of the four warps computes its own sixteen rows, so each is run by itself.
 

@@ -233,8 +233,8 @@ impl Builder {
         });
     }
 
-    /// Counts from `first` up to below `end` by `step`. A loop that is known to run at most once becomes
-    /// straight code.
+    /// Counts from `first` up to below `end` by `step`. A loop that is known to run at most once
+    /// becomes straight code.
     pub fn count<'k>(
         &'k self,
         first: impl Into<U32Like<'k>>,

@@ -5,8 +5,9 @@
 
 use super::{Address, Instruction, Kernel, MatrixA, Operand, Reg, Reg64, ShuffleBy, Statement};
 
-/// Registers that ptxas needs besides the kernel's values: intermediate results of 64-bit arithmetic
-/// and of divisions, addresses, values that it loads early. Fitted to what ptxas reports.
+/// Registers that ptxas needs besides the kernel's values: intermediate results of 64-bit
+/// arithmetic and of divisions, addresses, values that it loads early. Fitted to what ptxas
+/// reports.
 const OTHERS: u32 = 10;
 
 /// Registers of one thread, estimated; ptxas gives multiples of 8 up to 255.
@@ -107,8 +108,9 @@ impl Liveness {
                 before
             }
             Statement::While { head, body, .. } => {
-                // What the next iteration needs is live at the end of this one. Start from the loop that
-                // ends at once and repeat until nothing is added; sets only grow, so this ends.
+                // What the next iteration needs is live at the end of this one. Start from the loop
+                // that ends at once and repeat until nothing is added; sets only grow, so this
+                // ends.
                 let mut entry = self.block(head, live.clone());
                 loop {
                     let mut after_head = live.clone();

@@ -1,4 +1,5 @@
-//! The results of integer instructions and comparisons: used to fold constants, and by the interpreter.
+//! The results of integer instructions and comparisons: used to fold constants, and by the
+//! interpreter.
 
 use super::{Compare, CompareAs, Integer};
 

@@ -1,5 +1,5 @@
-//! Values of a kernel: registers and constants with operators that write instructions; whole numbers
-//! and addresses.
+//! Values of a kernel: registers and constants with operators that write instructions; whole
+//! numbers and addresses.
 
 use std::ops::{Add, BitAnd, BitOr, BitXor, Div, Mul, Rem, Shl, Shr, Sub};
 

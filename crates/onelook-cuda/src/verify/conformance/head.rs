@@ -1,5 +1,5 @@
-//! Trials of a head's end: every class of every anchor in f64, of which those that are sure enough must
-//! be found, in whatever order.
+//! Test cases for the head: every class of every anchor in f64, of which those above the threshold
+//! must be found, in any order.
 
 use std::collections::HashSet;
 
@@ -13,7 +13,8 @@ use crate::kernels::head::{CANDIDATE_BYTES, HeadLevel, HeadShape, pack};
 use crate::kernels::{Element, Map};
 use crate::settings::Settings;
 
-/// How far off a raw value may be for a class still to count as above the threshold, or as the best.
+/// How far off a raw value may be for a class still to count as above the threshold, or as the
+/// best.
 const ROUNDING: f64 = 1e-3;
 
 /// Outputs of candidates and of counters; raw values follow.
@@ -41,7 +42,7 @@ pub(crate) struct DecodedCandidate {
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct ExpectedCandidate {
     found: DecodedCandidate,
-    /// Whether it is too sure for rounding to matter.
+    /// Whether it is so far above the threshold that rounding does not matter.
     must: bool,
     /// Whether other classes of the anchor may stand for it.
     alone: bool,
@@ -170,8 +171,8 @@ pub(super) fn any(
     case(shape, target, batch, &settings, random)
 }
 
-/// With random weights and these settings, but for a confidence such that one candidate is found for
-/// every fourth anchor.
+/// With random weights and these settings, but for a confidence such that one candidate is found
+/// for every fourth anchor.
 pub(crate) fn case(
     shape: &HeadShape,
     target: Target,

@@ -1,5 +1,5 @@
-//! Trials of suppression: crowds of candidates, many of them equally sure and some that are no boxes;
-//! what must be left, to the bit.
+//! Trials of suppression: crowds of candidates, many of them equally sure and some that are no
+//! boxes; what must be left, to the bit.
 
 use onelook_graph::PlacedPicture;
 use onelook_types::{AxisTap, LetterboxPlacement};
@@ -11,7 +11,7 @@ use crate::kernels::head::CANDIDATE_BYTES;
 use crate::kernels::nms::{NmsShape, OUTPUT_HEADER_BYTES, ROW_BYTES, Row, read_output};
 use crate::settings::Settings;
 
-/// The output of the output; scratch memory comes before.
+/// The number of the output buffer with the detections; scratch memory comes before.
 const OUTPUT: usize = 1;
 
 /// Where the images lie in the network's input.

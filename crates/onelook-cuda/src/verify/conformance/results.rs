@@ -1,6 +1,7 @@
 //! What must come of a kernel: rows of values, candidates in any order, or detections to the bit.
 //!
-//! Comes in: what was written into the outputs. Goes out: how far off it is, or what is wrong with it.
+//! Comes in: what was written into the outputs. Goes out: how far off it is, or what is wrong with
+//! it.
 
 use super::head::Candidates;
 use super::nms::Detections;
@@ -17,7 +18,7 @@ pub enum Results {
     Detections(Detections),
 }
 
-/// What must lie in a output: rows of values.
+/// What must lie in an output: rows of values.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Expected {
     /// The output's number among the outputs.
@@ -32,7 +33,7 @@ pub struct Expected {
     pub values: Vec<f64>,
 }
 
-/// Bytes of a output that have to be written.
+/// Bytes of an output that have to be written.
 pub(super) struct Run {
     pub(super) output: usize,
     pub(super) offset: usize,
@@ -40,8 +41,8 @@ pub(super) struct Run {
 }
 
 impl Results {
-    /// How far off the outputs are: `‖actual - expected‖ / ‖expected‖` over all that counts, the worst
-    /// of several kinds of values; NaN if any is no number.
+    /// How far off the outputs are: `‖actual - expected‖ / ‖expected‖` over all that counts, the
+    /// worst of several kinds of values; NaN if any is no number.
     ///
     /// # Errors
     /// What is there and should not be, or the other way round.
