@@ -3,7 +3,8 @@
 
 use onelook_types::{DetectHead, Thresholds};
 
-use crate::kernels::nms::MAX_ROWS;
+/// Most detections of an image that fit shared memory.
+pub const MAX_ROWS: u32 = 1024;
 
 /// Where four words begin: the bound of raw class values and of probabilities, the largest allowed
 /// overlap (floats), the largest number of detections.

@@ -5,6 +5,7 @@
 
 mod arithmetic;
 mod control;
+mod error;
 mod matrix;
 mod memory;
 mod operand;
@@ -14,30 +15,8 @@ mod writer;
 
 use crate::lang::{Kernel, ParameterKind, Special, live_registers};
 use crate::occupancy::blocks_per_multiprocessor;
+pub use error::PtxError;
 use writer::Writer;
-
-/// Why a kernel has no PTX.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum PtxError {
-    /// The target lacks an instruction.
-    #[error("kernel '{kernel}' uses {instruction}, which {target} does not have: write it without")]
-    Unavailable {
-        /// The kernel's name.
-        kernel: String,
-        /// The instruction.
-        instruction: &'static str,
-        /// The target's name.
-        target: &'static str,
-    },
-    /// An instruction has operands that PTX has no instruction for.
-    #[error("kernel '{kernel}' has {what}, for which PTX has no instruction")]
-    Malformed {
-        /// The kernel's name.
-        kernel: String,
-        /// What is wrong.
-        what: String,
-    },
-}
 
 /// The kernel as PTX of the lowest version that its instructions and its target allow.
 ///

@@ -10,24 +10,33 @@ mod arithmetic;
 mod block;
 mod clocks;
 mod code;
+mod context;
 mod copies;
+mod execute;
 mod global;
 mod lanes;
 mod mbarrier;
 mod mma;
+mod pending;
 mod races;
 mod report;
+mod schedule;
 mod shared_memory;
 mod tensor;
+mod tensor_map;
 mod traffic;
 mod trap;
+mod value;
 mod warp;
 mod wgmma;
 
+pub use global::Buffer;
 use global::{GrantedRange, GrantedRanges, Memory, address_of};
 pub use report::Report;
-pub use tensor::{CopyMode, TensorMap};
+pub use schedule::Schedule;
+pub use tensor_map::{CopyMode, TensorMap};
 pub use trap::Trap;
+pub use value::Value;
 
 use crate::lang::{Kernel, ParameterKind};
 
@@ -35,82 +44,6 @@ use crate::lang::{Kernel, ParameterKind};
 #[derive(Debug, Default)]
 pub struct Machine {
     memory: Memory,
-}
-
-/// An allocation of a [`Machine`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Buffer(usize);
-
-/// What a launch gives a kernel for a parameter.
-#[derive(Debug, Clone)]
-pub enum Value {
-    /// An address, and how many bytes from there on the kernel may access.
-    Memory {
-        /// The allocation.
-        buffer: Buffer,
-        /// The byte.
-        offset: usize,
-        /// How many.
-        bytes: usize,
-    },
-    /// 32 bits.
-    Word(u32),
-    /// A tensor in device memory, for TMA; it may be read whole.
-    TensorMap(TensorMap),
-}
-
-/// In which order warps and blocks run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Schedule {
-    /// 0: block after block, warp after warp. Otherwise warps and blocks take turns in random
-    /// order, for random numbers of instructions, and copies arrive at random times, all from this
-    /// seed.
-    pub seed: u64,
-}
-
-impl Schedule {
-    /// Block after block, each warp until it has to wait: the fastest.
-    pub fn in_order() -> Self {
-        Self { seed: 0 }
-    }
-
-    /// Everything in an order drawn from this seed.
-    pub fn adversarial(seed: u64) -> Self {
-        Self {
-            seed: seed.wrapping_mul(2).wrapping_add(1),
-        }
-    }
-
-    /// Returns a function that picks one of `count` candidates each time it is called: the first if
-    /// the schedule is in order, else a random one.
-    pub fn picks(self) -> impl FnMut(usize) -> usize {
-        let mut random = Random(self.seed);
-        move |count| match self.seed {
-            0 => 0,
-            _ => random.below(count),
-        }
-    }
-}
-
-/// A seeded random number generator (SplitMix64).
-#[derive(Debug, Clone, Copy)]
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ self.0 >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ mixed >> 31
-    }
-
-    fn below(&mut self, end: usize) -> usize {
-        (self.next() % end.max(1) as u64) as usize
-    }
-
-    fn coin(&mut self) -> bool {
-        self.next() & 1 == 1
-    }
 }
 
 impl Machine {

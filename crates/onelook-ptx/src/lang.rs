@@ -14,12 +14,14 @@ mod liveness;
 mod matrix;
 mod memory;
 mod operation;
+mod select;
 mod semantics;
+mod statements;
 mod target;
 mod value;
 
-pub use boolean::{Bool, Selectable};
-pub use builder::{Builder, U32Like};
+pub use boolean::Bool;
+pub use builder::Builder;
 pub use instruction::{Instruction, Statement};
 pub use kernel::{Kernel, Parameter, ParameterKind};
 pub use liveness::live_registers;
@@ -30,5 +32,6 @@ pub use operation::{
     Meaning, MmaShape, OnBits, Operand, Predicate, Reg, Reg64, RegP, ShuffleBy, Space, Special,
     Vote,
 };
+pub use select::Selectable;
 pub use target::{Feature, Target, UnknownTarget};
-pub use value::{F16x2, F32, Global, U32};
+pub use value::{F16x2, F32, Global, U32, U32Like};

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::abi::{STREAM_NON_BLOCKING, StreamHandle};
-use super::{Context, CudaError, DeviceBuffer, Event, PinnedBuffer};
+use super::{Context, CudaError, DeviceBuffer, PinnedBuffer};
 
 /// A queue of work: what is put in runs in order, while the caller goes on.
 pub struct Stream {
@@ -44,18 +44,6 @@ impl Stream {
         // SAFETY: the handle lives as long as self.
         let code = unsafe { (self.context.driver().table().cuStreamSynchronize)(self.handle) };
         self.context.driver().check("cuStreamSynchronize", code)
-    }
-
-    /// What comes later waits until the event has come.
-    ///
-    /// # Errors
-    /// The driver refuses.
-    pub fn wait(&self, event: &Event) -> Result<(), CudaError> {
-        let _bound = self.context.bind()?;
-        let wait = self.context.driver().table().cuStreamWaitEvent;
-        // SAFETY: both handles are live.
-        let code = unsafe { wait(self.handle, event.handle, 0) };
-        self.context.driver().check("cuStreamWaitEvent", code)
     }
 
     /// Puts in a copy of the first pinned bytes to the start of the buffer.

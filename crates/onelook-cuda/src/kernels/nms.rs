@@ -26,7 +26,7 @@ use onelook_ptx::lang::{Bool, Builder, Cache, F32, Global, SharedAddress, Specia
 
 use super::Tiled;
 use crate::images::{HEADER_BACK, HEADER_BYTES, HEADER_SIZE};
-use crate::settings::{SWITCHES, THRESHOLDS};
+use crate::settings::{MAX_ROWS, SWITCHES, THRESHOLDS};
 
 /// Bytes ahead of an image's detections: their number, then that of candidates, room or not.
 pub const OUTPUT_HEADER_BYTES: u32 = 16;
@@ -41,9 +41,6 @@ const THREADS: u32 = 512;
 
 /// Candidates that are gone through at a time.
 const CHUNK: u32 = 128;
-
-/// Most detections of an image that fit shared memory.
-pub const MAX_ROWS: u32 = 1024;
 
 /// A suppression.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -6,6 +6,7 @@ mod maps;
 pub(crate) mod nms;
 mod products;
 mod results;
+mod rows;
 mod smaller;
 pub(crate) mod stem;
 #[cfg(test)]
@@ -17,8 +18,9 @@ use onelook_ptx::lang::Target;
 
 use crate::kernels::{Element, KernelSpec, Tiled};
 use crate::settings::Settings;
-pub(crate) use results::worse;
-pub use results::{Expected, Results};
+pub use results::Results;
+pub use rows::Expected;
+pub(crate) use rows::worse;
 pub use smaller::smaller;
 
 /// The argument of a kernel's parameter.
@@ -157,7 +159,7 @@ impl KernelTestCase {
         for seed in 1..=schedules {
             let outputs = self.interpret(tiled, &Schedule::adversarial(seed))?;
             let off = self.results.deviation(&outputs).map_err(Failure::Results)?;
-            worst = results::worse(worst, off);
+            worst = rows::worse(worst, off);
         }
         Ok(worst)
     }

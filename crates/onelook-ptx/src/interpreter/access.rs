@@ -1,11 +1,12 @@
 //! Loads, stores, atomics and `ldmatrix`: each lane's access is checked by itself.
 
+use super::context::{BlockContext, LaunchContext};
 use super::global::named;
+use super::lanes::ThreadId;
 use super::lanes::{Lanes, WARP, each};
-use super::shared_memory::ThreadId;
 use super::traffic::{conflicts, sectors};
 use super::trap::Fault;
-use super::warp::{BlockContext, LaunchContext, Warp};
+use super::warp::Warp;
 use crate::lang::{Address, Atomic, Cache, Feature, Operand, Reg};
 
 /// Up to four words of each lane.

@@ -2,14 +2,16 @@
 //! happens when every warp of a block waits.
 
 use super::code::Code;
+use super::context::{BlockContext, LaunchContext};
 use super::global::{GrantedRanges, Memory};
 use super::races::{BlockHistory, RaceDetector};
 use super::report::Report;
+use super::schedule::{Random, Schedule};
 use super::shared_memory::Shared;
 use super::traffic::TouchedSectors;
 use super::trap::{Fault, Trap};
-use super::warp::{BlockContext, LaunchContext, Warp, WarpState};
-use super::{Random, Schedule, Value};
+use super::value::Value;
+use super::warp::{Warp, WarpState};
 use crate::lang::Kernel;
 
 /// Blocks that run concurrently under an adversarial schedule.

@@ -1,8 +1,11 @@
 //! Device memory: buffers with address ranges far apart, which of their bytes were written, and
 //! what a launch may access. A launch never reads or writes a byte that was not passed to it.
 
-use super::Buffer;
 use super::trap::{Fault, Trap};
+
+/// An allocation of a [`Machine`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Buffer(pub(super) usize);
 
 /// Bits of an address that count bytes within one buffer.
 const SPAN: u32 = 36;

@@ -13,6 +13,13 @@ pub(super) const ALL: u32 = u32::MAX;
 /// A word per lane.
 pub(super) type Lanes = [u32; WARP];
 
+/// A thread of a block.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct ThreadId {
+    pub(super) warp: usize,
+    pub(super) lane: usize,
+}
+
 /// Numbers of the lanes in a mask.
 pub(super) fn lanes_of(mask: u32) -> impl Iterator<Item = usize> {
     let mut left = mask;

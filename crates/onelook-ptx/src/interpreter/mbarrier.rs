@@ -1,72 +1,16 @@
 //! Barriers in shared memory (`mbarrier`). A phase completes when all expected threads have arrived
 //! and all expected bytes of tensor copies have been written; then the next phase begins.
 
-use super::clocks::Views;
-use super::lanes::{Lanes, lanes_of};
-use super::shared_memory::{Shared, ThreadId};
+use super::context::BlockContext;
+use super::lanes::{Lanes, ThreadId, lanes_of};
+use super::pending::Mbarrier;
+use super::shared_memory::Shared;
 use super::trap::Fault;
-use super::warp::{BlockContext, Warp, WarpState};
+use super::warp::{Warp, WarpState};
 use crate::lang::{Address, Operand};
 
 /// Bytes of a barrier.
 const BYTES: u32 = 8;
-
-/// One barrier.
-#[derive(Debug, Default)]
-pub(super) struct Mbarrier {
-    /// Arrivals that complete a phase.
-    count: u32,
-    /// Arrivals that this phase still lacks.
-    missing: u32,
-    /// Bytes that this phase still lacks; negative while more have come than were announced yet.
-    bytes: i64,
-    /// Phases completed.
-    phases: u64,
-    /// The views released by the arrivals of the current phase.
-    gathering: Views,
-    /// The views released by the arrivals of the latest completed phase, which waiters acquire.
-    released: Views,
-}
-
-impl Mbarrier {
-    /// Completes the phase if nothing is missing.
-    fn settle(&mut self) {
-        // Both counts must be zero: bytes can arrive before the thread that announces them, which
-        // leaves the count negative, so zero bytes alone do not complete a phase.
-        if self.missing == 0 && self.bytes == 0 {
-            self.phases += 1;
-            self.missing = self.count;
-            self.released = std::mem::take(&mut self.gathering);
-        }
-    }
-
-    fn arrive(&mut self, lane: usize) -> Result<(), Fault> {
-        if self.missing == 0 {
-            let what = format!(
-                "arrives at an mbarrier whose {} arrivals are there",
-                self.count
-            );
-            return Err(Fault::lane(lane, what));
-        }
-        self.missing -= 1;
-        Ok(())
-    }
-
-    /// Whether the phase of this parity has completed. A barrier has one bit for its phase, so a
-    /// wait names the parity of the phase that it waits for: with the current phase's parity it
-    /// blocks, with the other one it passes.
-    fn passes(&self, parity: u32) -> bool {
-        self.phases & 1 != u64::from(parity & 1)
-    }
-
-    /// What it waits for, in words.
-    fn describe(&self) -> String {
-        format!(
-            "phase {} lacks {} of {} arrivals and {} bytes",
-            self.phases, self.missing, self.count, self.bytes
-        )
-    }
-}
 
 impl Shared {
     /// Makes a barrier; its bytes can no longer be read as values.

@@ -9,7 +9,7 @@ use std::ops::Range;
 
 use super::clocks::VectorClocks;
 use super::global::{GrantedRange, named};
-use super::shared_memory::ThreadId;
+use super::lanes::ThreadId;
 use super::trap::Fault;
 use crate::lang::Cache;
 

@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 
 use super::clocks::VectorClocks;
-use super::mbarrier::Mbarrier;
-use super::tensor::TensorTransfer;
+use super::lanes::ThreadId;
+use super::pending::{Mbarrier, TensorTransfer};
 use super::trap::Fault;
 
 /// Where shared memory starts; not 0, so that a forgotten base is found out.
@@ -18,13 +18,6 @@ const SEVERAL: u32 = 32;
 const UNDER_WAY: u64 = 0xff;
 /// A reader's record while `wgmma` reads.
 const READING: u32 = u32::MAX;
-
-/// A thread of a block.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct ThreadId {
-    pub(super) warp: usize,
-    pub(super) lane: usize,
-}
 
 /// One block's memory.
 #[derive(Debug)]

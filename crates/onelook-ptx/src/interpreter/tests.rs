@@ -8,6 +8,7 @@ mod races;
 mod registers;
 mod units;
 
+use super::schedule::Random;
 use super::*;
 use crate::lang::{Builder, Cache, Global, Kernel, Target, U32};
 

@@ -24,6 +24,16 @@ pub enum Operand {
     Constant(u32),
 }
 
+impl Operand {
+    /// The constant, if it is one.
+    pub fn known(self) -> Option<u32> {
+        match self {
+            Self::Constant(value) => Some(value),
+            Self::Reg(_) => None,
+        }
+    }
+}
+
 /// Integer arithmetic on 32 bits, unsigned unless the name says otherwise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Integer {

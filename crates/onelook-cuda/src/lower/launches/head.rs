@@ -6,11 +6,11 @@ use onelook_types::DetectHead;
 use super::{Draft, Lowering};
 use crate::kernels::KernelSpec;
 use crate::kernels::head::{self, CANDIDATE_BYTES, HeadLevel, HeadShape};
-use crate::kernels::nms::{MAX_ROWS, NmsShape};
+use crate::kernels::nms::NmsShape;
 use crate::lower::LowerError;
 use crate::lower::buffers::ChannelSlice;
 use crate::plan::{Argument, Region};
-use crate::settings::Settings;
+use crate::settings::{MAX_ROWS, Settings};
 
 /// Candidates that there is room for, per anchor: with all classes counted there may be several.
 const CANDIDATES_PER_ANCHOR: u32 = 4;

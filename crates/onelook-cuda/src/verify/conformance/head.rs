@@ -7,7 +7,7 @@ use onelook_ptx::lang::Target;
 
 use super::maps::random_map;
 use super::products::dot;
-use super::results::{Distance, Run, deviation, replaced, worse};
+use super::rows::{Distance, Run, deviation, replaced, worse};
 use super::{Expected, KernelArg, KernelTestCase, Random, Results, input_arg};
 use crate::kernels::head::{CANDIDATE_BYTES, HeadLevel, HeadShape, pack};
 use crate::kernels::{Element, Map};

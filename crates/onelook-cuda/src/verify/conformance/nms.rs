@@ -4,7 +4,7 @@
 use onelook_graph::PlacedPicture;
 use onelook_types::{AxisTap, LetterboxPlacement};
 
-use super::results::Run;
+use super::rows::Run;
 use super::{KernelArg, KernelTestCase, Random, Results};
 use crate::images::pack;
 use crate::kernels::head::CANDIDATE_BYTES;
