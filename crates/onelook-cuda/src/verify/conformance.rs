@@ -1,6 +1,8 @@
 //! Test cases for kernels: random operands, and the expected results computed with plain loops in
 //! f64. The interpreter and a device run the same cases.
 
+pub(crate) mod candidates;
+mod detections;
 pub(crate) mod head;
 mod maps;
 pub(crate) mod nms;

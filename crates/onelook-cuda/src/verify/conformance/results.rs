@@ -3,8 +3,8 @@
 //! Comes in: what was written into the outputs. Goes out: how far off it is, or what is wrong with
 //! it.
 
-use super::head::Candidates;
-use super::nms::Detections;
+use super::candidates::Candidates;
+use super::detections::Detections;
 use super::rows::{Expected, Run, deviation, replaced};
 
 /// What must lie in the outputs afterwards.
