@@ -5,6 +5,7 @@
 //! says what to do. Nothing of CUDA is linked; without a driver nothing here panics or prints.
 
 mod abi;
+mod allocation;
 mod cache;
 mod context;
 mod device;

@@ -1,5 +1,5 @@
-//! The input of a batch as one blob: a header per image, tables for scaling, then the pixels as they
-//! came.
+//! The input of a batch as one blob: a header per image, tables for scaling, then the pixels as
+//! they came.
 //!
 //! Comes in: RGB (or BGR) images, where each lands in the network's input, and the taps of its
 //! scaling. Goes out: bytes that the stem and the suppression read. Never scales anything itself.
@@ -21,12 +21,13 @@ pub const HEADER_PLACE: u32 = 16;
 /// image per pixel of the original along x and y.
 pub const HEADER_BACK: u32 = 32;
 
-/// Where two floats (width and height of the original) and two words (grey of the padding; 1 for BGR)
-/// begin.
+/// Where two floats (width and height of the original) and two words (grey of the padding; 1 for
+/// BGR) begin.
 pub const HEADER_SIZE: u32 = 48;
 
 /// Bytes of a tap: the first source pixel with, as its highest bit, whether the second is the next
-/// one; then both weights, 16 bits each. In columns the next one has no weight where it is not meant.
+/// one; then both weights, 16 bits each. In columns the next one has no weight where it is not
+/// meant.
 pub const TAP_BYTES: u32 = 8;
 
 /// Pixels of an image begin at multiples of it.

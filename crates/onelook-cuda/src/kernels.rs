@@ -23,7 +23,7 @@ use onelook_types::Precision;
 use onelook_ptx::lang::{F32, Kernel};
 pub use spec::KernelSpec;
 
-/// Bytes that one thread copies at once; rows of tiles consist of such vectors.
+/// Bytes of a vector: what one thread copies at once. Rows of tiles consist of whole vectors.
 pub const VECTOR_BYTES: u32 = 16;
 
 /// The number format of maps and weights. Sums are always f32.
@@ -31,7 +31,7 @@ pub const VECTOR_BYTES: u32 = 16;
 pub enum Element {
     /// Half precision, multiplied by the matrix units.
     F16,
-    /// Single precision, multiplied one by one: the yardstick for the other.
+    /// Single precision, without matrix units: the reference for the other.
     F32,
 }
 

@@ -1,6 +1,7 @@
-//! From a graph and the shape of its input to a plan: steps, buffers, tiles, launches, their order.
+//! Lowering: from a graph and the shape of its input to a plan. Nodes are fused, values get
+//! buffers, products get tiles, launches get their order.
 //!
-//! Nothing here runs a kernel or knows a driver: the plan is the same on any machine.
+//! Never runs a kernel or knows a driver: the plan is the same on any machine.
 
 mod buffers;
 mod constants;

@@ -1,5 +1,5 @@
-//! What is launched for inputs of one shape: kernels in order, each with its grid and its places in
-//! memory. The interpreter and the driver run the same plan.
+//! What is launched for inputs of one shape: kernels in order, each with its grid and its memory.
+//! The interpreter and the driver run the same plan.
 
 use std::sync::Arc;
 
@@ -54,7 +54,7 @@ impl<T> Regions<T> {
 /// What a launch gives a kernel for a parameter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Argument {
-    /// An address, and how many bytes from there on the kernel may touch.
+    /// An address, and how many bytes from there on the kernel may access.
     Memory {
         /// Where.
         region: Region,
@@ -75,7 +75,7 @@ impl Argument {
 /// One launch.
 #[derive(Debug, Clone)]
 pub struct Launch {
-    /// The layers that it computes, for people.
+    /// The layers that it computes, for display.
     pub name: String,
     /// What it computes, if lowering made it.
     pub spec: Option<KernelSpec>,

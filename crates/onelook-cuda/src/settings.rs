@@ -1,16 +1,17 @@
-//! What counts as a detection, as bytes that the last kernels read: another threshold needs no other
-//! kernel and no other plan.
+//! Thresholds and limits of detections, as bytes that the last kernels read: another threshold
+//! needs no other kernel and no other plan.
 
 use onelook_types::{DetectHead, Thresholds};
 
-use crate::kernels::nms::MAX_ROWS;
+/// Most detections of an image that fit shared memory.
+pub const MAX_ROWS: u32 = 1024;
 
 /// Where four words begin: the bound of raw class values and of probabilities, the largest allowed
 /// overlap (floats), the largest number of detections.
 pub const THRESHOLDS: u32 = 0;
 
-/// Where two words begin: 1 where boxes of all classes suppress each other; 1 where every class of an
-/// anchor counts, not just its best.
+/// Where two words begin: 1 where boxes of all classes suppress each other; 1 where every class of
+/// an anchor counts, not just its best.
 pub const SWITCHES: u32 = 16;
 
 /// Where a bit per class begins: whether it is wanted.
@@ -21,7 +22,7 @@ pub const WANTED: u32 = 32;
 pub struct Settings {
     /// Confidence must be above this, 0 to 1.
     pub confidence: f32,
-    /// A box that overlaps a surer one by more than this goes, 0 to 1.
+    /// A box that overlaps one of higher confidence by more than this is removed, 0 to 1.
     pub iou: f32,
     /// At most so many detections per image, and no more than [`MAX_ROWS`].
     pub max_detections: usize,
@@ -100,12 +101,14 @@ impl Settings {
                 u32::from(self.classes.as_ref().is_none_or(named)) << (class % 32);
         }
         words.extend(wanted);
+        words.resize(Self::bytes(classes) / 4, 0);
         Ok(words.iter().flat_map(|word| word.to_le_bytes()).collect())
     }
 
-    /// Bytes of the settings for a model of so many classes.
+    /// Bytes of the settings of one image for a model of so many classes; those of a batch lie one
+    /// after the other.
     pub fn bytes(classes: usize) -> usize {
-        WANTED as usize + classes.div_ceil(32) * 4
+        (WANTED as usize + classes.div_ceil(32) * 4).next_multiple_of(16)
     }
 }
 
@@ -145,7 +148,7 @@ mod tests {
             .map(|&word| u32::from_le_bytes(word))
             .collect();
         assert_eq!(words[1..6], [0.5f32.to_bits(), 0, MAX_ROWS, 0, 1]);
-        assert_eq!(words[8..], [1, 2]);
+        assert_eq!(words[8..], [1, 2, 0, 0]);
         assert!((-2e-3..0.0).contains(&f32::from_bits(words[0])));
     }
 

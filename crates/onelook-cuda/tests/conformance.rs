@@ -1,9 +1,9 @@
-//! Every kernel of every model: right to the format's tolerance under five hostile schedules of the
-//! interpreter, which finds races, poison and accesses out of bounds by itself.
+//! Every kernel of every model: right to the format's tolerance under five adversarial schedules of
+//! the interpreter, which finds races, poison and accesses out of bounds by itself.
 //!
 //! Tiles are those of 640 px, for one image and for many; maps are cut so that a trial takes
-//! milliseconds. Single precision at the larger scales takes minutes of scalar arithmetic and runs on
-//! demand (`-- --ignored`), as do the tiles for a few images.
+//! milliseconds. Single precision at the larger scales takes minutes of scalar arithmetic and runs
+//! on demand (`-- --ignored`), as do the tiles for a few images.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
@@ -78,6 +78,7 @@ models! {
     yolov8n_in_f16 "yolov8n" 1 Sm90a F16,
     yolo26n_in_f16 "yolo26n" 1 Sm90a F16,
     yolo11n_in_f16_on_turing "yolo11n" 1 Sm75 F16,
+    yolo26n_in_f16_on_turing "yolo26n" 1 Sm75 F16,
     yolo11n_in_f16_on_ampere "yolo11n" 1 Sm80 F16,
     yolo11n_in_f16_for_many_images "yolo11n" 32 Sm90a F16,
     yolo11s_in_f16_for_many_images "yolo11s" 32 Sm90a F16,

@@ -75,3 +75,20 @@ fn every_family_has_a_plan_on_every_target() {
         }
     }
 }
+
+#[test]
+fn an_input_without_images_has_no_plan() {
+    let mut model = family::build("yolo11n").unwrap();
+    pass::optimise(&mut model.graph);
+    let options = Options {
+        gpu: Gpu::typical(Target::Sm90a),
+        element: Element::F16,
+        detect: model.metadata.head.detect(),
+    };
+    let outcome = lower(&model.graph, &Shape::from([0, 3, 640, 640]), &options);
+    let error = outcome
+        .map(|plan| plan.launches.len())
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains("images"), "{error}");
+}

@@ -1,10 +1,11 @@
 //! Kernels as PTX text, which the driver compiles for the device at hand.
 //!
-//! Comes in: a kernel. Goes out: one module with one entry, for people to read as much as for
-//! ptxas. Never prints what the target cannot do: that is an error here, not in the driver.
+//! Comes in: a kernel. Goes out: one readable module with one entry. An instruction that the target
+//! lacks is an error here, never one of the driver.
 
 mod arithmetic;
 mod control;
+mod error;
 mod matrix;
 mod memory;
 mod operand;
@@ -14,30 +15,8 @@ mod writer;
 
 use crate::lang::{Kernel, ParameterKind, Special, live_registers};
 use crate::occupancy::blocks_per_multiprocessor;
+pub use error::PtxError;
 use writer::Writer;
-
-/// Why a kernel has no PTX.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum PtxError {
-    /// The target lacks an instruction.
-    #[error("kernel '{kernel}' uses {instruction}, which {target} does not have: write it without")]
-    Unavailable {
-        /// The kernel's name.
-        kernel: String,
-        /// The instruction.
-        instruction: &'static str,
-        /// The target's name.
-        target: &'static str,
-    },
-    /// An instruction has a shape that PTX knows no words for.
-    #[error("kernel '{kernel}' has {what}, for which PTX has no instruction")]
-    Malformed {
-        /// The kernel's name.
-        kernel: String,
-        /// What is wrong.
-        what: String,
-    },
-}
 
 /// The kernel as PTX of the lowest version that its instructions and its target allow.
 ///
@@ -58,7 +37,8 @@ pub fn emit(kernel: &Kernel) -> Result<String, PtxError> {
     Ok(text)
 }
 
-/// Computed first, where all lanes are active: the shuffle tells ptxas that they agree.
+/// Computed first, while all lanes are active. The shuffle tells ptxas that the value is the same
+/// in all of them.
 const WARP: &str = "    \
     .reg .b32 %warp;\n    \
     mov.u32 %warp, %tid.x;\n    \
@@ -100,9 +80,9 @@ fn entry(kernel: &Kernel) -> String {
 /// Registers beyond the estimate that ptxas may use before it has to spill.
 const SPARE_REGISTERS: u32 = 16;
 
-/// Blocks that ptxas is to leave registers for: those asked for, else those that find a place with
-/// the registers that the kernel's values need. Told nothing, ptxas saves registers beyond that: it
-/// puts loads one after the other, and spills.
+/// The blocks per multiprocessor that ptxas must leave registers for: the requested number, else as
+/// many as fit with the registers that the kernel's values need. Without this directive ptxas saves
+/// more registers than that helps: it serialises loads, and spills.
 fn blocks(kernel: &Kernel) -> u32 {
     if kernel.blocks_per_multiprocessor > 1 {
         return kernel.blocks_per_multiprocessor;
@@ -122,7 +102,7 @@ fn registers(kernel: &Kernel) -> String {
 }
 
 impl Special {
-    /// The special register, where one register says it all.
+    /// The PTX register with this value.
     fn name(self) -> &'static str {
         match self {
             Self::Thread => "%tid.x",

@@ -1,114 +1,49 @@
-//! Runs kernels on the CPU, exactly as written: the GPU of machines that have none.
+//! Runs kernels on the CPU, exactly as written, on machines without a GPU.
 //!
-//! Comes in: a kernel, a grid, values for its parameters. Goes out: memory, and a [`Report`] of what
-//! was done, or a [`Trap`]. Never forgives: a value never written, a byte not given, a race, a wait
-//! left out end the launch, whether or not the outcome would have been right this time.
+//! Comes in: a kernel, a grid, values for its parameters. Goes out: memory and a [`Report`] of what
+//! was executed, or a [`Trap`]. Reading a value that was never written, an access outside of the
+//! memory that was passed in, a race or a missing wait each end the launch, even if the results
+//! would have been right this time.
 
 mod access;
 mod arithmetic;
 mod block;
 mod clocks;
 mod code;
+mod context;
 mod copies;
+mod execute;
 mod global;
 mod lanes;
 mod mbarrier;
 mod mma;
+mod pending;
 mod races;
 mod report;
+mod schedule;
 mod shared_memory;
 mod tensor;
+mod tensor_map;
 mod traffic;
 mod trap;
+mod value;
 mod warp;
 mod wgmma;
 
+pub use global::Buffer;
 use global::{GrantedRange, GrantedRanges, Memory, address_of};
 pub use report::Report;
-pub use tensor::{CopyMode, TensorMap};
+pub use schedule::Schedule;
+pub use tensor_map::{CopyMode, TensorMap};
 pub use trap::Trap;
+pub use value::Value;
 
 use crate::lang::{Kernel, ParameterKind};
 
-/// LaunchContext memory, and launches on it.
+/// Device memory, and launches on it.
 #[derive(Debug, Default)]
 pub struct Machine {
     memory: Memory,
-}
-
-/// An allocation of a [`Machine`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Buffer(usize);
-
-/// What a launch gives a kernel for a parameter.
-#[derive(Debug, Clone)]
-pub enum Value {
-    /// The address of a byte, and how many from there on the kernel may touch.
-    Memory {
-        /// The allocation.
-        buffer: Buffer,
-        /// The byte.
-        offset: usize,
-        /// How many.
-        bytes: usize,
-    },
-    /// 32 bits.
-    Word(u32),
-    /// A tensor in device memory, for TMA; it may be read whole.
-    TensorMap(TensorMap),
-}
-
-/// ThreadId runs when.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Schedule {
-    /// 0: block after block, warp after warp. Else: warps and blocks in random order for random
-    /// stretches, copies arriving at random times, all from this seed.
-    pub seed: u64,
-}
-
-impl Schedule {
-    /// Block after block, each warp until it waits: the quickest.
-    pub fn in_order() -> Self {
-        Self { seed: 0 }
-    }
-
-    /// Everything in random order by this seed.
-    pub fn adversarial(seed: u64) -> Self {
-        Self {
-            seed: seed.wrapping_mul(2).wrapping_add(1),
-        }
-    }
-
-    /// Which of so many things that could all come next does, again and again: the first where the
-    /// schedule is in order, else any.
-    pub fn picks(self) -> impl FnMut(usize) -> usize {
-        let mut random = Random(self.seed);
-        move |count| match self.seed {
-            0 => 0,
-            _ => random.below(count),
-        }
-    }
-}
-
-/// Chance, repeatable.
-#[derive(Debug, Clone, Copy)]
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ self.0 >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ mixed >> 31
-    }
-
-    fn below(&mut self, end: usize) -> usize {
-        (self.next() % end.max(1) as u64) as usize
-    }
-
-    fn coin(&mut self) -> bool {
-        self.next() & 1 == 1
-    }
 }
 
 impl Machine {
@@ -122,7 +57,7 @@ impl Machine {
         self.memory.allocate(bytes)
     }
 
-    /// Gives bytes values.
+    /// Writes bytes.
     ///
     /// # Panics
     /// When the buffer has no such bytes.
@@ -132,7 +67,7 @@ impl Machine {
         self.memory.store(address_of(buffer, offset), bytes);
     }
 
-    /// Takes the values of bytes away.
+    /// Marks bytes as never written.
     ///
     /// # Panics
     /// When the buffer has no such bytes.
@@ -144,10 +79,10 @@ impl Machine {
         own.bytes[offset..offset + bytes].fill(0xcd);
     }
 
-    /// The values of bytes.
+    /// Reads bytes.
     ///
     /// # Errors
-    /// A trap when one of them has none or the buffer has no such bytes.
+    /// A trap when one of them was never written or the buffer has no such bytes.
     pub fn read(&self, buffer: Buffer, offset: usize, bytes: usize) -> Result<Vec<u8>, Trap> {
         self.memory.check(buffer, offset, bytes)?;
         let own = self.memory.of(buffer);
@@ -159,7 +94,7 @@ impl Machine {
         Ok(own.bytes[offset..offset + bytes].to_vec())
     }
 
-    /// The bytes of a place and which of them have a value; those without are 0.
+    /// Reads bytes, and which of them were ever written; the others are 0.
     ///
     /// # Errors
     /// A trap when the buffer has no such bytes.
@@ -180,8 +115,8 @@ impl Machine {
         Ok((values.collect(), written))
     }
 
-    /// Counts the buffer among those that launches write, even before the first that does: a kernel
-    /// that may start early must wait before it touches them.
+    /// Declares that launches write this buffer, before the first one that does: a kernel that may
+    /// start early must wait (`GridWait`) before it accesses such a buffer.
     pub fn expect_launches_to_write(&mut self, buffer: Buffer) {
         self.memory.mark(address_of(buffer, 0));
     }
@@ -189,8 +124,8 @@ impl Machine {
     /// Runs a kernel over a grid of blocks.
     ///
     /// # Errors
-    /// A trap for anything that a GPU would not do the same way every time, and for values that do
-    /// not fit the parameters.
+    /// A trap for anything that a GPU does not define, and for values that do not fit the
+    /// parameters.
     pub fn launch(
         &mut self,
         kernel: &Kernel,

@@ -1,4 +1,4 @@
-//! How many blocks of a kernel one multiprocessor holds at a time.
+//! Occupancy: how many blocks of a kernel one multiprocessor holds at a time.
 //!
 //! Source: "Technical Specifications per Compute Capability" in NVIDIA's CUDA programming guide.
 
@@ -6,19 +6,21 @@ use crate::lang::Target;
 
 /// 32-bit registers of one multiprocessor.
 const REGISTERS: u32 = 64 << 10;
-/// A multiprocessor has four schedulers, each with its part of the registers.
+/// A multiprocessor has four schedulers, each with a quarter of the registers.
 const QUARTERS: u32 = 4;
-/// Registers are handed to a warp in portions of so many.
+/// Registers are allocated to a warp in units of this many.
 const REGISTER_PORTION: u32 = 256;
 
-/// Blocks of so many threads, each with so many registers, that fit one multiprocessor with so many
-/// bytes of shared memory each; 0 when not even one does.
+/// How many blocks fit one multiprocessor, given the threads of a block, the registers of a thread
+/// and the shared memory of a block; 0 when not even one fits.
 pub fn blocks_per_multiprocessor(
     target: Target,
     threads: u32,
     registers: u32,
     shared_bytes: u32,
 ) -> u32 {
+    // Every resource limits the number of blocks by itself; the scarcest decides. A warp's
+    // registers all come from one scheduler, so each scheduler holds a whole number of warps.
     let warps = threads.div_ceil(32).max(1);
     let portion = (registers.max(1) * 32).next_multiple_of(REGISTER_PORTION);
     let by_registers = REGISTERS / QUARTERS / portion * QUARTERS / warps;
@@ -33,13 +35,13 @@ pub fn blocks_per_multiprocessor(
     most.min(by_registers).min(by_shared)
 }
 
-/// The part of a multiprocessor's threads that so many blocks fill, from 0 to 1.
+/// The share of a multiprocessor's threads that its resident blocks fill, from 0 to 1.
 pub fn occupancy(target: Target, threads: u32, registers: u32, shared_bytes: u32) -> f64 {
     let blocks = blocks_per_multiprocessor(target, threads, registers, shared_bytes);
     f64::from(blocks * threads) / target.threads_per_multiprocessor() as f64
 }
 
-/// Blocks that a multiprocessor can have, however small.
+/// The most resident blocks of a multiprocessor, whatever their size.
 fn blocks(target: Target) -> u32 {
     match target {
         Target::Sm75 | Target::Sm86 => 16,
@@ -48,7 +50,7 @@ fn blocks(target: Target) -> u32 {
     }
 }
 
-/// Shared memory of each block that the system keeps for itself.
+/// Shared memory of each block that the system reserves.
 fn reserved_shared_bytes(target: Target) -> u32 {
     match target {
         Target::Sm75 => 0,

@@ -1,6 +1,6 @@
 //! Assembles every kernel that networks need with ptxas and reports what each costs; fails when one
-//! spills, needs a stack, or uses more registers than it may. `cargo xtask ptx` finds ptxas and runs
-//! this.
+//! spills, needs a stack, or uses more registers than it may. `cargo xtask ptx` finds ptxas and
+//! runs this.
 
 mod assemble;
 mod kernels;

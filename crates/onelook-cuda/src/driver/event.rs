@@ -69,6 +69,20 @@ impl Event {
     }
 }
 
+impl Stream {
+    /// What comes later waits until the event has come.
+    ///
+    /// # Errors
+    /// The driver refuses.
+    pub fn wait(&self, event: &Event) -> Result<(), CudaError> {
+        let _bound = self.context().bind()?;
+        let wait = self.context().driver().table().cuStreamWaitEvent;
+        // SAFETY: both handles are live.
+        let code = unsafe { wait(self.handle, event.handle, 0) };
+        self.context().driver().check("cuStreamWaitEvent", code)
+    }
+}
+
 impl Drop for Event {
     fn drop(&mut self) {
         let Ok(_bound) = self.context.bind() else {

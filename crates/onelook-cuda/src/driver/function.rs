@@ -187,8 +187,10 @@ impl Function {
     /// The values do not fit the parameters, or the driver refuses.
     ///
     /// # Safety
-    /// The addresses lead to memory of this GPU that has room for what the kernel reads and writes
-    /// there, and that stays until the stream was waited for.
+    /// The caller guarantees that each address among `values` points to memory of this GPU
+    /// as large as what the kernel accesses there with this grid, that the memory and the function
+    /// stay alive until the stream has been synchronised, and that nothing else accesses what the
+    /// kernel writes until then.
     pub unsafe fn launch(
         &self,
         stream: &Stream,
@@ -217,14 +219,19 @@ impl Function {
                 attributes: &raw mut attribute,
                 attribute_count: 1,
             };
-            // SAFETY: config and values live during the call, which copies them; the values fit
-            // the parameters, and the caller answers for the addresses.
+            // SAFETY: `config`, its attribute and `pointers` live until the call returns, and the
+            // driver copies them; `check_values` proved that there is one value of the right size
+            // per parameter; `shared` is what `reserve_shared` allowed for this function. That the
+            // addresses among the values are valid for the kernel is this function's contract.
             let code =
                 unsafe { launch(&raw const config, self.handle, arguments, ptr::null_mut()) };
             return driver.check("cuLaunchKernelEx", code);
         }
         let launch = driver.table().cuLaunchKernel;
-        // SAFETY: as above.
+        // SAFETY: `pointers` lives until the call returns, and the driver copies the values;
+        // `check_values` proved that they fit the parameters; `shared` is what `reserve_shared`
+        // allowed. That the addresses among the values are valid for the kernel is this function's
+        // contract.
         let code = unsafe {
             launch(
                 self.handle,

@@ -44,7 +44,8 @@ impl Graph {
     /// The driver refuses.
     ///
     /// # Safety
-    /// The buffer stays until what is made of the graph was launched and waited for the last time.
+    /// The caller guarantees that the buffer outlives every launch of what is instantiated
+    /// from this graph, until the stream of the launch has been synchronised.
     pub unsafe fn add_clear(
         &mut self,
         buffer: &DeviceBuffer,
@@ -64,8 +65,10 @@ impl Graph {
             "cuGraphAddMemsetNode",
             after,
             |node, graph, after, count| {
-                // SAFETY: all pointers are to live values that the call copies; the caller keeps
-                // the buffer, which has so many bytes.
+                // SAFETY: `node`, `after` and `what` are live values that the call copies, `after`
+                // has `count` entries; `what` describes the whole buffer (`DeviceBuffer` has at
+                // least one byte). That the buffer outlives the launches is this function's
+                // contract.
                 unsafe { add(node, graph, after, count, &raw const what, context) }
             },
         )
@@ -77,8 +80,10 @@ impl Graph {
     /// The values do not fit the parameters, or the driver refuses.
     ///
     /// # Safety
-    /// The function and the memory behind the addresses stay until what is made of the graph was
-    /// launched and waited for the last time; the memory has room for what the kernel does.
+    /// The caller guarantees that each address among `values` points to memory of this GPU
+    /// as large as what the kernel accesses there with this grid, and that the function and this
+    /// memory outlive every launch of what is instantiated from this graph, until the stream of the
+    /// launch has been synchronised.
     pub unsafe fn add_launch(
         &mut self,
         function: &Function,
@@ -103,8 +108,9 @@ impl Graph {
             "cuGraphAddKernelNode",
             after,
             |node, graph, after, count| {
-                // SAFETY: all pointers are to live values that the call copies; the values fit the
-                // parameters, and the caller answers for function and addresses.
+                // SAFETY: `node`, `after`, `what` and the values are live and copied by the call,
+                // `after` has `count` entries; `check_values` proved that the values fit the
+                // parameters. That function and addresses stay valid is this function's contract.
                 unsafe { add(node, graph, after, count, &raw const what) }
             },
         )
@@ -216,12 +222,14 @@ impl GraphExec {
     /// The driver refuses.
     ///
     /// # Safety
-    /// What the steps touch is still there (see [`Graph`]), and nobody else touches it until the
-    /// stream was waited for.
+    /// The caller guarantees that the functions and the memory that the graph's nodes name (see
+    /// [`Graph`]) are alive, and that nothing else accesses that memory until the stream has been
+    /// synchronised.
     pub unsafe fn launch(&self, stream: &Stream) -> Result<(), CudaError> {
         let _bound = self.context.bind()?;
         let driver = self.context.driver();
-        // SAFETY: both handles are live; the caller answers for the rest.
+        // SAFETY: the handles belong to `self` and `stream`, which are borrowed, of one context.
+        // That what the nodes access is alive and not shared is this function's contract.
         let code = unsafe { (driver.table().cuGraphLaunch)(self.handle, stream.handle) };
         driver.check("cuGraphLaunch", code)
     }

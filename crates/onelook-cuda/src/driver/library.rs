@@ -51,7 +51,8 @@ macro_rules! table {
                     // the symbols of these names, and the library is never unloaded.
                     $($name: *unsafe { library.get(stringify!($name)) }
                         .map_err(|_| stringify!($name))?,)*
-                    // SAFETY: as above.
+                    // SAFETY: these types too are those of the driver's interface, and the library
+                    // is never unloaded.
                     $($may: unsafe { library.get(stringify!($may)) }.ok().map(|symbol| *symbol),)*
                 })
             }

@@ -54,7 +54,8 @@ impl DeviceBuffer {
         let code = unsafe { copy(address, from.as_ptr().cast(), from.len()) };
         self.context.driver().check("cuMemcpyHtoD", code)?;
         drop(bound);
-        // The call returns when the bytes are on their way; streams of ours would not wait for them.
+        // The call returns when the bytes are on their way; streams of ours would not wait for
+        // them.
         self.context.synchronize()
     }
 

@@ -18,7 +18,7 @@ pub struct PinnedBuffer {
 // SAFETY: the memory is plain bytes that only this value points to; the driver allows it to be
 // used and freed from any thread.
 unsafe impl Send for PinnedBuffer {}
-// SAFETY: as above; sharing gives only shared slices.
+// SAFETY: a shared reference gives out shared slices only; writing takes a unique one.
 unsafe impl Sync for PinnedBuffer {}
 
 impl PinnedBuffer {
@@ -59,7 +59,8 @@ impl PinnedBuffer {
 
     /// The bytes, to write on.
     pub fn as_mut_slice(&mut self) -> &mut [u8] {
-        // SAFETY: as above, and self is borrowed alone.
+        // SAFETY: the memory has so many bytes, set by new, and lives as long as self, which is
+        // borrowed uniquely, so no other slice of it exists.
         unsafe { slice::from_raw_parts_mut(self.memory.as_ptr(), self.bytes) }
     }
 

@@ -1,7 +1,8 @@
-//! A plan on a GPU: launches in, one graph out that runs them all in the order of their needs.
+//! A plan on a GPU: launches in, one CUDA graph out that runs them all in the order of their
+//! dependencies.
 //!
-//! Memory is taken and kernels are loaded once; a run copies the inputs in, launches the graph and
-//! copies the outputs out. Never trusts the plan: each place is checked against its region.
+//! Memory is allocated and kernels are loaded once; a run copies the inputs in, launches the graph
+//! and copies the outputs out. Never trusts the plan: each argument is checked against its region.
 
 mod edges;
 mod load;
@@ -37,10 +38,10 @@ impl Constants {
 /// Runs that take longer together than the CPU needs to launch each kernel of one.
 const GRAPHS_AHEAD: usize = 8;
 
-/// As f16 values and as floats no number.
+/// NaN in f16 and in f32, byte by byte.
 const POISON: u8 = 0xff;
 
-/// Room at first for an input whose size the caller decides.
+/// Bytes at first of an input whose size the caller decides.
 const INITIAL_INPUT_BYTES: usize = 1 << 20;
 
 /// A plan that is ready to run. One run at a time: it has one arena.
@@ -154,8 +155,8 @@ impl LoadedPlan {
         Ok(())
     }
 
-    /// Runs it on inputs of so many bytes, which `write` puts where the GPU copies them from: it is
-    /// given each input's number and room. What it finds there is of earlier runs.
+    /// Runs it on inputs of so many bytes, which `write` fills in: it gets each input's number and
+    /// the pinned buffer that the GPU copies from, which still holds bytes of earlier runs.
     ///
     /// # Errors
     /// Sizes differ from the plan's, or the GPU failed.
@@ -171,7 +172,7 @@ impl LoadedPlan {
             write(index, &mut room[..bytes]);
         }
         let enqueued = self.enqueue(lengths);
-        // Whatever failed, nothing may be under way when the buffers are touched again.
+        // Even after an error nothing may still run when the buffers are accessed again.
         let waited = self.stream.synchronize();
         enqueued.and(waited)
     }
@@ -182,8 +183,8 @@ impl LoadedPlan {
         output.map_or(&[], |exchange| exchange.host.as_slice())
     }
 
-    /// Gives an input more room where the caller decides its size; the graph is built anew, for it
-    /// holds addresses.
+    /// Enlarges an input whose size the caller decides, and rebuilds the graph, which holds its
+    /// address.
     fn grow_input(&mut self, input: usize, bytes: usize) -> Result<(), CudaError> {
         if bytes <= self.memory.inputs[input].host.bytes() {
             return Ok(());
@@ -211,12 +212,14 @@ impl LoadedPlan {
 
     fn enqueue(&mut self, lengths: &[usize]) -> Result<(), CudaError> {
         for (input, &bytes) in self.memory.inputs.iter().zip(lengths) {
-            // SAFETY: self keeps both and its only caller waits for the stream.
+            // SAFETY: `self.memory` owns both buffers. `run_filled`, the only caller, has `self`
+            // uniquely and synchronises the stream before it returns, also after an error.
             unsafe { self.stream.upload(&input.device, &input.host, bytes)? };
         }
         self.enqueue_graphs(1)?;
         for output in &mut self.memory.outputs {
-            // SAFETY: self keeps both and its only caller waits for the stream.
+            // SAFETY: `self.memory` owns both buffers, and `run_filled` synchronises the stream
+            // before anyone can read the pinned bytes through `output`.
             unsafe { self.stream.download(&mut output.host, &output.device)? };
         }
         Ok(())
@@ -251,8 +254,9 @@ impl LoadedPlan {
     }
 
     fn enqueue_graphs(&self, times: usize) -> Result<(), CudaError> {
-        // SAFETY: self keeps all that the steps touch and lent it to nobody else; its callers have
-        // it to themselves, and wait for the stream.
+        // SAFETY: `self` owns the functions and buffers of every node (`launches`, `memory`), and a
+        // rebuilt graph replaces `exec` before the buffers it named are dropped. The callers have
+        // `self` uniquely and synchronise the stream before they return.
         (0..times).try_for_each(|_| unsafe { self.exec.launch(&self.stream) })
     }
 
@@ -291,13 +295,15 @@ impl LoadedPlan {
 
     fn enqueue_marked(&self, marks: &[Event]) -> Result<(), CudaError> {
         if self.plan.counter_bytes > 0 {
-            // SAFETY: self keeps the counters, and its only caller waits for the stream.
+            // SAFETY: `self.memory` owns the counters; `profile`, the only caller, has `self`
+            // uniquely and synchronises the stream before it returns.
             unsafe { self.stream.clear(&self.memory.counters)? };
         }
         marks[0].record(&self.stream)?;
         for (step, mark) in self.steps.iter().zip(&marks[1..]) {
-            // SAFETY: the addresses are of buffers that self keeps, with the room that the plan
-            // was checked for; the only caller waits for the stream.
+            // SAFETY: the addresses lie in buffers that `self.memory` owns; `regions::check` proved
+            // that each argument's bytes lie in its region, and the plan's grid is the one that the
+            // kernel was lowered for. `profile` has `self` uniquely and synchronises the stream.
             unsafe {
                 step.function
                     .launch(&self.stream, step.grid, &step.values, false)?

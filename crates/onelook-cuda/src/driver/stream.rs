@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::abi::{STREAM_NON_BLOCKING, StreamHandle};
-use super::{Context, CudaError, DeviceBuffer, Event, PinnedBuffer};
+use super::{Context, CudaError, DeviceBuffer, PinnedBuffer};
 
 /// A queue of work: what is put in runs in order, while the caller goes on.
 pub struct Stream {
@@ -46,25 +46,14 @@ impl Stream {
         self.context.driver().check("cuStreamSynchronize", code)
     }
 
-    /// What comes later waits until the event has come.
-    ///
-    /// # Errors
-    /// The driver refuses.
-    pub fn wait(&self, event: &Event) -> Result<(), CudaError> {
-        let _bound = self.context.bind()?;
-        let wait = self.context.driver().table().cuStreamWaitEvent;
-        // SAFETY: both handles are live.
-        let code = unsafe { wait(self.handle, event.handle, 0) };
-        self.context.driver().check("cuStreamWaitEvent", code)
-    }
-
     /// Puts in a copy of the first pinned bytes to the start of the buffer.
     ///
     /// # Errors
     /// They do not fit, or the driver refuses.
     ///
     /// # Safety
-    /// Until the stream was waited for, both stay, and the pinned bytes are not written.
+    /// The caller guarantees that until the stream has been synchronised both buffers stay
+    /// alive, the pinned bytes are not written, and nothing else accesses the range of `to`.
     pub unsafe fn upload(
         &self,
         to: &DeviceBuffer,
@@ -78,7 +67,9 @@ impl Stream {
         }
         let _bound = self.context.bind()?;
         let copy = self.context.driver().table().cuMemcpyHtoDAsync_v2;
-        // SAFETY: the range was checked; the caller keeps both until the copy is done.
+        // SAFETY: `range` proved that `bytes` fit the device buffer, and `bytes` is at most the
+        // pinned length. That both stay alive and untouched until the copy is done is this
+        // function's contract.
         let code = unsafe { copy(address, from.pointer(), bytes, self.handle) };
         self.context.driver().check("cuMemcpyHtoDAsync", code)
     }
@@ -89,7 +80,8 @@ impl Stream {
     /// There are not so many, or the driver refuses.
     ///
     /// # Safety
-    /// Until the stream was waited for, both stay, and nobody reads or writes the pinned bytes.
+    /// The caller guarantees that until the stream has been synchronised both buffers stay
+    /// alive and nobody reads or writes the pinned bytes.
     pub unsafe fn download(
         &self,
         to: &mut PinnedBuffer,
@@ -101,7 +93,8 @@ impl Stream {
         }
         let _bound = self.context.bind()?;
         let copy = self.context.driver().table().cuMemcpyDtoHAsync_v2;
-        // SAFETY: the range was checked; the caller keeps both until the copy is done.
+        // SAFETY: `range` proved that the device buffer has as many bytes as the pinned one. That
+        // both stay alive and untouched until the copy is done is this function's contract.
         let code = unsafe { copy(to.pointer(), address, to.bytes(), self.handle) };
         self.context.driver().check("cuMemcpyDtoHAsync", code)
     }
@@ -112,11 +105,13 @@ impl Stream {
     /// The driver refuses.
     ///
     /// # Safety
-    /// The buffer stays until the stream was waited for.
+    /// The caller guarantees that until the stream has been synchronised the buffer stays alive and
+    /// nothing else accesses it.
     pub unsafe fn clear(&self, buffer: &DeviceBuffer) -> Result<(), CudaError> {
         let _bound = self.context.bind()?;
         let fill = self.context.driver().table().cuMemsetD8Async;
-        // SAFETY: the buffer has so many bytes, and the caller keeps it.
+        // SAFETY: the buffer has so many bytes, at least one. That it stays alive and untouched
+        // until the stream has been synchronised is this function's contract.
         let code = unsafe { fill(buffer.address(), 0, buffer.bytes().max(1), self.handle) };
         self.context.driver().check("cuMemsetD8Async", code)
     }

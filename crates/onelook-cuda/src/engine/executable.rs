@@ -17,9 +17,9 @@ use super::Cuda;
 use super::explain::explanation;
 use super::image_batch::ImageBatch;
 use crate::driver::{Constants, CudaError, LoadedPlan};
-use crate::kernels::nms::MAX_ROWS;
 use crate::lower::{LowerError, Options, lower};
 use crate::plan::Plan;
+use crate::settings::MAX_ROWS;
 
 /// Images of more bytes than this are made smaller before they go to the GPU.
 const MAX_IMAGE_BYTES: usize = 64 << 20;

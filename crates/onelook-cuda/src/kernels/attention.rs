@@ -9,12 +9,12 @@
 //!
 //! 1. A warp has 16 queries and goes through the keys chunk by chunk, with the largest product so
 //!    far per query; when it grows, what was added up before shrinks by that much.
-//! 2. Where there are few queries, warps share the keys among them as well; each has its own largest
-//!    product, and all are joined at the end.
+//! 2. Where there are few queries, warps share the keys among them as well; each has its own
+//!    largest product, and all are joined at the end.
 //! 3. Powers are of 2: the factor is folded into the scale. Products lie in registers as the matrix
 //!    unit gives them, which is how it takes them back as weights.
-//! 4. Keys and values are on their way several chunks ahead, in rows of an odd number of vectors, so
-//!    that eight of them touch all banks. Pixels beyond the last weigh nothing.
+//! 4. Keys and values are on their way several chunks ahead, in rows of an odd number of vectors,
+//!    so that eight of them touch all banks. Pixels beyond the last weigh nothing.
 
 mod product;
 #[cfg(test)]
@@ -100,8 +100,8 @@ impl AttentionShape {
         ((channels / self.element.per_vector()) | 1) * VECTOR_BYTES
     }
 
-    /// The tile for a device and a batch: all keys at once by many warps where there are few queries,
-    /// many queries to a chunk of keys where there are many.
+    /// The tile for a device and a batch: all keys at once by many warps where there are few
+    /// queries, many queries to a chunk of keys where there are many.
     fn tile(&self, target: Target, batch: u32) -> Tile {
         let blocks = |rows: u32| self.heads() * batch * self.tokens().div_ceil(16 * rows);
         let keys = 32 / (self.element.bytes() / 2);
@@ -309,8 +309,8 @@ impl<'k, 's> Attend<'k, 's> {
         })
     }
 
-    /// Begins to copy a chunk of keys and one of values behind it. Threads beyond the last whole row
-    /// of vectors copy nothing.
+    /// Begins to copy a chunk of keys and one of values behind it. Threads beyond the last whole
+    /// row of vectors copy nothing.
     fn load(&self, copies: &[Copied<'k>; 2], chunk: U32<'k>, stage: SharedAddress<'k>) {
         let (k, shape, tile) = (self.k, self.shape, self.tile);
         let pixel = shape.input.pitch * shape.element.bytes();
@@ -410,8 +410,8 @@ impl<'k, 's> Attend<'k, 's> {
         });
     }
 
-    /// Puts the warp's sums into shared memory: `[slice][query]`, the sums, then the largest product
-    /// and the weights' sum.
+    /// Puts the warp's sums into shared memory: `[slice][query]`, the sums, then the largest
+    /// product and the weights' sum.
     fn keep(&self, state: &SoftmaxState<'k>) {
         let (k, row_bytes) = (self.k, Tile::sums_bytes(self.shape));
         let lane = k.lane();

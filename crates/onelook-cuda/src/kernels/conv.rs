@@ -7,8 +7,8 @@
 //!     output[m][n] = activation(sum + bias[n]) + residual[m][n]
 //! ```
 //!
-//! 1. k counts taps, then channels; a chunk of it is copied vector by vector, zeros where a tap falls
-//!    outside, so that padding costs no memory and no branch in the product.
+//! 1. k counts taps, then channels; a chunk of it is copied vector by vector, zeros where a tap
+//!    falls outside, so that padding costs no memory and no branch in the product.
 //! 2. Several chunks are on their way while one is multiplied; weights set out before the kernels
 //!    ahead have ended, because nobody writes them.
 //! 3. The input may lie in several buffers (a concatenation that was never made), each perhaps to

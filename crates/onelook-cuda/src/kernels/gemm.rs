@@ -4,13 +4,14 @@
 //! for m in rows, n in columns:  sums[m][n] += Σ_k  a[m][k] · b[n][k]
 //! ```
 //!
-//! 1. Both tiles have k innermost, in rows of 16-byte vectors, so that one `ldmatrix` serves either.
+//! 1. Both tiles have k innermost, in rows of 16-byte vectors, so that one `ldmatrix` serves
+//!    either.
 //! 2. Vectors of a row are exchanged by the row's number: eight rows of a column touch all banks.
 //! 3. Warps share the tile as a grid of rows by columns; small tiles are shared along k as well,
 //!    and the sums of such slices are added at the end.
 //! 4. f32 has no matrix unit that is exact: the same lanes hold the same sums and add one by one.
 
-use onelook_ptx::lang::{Builder, F32, SharedAddress, U32};
+use onelook_ptx::lang::{Builder, F32, Feature, SharedAddress, U32};
 
 use super::{Element, VECTOR_BYTES};
 
@@ -162,20 +163,40 @@ impl<'k> Gemm<'k> {
                 .map(|tile| k.load_matrix::<4>(a_at + tile * 16 * row_bytes, false))
                 .collect();
             let pairs = self.column_tiles() / 2;
-            let mut b = Vec::new();
+            let mut b_tiles = Vec::new();
             for pair in 0..pairs {
                 let [b0, b1, c0, c1] = k.load_matrix::<4>(b_at + pair * 16 * row_bytes, false);
-                b.extend([[b0, b1], [c0, c1]]);
+                b_tiles.extend([[b0, b1], [c0, c1]]);
             }
             if self.column_tiles() % 2 == 1 {
-                b.push(k.load_matrix::<2>(b_at + pairs * 16 * row_bytes, false));
+                let last = self.last_column_tile(b, first, b_at);
+                b_tiles.push(k.load_matrix::<2>(last + pairs * 16 * row_bytes, false));
             }
             for (sums, &a) in sums.iter().zip(&a) {
-                for (&sums, &b) in sums.iter().zip(&b) {
+                for (&sums, &b) in sums.iter().zip(&b_tiles) {
                     k.mma(sums, a, b);
                 }
             }
         }
+    }
+
+    /// Where lanes load an odd last column tile from, relative to the tiles before it. `paired` is
+    /// the address for two tiles, whose lanes 16 to 31 point to the second: past the end, if there
+    /// is none. Targets whose `ldmatrix` demands valid addresses in all lanes get the first tile's
+    /// rows there too.
+    fn last_column_tile(
+        &self,
+        b: SharedAddress<'k>,
+        first: U32<'k>,
+        paired: SharedAddress<'k>,
+    ) -> SharedAddress<'k> {
+        let k = self.k;
+        if k.target().has(Feature::PartialMatrixAddresses) {
+            return paired;
+        }
+        let vectors = self.tile.vectors;
+        let lane = k.lane();
+        b + slot(vectors, self.column + lane % 8, (lane / 8 % 2) ^ first)
     }
 
     fn step_f32(&self, sums: &Sums<'k>, a: SharedAddress<'k>, b: SharedAddress<'k>) {

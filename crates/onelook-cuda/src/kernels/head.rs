@@ -14,8 +14,8 @@
 //!    takes them, and the first of them set out before the kernels ahead have ended.
 //! 3. Sums stay in shared memory as f32. Four lanes share an anchor: a quarter of the classes each,
 //!    then a side of the box each, and only in warps that have something sure enough.
-//! 4. Raw values are compared, probabilities computed for what is kept alone. A warp takes places for
-//!    all its candidates with one addition; their order is settled by whoever sorts them.
+//! 4. Raw values are compared, probabilities computed for what is kept alone. A warp takes places
+//!    for all its candidates with one addition; their order is settled by whoever sorts them.
 //! 5. More classes than fit are gone through in rounds, of which the best so far is remembered.
 
 mod level;
@@ -27,10 +27,11 @@ mod tests;
 use onelook_ptx::lang::{Bool, Builder, F32, Global, SharedAddress, Special, Target, U32};
 
 use super::{Element, Map, Tiled};
+use crate::settings::Settings;
 use level::Level;
 
-/// Bytes of a candidate: the box's corners in pixels of the input, the score (floats), class, anchor
-/// and a word without meaning.
+/// Bytes of a candidate: the box's corners in pixels of the input, the score (floats), class,
+/// anchor and a word without meaning.
 pub const CANDIDATE_BYTES: u32 = 32;
 
 /// What the head reads of one level.
@@ -207,10 +208,11 @@ impl HeadShape {
     }
 }
 
-/// The kernel. Parameters: for each level the map of boxes and the map of classes; weights and biases
-/// (f32) as [`pack`] gives them; the settings as [`Settings::encode`](crate::settings::Settings::encode)
-/// gives them; the candidates, `capacity` for each image; a counter for each image, 0 before; with
-/// `raw`, for each level the sides and the scores as f32 `[batch, channels, height, width]`.
+/// The kernel. Parameters: for each level the map of boxes and the map of classes; weights and
+/// biases (f32) as [`pack`] gives them; the settings as
+/// [`Settings::encode`](crate::settings::Settings::encode) gives them; the candidates, `capacity`
+/// for each image; a counter for each image, 0 before; with `raw`, for each level the sides and the
+/// scores as f32 `[batch, channels, height, width]`.
 ///
 /// Counters may count beyond the capacity: what found no room is lost.
 pub fn head(target: Target, name: &str, shape: &HeadShape, batch: u32) -> Tiled {
@@ -255,17 +257,19 @@ fn write(k: &Builder, shape: &HeadShape, tile: Tile) {
         .collect();
     let memory = k.shared(shape.shared_bytes(&tile), 128);
     let [boxes_bytes, classes_bytes] = shape.row_bytes(&tile).map(|bytes| bytes * tile.anchors);
+    let level = Level::new(k, shape, &tile, &inputs, &outputs);
+    let image = k.special(Special::BlockZ);
     let head = Head {
         k,
         shape,
         tile,
-        level: Level::new(k, shape, &tile, &inputs, &outputs),
-        image: k.special(Special::BlockZ),
+        level,
+        image,
         maps: [memory, memory + boxes_bytes],
         sums: memory + (boxes_bytes + classes_bytes),
         weights,
         bias,
-        settings,
+        settings: settings + image * Settings::bytes(shape.classes as usize) as u32,
         candidates,
         counters,
     };
@@ -350,8 +354,8 @@ struct Thresholds<'k> {
     every_class: Bool<'k>,
 }
 
-/// Weights and biases of all levels as the kernel for this device and batch takes them. For each level:
-/// weights of the sides `[4 * reg_max][channels]`, their biases, weights of the classes
+/// Weights and biases of all levels as the kernel for this device and batch takes them. For each
+/// level: weights of the sides `[4 * reg_max][channels]`, their biases, weights of the classes
 /// `[classes][channels]`, their biases; channels as the model has them.
 pub fn pack(
     target: Target,

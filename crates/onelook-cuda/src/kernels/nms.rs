@@ -10,8 +10,8 @@
 //!
 //! 1. A block per image. Candidates come in any order; what is sorted by has no equals, so that the
 //!    outcome depends on the candidates alone.
-//! 2. Up to 128 candidates are counted to their places, all at once. Up to 1024 are sorted in shared
-//!    memory, bitonically; more of them there in vectors, which are merged in memory.
+//! 2. Up to 128 candidates are counted to their places, all at once. Up to 1024 are sorted in
+//!    shared memory, bitonically; more of them there in chunks, which are merged in memory.
 //! 3. They are gone through 128 at a time: all of these against all kept so far and against each
 //!    other at once, as bits; one warp then keeps the first that is left, strikes out what that
 //!    overlaps, and so on: its steps are as many as boxes are kept, not candidates.
@@ -26,7 +26,7 @@ use onelook_ptx::lang::{Bool, Builder, Cache, F32, Global, SharedAddress, Specia
 
 use super::Tiled;
 use crate::images::{HEADER_BACK, HEADER_BYTES, HEADER_SIZE};
-use crate::settings::{SWITCHES, THRESHOLDS};
+use crate::settings::{MAX_ROWS, SWITCHES, Settings, THRESHOLDS};
 
 /// Bytes ahead of an image's detections: their number, then that of candidates, room or not.
 pub const OUTPUT_HEADER_BYTES: u32 = 16;
@@ -34,16 +34,13 @@ pub const OUTPUT_HEADER_BYTES: u32 = 16;
 /// Bytes of a detection: the corners on the original image and the score (floats), the class.
 pub const ROW_BYTES: u32 = 24;
 
-/// Only so many candidates, the surest, take part in the suppression.
+/// Only this many candidates, those of highest confidence, take part in the suppression.
 const MAX_CANDIDATES: u32 = 30_000;
 
 const THREADS: u32 = 512;
 
 /// Candidates that are gone through at a time.
 const CHUNK: u32 = 128;
-
-/// Most detections of an image that fit shared memory.
-pub const MAX_ROWS: u32 = 1024;
 
 /// A suppression.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -74,7 +71,7 @@ impl NmsShape {
 }
 
 /// The kernel. Parameters: the images as [`pack`](crate::images::pack) gives them; the settings
-/// as [`Settings::encode`](crate::settings::Settings::encode) gives them; the candidates and the
+/// of each image as [`Settings::encode`] gives them; the candidates and the
 /// counters that the head wrote; scratch memory; the output.
 ///
 /// # Panics
@@ -127,7 +124,7 @@ fn write(k: &Builder, shape: &NmsShape) {
         k,
         shape,
         header: k.input("images") + image * HEADER_BYTES,
-        settings: k.input("settings"),
+        settings: k.input("settings") + image * Settings::bytes(shape.classes as usize) as u32,
         candidates: k.input("candidates") + image * (shape.capacity * super::head::CANDIDATE_BYTES),
         counter: k.input("counters") + image * 4,
         scratch: k.output("scratch") + image * shape.scratch_bytes(),

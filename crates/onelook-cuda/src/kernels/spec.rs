@@ -1,5 +1,4 @@
-//! What a launch computes, whoever wrote its kernel: the kernel's name, its text and its trial
-//! follow from it.
+//! What a launch computes. The kernel's name, its text and its test case follow from it.
 
 use onelook_ptx::lang::Target;
 
@@ -14,7 +13,7 @@ use super::reorder::{self, Planes};
 use super::stem::{self, StemShape};
 use super::{Element, Tiled};
 
-/// A kernel's task with everything that it is specialised for but device and batch.
+/// What a kernel computes, with everything that it is specialised for except device and batch.
 #[derive(Debug, Clone, PartialEq)]
 #[allow(
     missing_docs,

@@ -10,8 +10,8 @@
 //! 1. A block scales just the pixels that its tile needs, bilinearly in whole numbers exactly as
 //!    `letterbox` does, all loads of a thread set out before the first is used.
 //! 2. They stay whole numbers up to 255, exact in f16; the division by 255 waits for the sum.
-//! 3. The three colours of neighbouring pixels lie side by side, so that a row of taps is a row of k
-//!    and fragments are loaded from where the pixels lie: no tile of taps is ever written.
+//! 3. The three colours of neighbouring pixels lie side by side, so that a row of taps is a row of
+//!    k and fragments are loaded from where the pixels lie: no tile of taps is ever written.
 //! 4. Weights are fragments already, with columns exchanged such that a lane ends up with
 //!    neighbouring channels, which it stores as one vector.
 

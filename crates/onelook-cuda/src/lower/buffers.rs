@@ -1,7 +1,8 @@
-//! Where maps lie: buffers of pixels, values as ranges of their channels.
+//! Buffer assignment: which buffer each value lies in, as a range of its channels.
 //!
-//! Pieces of a concatenation that nobody else has placed share a buffer in its order, so that the
-//! whole is there once they are written. What cannot share is read piece by piece.
+//! The inputs of a concatenation share one buffer, in order, unless an earlier concatenation has
+//! already placed them: then the result is complete once they are written, and nothing is copied. A
+//! concatenation that cannot be placed so is read as several slices.
 
 use onelook_graph::{Graph, NodeId, Op, ValueId};
 use onelook_types::Shape;
@@ -15,18 +16,18 @@ pub struct ChannelSlice {
     pub channel: u32,
     /// Channels of the value.
     pub channels: u32,
-    /// How often each pixel is seen along both axes.
+    /// How often each pixel is repeated along both axes (nearest upsampling).
     pub upsample: u32,
 }
 
 impl ChannelSlice {
-    /// The channel behind the last, padding included.
+    /// One past the last channel, padding included.
     pub fn end(&self, per_vector: u32) -> u32 {
         self.channel + self.channels.next_multiple_of(per_vector)
     }
 }
 
-/// A map in memory for which a kernel writes pixels.
+/// Memory for feature maps of one height and width.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Buffer {
     /// Rows.
@@ -37,7 +38,7 @@ pub struct Buffer {
     pub pitch: u32,
 }
 
-/// All buffers, and the values in them.
+/// All buffers, and where the values lie in them.
 #[derive(Debug, Clone, Default)]
 pub struct BufferAssignment {
     /// The buffers.
@@ -58,7 +59,7 @@ struct Leaf {
 }
 
 impl BufferAssignment {
-    /// Seats the values that `written` names.
+    /// Assigns the values in `written`, which kernels write.
     pub fn new(graph: &Graph, shapes: &[Shape], written: &[ValueId], per_vector: u32) -> Self {
         let mut assignment = Self {
             buffers: Vec::new(),
@@ -83,8 +84,8 @@ impl BufferAssignment {
         assignment
     }
 
-    /// Where a value's channels lie, in order; as few slices as possible. `None` when part of it is
-    /// written by no step.
+    /// Where a value's channels lie, in order and in as few slices as possible. `None` when no
+    /// kernel writes some of them.
     pub fn read(
         &self,
         graph: &Graph,
@@ -113,7 +114,8 @@ impl BufferAssignment {
         Some(slices)
     }
 
-    /// The written values under splits, concatenations and upsamplings.
+    /// The written values that a value consists of, seen through splits, concatenations and
+    /// upsamplings.
     fn leaves(&self, graph: &Graph, shapes: &[Shape], value: ValueId) -> Vec<Leaf> {
         let channels = shapes[value.index()].get(1).map_or(0, |&c| c as u32);
         let whole = Leaf {
@@ -141,8 +143,8 @@ impl BufferAssignment {
                 leaves
             }
             Op::Split(split) if split.axis == 1 => {
-                let piece = node.outputs.iter().position(|&output| output == value);
-                let before = split.sizes.iter().take(piece.unwrap_or(0)).sum::<usize>() as u32;
+                let part = node.outputs.iter().position(|&output| output == value);
+                let before = split.sizes.iter().take(part.unwrap_or(0)).sum::<usize>() as u32;
                 range(&inside(node.inputs[0]), before, channels)
             }
             _ => vec![whole],
@@ -152,6 +154,9 @@ impl BufferAssignment {
     fn assign_together(&mut self, leaves: &[Leaf], shapes: &[Shape], written: &[ValueId]) {
         let mut run: Vec<ValueId> = Vec::new();
         for leaf in leaves {
+            // A leaf can be placed here only as a whole, once, and by this concatenation first. One
+            // that cannot, or whose channels do not end on a vector (the next would not be
+            // aligned), ends the run: what follows it begins another buffer.
             let whole = leaf.upsample == 1
                 && shapes[leaf.value.index()].get(1) == Some(&(leaf.channels as usize));
             let free = whole
@@ -170,14 +175,15 @@ impl BufferAssignment {
 
     fn assign_run(&mut self, run: &[ValueId], shapes: &[Shape]) {
         let Some(first) = run.first() else { return };
-        let side = |axis: usize| {
-            shapes[first.index()]
-                .get(axis)
-                .map_or(1, |&side| side as u32)
+        let extents = |value: &ValueId| {
+            let extents = shapes[value.index()].nchw();
+            let extents = extents.expect("lowering refuses written values of another rank");
+            extents.map(|extent| extent as u32)
         };
+        let [_, _, height, width] = extents(first);
         let mut channel = 0;
         for value in run {
-            let channels = shapes[value.index()].get(1).map_or(0, |&c| c as u32);
+            let [_, channels, _, _] = extents(value);
             let slice = ChannelSlice {
                 buffer: self.buffers.len(),
                 channel,
@@ -188,8 +194,8 @@ impl BufferAssignment {
             self.slices[value.index()] = Some(slice);
         }
         self.buffers.push(Buffer {
-            height: side(2),
-            width: side(3),
+            height,
+            width,
             pitch: channel,
         });
     }

@@ -9,8 +9,8 @@ use crate::kernels::gemm::Tile;
 use crate::kernels::{Element, KernelSpec};
 use crate::plan::{Launch, Plan};
 
-/// Clocks of a kernel besides its arithmetic and memory traffic, where the tile model does not apply:
-/// starting, first loads from L2, last stores. An estimate.
+/// Clocks of a kernel besides its arithmetic and memory traffic, where the tile model does not
+/// apply: starting, first loads from L2, last stores. An estimate.
 const LATENCY_CLOCKS: f64 = 1600.0;
 
 /// What one launch takes, in microseconds.

@@ -1,6 +1,6 @@
-//! Which nodes become one kernel: the graph in, steps out, in an order in which they can run.
+//! Fusion: which nodes become one kernel. A graph in, steps out, in an order in which they can run.
 //!
-//! Splits, concatenations and upsamplings are no steps: their readers look at the pieces where they
+//! Splits, concatenations and upsamplings become no step: their readers read the parts where they
 //! lie.
 
 use onelook_graph::op::{Conv, MaxPool};
@@ -92,7 +92,7 @@ fn describe(node: &Node, reason: &str) -> String {
     )
 }
 
-/// Looks at the graph around a node.
+/// Matches patterns around a node.
 struct Finder<'g> {
     graph: &'g Graph,
     producers: Vec<Option<NodeId>>,
@@ -100,7 +100,7 @@ struct Finder<'g> {
 }
 
 impl Finder<'_> {
-    /// Whether readers look through the node.
+    /// Whether the node only rearranges values, so that its readers read the originals.
     fn is_view(&self, index: usize) -> bool {
         match &self.graph.nodes[index].op {
             Op::Constant(_) | Op::Upsample(_) => true,

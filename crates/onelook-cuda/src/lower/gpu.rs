@@ -1,5 +1,5 @@
-//! Figures of GPUs from their data sheets, for choosing tiles and predicting times on machines that
-//! have none. Where a device is at hand, what is measured on it takes their place.
+//! Figures of GPUs from their data sheets, for choosing tiles and estimating times without a GPU.
+//! Where there is one, its own properties replace them.
 
 use onelook_ptx::lang::Target;
 
@@ -8,7 +8,7 @@ use onelook_ptx::lang::Target;
 pub struct Gpu {
     /// The device that the figures are of.
     pub name: &'static str,
-    /// Whom code is written for.
+    /// The target that code is generated for.
     pub target: Target,
     /// Multiprocessors.
     pub multiprocessors: u32,
@@ -18,9 +18,9 @@ pub struct Gpu {
     pub memory_gbps: f64,
     /// Bytes per clock from L2 to one multiprocessor.
     pub l2_bytes_per_clock: f64,
-    /// Multiplications with addition per clock and multiprocessor: f16 values by `mma.sync`.
+    /// Fused multiply-adds per clock and multiprocessor: f16 by `mma.sync`.
     pub f16_fma_per_clock: f64,
-    /// The same for single floats.
+    /// The same for f32.
     pub f32_fma_per_clock: f64,
     /// Microseconds from one kernel's end to the start of the next in a graph of kernels.
     pub graph_gap_us: f64,

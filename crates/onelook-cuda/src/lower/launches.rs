@@ -1,4 +1,4 @@
-//! From steps to launches: shapes of kernels, tiles, arguments, memory.
+//! From steps to launches: kernel specs, tiles, arguments, memory.
 
 mod ends;
 mod head;
@@ -137,6 +137,7 @@ pub fn launches(
     options: &Options<'_>,
 ) -> Result<Plan, LowerError> {
     let touched: Vec<StageAccesses> = stages.iter().map(|stage| stage.touched(graph)).collect();
+    check_maps(graph, shapes, &touched)?;
     let written: Vec<ValueId> = touched.iter().flat_map(|t| t.writes.clone()).collect();
     let per_vector = options.element.per_vector();
     let buffers = BufferAssignment::new(graph, shapes, &written, per_vector);
@@ -163,6 +164,36 @@ pub fn launches(
     }
     plan.constants = lowering.constants.0;
     Ok(plan)
+}
+
+/// Refuses values that kernels would access and that are no maps: sizes of buffers and addresses in
+/// kernels follow from the four extents.
+fn check_maps(
+    graph: &Graph,
+    shapes: &[Shape],
+    touched: &[StageAccesses],
+) -> Result<(), LowerError> {
+    let accessed = touched
+        .iter()
+        .flat_map(|it| it.reads.iter().chain(&it.writes));
+    let accessed = accessed.chain(&graph.inputs);
+    let other = |value: &&ValueId| {
+        shapes[value.index()]
+            .nchw()
+            .is_none_or(|it| it.contains(&0))
+    };
+    let mut others: Vec<String> = accessed
+        .filter(other)
+        .map(|value| {
+            let (name, shape) = (&graph.value(*value).name, &shapes[value.index()]);
+            format!("'{name}' of {shape}, which is no map [batch, channels, height, width]")
+        })
+        .collect();
+    others.dedup();
+    match others.is_empty() {
+        true => Ok(()),
+        false => Err(LowerError::Unsupported(others)),
+    }
 }
 
 /// A plan as it grows.
@@ -198,7 +229,7 @@ impl Lowering<'_> {
         self.options.element
     }
 
-    /// Finds the stages' order and lays the buffers out in the arena accordingly.
+    /// Finds the order of the stages and lays the buffers out in the arena.
     fn place(&mut self, touched: &[StageAccesses]) -> Result<LaunchOrder, LowerError> {
         let mut touching = vec![Vec::new(); self.buffers.buffers.len()];
         let mut accesses = Vec::new();
@@ -224,10 +255,13 @@ impl Lowering<'_> {
             self.regions.push(Lifetime {
                 offset: 0,
                 bytes: bytes.next_multiple_of(ALIGNMENT),
-                first: stages.iter().copied().min().unwrap_or(0),
-                last: stages.iter().copied().max().unwrap_or(0),
+                first: *stages.iter().min().expect("a stage writes each buffer"),
+                last: *stages.iter().max().expect("a stage writes each buffer"),
             });
         }
+        // Launches without a dependency between them may run at the same time, so lifetimes in
+        // program order are not enough: two buffers share memory only if every access to one is
+        // ordered before every access to the other.
         let order = LaunchOrder::new(&accesses);
         self.plan.unshared_bytes = self.regions.iter().map(|region| region.bytes).sum();
         self.plan.arena_bytes = place_regions(&mut self.regions, |a, b| {
@@ -350,7 +384,8 @@ impl Lowering<'_> {
     }
 
     pub(super) fn nchw(&self, value: ValueId) -> [u32; 4] {
-        let shape = self.shapes[value.index()].nchw().unwrap_or_default();
+        let shape = self.shapes[value.index()].nchw();
+        let shape = shape.expect("lowering refuses values of another rank");
         shape.map(|side| side as u32)
     }
 

@@ -1,5 +1,5 @@
-//! Which launch must come after which, from the channels that they touch, and which buffers may
-//! take each other's memory without holding anybody up.
+//! Launch order: which launch depends on which, from the channels that they access, and which
+//! buffers may share memory without adding a dependency.
 
 use std::ops::Range;
 
@@ -26,9 +26,10 @@ impl Access {
 /// The order of launches that their data asks for.
 #[derive(Debug, Clone, Default)]
 pub struct LaunchOrder {
-    /// For each launch the earlier ones that it must wait for, those left out that others wait for.
+    /// For each launch the earlier ones that it must wait for, without those that follow from
+    /// others (the transitive reduction).
     pub after: Vec<Vec<usize>>,
-    /// For each launch, whether each earlier one has surely ended.
+    /// For each launch, whether it is ordered after each earlier one (the transitive closure).
     behind: Vec<Vec<bool>>,
 }
 
@@ -39,6 +40,8 @@ impl LaunchOrder {
         for (index, accesses) in launches.iter().enumerate() {
             let mut reached = vec![false; index];
             let mut direct = Vec::new();
+            // From the latest backward: a launch that is already reached through a later one needs
+            // no edge of its own.
             for earlier in (0..index).rev() {
                 let others = &launches[earlier];
                 let touches = |access: &Access| others.iter().any(|other| access.conflicts(other));

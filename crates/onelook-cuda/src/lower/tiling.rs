@@ -1,7 +1,7 @@
-//! Which tile a convolution gets: every sound one is priced by a model, the cheapest wins.
+//! Tile selection: a cost model estimates every valid tile of a product, the cheapest is taken.
 //!
-//! The model counts clocks: waves of blocks, each a fixed latency to fill its pipeline and to store,
-//! and per chunk the slowest of matrix units, shared memory, L2 and the chain of one warp.
+//! The model counts clocks: waves of blocks, each a fixed latency to fill its pipeline and to
+//! store, and per chunk the slowest of matrix units, shared memory, L2 and the chain of one warp.
 
 use std::collections::HashMap;
 
@@ -15,9 +15,9 @@ use crate::kernels::gemm::{Gemm, Tile};
 /// Clocks until a block's first chunk has arrived, and from its last product to the stored tile.
 const FILL_CLOCKS: f64 = 900.0;
 const STORE_CLOCKS: f64 = 700.0;
-/// Clocks of a chunk that nothing hides: waiting, the barrier, fragments on their way.
+/// Clocks of a chunk that nothing hides: waiting, the barrier, loading fragments.
 const TURN_CLOCKS: f64 = 90.0;
-/// Clocks from sending for a chunk to its arrival, from L2.
+/// Clocks from requesting a chunk to its arrival, from L2.
 const ARRIVAL_CLOCKS: f64 = 480.0;
 /// Instructions of a thread for a vector of a depthwise convolution.
 const DEPTHWISE_INSTRUCTIONS: f64 = 230.0;
@@ -54,7 +54,7 @@ impl Product {
     }
 }
 
-/// Chosen tiles, since networks repeat their layers.
+/// The tiles chosen so far: networks repeat their layers.
 #[derive(Debug, Default)]
 pub struct Tiles(HashMap<Product, Tile>);
 
@@ -67,10 +67,10 @@ impl Tiles {
 }
 
 fn cheapest(gpu: &Gpu, product: &Product) -> Tile {
-    let price = |tile: &Tile| clocks(gpu, product, tile);
+    let cost = |tile: &Tile| clocks(gpu, product, tile);
     candidates(gpu.target, product)
         .into_iter()
-        .min_by(|a, b| price(a).total_cmp(&price(b)))
+        .min_by(|a, b| cost(a).total_cmp(&cost(b)))
         .expect("the smallest tile fits every target")
 }
 
@@ -148,9 +148,12 @@ fn registers(element: Element, tile: &Tile) -> u32 {
 pub fn clocks(gpu: &Gpu, product: &Product, tile: &Tile) -> f64 {
     let element = product.element;
     let blocks = product.rows.div_ceil(tile.m) * product.columns.div_ceil(tile.n);
-    let room = residents(gpu.target, product, tile);
-    let neighbours = blocks.div_ceil(gpu.multiprocessors).min(room).max(1);
-    let waves = blocks.div_ceil(gpu.multiprocessors * room);
+    let resident_blocks = residents(gpu.target, product, tile);
+    let neighbours = blocks
+        .div_ceil(gpu.multiprocessors)
+        .min(resident_blocks)
+        .max(1);
+    let waves = blocks.div_ceil(gpu.multiprocessors * resident_blocks);
     let chunks = product.vectors.div_ceil(tile.vectors);
     let busy = busy_clocks(gpu, product, tile) * f64::from(neighbours);
     let ahead = f64::from(tile.stages - 1);
@@ -207,7 +210,7 @@ fn busy_clocks(gpu: &Gpu, product: &Product, tile: &Tile) -> f64 {
     arithmetic.max(traffic).max(shared).max(issued + steps)
 }
 
-/// Clocks of a chunk for one warp, however much room it has.
+/// Clocks of a chunk for one warp that shares no unit with others: latencies only.
 fn chain_clocks(element: Element, tile: &Tile) -> f64 {
     let [rows, columns, slices] = tile.warps;
     let (m, n) = (tile.m / rows, tile.n / columns);

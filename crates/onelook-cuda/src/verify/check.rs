@@ -1,9 +1,9 @@
-//! Whether a GPU computes what it should, and how quickly: every kernel of a network against f64 and
-//! the interpreter, the ways to launch, memory, and the network's times.
+//! Checks a GPU: every kernel of a network against f64 and the interpreter, launch latencies,
+//! memory bandwidth, and the network's times.
 //!
-//! Comes in: a GPU that is open and graphs. Goes out: a [`CheckReport`] for people and machines, a
-//! part by each of the [`Checker`]'s steps, so that what was found survives a step that fails.
-//! Results land in memory full of NaN, so that what was never written shows.
+//! Comes in: an open GPU and graphs. Goes out: a [`CheckReport`], filled by the [`Checker`]'s steps
+//! one by one, so that earlier results survive a step that fails. Outputs are filled with NaN
+//! beforehand, so that a value that was never written is noticed.
 
 mod kernels;
 mod launching;
@@ -188,8 +188,8 @@ impl<'a> Checker<'a> {
         self.context.trim();
     }
 
-    /// Runs a network once, in memory where nothing is left of earlier runs; the bytes of each output,
-    /// all bits set where nothing was written.
+    /// Runs a network once, in memory where nothing is left of earlier runs; the bytes of each
+    /// output, all bits set where nothing was written.
     ///
     /// # Errors
     /// There is no plan, or the driver refused.

@@ -1,11 +1,14 @@
-//! Trials of kernels: random operands go in, what must come out is computed plainly in f64. The
-//! interpreter and a device are held to the same cases.
+//! Test cases for kernels: random operands, and the expected results computed with plain loops in
+//! f64. The interpreter and a device run the same cases.
 
+pub(crate) mod candidates;
+mod detections;
 pub(crate) mod head;
 mod maps;
 pub(crate) mod nms;
 mod products;
 mod results;
+mod rows;
 mod smaller;
 pub(crate) mod stem;
 #[cfg(test)]
@@ -17,39 +20,40 @@ use onelook_ptx::lang::Target;
 
 use crate::kernels::{Element, KernelSpec, Tiled};
 use crate::settings::Settings;
-pub(crate) use results::worse;
-pub use results::{Expected, Results};
+pub use results::Results;
+pub use rows::Expected;
+pub(crate) use rows::worse;
 pub use smaller::smaller;
 
-/// What a launch gives a kernel for a parameter.
+/// The argument of a kernel's parameter.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum KernelArg {
     /// Memory with these bytes.
     Bytes(Vec<u8>),
-    /// A output: so many bytes to write to, undefined before.
+    /// An output buffer of so many bytes, undefined before.
     Output(usize),
-    /// A output of so many bytes that are 0 before.
+    /// An output buffer of so many bytes, zero before.
     ZeroedOutput(usize),
     /// A number.
     Word(u32),
 }
 
-/// A kernel's operands and results.
+/// A kernel's arguments and expected results.
 #[derive(Debug, Clone, PartialEq)]
 pub struct KernelTestCase {
     /// One per parameter.
     pub args: Vec<KernelArg>,
-    /// What must come of it.
+    /// What the outputs must contain.
     pub results: Results,
 }
 
 /// What is wrong with a kernel.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum Failure {
-    /// It does what no kernel may do.
+    /// The interpreter found a fault.
     #[error(transparent)]
     Trap(#[from] Trap),
-    /// Its results are others, not just less precise.
+    /// Its results are different, not just less precise.
     #[error("{0}")]
     Results(String),
 }
@@ -133,7 +137,7 @@ pub fn tolerance(element: Element) -> f64 {
     }
 }
 
-/// The worst deviation of a kernel for this spec under `schedules` hostile schedules, or what is
+/// The worst deviation of a kernel of this spec under `schedules` adversarial schedules, or what is
 /// wrong with it.
 pub fn try_in_interpreter(
     spec: &KernelSpec,
@@ -142,12 +146,13 @@ pub fn try_in_interpreter(
     schedules: u64,
 ) -> Result<f64, Failure> {
     let case = KernelTestCase::new(spec, target, batch, 1);
-    case.under_hostile_schedules(&spec.tiled(target, "case", batch), schedules)
+    case.under_adversarial_schedules(&spec.tiled(target, "case", batch), schedules)
 }
 
 impl KernelTestCase {
-    /// The worst deviation of a kernel under so many hostile schedules, or what is wrong with it.
-    pub(crate) fn under_hostile_schedules(
+    /// The worst deviation of a kernel under so many adversarial schedules, or what is wrong with
+    /// it.
+    pub(crate) fn under_adversarial_schedules(
         &self,
         tiled: &Tiled,
         schedules: u64,
@@ -156,23 +161,23 @@ impl KernelTestCase {
         for seed in 1..=schedules {
             let outputs = self.interpret(tiled, &Schedule::adversarial(seed))?;
             let off = self.results.deviation(&outputs).map_err(Failure::Results)?;
-            worst = results::worse(worst, off);
+            worst = rows::worse(worst, off);
         }
         Ok(worst)
     }
 }
 
-/// Fails unless the kernel does the work right under five hostile schedules.
+/// Fails unless the kernel computes its spec correctly under five adversarial schedules.
 #[cfg(test)]
 pub(crate) fn assert_conforms(spec: &KernelSpec, target: Target, batch: u32) {
     let case = KernelTestCase::new(spec, target, batch, 1);
     assert_passes(&case, spec, target, batch);
 }
 
-/// Fails unless the kernel passes the case under five hostile schedules.
+/// Fails unless the kernel passes the case under five adversarial schedules.
 #[cfg(test)]
 pub(crate) fn assert_passes(case: &KernelTestCase, spec: &KernelSpec, target: Target, batch: u32) {
-    let outcome = case.under_hostile_schedules(&spec.tiled(target, "case", batch), 5);
+    let outcome = case.under_adversarial_schedules(&spec.tiled(target, "case", batch), 5);
     let off = outcome.unwrap_or_else(|failure| panic!("{spec:?}: {failure}"));
     assert!(off <= tolerance(spec.element()), "{spec:?}: off by {off:e}");
 }
@@ -215,8 +220,9 @@ fn apply(activation: Option<Activation>, x: f64) -> f64 {
     }
 }
 
-/// Settings as a kernel gets them.
-fn encoded(settings: &Settings, classes: u32) -> KernelArg {
-    let bytes = settings.encode(classes as usize);
-    KernelArg::Bytes(bytes.expect("cases ask for few detections"))
+/// The settings of each image as a kernel gets them.
+fn encoded(settings: &[Settings], classes: u32) -> KernelArg {
+    let encode = |settings: &Settings| settings.encode(classes as usize);
+    let bytes: Result<Vec<Vec<u8>>, _> = settings.iter().map(encode).collect();
+    KernelArg::Bytes(bytes.expect("cases ask for few detections").concat())
 }

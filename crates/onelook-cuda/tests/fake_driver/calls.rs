@@ -26,21 +26,24 @@ const NOT_FOUND: i32 = 500;
 
 /// Gives a caller a value.
 fn put<T>(to: *mut T, value: T) {
-    // SAFETY: callers of the driver's interface pass pointers to live values of these types.
+    // SAFETY: the tests load this library only through `onelook_cuda::driver`, whose function table
+    // has these types and whose calls pass pointers to live, writable values.
     unsafe { to.write(value) };
 }
 
-/// What a caller's pointer leads to.
+/// The values that a caller's pointer leads to.
 fn view<'a, T>(from: *const T, count: usize) -> &'a [T] {
     if count == 0 {
         return &[];
     }
-    // SAFETY: callers of the driver's interface pass as many live values as they say.
+    // SAFETY: `onelook_cuda::driver`, the only caller, passes the length of the slice or array that
+    // the pointer comes from; it outlives the call, and so the view.
     unsafe { slice::from_raw_parts(from, count) }
 }
 
 fn text(from: *const c_char) -> String {
-    // SAFETY: callers of the driver's interface pass texts that end in zero.
+    // SAFETY: `onelook_cuda::driver`, the only caller, passes pointers of `CString`s and of PTX
+    // with a final zero.
     let text = unsafe { CStr::from_ptr(from) };
     text.to_string_lossy().into_owned()
 }
@@ -49,7 +52,8 @@ fn put_text(to: *mut c_char, room: i32, words: &str) {
     let mut bytes = words.as_bytes().to_vec();
     bytes.truncate(usize::try_from(room - 1).unwrap_or(0));
     bytes.push(0);
-    // SAFETY: callers pass as many live bytes as they say, and one more than the words is there.
+    // SAFETY: `onelook_cuda::driver`, the only caller, passes a buffer of `room` bytes; the
+    // truncated words and their final zero fit it.
     unsafe { ptr::copy_nonoverlapping(bytes.as_ptr().cast(), to, bytes.len()) };
 }
 

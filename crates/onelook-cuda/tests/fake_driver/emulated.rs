@@ -51,13 +51,15 @@ pub fn emulate(driver: &Path, kernels: impl IntoIterator<Item = Arc<Kernel>>) {
 
 /// The memory that an address lies in.
 fn memory<'a>(given: &LaunchArg) -> &'a mut [u8] {
-    // SAFETY: the driver gives the extent of memory that it has allocated; it waits, and nothing
-    // else of a test touches memory of the device while a stream is waited for.
+    // SAFETY: the fake driver passes the start and size of an allocation in its table (`around` in
+    // `state.rs`). It holds its lock during the launch, and tests reach device memory only through
+    // it.
     unsafe { slice::from_raw_parts_mut(given.memory as *mut u8, given.bytes as usize) }
 }
 
 extern "C" fn launch(launched: &Launched) {
-    // SAFETY: the driver passes so many bytes of UTF-8 and so many values.
+    // SAFETY: `hook::hand_over` passes pointer and length of a `str` and of a slice of values,
+    // which it borrows until this function returns.
     let (text, given) = unsafe {
         (
             slice::from_raw_parts(launched.text, launched.text_bytes),

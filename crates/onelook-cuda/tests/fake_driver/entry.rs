@@ -1,4 +1,4 @@
-//! What a launch must bring, read from the text of a kernel.
+//! The parameters of a kernel, read from its PTX.
 
 /// Ahead of a text that was compiled.
 pub const COMPILED: &str = "machine code of\n";

@@ -1,4 +1,4 @@
-//! Launches handed over to a test that runs them in the GPU's place.
+//! Passes launches to a test that executes them in place of a GPU.
 
 use std::sync::{Mutex, PoisonError};
 

@@ -1,4 +1,4 @@
-//! What a test is told of a launch, to run it in the GPU's place.
+//! A launch, as it is passed to a test that executes it in place of a GPU.
 
 /// A launch.
 #[repr(C)]
@@ -11,7 +11,7 @@ pub struct Launched {
     pub count: usize,
 }
 
-/// What a kernel is given for a parameter.
+/// The value of a parameter.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct LaunchArg {

@@ -1,16 +1,16 @@
-//! What the driver without a GPU shall play: lines of a file beside the library.
+//! How the fake driver behaves: lines of a file beside the library.
 //!
 //! `version 12040`, `device NAME|9.0|BYTES`, `fail FUNCTION NTH CODE` (`*` for every time),
 //! `jit_log WORDS`.
 
-/// A GPU of the play.
+/// A GPU that the fake driver reports.
 pub struct Device {
     pub name: String,
     pub capability: [i32; 2],
     pub memory: usize,
 }
 
-/// The play.
+/// The settings of the fake driver.
 #[derive(Default)]
 pub struct Script {
     pub version: i32,

@@ -1,7 +1,8 @@
-//! All that the driver without a GPU knows: what lives, what waits in streams, what was called.
+//! The state of the fake driver: live handles and memory, the contents of streams, the log of
+//! calls.
 //!
-//! Work in a stream happens only when somebody waits for it, and a graph's steps in the latest
-//! order that its edges allow: whoever forgot to wait or to draw an edge sees wrong results.
+//! Operations in a stream are executed only when something waits for them, and the nodes of a graph
+//! in the latest order that its edges allow: a missing wait or a missing edge gives wrong results.
 
 use std::alloc::{Layout, alloc, dealloc};
 use std::cell::Cell;
@@ -256,10 +257,10 @@ impl DriverState {
     }
 
     fn map(&mut self, bytes: usize, host: bool) -> u64 {
-        // SAFETY: the layout has at least one byte.
+        // SAFETY: `layout` rounds the size up to at least one byte.
         let address = unsafe { alloc(layout(bytes)) };
         assert!(!address.is_null(), "the host has no memory left");
-        // SAFETY: so many bytes were just given.
+        // SAFETY: `alloc` just returned so many bytes, checked not to be null.
         unsafe { address.write_bytes(0xa5, bytes) };
         self.buffers += 1;
         let number = self.buffers;
@@ -336,7 +337,8 @@ impl DriverState {
         if from_device {
             self.inside(from, bytes)?;
         }
-        // SAFETY: the device's side was checked; the host's side is the caller's word.
+        // SAFETY: a device address was checked by `inside`; a host address is that of a slice or a
+        // pinned buffer which `onelook_cuda::driver` keeps alive until it has synchronised.
         unsafe { ptr::copy(from as *const u8, to as *mut u8, bytes) };
         Ok(())
     }
@@ -391,8 +393,8 @@ impl DriverState {
         }
     }
 
-    /// Writes a launch down; without a hook `copy(from, to, bytes)` is the one kernel that is really
-    /// run.
+    /// Writes a launch down; without a hook `copy(from, to, bytes)` is the one kernel that is
+    /// really run.
     fn launch(&mut self, launch: &Launch) -> Result<(), i32> {
         self.clock += 10;
         self.check("module", launch.function)?;

@@ -1,4 +1,4 @@
-//! Instructions between registers, and the table that sends every instruction to its room.
+//! Instructions on registers, and the dispatch of every instruction to the file that prints it.
 
 use super::operand::{float, predicate, reg, reg64, word};
 use super::version::Need;
@@ -137,7 +137,7 @@ impl Writer<'_> {
         });
     }
 
-    /// Exact: every half is a float, and the larger of two f16 values is one of them.
+    /// Exact: every f16 value is a float, and the larger of two is one of them.
     fn half_max_by_floats(&mut self, to: Reg, a: Operand, b: Operand) {
         self.scope(".b16 %a0, %a1, %b0, %b1", |writer| {
             writer.line(&format!("mov.b32 {{%a0, %a1}}, {};", word(a)));

@@ -1,4 +1,4 @@
-//! Registers, constants, places and parameters in the words of PTX.
+//! Registers, constants, addresses and parameters as PTX writes them.
 
 use crate::lang::{Address, Kernel, Operand, Reg, Reg64, RegP};
 

@@ -1,4 +1,4 @@
-//! What Hopper and later do beside the threads: `mbarrier`, TMA, dependent launches.
+//! Asynchronous features of Hopper and later: `mbarrier`, TMA, dependent launches.
 
 use super::operand::{address, braces, parameter, word};
 use super::version::Need;

@@ -1,12 +1,13 @@
 //! Loads, stores, atomics and `ldmatrix`: each lane's access is checked by itself.
 
+use super::context::{BlockContext, LaunchContext};
 use super::global::named;
+use super::lanes::ThreadId;
 use super::lanes::{Lanes, WARP, each};
-use super::shared_memory::ThreadId;
 use super::traffic::{conflicts, sectors};
 use super::trap::Fault;
-use super::warp::{BlockContext, LaunchContext, Warp};
-use crate::lang::{Address, Atomic, Cache, Operand, Reg};
+use super::warp::Warp;
+use crate::lang::{Address, Atomic, Cache, Feature, Operand, Reg};
 
 /// Up to four words of each lane.
 type Words = [Lanes; 4];
@@ -142,6 +143,18 @@ impl Warp {
             return Err(Fault::warp("ldmatrix reads shared memory only"));
         };
         let addresses = self.local(base, offset)?;
+        if !device.target.has(Feature::PartialMatrixAddresses) {
+            for (lane, &address) in addresses.iter().enumerate().skip(8 * to.len()) {
+                let valid = block.shared.place(self.thread(lane), address, 16);
+                valid.map_err(|fault| Fault {
+                    what: format!(
+                        "ldmatrix on {} needs a valid address in every lane: {}",
+                        device.target, fault.what
+                    ),
+                    ..fault
+                })?;
+            }
+        }
         let used = ((1u64 << (8 * to.len())) - 1) as u32;
         device.count_shared(&addresses, used, 16);
         for (matrix, &register) in to.iter().enumerate() {
@@ -271,8 +284,8 @@ impl LaunchContext<'_> {
         Ok(old)
     }
 
-    /// Ahead of `GridWait` the launches before may still run: nothing of theirs may be read, nothing
-    /// at all be written.
+    /// Before `GridWait`, earlier launches may still be running: the kernel may not read what they
+    /// write, and may not write anything.
     fn check_wait(
         &self,
         block: &BlockContext<'_>,

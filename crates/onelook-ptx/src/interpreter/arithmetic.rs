@@ -1,4 +1,4 @@
-//! What the instructions without memory do, lane by lane.
+//! Instructions on registers, lane by lane.
 
 use half::f16;
 
@@ -23,7 +23,7 @@ fn floats(a: &Lanes, b: &Lanes, f: impl Fn(f32, f32) -> f32) -> Lanes {
     })
 }
 
-/// Two f16 values of a word.
+/// The two f16 values of a word, the low one first.
 pub(super) fn f16_pair(word: u32) -> [f16; 2] {
     [word as u16, (word >> 16) as u16].map(f16::from_bits)
 }
@@ -96,8 +96,8 @@ impl Registers {
             Float::Sub => floats(&a, &b, |a, b| a - b),
             Float::Mul => floats(&a, &b, |a, b| a * b),
             Float::Div => floats(&a, &b, |a, b| a / b),
-            Float::Min => floats(&a, &b, f32::min),
-            Float::Max => floats(&a, &b, f32::max),
+            Float::Min => floats(&a, &b, smaller),
+            Float::Max => floats(&a, &b, larger),
         };
         self.set(to, &out);
         Ok(())
@@ -140,7 +140,7 @@ impl Registers {
             f16::from_f32(match op {
                 F16x2Op::Add => a + b,
                 F16x2Op::Mul => a * b,
-                F16x2Op::Max => a.max(b),
+                F16x2Op::Max => larger(a, b),
             })
         };
         let both = |a: u32, b: u32| {
@@ -293,15 +293,48 @@ fn unary(op: FloatUnary, bits: u32) -> u32 {
         FloatUnary::Negate => bits ^ 0x8000_0000,
         FloatUnary::Absolute => bits & 0x7fff_ffff,
         FloatUnary::Floor => x.floor().to_bits(),
-        FloatUnary::Exp2 => x.exp2().to_bits(),
-        FloatUnary::Log2 => x.log2().to_bits(),
-        FloatUnary::Reciprocal => x.recip().to_bits(),
-        FloatUnary::SquareRoot => x.sqrt().to_bits(),
+        FloatUnary::Exp2 => flushed(flushed(x).exp2()).to_bits(),
+        FloatUnary::Log2 => flushed(flushed(x).log2()).to_bits(),
+        FloatUnary::Reciprocal => flushed(flushed(x).recip()).to_bits(),
+        FloatUnary::SquareRoot => flushed(flushed(x).sqrt()).to_bits(),
         FloatUnary::Tanh => coarse(x.tanh()).to_bits(),
         FloatUnary::FromUnsigned => (bits as f32).to_bits(),
         FloatUnary::ToUnsigned => x.round_ties_even() as u32,
     }
 }
+
+/// What `.ftz` makes of an operand and of a result: subnormal numbers become zero of the same sign.
+fn flushed(x: f32) -> f32 {
+    match x.is_subnormal() {
+        true => 0f32.copysign(x),
+        false => x,
+    }
+}
+
+/// `min` as PTX defines it: a number wins over NaN, and -0 is below +0.
+fn smaller(a: f32, b: f32) -> f32 {
+    match (a.is_nan(), b.is_nan()) {
+        (true, true) => f32::from_bits(CANONICAL_NAN),
+        (true, false) => b,
+        (false, true) => a,
+        (false, false) if a.total_cmp(&b).is_le() => a,
+        (false, false) => b,
+    }
+}
+
+/// `max`, likewise.
+fn larger(a: f32, b: f32) -> f32 {
+    match (a.is_nan(), b.is_nan()) {
+        (true, true) => f32::from_bits(CANONICAL_NAN),
+        (true, false) => b,
+        (false, true) => a,
+        (false, false) if a.total_cmp(&b).is_ge() => a,
+        (false, false) => b,
+    }
+}
+
+/// The NaN that instructions with only NaN operands give.
+const CANONICAL_NAN: u32 = 0x7fff_ffff;
 
 /// Rounded to the 11 bits that `tanh.approx` promises.
 fn coarse(x: f32) -> f32 {

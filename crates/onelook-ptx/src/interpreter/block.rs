@@ -1,24 +1,26 @@
-//! Blocks: which warp runs next and for how long, barriers that let all go on, and blocks that run
-//! beside each other.
+//! The scheduler: which block and which warp runs next and for how many instructions, and what
+//! happens when every warp of a block waits.
 
 use super::code::Code;
+use super::context::{BlockContext, LaunchContext};
 use super::global::{GrantedRanges, Memory};
 use super::races::{BlockHistory, RaceDetector};
 use super::report::Report;
+use super::schedule::{Random, Schedule};
 use super::shared_memory::Shared;
 use super::traffic::TouchedSectors;
 use super::trap::{Fault, Trap};
-use super::warp::{BlockContext, LaunchContext, Warp, WarpState};
-use super::{Random, Schedule, Value};
+use super::value::Value;
+use super::warp::{Warp, WarpState};
 use crate::lang::Kernel;
 
-/// Blocks that run beside each other under an adversarial schedule.
+/// Blocks that run concurrently under an adversarial schedule.
 const BESIDE: usize = 3;
-/// The longest stretch of steps of one warp under an adversarial schedule.
+/// The most steps that a warp takes in one turn under an adversarial schedule.
 const STRETCH: usize = 200;
 
-/// Steps after which the next warp has its turn where the order is plain: no kernel that waits in a
-/// loop for another warp hangs.
+/// Steps of one turn when the schedule is in order. A limit, so that a kernel whose warp polls for
+/// another warp's write does not hang.
 const TURN: u64 = 1 << 20;
 
 /// One block.
@@ -30,7 +32,7 @@ struct Block {
     grid_waited: Vec<bool>,
     /// Whether the kernel has a `GridWait`, so that it may begin before others have ended.
     begins_early: bool,
-    /// The warp to look at first where the order is plain.
+    /// The warp that is considered first when the schedule is in order.
     first: usize,
 }
 
@@ -45,6 +47,7 @@ pub(super) fn run(
 ) -> Result<Report, Trap> {
     let code = Code::of(kernel);
     let mut device = LaunchContext {
+        target: kernel.target,
         races: RaceDetector::new(&ranges.all, code.stores_bytes()),
         ranges,
         grid,
@@ -129,7 +132,8 @@ impl Block {
         self.warps.iter_mut().for_each(Warp::reset);
     }
 
-    /// Lets one warp run, or all that stand at the barrier go on; whether the block has ended.
+    /// Runs one warp, or releases all that wait at the barrier. Returns whether the block has
+    /// ended.
     fn advance(
         &mut self,
         kernel: &Kernel,
@@ -137,6 +141,9 @@ impl Block {
         device: &mut LaunchContext<'_>,
         schedule: Schedule,
     ) -> Result<bool, Trap> {
+        // A tensor copy may complete at any moment after its start. Completing a random one before
+        // a random turn shows kernels that read its bytes without waiting for the mbarrier, and
+        // kernels that rely on the order of two copies.
         let transfers = self.shared.transfers.len();
         if schedule.seed != 0 && transfers > 0 && device.random.below(4) == 0 {
             self.shared.complete(device.random.below(transfers));
@@ -183,13 +190,14 @@ impl Block {
             .map(|warp| warp.number)
     }
 
-    /// No warp can run: all have ended, or all stand at the barrier, or something is wrong.
+    /// No warp can run: all have ended, all wait at the barrier, or the block is deadlocked.
     fn meet(
         &mut self,
         kernel: &Kernel,
         code: &Code<'_>,
         device: &mut LaunchContext<'_>,
     ) -> Result<bool, Trap> {
+        // The hardware finishes copies by itself, so only without any is a waiting block stuck.
         if !self.shared.transfers.is_empty() {
             if self.warps.iter().all(|warp| warp.state == WarpState::Ended) {
                 let fault = Fault::warp("the block ends while tensor copies are under way");
@@ -221,6 +229,8 @@ impl Block {
             let number = stuck.number;
             return Err(self.trap(kernel, code, number, Fault::warp(what)));
         }
+        // All warps wait at the barrier. What one of them knows about the launches before this one
+        // (it has executed `GridWait`) holds for all after it.
         device.report.barriers += 1;
         self.shared.clocks.block_barrier();
         let waited = self.grid_waited.contains(&true);
@@ -231,7 +241,8 @@ impl Block {
         Ok(false)
     }
 
-    /// A warp that waits at a barrier in memory for what nobody is left to bring, and the others.
+    /// The first warp that waits at an mbarrier which no running warp can complete, and a
+    /// description of what every warp waits for.
     fn deadlock(&self) -> Option<(usize, String)> {
         let stuck = |warp: &&Warp| matches!(warp.state, WarpState::AtMbarrier { .. });
         let first = self.warps.iter().find(stuck)?;
@@ -251,8 +262,9 @@ impl Block {
         Some((first.number, what))
     }
 
-    /// A kernel that some blocks of leave without `GridWait` may end before the launches ahead of it:
-    /// whoever waits for it alone sees what those have not written yet.
+    /// Ends the block. A kernel that has a `GridWait` must execute it in every block: otherwise it
+    /// may end before the launches ahead of it, and a launch that waits only for this one would
+    /// read what those have not written yet.
     fn end(&self, kernel: &Kernel, code: &Code<'_>) -> Result<bool, Trap> {
         if let Some(warp) = self.warps.iter().find(|warp| warp.products.any()) {
             let fault = Fault::warp("ends while wgmma is under way");

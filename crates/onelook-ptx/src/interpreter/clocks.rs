@@ -1,9 +1,13 @@
-//! ThreadId has seen whose accesses to shared memory: a clock per warp, and for each warp what it knows of
-//! the others. Barriers join the knowledge; without one, two threads' accesses have no order.
+//! Vector clocks: which accesses of other warps a warp is ordered after.
+//!
+//! Each warp has a clock, and for every other warp the time up to which that warp's accesses
+//! happened before its own next one. Barriers join these views. Two accesses without such an order
+//! race.
 
 use super::lanes::ALL;
 
-/// What a warp knows of another: its accesses before `full`, and those of some lanes before `partial`.
+/// How far a warp is ordered after another: after all its accesses before `full`, and after those
+/// of some lanes before `partial` (lanes can arrive at an mbarrier one by one).
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct View {
     pub(super) full: u32,
@@ -12,7 +16,7 @@ pub(super) struct View {
 }
 
 impl View {
-    /// Whether the access of a lane at a time is among those known.
+    /// Whether the access of a lane at a time happened before.
     pub(super) fn knows(self, lane: u32, clock: u32) -> bool {
         clock < self.full || (clock < self.partial && self.lanes >> lane & 1 == 1)
     }
@@ -34,10 +38,10 @@ impl View {
     }
 }
 
-/// The knowledge that an arrival leaves at a barrier for those thread wait there.
+/// The views that an arrival releases at a barrier, for the threads that wait there.
 pub(super) type Views = Vec<View>;
 
-/// Adds what others told to what is known.
+/// Joins released views into those of a waiter.
 pub(super) fn join(into: &mut Views, told: &[View]) {
     if into.len() < told.len() {
         into.resize(told.len(), View::default());
@@ -47,7 +51,7 @@ pub(super) fn join(into: &mut Views, told: &[View]) {
     }
 }
 
-/// The clocks of a block's warps, and last that of the unit that copies tensors beside them.
+/// The clocks of a block's warps, and last that of the unit that copies tensors asynchronously.
 #[derive(Debug)]
 pub(super) struct VectorClocks {
     clocks: Vec<u32>,
@@ -76,7 +80,7 @@ impl VectorClocks {
         &self.views[warp]
     }
 
-    /// The begin of a block: whatever was before is over.
+    /// A new block begins: everything before happened before it.
     pub(super) fn begin(&mut self) {
         let now = self.latest() + 1;
         self.clocks.fill(now);
@@ -85,8 +89,9 @@ impl VectorClocks {
         }
     }
 
-    /// A barrier of the block: all know what each knew. Of the copying unit they know what one of
-    /// them has waited for.
+    /// A barrier of the block: every warp is now ordered after everything that any of them was
+    /// ordered after. The copy unit takes no part in it, so only what some warp has waited for
+    /// counts.
     pub(super) fn block_barrier(&mut self) {
         let now = self.latest() + 1;
         let warps = self.views.len();
@@ -101,13 +106,13 @@ impl VectorClocks {
         }
     }
 
-    /// A barrier of the warp.
+    /// A barrier of the warp (`bar.warp.sync`).
     pub(super) fn warp_barrier(&mut self, warp: usize) {
         self.clocks[warp] += 1;
         self.views[warp][warp].full = self.clocks[warp];
     }
 
-    /// What lanes of a warp tell those thread wait for them.
+    /// What lanes of a warp release to the threads that wait for them.
     pub(super) fn release(&mut self, warp: usize, lanes: u32) -> Views {
         self.clocks[warp] += 1;
         let now = self.clocks[warp];
@@ -124,13 +129,13 @@ impl VectorClocks {
         told
     }
 
-    /// The copying unit begins to write.
+    /// The copy unit begins to write.
     pub(super) fn tick_unit(&mut self) {
         let warps = self.views.len();
         self.clocks[warps] += 1;
     }
 
-    /// What the copying unit tells those thread wait for its bytes.
+    /// What the copy unit releases to the threads that wait for its bytes.
     pub(super) fn release_unit(&mut self, into: &mut Views) {
         let warps = self.views.len();
         self.clocks[warps] += 1;
@@ -139,7 +144,7 @@ impl VectorClocks {
         join(into, &told);
     }
 
-    /// A warp learns what was left for it.
+    /// A warp acquires released views.
     pub(super) fn acquire(&mut self, warp: usize, from: &[View]) {
         join(&mut self.views[warp], from);
     }

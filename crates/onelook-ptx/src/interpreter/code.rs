@@ -1,28 +1,29 @@
-//! A kernel's statements laid out in a line: instructions and jumps, so that a warp can stop and go
-//! on anywhere.
+//! A kernel's structured statements as a flat list of instructions and jumps, so that a warp can
+//! stop after any instruction and continue later.
 
 use crate::lang::{Address, Instruction, Kernel, RegP, Statement};
 
-/// One place of the line.
+/// One entry of the list.
 #[derive(Debug)]
 pub(super) enum CodeStep<'k> {
     /// An instruction.
     Do(&'k Instruction),
-    /// Keeps the lanes where the predicate holds, remembers the others; jumps if none are left.
+    /// Keeps the lanes where the predicate holds and saves the others; jumps if none are left.
     If { condition: RegP, otherwise: usize },
-    /// Takes the remembered lanes; jumps if there are none.
+    /// Switches to the saved lanes; jumps if there are none.
     Else { end: usize },
-    /// Takes all lanes of before the `If`.
+    /// Restores the lanes that were active before the `If`.
     End,
-    /// Remembers the lanes that enter a loop.
+    /// Saves the lanes that enter a loop.
     Enter,
-    /// Drops the lanes where the predicate fails; none left, takes those that entered and leaves.
+    /// Drops the lanes where the predicate fails; once none are left, restores those that entered
+    /// and leaves the loop.
     Test { condition: RegP, exit: usize },
-    /// Goes back.
+    /// Jumps back to the head of a loop.
     Back { to: usize },
 }
 
-/// The line, and the comment that stands before each place.
+/// The list, and the kernel's comments by the entry that they precede.
 #[derive(Debug)]
 pub(super) struct Code<'k> {
     pub(super) steps: Vec<CodeStep<'k>>,
@@ -102,13 +103,13 @@ impl<'k> Code<'k> {
         })
     }
 
-    /// Whether units beside the threads access shared memory.
+    /// Whether asynchronous units (TMA, `wgmma`) access shared memory.
     pub(super) fn has_units(&self) -> bool {
         use Instruction as I;
         self.any(|instruction| matches!(instruction, I::Wgmma { .. } | I::TensorLoad { .. }))
     }
 
-    /// The place in words.
+    /// Describes an entry for error messages.
     pub(super) fn describe(&self, place: usize) -> String {
         let what = match self.steps.get(place) {
             Some(CodeStep::Do(instruction)) => format!("{instruction:?}"),

@@ -1,70 +1,12 @@
-//! Asynchronous copies (`cp.async`): begun, grouped per thread, ended by that thread's wait. Between
-//! begin and wait the bytes have no value.
+//! Asynchronous copies (`cp.async`): started, committed to a group, completed by the same thread's
+//! wait. From start to wait the destination has no value.
 
-use super::lanes::{Lanes, WARP, lanes_of};
-use super::shared_memory::ThreadId;
+use super::context::{BlockContext, LaunchContext};
+use super::lanes::{ThreadId, WARP, lanes_of};
+use super::pending::{OPEN, PendingCopy};
 use super::trap::Fault;
-use super::warp::{BlockContext, LaunchContext, Warp};
+use super::warp::Warp;
 use crate::lang::{Address, Cache, RegP};
-
-/// A group's number while the copy is in none yet.
-const OPEN: u32 = u32::MAX;
-
-/// A warp's copies under way.
-#[derive(Debug)]
-pub(super) struct PendingCopies {
-    under_way: Vec<PendingCopy>,
-    /// Groups that each lane has closed.
-    closed: Lanes,
-}
-
-/// One instruction's copies.
-#[derive(Debug)]
-struct PendingCopy {
-    lanes: u32,
-    group: Lanes,
-    to: [usize; WARP],
-    from: [u64; WARP],
-    /// Lanes that read; the others get zeros.
-    reading: u32,
-    bytes: usize,
-    /// The bytes where they were read at the begin.
-    values: Option<Box<[[u8; 16]; WARP]>>,
-}
-
-impl Default for PendingCopies {
-    fn default() -> Self {
-        Self {
-            under_way: Vec::new(),
-            closed: [0; WARP],
-        }
-    }
-}
-
-impl PendingCopies {
-    pub(super) fn reset(&mut self) {
-        self.under_way.clear();
-        self.closed = [0; WARP];
-    }
-
-    pub(super) fn commit(&mut self, active: u32) {
-        for copy in self.under_way.iter_mut().rev() {
-            let mut open = 0;
-            for lane in lanes_of(copy.lanes & active) {
-                if copy.group[lane] == OPEN {
-                    copy.group[lane] = self.closed[lane];
-                    open += 1;
-                }
-            }
-            if open == 0 {
-                break;
-            }
-        }
-        for lane in lanes_of(active) {
-            self.closed[lane] += 1;
-        }
-    }
-}
 
 impl Warp {
     pub(super) fn async_copy(
@@ -108,6 +50,9 @@ impl Warp {
             bytes: bytes as usize,
             values: None,
         };
+        // The hardware may read the source any time between start and wait. Both extremes are
+        // tried, by chance, so that a kernel that overwrites the source too early gives wrong
+        // results.
         let values = copy.fetch(self.number, block, device)?;
         if device.random.coin() {
             copy.values = Some(Box::new(values));
@@ -154,7 +99,7 @@ impl Warp {
 }
 
 impl PendingCopy {
-    /// What arrives.
+    /// The source bytes; zeros in the lanes that read nothing.
     fn fetch(
         &self,
         warp: usize,

@@ -1,8 +1,11 @@
-//! LaunchContext memory: buffers with address ranges far apart, which of their bytes have a value, and what
-//! a launch may touch. Never lets a launch see or change a byte that it was not given.
+//! Device memory: buffers with address ranges far apart, which of their bytes were written, and
+//! what a launch may access. A launch never reads or writes a byte that was not passed to it.
 
-use super::Buffer;
 use super::trap::{Fault, Trap};
+
+/// An allocation of a [`Machine`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Buffer(pub(super) usize);
 
 /// Bits of an address that count bytes within one buffer.
 const SPAN: u32 = 36;
@@ -17,19 +20,19 @@ pub(super) struct Memory {
 #[derive(Debug)]
 pub(super) struct Allocation {
     pub(super) bytes: Vec<u8>,
-    /// 1 where the byte has a value.
+    /// 1 where the byte was written.
     pub(super) written: Vec<u8>,
     /// Whether a launch may have written here.
     pub(super) written_by_launches: bool,
 }
 
-/// Allocation of a buffer that a launch may touch.
+/// Bytes of a buffer that a launch may access.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct GrantedRange {
     pub(super) first: u64,
     pub(super) end: u64,
     pub(super) writable: bool,
-    /// Whether a range of the launch lets somebody write here.
+    /// Whether some range of the launch that overlaps this one is writable.
     pub(super) tracked: bool,
 }
 
@@ -88,7 +91,7 @@ impl Memory {
         Err(Trap::outside(what))
     }
 
-    /// `N` bytes of a place that a range holds.
+    /// Loads `N` bytes at an address that a granted range contains.
     pub(super) fn load<const N: usize>(&self, address: u64) -> Result<[u8; N], String> {
         let (buffer, at) = place_of(address);
         let own = &self.buffers[buffer];
@@ -103,7 +106,7 @@ impl Memory {
         Ok(own.bytes[at..at + N].try_into().expect("N bytes"))
     }
 
-    /// The bytes of a place that a range holds: 1, 2, 4, 8 or 16.
+    /// Loads 1, 2, 4, 8 or 16 bytes at an address that a granted range contains.
     pub(super) fn load_some(&self, address: u64, bytes: u32) -> Result<[u8; 16], String> {
         let mut value = [0; 16];
         match bytes {
@@ -117,7 +120,7 @@ impl Memory {
         Ok(value)
     }
 
-    /// From now on the buffer's bytes may be a launch's.
+    /// Records that a launch may have written the buffer.
     pub(super) fn mark(&mut self, address: u64) {
         self.buffers[place_of(address).0].written_by_launches = true;
     }
@@ -150,7 +153,7 @@ impl GrantedRanges {
         Self { all }
     }
 
-    /// The range that allows an access, searched from the latest hit on.
+    /// The range that allows an access; the one that did last is tried first.
     pub(super) fn find(
         &self,
         latest: &mut usize,
@@ -191,7 +194,7 @@ impl GrantedRanges {
     }
 }
 
-/// An address for people.
+/// An address in words, for error messages.
 pub(super) fn named(address: u64) -> String {
     let (buffer, byte) = place_of(address);
     format!("byte {byte} of buffer {buffer}")

@@ -1,5 +1,5 @@
-//! A warp's registers: a value per lane, and which lanes have one. Reading a lane that was never
-//! written is a fault.
+//! A warp's registers: a value per lane, and which lanes were written. Reading a lane that was
+//! never written is a fault.
 
 use std::collections::BTreeMap;
 
@@ -12,6 +12,13 @@ pub(super) const WARP: usize = 32;
 pub(super) const ALL: u32 = u32::MAX;
 /// A word per lane.
 pub(super) type Lanes = [u32; WARP];
+
+/// A thread of a block.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct ThreadId {
+    pub(super) warp: usize,
+    pub(super) lane: usize,
+}
 
 /// Numbers of the lanes in a mask.
 pub(super) fn lanes_of(mask: u32) -> impl Iterator<Item = usize> {
@@ -42,12 +49,12 @@ pub(super) struct Registers {
     longs_written: Vec<u32>,
     truths: Vec<u32>,
     truths_written: Vec<u32>,
-    /// Lanes that take part in instructions now.
+    /// The active lanes: those that execute the current instruction.
     pub(super) active: u32,
-    /// Registers of `wgmma` under way, and what is wrong if one was touched.
+    /// Registers that an unfinished `wgmma` uses; nothing may change them.
     busy: BTreeMap<u32, Busy>,
     touched: Option<u32>,
-    /// `wgmma.fence`s so far, and at each register's last change.
+    /// `wgmma.fence`s so far, and how many there were when each register was last changed.
     fences: u32,
     changed: Vec<u32>,
 }
@@ -176,7 +183,7 @@ impl Registers {
         }
     }
 
-    /// Sums as `wgmma` reads them: those of earlier products need no wait.
+    /// The accumulators as `wgmma` reads them: those of an earlier `wgmma` need no wait in between.
     pub(super) fn sums(&self, registers: [Reg; 4], accumulate: bool) -> Result<[Lanes; 4], Fault> {
         let mut sums = [[0; WARP]; 4];
         if !accumulate {
@@ -191,7 +198,7 @@ impl Registers {
         Ok(sums)
     }
 
-    /// The sum has a value that nobody may read yet.
+    /// Writes an accumulator that may not be read before the wait.
     pub(super) fn begin_sum(&mut self, register: Reg, lanes: &Lanes) {
         self.words[register.0 as usize] = *lanes;
         self.keep_sums(&[register]);
@@ -204,7 +211,7 @@ impl Registers {
         }
     }
 
-    /// The sums may be read.
+    /// The accumulators may be read from now on.
     pub(super) fn end_sums(&mut self, registers: &[Reg]) {
         for register in registers {
             self.words_written[register.0 as usize] = ALL;
@@ -212,7 +219,7 @@ impl Registers {
         }
     }
 
-    /// Nobody may change these for now.
+    /// These may not be changed until they are released.
     pub(super) fn keep(&mut self, registers: &[Reg]) {
         for register in registers {
             self.busy.entry(register.0).or_insert(Busy::Factor);

@@ -1,69 +1,19 @@
-//! Barriers in shared memory (`mbarrier`): phases that complete when all have arrived and all bytes
-//! that were announced have come.
+//! Barriers in shared memory (`mbarrier`). A phase completes when all expected threads have arrived
+//! and all expected bytes of tensor copies have been written; then the next phase begins.
 
-use super::clocks::Views;
-use super::lanes::{Lanes, lanes_of};
-use super::shared_memory::{Shared, ThreadId};
+use super::context::BlockContext;
+use super::lanes::{Lanes, ThreadId, lanes_of};
+use super::pending::Mbarrier;
+use super::shared_memory::Shared;
 use super::trap::Fault;
-use super::warp::{BlockContext, Warp, WarpState};
+use super::warp::{Warp, WarpState};
 use crate::lang::{Address, Operand};
 
 /// Bytes of a barrier.
 const BYTES: u32 = 8;
 
-/// One barrier.
-#[derive(Debug, Default)]
-pub(super) struct Mbarrier {
-    /// Arrivals that complete a phase.
-    count: u32,
-    /// Arrivals that this phase still lacks.
-    missing: u32,
-    /// Bytes that this phase still lacks; negative while more came than were announced.
-    bytes: i64,
-    /// Phases completed.
-    phases: u64,
-    /// What those tell thread arrived in this phase.
-    gathering: Views,
-    /// What those told thread arrived in the latest completed phase.
-    told: Views,
-}
-
-impl Mbarrier {
-    fn settle(&mut self) {
-        if self.missing == 0 && self.bytes == 0 {
-            self.phases += 1;
-            self.missing = self.count;
-            self.told = std::mem::take(&mut self.gathering);
-        }
-    }
-
-    fn arrive(&mut self, lane: usize) -> Result<(), Fault> {
-        if self.missing == 0 {
-            let what = format!(
-                "arrives at an mbarrier whose {} arrivals are there",
-                self.count
-            );
-            return Err(Fault::lane(lane, what));
-        }
-        self.missing -= 1;
-        Ok(())
-    }
-
-    fn passes(&self, parity: u32) -> bool {
-        self.phases & 1 != u64::from(parity & 1)
-    }
-
-    /// What it waits for, in words.
-    fn describe(&self) -> String {
-        format!(
-            "phase {} lacks {} of {} arrivals and {} bytes",
-            self.phases, self.missing, self.count, self.bytes
-        )
-    }
-}
-
 impl Shared {
-    /// Makes a barrier; its bytes are no values any more.
+    /// Makes a barrier; its bytes can no longer be read as values.
     fn mbarrier_init(&mut self, thread: ThreadId, address: u32, count: u32) -> Result<(), Fault> {
         let at = self.place(thread, address, BYTES)?;
         if count == 0 {
@@ -80,7 +30,7 @@ impl Shared {
         Ok(())
     }
 
-    /// The barrier at an address, if the thread knows that it was made.
+    /// The barrier at an address; its initialisation must have happened before.
     fn mbarrier(&mut self, thread: ThreadId, address: u32) -> Result<usize, Fault> {
         let at = self.place(thread, address, BYTES)?;
         if !self.mbarriers.contains_key(&at) {
@@ -91,7 +41,7 @@ impl Shared {
         Ok(at)
     }
 
-    /// Whether a wait for the phase of a parity would end.
+    /// Whether a wait for the phase of a parity would return.
     pub(super) fn mbarrier_passes(&self, at: usize, parity: u32) -> bool {
         self.mbarriers
             .get(&at)
@@ -105,7 +55,8 @@ impl Shared {
             .unwrap_or_default()
     }
 
-    /// The barrier that a tensor copy tells; async units must have been told of it.
+    /// The barrier that a tensor copy signals; a proxy fence must have made it visible to async
+    /// units.
     pub(super) fn mbarrier_for_copy(
         &mut self,
         thread: ThreadId,
@@ -121,7 +72,7 @@ impl Shared {
         Ok(at)
     }
 
-    /// Bytes of tensor copies have come.
+    /// Bytes of tensor copies have been written.
     pub(super) fn mbarrier_complete(&mut self, at: usize, bytes: u32) {
         if let Some(barrier) = self.mbarriers.get_mut(&at) {
             self.clocks.release_unit(&mut barrier.gathering);
@@ -147,7 +98,7 @@ impl Warp {
         Ok(())
     }
 
-    /// Arrives in every active lane, after announcing bytes if so asked.
+    /// Arrives in every active lane; with `bytes`, announces that many first (`expect_tx`).
     pub(super) fn mbarrier_arrive(
         &mut self,
         at: Address,
@@ -161,11 +112,11 @@ impl Warp {
         };
         let active = self.registers.active;
         let shared = &mut *block.shared;
-        let told = shared.clocks.release(self.number, active);
+        let released = shared.clocks.release(self.number, active);
         for lane in lanes_of(active) {
             let at = shared.mbarrier(self.thread(lane), addresses[lane])?;
             let barrier = shared.mbarriers.entry(at).or_default();
-            super::clocks::join(&mut barrier.gathering, &told);
+            super::clocks::join(&mut barrier.gathering, &released);
             barrier.bytes += i64::from(bytes[lane]);
             barrier.arrive(lane)?;
             barrier.settle();
@@ -173,7 +124,8 @@ impl Warp {
         Ok(())
     }
 
-    /// Waits for the completion of the phase with a parity; stays where it is until then.
+    /// Waits for the completion of the phase of a parity; the warp stays at this instruction until
+    /// then.
     pub(super) fn mbarrier_wait(
         &mut self,
         at: Address,
@@ -203,7 +155,7 @@ impl Warp {
         }
         let shared = &mut *block.shared;
         if let Some(barrier) = shared.mbarriers.get(&at) {
-            shared.clocks.acquire(self.number, &barrier.told);
+            shared.clocks.acquire(self.number, &barrier.released);
         }
         block.grid_waited[self.number] |= block.grid_waited.contains(&true);
         Ok(())

@@ -1,8 +1,8 @@
 //! Matrix products by one warp, as plain sums over fragments that lie as the PTX ISA says.
 //!
-//! A fragment register of 32 lanes, taken for 64 f16 values in a row, is an 8x8 matrix row by row; of
-//! the second factor, column by column. Sums are kept with the even columns first, which is how the
-//! two registers of a row lie.
+//! A fragment register of 32 lanes, taken for 64 f16 values in a row, is an 8x8 matrix row by row;
+//! of the second factor, column by column. Sums are kept with the even columns first, which is how
+//! the two registers of a row lie.
 
 use super::lanes::{Lanes, Registers, WARP, each};
 use super::trap::Fault;

@@ -1,12 +1,15 @@
-//! ThreadId touched the bytes of global memory that a launch may write: threads of one block need a
-//! barrier between them, blocks an atomic operation behind a fence. Everything else is a race.
+//! Races in global memory, among the bytes that a launch may write.
+//!
+//! Threads of one block need a barrier between conflicting accesses. Blocks need a release (a
+//! fence, then an atomic operation) and an acquire (an atomic operation on the same word). Without,
+//! it is a race.
 
 use std::collections::HashMap;
 use std::ops::Range;
 
 use super::clocks::VectorClocks;
 use super::global::{GrantedRange, named};
-use super::shared_memory::ThreadId;
+use super::lanes::ThreadId;
 use super::trap::Fault;
 use crate::lang::Cache;
 
@@ -18,16 +21,16 @@ const ATOMIC: Stamp = 1 << 12;
 const CLOCK_AT: u32 = 13;
 const BLOCK_AT: u32 = 40;
 const BLOCK_MASK: u64 = (1 << 24) - 1;
-/// A reader's lane or warp when there are several of one time.
+/// The lane or warp of a record that stands for several readers of one time.
 const SEVERAL: u64 = 63;
-/// A reader's block when there are several.
+/// The block of a record that stands for readers of several blocks.
 const SEVERAL_BLOCKS: u64 = BLOCK_MASK;
 
 /// The records of a launch.
 #[derive(Debug, Default)]
 pub(super) struct RaceDetector {
     areas: Vec<Area>,
-    /// What blocks released at words that they changed as one: block and clock.
+    /// What was released at each word that atomic operations changed: clocks by block.
     released: HashMap<u64, HashMap<u64, u64>>,
     /// Bytes per record as a power of two.
     shift: u32,
@@ -47,7 +50,7 @@ struct Area {
 pub(super) struct BlockHistory {
     /// Its number, from 1 on.
     number: u64,
-    /// Other blocks' clocks that it has acquired of.
+    /// Other blocks' clocks that it has acquired.
     acquired: HashMap<u64, u64>,
     /// Whether it has written since the last fence.
     unfenced: bool,

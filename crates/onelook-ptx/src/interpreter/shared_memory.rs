@@ -1,16 +1,16 @@
-//! A block's shared memory: bytes, which of them have a value, and thread touched them last. Finds
-//! races: two threads at the same bytes, one of them writing, and nothing that orders them.
+//! A block's shared memory: bytes, which of them were written, and which thread accessed them last.
+//! Finds races: two threads at the same bytes, one of them writing, and nothing that orders them.
 
 use std::collections::BTreeMap;
 
 use super::clocks::VectorClocks;
-use super::mbarrier::Mbarrier;
-use super::tensor::TensorTransfer;
+use super::lanes::ThreadId;
+use super::pending::{Mbarrier, TensorTransfer};
 use super::trap::Fault;
 
 /// Where shared memory starts; not 0, so that a forgotten base is found out.
 pub(super) const BASE: u32 = 1024;
-/// Bytes that share one record of thread touched them.
+/// Bytes that share one access record.
 const GRANULE: u32 = 2;
 /// A record's lane when several lanes of a warp read at the same time.
 const SEVERAL: u32 = 32;
@@ -18,13 +18,6 @@ const SEVERAL: u32 = 32;
 const UNDER_WAY: u64 = 0xff;
 /// A reader's record while `wgmma` reads.
 const READING: u32 = u32::MAX;
-
-/// ThreadId accesses.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct ThreadId {
-    pub(super) warp: usize,
-    pub(super) lane: usize,
-}
 
 /// One block's memory.
 #[derive(Debug)]

@@ -1,5 +1,5 @@
-//! Tiny kernels: each fault is committed once and must be found, and its twin without the fault must
-//! run under every schedule.
+//! Tiny kernels: each fault is committed once and must be found, and its twin without the fault
+//! must run under every schedule.
 
 mod async_units;
 mod memory;
@@ -8,6 +8,7 @@ mod races;
 mod registers;
 mod units;
 
+use super::schedule::Random;
 use super::*;
 use crate::lang::{Builder, Cache, Global, Kernel, Target, U32};
 

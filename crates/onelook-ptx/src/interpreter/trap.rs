@@ -1,5 +1,5 @@
-//! What the interpreter says when a program does what no GPU forgives: where it happened and what it
-//! was. A trap never hides another: the first ends the launch.
+//! Errors of interpreted programs: what a kernel did wrong, and where. The first one ends the
+//! launch.
 
 use std::fmt;
 

@@ -1,20 +1,11 @@
-//! One warp: where it stands in the program, its registers, what it waits for; and what each
-//! instruction does to it.
+//! One warp: its position in the program, its active lanes and registers, and what it waits for.
 
-use super::code::{Code, CodeStep};
-use super::copies::PendingCopies;
-use super::global::{GrantedRanges, Memory, address_of};
-use super::lanes::{Registers, WARP, each, lanes_of};
-use super::races::{BlockHistory, MemoryAccess, RaceDetector};
-use super::report::Report;
-use super::shared_memory::{BASE, Shared, ThreadId};
-use super::traffic::TouchedSectors;
+use super::lanes::{Registers, ThreadId, WARP, each, lanes_of};
+use super::pending::{PendingCopies, PendingProducts};
 use super::trap::Fault;
-use super::wgmma::PendingProducts;
-use super::{Random, Value};
-use crate::lang::{Instruction, Operand, Special};
+use crate::lang::{Operand, Reg64};
 
-/// Whether a warp can go on.
+/// Whether a warp can run, and what it waits for if not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum WarpState {
     Ready,
@@ -23,11 +14,13 @@ pub(super) enum WarpState {
     Ended,
 }
 
-/// Lanes to come back to.
+/// Active lanes that are restored at the end of an `If` or a loop.
 #[derive(Debug, Clone, Copy)]
-struct MaskFrame {
-    before: u32,
-    others: u32,
+pub(super) struct MaskFrame {
+    /// Lanes that were active before.
+    pub(super) before: u32,
+    /// Lanes that take the other branch of an `If`.
+    pub(super) others: u32,
 }
 
 /// A warp of a block.
@@ -39,54 +32,9 @@ pub(super) struct Warp {
     pub(super) registers: Registers,
     pub(super) copies: PendingCopies,
     pub(super) products: PendingProducts,
-    frames: Vec<MaskFrame>,
+    pub(super) frames: Vec<MaskFrame>,
     /// Steps so far in this block.
-    steps: u64,
-}
-
-/// Steps after which a warp is taken for one that never ends.
-const MOST_STEPS: u64 = if cfg!(test) { 1 << 22 } else { 1 << 26 };
-
-/// What a warp sees of its block.
-#[derive(Debug)]
-pub(super) struct BlockContext<'a> {
-    pub(super) index: [u32; 3],
-    pub(super) shared: &'a mut Shared,
-    pub(super) history: &'a mut BlockHistory,
-    /// Per warp: whether the launches before are known to have ended.
-    pub(super) grid_waited: &'a mut [bool],
-}
-
-/// What all blocks of a launch share.
-#[derive(Debug)]
-pub(super) struct LaunchContext<'a> {
-    pub(super) memory: &'a mut Memory,
-    pub(super) ranges: GrantedRanges,
-    pub(super) grid: [u32; 3],
-    pub(super) values: &'a [Value],
-    pub(super) latest: usize,
-    pub(super) report: Report,
-    pub(super) read: TouchedSectors,
-    pub(super) written: TouchedSectors,
-    pub(super) random: Random,
-    pub(super) races: RaceDetector,
-}
-
-impl BlockContext<'_> {
-    pub(super) fn access(
-        &mut self,
-        thread: ThreadId,
-        address: u64,
-        bytes: u32,
-    ) -> (&mut BlockHistory, MemoryAccess<'_>) {
-        let access = MemoryAccess {
-            thread,
-            clocks: &self.shared.clocks,
-            address,
-            bytes,
-        };
-        (self.history, access)
-    }
+    pub(super) steps: u64,
 }
 
 impl Warp {
@@ -103,7 +51,7 @@ impl Warp {
         }
     }
 
-    /// As for a new block.
+    /// Prepares it for a new block.
     pub(super) fn reset(&mut self) {
         self.at = 0;
         self.state = WarpState::Ready;
@@ -114,327 +62,13 @@ impl Warp {
         self.steps = 0;
     }
 
-    /// Runs until it has to wait, has ended, or has done so many steps.
-    pub(super) fn run(
-        &mut self,
-        code: &Code<'_>,
-        block: &mut BlockContext<'_>,
-        device: &mut LaunchContext<'_>,
-        steps: u64,
-    ) -> Result<(), Fault> {
-        for _ in 0..steps {
-            let Some(step) = code.steps.get(self.at) else {
-                self.state = WarpState::Ended;
-                return Ok(());
-            };
-            match step {
-                CodeStep::Do(instruction) => {
-                    device.report.instructions += 1;
-                    self.execute(instruction, block, device)?;
-                    self.registers.check_touched()?;
-                    if let WarpState::AtMbarrier { .. } = self.state {
-                        return Ok(());
-                    }
-                    self.at += 1;
-                    if self.state != WarpState::Ready {
-                        return Ok(());
-                    }
-                }
-                _ => self.jump(step)?,
-            }
-        }
-        self.steps += steps;
-        if self.steps > MOST_STEPS {
-            let what =
-                format!("still runs after {MOST_STEPS} steps: it waits for what never comes");
-            return Err(Fault::warp(what));
-        }
-        Ok(())
-    }
-
-    fn jump(&mut self, step: &CodeStep<'_>) -> Result<(), Fault> {
-        let active = self.registers.active;
-        let mut next = self.at + 1;
-        match *step {
-            CodeStep::If {
-                condition,
-                otherwise,
-            } => {
-                let holds = active & self.registers.truth(condition)?;
-                self.frames.push(MaskFrame {
-                    before: active,
-                    others: active & !holds,
-                });
-                self.registers.active = holds;
-                if holds == 0 {
-                    next = otherwise;
-                }
-            }
-            CodeStep::Else { end } => {
-                let others = self.frame()?.others;
-                self.registers.active = others;
-                if others == 0 {
-                    next = end;
-                }
-            }
-            CodeStep::End => {
-                self.registers.active = self.frame()?.before;
-                self.frames.pop();
-            }
-            CodeStep::Enter => self.frames.push(MaskFrame {
-                before: active,
-                others: 0,
-            }),
-            CodeStep::Test { condition, exit } => {
-                self.registers.active = active & self.registers.truth(condition)?;
-                if self.registers.active == 0 {
-                    self.registers.active = self.frame()?.before;
-                    self.frames.pop();
-                    next = exit;
-                }
-            }
-            CodeStep::Back { to } => next = to,
-            CodeStep::Do(_) => {}
-        }
-        self.at = next;
-        Ok(())
-    }
-
-    fn frame(&self) -> Result<MaskFrame, Fault> {
-        let none = || Fault::warp("the program's blocks do not nest");
-        self.frames.last().copied().ok_or_else(none)
-    }
-
-    fn execute(
-        &mut self,
-        instruction: &Instruction,
-        block: &mut BlockContext<'_>,
-        device: &mut LaunchContext<'_>,
-    ) -> Result<(), Fault> {
-        use Instruction as I;
-        let registers = &mut self.registers;
-        match *instruction {
-            I::Move { to, a } => registers.on_bits(to, a, |a| a),
-            I::Integer { op, to, a, b } => registers.integer(op, to, a, b),
-            I::MultiplyAdd { to, a, b, c } => registers.multiply_add(to, [a, b, c]),
-            I::Permute { to, a, b, selector } => registers.permute(to, [a, b, selector]),
-            I::Float { op, to, a, b } => registers.float(op, to, a, b),
-            I::FusedMultiplyAdd { to, a, b, c } => registers.fused_multiply_add(to, [a, b, c]),
-            I::FloatUnary { op, to, a } => registers.float_unary(op, to, a),
-            I::F16x2 { op, to, a, b } => registers.f16x2(op, to, a, b),
-            I::PackF16x2 { to, low, high } => registers.pack(to, low, high),
-            I::UnpackF16 { to, from, high } => registers.unpack(to, from, high),
-            I::Compare { op, kind, to, a, b } => registers.compare((op, kind), to, a, b),
-            I::Predicate { op, to, a, b } => registers.logic(op, to, a, b),
-            I::Not { to, a } => registers.not(to, a),
-            I::Select {
-                to,
-                condition,
-                yes,
-                no,
-            } => registers.select(to, condition, yes, no),
-            I::Select64 {
-                to,
-                condition,
-                yes,
-                no,
-            } => {
-                let truth = registers.truth(condition)?;
-                let (yes, no) = (*registers.long(yes)?, *registers.long(no)?);
-                let pick = |lane: usize| [no[lane], yes[lane]][(truth >> lane & 1) as usize];
-                registers.set_long(to, &each(pick));
-                Ok(())
-            }
-            I::Special { to, what } => {
-                let lanes = self.special(what, block, device);
-                self.registers.set(to, &lanes);
-                Ok(())
-            }
-            I::LoadPointer { to, index } => {
-                let address = pointer(device.values, index)?;
-                registers.set_long(to, &[address; WARP]);
-                Ok(())
-            }
-            I::LoadParameter { to, index } => match device.values.get(index) {
-                Some(&Value::Word(word)) => {
-                    registers.set(to, &[word; WARP]);
-                    Ok(())
-                }
-                _ => Err(Fault::warp(format!("parameter {index} is no word"))),
-            },
-            I::Advance { to, base, offset } => {
-                let offset = registers.operand(offset)?;
-                let base = registers.long(base)?;
-                let sum = |lane: usize| base[lane].wrapping_add(u64::from(offset[lane]));
-                let sums = each(sum);
-                registers.set_long(to, &sums);
-                Ok(())
-            }
-            I::Shuffle { to, from, by } => registers.shuffle(to, from, by),
-            I::Vote { what, to, from } => registers.vote(what, to, from),
-            I::CountOnes { to, a } => registers.on_bits(to, a, u32::count_ones),
-            I::HighestOne { to, a } => {
-                registers.on_bits(to, a, |a| 31u32.wrapping_sub(a.leading_zeros()))
-            }
-            I::ReverseBits { to, a } => registers.on_bits(to, a, u32::reverse_bits),
-            I::Mma {
-                shape,
-                d,
-                ref a,
-                ref b,
-            } => {
-                device.report.mma += 1;
-                registers.mma(shape, d, a, b)
-            }
-            I::Asm {
-                ref outputs,
-                ref inputs,
-                ref meaning,
-                ..
-            } => registers.raw(outputs, inputs, meaning),
-            _ => self.execute_memory(instruction, block, device),
-        }
-    }
-
-    fn execute_memory(
-        &mut self,
-        instruction: &Instruction,
-        block: &mut BlockContext<'_>,
-        device: &mut LaunchContext<'_>,
-    ) -> Result<(), Fault> {
-        use Instruction as I;
-        match *instruction {
-            I::Load {
-                ref to,
-                from,
-                bytes,
-                cache,
-            } => self.load(to, from, (bytes, cache), block, device),
-            I::Store {
-                to,
-                ref from,
-                bytes,
-            } => self.store(to, from, bytes, block, device),
-            I::Atomic { op, old, at, value } => self.atomic(op, old, at, value, block, device),
-            I::LoadMatrix {
-                ref to,
-                from,
-                transposed,
-            } => self.load_matrix(to, from, transposed, block, device),
-            I::AsyncCopy {
-                to,
-                from,
-                bytes,
-                when,
-            } => self.async_copy(to, from, (bytes, when), block, device),
-            I::AsyncCommit => {
-                self.copies.commit(self.registers.active);
-                Ok(())
-            }
-            I::AsyncWait { pending } => self.async_wait(pending, block, device),
-            I::Barrier => {
-                self.registers.converged("a barrier of the block")?;
-                self.state = WarpState::AtBarrier;
-                Ok(())
-            }
-            I::WarpBarrier => {
-                self.registers.converged("a barrier of the warp")?;
-                block.shared.clocks.warp_barrier(self.number);
-                Ok(())
-            }
-            I::DeviceFence => {
-                block.history.fence();
-                Ok(())
-            }
-            I::GridWait => {
-                block.grid_waited[self.number] = true;
-                Ok(())
-            }
-            I::GridLaunch => Ok(()),
-            _ => self.execute_unit(instruction, block, device),
-        }
-    }
-
-    fn execute_unit(
-        &mut self,
-        instruction: &Instruction,
-        block: &mut BlockContext<'_>,
-        device: &mut LaunchContext<'_>,
-    ) -> Result<(), Fault> {
-        use Instruction as I;
-        match *instruction {
-            I::MbarrierInit { at, count } => self.mbarrier_init(at, count, block),
-            I::MbarrierExpect { at, bytes } => self.mbarrier_arrive(at, Some(bytes), block),
-            I::MbarrierArrive { at } => self.mbarrier_arrive(at, None, block),
-            I::MbarrierWait { at, parity } => self.mbarrier_wait(at, parity, block),
-            I::ProxyFence => {
-                block.shared.proxy_fence(self.number, self.registers.active);
-                Ok(())
-            }
-            I::TensorLoad {
-                to,
-                map,
-                ref coordinates,
-                ref window,
-                barrier,
-            } => self.tensor_load((to, barrier), map, (coordinates, window), block, device),
-            I::MakeDescriptor { to, address, fixed } => {
-                let address = self.registers.operand(address)?;
-                let bits = each(|lane| u64::from(address[lane] >> 4 & 0x3fff) | fixed);
-                self.registers.set_long(to, &bits);
-                Ok(())
-            }
-            I::WgmmaFence => {
-                self.registers.fence();
-                Ok(())
-            }
-            I::Wgmma {
-                n,
-                ref d,
-                a,
-                b,
-                accumulate,
-            } => self.wgmma((n, accumulate), d, (a, b), block, device),
-            I::WgmmaCommit => {
-                self.products.commit();
-                Ok(())
-            }
-            I::WgmmaWait { pending } => self.wgmma_wait(pending, block),
-            ref other => Err(Fault::warp(format!("{other:?} is not interpreted"))),
-        }
-    }
-
-    fn special(
-        &self,
-        what: Special,
-        block: &BlockContext<'_>,
-        device: &LaunchContext<'_>,
-    ) -> [u32; WARP] {
-        let lane = |lane: usize| lane as u32;
-        let first = (self.number * WARP) as u32;
-        match what {
-            Special::Thread => each(|own| first + lane(own)),
-            Special::Lane => each(lane),
-            Special::Warp => [self.number as u32; WARP],
-            Special::BlockX => [block.index[0]; WARP],
-            Special::BlockY => [block.index[1]; WARP],
-            Special::BlockZ => [block.index[2]; WARP],
-            Special::GridX => [device.grid[0]; WARP],
-            Special::SharedBase => [BASE; WARP],
-        }
-    }
-
     pub(super) fn thread(&self, lane: usize) -> ThreadId {
         let warp = self.number;
         ThreadId { warp, lane }
     }
 
     /// Addresses in global memory, per lane.
-    pub(super) fn global(
-        &self,
-        base: crate::lang::Reg64,
-        offset: i32,
-    ) -> Result<[u64; WARP], Fault> {
+    pub(super) fn global(&self, base: Reg64, offset: i32) -> Result<[u64; WARP], Fault> {
         let base = self.registers.long(base)?;
         Ok(each(|lane| {
             base[lane].wrapping_add_signed(i64::from(offset))
@@ -449,12 +83,5 @@ impl Warp {
 
     pub(super) fn active(&self) -> impl Iterator<Item = usize> + use<> {
         lanes_of(self.registers.active)
-    }
-}
-
-fn pointer(values: &[Value], index: usize) -> Result<u64, Fault> {
-    match values.get(index) {
-        Some(&Value::Memory { buffer, offset, .. }) => Ok(address_of(buffer, offset)),
-        _ => Err(Fault::warp(format!("parameter {index} is no memory"))),
     }
 }

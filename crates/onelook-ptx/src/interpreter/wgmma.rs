@@ -1,33 +1,17 @@
-//! PendingProducts by four warps beside the threads (`wgmma`): they read shared memory until their wait,
-//! and their sums are nobody's business before it.
+//! Asynchronous matrix products by four warps (`wgmma`): they may read shared memory until the
+//! wait, and their accumulators may not be read before it.
 //!
 //! Each of the four warps computes its own sixteen rows, so each is run by itself.
 
 use super::access::fragment;
+use super::context::{BlockContext, LaunchContext};
 use super::lanes::Lanes;
 use super::mma::multiply_f16;
-use super::tensor::swizzled;
+use super::pending::PendingProduct;
+use super::tensor_map::swizzled;
 use super::trap::Fault;
-use super::warp::{BlockContext, LaunchContext, Warp};
+use super::warp::Warp;
 use crate::lang::{MatrixA, Reg, Reg64, Swizzle};
-
-/// PendingProducts under way.
-#[derive(Debug, Default)]
-pub(super) struct PendingProducts {
-    under_way: Vec<PendingProduct>,
-    /// Groups closed.
-    closed: u32,
-}
-
-/// One product.
-#[derive(Debug)]
-struct PendingProduct {
-    group: Option<u32>,
-    /// Places of 16 bytes that it reads.
-    reads: Vec<usize>,
-    sums: Vec<Reg>,
-    factors: Vec<Reg>,
-}
 
 /// A matrix in shared memory with k innermost.
 struct Matrix {
@@ -73,24 +57,6 @@ impl Matrix {
         };
         let address = self.start + row / 8 * self.stride + row % 8 * pitch + along;
         swizzled(address, self.swizzle)
-    }
-}
-
-impl PendingProducts {
-    pub(super) fn reset(&mut self) {
-        self.under_way.clear();
-        self.closed = 0;
-    }
-
-    pub(super) fn any(&self) -> bool {
-        !self.under_way.is_empty()
-    }
-
-    pub(super) fn commit(&mut self) {
-        for product in &mut self.under_way {
-            product.group.get_or_insert(self.closed);
-        }
-        self.closed += 1;
     }
 }
 

@@ -1,24 +1,22 @@
-//! Truths: what comparisons give, what conditions take.
+//! Booleans: results of comparisons, conditions of branches and loops.
 
 use std::ops::{BitAnd, BitOr, BitXor, Not};
 
-use super::{
-    Builder, Compare, CompareAs, F16x2, F32, Global, Instruction, Operand, Predicate, RegP, U32,
-};
+use super::{Builder, Compare, CompareAs, Instruction, Operand, Predicate, RegP};
 
-/// A truth in each lane.
+/// A boolean in each lane.
 #[derive(Debug, Clone, Copy)]
 pub struct Bool<'k> {
-    kernel: &'k Builder,
+    pub(super) kernel: &'k Builder,
     truth: Truth,
 }
 
-/// A truth that is known when the kernel is written, or not.
+/// A boolean that is known when the kernel is written, or one in a register.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Truth {
     /// Known.
     Known(bool),
-    /// Known in the kernel.
+    /// Computed by the kernel.
     Register(RegP),
 }
 
@@ -75,71 +73,6 @@ impl<'k> Bool<'k> {
                 Self::in_register(self.kernel, to)
             }
         }
-    }
-
-    /// One value where it holds, another elsewhere.
-    pub fn select<V>(self, yes: V, no: V) -> V
-    where
-        V: Into<U32<'k>> + Copy + Selectable<'k>,
-    {
-        match self.truth {
-            Truth::Known(true) => yes,
-            Truth::Known(false) => no,
-            Truth::Register(condition) => {
-                let to = self.kernel.reg();
-                let (yes, no) = (yes.into().operand, no.into().operand);
-                self.kernel.emit(Instruction::Select {
-                    to,
-                    condition,
-                    yes,
-                    no,
-                });
-                V::from_bits(U32::in_register(self.kernel, to))
-            }
-        }
-    }
-
-    /// One address where it holds, another elsewhere.
-    pub fn select_address(self, yes: Global<'k>, no: Global<'k>) -> Global<'k> {
-        match self.truth {
-            Truth::Known(true) => yes,
-            Truth::Known(false) => no,
-            Truth::Register(condition) => {
-                let to = self.kernel.reg64();
-                let (yes, no) = (yes.settled(), no.settled());
-                self.kernel.emit(Instruction::Select64 {
-                    to,
-                    condition,
-                    yes,
-                    no,
-                });
-                Global::at(self.kernel, to)
-            }
-        }
-    }
-}
-
-/// Words that [`Bool::select`] chooses between.
-pub trait Selectable<'k> {
-    /// The value with these bits.
-    fn from_bits(bits: U32<'k>) -> Self;
-}
-
-impl<'k> Selectable<'k> for U32<'k> {
-    fn from_bits(bits: U32<'k>) -> Self {
-        bits
-    }
-}
-
-impl<'k> Selectable<'k> for F32<'k> {
-    fn from_bits(bits: U32<'k>) -> Self {
-        bits.as_f32()
-    }
-}
-
-impl<'k> Selectable<'k> for F16x2<'k> {
-    fn from_bits(bits: U32<'k>) -> Self {
-        bits.as_f16x2()
     }
 }
 

@@ -1,11 +1,9 @@
-//! Writes a kernel down, statement by statement.
+//! The builder: collects the statements, registers, parameters and shared memory of a kernel.
 
 use std::cell::{Cell, RefCell};
 
-use super::boolean::Truth;
 use super::{
-    Bool, F16x2, F32, Global, Instruction, Kernel, Operand, Parameter, ParameterKind, Reg, Reg64,
-    RegP, Special, Statement, Target, U32,
+    Instruction, Kernel, Parameter, ParameterKind, Reg, Reg64, RegP, Special, Statement, Target,
 };
 
 /// A kernel being written. Values borrow it, so they cannot end up in another kernel.
@@ -20,7 +18,7 @@ pub struct Builder {
     open: RefCell<Vec<Vec<Statement>>>,
     registers: [Cell<u32>; 3],
     shared_bytes: Cell<u32>,
-    shared_base: Reg,
+    pub(super) shared_base: Reg,
 }
 
 impl Builder {
@@ -59,7 +57,7 @@ impl Builder {
         }
     }
 
-    /// Whom the kernel is for.
+    /// The target that the kernel is written for.
     pub fn target(&self) -> Target {
         self.target
     }
@@ -88,42 +86,12 @@ impl Builder {
         }
     }
 
-    /// A parameter: memory that is only read.
-    pub fn input(&self, name: &str) -> Global<'_> {
-        self.pointer(name, ParameterKind::Input)
-    }
-
-    /// A parameter: memory that is written.
-    pub fn output(&self, name: &str) -> Global<'_> {
-        self.pointer(name, ParameterKind::Output)
-    }
-
-    fn pointer(&self, name: &str, kind: ParameterKind) -> Global<'_> {
-        let index = self.parameter(name, kind);
-        let to = self.reg64();
-        self.emit(Instruction::LoadPointer { to, index });
-        Global::at(self, to)
-    }
-
-    /// A parameter: an unsigned number.
-    pub fn word(&self, name: &str) -> U32<'_> {
-        let index = self.parameter(name, ParameterKind::Word);
-        let to = self.reg();
-        self.emit(Instruction::LoadParameter { to, index });
-        U32::in_register(self, to)
-    }
-
-    /// A parameter: a float.
-    pub fn float(&self, name: &str) -> F32<'_> {
-        self.word(name).as_f32()
-    }
-
     /// A parameter: a tensor map; the number to give to [`tensor_load`](Self::tensor_load).
     pub fn tensor_map(&self, name: &str) -> usize {
         self.parameter(name, ParameterKind::TensorMap)
     }
 
-    fn parameter(&self, name: &str, kind: ParameterKind) -> usize {
+    pub(super) fn parameter(&self, name: &str, kind: ParameterKind) -> usize {
         let mut parameters = self.parameters.borrow_mut();
         parameters.push(Parameter {
             name: name.to_owned(),
@@ -132,154 +100,26 @@ impl Builder {
         parameters.len() - 1
     }
 
-    /// The same number in every lane.
-    pub fn u32(&self, value: u32) -> U32<'_> {
-        U32::constant(self, value)
-    }
-
-    /// The same float in every lane.
-    pub fn f32(&self, value: f32) -> F32<'_> {
-        F32::constant(self, value)
-    }
-
-    /// Two zeros.
-    pub fn zero_f16x2(&self) -> F16x2<'_> {
-        F16x2::constant(self, 0)
-    }
-
-    /// A truth known now.
-    pub fn truth(&self, value: bool) -> Bool<'_> {
-        Bool::known(self, value)
-    }
-
-    /// A register that may be assigned again, with a first value.
-    pub fn variable<'k>(&'k self, first: U32<'k>) -> U32<'k> {
-        let variable = U32::in_register(self, self.reg());
-        self.assign(variable, first);
-        variable
-    }
-
-    /// A float register that may be assigned again, with a first value.
-    pub fn float_variable(&self, first: f32) -> F32<'_> {
-        self.variable(self.f32(first).bits()).as_f32()
-    }
-
-    /// Gives a variable another value in the active lanes.
-    pub fn assign<'k>(&'k self, variable: impl Into<U32<'k>>, value: impl Into<U32<'k>>) {
-        let to = variable.into().register();
-        let a = value.into().operand();
-        self.emit(Instruction::Move { to, a });
-    }
-
-    /// Thread in the block.
-    pub fn thread(&self) -> U32<'_> {
-        self.special(Special::Thread)
-    }
-
-    /// Lane in the warp.
-    pub fn lane(&self) -> U32<'_> {
-        self.special(Special::Lane)
-    }
-
-    /// Warp in the block, known to be the same in all its lanes.
-    pub fn warp(&self) -> U32<'_> {
-        self.special(Special::Warp)
-    }
-
-    /// What a thread knows of itself.
-    pub fn special(&self, what: Special) -> U32<'_> {
-        let to = self.reg();
-        self.emit(Instruction::Special { to, what });
-        U32::in_register(self, to)
-    }
-
-    /// Runs the closure's steps in the lanes where the condition holds.
-    pub fn when<'k>(&'k self, condition: Bool<'k>, then: impl FnOnce()) {
-        self.when_else(condition, then, || {});
-    }
-
-    /// Runs one closure's steps where the condition holds, the other's elsewhere.
-    pub fn when_else<'k>(
-        &'k self,
-        condition: Bool<'k>,
-        then: impl FnOnce(),
-        otherwise: impl FnOnce(),
-    ) {
-        match condition.truth() {
-            Truth::Known(true) => then(),
-            Truth::Known(false) => otherwise(),
-            Truth::Register(condition) => {
-                let then = self.block(then);
-                let otherwise = self.block(otherwise);
-                self.push(Statement::If {
-                    condition,
-                    then,
-                    otherwise,
-                });
-            }
-        }
-    }
-
-    /// As long as the first closure's truth holds in a lane, runs the second's steps there.
-    pub fn repeat_while<'k>(&'k self, condition: impl FnOnce() -> Bool<'k>, body: impl FnOnce()) {
-        let mut truth = None;
-        let head = self.block(|| truth = Some(condition().register()));
-        let body = self.block(body);
-        let condition = truth.expect("the closure has run");
-        self.push(Statement::While {
-            head,
-            condition,
-            body,
-        });
-    }
-
-    /// Counts from `first` below `end` by `step`; known to run no time or once, it does not loop.
-    pub fn count<'k>(
-        &'k self,
-        first: impl Into<U32Like<'k>>,
-        end: impl Into<U32Like<'k>>,
-        step: u32,
-        body: impl FnOnce(U32<'k>),
-    ) {
-        let (first, end) = (first.into().on(self), end.into().on(self));
-        if let (Some(first), Some(end)) = (first.known(), end.known()) {
-            if first >= end {
-                return;
-            }
-            if first.saturating_add(step) >= end {
-                return body(self.u32(first));
-            }
-        }
-        let variable = self.variable(first);
-        self.repeat_while(
-            || variable.less(end),
-            || {
-                body(variable);
-                self.assign(variable, variable + step);
-            },
-        );
-    }
-
-    /// A line for whoever reads the PTX.
+    /// A comment in the PTX.
     pub fn comment(&self, text: impl Into<String>) {
         self.push(Statement::Comment(text.into()));
     }
 
     /// The statements that the closure writes.
-    fn block(&self, body: impl FnOnce()) -> Vec<Statement> {
+    pub(super) fn block(&self, body: impl FnOnce()) -> Vec<Statement> {
         self.open.borrow_mut().push(Vec::new());
         body();
         self.open.borrow_mut().pop().expect("opened above")
     }
 
-    fn push(&self, statement: Statement) {
+    pub(super) fn push(&self, statement: Statement) {
         let mut open = self.open.borrow_mut();
         open.last_mut()
             .expect("the kernel's own block")
             .push(statement);
     }
 
-    /// Writes an instruction. Kernels use the values' operators and the builder's verbs instead.
+    /// Appends an instruction. Kernels use the values' operators and the builder's methods instead.
     pub fn emit(&self, instruction: Instruction) {
         self.push(Statement::Do(instruction));
     }
@@ -305,102 +145,10 @@ impl Builder {
         RegP(self.next(2))
     }
 
-    /// The address where shared memory starts.
-    pub(super) fn shared_base(&self) -> U32<'_> {
-        U32::in_register(self, self.shared_base)
-    }
-
-    /// Reserves shared memory; the first byte's place.
+    /// Reserves shared memory; the offset of the first byte.
     pub(super) fn reserve_shared(&self, bytes: u32, alignment: u32) -> u32 {
         let start = self.shared_bytes.get().next_multiple_of(alignment);
         self.shared_bytes.set(start + bytes);
         start
-    }
-}
-
-/// A number known when the kernel is written, or one of its values.
-#[derive(Debug, Clone, Copy)]
-pub enum U32Like<'k> {
-    /// Known.
-    Known(u32),
-    /// A value.
-    Value(U32<'k>),
-}
-
-impl<'k> U32Like<'k> {
-    pub(super) fn on(self, kernel: &'k Builder) -> U32<'k> {
-        match self {
-            Self::Known(value) => kernel.u32(value),
-            Self::Value(value) => value,
-        }
-    }
-}
-
-impl From<u32> for U32Like<'_> {
-    fn from(value: u32) -> Self {
-        Self::Known(value)
-    }
-}
-
-impl<'k> From<U32<'k>> for U32Like<'k> {
-    fn from(value: U32<'k>) -> Self {
-        Self::Value(value)
-    }
-}
-
-impl Operand {
-    /// The constant, if it is one.
-    pub fn known(self) -> Option<u32> {
-        match self {
-            Self::Constant(value) => Some(value),
-            Self::Reg(_) => None,
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn body(write: impl Fn(&Builder)) -> Vec<String> {
-        let kernel = Builder::new("sample", Target::Sm80, 32);
-        write(&kernel);
-        let mut kernel = kernel.finish();
-        kernel.body.remove(0);
-        kernel.body.iter().map(|line| format!("{line:?}")).collect()
-    }
-
-    #[test]
-    fn what_is_known_is_computed_at_once() {
-        let lines = body(|k| {
-            let seven = k.u32(3) * 2 + 1;
-            assert_eq!(seven.known(), Some(7));
-            assert_eq!((k.u32(9) % 4).known(), Some(1));
-            k.when(seven.less(8), || k.barrier());
-            k.when(seven.less(7), || panic!("never written"));
-            k.count(0, 4, 4, |i| assert_eq!(i.known(), Some(0)));
-        });
-        assert_eq!(lines, ["Do(Barrier)"]);
-    }
-
-    #[test]
-    fn division_by_a_power_of_two_is_a_shift() {
-        let lines = body(|k| {
-            let thread = k.thread();
-            let _ = (thread / 8, thread % 8, thread * 1 + 0);
-        });
-        assert_eq!(lines.len(), 3);
-        assert!(lines[1].contains("ShiftRight") && lines[2].contains("And"));
-    }
-
-    #[test]
-    fn a_loop_has_its_condition_and_its_step() {
-        let kernel = Builder::new("sample", Target::Sm80, 32);
-        kernel.count(0, 10, 2, |_| kernel.barrier());
-        let kernel = kernel.finish();
-        let Some(Statement::While { head, body, .. }) = kernel.body.last() else {
-            panic!("a loop comes last");
-        };
-        assert_eq!((head.len(), body.len()), (1, 3));
     }
 }

@@ -55,8 +55,8 @@ pub enum Instruction {
         b: Operand,
         c: Operand,
     },
-    /// Four bytes by number out of the eight of `a` (0 to 3) and `b` (4 to 7): `prmt.b32`; `selector`
-    /// has a number of 3 bits per nibble, the lowest byte first.
+    /// Four bytes by number out of the eight of `a` (0 to 3) and `b` (4 to 7): `prmt.b32`;
+    /// `selector` has a number of 3 bits per nibble, the lowest byte first.
     Permute {
         to: Reg,
         a: Operand,
@@ -193,8 +193,8 @@ pub enum Instruction {
     /// The bits in opposite order.
     ReverseBits { to: Reg, a: Operand },
 
-    /// Loads 1, 2 or 4 matrices of 8x8 f16 values (`ldmatrix`): lane `8 m + r` gives the address of row
-    /// `r` of matrix `m`, 16 bytes each.
+    /// Loads 1, 2 or 4 matrices of 8x8 f16 values (`ldmatrix`): lane `8 m + r` gives the address of
+    /// row `r` of matrix `m`, 16 bytes each.
     LoadMatrix {
         to: Vec<Reg>,
         from: Address,

@@ -1,4 +1,4 @@
-//! A finished kernel: parameters, registers, shared memory and steps.
+//! A finished kernel: parameters, registers, shared memory and statements.
 
 use super::{Instruction, Statement, Target};
 
@@ -7,7 +7,7 @@ use super::{Instruction, Statement, Target};
 pub struct Kernel {
     /// The entry's name: letters, digits and underscores.
     pub name: String,
-    /// Whom it was written for.
+    /// The target that it was written for.
     pub target: Target,
     /// What a launch must bring, in order.
     pub parameters: Vec<Parameter>,
@@ -19,7 +19,7 @@ pub struct Kernel {
     pub shared_bytes: u32,
     /// Numbers of 32-bit, 64-bit and predicate registers.
     pub registers: [u32; 3],
-    /// The steps.
+    /// The statements.
     pub body: Vec<Statement>,
 }
 

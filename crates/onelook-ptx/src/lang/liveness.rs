@@ -1,12 +1,13 @@
 //! How many registers a kernel needs, without ptxas: the most values that are live at one point.
 //!
-//! Backward over the structured program, loops until nothing is added; what nobody reads is not
-//! counted, as ptxas drops it.
+//! A backward data-flow analysis over the structured program. A value that is never read does not
+//! count, as ptxas removes it.
 
 use super::{Address, Instruction, Kernel, MatrixA, Operand, Reg, Reg64, ShuffleBy, Statement};
 
-/// Registers that the machine needs beside values: addresses of the stack of branches, parts of
-/// 64-bit sums, what is loaded ahead.
+/// Registers that ptxas needs besides the kernel's values: intermediate results of 64-bit
+/// arithmetic and of divisions, addresses, values that it loads early. Fitted to what ptxas
+/// reports.
 const OTHERS: u32 = 10;
 
 /// Registers of one thread, estimated; ptxas gives multiples of 8 up to 255.
@@ -100,12 +101,16 @@ impl Liveness {
             Statement::If {
                 then, otherwise, ..
             } => {
+                // Either branch may run: what one of them needs is live before both.
                 let other = self.block(otherwise, live.clone());
                 let mut before = self.block(then, live);
                 before.join(&other, self.narrow);
                 before
             }
             Statement::While { head, body, .. } => {
+                // What the next iteration needs is live at the end of this one. Start from the loop
+                // that ends at once and repeat until nothing is added; sets only grow, so this
+                // ends.
                 let mut entry = self.block(head, live.clone());
                 loop {
                     let mut after_head = live.clone();
@@ -126,7 +131,7 @@ impl Liveness {
         if !used.acts && !needed {
             return;
         }
-        // What is written must have a place even if nobody reads it.
+        // An instruction with side effects needs a register for its result even if nobody reads it.
         used.writes.iter().for_each(|&it| live.add(it));
         self.most = self.most.max(live.weight);
         used.writes.iter().for_each(|&it| live.remove(it));

@@ -4,7 +4,8 @@ use super::{
     Builder, F16x2, F32, Feature, Instruction, MatrixA, MmaShape, Reg, Reg64, SharedAddress, U32,
 };
 
-/// How 16-byte pieces of a matrix in shared memory are exchanged, so that columns spread over banks.
+/// How 16-byte pieces of a matrix in shared memory are exchanged, so that columns spread over
+/// banks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Swizzle {
     /// Not at all.
@@ -43,9 +44,9 @@ impl Descriptor {
 }
 
 impl Builder {
-    /// Loads `N` matrices (1, 2 or 4) of 8x8 f16 values: lane `8 m + r` gives the address of row `r` of
-    /// matrix `m`. Lane `l` gets the two f16 values at row `l / 4`, columns `2 (l % 4)` and the next; of
-    /// the transposed matrix if so asked.
+    /// Loads `N` matrices (1, 2 or 4) of 8x8 f16 values: lane `8 m + r` gives the address of row
+    /// `r` of matrix `m`. Lane `l` gets the two f16 values at row `l / 4`, columns `2 (l % 4)` and
+    /// the next; with `transposed`, of the transposed matrix.
     pub fn load_matrix<const N: usize>(
         &self,
         from: SharedAddress<'_>,
@@ -60,9 +61,9 @@ impl Builder {
         to.map(|register| F16x2::in_register(self, register))
     }
 
-    /// `sums += a · b` for 16x16 and 16x8 f16 values. Lane `l`, with `g = l / 4` and `t = l % 4`, holds:
-    /// of the sums rows g, g, g+8, g+8 and columns 2t, 2t+1, 2t, 2t+1; of a the pairs at (g, 2t),
-    /// (g+8, 2t), (g, 2t+8), (g+8, 2t+8); of b the pairs of rows 2t and 2t+8 in column g.
+    /// `sums += a · b` for 16x16 and 16x8 f16 values. Lane `l`, with `g = l / 4` and `t = l % 4`,
+    /// holds: of the sums rows g, g, g+8, g+8 and columns 2t, 2t+1, 2t, 2t+1; of a the pairs at (g,
+    /// 2t), (g+8, 2t), (g, 2t+8), (g+8, 2t+8); of b the pairs of rows 2t and 2t+8 in column g.
     pub fn mma(&self, sums: [F32<'_>; 4], a: [F16x2<'_>; 4], b: [F16x2<'_>; 2]) {
         let d = sums.map(F32::register);
         let (a, b) = (a.map(F16x2::register), b.map(F16x2::register));
@@ -150,9 +151,9 @@ impl Builder {
         to
     }
 
-    /// Begins `sums = a · b (+ sums)` by four warps: 64 rows, `n` columns, k = 16; `sums` has `n / 2`
-    /// floats per lane: of every 8 columns, those that [`mma`](Self::mma) has, warp `w` holding rows
-    /// from `16 w` on.
+    /// Begins `sums = a · b (+ sums)` by four warps: 64 rows, `n` columns, k = 16. `sums` has half
+    /// of `n` floats per lane: of every 8 columns, those that [`mma`](Self::mma) has, warp `w`
+    /// holding rows from `16 w` on.
     pub fn wgmma(&self, n: u32, sums: &[F32<'_>], a: MatrixA, b: Reg64, accumulate: bool) {
         assert_eq!(sums.len() as u32, n / 2);
         let d = sums.iter().map(|sum| sum.register()).collect();

@@ -2,10 +2,10 @@
 
 use std::ops::Add;
 
-use super::builder::U32Like;
+use super::boolean::Truth;
 use super::{
     Address, Atomic, Bool, Builder, Cache, F16x2, F32, Feature, Global, Instruction, Operand,
-    ShuffleBy, U32, Vote,
+    ShuffleBy, U32, U32Like, Vote,
 };
 
 /// An address in shared memory: a register and a constant distance in bytes.
@@ -169,7 +169,7 @@ impl Builder {
     ) {
         if self.target().has(Feature::AsyncCopy) {
             let when = match when.truth() {
-                super::boolean::Truth::Known(true) => None,
+                Truth::Known(true) => None,
                 _ => Some(when.register()),
             };
             let (to, from) = (to.to_address(), from.to_address());

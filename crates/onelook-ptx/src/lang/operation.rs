@@ -11,7 +11,7 @@ pub struct Reg(pub u32);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Reg64(pub u32);
 
-/// A predicate register: a truth per lane.
+/// A predicate register: a boolean per lane.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct RegP(pub u32);
 
@@ -22,6 +22,16 @@ pub enum Operand {
     Reg(Reg),
     /// The same bits in every lane.
     Constant(u32),
+}
+
+impl Operand {
+    /// The constant, if it is one.
+    pub fn known(self) -> Option<u32> {
+        match self {
+            Self::Constant(value) => Some(value),
+            Self::Reg(_) => None,
+        }
+    }
 }
 
 /// Integer arithmetic on 32 bits, unsigned unless the name says otherwise.
@@ -151,7 +161,7 @@ pub enum Predicate {
     Xor,
 }
 
-/// What a thread can ask about itself.
+/// A special register.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Special {
     /// Thread in the block (`%tid.x`).
@@ -181,7 +191,7 @@ pub enum Space {
     Shared,
 }
 
-/// Where a load or store goes: a base and a constant distance in bytes.
+/// The address of a load or store: a base and a constant offset in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Address {
     /// Device memory.
@@ -240,7 +250,7 @@ pub enum ShuffleBy {
     Lane(Operand),
 }
 
-/// What a warp finds out about a truth together.
+/// A vote of all lanes about a predicate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Vote {
     /// A bit per lane.
@@ -251,9 +261,9 @@ pub enum Vote {
 /// them out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum MmaShape {
-    /// F16x2, k = 8: a has 2 registers, b 1, d 4 floats.
+    /// f16, k = 8: a has 2 registers, b 1, d 4 floats.
     M16N8K8,
-    /// F16x2, k = 16: a has 4 registers, b 2, d 4 floats.
+    /// f16, k = 16: a has 4 registers, b 2, d 4 floats.
     M16N8K16,
     /// Signed bytes, k = 32: a has 4 registers, b 2, d 4 integers (`mma.sync ... s32.s8.s8.s32`).
     M16N8K32Bytes,

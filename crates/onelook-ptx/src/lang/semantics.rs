@@ -1,4 +1,5 @@
-//! What instructions on constants come to: used to fold them, and by the interpreter.
+//! The results of integer instructions and comparisons: used to fold constants, and by the
+//! interpreter.
 
 use super::{Compare, CompareAs, Integer};
 
@@ -54,7 +55,7 @@ impl Integer {
 }
 
 impl Compare {
-    /// The truth of `a op b`.
+    /// Whether `a op b` holds.
     pub fn of(self, kind: CompareAs, a: u32, b: u32) -> bool {
         match kind {
             CompareAs::Unsigned => self.holds(&a, &b),

@@ -33,6 +33,9 @@ pub enum Feature {
     BulkCopy,
     /// `wgmma`.
     Wgmma,
+    /// `ldmatrix` of one or two matrices ignores the addresses of the lanes that it does not need.
+    /// Without, the addresses of all 32 lanes must be valid.
+    PartialMatrixAddresses,
 }
 
 impl Target {
@@ -77,7 +80,9 @@ impl Target {
     /// Whether kernels for this target may use the feature.
     pub fn has(self, feature: Feature) -> bool {
         match feature {
-            Feature::AsyncCopy | Feature::MmaK16 => self >= Self::Sm80,
+            Feature::AsyncCopy | Feature::MmaK16 | Feature::PartialMatrixAddresses => {
+                self >= Self::Sm80
+            }
             Feature::BulkCopy => self >= Self::Sm90a,
             Feature::Wgmma => self == Self::Sm90a,
         }

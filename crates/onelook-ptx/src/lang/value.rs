@@ -1,9 +1,8 @@
-//! Values of a kernel: registers and constants with operators that write instructions; whole numbers
-//! and addresses.
+//! Values of a kernel: registers and constants with operators that write instructions; whole
+//! numbers and addresses.
 
 use std::ops::{Add, BitAnd, BitOr, BitXor, Div, Mul, Rem, Shl, Shr, Sub};
 
-use super::builder::U32Like;
 use super::{
     Bool, Builder, Compare, CompareAs, FloatUnary, Instruction, Integer, Operand, Reg, Reg64,
 };
@@ -241,6 +240,36 @@ impl<'k> U32<'k> {
     pub fn less_signed(self, other: impl Into<U32Like<'k>>) -> Bool<'k> {
         let other = other.into().on(self.kernel);
         self.compare(Compare::Less, CompareAs::Signed, other)
+    }
+}
+
+/// A number known when the kernel is written, or one of its values.
+#[derive(Debug, Clone, Copy)]
+pub enum U32Like<'k> {
+    /// Known.
+    Known(u32),
+    /// A value.
+    Value(U32<'k>),
+}
+
+impl<'k> U32Like<'k> {
+    pub(super) fn on(self, kernel: &'k Builder) -> U32<'k> {
+        match self {
+            Self::Known(value) => kernel.u32(value),
+            Self::Value(value) => value,
+        }
+    }
+}
+
+impl From<u32> for U32Like<'_> {
+    fn from(value: u32) -> Self {
+        Self::Known(value)
+    }
+}
+
+impl<'k> From<U32<'k>> for U32Like<'k> {
+    fn from(value: U32<'k>) -> Self {
+        Self::Value(value)
     }
 }
 

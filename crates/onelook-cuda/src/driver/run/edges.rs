@@ -1,4 +1,4 @@
-//! The graph of a plan's launches: an edge for each need, of the kind that is asked for.
+//! The graph of a plan's launches: an edge per dependency, full or programmatic.
 
 use std::sync::Arc;
 
@@ -15,8 +15,9 @@ pub enum Edges {
     /// The later launch may start while the earlier one runs, where its kernel waits by itself
     /// (`griddepcontrol.wait`), all that it waits for are launches, and the driver can do that;
     /// elsewhere as in `Full`.
-    // Sound along chains: no block touches what others write ahead of its wait, and none ends without
-    // it, so that a launch that has ended had all before it ended, those without an edge to it too.
+    // Sound along chains: no block touches what others write ahead of its wait, and none ends
+    // without it, so that a launch that has ended had all before it ended, those without an edge to
+    // it too.
     Dependent,
 }
 
@@ -32,7 +33,8 @@ pub(super) fn graph(
     let mut graph = Graph::new(context)?;
     let mut cleared = None;
     if plan.counter_bytes > 0 {
-        // SAFETY: the counters stay with the graph in the loaded plan.
+        // SAFETY: `LoadedPlan` owns the counters and everything instantiated from this graph, and
+        // synchronises its stream before it drops either.
         cleared = Some(unsafe { graph.add_clear(counters, &[])? });
     }
     let dependent = edges == Edges::Dependent && graph.knows_dependents();
@@ -40,7 +42,9 @@ pub(super) fn graph(
     let mut nodes: Vec<Node> = Vec::with_capacity(steps.len());
     for (launch, step) in plan.launches.iter().zip(steps) {
         let after: Vec<Node> = launch.after.iter().map(|&earlier| nodes[earlier]).collect();
-        // Whether a driver takes edges of both kinds to one launch is written nowhere.
+        // A launch that counts also depends on the memset of the counters, which needs a full edge.
+        // The driver's documentation does not say whether one node may have edges of both kinds, so
+        // such a launch gets full edges only.
         let counting = launch.arguments.iter().any(counts);
         let (full, waited_for) = match dependent && launch.kernel.waits_for_grid() && !counting {
             true => (Vec::new(), after),
@@ -48,8 +52,9 @@ pub(super) fn graph(
         };
         let cleared = cleared.filter(|_| counting);
         let full: Vec<Node> = full.into_iter().chain(cleared).collect();
-        // SAFETY: functions and buffers stay with the graph in the loaded plan; the places were
-        // checked to lie in them.
+        // SAFETY: `LoadedPlan` owns the functions, the buffers and everything instantiated from
+        // this graph, and synchronises its stream before it drops any; `regions::check` proved that
+        // each argument's bytes lie in its region.
         let node = unsafe { graph.add_launch(&step.function, step.grid, &step.values, &full)? };
         for earlier in waited_for {
             early += usize::from(graph.add_dependent(earlier, node)?);

@@ -1,7 +1,7 @@
 //! The two products of attention: queries by keys, weights by values.
 //!
-//! Comes in: a chunk of keys or values in shared memory. Goes out: fragments of 16 queries by 8 keys
-//! or channels, in both formats laid out over lanes as the matrix unit has them.
+//! Comes in: a chunk of keys or values in shared memory. Goes out: fragments of 16 queries by 8
+//! keys or channels, in both formats laid out over lanes as the matrix unit has them.
 
 use onelook_ptx::lang::{Cache, F16x2, F32, SharedAddress, U32};
 

@@ -4,7 +4,7 @@ use super::*;
 use crate::kernels::KernelSpec;
 use crate::verify::conformance::{KernelTestCase, tolerance};
 
-/// `tiles_of`: the batch that the spec is cut for.
+/// `tiles_of`: the batch that the tiles are chosen for.
 fn check(
     element: Element,
     sizes: [usize; 3],
@@ -35,7 +35,7 @@ fn check(
     let mut tiled = super::attention(Target::Sm90a, "attention", &shape, tiles_of);
     tiled.grid[2] = batch;
     let case = KernelTestCase::new(&KernelSpec::Attention(shape), Target::Sm90a, batch, 1);
-    let off = case.under_hostile_schedules(&tiled, 5).unwrap();
+    let off = case.under_adversarial_schedules(&tiled, 5).unwrap();
     assert!(off <= tolerance(element), "off by {off:e}");
 }
 

@@ -39,7 +39,7 @@ struct Row<'k> {
 struct Vec16B<'k> {
     /// Tap down and across.
     tap: [U32<'k>; 2],
-    /// Vec16B of the pixel.
+    /// The vector of the pixel.
     vector: U32<'k>,
     /// Whether k goes so far.
     inside: Bool<'k>,
@@ -115,7 +115,8 @@ impl<'k> Pixels<'k> {
         );
     }
 
-    /// Copies from the segment that the vector lies in; `before` vectors come ahead of segment `index`.
+    /// Copies from the segment that the vector lies in; `before` vectors come ahead of segment
+    /// `index`.
     fn copy_segment(&self, index: usize, before: u32, vector: Vec16B<'k>, to: SharedAddress<'k>) {
         let segment = self.shape.inputs[index];
         let copy = || {

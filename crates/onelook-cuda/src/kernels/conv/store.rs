@@ -154,7 +154,8 @@ impl<'k> Store<'k> {
         })
     }
 
-    /// Stores a vector in the buffer that it belongs to; `before` vectors come ahead of part `index`.
+    /// Stores a vector in the buffer that it belongs to; `before` vectors come ahead of part
+    /// `index`.
     fn store(
         &self,
         index: usize,

@@ -77,8 +77,8 @@ impl<'k> Head<'k, '_> {
         k.async_commit();
     }
 
-    /// The weights of the warp's column tiles for a chunk of k: `[column tile][step]`, pairs of words.
-    /// None for f32, which loads them as it goes.
+    /// The weights of the warp's column tiles for a chunk of k: `[column tile][step]`, pairs of
+    /// words. None for f32, which loads them as it goes.
     pub(super) fn load_weights(
         &self,
         role: &Role<'k>,

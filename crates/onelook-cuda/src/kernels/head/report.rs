@@ -1,7 +1,7 @@
 //! From sums to candidates: the best class of each anchor, or all that are sure enough, with boxes.
 //!
-//! Comes in: sums in shared memory. Goes out: candidates in memory, in no order. Four lanes share an
-//! anchor, and all lanes of a warp stay together.
+//! Comes in: sums in shared memory. Goes out: candidates in memory, in no order. Four lanes share
+//! an anchor, and all lanes of a warp stay together.
 
 use onelook_ptx::lang::{Atomic, Bool, Cache, F32, ShuffleBy, U32};
 
@@ -111,7 +111,8 @@ impl<'k> Head<'k, '_> {
         (values, column)
     }
 
-    /// The surest class of a round, the first of several: the same in all four lanes.
+    /// The class of highest confidence of a round, the first of several: the same in all four
+    /// lanes.
     fn best_of_round(&self, anchor: U32<'k>, first: U32<'k>) -> Best<'k> {
         let k = self.k;
         let best = k.float_variable(f32::NEG_INFINITY);

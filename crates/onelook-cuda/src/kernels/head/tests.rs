@@ -5,7 +5,8 @@ use onelook_ptx::interpreter::Schedule;
 use super::*;
 use crate::kernels::KernelSpec;
 use crate::settings::Settings;
-use crate::verify::conformance::head::{case, decode};
+use crate::verify::conformance::candidates::decode;
+use crate::verify::conformance::head::case;
 use crate::verify::conformance::{
     KernelArg, KernelTestCase, Random, Results, assert_conforms, assert_passes,
 };

@@ -1,4 +1,4 @@
-//! Candidates in order: the surest first, equals by anchor, then by class.
+//! Sorts candidates: highest confidence first, equals by anchor, then by class.
 //!
 //! Comes in: candidates in any order. Goes out: entries of four words (score, place in the order of
 //! anchors and classes, number of the candidate, nothing) in shared memory if one chunk holds them,
@@ -98,8 +98,8 @@ impl<'k> Nms<'k, '_> {
         self.entries + index * ENTRY_BYTES
     }
 
-    /// So many entries; those beyond the last candidate come behind all others. The third word of an
-    /// entry is its candidate's number.
+    /// So many entries; those beyond the last candidate come behind all others. The third word of
+    /// an entry is its candidate's number.
     fn fill(&self, first: U32<'k>, count: U32<'k>, entries: u32) {
         let k = self.k;
         k.count(k.thread(), entries, THREADS, |index| {
@@ -115,8 +115,8 @@ impl<'k> Nms<'k, '_> {
         });
     }
 
-    /// Merges runs of `size / 2` entries into runs of `size`, a chunk long at most. A warp's pairs of
-    /// near entries are its own: it need not wait for other warps between them.
+    /// Merges runs of `size / 2` entries into runs of `size`, a chunk long at most. A warp's pairs
+    /// of near entries are its own: it need not wait for other warps between them.
     fn merge_in_piece(&self, first: U32<'k>, size: U32<'k>, all: U32<'k>) {
         let k = self.k;
         let stride = k.variable((size / 2).min(PIECE / 2));

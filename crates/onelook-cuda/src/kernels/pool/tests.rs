@@ -18,7 +18,7 @@ fn check(spec: &KernelSpec, batch: u32) {
     let target = Target::Sm90a;
     let case = KernelTestCase::new(spec, target, batch, 1);
     let tiled = spec.tiled(target, "pool", batch);
-    assert_eq!(case.under_hostile_schedules(&tiled, 5), Ok(0.0));
+    assert_eq!(case.under_adversarial_schedules(&tiled, 5), Ok(0.0));
 }
 
 #[test]

@@ -147,8 +147,8 @@ impl<'k, 's> Scaler<'k, 's> {
         U32::in_register(self.k, to)
     }
 
-    /// Red, green and blue: of each row two pixels weighted, four bits cut; then both rows weighted,
-    /// sixteen bits cut of each; then rounded.
+    /// Red, green and blue: of each row two pixels weighted, four bits cut; then both rows
+    /// weighted, sixteen bits cut of each; then rounded.
     fn blend(&self, pixel: &SourcePixel<'k>, rows: [[U32<'k>; 2]; 2]) -> [U32<'k>; 3] {
         let k = self.k;
         let [[_, across], [_, down]] = pixel.taps;
@@ -217,8 +217,8 @@ impl<'k, 's> Scaler<'k, 's> {
         }
     }
 
-    /// Stores a whole number below 1024. As a half it is what the last bits of 1024 and so many more
-    /// say, less 1024: quicker than a conversion.
+    /// Stores a whole number below 1024. As a half it is what the last bits of 1024 and so many
+    /// more say, less 1024: quicker than a conversion.
     fn store_value(&self, pixels: SharedAddress<'k>, place: U32<'k>, number: U32<'k>) {
         let k = self.k;
         let to = pixels + place * self.shape.element.bytes();

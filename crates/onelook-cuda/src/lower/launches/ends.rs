@@ -1,4 +1,4 @@
-//! Where the network meets its caller: planes, images, boxes.
+//! The first and last launches: from planes or images, to planes or boxes.
 
 use onelook_graph::ValueId;
 

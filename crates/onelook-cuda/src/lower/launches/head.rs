@@ -6,11 +6,11 @@ use onelook_types::DetectHead;
 use super::{Draft, Lowering};
 use crate::kernels::KernelSpec;
 use crate::kernels::head::{self, CANDIDATE_BYTES, HeadLevel, HeadShape};
-use crate::kernels::nms::{MAX_ROWS, NmsShape};
+use crate::kernels::nms::NmsShape;
 use crate::lower::LowerError;
 use crate::lower::buffers::ChannelSlice;
 use crate::plan::{Argument, Region};
-use crate::settings::Settings;
+use crate::settings::{MAX_ROWS, Settings};
 
 /// Candidates that there is room for, per anchor: with all classes counted there may be several.
 const CANDIDATES_PER_ANCHOR: u32 = 4;
@@ -139,9 +139,9 @@ impl Lowering<'_> {
         (shape.element.encode(weights), biases)
     }
 
-    /// The settings as the second input.
+    /// The settings of each image as the second input.
     fn settings(&mut self, classes: usize) -> Argument {
-        let bytes = Settings::bytes(classes);
+        let bytes = Settings::bytes(classes) * self.batch as usize;
         if self.plan.inputs.len() < 2 {
             self.plan.inputs.push(bytes);
         }

@@ -78,8 +78,8 @@ impl Lowering<'_> {
         Ok(())
     }
 
-    /// Packed weights and biases of convolutions side by side. Outputs that pad a part's last vector
-    /// have neither.
+    /// Packed weights and biases of convolutions side by side. Outputs that pad a part's last
+    /// vector have neither.
     fn weights(
         &self,
         nodes: &[usize],

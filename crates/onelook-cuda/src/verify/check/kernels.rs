@@ -79,7 +79,8 @@ impl Checker<'_> {
     /// is done for several at a time, on the GPU they take turns.
     ///
     /// # Errors
-    /// There is no plan, or a kernel left the GPU unusable: what was found until then has been told.
+    /// There is no plan, or a kernel left the GPU unusable: what was found until then has
+    /// been told.
     pub fn kernels(
         &self,
         run: &Run<'_>,
@@ -199,8 +200,9 @@ impl Checker<'_> {
                 }
             });
         }
-        // SAFETY: each address is of a buffer of the size that the case gives the kernel's
-        // parameter; the buffers live until the stream has been waited for.
+        // SAFETY: each address is of a buffer in `buffers` of the size that the case has for the
+        // parameter, and the grid is the one that the kernel was tiled for; `buffers` and
+        // `function` live until `synchronize` below has returned.
         let launched = unsafe { function.launch(stream, tiled.grid, &values, false) };
         let waited = stream.synchronize();
         launched.and(waited)?;

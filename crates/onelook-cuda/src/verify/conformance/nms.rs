@@ -1,18 +1,15 @@
-//! Trials of suppression: crowds of candidates, many of them equally sure and some that are no boxes;
-//! what must be left, to the bit.
+//! Trials of suppression: crowds of candidates, many of them equally sure and some that are no
+//! boxes; what must be left, to the bit.
 
 use onelook_graph::PlacedImage;
 use onelook_types::{AxisTap, FrameView, LetterboxPlacement, PixelFormat, Thresholds};
 
-use super::results::Run;
+use super::detections::Detections;
 use super::{KernelArg, KernelTestCase, Random, Results};
 use crate::images::pack;
 use crate::kernels::head::CANDIDATE_BYTES;
-use crate::kernels::nms::{NmsShape, OUTPUT_HEADER_BYTES, ROW_BYTES, Row, read_output};
+use crate::kernels::nms::{NmsShape, Row};
 use crate::settings::Settings;
-
-/// The output of the output; scratch memory comes before.
-const OUTPUT: usize = 1;
 
 /// Where the images lie in the network's input.
 const PLACEMENT: LetterboxPlacement = LetterboxPlacement {
@@ -25,62 +22,6 @@ const PLACEMENT: LetterboxPlacement = LetterboxPlacement {
     source_width: 30,
     source_height: 14,
 };
-
-/// What must be left of each image, and how many candidates it had.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Detections {
-    shape: NmsShape,
-    images: Vec<(Vec<Row>, u32)>,
-}
-
-impl Detections {
-    pub(super) fn deviation(&self, outputs: &[Vec<u8>]) -> Result<f64, String> {
-        for (number, (expected, actual)) in self.images.iter().zip(self.read(outputs)).enumerate() {
-            let actual = actual.ok_or(format!("image {number}: more detections than rows"))?;
-            let counts = |(rows, candidates): &(Vec<Row>, u32)| (rows.len(), *candidates);
-            let (there, wanted) = (counts(&actual), counts(expected));
-            if there != wanted {
-                return Err(format!(
-                    "image {number}: {} detections of {} candidates, not {} of {}",
-                    there.0, there.1, wanted.0, wanted.1
-                ));
-            }
-            let mut rows = actual.0.iter().zip(&expected.0);
-            if let Some((actual, expected)) = rows.find(|(actual, expected)| actual != expected) {
-                return Err(format!("image {number}: {actual:?}, not {expected:?}"));
-            }
-        }
-        Ok(0.0)
-    }
-
-    pub(super) fn replaced(&self, outputs: &[Vec<u8>]) -> Result<Self, String> {
-        let images: Option<Vec<_>> = self.read(outputs).into_iter().collect();
-        Ok(Self {
-            shape: self.shape,
-            images: images.ok_or("more detections than rows")?,
-        })
-    }
-
-    pub(super) fn runs(&self, outputs: &[Vec<u8>]) -> Vec<Run> {
-        let pitch = self.shape.output_bytes() as usize;
-        let run = |(number, read): (usize, Option<(Vec<Row>, u32)>)| Run {
-            output: OUTPUT,
-            offset: number * pitch,
-            bytes: OUTPUT_HEADER_BYTES as usize
-                + read.map_or(0, |(rows, _)| rows.len()) * ROW_BYTES as usize,
-        };
-        self.read(outputs)
-            .into_iter()
-            .enumerate()
-            .map(run)
-            .collect()
-    }
-
-    fn read(&self, outputs: &[Vec<u8>]) -> Vec<Option<(Vec<Row>, u32)>> {
-        let outputs = outputs[OUTPUT].chunks_exact(self.shape.output_bytes() as usize);
-        outputs.map(read_output).collect()
-    }
-}
 
 /// More candidates than are sorted at once, and fewer, in turn.
 pub(super) fn any(shape: &NmsShape, batch: u32, random: &mut Random) -> KernelTestCase {
@@ -103,12 +44,25 @@ pub(crate) fn case(
         .iter()
         .map(|&count| candidates(count.min(shape.capacity), shape.classes, random))
         .collect();
+    // Every other image has settings of its own: a kernel that reads those of another is wrong.
+    let settings: Vec<Settings> = (0..counts.len())
+        .map(|image| match image % 2 {
+            0 => settings.clone(),
+            _ => Settings {
+                iou: settings.iou / 2.0,
+                max_detections: settings.max_detections.div_ceil(2),
+                agnostic: !settings.agnostic,
+                ..settings.clone()
+            },
+        })
+        .collect();
     let lists = found.iter().flat_map(|found| encode(found, shape.capacity));
-    let left = found.iter().map(|found| left(found, shape, settings));
+    let pairs = found.iter().zip(&settings);
+    let left = pairs.map(|(found, settings)| left(found, shape, settings));
     KernelTestCase {
         args: vec![
             KernelArg::Bytes(images(counts.len())),
-            super::encoded(settings, shape.classes),
+            super::encoded(&settings, shape.classes),
             KernelArg::Bytes(lists.collect()),
             KernelArg::Bytes(
                 counts

@@ -1,4 +1,4 @@
-//! The same work on smaller maps, for cases that would take long: channels, taps, strides, tiles
+//! The same spec on smaller maps, for cases that would take long: channels, taps, strides, tiles
 //! and pitches stay, so the kernel differs in nothing but extents.
 
 use crate::kernels::attention::AttentionShape;
@@ -85,7 +85,7 @@ fn smaller_conv(shape: &ConvShape, most: [u32; 2]) -> ConvShape {
     }
 }
 
-/// Candidates have output in proportion to anchors.
+/// The capacity for candidates stays in proportion to the anchors.
 fn smaller_head(shape: &HeadShape, cut: impl Fn(&Map) -> Map) -> HeadShape {
     let level = |level: &HeadLevel| HeadLevel {
         boxes: cut(&level.boxes),

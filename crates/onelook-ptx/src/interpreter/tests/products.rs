@@ -181,3 +181,26 @@ fn halves_become_the_same_floats() {
         assert!(high[5] == expected || (high[5].is_nan() && expected.is_nan()));
     }
 }
+
+/// A kernel whose lanes give `ldmatrix` of two matrices addresses in steps of 16 bytes, those of
+/// lanes 16 to 31 behind the end of shared memory unless they wrap around.
+fn two_matrices(target: Target, wrapped: bool) -> Kernel {
+    let k = Builder::new("sample", target, 32);
+    let (_, output) = with_memory(&k);
+    let shared = k.shared(256, 16);
+    let thread = k.thread();
+    k.store_shared(shared + thread * 8, [thread, thread]);
+    k.barrier();
+    let row = if wrapped { k.lane() % 16 } else { k.lane() };
+    let [a, b]: [F16x2<'_>; 2] = k.load_matrix(shared + row * 16, false);
+    k.store(output + thread * 8, [a.bits(), b.bits()]);
+    k.finish()
+}
+
+#[test]
+fn turing_loads_matrices_only_with_valid_addresses_in_all_lanes() {
+    traps(&two_matrices(Target::Sm75, false), "in every lane");
+    let wrapped = runs(&two_matrices(Target::Sm75, true));
+    assert_eq!(runs(&two_matrices(Target::Sm80, true)), wrapped);
+    assert_eq!(runs(&two_matrices(Target::Sm80, false)), wrapped);
+}

@@ -249,3 +249,56 @@ proptest! {
         }
     }
 }
+
+/// What a kernel stores that computes these words.
+fn computed<const N: usize>(write: impl Fn(&Builder) -> [U32<'_>; N]) -> Vec<u32> {
+    let kernel = kernel(32, |k| {
+        let (_, output) = with_memory(k);
+        let words = write(k);
+        k.when(k.lane().equals(0), || {
+            for (index, word) in words.into_iter().enumerate() {
+                k.store(output + 4 * index as u32, [word]);
+            }
+        });
+    });
+    run(&kernel, &Schedule::in_order()).unwrap()[..N].to_vec()
+}
+
+#[test]
+fn approximate_functions_flush_subnormal_numbers() {
+    let tiny = f32::from_bits(1);
+    let words = computed(|k| {
+        let x = |value: f32| k.f32(value);
+        [
+            x(-tiny).exp2().bits(),
+            x(-126.5).exp2().bits(),
+            x(tiny).log2().bits(),
+            x(-tiny).reciprocal().bits(),
+            x(3e38).reciprocal().bits(),
+            x(tiny).square_root().bits(),
+        ]
+    });
+    let expected = [1.0, 0.0, f32::NEG_INFINITY, f32::NEG_INFINITY, 0.0, 0.0];
+    assert_eq!(words, expected.map(f32::to_bits));
+}
+
+#[test]
+fn minus_zero_is_below_zero_and_a_number_wins_over_nan() {
+    let words = computed(|k| {
+        let x = |value: f32| k.f32(value);
+        let (zero, minus, nan) = (x(0.0), x(-0.0), x(f32::NAN));
+        let half = minus.pack(zero).max(zero.pack(minus));
+        [
+            minus.max(zero).bits(),
+            zero.max(minus).bits(),
+            minus.min(zero).bits(),
+            zero.min(minus).bits(),
+            nan.max(minus).bits(),
+            minus.min(nan).bits(),
+            nan.min(nan).bits(),
+            half.bits(),
+        ]
+    });
+    let minus = (-0f32).to_bits();
+    assert_eq!(words, [0, 0, minus, minus, minus, minus, 0x7fff_ffff, 0]);
+}
