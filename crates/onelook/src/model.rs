@@ -12,7 +12,7 @@ use onelook_types::{
 };
 use onelook_vision::head::decode_output0;
 
-use crate::mapped::FileBytes;
+use crate::file_bytes::read_file;
 use crate::{Device, Engine, EngineOptions, Error, registry};
 
 /// How to load a model.
@@ -302,7 +302,7 @@ fn open(path: &Path, options: &LoadOptions) -> Result<ModelFile, Error> {
         let source = ReadError::Unsupported { reason };
         return Err(Error::Model { name, source });
     }
-    let bytes = FileBytes::open(path, options.limits.file_bytes)?;
+    let bytes = read_file(path, options.limits.file_bytes)?;
     parse(&bytes, &name, options)
 }
 
