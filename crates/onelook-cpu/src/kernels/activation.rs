@@ -211,6 +211,9 @@ per_isa! {
     fn activate_row(source: *const f32, target: *mut f32, blocks: usize, kept: usize, activation: Activation) = row_body
 }
 
+/// # Safety
+/// `source` and `target` hold `blocks` blocks and are the same or apart; no other thread touches the target; the CPU has
+/// the level of `V`.
 #[inline(always)]
 unsafe fn row_body<V: Vector16>(
     source: *const f32,
