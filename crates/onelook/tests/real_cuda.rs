@@ -3,9 +3,6 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-#[path = "real_data/data.rs"]
-mod real;
-
 use onelook::media::{Limits, decode};
 use onelook::packed::{pack, unpack};
 use onelook::types::{Detection, Frame};
@@ -15,7 +12,7 @@ use onelook_cuda::kernels::Element;
 use onelook_cuda::lang::Target;
 use onelook_cuda::lower::gpu::Gpu;
 use onelook_cuda::lower::{Options as Lowering, lower};
-use real::data;
+use test_support::data;
 
 /// A model on pictures of one size, by the CPU engine and by kernels.
 fn both(model: &str, side: usize, target: Target, frames: &[Frame]) -> Option<BoxCheck> {
