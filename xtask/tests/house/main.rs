@@ -4,10 +4,14 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+mod allowed;
+mod circles;
 mod documents;
 mod licences;
+mod modules;
 mod rooms;
 mod tidy;
+mod words;
 
 use std::fs;
 use std::path::{Path, PathBuf};
