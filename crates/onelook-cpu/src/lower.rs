@@ -321,3 +321,40 @@ impl Placed {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use onelook_graph::op::{Activation, Conv};
+    use onelook_types::Tensor;
+
+    use super::*;
+
+    fn graph() -> Graph {
+        let mut graph = Graph::new();
+        let input = graph.add_input("in");
+        let weight = Tensor::from_fn([4, 3, 1, 1], |_| 1.0);
+        let map = graph.add("conv", Conv::new(Arc::new(weight), None), &[input]);
+        let output = graph.add("relu", Activation::Relu, &[map]);
+        graph.outputs.push(output);
+        graph
+    }
+
+    #[test]
+    fn a_value_without_a_place_in_memory_is_refused() {
+        let graph = graph();
+        let lowering = Lowering::new(&graph, Isa::Portable, 1);
+        let mut placed = lowering.place(&[Shape::from([1, 3, 2, 2])]).unwrap();
+        let output = placed.graph.outputs[0];
+        placed.memory.regions[output.index()] = None;
+        let error = placed.check_regions().unwrap_err().to_string();
+        assert!(error.contains("no place in memory"), "{error}");
+    }
+
+    #[test]
+    fn a_map_of_another_rank_is_refused() {
+        let graph = graph();
+        let shapes = vec![Shape::from([1, 3, 2]); graph.values.len()];
+        let error = check_maps(&graph, &shapes, &vec![true; shapes.len()]).unwrap_err();
+        assert!(error.to_string().contains("four axes"), "{error}");
+    }
+}
