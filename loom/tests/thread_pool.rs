@@ -1,14 +1,14 @@
 //! The pool in every order that its threads' steps can take: `cargo xtask loom`.
 //!
-//! Each test is run once per order, with what the memory model lets a load see; a lost wake-up is a deadlock, and an
-//! access to the job that the gate does not order is a race.
+//! Each test is run once per order, with what the memory model lets a load see. An access to the job that the gate does
+//! not order is a race; a wake-up that is lost is a deadlock of two tasks that need two threads.
 
 #![cfg(loom)]
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use loom::model::Builder;
-use loom::sync::Arc;
 use loom::sync::atomic::{AtomicUsize, Ordering};
+use loom::sync::{Arc, Notify};
 use onelook_loom::threads::ThreadPool;
 
 /// Every order with at most so many preemptions: where a thread could have gone on and did not.
@@ -63,4 +63,18 @@ fn two_callers_take_turns() {
 #[test]
 fn a_pool_that_is_dropped_at_once_ends_its_workers() {
     check(3, || drop(ThreadPool::new(3)));
+}
+
+#[test]
+fn a_sleeping_worker_is_woken_by_every_job() {
+    check(3, || {
+        let pool = ThreadPool::new(2);
+        for _ in 0..2 {
+            let other = Notify::new();
+            pool.run(2, &|task, _| match task {
+                0 => other.wait(),
+                _ => other.notify(),
+            });
+        }
+    });
 }
