@@ -193,14 +193,9 @@ impl Activate {
             activate_row(self.isa, data, data, whole.len(), BLOCK, self.activation);
             let mut block = [0.0; BLOCK];
             block[..rest.len()].copy_from_slice(rest);
-            activate_row(
-                self.isa,
-                block.as_ptr(),
-                block.as_mut_ptr(),
-                1,
-                BLOCK,
-                self.activation,
-            );
+            // One address for both sides: a second borrow of the block would end the first.
+            let data = block.as_mut_ptr();
+            activate_row(self.isa, data, data, 1, BLOCK, self.activation);
             rest.copy_from_slice(&block[..rest.len()]);
         }
     }
