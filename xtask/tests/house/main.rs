@@ -1,4 +1,4 @@
-//! The house rules, held against the tree: rooms and their doors, tidy files, documents, licences.
+//! The house rules, held against the tree: crates and what they import, circles, tidy files, documents, words.
 //!
 //! Reads the repository and `cargo metadata`; changes nothing.
 
@@ -7,7 +7,6 @@
 mod allowed;
 mod circles;
 mod documents;
-mod licences;
 mod modules;
 mod rooms;
 mod tidy;
