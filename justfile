@@ -15,9 +15,29 @@ test *ARGS:
 ci:
     cargo xtask ci
 
-# Every fuzz target for so many seconds
-fuzz SECONDS="60":
-    cargo xtask fuzz {{SECONDS}}
+# Licences and sources of every dependency
+deny:
+    cargo xtask deny
+
+# The portable kernels in the interpreter of Rust
+miri *ARGS:
+    cargo xtask miri {{ARGS}}
+
+# The thread pool in every order of its threads' steps
+loom *ARGS:
+    cargo xtask loom {{ARGS}}
+
+# The CPU engine's tests under AddressSanitizer
+asan *ARGS:
+    cargo xtask asan {{ARGS}}
+
+# The CPU engine's tests under ThreadSanitizer
+tsan *ARGS:
+    cargo xtask tsan {{ARGS}}
+
+# Every fuzz target for so many seconds (--asan: under AddressSanitizer)
+fuzz SECONDS="60" *ARGS:
+    cargo xtask fuzz {{SECONDS}} {{ARGS}}
 
 # Every CUDA kernel through ptxas (--quick: of the small networks)
 ptx *ARGS:

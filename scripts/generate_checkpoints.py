@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """Writes checkpoints of every scale of the families we read, with random weights, and the maps
-that PyTorch computes from them, for crates/onelook-graph/tests/real_checkpoints.rs.
+that PyTorch computes from them, for crates/onelook-graph/tests/real_pt.
 
     pip install ultralytics      # runs as a separate program; nothing of it is kept
     python scripts/generate_checkpoints.py FOLDER [NAME...]    # NAME, NAME-fused or a .pt file
-    ONELOOK_GENERATED_CHECKPOINTS=FOLDER cargo test -p onelook-graph --test real_checkpoints
+    ONELOOK_GENERATED_CHECKPOINTS=FOLDER cargo test -p onelook-graph --test real_pt -- --ignored
 
 Per model: NAME.pt (half precision, as training leaves it), NAME.input.npy, and per head (`one` for
 end-to-end, `many`) and output NAME.one.0.npy ... in the order of the graph's outputs.

@@ -1,8 +1,7 @@
 //! Runs the fuzz targets, each for so many seconds, with bounds on memory and time per input.
 //!
-//! cargo-fuzz wants a nightly compiler for its sanitizer flags; where there is none, the stable
-//! one does with RUSTC_BOOTSTRAP and without AddressSanitizer. The readers are safe Rust, so panics,
-//! hangs and memory are what is looked for.
+//! The stable compiler does with RUSTC_BOOTSTRAP. The readers are safe Rust, so panics, hangs and memory are what is
+//! looked for; `--asan` watches each access too, at half the speed, for the kernels that some targets end in.
 
 use std::fs;
 
@@ -12,8 +11,15 @@ const INPUT_BYTES: &str = "-max_len=65536";
 const MEMORY_MB: &str = "-rss_limit_mb=2048";
 const SECONDS_PER_INPUT: &str = "-timeout=10";
 
-/// `[SECONDS] [TARGET]`
+/// `[SECONDS] [TARGET] [--asan]`
 pub fn fuzz(args: &[String]) -> Outcome {
+    let (switches, args): (Vec<&String>, Vec<&String>) =
+        args.iter().partition(|word| word.starts_with("--"));
+    let sanitizer = match switches[..] {
+        [] => "none",
+        [switch] if switch == "--asan" => "address",
+        _ => return Err(format!("unknown switches {switches:?}; there is --asan")),
+    };
     let seconds: u32 = match args.first() {
         Some(text) => text
             .parse()
@@ -29,12 +35,12 @@ pub fn fuzz(args: &[String]) -> Outcome {
         None => all.lines().collect(),
     };
     for target in wanted {
-        fuzz_one(target, seconds)?;
+        fuzz_one(target, seconds, sanitizer)?;
     }
     Ok(())
 }
 
-fn fuzz_one(target: &str, seconds: u32) -> Outcome {
+fn fuzz_one(target: &str, seconds: u32, sanitizer: &str) -> Outcome {
     // New finds go to the first folder, the committed seeds are only read.
     let corpus = format!("fuzz/corpus/{target}");
     let folder = root().join(&corpus);
@@ -45,7 +51,7 @@ fn fuzz_one(target: &str, seconds: u32) -> Outcome {
         "fuzz",
         "run",
         "--sanitizer",
-        "none",
+        sanitizer,
         target,
         &corpus,
         &seeds,

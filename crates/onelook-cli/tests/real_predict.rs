@@ -2,14 +2,11 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-#[path = "real_data/data.rs"]
-mod real;
-
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use real::data;
 use serde_json::Value;
+use test_support::data;
 
 fn onelook(words: &[&str], directory: &Path) -> Output {
     Command::new(env!("CARGO_BIN_EXE_onelook"))

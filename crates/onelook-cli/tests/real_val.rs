@@ -2,13 +2,10 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-#[path = "real_data/data.rs"]
-mod real;
-
 use std::process::Command;
 
-use real::data;
 use serde_json::Value;
+use test_support::data;
 
 /// Model, whether squares, mAP50-95 and mAP50 in percent.
 const FIGURES: [(&str, bool, f64, f64); 10] = [

@@ -116,24 +116,28 @@ macro_rules! per_isa {
         $(#[$attribute])*
         ///
         /// # Safety
-        /// The contract of the generic body; the level is proved by the token in `isa`.
+        /// The contract of the generic body, which the caller meets; that the CPU has the level is proved by the token in
+        /// `isa`.
         #[allow(clippy::too_many_arguments)]
         $visibility unsafe fn $name(isa: $crate::isa::Isa, $($argument: $kind),*) {
             #[cfg(target_arch = "x86_64")]
             #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
             #[allow(clippy::too_many_arguments)]
             unsafe fn avx512($($argument: $kind),*) {
-                // SAFETY: the features are enabled here, the rest is the caller's contract.
+                // SAFETY: the features of `Avx512` are enabled here and detected by whoever calls this; the arguments
+                // are those for which the outer caller guarantees the body's contract.
                 unsafe { $body::<$crate::isa::Avx512>($($argument),*) }
             }
             #[cfg(target_arch = "x86_64")]
             #[target_feature(enable = "avx2,fma")]
             #[allow(clippy::too_many_arguments)]
             unsafe fn avx2($($argument: $kind),*) {
-                // SAFETY: as above.
+                // SAFETY: the features of `Avx2` are enabled here and detected by whoever calls this; the arguments are
+                // those for which the outer caller guarantees the body's contract.
                 unsafe { $body::<$crate::isa::Avx2>($($argument),*) }
             }
-            // SAFETY: the variant's token proves that the CPU has the features; the rest is the caller's contract.
+            // SAFETY: `Detected` is made only in this file after detection, so a variant that holds it proves that the
+            // CPU has the features; the caller guarantees the body's contract for the arguments.
             unsafe {
                 match isa {
                     #[cfg(target_arch = "x86_64")]

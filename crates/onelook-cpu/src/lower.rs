@@ -108,6 +108,7 @@ impl<'a> Lowering<'a> {
         let onelook_graph::pass::Placed { shapes, mut is_map } = place_maps(&mut graph, shapes);
         let shapes = elide_views(&mut graph, shapes, &is_map, BLOCK);
         is_map.resize(shapes.len(), true);
+        check_maps(&graph, &shapes, &is_map)?;
         let pads = pads(&graph);
         let mut placed = Placed {
             memory: MemoryPlan::default(),
@@ -128,6 +129,7 @@ impl<'a> Lowering<'a> {
                 placed.floats(value) * size_of::<f32>()
             }
         });
+        placed.check_regions()?;
         Ok(placed)
     }
 }
@@ -144,6 +146,22 @@ fn check_sizes(graph: &Graph, shapes: &[Shape]) -> Result<(), RunError> {
                 || shape.contains(&0)
             {
                 let reason = "an output is empty or far too large";
+                return Err(GraphError::shape(node.op.name(), &[shape], reason)
+                    .at(&node.name)
+                    .into());
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Refuses maps that do not have the four axes which kernels take for granted.
+fn check_maps(graph: &Graph, shapes: &[Shape], is_map: &[bool]) -> Result<(), RunError> {
+    for node in &graph.nodes {
+        for &value in node.inputs.iter().chain(&node.outputs) {
+            let shape = &shapes[value.index()];
+            if is_map[value.index()] && shape.nchw().is_none() {
+                let reason = "a map has four axes: batch, channels, height, width";
                 return Err(GraphError::shape(node.op.name(), &[shape], reason)
                     .at(&node.name)
                     .into());
@@ -175,6 +193,34 @@ impl Plan {
 }
 
 impl Placed {
+    /// Refuses a graph in which a kernel would touch a value that has no place in memory.
+    fn check_regions(&self) -> Result<(), RunError> {
+        let producers = self.graph.producers();
+        let outside = |value: ValueId| {
+            !self.is_map(value)
+                && (self.graph.inputs.contains(&value)
+                    || self.graph.constant(value, &producers).is_some())
+        };
+        for node in &self.graph.nodes {
+            for &value in node.inputs.iter().chain(&node.outputs) {
+                // Dense values are used where they are, maps where their root is.
+                let owner = match self.is_map(value) {
+                    true => self.graph.root(value).0,
+                    false => value,
+                };
+                if !outside(value) && self.memory.regions[owner.index()].is_none() {
+                    let reason = "a value has no place in memory";
+                    return Err(
+                        GraphError::shape(node.op.name(), &[self.shape(value)], reason)
+                            .at(&node.name)
+                            .into(),
+                    );
+                }
+            }
+        }
+        Ok(())
+    }
+
     fn shape(&self, value: ValueId) -> &Shape {
         &self.shapes[value.index()]
     }
@@ -192,12 +238,14 @@ impl Placed {
     }
 
     fn layout(&self, root: ValueId) -> MapLayout {
-        let [_, channels, height, width] = self.shape(root).nchw().unwrap_or_default();
+        let extents = self.shape(root).nchw();
+        let [_, channels, height, width] = extents.expect("`check_maps` found four axes");
         MapLayout::new(channels, height, width, self.pads[root.index()])
     }
 
     fn offset(&self, root: ValueId) -> usize {
-        self.memory.regions[root.index()].map_or(0, |region| region.offset / size_of::<f32>())
+        let region = self.memory.regions[root.index()];
+        region.expect("`check_regions` found one").offset / size_of::<f32>()
     }
 
     fn map(&self, value: ValueId) -> MapPlace {
@@ -271,5 +319,42 @@ impl Placed {
             flops: 0,
             bytes: (2 * self.shape(output).elements() * size_of::<f32>()) as u64,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use onelook_graph::op::{Activation, Conv};
+    use onelook_types::Tensor;
+
+    use super::*;
+
+    fn graph() -> Graph {
+        let mut graph = Graph::new();
+        let input = graph.add_input("in");
+        let weight = Tensor::from_fn([4, 3, 1, 1], |_| 1.0);
+        let map = graph.add("conv", Conv::new(Arc::new(weight), None), &[input]);
+        let output = graph.add("relu", Activation::Relu, &[map]);
+        graph.outputs.push(output);
+        graph
+    }
+
+    #[test]
+    fn a_value_without_a_place_in_memory_is_refused() {
+        let graph = graph();
+        let lowering = Lowering::new(&graph, Isa::Portable, 1);
+        let mut placed = lowering.place(&[Shape::from([1, 3, 2, 2])]).unwrap();
+        let output = placed.graph.outputs[0];
+        placed.memory.regions[output.index()] = None;
+        let error = placed.check_regions().unwrap_err().to_string();
+        assert!(error.contains("no place in memory"), "{error}");
+    }
+
+    #[test]
+    fn a_map_of_another_rank_is_refused() {
+        let graph = graph();
+        let shapes = vec![Shape::from([1, 3, 2]); graph.values.len()];
+        let error = check_maps(&graph, &shapes, &vec![true; shapes.len()]).unwrap_err();
+        assert!(error.to_string().contains("four axes"), "{error}");
     }
 }

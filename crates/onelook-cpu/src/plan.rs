@@ -62,7 +62,7 @@ pub(crate) struct Memory<'a> {
 
 // SAFETY: addresses only; the steps answer for what they read and write.
 unsafe impl Send for Memory<'_> {}
-// SAFETY: as above.
+// SAFETY: shared access reads the addresses only.
 unsafe impl Sync for Memory<'_> {}
 
 impl Memory<'_> {
@@ -104,7 +104,7 @@ impl MapPlace {
     /// # Safety
     /// The memory belongs to a run of the plan that this place is of.
     pub(crate) unsafe fn view(&self, memory: &Memory<'_>) -> MapView {
-        // SAFETY: the caller's contract.
+        // SAFETY: the caller guarantees that the memory is of a run of this place's plan.
         unsafe { self.view_mut(memory) }.view()
     }
 
@@ -144,12 +144,17 @@ impl DensePlace {
         }
     }
 
-    /// Where the values are written in a run; inputs and constants never are.
+    /// Where the values are written in a run.
+    ///
+    /// # Panics
+    /// It is an input or a constant: no plan writes these.
     pub(crate) fn write(&self, memory: &Memory<'_>) -> *mut f32 {
         match self {
             Self::Arena(offset) => memory.arena.wrapping_add(*offset),
             Self::Output(index) => memory.outputs[*index],
-            Self::Input(_) | Self::Constant(_) => std::ptr::null_mut(),
+            Self::Input(_) | Self::Constant(_) => {
+                panic!("a plan writes into an input or a constant")
+            }
         }
     }
 }

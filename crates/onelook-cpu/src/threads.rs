@@ -4,19 +4,18 @@
 //! worker 0, so a pool of `n` threads starts `n - 1`. Between the kernels of a pass workers spin; soon after the last
 //! they sleep, so that an idle pool takes no CPU. A worker that wakes late is not waited for.
 
+// Written out because loom/ compiles this file from elsewhere.
+#[path = "threads/sync.rs"]
+mod sync;
+
 use std::any::Any;
-use std::cell::UnsafeCell;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::sync::PoisonError;
 
-/// How long an idle worker spins before it sleeps: longer than the gaps between the kernels of a pass.
-const SPIN: Duration = Duration::from_micros(60);
-
-/// How long of that it keeps the core for itself.
-const KEEP_CORE: Duration = Duration::from_micros(10);
+use sync::{
+    Arc, AtomicBool, AtomicUsize, Builder, Condvar, Idle, JoinHandle, Mutex, MutexGuard, Ordering,
+    UnsafeCell, fence, spin_loop, yield_now,
+};
 
 /// One step of the generation in [`Shared::gate`]; the bits below count the workers inside.
 const GENERATION: usize = 1 << 16;
@@ -53,7 +52,7 @@ struct Shared {
 // SAFETY: `job` is written only by the holder of the turn while the gate is closed and nobody is inside, and read
 // only by workers inside an open gate; the gate's atomics order the two. The function it points to is `Sync`.
 unsafe impl Sync for Shared {}
-// SAFETY: as above.
+// SAFETY: the job's function is `Sync`, so any thread may call it; the rest is `Send` by itself.
 unsafe impl Send for Shared {}
 
 impl ThreadPool {
@@ -62,7 +61,7 @@ impl ThreadPool {
         let shared = Arc::new(Shared::new());
         let workers = (1..threads.min(GENERATION - 1)).map_while(|worker| {
             let shared = Arc::clone(&shared);
-            let builder = std::thread::Builder::new().name(format!("onelook-cpu-{worker}"));
+            let builder = Builder::new().name(format!("onelook-cpu-{worker}"));
             builder.spawn(move || shared.work(worker)).ok()
         });
         ThreadPool {
@@ -87,7 +86,9 @@ impl ThreadPool {
             return (0..tasks).for_each(|task| run(task, 0));
         }
         let turn = lock(&self.turn);
-        // SAFETY: only the lifetime changes; the job ends before this function does.
+        // SAFETY: only the lifetime changes: `close` returns when no worker is inside the gate any more, and only
+        // workers inside it use the job, so the borrow outlives every use. Nothing between here and there unwinds:
+        // `take_tasks` catches the tasks' panics.
         let run = unsafe {
             std::mem::transmute::<
                 &(dyn Fn(usize, usize) + Sync),
@@ -108,7 +109,7 @@ impl ThreadPool {
 
 impl Drop for ThreadPool {
     fn drop(&mut self) {
-        self.shared.stop.store(true, Ordering::SeqCst);
+        self.shared.stop.store(true, Ordering::Relaxed);
         self.shared.wake_sleepers();
         for worker in self.workers.drain(..) {
             // A worker catches its tasks' panics, so it ends well.
@@ -140,11 +141,13 @@ impl Shared {
     /// Publishes a job. The caller holds the turn.
     fn open(&self, job: Job) {
         self.next.store(0, Ordering::Relaxed);
-        // SAFETY: the gate is closed and nobody is inside: `close` waited for that.
-        unsafe { *self.job.get() = Some(job) };
-        // Sequentially consistent with the worker that counts itself asleep and then looks at the gate.
-        self.gate.fetch_add(GENERATION, Ordering::SeqCst);
-        if self.sleepers.load(Ordering::SeqCst) > 0 {
+        // SAFETY: this caller holds the turn, and the gate is closed with nobody inside: `close` waited for that, and
+        // `enter` lets nobody in who does not see it open.
+        self.job.with_mut(|slot| unsafe { *slot = Some(job) });
+        self.gate.fetch_add(GENERATION, Ordering::Release);
+        // With the fence in `fall_asleep`: a worker that this load does not count sees the gate open.
+        fence(Ordering::SeqCst);
+        if self.sleepers.load(Ordering::Relaxed) > 0 {
             self.wake_sleepers();
         }
     }
@@ -156,9 +159,9 @@ impl Shared {
         while !self.gate.load(Ordering::Acquire).is_multiple_of(GENERATION) {
             spins += 1;
             if spins.is_multiple_of(4096) {
-                std::thread::yield_now()
+                yield_now()
             } else {
-                std::hint::spin_loop()
+                spin_loop()
             }
         }
     }
@@ -171,7 +174,8 @@ impl Shared {
                 if task >= job.tasks {
                     return;
                 }
-                // SAFETY: the job is valid: its publisher waits for everybody inside.
+                // SAFETY: the job is valid: this is its publisher, or a worker inside the gate, for which the
+                // publisher waits.
                 unsafe { (*job.run)(task, worker) }
             }
         }));
@@ -186,8 +190,8 @@ impl Shared {
         let mut seen = 0;
         while let Some(generation) = self.wait_for_job(seen) {
             seen = generation;
-            // SAFETY: the gate was open when this worker entered, so the job stays until it leaves.
-            if let Some(job) = unsafe { *self.job.get() } {
+            // SAFETY: the gate was open when this worker entered, so nobody writes the job until it leaves.
+            if let Some(job) = self.job.with(|slot| unsafe { *slot }) {
                 self.take_tasks(job, worker);
             }
             self.gate.fetch_sub(1, Ordering::Release);
@@ -196,7 +200,7 @@ impl Shared {
 
     /// Waits for an open generation other than `seen`, enters, and returns it; `None` when the pool ends.
     fn wait_for_job(&self, seen: usize) -> Option<usize> {
-        let mut idle_since = Instant::now();
+        let mut idle = Idle::new();
         loop {
             if self.stop.load(Ordering::Relaxed) {
                 return None;
@@ -204,14 +208,9 @@ impl Shared {
             if let Some(generation) = self.enter(seen) {
                 return Some(generation);
             }
-            (0..64).for_each(|_| std::hint::spin_loop());
-            match idle_since.elapsed() {
-                idle if idle > SPIN => {
-                    self.fall_asleep(seen);
-                    idle_since = Instant::now();
-                }
-                idle if idle > KEEP_CORE => std::thread::yield_now(),
-                _ => {}
+            if idle.wait() {
+                self.fall_asleep(seen);
+                idle = Idle::new();
             }
         }
     }
@@ -232,17 +231,20 @@ impl Shared {
 
     fn fall_asleep(&self, seen: usize) {
         let guard = lock(&self.sleep);
-        self.sleepers.fetch_add(1, Ordering::SeqCst);
-        let gate = self.gate.load(Ordering::SeqCst) / GENERATION;
+        self.sleepers.fetch_add(1, Ordering::Relaxed);
+        // With the fence in `open`: a publisher that does not count this worker has opened the gate before this load.
+        fence(Ordering::SeqCst);
+        let gate = self.gate.load(Ordering::Relaxed) / GENERATION;
         let nothing_new = gate.is_multiple_of(2) || gate == seen;
-        if nothing_new && !self.stop.load(Ordering::SeqCst) {
+        // Whoever stops the pool takes the lock after that, so a stop that is missed here wakes this worker.
+        if nothing_new && !self.stop.load(Ordering::Relaxed) {
             drop(
                 self.wake
                     .wait(guard)
                     .unwrap_or_else(PoisonError::into_inner),
             );
         }
-        self.sleepers.fetch_sub(1, Ordering::SeqCst);
+        self.sleepers.fetch_sub(1, Ordering::Relaxed);
     }
 
     fn wake_sleepers(&self) {
@@ -257,8 +259,10 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn counts(pool: &ThreadPool, tasks: usize) -> Vec<usize> {

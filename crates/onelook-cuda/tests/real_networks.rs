@@ -2,8 +2,6 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-use std::path::PathBuf;
-
 use onelook_cuda::kernels::Element;
 use onelook_cuda::lower::gpu::Gpu;
 use onelook_cuda::lower::{Options, lower};
@@ -13,21 +11,11 @@ use onelook_graph::{Graph, pass, reference};
 use onelook_ptx::interpreter::Schedule;
 use onelook_ptx::lang::Target;
 use onelook_types::{Shape, Tensor};
+use test_support::data_file;
 
 fn weights(name: &str) -> Option<Vec<u8>> {
-    let data = std::env::var_os("ONELOOK_TEST_DATA").map_or_else(
-        || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data"),
-        PathBuf::from,
-    );
-    let path = data.join("weights").join(name);
-    let bytes = std::fs::read(&path).ok();
-    if bytes.is_none() {
-        eprintln!(
-            "SKIPPED: {} not found; set ONELOOK_TEST_DATA",
-            path.display()
-        );
-    }
-    bytes
+    let path = data_file(&format!("weights/{name}"))?;
+    Some(std::fs::read(path).unwrap())
 }
 
 fn network(name: &str) -> Option<Graph> {

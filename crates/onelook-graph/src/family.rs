@@ -115,6 +115,14 @@ pub fn build_with(name: &str, options: &ReadOptions) -> Option<Result<ModelFile,
     }))
 }
 
+/// The layers of a family at a scale so small that a checkpoint of them is written and read in no time.
+#[cfg(test)]
+pub(crate) fn tiny_layers(family: &str) -> described::Described {
+    let family = FAMILIES.iter().find(|known| known.name == family);
+    let family = family.expect("a family of the list");
+    (family.stack)(scale('n', 0.33, 0.03125, 256)).into_layers()
+}
+
 fn find(name: &str) -> Option<(&'static Family, Scale)> {
     FAMILIES.iter().find_map(|family| {
         let letter = name.strip_prefix(family.name)?;

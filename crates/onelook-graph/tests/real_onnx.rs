@@ -1,30 +1,15 @@
 //! Real exports against ONNX Runtime: the same picture through the reader and the reference
-//! executor must give the recorded outputs. Skipped, loudly, where the models are absent.
+//! executor must give the recorded outputs. Skipped where the models are absent.
 
 #![allow(clippy::unwrap_used)]
-
-use std::path::{Path, PathBuf};
 
 use onelook_graph::read::{ModelFile, ReadOptions, read, write_safetensors};
 use onelook_graph::{Graph, infer_shapes, pass, reference};
 use onelook_types::{Shape, Tensor};
-
-fn data() -> PathBuf {
-    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    std::env::var_os("ONELOOK_TEST_DATA")
-        .map_or_else(|| workspace.join("../shared/data"), PathBuf::from)
-}
+use test_support::data_file;
 
 fn file(name: &str) -> Option<Vec<u8>> {
-    let path = data().join(name);
-    let bytes = std::fs::read(&path);
-    if bytes.is_err() {
-        eprintln!(
-            "SKIPPED: {} not found; set ONELOOK_TEST_DATA",
-            path.display()
-        );
-    }
-    bytes.ok()
+    Some(std::fs::read(data_file(name)?).unwrap())
 }
 
 /// The letterboxed picture as the network takes it: bytes over 255.

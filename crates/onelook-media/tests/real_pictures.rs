@@ -1,19 +1,8 @@
 //! Photographs from real cameras; needs the test data (`ONELOOK_TEST_DATA`).
 #![allow(clippy::unwrap_used)]
 
-use std::path::{Path, PathBuf};
-
 use onelook_media::{Limits, Source, SourceOptions, decode};
-
-fn data() -> Option<PathBuf> {
-    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data");
-    let data = std::env::var_os("ONELOOK_TEST_DATA").map_or(beside, PathBuf::from);
-    if data.is_dir() {
-        return Some(data);
-    }
-    eprintln!("SKIPPED: test data {} not found", data.display());
-    None
-}
+use test_support::data;
 
 #[test]
 fn every_photograph_decodes() {

@@ -14,7 +14,8 @@ use onelook::record::objects;
 use onelook::{LoadOptions, Model, Options, Pipeline};
 use onelook_server::Config;
 use serde_json::Value;
-use support::{config, real_data, serve};
+use support::{config, serve};
+use test_support::data;
 use tokio::task::JoinSet;
 
 /// What the library finds on pictures, each alone.
@@ -67,7 +68,7 @@ fn form(pictures: &[Bytes]) -> Bytes {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn boxes_are_the_librarys_to_the_bit_whoever_shares_the_run() {
-    let Some(data) = real_data() else { return };
+    let Some(data) = data() else { return };
     let weights = data.join("weights/yolo11n-recon.pt");
     let pictures = pictures(&data);
     let expected = expected(&weights, &pictures);

@@ -7,7 +7,8 @@ use axum::body::Body;
 use onelook::types::Tensor;
 use onelook::{LoadOptions, Model};
 use serde_json::{Value, json};
-use support::{config, real_data, serve};
+use support::{config, serve};
+use test_support::data;
 
 fn bytes(numbers: &[f32]) -> Vec<u8> {
     numbers
@@ -18,7 +19,7 @@ fn bytes(numbers: &[f32]) -> Vec<u8> {
 
 #[tokio::test]
 async fn output0_of_every_form_of_model_is_the_librarys_to_the_bit() {
-    let Some(data) = real_data() else { return };
+    let Some(data) = data() else { return };
     let models = [
         ("pt", "weights/yolo11n-recon.pt"),
         ("two-heads", "weights/yolo26n.pt"),

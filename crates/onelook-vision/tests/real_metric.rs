@@ -5,11 +5,12 @@
 
 use std::collections::BTreeSet;
 use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use flate2::read::GzDecoder;
 use onelook_vision::metric::{CocoResult, GroundTruth, evaluate};
 use serde_json::Value;
+use test_support::data;
 
 const EXPECTED: [(&str, [f64; 12]); 3] = [
     (
@@ -64,21 +65,6 @@ const EXPECTED: [(&str, [f64; 12]); 3] = [
         ],
     ),
 ];
-
-fn data() -> Option<PathBuf> {
-    let path = std::env::var_os("ONELOOK_TEST_DATA").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data"),
-        PathBuf::from,
-    );
-    if path.join("reference").is_dir() {
-        return Some(path);
-    }
-    eprintln!(
-        "SKIPPED: test data not found at {}; set ONELOOK_TEST_DATA",
-        path.display()
-    );
-    None
-}
 
 fn bbox(record: &Value) -> [f64; 4] {
     std::array::from_fn(|index| record["bbox"][index].as_f64().unwrap())

@@ -3,13 +3,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-use std::path::{Path, PathBuf};
-
 use onelook_types::{
     DetectHead, Head, Instances, LetterboxMode, LetterboxRecipe, OutputEncoding, Tensor, Thresholds,
 };
 use onelook_vision::letterbox::place;
 use onelook_vision::postprocess::postprocess;
+use test_support::{data, npy};
 
 /// x1, y1, x2, y2, confidence, class.
 type Row = [f32; 6];
@@ -50,32 +49,6 @@ const CASES: [Case; 2] = [
     },
 ];
 
-fn data() -> Option<PathBuf> {
-    let path = std::env::var_os("ONELOOK_TEST_DATA").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data"),
-        PathBuf::from,
-    );
-    if path.join("reference").is_dir() {
-        return Some(path);
-    }
-    eprintln!(
-        "SKIPPED: test data not found at {}; set ONELOOK_TEST_DATA",
-        path.display()
-    );
-    None
-}
-
-/// The f32 values of a version-1 `.npy` file.
-fn npy_values(path: &Path) -> Vec<f32> {
-    let bytes = std::fs::read(path).unwrap();
-    let header = usize::from(u16::from_le_bytes([bytes[8], bytes[9]]));
-    let (values, _) = bytes[10 + header..].as_chunks::<4>();
-    values
-        .iter()
-        .map(|value| f32::from_le_bytes(*value))
-        .collect()
-}
-
 fn read(output: &Tensor, thresholds: &Thresholds) -> Instances {
     let head = Head::Detect(DetectHead {
         classes: 80,
@@ -111,7 +84,7 @@ fn real_outputs_keep_what_the_reference_keeps() {
     let Some(data) = data() else { return };
     for case in CASES {
         let file = format!("reference/{}_bus_output0_f32.npy", case.model);
-        let output = Tensor::new([1, 84, 8400], npy_values(&data.join(file))).unwrap();
+        let output = Tensor::new([1, 84, 8400], npy(&data.join(file)).1).unwrap();
         let found = read(&output, &Thresholds::default());
         assert_eq!(found.len(), case.predicted.len(), "{}", case.model);
         for (found, [x1, y1, x2, y2, confidence, class]) in found.iter().zip(case.predicted) {

@@ -13,7 +13,7 @@ use onelook_graph::{
 use onelook_types::{Metadata, Precision, Shape, Tensor};
 use onelook_vision::head::decode_output0;
 
-use crate::mapped::FileBytes;
+use crate::file_bytes::read_file;
 use crate::{Device, Engine, EngineOptions, Error, PreparedInput, registry};
 
 /// How to load a model.
@@ -348,7 +348,7 @@ fn open(path: &Path, options: &LoadOptions) -> Result<ModelFile, Error> {
         let source = ReadError::Unsupported { reason };
         return Err(Error::Model { name, source });
     }
-    let bytes = FileBytes::open(path, options.limits.file_bytes)?;
+    let bytes = read_file(path, options.limits.file_bytes)?;
     parse(&bytes, &name, options)
 }
 

@@ -3,9 +3,6 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-#[path = "real_data/data.rs"]
-mod real;
-
 use onelook::media::{Limits, decode};
 use onelook::packed::{pack, unpack};
 use onelook::types::{Frame, Instances};
@@ -16,7 +13,7 @@ use onelook_cuda::lower::{Options as Lowering, lower};
 use onelook_cuda::verify::interpret::run_plan;
 use onelook_ptx::interpreter::Schedule;
 use onelook_ptx::lang::Target;
-use real::data;
+use test_support::data;
 
 /// A model on images of one size, by the CPU engine and by kernels.
 fn both(model: &str, side: usize, target: Target, frames: &[Frame]) -> Option<BoxCheck> {

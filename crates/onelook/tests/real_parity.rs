@@ -2,16 +2,13 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-#[path = "real_data/data.rs"]
-mod real;
-
 use std::sync::Arc;
 use std::thread;
 
 use onelook::media::{Limits, decode};
 use onelook::types::{BoxXyxy, Frame, Instance, Instances, Tensor};
 use onelook::{LoadOptions, Model, Options, Parity, Pipeline, Tolerance, raw_error};
-use real::{data, npy};
+use test_support::{data, npy};
 
 const MODELS: [&str; 3] = ["yolo11n-recon", "yolov8n", "yolo26n"];
 const IMAGES: [&str; 2] = ["bus.jpg", "zidane.jpg"];
@@ -71,11 +68,11 @@ fn boxes_are_those_that_the_reference_recorded() {
 #[test]
 fn raw_outputs_are_those_that_the_reference_recorded() {
     let Some(root) = data() else { return };
-    let letterboxed = npy(&root.join("reference/bus_letterbox640_rgb_chw_u8.npy"));
+    let letterboxed = npy(&root.join("reference/bus_letterbox640_rgb_chw_u8.npy")).1;
     let values = letterboxed.iter().map(|value| value / 255.0).collect();
     let input = Tensor::new([1, 3, 640, 640], values).unwrap();
     for model in &MODELS[..2] {
-        let expected = npy(&root.join(format!("reference/{model}_bus_output0_f32.npy")));
+        let expected = npy(&root.join(format!("reference/{model}_bus_output0_f32.npy"))).1;
         let expected = Tensor::new([1, 84, 8400], expected).unwrap();
         let pipeline = pipeline(&root, model, 2, Options::default());
         let error = raw_error(&pipeline.model().output0(&input).unwrap(), &expected).unwrap();

@@ -1,13 +1,16 @@
-//! The house rules, held against the tree: rooms and their doors, tidy files, documents, licences.
+//! The house rules, held against the tree: crates and what they import, circles, tidy files, documents, words.
 //!
 //! Reads the repository and `cargo metadata`; changes nothing.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+mod allowed;
+mod circles;
 mod documents;
-mod licences;
+mod modules;
 mod rooms;
 mod tidy;
+mod words;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,5 +1,8 @@
 //! Rules for each source file: how it opens, how long it is, how it is named, where it is unsafe.
 
+use syn::visit::{self, Visit};
+use syn::{Attribute, Expr, ImplItem, Lit, Meta, Signature};
+
 use crate::rooms::rooms;
 use crate::{assert_none, files, text};
 
@@ -125,4 +128,84 @@ fn gives_reason(lines: &[&str], index: usize) -> bool {
     lines[from..=index]
         .iter()
         .any(|line| line.contains("SAFETY:") || line.contains("# Safety"))
+}
+
+/// Reasons that name no invariant.
+const EMPTY_REASONS: [&str; 2] = ["SAFETY: the caller's contract", "SAFETY: caller's contract"];
+
+#[test]
+fn a_reason_for_unsafe_names_its_invariant() {
+    let mut complaints = Vec::new();
+    for path in sources()
+        .into_iter()
+        .filter(|path| !path.starts_with("xtask/"))
+    {
+        for (index, line) in text(&path).lines().enumerate() {
+            if EMPTY_REASONS.iter().any(|empty| line.contains(empty)) {
+                complaints.push(format!(
+                    "{path}:{}: say what holds and who sees to it",
+                    index + 1
+                ));
+            }
+        }
+    }
+    assert_none(&complaints);
+}
+
+#[test]
+fn every_unsafe_function_states_its_contract() {
+    let mut complaints = Vec::new();
+    for path in sources() {
+        let text = text(&path);
+        if !text.contains("unsafe fn") {
+            continue;
+        }
+        let mut silent = Silent::default();
+        silent.visit_file(&syn::parse_file(&text).unwrap());
+        let lines = silent.0.iter();
+        complaints.extend(lines.map(|name| format!("{path}: {name} is unsafe without '# Safety'")));
+    }
+    assert_none(&complaints);
+}
+
+/// The unsafe functions without a contract of their own; those that implement a trait have the trait's.
+#[derive(Default)]
+struct Silent(Vec<String>);
+
+impl Silent {
+    fn check(&mut self, signature: &Signature, attributes: &[Attribute]) {
+        let says = |attribute: &Attribute| match &attribute.meta {
+            Meta::NameValue(meta) => match &meta.value {
+                Expr::Lit(text) => {
+                    matches!(&text.lit, Lit::Str(text) if text.value().contains("# Safety"))
+                }
+                _ => false,
+            },
+            _ => false,
+        };
+        if signature.unsafety.is_some() && !attributes.iter().any(says) {
+            self.0.push(signature.ident.to_string());
+        }
+    }
+}
+
+impl<'ast> Visit<'ast> for Silent {
+    fn visit_item_fn(&mut self, item: &'ast syn::ItemFn) {
+        self.check(&item.sig, &item.attrs);
+        visit::visit_item_fn(self, item);
+    }
+
+    fn visit_trait_item_fn(&mut self, item: &'ast syn::TraitItemFn) {
+        self.check(&item.sig, &item.attrs);
+        visit::visit_trait_item_fn(self, item);
+    }
+
+    fn visit_item_impl(&mut self, item: &'ast syn::ItemImpl) {
+        for function in item.items.iter().filter(|_| item.trait_.is_none()) {
+            if let ImplItem::Fn(function) = function {
+                self.check(&function.sig, &function.attrs);
+            }
+        }
+        visit::visit_item_impl(self, item);
+    }
 }

@@ -23,7 +23,7 @@ mod lanes {
         /// Four floats can be read.
         #[inline(always)]
         pub(crate) unsafe fn load(source: *const f32) -> Self {
-            // SAFETY: the caller's contract.
+            // SAFETY: the caller guarantees four readable floats at any alignment.
             Quad(unsafe { _mm_loadu_ps(source) })
         }
 
@@ -31,7 +31,7 @@ mod lanes {
         /// Four floats can be written.
         #[inline(always)]
         pub(crate) unsafe fn store(self, target: *mut f32) {
-            // SAFETY: the caller's contract.
+            // SAFETY: the caller guarantees four writable floats at any alignment.
             unsafe { _mm_storeu_ps(target, self.0) }
         }
 
@@ -108,7 +108,7 @@ mod lanes {
         /// Four floats can be read.
         #[inline(always)]
         pub(crate) unsafe fn load(source: *const f32) -> Self {
-            // SAFETY: the caller's contract.
+            // SAFETY: the caller guarantees four readable floats at any alignment.
             Quad(unsafe { vld1q_f32(source) })
         }
 
@@ -116,7 +116,7 @@ mod lanes {
         /// Four floats can be written.
         #[inline(always)]
         pub(crate) unsafe fn store(self, target: *mut f32) {
-            // SAFETY: the caller's contract.
+            // SAFETY: the caller guarantees four writable floats at any alignment.
             unsafe { vst1q_f32(target, self.0) }
         }
 
@@ -190,7 +190,7 @@ mod lanes {
         /// Four floats can be read.
         #[inline(always)]
         pub(crate) unsafe fn load(source: *const f32) -> Self {
-            // SAFETY: the caller's contract.
+            // SAFETY: the caller guarantees four readable floats at any alignment.
             Quad(unsafe { source.cast::<[f32; 4]>().read_unaligned() })
         }
 
@@ -198,7 +198,7 @@ mod lanes {
         /// Four floats can be written.
         #[inline(always)]
         pub(crate) unsafe fn store(self, target: *mut f32) {
-            // SAFETY: the caller's contract.
+            // SAFETY: the caller guarantees four writable floats at any alignment.
             unsafe { target.cast::<[f32; 4]>().write_unaligned(self.0) }
         }
 

@@ -193,14 +193,9 @@ impl Activate {
             activate_row(self.isa, data, data, whole.len(), BLOCK, self.activation);
             let mut block = [0.0; BLOCK];
             block[..rest.len()].copy_from_slice(rest);
-            activate_row(
-                self.isa,
-                block.as_ptr(),
-                block.as_mut_ptr(),
-                1,
-                BLOCK,
-                self.activation,
-            );
+            // One address for both sides: a second borrow of the block would end the first.
+            let data = block.as_mut_ptr();
+            activate_row(self.isa, data, data, 1, BLOCK, self.activation);
             rest.copy_from_slice(&block[..rest.len()]);
         }
     }
@@ -211,6 +206,9 @@ per_isa! {
     fn activate_row(source: *const f32, target: *mut f32, blocks: usize, kept: usize, activation: Activation) = row_body
 }
 
+/// # Safety
+/// `source` and `target` hold `blocks` blocks and are the same or apart; no other thread touches the target; the CPU has
+/// the level of `V`.
 #[inline(always)]
 unsafe fn row_body<V: Vector16>(
     source: *const f32,

@@ -141,7 +141,8 @@ impl Attention {
         let rows = share(self.map.height, self.row_parts, part);
         let (keys, rest) = scratch.split_at_mut(self.key_floats());
         let (values, scores) = rest.split_at_mut(self.value_floats());
-        // SAFETY: the caller's contract; the parts of the scratch have the sizes that these steps need.
+        // SAFETY: the caller guarantees views of the plan's extents, of which this task has the head's planes and `rows`
+        // to itself; the scratch was split at the sizes that these steps need.
         unsafe {
             self.pack_keys(k, picture, head, keys);
             self.pack_values(v, picture, head, values);
@@ -157,6 +158,9 @@ impl Attention {
     }
 
     /// `keys[block of tokens][channel][16 tokens]`, scaled.
+    ///
+    /// # Safety
+    /// `k` is valid and has the plan's extents, and `head` is one of the plan's.
     unsafe fn pack_keys(&self, k: MapView, picture: usize, head: usize, keys: &mut [f32]) {
         let first = head * self.key_dim / BLOCK;
         let used = self.map.pixels() % BLOCK;
@@ -182,6 +186,9 @@ impl Attention {
     }
 
     /// `values[block of channels][token][16 channels]`.
+    ///
+    /// # Safety
+    /// `v` is valid and has the plan's extents, and `head` is one of the plan's.
     unsafe fn pack_values(&self, v: MapView, picture: usize, head: usize, values: &mut [f32]) {
         let first = head * self.head_dim / BLOCK;
         let row_floats = self.map.width * BLOCK;
@@ -194,6 +201,10 @@ impl Attention {
     }
 
     /// `scores[block of keys][query][16 keys]` for the queries of `rows`.
+    ///
+    /// # Safety
+    /// `q` is valid and has the plan's extents; `head` and `rows` are within the plan; `keys` is what
+    /// [`pack_keys`](Self::pack_keys) leaves.
     unsafe fn score(
         &self,
         q: MapView,
@@ -232,6 +243,10 @@ impl Attention {
     }
 
     /// The scores times the values.
+    ///
+    /// # Safety
+    /// `output` is valid and has the plan's extents, and no other thread touches `rows` of the head's planes; `scores` and
+    /// `values` are what [`score`](Self::score), made to sum to one, and [`pack_values`](Self::pack_values) leave.
     unsafe fn mix(
         &self,
         scores: &[f32],
@@ -285,6 +300,8 @@ per_isa! {
     fn softmax_columns(scores: *mut f32, blocks: usize, queries: usize) = softmax_body
 }
 
+/// # Safety
+/// `scores` holds `blocks · queries` blocks, one at least, that no other thread touches; the CPU has the level of `V`.
 #[inline(always)]
 unsafe fn softmax_body<V: Vector16>(scores: *mut f32, blocks: usize, queries: usize) {
     // SAFETY: the caller guarantees the map and the level.

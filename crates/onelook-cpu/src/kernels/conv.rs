@@ -143,7 +143,8 @@ impl Conv {
             let next = (band + 1 < bands).then(|| part(band + 1));
             let mut ahead = self.ahead(&maps, part(band), next, &self.groups[groups.clone()]);
             for group in &self.groups[groups.clone()] {
-                // SAFETY: the caller's contract; the grid gives each task its own rows and groups.
+                // SAFETY: the caller guarantees views of the plan's extents and that each task runs once; the grid gives
+                // each task rows and groups that no other has.
                 unsafe { self.run_group(&maps, group, part(band), &mut ahead) }
             }
         }
@@ -183,7 +184,8 @@ impl Conv {
     }
 
     /// # Safety
-    /// As [`Conv::run`].
+    /// The maps are valid and have the plan's extents; no other thread touches `rows` of the group's planes of the
+    /// output.
     unsafe fn run_group(&self, maps: &Maps, group: &Group, rows: Range<usize>, ahead: &mut Ahead) {
         let shape = self.weights.shape();
         let Maps {
@@ -212,7 +214,8 @@ impl Conv {
             args.output = output.pixel(picture, group.first, y, 0);
             args.residual = residual.map_or(null(), |map| map.pixel(picture, group.first, y, 0));
             args.ahead = *ahead;
-            // SAFETY: the tiles cover exactly this row of the group's planes.
+            // SAFETY: the group was made for the output's width; the padding of the input holds what the kernel reaches
+            // beyond its edges, which `Conv::new` checked; the caller guarantees the rest.
             unsafe { group.run_row(args) }
             ahead.next += group.tiles();
         }

@@ -157,6 +157,9 @@ per_isa! {
     fn depthwise_row(row: &Row<'_>) = row_body
 }
 
+/// # Safety
+/// All addresses of `row` are valid for its pixels and taps, and no other thread touches its output; the CPU has the
+/// level of `V`.
 #[inline(always)]
 unsafe fn row_body<V: Vector16>(row: &Row<'_>) {
     let mask = lane_mask(if row.activation.keeps_zero() {
@@ -164,7 +167,7 @@ unsafe fn row_body<V: Vector16>(row: &Row<'_>) {
     } else {
         row.kept
     });
-    // SAFETY: the caller's contract.
+    // SAFETY: the caller guarantees the row and the level; the tiles cover its pixels and no more.
     unsafe {
         let constants = Constants::<V>::new();
         let mask = V::load(mask.as_ptr());
@@ -180,6 +183,10 @@ unsafe fn row_body<V: Vector16>(row: &Row<'_>) {
     }
 }
 
+/// Sums `PX` pixels from `x` on.
+///
+/// # Safety
+/// As [`row_body`], and pixels `x` to `x + PX` lie within the row.
 #[inline(always)]
 #[expect(
     clippy::needless_range_loop,
@@ -192,7 +199,8 @@ unsafe fn tile<V: Vector16, const PX: usize>(
     constants: &Constants<V>,
     mask: V,
 ) {
-    // SAFETY: the caller's contract.
+    // SAFETY: the caller guarantees the row's addresses for these pixels and all taps; a residual is null or as long
+    // as the output.
     unsafe {
         let input = row.input.add(x * row.pixel_stride);
         let mut sums = [V::load(row.bias); PX];
@@ -217,11 +225,11 @@ unsafe fn tile<V: Vector16, const PX: usize>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernels::testing::{Map, check_close, random, sum_tolerance};
+    use crate::kernels::testing::{CASES, Map, check_close, random, sum_tolerance};
     use proptest::prelude::*;
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(48))]
+        #![proptest_config(ProptestConfig::with_cases(CASES))]
 
         #[test]
         fn any_shape_agrees_with_the_textbook_and_keeps_its_bits(

@@ -73,6 +73,9 @@ per_isa! {
     fn combine_row(combine: Combine, a: *const f32, b: *const f32, target: *mut f32, blocks: usize) = row_body
 }
 
+/// # Safety
+/// `a`, `b` and `target` hold `blocks` blocks; `target` is one of the operands or apart from both, and no other thread
+/// touches it; the CPU has the level of `V`.
 #[inline(always)]
 unsafe fn row_body<V: Vector16>(
     combine: Combine,

@@ -99,7 +99,7 @@ impl Gemm {
             sums.len() >= 3 * BLOCK * BAND_ROWS,
             "the scratch is the executor's to size"
         );
-        // SAFETY: the caller's contract.
+        // SAFETY: the caller guarantees that `b` is `k` rows of `n` columns; the group's columns lie among them.
         unsafe {
             self.pack_columns(
                 b,
@@ -137,6 +137,9 @@ impl Gemm {
     }
 
     /// `packed[block][k][16]` of the group's columns, zeros beyond the last.
+    ///
+    /// # Safety
+    /// `b` is `k` rows of `n` floats, and blocks `first` to `first + blocks` start within a row.
     unsafe fn pack_columns(&self, b: *const f32, first: usize, blocks: usize, packed: &mut [f32]) {
         for block in 0..blocks {
             let column = (first + block) * BLOCK;
@@ -152,6 +155,11 @@ impl Gemm {
         }
     }
 
+    /// Brings the sums of `rows` rows of a group to `c`.
+    ///
+    /// # Safety
+    /// `c` is `m` rows of `n` floats; rows `first_row` to `first_row + rows` are among them, and no other thread touches
+    /// the group's columns of these rows.
     unsafe fn copy_out(
         &self,
         sums: &[f32],
@@ -178,7 +186,7 @@ impl Gemm {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernels::testing::{check_close, random, sum_tolerance};
+    use crate::kernels::testing::{CASES, check_close, random, sum_tolerance};
     use proptest::prelude::*;
 
     fn product(isa: Isa, m: usize, n: usize, k: usize, threads: usize) -> Vec<f32> {
@@ -194,7 +202,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(64))]
+        #![proptest_config(ProptestConfig::with_cases(CASES))]
 
         #[test]
         fn any_extents_agree_with_the_textbook(m in 1usize..120, n in 1usize..80, k in 1usize..70) {

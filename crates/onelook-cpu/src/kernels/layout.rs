@@ -91,7 +91,7 @@ macro_rules! views {
 
         // SAFETY: a view is an address and extents; those who use it answer for what they read and write.
         unsafe impl Send for $name {}
-        // SAFETY: as above.
+        // SAFETY: sharing a view shares the address and the extents, which nobody changes.
         unsafe impl Sync for $name {}
 
         impl $name {

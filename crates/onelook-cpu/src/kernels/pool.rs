@@ -118,6 +118,9 @@ per_isa! {
     fn pool_row(pool: &MaxPool, source: *const f32, rows: usize, target: *mut f32, pixels: usize) = row_body
 }
 
+/// # Safety
+/// `source` has `rows` input rows of the plan's width and `target` an output row of `pixels` pixels, which no other
+/// thread touches; the CPU has the level of `V`.
 #[inline(always)]
 unsafe fn row_body<V: Vector16>(
     pool: &MaxPool,
@@ -128,7 +131,8 @@ unsafe fn row_body<V: Vector16>(
 ) {
     for x in 0..pixels {
         let window = pool.inside(1, x, pool.input.width);
-        // SAFETY: the caller's contract.
+        // SAFETY: the caller guarantees `rows` input rows and one output row; `inside` keeps the window's columns within
+        // the input's width.
         unsafe {
             let mut largest = V::splat(f32::NEG_INFINITY);
             for row in 0..rows {
@@ -145,11 +149,11 @@ unsafe fn row_body<V: Vector16>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernels::testing::{Map, random};
+    use crate::kernels::testing::{CASES, Map, random};
     use proptest::prelude::*;
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(48))]
+        #![proptest_config(ProptestConfig::with_cases(CASES))]
 
         #[test]
         fn any_window_agrees_with_the_textbook(

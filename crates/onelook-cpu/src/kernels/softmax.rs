@@ -22,6 +22,8 @@ per_isa! {
     fn softmax_row(row: &mut [f32]) = row_body
 }
 
+/// # Safety
+/// The CPU has the level of `V`.
 #[inline(always)]
 unsafe fn row_body<V: Vector16>(row: &mut [f32]) {
     let (blocks, rest) = row.as_chunks_mut::<BLOCK>();

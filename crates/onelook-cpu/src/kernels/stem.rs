@@ -132,7 +132,8 @@ impl Stem {
         let rows = share(self.output.height, self.row_parts, part);
         for first in rows.clone().step_by(BAND_ROWS) {
             let band = first..rows.end.min(first + BAND_ROWS);
-            // SAFETY: the caller's contract.
+            // SAFETY: the caller guarantees all pictures of `input`, the plan's extents of `output` and that this task is
+            // run once; the band lies within the task's rows, and the scratch was measured above.
             unsafe {
                 self.copy_band(input.add(picture * picture_floats), scratch, band.start);
                 for group in &self.groups {
@@ -178,7 +179,8 @@ impl Stem {
     }
 
     /// # Safety
-    /// As [`Stem::run`]; the scratch holds the input under the band.
+    /// `scratch` holds the input under the band as [`copy_band`](Self::copy_band) leaves it; `output` has the plan's
+    /// extents; no other thread touches the band's rows of the group's planes.
     unsafe fn run_group(
         &self,
         scratch: &[f32],
@@ -203,7 +205,8 @@ impl Stem {
                 kept: self.output.channels - group.first * BLOCK,
                 ..TileArgs::default()
             };
-            // SAFETY: the tiles cover exactly this row of the group's planes.
+            // SAFETY: the group was made for the output's width, and its tiles read one strip of the scratch and write
+            // this row of the group's planes, which the caller guarantees to be valid and this task's alone.
             unsafe { group.run_row(args) }
         }
         for plane in group.first..group.first + group.blocks {
@@ -242,7 +245,7 @@ fn planar_runs(shape: &ConvShape, strip: &Strip) -> Runs {
 mod tests {
     use super::*;
     use crate::kernels::conv::tests::{Case, cases};
-    use crate::kernels::testing::{Map, check_close};
+    use crate::kernels::testing::{CASES, Map, check_close};
     use proptest::prelude::*;
 
     fn run(case: &Case, isa: Isa, threads: usize) -> Vec<f32> {
@@ -282,7 +285,7 @@ mod tests {
     }
 
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(48))]
+        #![proptest_config(ProptestConfig::with_cases(CASES))]
 
         #[test]
         fn any_shape_agrees_with_the_textbook_and_keeps_its_bits(case in cases(4)) {

@@ -3,6 +3,9 @@
 use super::layout::{BLOCK, MapLayout, MapMut, MapView};
 use super::{AlignedBuffer, reorder};
 
+/// Random shapes that a property is tried on; in miri each takes seconds.
+pub(crate) const CASES: u32 = if cfg!(miri) { 2 } else { 48 };
+
 /// `count` values within ±1, the same for the same seed.
 pub(crate) fn random(count: usize, seed: u64) -> Vec<f32> {
     let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;

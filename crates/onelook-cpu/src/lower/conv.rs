@@ -62,7 +62,13 @@ impl Placed {
                 reason,
             });
         }
-        let [_, _, height, width] = self.shape(node.inputs[0]).nchw().unwrap_or_default();
+        let Some([_, _, height, width]) = self.shape(node.inputs[0]).nchw() else {
+            let reason = "its input has other than four axes".to_owned();
+            return Err(KernelError {
+                kernel: "conv_f32_planar",
+                reason,
+            });
+        };
         let output = self.map(node.outputs[0]);
         let kernel = Stem::new(
             self.isa,
@@ -144,7 +150,7 @@ impl Step for DepthwiseStep {
     }
 
     unsafe fn run(&self, memory: &Memory<'_>, task: usize, _worker: usize) {
-        // SAFETY: as for the blocked convolution.
+        // SAFETY: the places are of this plan, and the plan keeps input and output apart.
         unsafe {
             let residual = self.residual.map(|residual| residual.view(memory));
             self.kernel.run(

@@ -1,30 +1,22 @@
 //! Real checkpoints against outputs that PyTorch recorded for them.
 //!
-//! Needs the test data (`ONELOOK_TEST_DATA`, or `shared/data` beside the workspace); says loudly
-//! when it is not there.
+//! Needs the test data (`ONELOOK_TEST_DATA`, or `shared/data` beside the workspace).
 
 #![allow(clippy::unwrap_used)]
 
 mod family;
 mod generated;
-mod npy;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use onelook_graph::read::{ModelFile, ReadError, ReadOptions};
 use onelook_graph::{Graph, pass, read, reference};
 use onelook_types::{Task, Tensor};
+use test_support::data;
 
-fn data() -> Option<PathBuf> {
-    let folder = match std::env::var_os("ONELOOK_TEST_DATA") {
-        Some(folder) => PathBuf::from(folder),
-        None => Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data"),
-    };
-    if folder.join("weights").is_dir() {
-        return Some(folder);
-    }
-    eprintln!("SKIPPED: test data {} not found", folder.display());
-    None
+fn npy(path: &Path) -> Tensor {
+    let (shape, values) = test_support::npy(path);
+    Tensor::new(shape, values).unwrap()
 }
 
 fn open(folder: &Path, name: &str, options: &ReadOptions) -> Result<ModelFile, ReadError> {
@@ -117,14 +109,14 @@ fn segmentation_model_is_refused_by_its_task() {
 #[test]
 fn outputs_are_those_of_pytorch() {
     let Some(folder) = data() else { return };
-    let picture = npy::read(&folder.join("reference/bus_letterbox640_rgb_chw_u8.npy"));
+    let picture = npy(&folder.join("reference/bus_letterbox640_rgb_chw_u8.npy"));
     let values = picture.data().iter().map(|value| value / 255.0).collect();
     let input = Tensor::new([1, 3, 640, 640], values).unwrap();
     for name in ["yolo11n-recon", "yolov8n"] {
         let model = open(&folder, name, &ReadOptions::default()).unwrap();
         let maps = reference::run(&optimised(&model), &[&input]).unwrap();
         let decoded = decode(&maps, &model.metadata.head.detect().unwrap().strides);
-        let expected = npy::read(&folder.join(format!("reference/{name}_bus_output0_f32.npy")));
+        let expected = npy(&folder.join(format!("reference/{name}_bus_output0_f32.npy")));
         assert_eq!(decoded.len(), expected.data().len());
         let worst = worst_relative(&decoded, expected.data());
         eprintln!("{name}: worst relative difference {worst:.2e}");

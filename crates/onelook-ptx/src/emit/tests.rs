@@ -277,8 +277,7 @@ fn wgmma<'k>(k: &'k Builder, shared: SharedAddress<'k>, to: Global<'k>) {
 fn ptxas_takes_every_instruction_for_every_target() {
     let ptxas = env::var_os("ONELOOK_PTXAS").unwrap_or_else(|| "ptxas".into());
     if Command::new(&ptxas).arg("--version").output().is_err() {
-        eprintln!("SKIPPED: ptxas not found: set ONELOOK_PTXAS, or run cargo xtask ptx");
-        return;
+        return test_support::skip("ptxas", "set ONELOOK_PTXAS, or run cargo xtask ptx");
     }
     let folder = env::temp_dir().join(format!("onelook-ptx-{}", std::process::id()));
     fs::create_dir_all(&folder).unwrap();

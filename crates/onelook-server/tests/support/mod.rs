@@ -63,20 +63,6 @@ pub fn fixture(name: &str) -> PathBuf {
         .join(name)
 }
 
-/// The directory of the real test data; says loudly that a test is skipped when there is none.
-pub fn real_data() -> Option<PathBuf> {
-    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data");
-    let root = std::env::var_os("ONELOOK_TEST_DATA").map_or(beside, PathBuf::from);
-    if root.join("weights").is_dir() {
-        return Some(root);
-    }
-    eprintln!(
-        "SKIPPED: {} not found, set ONELOOK_TEST_DATA",
-        root.display()
-    );
-    None
-}
-
 /// A configuration for these models, on a free port.
 pub fn config(models: &[(&str, PathBuf)]) -> Config {
     let models = models.iter().map(|(name, source)| ModelSource {

@@ -53,7 +53,8 @@ impl Group {
     /// `args` points to a row of the width that the group was made for.
     #[inline]
     pub(crate) unsafe fn run_row(&self, mut args: TileArgs) {
-        // SAFETY: the caller's contract; the functions were chosen for the detected level.
+        // SAFETY: the caller guarantees a row of the group's width, which the wide and narrow tiles cover without
+        // overlap; `tile::select` chose the functions for a level that was detected.
         unsafe {
             if self.wide_tiles > 0 {
                 (self.wide)(&args, self.wide_tiles);

@@ -1,7 +1,7 @@
 //! The tiled convolution against the textbook loop in f64, and against itself cut otherwise.
 
 use super::*;
-use crate::kernels::testing::{Map, check_close, random, sum_tolerance};
+use crate::kernels::testing::{CASES, Map, check_close, random, sum_tolerance};
 use proptest::prelude::*;
 
 #[derive(Clone, Debug)]
@@ -189,7 +189,7 @@ prop_compose! {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(48))]
+    #![proptest_config(ProptestConfig::with_cases(CASES))]
 
     #[test]
     fn any_shape_agrees_with_the_textbook(case in cases(40)) {

@@ -148,6 +148,10 @@ const MOST_SUMS: usize = 28;
 #[repr(C, align(64))]
 struct Sums([[f32; BLOCK]; MOST_SUMS]);
 
+/// Tile after tile: sums, then `finish`.
+///
+/// # Safety
+/// As [`TileFn`], for the level of `V` and tiles of `CO` blocks by `PX` pixels; `finish` is of the same level.
 #[inline(always)]
 unsafe fn tiles_body<V: Vector16, const CO: usize, const PX: usize, const STRIDE: usize>(
     args: &TileArgs,
@@ -158,7 +162,8 @@ unsafe fn tiles_body<V: Vector16, const CO: usize, const PX: usize, const STRIDE
     let mut sums = std::mem::MaybeUninit::<Sums>::uninit();
     let sums = sums.as_mut_ptr().cast::<f32>();
     for _ in 0..tiles {
-        // SAFETY: the caller's contract; `sums` has room for any tile.
+        // SAFETY: the caller guarantees `args` for this tile; `select` gives no tile of more than `MOST_SUMS` vectors, so
+        // `sums` holds it, and `finish` reads what `accumulate` has written.
         unsafe {
             accumulate::<V, CO, PX, STRIDE>(&args, sums);
             finish(&args, sums, CO, PX);
@@ -169,6 +174,9 @@ unsafe fn tiles_body<V: Vector16, const CO: usize, const PX: usize, const STRIDE
 }
 
 /// Sums a tile in registers and leaves it in `sums`, pixels of a block side by side.
+///
+/// # Safety
+/// `args` points to a tile's input, weights and biases; `sums` has room for `CO · PX` vectors; the CPU has the level.
 #[inline(always)]
 #[expect(
     clippy::needless_range_loop,
@@ -184,7 +192,7 @@ unsafe fn accumulate<V: Vector16, const CO: usize, const PX: usize, const STRIDE
         STRIDE
     };
     let runs = args.runs;
-    // SAFETY: the caller's contract.
+    // SAFETY: the caller guarantees input under every run's offset, weights for `CO` blocks, biases, and the sums.
     unsafe {
         let mut tile = [[V::splat(0.0); PX]; CO];
         for co in 0..CO {
@@ -230,6 +238,10 @@ unsafe fn accumulate<V: Vector16, const CO: usize, const PX: usize, const STRIDE
 }
 
 /// Activation, residual, store. Called, not inlined: one copy serves all tiles of a level.
+///
+/// # Safety
+/// `sums` holds `blocks · pixels` vectors; `args` points to an output, and a residual unless that is null, of as many,
+/// which no other thread touches; the CPU has the level.
 #[inline(always)]
 unsafe fn finish_body<V: Vector16>(
     args: &TileArgs,
@@ -237,7 +249,7 @@ unsafe fn finish_body<V: Vector16>(
     blocks: usize,
     pixels: usize,
 ) {
-    // SAFETY: the caller's contract.
+    // SAFETY: the caller guarantees sums, output and residual of `blocks` blocks by `pixels` pixels.
     unsafe {
         let constants = Constants::<V>::new();
         with_activation!(args.activation, |kind| for co in 0..blocks {
@@ -266,10 +278,13 @@ unsafe fn finish_body<V: Vector16>(
 }
 
 /// Puts zero back into the channels that a function such as sigmoid lifted from it.
+///
+/// # Safety
+/// As [`finish_body`], after which the output is written.
 #[inline(always)]
 unsafe fn clear_unused<V: Vector16>(args: &TileArgs, blocks: usize, pixels: usize) {
     let mask = lane_mask(args.kept % BLOCK);
-    // SAFETY: the caller's contract.
+    // SAFETY: the caller guarantees the output's last block; the mask is an array of one.
     unsafe {
         let mask = V::load(mask.as_ptr());
         let output = args.output.add((blocks - 1) * args.output_block);
@@ -280,53 +295,65 @@ unsafe fn clear_unused<V: Vector16>(args: &TileArgs, blocks: usize, pixels: usiz
     }
 }
 
+/// # Safety
+/// As [`finish_body`]; the CPU has AVX-512.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
 #[inline(never)]
 unsafe fn finish_avx512(args: &TileArgs, sums: *const f32, blocks: usize, pixels: usize) {
-    // SAFETY: the caller's contract.
+    // SAFETY: the caller guarantees the operands; the level's features are enabled here.
     unsafe { finish_body::<Avx512>(args, sums, blocks, pixels) }
 }
 
+/// # Safety
+/// As [`TileFn`]; the CPU has AVX-512.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
 unsafe fn tiles_avx512<const CO: usize, const PX: usize, const STRIDE: usize>(
     args: &TileArgs,
     tiles: usize,
 ) {
-    // SAFETY: the contract of `TileFn`.
+    // SAFETY: the caller guarantees `args` for all tiles and the level, whose features are enabled here.
     unsafe { tiles_body::<Avx512, CO, PX, STRIDE>(args, tiles, finish_avx512) }
 }
 
+/// # Safety
+/// As [`finish_body`]; the CPU has AVX2 and FMA.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,fma")]
 #[inline(never)]
 unsafe fn finish_avx2(args: &TileArgs, sums: *const f32, blocks: usize, pixels: usize) {
-    // SAFETY: the caller's contract.
+    // SAFETY: the caller guarantees the operands; the level's features are enabled here.
     unsafe { finish_body::<Avx2>(args, sums, blocks, pixels) }
 }
 
+/// # Safety
+/// As [`TileFn`]; the CPU has AVX2 and FMA.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,fma")]
 unsafe fn tiles_avx2<const CO: usize, const PX: usize, const STRIDE: usize>(
     args: &TileArgs,
     tiles: usize,
 ) {
-    // SAFETY: the contract of `TileFn`.
+    // SAFETY: the caller guarantees `args` for all tiles and the level, whose features are enabled here.
     unsafe { tiles_body::<Avx2, CO, PX, STRIDE>(args, tiles, finish_avx2) }
 }
 
+/// # Safety
+/// As [`finish_body`].
 #[inline(never)]
 unsafe fn finish_portable(args: &TileArgs, sums: *const f32, blocks: usize, pixels: usize) {
-    // SAFETY: the caller's contract.
+    // SAFETY: the caller guarantees the operands; every CPU has this level.
     unsafe { finish_body::<Portable>(args, sums, blocks, pixels) }
 }
 
+/// # Safety
+/// As [`TileFn`].
 unsafe fn tiles_portable<const CO: usize, const PX: usize, const STRIDE: usize>(
     args: &TileArgs,
     tiles: usize,
 ) {
-    // SAFETY: the contract of `TileFn`.
+    // SAFETY: the caller guarantees `args` for all tiles; every CPU has this level.
     unsafe { tiles_body::<Portable, CO, PX, STRIDE>(args, tiles, finish_portable) }
 }
 

@@ -1,5 +1,6 @@
 //! Hostile and odd checkpoints, written by hand: a clear error each, never a panic.
 
+mod families;
 mod written;
 
 use super::super::{Limits, ModelFile, ReadError, ReadOptions, read};

@@ -3,6 +3,7 @@
 use std::io::Write;
 
 pub(super) mod tiny;
+pub(super) mod torch;
 
 pub(super) fn text(text: &str) -> Vec<u8> {
     [
