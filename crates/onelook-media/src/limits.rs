@@ -1,8 +1,8 @@
-//! How much a picture may claim before it is refused.
+//! How much an image may claim before it is refused.
 
-use crate::{DecodeError, PictureFormat};
+use crate::{DecodeError, ImageFormat};
 
-/// Bounds on one picture, checked before memory is set aside for it.
+/// Bounds on one image, checked before memory is set aside for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// Most pixels (width times height). Decoding takes up to about 12 bytes for each.
@@ -22,10 +22,10 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// The pixel count of a picture that is within bounds.
+    /// The pixel count of an image that is within bounds.
     pub(crate) fn check(
         &self,
-        format: PictureFormat,
+        format: ImageFormat,
         width: u64,
         height: u64,
     ) -> Result<usize, DecodeError> {

@@ -85,7 +85,7 @@ fn a_file_is_one_item_with_its_path() {
 }
 
 #[test]
-fn words_open_pictures_in_a_fixed_order() {
+fn words_open_images_in_a_fixed_order() {
     let room = Room::new(FILES);
     let cases: [(&[&str], &[&str]); 6] = [
         (&[""], &["a", "b", "c", "odd"]),
@@ -135,9 +135,9 @@ fn a_refusal_names_the_word_and_says_what_to_do() {
     fs::write(room.0.join("binary.txt"), [0xff, 0xfe, 0x80]).unwrap();
     let cases = [
         ("lost.jpg", "does not exist: check the path"),
-        ("bare", "holds no picture: expected files ending in"),
-        ("*.xyz", "holds no picture"),
-        ("empty.txt", "holds no picture"),
+        ("bare", "holds no image: expected files ending in"),
+        ("*.xyz", "holds no image"),
+        ("empty.txt", "holds no image"),
         ("binary.txt", "must be text in UTF-8"),
         ("clip.mp4", "is a video, which is not supported yet"),
         (

@@ -1,4 +1,4 @@
-//! Detections onto the picture: boxes and labels, one colour per class.
+//! Detections onto the image: boxes and labels, one colour per class.
 //!
 //! Changes pixels of the frame it is given, nothing else; whatever the boxes, it stays inside.
 
@@ -15,7 +15,7 @@ pub use palette::class_colour;
 /// How detections are drawn.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DrawStyle {
-    /// Width of the boxes' lines in pixels; by the size of the picture when absent.
+    /// Width of the boxes' lines in pixels; by the size of the image when absent.
     pub line_width: Option<usize>,
     /// Whether to write the classes' names.
     pub labels: bool,
@@ -36,10 +36,10 @@ impl Default for DrawStyle {
     }
 }
 
-/// Draws the detections, the surest on top; `names` are the classes' names by index.
+/// Draws the detections, the highest confidence on top; `names` are the classes' names by index.
 ///
 /// A name with letters that the embedded font lacks (it has Latin, Greek and Cyrillic), or a class
-/// without a name, is written as its number. Boxes with a coordinate that is no number are left out.
+/// without a name, is written as its number. Boxes with a NaN or infinite coordinate are left out.
 pub fn draw(frame: &mut Frame, detections: &Detections, names: &[String], style: &DrawStyle) {
     let mut canvas = Canvas::new(frame);
     let line = line_width(&canvas, style);
@@ -71,7 +71,7 @@ fn line_width(canvas: &Canvas<'_>, style: &DrawStyle) -> usize {
     style.line_width.unwrap_or(automatic).clamp(1, largest)
 }
 
-/// The box with half a line around it, inside the picture.
+/// The box with half a line around it, inside the image.
 fn outline(bbox: &BoxXyxy, line: usize, canvas: &Canvas<'_>) -> Option<Rect> {
     let corners = [bbox.x1, bbox.y1, bbox.x2, bbox.y2];
     if !corners.iter().all(|corner| corner.is_finite()) {

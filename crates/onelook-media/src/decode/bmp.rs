@@ -10,13 +10,13 @@ mod header;
 mod runs;
 
 use super::orientation::Orientation;
-use super::{DecodeError, Picture};
-use crate::{Limits, PictureFormat};
+use super::raw_image::RawImage;
+use crate::{DecodeError, ImageFormat, Limits};
 use header::{Header, Storage};
 
-const FORMAT: PictureFormat = PictureFormat::Bmp;
+const FORMAT: ImageFormat = ImageFormat::Bmp;
 
-pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Picture, DecodeError> {
+pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<RawImage, DecodeError> {
     let header = Header::read(bytes)?;
     let pixels = limits.check(FORMAT, header.width as u64, header.height as u64)?;
     let data = bytes.get(header.data_offset..).unwrap_or_default();
@@ -43,7 +43,7 @@ pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Picture, DecodeErr
     if header.bottom_up {
         flip(&mut rgb, header.width * 3);
     }
-    Ok(Picture {
+    Ok(RawImage {
         width: header.width,
         height: header.height,
         rgb,

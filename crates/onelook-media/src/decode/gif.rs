@@ -6,12 +6,12 @@ use std::num::NonZeroU64;
 use gif::{ColorOutput, DecodeOptions, DecodingError, MemoryLimit};
 
 use super::orientation::Orientation;
-use super::{DecodeError, Picture};
-use crate::{Limits, PictureFormat};
+use super::raw_image::RawImage;
+use crate::{DecodeError, ImageFormat, Limits};
 
-const FORMAT: PictureFormat = PictureFormat::Gif;
+const FORMAT: ImageFormat = ImageFormat::Gif;
 
-pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Picture, DecodeError> {
+pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<RawImage, DecodeError> {
     let mut options = DecodeOptions::new();
     options.set_color_output(ColorOutput::Indexed);
     if let Some(pixels) = NonZeroU64::new(limits.max_pixels) {
@@ -37,7 +37,7 @@ pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Picture, DecodeErr
             rgb[at..at + 3].copy_from_slice(&colour(palette, usize::from(index)));
         }
     }
-    Ok(Picture {
+    Ok(RawImage {
         width,
         height,
         rgb,

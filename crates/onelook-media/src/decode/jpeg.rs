@@ -3,7 +3,7 @@
 //! Format: ITU-T T.81. Detections are compared with a reference to fractions of a pixel, and two
 //! decoders that differ by one in 255 already miss that; so the steps that the standard leaves open
 //! (inverse transform, interpolation of chroma, colours) are rounded exactly as libjpeg rounds them.
-//! A stream that ends early is an error, not a picture with a grey rest.
+//! A stream that ends early is an error, not an image with a grey rest.
 //!
 //! Why no library: of those tried, zune-jpeg differs from libjpeg-turbo by up to 4 of 255, which
 //! moves boxes by pixels; libjpeg-turbo-rs 0.9 equals it to the bit at several times the speed, but
@@ -12,27 +12,30 @@
 
 mod bits;
 mod colour;
+mod error;
 mod header;
 mod huffman;
 mod scan;
 mod segments;
 mod transform;
 mod upsample;
+mod zigzag;
 
 use super::orientation::Orientation;
-use super::{DecodeError, Picture};
-use crate::{Limits, PictureFormat};
+use super::raw_image::RawImage;
+use crate::{DecodeError, ImageFormat, Limits};
+use error::corrupt;
 use header::{Frame, Tables};
 use scan::Scan;
 use segments::{Segment, Segments};
 
 pub(super) use segments::size;
 
-const FORMAT: PictureFormat = PictureFormat::Jpeg;
+const FORMAT: ImageFormat = ImageFormat::Jpeg;
 /// Each scan visits every block; more than this many serve only to keep the reader busy.
 const MAX_SCANS: usize = 100;
 
-pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Picture, DecodeError> {
+pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<RawImage, DecodeError> {
     let mut segments = Segments::new(bytes);
     let mut tables = Tables::default();
     let mut frame: Option<Frame> = None;
@@ -72,7 +75,7 @@ pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Picture, DecodeErr
     }
     let frame = frame.ok_or_else(|| corrupt("it has no frame header"))?;
     let space = colour::Space::of(&frame, &tables)?;
-    Ok(Picture {
+    Ok(RawImage {
         width: frame.width,
         height: frame.height,
         rgb: render(frame, space)?,
@@ -116,12 +119,4 @@ fn render(mut frame: Frame, space: colour::Space) -> Result<Vec<u8>, DecodeError
         space.convert(&rows, out);
     }
     Ok(rgb)
-}
-
-fn corrupt(reason: impl std::fmt::Display) -> DecodeError {
-    DecodeError::corrupt(FORMAT, reason)
-}
-
-fn unsupported(what: impl std::fmt::Display) -> DecodeError {
-    DecodeError::unsupported(FORMAT, what)
 }

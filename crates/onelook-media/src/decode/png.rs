@@ -5,12 +5,12 @@ use std::io::Cursor;
 use png::{ColorType, Decoder, DecodingError, Transformations};
 
 use super::orientation::Orientation;
-use super::{DecodeError, Picture, drop_alpha, rgb_from_grey};
-use crate::{Limits, PictureFormat};
+use super::raw_image::{RawImage, drop_alpha, rgb_from_grey};
+use crate::{DecodeError, ImageFormat, Limits};
 
-const FORMAT: PictureFormat = PictureFormat::Png;
+const FORMAT: ImageFormat = ImageFormat::Png;
 
-pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Picture, DecodeError> {
+pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<RawImage, DecodeError> {
     let mut decoder = Decoder::new(Cursor::new(bytes));
     decoder.set_transformations(Transformations::EXPAND | Transformations::STRIP_16);
     decoder.set_ignore_text_chunk(true);
@@ -40,7 +40,7 @@ pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Picture, DecodeErr
             return Err(DecodeError::unsupported(FORMAT, "an unexpanded palette"));
         }
     };
-    Ok(Picture {
+    Ok(RawImage {
         width: output.width as usize,
         height: output.height as usize,
         rgb,

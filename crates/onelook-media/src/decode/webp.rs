@@ -5,14 +5,14 @@ use std::io::Cursor;
 use image_webp::{DecodingError, WebPDecoder};
 
 use super::orientation::Orientation;
-use super::{DecodeError, Picture, drop_alpha};
-use crate::{Limits, PictureFormat};
+use super::raw_image::{RawImage, drop_alpha};
+use crate::{DecodeError, ImageFormat, Limits};
 
-const FORMAT: PictureFormat = PictureFormat::WebP;
+const FORMAT: ImageFormat = ImageFormat::WebP;
 /// Bytes before the chunks within an animation's frame.
 const FRAME_HEADER: usize = 16;
 
-pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Picture, DecodeError> {
+pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<RawImage, DecodeError> {
     check_chunks(bytes.get(12..).unwrap_or_default(), limits)?;
     let mut decoder = WebPDecoder::new(Cursor::new(bytes)).map_err(refuse)?;
     let (width, height) = decoder.dimensions();
@@ -38,7 +38,7 @@ pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Picture, DecodeErr
     } else {
         pixels
     };
-    Ok(Picture {
+    Ok(RawImage {
         width: width as usize,
         height: height as usize,
         rgb,

@@ -4,7 +4,9 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
-use super::{Entry, SourceError, SourceItem, SourceOptions};
+use super::entry::{Entry, SourceItem};
+use super::error::SourceError;
+use super::options::SourceOptions;
 
 const STANDARD_INPUT: &str = "-";
 

@@ -1,4 +1,4 @@
-//! A line of text on a coloured plate, placed at a box but never outside the picture.
+//! A line of text on a coloured plate, placed at a box but never outside the image.
 //!
 //! The font is a subset of DejaVu Sans, embedded; see `assets/README.md`.
 
@@ -14,7 +14,7 @@ static FONT: LazyLock<FontRef<'static>> = LazyLock::new(|| {
         .expect("the embedded font is a valid font")
 });
 
-/// Longer names are cut: no picture is wide enough for them.
+/// Longer names are cut: no image is wide enough for them.
 const MAX_LETTERS: usize = 100;
 
 /// Whether the font has every letter of a text.
@@ -33,11 +33,11 @@ pub(super) struct Text {
 
 impl Text {
     /// A name and a confidence in letters `size` pixels high; the name is shortened, and if need be
-    /// the rest too, until all fits into a picture of this width.
-    pub(super) fn new(name: &str, confidence: &str, size: usize, picture_width: usize) -> Self {
+    /// the rest too, until all fits into an image of this width.
+    pub(super) fn new(name: &str, confidence: &str, size: usize, image_width: usize) -> Self {
         let scale = PxScale::from(size as f32);
         let margin = size.div_ceil(5);
-        let room = picture_width.saturating_sub(2 * margin) as f32;
+        let room = image_width.saturating_sub(2 * margin) as f32;
         let gap = if name.is_empty() || confidence.is_empty() {
             ""
         } else {
@@ -74,7 +74,7 @@ pub(super) struct Label {
 
 impl Label {
     /// Finds a free place for a text at its box: above it, inside its top, below it, in this order;
-    /// when all are taken or outside, inside the picture as near as can be. `None` for no text.
+    /// when all are taken or outside, inside the image as near as can be. `None` for no text.
     pub(super) fn place(
         text: Text,
         bbox: Rect,

@@ -1,9 +1,9 @@
 //! Run-length coded indices in, one index per pixel out, in the file's order of rows.
 
-use super::{DecodeError, FORMAT};
+use crate::{DecodeError, ImageFormat};
 
 const END_OF_LINE: u8 = 0;
-const END_OF_PICTURE: u8 = 1;
+const END_OF_IMAGE: u8 = 1;
 const MOVE: u8 = 2;
 
 /// Expands runs of 4- or 8-bit indices. What no run covers is index 0; what lies outside is lost.
@@ -28,7 +28,7 @@ pub(super) fn expand(
         rest = tail;
         match (*count, *value) {
             (0, END_OF_LINE) => (canvas.x, canvas.y) = (0, canvas.y + 1),
-            (0, END_OF_PICTURE) => break,
+            (0, END_OF_IMAGE) => break,
             (0, MOVE) => {
                 let [right, up, tail @ ..] = rest else {
                     return Err(cut_short());
@@ -83,5 +83,5 @@ impl Canvas {
 }
 
 fn cut_short() -> DecodeError {
-    DecodeError::corrupt(FORMAT, "it ends within its runs")
+    DecodeError::corrupt(ImageFormat::Bmp, "it ends within its runs")
 }

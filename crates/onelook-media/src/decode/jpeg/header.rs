@@ -1,9 +1,9 @@
 //! Segments ahead of the scans in; frame layout and tables out.
 
+use super::error::{corrupt, unsupported};
 use super::huffman::Huffman;
-use super::scan::ZIGZAG;
 use super::segments::{Segment, is_frame};
-use super::{corrupt, unsupported};
+use super::zigzag::ZIGZAG;
 use crate::DecodeError;
 
 /// What scans refer to by number; later definitions replace earlier ones.
@@ -73,7 +73,7 @@ impl Tables {
     }
 }
 
-/// One colour of the picture.
+/// One colour of the image.
 pub(super) struct Component {
     pub(super) id: u8,
     /// Samples across per minimum coded unit, in blocks.
@@ -84,9 +84,9 @@ pub(super) struct Component {
     pub(super) table: usize,
     /// That table as it stood when the first scan began.
     pub(super) quantisation: Option<[u16; 64]>,
-    /// Samples across that belong to the picture.
+    /// Samples across that belong to the image.
     pub(super) width: usize,
-    /// Samples down that belong to the picture.
+    /// Samples down that belong to the image.
     pub(super) height: usize,
     /// Blocks across, whole coded units.
     pub(super) blocks_wide: usize,
@@ -96,7 +96,7 @@ pub(super) struct Component {
     pub(super) coefficients: Vec<i16>,
 }
 
-/// The picture's layout.
+/// The image's layout.
 pub(super) struct Frame {
     pub(super) width: usize,
     pub(super) height: usize,

@@ -1,7 +1,7 @@
 //! A JPEG stream in, its marker segments out. Bytes between segments are passed over, as every
 //! reader does.
 
-use super::corrupt;
+use super::error::corrupt;
 use crate::DecodeError;
 
 /// A marker and what belongs to it.
