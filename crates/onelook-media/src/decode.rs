@@ -1,7 +1,8 @@
 //! Encoded image in, upright RGB frame out.
 //!
 //! The format is told by the first bytes, never by a name. What the image claims is checked
-//! against [`Limits`] before memory is set aside. A damaged image is an error, never half a frame.
+//! against [`Limits`] before memory is set aside. An image that lacks pixels is an error, never half
+//! a frame; one that lacks only what comes after its pixels is whole, with a warning.
 
 mod bmp;
 mod gif;
@@ -15,13 +16,29 @@ mod webp;
 
 use onelook_types::Frame;
 
-use crate::{DecodeError, ImageFormat, Limits};
+use crate::limits::Admission;
+use crate::{DecodeError, DecodeWarning, DecodedImage, ImageFormat, Limits};
 
 /// Decodes the first image in `bytes` and turns it upright by its EXIF orientation.
 ///
 /// Greyscale, palette and CMYK become RGB; transparency is dropped, not blended; of 16 bits a
 /// channel the upper 8 stay; of pages and animations the first counts.
+pub fn decode_image(bytes: &[u8], limits: &Limits) -> Result<DecodedImage, DecodeError> {
+    let reserve = &|_| true;
+    decode_admitted(bytes, &Admission { limits, reserve })
+}
+
+/// The frame of [`decode_image`], for callers that have nobody to warn.
 pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Frame, DecodeError> {
+    decode_image(bytes, limits).map(|image| image.frame)
+}
+
+/// [`decode_image`] that asks before it takes memory.
+pub(crate) fn decode_admitted(
+    bytes: &[u8],
+    admission: &Admission<'_>,
+) -> Result<DecodedImage, DecodeError> {
+    let limits = admission.limits;
     if bytes.is_empty() {
         return Err(DecodeError::Empty);
     }
@@ -33,15 +50,23 @@ pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Frame, DecodeError> {
     }
     let format = signature::recognise(bytes)?;
     let image = match format {
-        ImageFormat::Jpeg => jpeg::decode(bytes, limits),
-        ImageFormat::Png => png::decode(bytes, limits),
-        ImageFormat::WebP => webp::decode(bytes, limits),
-        ImageFormat::Bmp => bmp::decode(bytes, limits),
-        ImageFormat::Tiff => tiff::decode(bytes, limits),
-        ImageFormat::Gif => gif::decode(bytes, limits),
+        ImageFormat::Jpeg => jpeg::decode(bytes, admission),
+        ImageFormat::Png => png::decode(bytes, admission),
+        ImageFormat::WebP => webp::decode(bytes, admission),
+        ImageFormat::Bmp => bmp::decode(bytes, admission),
+        ImageFormat::Tiff => tiff::decode(bytes, admission),
+        ImageFormat::Gif => gif::decode(bytes, admission),
     }?;
     let (width, height, rgb) = image
         .orientation
         .upright(image.width, image.height, image.rgb);
-    Frame::new(width, height, rgb).map_err(|error| DecodeError::corrupt(format, error))
+    let frame =
+        Frame::new(width, height, rgb).map_err(|error| DecodeError::corrupt(format, error))?;
+    let missing_end = image
+        .missing_end
+        .then_some(DecodeWarning::MissingEnd { format });
+    Ok(DecodedImage {
+        frame,
+        warnings: missing_end.into_iter().collect(),
+    })
 }

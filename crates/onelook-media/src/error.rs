@@ -16,19 +16,17 @@ pub enum DecodeError {
         /// What the bytes look like.
         what: String,
     },
-    /// The file is larger than [`Limits::max_bytes`].
-    #[error(
-        "the file has {bytes} bytes, more than the limit of {max_bytes}: raise the limit if you trust it"
-    )]
+    /// The file is larger than [`Limits::max_bytes`](crate::Limits::max_bytes).
+    #[error("the file has {bytes} bytes, more than the limit of {max_bytes}: scale the image down")]
     TooManyBytes {
         /// Size of the file.
         bytes: u64,
         /// The limit.
         max_bytes: u64,
     },
-    /// The image claims more pixels than [`Limits::max_pixels`].
+    /// The image claims more pixels than [`Limits::max_pixels`](crate::Limits::max_pixels).
     #[error(
-        "this {format} claims {width}x{height} pixels, more than the limit of {max_pixels}: scale it down, or raise the limit if you trust it"
+        "this {format} claims {width}x{height} pixels, more than the limit of {max_pixels}: scale it down"
     )]
     TooManyPixels {
         /// Its format.
@@ -58,7 +56,44 @@ pub enum DecodeError {
     },
 }
 
+/// Which bound of [`Limits`](crate::Limits) refused an image. The program that has a flag or a
+/// setting for it adds its name to the message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ExceededLimit {
+    /// `max_pixels`.
+    Pixels {
+        /// What the image claims.
+        claimed: u64,
+        /// The limit.
+        allowed: u64,
+    },
+    /// `max_bytes`.
+    Bytes {
+        /// The limit.
+        allowed: u64,
+    },
+}
+
 impl DecodeError {
+    /// The limit that the image exceeds, if that is why it was refused.
+    pub fn exceeded_limit(&self) -> Option<ExceededLimit> {
+        match *self {
+            Self::TooManyPixels {
+                width,
+                height,
+                max_pixels: allowed,
+                ..
+            } => Some(ExceededLimit::Pixels {
+                claimed: width.saturating_mul(height),
+                allowed,
+            }),
+            Self::TooManyBytes { max_bytes, .. } => {
+                Some(ExceededLimit::Bytes { allowed: max_bytes })
+            }
+            _ => None,
+        }
+    }
+
     pub(crate) fn corrupt(format: ImageFormat, reason: impl fmt::Display) -> Self {
         Self::Corrupt {
             format,

@@ -7,15 +7,19 @@
 //! [`Frame`]: onelook_types::Frame
 
 mod decode;
+mod decoded;
 mod encode;
 mod error;
 mod format;
 mod limits;
 mod source;
 
-pub use decode::decode;
+pub use decode::{decode, decode_image};
+pub use decoded::{DecodeWarning, DecodedImage};
 pub use encode::{EncodeError, encode_jpeg, encode_png};
-pub use error::DecodeError;
+pub use error::{DecodeError, ExceededLimit};
 pub use format::ImageFormat;
 pub use limits::Limits;
-pub use source::{Fetch, IMAGE_EXTENSIONS, Source, SourceError, SourceItem, SourceOptions};
+pub use source::{
+    Fetch, IMAGE_EXTENSIONS, Source, SourceError, SourceFrame, SourceOptions, StopHandle,
+};

@@ -1,25 +1,33 @@
-//! Words of the user in, encoded images out, one after the other and in a fixed order.
+//! Words of the user in, decoded frames out, one after the other and in a fixed order.
 //!
-//! What the words mean is settled when the source is opened; bytes are read when their turn comes,
-//! so that one unreadable file among a thousand is one failed item.
+//! What the words mean is settled when the source is opened. Images are read and decoded ahead of
+//! whoever takes them, on threads of the source, within bounds of count and bytes. One that cannot be
+//! read or decoded among a thousand is one failed item.
 
+mod ahead;
 mod entry;
 mod error;
+mod frame;
 mod options;
 mod read;
 mod spec;
 
-pub use entry::SourceItem;
+use std::time::Instant;
+
+pub use ahead::StopHandle;
 pub use error::SourceError;
+pub use frame::SourceFrame;
 pub use options::{Fetch, SourceOptions};
 pub use spec::IMAGE_EXTENSIONS;
 
+use crate::decode::decode_admitted;
+use crate::limits::Admission;
+use ahead::{Ahead, Bounds, Reservation};
 use entry::Entry;
 
-/// Images to come. `len()` tells how many are left.
+/// Frames to come. Nothing is read before the first is asked for.
 pub struct Source {
-    entries: std::vec::IntoIter<Entry>,
-    options: SourceOptions,
+    frames: Ahead<SourceFrame>,
 }
 
 impl Source {
@@ -40,30 +48,69 @@ impl Source {
             Entry::Address(name) => Some(name),
             _ => None,
         });
-        match address {
-            Some(name) if options.fetch.is_none() => {
-                Err(SourceError::NoFetch { name: name.clone() })
-            }
-            _ => Ok(Self {
-                entries: entries.into_iter(),
-                options: options.clone(),
-            }),
+        if let Some(name) = address.filter(|_| options.fetch.is_none()) {
+            return Err(SourceError::NoFetch { name: name.clone() });
         }
+        let bounds = Bounds {
+            threads: options.threads,
+            results: options.images_ahead,
+            bytes: options.bytes_ahead,
+        };
+        let options = options.clone();
+        Ok(Self {
+            frames: Ahead::new(entries.len(), bounds, move |index, reservation| {
+                decode_entry(&entries[index], index, &options, reservation)
+            }),
+        })
+    }
+
+    /// How many frames are to come, where that is known: not for a camera.
+    pub fn len_hint(&self) -> Option<usize> {
+        Some(self.frames.left())
+    }
+
+    /// Ends this source from another thread, also while somebody waits for its next frame.
+    pub fn stop_handle(&self) -> StopHandle {
+        self.frames.stop_handle()
     }
 }
 
 impl Iterator for Source {
-    type Item = SourceItem;
+    type Item = SourceFrame;
 
-    fn next(&mut self) -> Option<SourceItem> {
-        self.entries
-            .next()
-            .map(|entry| read::read(entry, &self.options))
-    }
-
-    fn size_hint(&self) -> (usize, Option<usize>) {
-        self.entries.size_hint()
+    fn next(&mut self) -> Option<SourceFrame> {
+        self.frames.next()
     }
 }
 
-impl ExactSizeIterator for Source {}
+/// Reads and decodes one image; also tells how many bytes it goes on to hold.
+fn decode_entry(
+    entry: &Entry,
+    index: usize,
+    options: &SourceOptions,
+    reservation: &Reservation<'_>,
+) -> (SourceFrame, u64) {
+    let start = Instant::now();
+    let reserve = &|bytes| reservation.take(bytes);
+    let limits = &options.limits;
+    let image = read::read(entry, options, reserve).and_then(|bytes| {
+        decode_admitted(&bytes, &Admission { limits, reserve }).map_err(|source| {
+            SourceError::Decode {
+                name: entry.name().to_owned(),
+                source,
+            }
+        })
+    });
+    let held = image
+        .as_ref()
+        .map_or(0, |image| image.frame.pixels().len() as u64);
+    let frame = SourceFrame {
+        name: entry.name().to_owned(),
+        path: entry.path(),
+        index,
+        timestamp: None,
+        decode: start.elapsed().saturating_sub(reservation.waited()),
+        image,
+    };
+    (frame, held)
+}

@@ -11,18 +11,21 @@ mod runs;
 
 use super::orientation::Orientation;
 use super::raw_image::RawImage;
-use crate::{DecodeError, ImageFormat, Limits};
+use crate::limits::Admission;
+use crate::{DecodeError, ImageFormat};
 use header::{Header, Storage};
 
 const FORMAT: ImageFormat = ImageFormat::Bmp;
 
-pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<RawImage, DecodeError> {
+pub(super) fn decode(bytes: &[u8], admission: &Admission<'_>) -> Result<RawImage, DecodeError> {
     let header = Header::read(bytes)?;
-    let pixels = limits.check(FORMAT, header.width as u64, header.height as u64)?;
+    let pixels = admission.admit(FORMAT, header.width as u64, header.height as u64)?;
     let data = bytes.get(header.data_offset..).unwrap_or_default();
+    let mut missing_end = false;
     let mut rgb = match &header.storage {
         Storage::RunLengths { depth } => {
-            let indices = runs::expand(data, *depth, header.width, header.height)?;
+            let (indices, ended) = runs::expand(data, *depth, header.width, header.height)?;
+            missing_end = !ended;
             let palette = &header.palette;
             indices
                 .into_iter()
@@ -48,6 +51,7 @@ pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<RawImage, DecodeEr
         height: header.height,
         rgb,
         orientation: Orientation::UPRIGHT,
+        missing_end,
     })
 }
 

@@ -8,6 +8,8 @@ pub(super) struct RawImage {
     pub(super) height: usize,
     pub(super) rgb: Vec<u8>,
     pub(super) orientation: Orientation,
+    /// Whether the file lacks what its format puts after the pixels.
+    pub(super) missing_end: bool,
 }
 
 /// Repeats each grey value three times.

@@ -12,7 +12,8 @@ use tiff::{ColorType, TiffError};
 use super::jpeg;
 use super::orientation::{Orientation, find_short};
 use super::raw_image::RawImage;
-use crate::{DecodeError, ImageFormat, Limits};
+use crate::limits::Admission;
+use crate::{DecodeError, ImageFormat};
 
 const FORMAT: ImageFormat = ImageFormat::Tiff;
 /// Five channels (CMYK and alpha) of 16 bits.
@@ -24,11 +25,11 @@ const JPEG_COMPRESSION: u16 = 7;
 const PALETTE: u16 = 3;
 const BLACK_IS_ZERO: u8 = 1;
 
-pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<RawImage, DecodeError> {
+pub(super) fn decode(bytes: &[u8], admission: &Admission<'_>) -> Result<RawImage, DecodeError> {
     let (bytes, indexed) = relabel_palette(bytes);
     let mut decoder = Decoder::new(Cursor::new(&*bytes)).map_err(refuse)?;
     let (width, height) = decoder.dimensions().map_err(refuse)?;
-    let pixels = limits.check(FORMAT, width.into(), height.into())?;
+    let pixels = admission.admit(FORMAT, width.into(), height.into())?;
     let mut decoder = decoder.with_limits(budget(pixels));
     check_streams_within(&mut decoder, &bytes)?;
     let colour = decoder.colortype().map_err(refuse)?;
@@ -63,6 +64,8 @@ pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<RawImage, DecodeEr
         height,
         rgb,
         orientation,
+        // Its parts may lie anywhere in the file: there is no end to miss.
+        missing_end: false,
     })
 }
 

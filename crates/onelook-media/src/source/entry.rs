@@ -1,19 +1,6 @@
-//! Where one image of a source is to be had, and what is read from there.
+//! Where one image of a source is to be had.
 
 use std::path::PathBuf;
-
-use super::error::SourceError;
-
-/// One encoded image.
-#[derive(Debug)]
-pub struct SourceItem {
-    /// Path or address as the user knows it; `-` for standard input.
-    pub name: String,
-    /// Where it lies, for files.
-    pub path: Option<PathBuf>,
-    /// The file's bytes, or why there are none.
-    pub bytes: Result<Vec<u8>, SourceError>,
-}
 
 /// Where one image is to be had.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,4 +8,22 @@ pub(super) enum Entry {
     File { name: String, path: PathBuf },
     Address(String),
     StandardInput,
+}
+
+impl Entry {
+    /// Path or address as the user knows it.
+    pub(super) fn name(&self) -> &str {
+        match self {
+            Self::File { name, .. } | Self::Address(name) => name,
+            Self::StandardInput => "-",
+        }
+    }
+
+    /// Where it lies, for files.
+    pub(super) fn path(&self) -> Option<PathBuf> {
+        match self {
+            Self::File { path, .. } => Some(path.clone()),
+            Self::Address(_) | Self::StandardInput => None,
+        }
+    }
 }

@@ -1,5 +1,7 @@
 //! Why a source cannot be had; each message names the word and what to do.
 
+use crate::{DecodeError, ExceededLimit};
+
 /// Why a source, or one image of it, cannot be had.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SourceError {
@@ -40,8 +42,8 @@ pub enum SourceError {
         /// What the system said.
         reason: String,
     },
-    /// Larger than [`SourceOptions::max_bytes`].
-    #[error("'{name}' has more than {max_bytes} bytes: raise the limit if you trust it")]
+    /// Larger than [`Limits::max_bytes`](crate::Limits::max_bytes).
+    #[error("'{name}' has more than {max_bytes} bytes, the limit for one file: pass a smaller one")]
     TooLarge {
         /// The source.
         name: String,
@@ -72,4 +74,25 @@ pub enum SourceError {
         /// What the client said.
         reason: String,
     },
+    /// The bytes were read, but did not become a frame.
+    #[error("'{name}': {source}")]
+    Decode {
+        /// Path or address of the image.
+        name: String,
+        /// Why.
+        source: DecodeError,
+    },
+}
+
+impl SourceError {
+    /// The limit that an image exceeds, if that is why it was refused.
+    pub fn exceeded_limit(&self) -> Option<ExceededLimit> {
+        match self {
+            Self::TooLarge { max_bytes, .. } => Some(ExceededLimit::Bytes {
+                allowed: *max_bytes,
+            }),
+            Self::Decode { source, .. } => source.exceeded_limit(),
+            _ => None,
+        }
+    }
 }

@@ -1,6 +1,7 @@
 //! How sources are read, and who fetches addresses.
 
 use std::sync::Arc;
+use std::thread::available_parallelism;
 
 use crate::Limits;
 
@@ -22,17 +23,31 @@ where
 /// How sources are read.
 #[derive(Clone)]
 pub struct SourceOptions {
-    /// Most bytes of one image, checked before it is read.
-    pub max_bytes: u64,
+    /// Bounds on each image.
+    pub limits: Limits,
     /// Gets `http://` and `https://` addresses; without it they are refused.
     pub fetch: Option<Arc<dyn Fetch>>,
+    /// Threads that read and decode. They work only while fewer images wait than may, so that more
+    /// of them help where decoding is slower than what comes after, and idle where it is not.
+    pub threads: usize,
+    /// Most images that wait or are being decoded.
+    pub images_ahead: usize,
+    /// Most bytes that they take. One image may take more, when its turn comes.
+    pub bytes_ahead: u64,
 }
+
+/// More would read files faster than disks give them.
+const MOST_THREADS: usize = 16;
 
 impl Default for SourceOptions {
     fn default() -> Self {
+        let threads = available_parallelism().map_or(1, |cores| cores.get().min(MOST_THREADS));
         Self {
-            max_bytes: Limits::default().max_bytes,
+            limits: Limits::default(),
             fetch: None,
+            threads,
+            images_ahead: 2 * threads,
+            bytes_ahead: 512 << 20,
         }
     }
 }

@@ -93,7 +93,7 @@ fn images(mut files: Vec<PathBuf>, place: impl Fn() -> String) -> Result<Vec<Ent
 
 /// A line that leads nowhere stays in: it is reported when its turn comes.
 fn list(word: &str) -> Result<Vec<Entry>, SourceError> {
-    let bytes = read::read_file(word, Path::new(word), MAX_LIST_BYTES)?;
+    let bytes = read::read_file(word, Path::new(word), MAX_LIST_BYTES, &|_| true)?;
     let text = String::from_utf8(bytes).map_err(|_| SourceError::Unreadable {
         name: word.to_owned(),
         reason: "a list must be text in UTF-8, a path or address per line".to_owned(),

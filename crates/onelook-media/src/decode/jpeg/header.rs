@@ -3,6 +3,7 @@
 use super::error::{corrupt, unsupported};
 use super::huffman::Huffman;
 use super::segments::{Segment, is_frame};
+use super::standard;
 use super::zigzag::ZIGZAG;
 use crate::DecodeError;
 
@@ -55,6 +56,18 @@ impl Tables {
         Ok(())
     }
 
+    /// Frames of Motion JPEG leave out the tables that T.81, annex K.3 suggests.
+    pub(super) fn supply_standard_huffman(&mut self) -> Result<(), DecodeError> {
+        let dc = self.dc.iter_mut().zip(standard::DC);
+        let ac = self.ac.iter_mut().zip(standard::AC);
+        for (slot, definition) in dc.chain(ac) {
+            if slot.is_none() {
+                *slot = Some(Huffman::read(definition)?.0);
+            }
+        }
+        Ok(())
+    }
+
     pub(super) fn read_restart_interval(&mut self, payload: &[u8]) -> Result<(), DecodeError> {
         let [high, low, ..] = payload else {
             return Err(corrupt("its restart interval is cut short"));
@@ -94,6 +107,8 @@ pub(super) struct Component {
     pub(super) blocks_high: usize,
     /// 64 a block in the order of rows, block after block; empty before the first scan.
     pub(super) coefficients: Vec<i16>,
+    /// By coefficient, in the order of the stream: how many of its lowest bits no scan has brought.
+    pub(super) bits_to_come: [u8; 64],
 }
 
 /// The image's layout.
@@ -118,6 +133,12 @@ pub(super) fn frame_size(payload: &[u8]) -> Result<(usize, usize), DecodeError> 
 }
 
 impl Frame {
+    /// Whether the scans so far have brought every bit of every coefficient.
+    pub(super) fn is_complete(&self) -> bool {
+        let mut components = self.components.iter();
+        components.all(|component| component.bits_to_come == [0; 64])
+    }
+
     /// Reads a frame header whose size has been checked.
     pub(super) fn read(segment: &Segment<'_>) -> Result<Self, DecodeError> {
         let progressive = match segment.marker {
@@ -172,6 +193,7 @@ impl Frame {
                 blocks_wide: units.0 * h,
                 blocks_high: units.1 * v,
                 coefficients: Vec::new(),
+                bits_to_come: [u8::MAX; 64],
             }
         });
         Ok(Self {

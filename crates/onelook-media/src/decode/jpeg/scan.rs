@@ -132,6 +132,10 @@ impl Scan {
                 return Err(corrupt("a scan ends early"));
             }
         }
+        for part in &self.parts {
+            let component = &mut frame.components[part.component];
+            component.bits_to_come[self.first..=self.last].fill(self.low as u8);
+        }
         Ok(state.bits.end())
     }
 
