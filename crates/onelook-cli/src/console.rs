@@ -37,6 +37,11 @@ impl Console {
         self.json
     }
 
+    /// Whether only what was asked for is wanted.
+    pub fn is_quiet(&self) -> bool {
+        self.quiet
+    }
+
     /// Whether standard error takes colours.
     pub fn has_colour(&self) -> bool {
         self.colour

@@ -14,6 +14,13 @@ pub enum Failure {
         /// What happened and what to do.
         message: String,
     },
+    /// A signal ended it before everything was done; exit code 128 and the signal's number.
+    Interrupted {
+        /// The signal's number.
+        signal: u8,
+        /// How far it came.
+        message: String,
+    },
 }
 
 impl Failure {
@@ -37,21 +44,25 @@ impl Failure {
         match self {
             Self::Usage(_) => "usage",
             Self::Failed { kind, .. } => kind,
+            Self::Interrupted { .. } => "interrupted",
         }
     }
 
     /// What to say.
     pub fn message(&self) -> &str {
         match self {
-            Self::Usage(message) | Self::Failed { message, .. } => message,
+            Self::Usage(message)
+            | Self::Failed { message, .. }
+            | Self::Interrupted { message, .. } => message,
         }
     }
 
-    /// 2 for usage, else 1.
+    /// 2 for usage, 128 and its number for a signal, else 1.
     pub fn exit_code(&self) -> ExitCode {
         match self {
             Self::Usage(_) => ExitCode::from(2),
             Self::Failed { .. } => ExitCode::FAILURE,
+            Self::Interrupted { signal, .. } => ExitCode::from(signal.saturating_add(128)),
         }
     }
 }

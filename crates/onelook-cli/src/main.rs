@@ -1,6 +1,6 @@
 //! The command line: what was typed becomes what it means, then a command does it.
 //!
-//! Exit codes: 0 ok, 1 failed, 2 usage.
+//! Exit codes: 0 ok, 1 failed, 2 usage, 130 and 143 ended by Ctrl-C and SIGTERM.
 
 mod args;
 mod command;
@@ -9,6 +9,7 @@ mod dialect;
 mod failure;
 mod output;
 mod plot;
+mod signals;
 
 use std::ffi::OsStr;
 use std::process::ExitCode;

@@ -1,56 +1,41 @@
-//! What happens to predictions: lines, JSON, pictures, labels, crops, tables. A file per form.
+//! What happens to predictions: lines, JSON, images, labels, crops, tables. A file per form.
+//!
+//! Whatever is lost is a failure: only a reader of standard output that goes away ends the printing
+//! quietly, and what is being saved goes on.
 
 mod crops;
+mod images;
 mod json;
 mod labels;
 mod line;
-mod pictures;
+mod predicted;
+mod printer;
 mod run_directory;
 mod save;
 mod table;
+mod whole_file;
 
 use std::rc::Rc;
-use std::time::Duration;
 
-use onelook::Prediction;
-use onelook::types::{Frame, Metadata};
+use onelook::types::Metadata;
 
 use crate::console::Console;
 use crate::failure::Failure;
 
 pub use json::Recorded;
+pub use predicted::PredictedImage;
 pub use run_directory::RunDirectory;
 pub use save::SaveArgs;
+pub use whole_file::write_whole;
 
-/// One picture and what was found on it.
-pub struct Seen<'a> {
-    /// Its position from 1, and how many there are.
-    pub position: [usize; 2],
-    /// Path or address.
-    pub source: &'a str,
-    /// The pixels.
-    pub frame: &'a Frame,
-    /// What was found.
-    pub prediction: &'a Prediction,
-    /// Time of decoding.
-    pub decode: Duration,
-}
-
-/// Where predictions go.
-pub trait Sink {
-    /// Takes what was found on one picture.
-    fn accept(&mut self, seen: &Seen<'_>) -> Result<(), Failure>;
-
-    /// Takes note that no more will come.
-    fn finish(&mut self) -> Result<(), Failure> {
-        Ok(())
-    }
-}
+use predicted::Sink;
+use printer::Printer;
 
 /// Everything that was asked for.
 pub struct Outputs<'a> {
     sinks: Vec<Box<dyn Sink + 'a>>,
     directory: Option<Rc<RunDirectory>>,
+    printer: Rc<Printer>,
     console: &'a Console,
 }
 
@@ -63,17 +48,18 @@ impl<'a> Outputs<'a> {
         console: &'a Console,
     ) -> Result<Self, Failure> {
         let names = metadata.names.as_slice();
+        let printer = Rc::new(Printer::default());
         let mut sinks: Vec<Box<dyn Sink + 'a>> = Vec::new();
         if console.is_json() {
-            sinks.push(Box::new(json::JsonLines::new(metadata, console)));
+            sinks.push(Box::new(json::JsonLines::new(metadata, printer.clone())));
         } else if verbose {
-            sinks.push(Box::new(line::Lines::new(names, console)));
+            sinks.push(Box::new(line::Lines::new(names, printer.clone())));
         }
         let directory = args.run_directory(metadata.task)?.map(Rc::new);
         if let Some(directory) = &directory {
             if args.save {
                 let style = args.style();
-                sinks.push(Box::new(pictures::Pictures::new(
+                sinks.push(Box::new(images::Images::new(
                     directory.clone(),
                     names,
                     style,
@@ -98,22 +84,39 @@ impl<'a> Outputs<'a> {
         Ok(Self {
             sinks,
             directory,
+            printer,
             console,
         })
     }
 
-    /// Hands one picture to every sink.
-    pub fn accept(&mut self, seen: &Seen<'_>) -> Result<(), Failure> {
-        self.sinks.iter_mut().try_for_each(|sink| sink.accept(seen))
+    /// Hands one image to every sink.
+    pub fn write(&mut self, image: &PredictedImage<'_>) -> Result<(), Failure> {
+        self.sinks.iter_mut().try_for_each(|sink| sink.write(image))
     }
 
-    /// Closes every sink and tells where files are.
-    pub fn finish(&mut self) -> Result<(), Failure> {
-        self.sinks.iter_mut().try_for_each(|sink| sink.finish())?;
-        if let Some(directory) = &self.directory {
-            self.console
-                .line(format!("Results saved to {}", directory.path().display()));
+    /// Whether nobody would notice another image: nothing is saved, and the reader has gone.
+    pub fn are_done(&self) -> bool {
+        self.directory.is_none() && self.printer.is_closed()
+    }
+
+    /// A line that only accompanies the results.
+    pub fn detail(&self, text: &str) -> Result<(), Failure> {
+        match self.console.is_json() || self.console.is_quiet() {
+            true => Ok(()),
+            false => self.printer.line(text),
         }
-        Ok(())
+    }
+
+    /// Closes every sink, also after one that fails, and tells where files are.
+    pub fn finish(&mut self) -> Result<(), Failure> {
+        let finished = self.sinks.iter_mut().map(|sink| sink.finish());
+        finished.fold(Ok(()), Result::and)?;
+        match &self.directory {
+            Some(directory) if !self.console.is_json() => {
+                let path = directory.path().display();
+                self.printer.line(&format!("Results saved to {path}"))
+            }
+            _ => Ok(()),
+        }
     }
 }

@@ -72,7 +72,7 @@ fn five_corrupt_pictures_among_five_hundred_are_named_and_the_rest_goes_on() {
     let expected = |numbers: Vec<usize>| numbers.into_iter().map(name).collect::<Vec<_>>();
     assert_eq!(sources(&text(&output.stdout)), expected(good));
     assert_eq!(sources(&text(&output.stderr)), expected(bad));
-    assert!(text(&output.stderr).contains("5 of 500 pictures"));
+    assert!(text(&output.stderr).contains("5 of 500 images"));
     assert!(!place.join("runs").exists());
     std::fs::remove_dir_all(&place).unwrap();
 }

@@ -8,7 +8,7 @@ use onelook_types::Frame;
 pub enum EncodeError {
     /// JPEG counts its sides with 16 bits.
     #[error(
-        "a picture of {width}x{height} pixels is too large for JPEG (65535 a side): save it as PNG"
+        "an image of {width}x{height} pixels is too large for JPEG (65535 a side): save it as PNG"
     )]
     TooLargeForJpeg {
         /// Width of the frame.
@@ -17,7 +17,7 @@ pub enum EncodeError {
         height: usize,
     },
     /// The encoder refused.
-    #[error("the picture could not be encoded as {format}: {reason}")]
+    #[error("the image could not be encoded as {format}: {reason}")]
     Encoder {
         /// Name of the format.
         format: &'static str,

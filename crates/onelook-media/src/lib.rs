@@ -1,17 +1,25 @@
-//! Bytes to frames and back: picture codecs, and the sources that pictures come from.
+//! Bytes to frames and back: image codecs, and the sources that images come from.
 //!
-//! Comes in: encoded pictures, or the words by which a user names them. Goes out: [`Frame`]s, or
-//! encoded pictures. Never knows what is looked for in a frame, and never speaks HTTP itself:
+//! Comes in: encoded images, or the words by which a user names them. Goes out: [`Frame`]s, or
+//! encoded images. Never knows what is looked for in a frame, and never speaks HTTP itself:
 //! addresses are fetched by a [`Fetch`] that the caller brings.
 //!
 //! [`Frame`]: onelook_types::Frame
 
 mod decode;
+mod decoded;
 mod encode;
+mod error;
+mod format;
 mod limits;
 mod source;
 
-pub use decode::{DecodeError, PictureFormat, decode};
+pub use decode::{decode, decode_image};
+pub use decoded::{DecodeWarning, DecodedImage};
 pub use encode::{EncodeError, encode_jpeg, encode_png};
+pub use error::{DecodeError, ExceededLimit};
+pub use format::ImageFormat;
 pub use limits::Limits;
-pub use source::{Fetch, PICTURE_EXTENSIONS, Source, SourceError, SourceItem, SourceOptions};
+pub use source::{
+    Fetch, IMAGE_EXTENSIONS, Source, SourceError, SourceFrame, SourceOptions, StopHandle,
+};

@@ -1,8 +1,8 @@
-//! How much a picture may claim before it is refused.
+//! How much an image may claim before it is refused.
 
-use crate::{DecodeError, PictureFormat};
+use crate::{DecodeError, ImageFormat};
 
-/// Bounds on one picture, checked before memory is set aside for it.
+/// Bounds on one image, checked before memory is set aside for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// Most pixels (width times height). Decoding takes up to about 12 bytes for each.
@@ -21,11 +21,36 @@ impl Default for Limits {
     }
 }
 
-impl Limits {
-    /// The pixel count of a picture that is within bounds.
+/// Decides whether the memory of one image may be taken: the limits, and whoever shares memory
+/// among several images.
+pub(crate) struct Admission<'a> {
+    pub(crate) limits: &'a Limits,
+    /// Told the bytes that decoding will take. It may wait; `false` ends the decoding.
+    pub(crate) reserve: &'a dyn Fn(u64) -> bool,
+}
+
+/// What most images take per pixel while they are decoded: coefficients or samples, and RGB.
+const TYPICAL_BYTES_PER_PIXEL: u64 = 8;
+
+impl Admission<'_> {
+    /// The pixel count of an image that is within bounds and whose memory was reserved.
+    pub(crate) fn admit(
+        &self,
+        format: ImageFormat,
+        width: u64,
+        height: u64,
+    ) -> Result<usize, DecodeError> {
+        let pixels = self.check(format, width, height)?;
+        if (self.reserve)((pixels as u64).saturating_mul(TYPICAL_BYTES_PER_PIXEL)) {
+            return Ok(pixels);
+        }
+        Err(DecodeError::corrupt(format, "its reader has stopped"))
+    }
+
+    /// Only the check, for the sizes that a file states more than once.
     pub(crate) fn check(
         &self,
-        format: PictureFormat,
+        format: ImageFormat,
         width: u64,
         height: u64,
     ) -> Result<usize, DecodeError> {
@@ -37,12 +62,12 @@ impl Limits {
         }
         let pixels = width
             .checked_mul(height)
-            .filter(|&pixels| pixels <= self.max_pixels);
+            .filter(|&pixels| pixels <= self.limits.max_pixels);
         let too_large = DecodeError::TooManyPixels {
             format,
             width,
             height,
-            max_pixels: self.max_pixels,
+            max_pixels: self.limits.max_pixels,
         };
         match pixels.map(usize::try_from) {
             Some(Ok(pixels)) if pixels.checked_mul(8).is_some() => Ok(pixels),

@@ -1,4 +1,4 @@
-//! Cut and mangled pictures: an error that names the damage, never a panic, never half a frame.
+//! Cut and mangled images: an error that names the damage, never a panic, never half a frame.
 #![allow(clippy::unwrap_used)]
 
 use std::fs;
@@ -26,7 +26,7 @@ fn fixtures() -> Vec<PathBuf> {
 }
 
 #[test]
-fn a_cut_picture_is_an_error_or_whole() {
+fn a_cut_image_is_an_error_or_whole() {
     for path in fixtures() {
         let bytes = fs::read(&path).unwrap();
         let whole = decode(&bytes, &LIMITS).unwrap();
@@ -34,7 +34,7 @@ fn a_cut_picture_is_an_error_or_whole() {
             match decode(&bytes[..length], &LIMITS) {
                 Ok(frame) => assert!(
                     frame == whole,
-                    "{} cut to {length} of {} bytes gives a different picture",
+                    "{} cut to {length} of {} bytes gives a different image",
                     path.display(),
                     bytes.len()
                 ),
@@ -45,7 +45,7 @@ fn a_cut_picture_is_an_error_or_whole() {
 }
 
 #[test]
-fn a_picture_cut_in_half_names_its_format() {
+fn an_image_cut_in_half_names_its_format() {
     for path in fixtures() {
         let name = path.file_name().unwrap().to_str().unwrap();
         if name.starts_with("animated") || name == "pages.tif" {
@@ -66,7 +66,7 @@ fn a_picture_cut_in_half_names_its_format() {
 
 proptest! {
     #[test]
-    fn mangled_pictures_never_panic(
+    fn mangled_images_never_panic(
         which in any::<prop::sample::Index>(),
         edits in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..12),
         cut in prop::option::of(any::<prop::sample::Index>()),

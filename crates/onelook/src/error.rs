@@ -78,7 +78,7 @@ pub enum Error {
     Frame(#[from] FrameError),
     /// A source of pictures could not be had.
     #[error(transparent)]
-    Source(#[from] SourceError),
+    Source(SourceError),
     /// A picture could not be encoded.
     #[error(transparent)]
     Encode(#[from] EncodeError),
@@ -90,6 +90,16 @@ pub enum Error {
         /// What is wrong and what would be right.
         reason: String,
     },
+}
+
+impl From<SourceError> for Error {
+    /// An image that was read but not decoded counts as that, wherever it came from.
+    fn from(error: SourceError) -> Self {
+        match error {
+            SourceError::Decode { name, source } => Self::Picture { name, source },
+            error => Self::Source(error),
+        }
+    }
 }
 
 impl Error {

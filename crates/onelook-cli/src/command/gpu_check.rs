@@ -9,7 +9,7 @@ use onelook::types::Frame;
 use onelook::{CheckEvent, Device, Error, GpuCheck, check_gpu, read_model};
 use serde_json::json;
 
-use super::predict::{load, source_options};
+use super::predict::source_options;
 use crate::args::{EngineArgs, ModelArgs, warn_of_random_weights};
 use crate::console::Console;
 use crate::failure::{Failure, refused};
@@ -107,13 +107,13 @@ fn frames(source: &[String]) -> Result<Vec<Frame>, Failure> {
         return Ok(vec![sample?]);
     }
     let source = Source::open(source, &source_options()).map_err(Error::from)?;
-    if source.len() > MAX_PICTURES {
+    let count = source.len_hint().unwrap_or(usize::MAX);
+    if count > MAX_PICTURES {
         return Err(Failure::Usage(format!(
-            "--source: these are {} pictures, gpu-check takes {MAX_PICTURES} at most",
-            source.len()
+            "--source: these are {count} pictures, gpu-check takes {MAX_PICTURES} at most"
         )));
     }
-    let frames: Result<Vec<Frame>, Error> = source.map(|item| load::load(item).frame).collect();
+    let frames: Result<Vec<Frame>, Error> = source.map(|item| Ok(item.image?.frame)).collect();
     Ok(frames?)
 }
 

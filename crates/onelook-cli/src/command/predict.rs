@@ -1,22 +1,20 @@
-//! `onelook predict`: pictures in, boxes out, in the order of the pictures.
+//! `onelook predict`: images in, boxes out, in the order of the images.
 //!
-//! The next pictures are decoded while the network runs. One that cannot be decoded is reported
-//! when its turn comes; the rest goes on.
-
-pub mod load;
+//! The source decodes the next images while the network runs. One that cannot be decoded is reported
+//! when its turn comes; the rest goes on. A signal ends the run after the batch in hand.
 
 use std::time::Duration;
 
 use clap::Args;
 use indicatif::ProgressBar;
-use onelook::media::{Source, SourceOptions};
+use onelook::media::{ExceededLimit, Source, SourceError, SourceFrame, SourceOptions};
 use onelook::{Pipeline, Speed};
 
 use crate::args::{FitArgs, ModelArgs};
 use crate::console::Console;
 use crate::failure::Failure;
-use crate::output::{Outputs, SaveArgs, Seen};
-use load::{Loaded, load_ahead};
+use crate::output::{Outputs, PredictedImage, SaveArgs};
+use crate::signals::Interrupt;
 
 /// Finds objects on pictures.
 #[derive(Args)]
@@ -44,7 +42,10 @@ pub struct PredictArgs {
 }
 
 pub fn run(args: &PredictArgs, console: &Console) -> Result<(), Failure> {
-    let source = Source::open(&args.source, &source_options()).map_err(onelook::Error::from)?;
+    let mut options = source_options();
+    let batch = args.fit.batch.unwrap_or(1);
+    options.images_ahead = options.images_ahead.max(batch.saturating_mul(2));
+    let source = Source::open(&args.source, &options).map_err(onelook::Error::from)?;
     let model = args.model.load(console)?;
     console.note(format!(
         "{} on {} ({})",
@@ -59,24 +60,38 @@ pub fn run(args: &PredictArgs, console: &Console) -> Result<(), Failure> {
         args.verbose,
         console,
     )?;
+    // Only now: a signal before the first image has nothing to finish.
+    let interrupt = Interrupt::install().map_err(|error| {
+        Failure::failed("signals", format!("signals cannot be handled: {error}"))
+    })?;
+    let stop = source.stop_handle();
+    interrupt.then(move || stop.stop());
+    let total = source.len_hint();
     let mut run = Run {
         pipeline: &pipeline,
         console,
-        bar: console.bar(source.len(), "predicting"),
+        bar: console.bar(total.unwrap_or_default(), "predicting"),
         outputs,
+        interrupt,
         tally: Tally {
-            total: source.len(),
+            total,
             ..Tally::default()
         },
     };
-    run.all(source)?;
+    let predicted = run.all(source);
     run.bar.finish_and_clear();
-    run.tally.summary(console);
-    run.outputs.finish()?;
-    run.tally.outcome()
+    // What was predicted before a failure is kept; the first failure is the one to tell.
+    let summary = run.tally.summary();
+    let told = summary.map_or(Ok(()), |summary| run.outputs.detail(&summary));
+    let saved = run.outputs.finish();
+    predicted.and(told).and(saved)?;
+    match run.interrupt.received() {
+        Some(signal) => Err(run.tally.interrupted(signal)),
+        None => run.tally.outcome(),
+    }
 }
 
-/// Pictures may come from addresses, which the user's own client fetches.
+/// Images may come from addresses, which the user's own client fetches.
 pub fn source_options() -> SourceOptions {
     SourceOptions {
         fetch: Some(std::sync::Arc::new(|url: &str, max_bytes: u64| {
@@ -86,59 +101,80 @@ pub fn source_options() -> SourceOptions {
     }
 }
 
+/// Why an image could not be used; a limit is named by the flag that raises it.
+fn unusable(error: SourceError) -> Failure {
+    let flag = match error.exceeded_limit() {
+        Some(ExceededLimit::Pixels { claimed, .. }) => {
+            let megapixels = claimed.div_ceil(1_000_000);
+            format!(", or allow it with --max-pixels {megapixels} if you trust it")
+        }
+        Some(ExceededLimit::Bytes { .. }) | None => String::new(),
+    };
+    let error = onelook::Error::from(error);
+    Failure::failed(error.kind(), format!("{error}{flag}"))
+}
+
 struct Run<'a> {
     pipeline: &'a Pipeline,
     console: &'a Console,
     bar: ProgressBar,
     outputs: Outputs<'a>,
+    interrupt: Interrupt,
     tally: Tally,
 }
 
 impl Run<'_> {
     fn all(&mut self, source: Source) -> Result<(), Failure> {
         let batch = self.pipeline.options().batch;
-        std::thread::scope(|scope| {
-            let mut waiting = Vec::with_capacity(batch);
-            for picture in load_ahead(scope, source, batch) {
-                waiting.push(picture);
-                if waiting.len() == batch {
-                    self.batch(&mut waiting)?;
-                }
+        let mut waiting = Vec::new();
+        for image in source {
+            waiting.push(image);
+            if waiting.len() == batch {
+                self.batch(&mut waiting)?;
             }
-            self.batch(&mut waiting)
-        })
+            if self.outputs.are_done() {
+                return Ok(());
+            }
+        }
+        match self.interrupt.received() {
+            // What waits for its batch to fill was not begun.
+            Some(_) => Ok(()),
+            None => self.batch(&mut waiting),
+        }
     }
 
-    fn batch(&mut self, waiting: &mut Vec<Loaded>) -> Result<(), Failure> {
+    fn batch(&mut self, waiting: &mut Vec<SourceFrame>) -> Result<(), Failure> {
         let mut frames = Vec::with_capacity(waiting.len());
         let mut turns = Vec::with_capacity(waiting.len());
-        for picture in waiting.drain(..) {
-            let place = picture.frame.map(|frame| {
-                frames.push(frame);
-                frames.len() - 1
+        for image in waiting.drain(..) {
+            let decoded = image.image.map(|decoded| {
+                frames.push(decoded.frame);
+                (frames.len() - 1, decoded.warnings)
             });
-            turns.push((picture.name, picture.decode, place));
+            turns.push((image.name, image.decode, decoded));
         }
         let predictions = self.pipeline.predict(&frames)?;
-        for (name, decode, place) in turns {
+        for (name, decode, decoded) in turns {
             self.bar.inc(1);
             self.tally.position += 1;
-            match place {
-                Ok(place) => {
-                    let seen = Seen {
-                        position: [self.tally.position, self.tally.total],
+            match decoded {
+                Ok((index, warnings)) => {
+                    let image = PredictedImage {
+                        position: self.tally.position,
+                        total: self.tally.total,
                         source: &name,
-                        frame: &frames[place],
-                        prediction: &predictions[place],
+                        frame: &frames[index],
+                        prediction: &predictions[index],
                         decode,
+                        warnings: &warnings,
                     };
-                    self.tally.add(&seen);
-                    let outputs = &mut self.outputs;
-                    self.bar.suspend(|| outputs.accept(&seen))?;
+                    self.tally.add(&image);
+                    self.bar.suspend(|| self.outputs.write(&image))?;
+                    self.warn(&image);
                 }
                 Err(error) => {
                     self.tally.failed += 1;
-                    let failure = Failure::from(error);
+                    let failure = unusable(error);
                     self.bar
                         .suspend(|| self.console.error(&failure, Some(&name)));
                 }
@@ -146,51 +182,73 @@ impl Run<'_> {
         }
         Ok(())
     }
+
+    /// JSON has the warnings beside the boxes.
+    fn warn(&self, image: &PredictedImage<'_>) {
+        for warning in image.warnings.iter().filter(|_| !self.console.is_json()) {
+            let text = format!("'{}': {warning}", image.source);
+            self.bar.suspend(|| self.console.warn(text));
+        }
+    }
 }
 
-/// What the pictures came to.
+/// What the images came to.
 #[derive(Default)]
 struct Tally {
     position: usize,
-    total: usize,
+    total: Option<usize>,
     failed: usize,
     speed: Speed,
     input: [usize; 2],
 }
 
 impl Tally {
-    fn add(&mut self, seen: &Seen<'_>) {
-        let speed = &seen.prediction.speed;
+    fn add(&mut self, image: &PredictedImage<'_>) {
+        let speed = &image.prediction.speed;
         self.speed.preprocess += speed.preprocess;
         self.speed.inference += speed.inference;
         self.speed.postprocess += speed.postprocess;
-        self.input = seen.prediction.input;
+        self.input = image.prediction.input;
     }
 
-    fn summary(&self, console: &Console) {
+    /// Mean times, if anything was predicted.
+    fn summary(&self) -> Option<String> {
         let done = self.position - self.failed;
         if done == 0 {
-            return;
+            return None;
         }
         let mean = |total: Duration| total.as_secs_f64() * 1e3 / done as f64;
         let [height, width] = self.input;
-        console.detail(format!(
+        Some(format!(
             "Speed: {:.1}ms preprocess, {:.1}ms inference, {:.1}ms postprocess per image at shape (1, 3, {height}, {width})",
             mean(self.speed.preprocess),
             mean(self.speed.inference),
             mean(self.speed.postprocess),
-        ));
+        ))
+    }
+
+    /// `3 of 5 images`, or `3 images` where nobody knows how many there are.
+    fn of_total(&self, count: usize) -> String {
+        match self.total {
+            Some(total) => format!("{count} of {total} images"),
+            None => format!("{count} images"),
+        }
+    }
+
+    fn interrupted(&self, signal: u8) -> Failure {
+        let done = self.of_total(self.position);
+        Failure::Interrupted {
+            signal,
+            message: format!("ended by a signal after {done}; their results are complete"),
+        }
     }
 
     fn outcome(&self) -> Result<(), Failure> {
         match self.failed {
             0 => Ok(()),
             failed => Err(Failure::failed(
-                "picture",
-                format!(
-                    "{failed} of {} pictures could not be used, see above",
-                    self.total
-                ),
+                "image",
+                format!("{} could not be used, see above", self.of_total(failed)),
             )),
         }
     }

@@ -10,8 +10,8 @@ use onelook::{Options, Pipeline, ValidateOptions, Validation, validate};
 
 use crate::args::{FitArgs, ModelArgs, boolean};
 use crate::console::Console;
-use crate::failure::{Failure, refused};
-use crate::output::RunDirectory;
+use crate::failure::Failure;
+use crate::output::{RunDirectory, write_whole};
 use crate::plot;
 
 /// Measures how well a model finds what a data set says is there.
@@ -128,7 +128,7 @@ fn save(
     if args.save_json {
         let path = file("predictions.json");
         let text = report::predictions(validation).to_string();
-        std::fs::write(&path, text).map_err(refused(&path))?;
+        write_whole(&path, text.as_bytes())?;
     }
     console.line(format!("Results saved to {}", directory.path().display()));
     Ok(())

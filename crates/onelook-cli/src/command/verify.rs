@@ -12,10 +12,11 @@ use onelook::media::Source;
 use onelook::types::{Detection, Frame};
 use onelook::{Parity, Tolerance, raw_error};
 
-use super::predict::{load, source_options};
+use super::predict::source_options;
 use crate::args::{FitArgs, ModelArgs};
 use crate::console::Console;
-use crate::failure::{Failure, refused};
+use crate::failure::Failure;
+use crate::output::write_whole;
 use route::{Against, open_first};
 
 /// Compares two routes from the same pictures to boxes.
@@ -70,20 +71,19 @@ pub fn run(args: &VerifyArgs, console: &Console) -> Result<(), Failure> {
     let source = Source::open(&args.source, &source_options()).map_err(onelook::Error::from)?;
     let other = Against::parse(&args.against, &args.model)?;
     let (first, second) = open_first(&args.model, &args.fit, other, console)?;
-    let bar = console.bar(source.len(), "comparing");
+    let bar = console.bar(source.len_hint().unwrap_or_default(), "comparing");
     let mut compared = Vec::new();
     let mut shown: Vec<Shown> = Vec::new();
     for item in source {
-        let picture = load::load(item);
-        let frame = picture.frame?;
+        let frame = item.image.map_err(onelook::Error::from)?.frame;
         let own = first
             .predict(std::slice::from_ref(&frame))?
             .remove(0)
             .detections;
-        let Some(answer) = second.answer(&picture.name, &frame)? else {
+        let Some(answer) = second.answer(&item.name, &frame)? else {
             console.warn(format!(
                 "'{}' is not in the recorded file, left out",
-                picture.name
+                item.name
             ));
             continue;
         };
@@ -95,14 +95,14 @@ pub fn run(args: &VerifyArgs, console: &Console) -> Result<(), Failure> {
         keep_worst(
             &mut shown,
             Shown {
-                name: picture.name.clone(),
+                name: item.name.clone(),
                 severity: parity.severity(&tolerance),
                 frame,
                 routes: [own.items, answer],
             },
         );
         compared.push(Compared {
-            name: picture.name,
+            name: item.name,
             parity,
             raw,
         });
@@ -121,7 +121,7 @@ pub fn run(args: &VerifyArgs, console: &Console) -> Result<(), Failure> {
     console.value(&report::value(&compared, &routes, &tolerance));
     if let Some(path) = &args.html {
         let page = html::page(&compared, &shown, &routes, &tolerance, names)?;
-        std::fs::write(path, page).map_err(refused(path))?;
+        write_whole(path, page.as_bytes())?;
         console.line(format!("page written to {}", path.display()));
     }
     match compared

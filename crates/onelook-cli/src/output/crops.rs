@@ -6,10 +6,11 @@ use onelook::media::encode_jpeg;
 use onelook::record::class_name;
 use onelook::types::{BoxXyxy, Frame};
 
-use super::pictures::JPEG_QUALITY;
+use super::images::JPEG_QUALITY;
+use super::predicted::{PredictedImage, Sink};
 use super::run_directory::{RunDirectory, safe, stem};
-use super::{Seen, Sink};
-use crate::failure::{Failure, refused};
+use super::whole_file::write_whole;
+use crate::failure::Failure;
 
 pub struct Crops<'a> {
     directory: Rc<RunDirectory>,
@@ -23,16 +24,16 @@ impl<'a> Crops<'a> {
 }
 
 impl Sink for Crops<'_> {
-    fn accept(&mut self, seen: &Seen<'_>) -> Result<(), Failure> {
-        for found in &seen.prediction.detections {
-            let Some(crop) = crop(seen.frame, &found.bbox) else {
+    fn write(&mut self, image: &PredictedImage<'_>) -> Result<(), Failure> {
+        for found in &image.prediction.detections {
+            let Some(crop) = crop(image.frame, &found.bbox) else {
                 continue;
             };
             let bytes = encode_jpeg(&crop, JPEG_QUALITY).map_err(onelook::Error::from)?;
             let class = safe(&class_name(self.names, found.class));
             let place = self.directory.within(&format!("crops/{class}"))?;
-            let path = self.directory.file(&place, &stem(seen.source), "jpg");
-            std::fs::write(&path, bytes).map_err(refused(&path))?;
+            let path = self.directory.file(&place, &stem(image.source), "jpg");
+            write_whole(&path, &bytes)?;
         }
         Ok(())
     }

@@ -1,87 +1,87 @@
-//! A JSON object per picture; other tools read these lines, so their form is fixed.
+//! A JSON object per image; other tools read these lines, so their form is fixed.
 
-use std::fs::File;
-use std::io::{BufWriter, Write};
-use std::path::PathBuf;
+use std::rc::Rc;
 
 use onelook::record::{ObjectRecord, milliseconds, objects};
 use onelook::types::Metadata;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{RunDirectory, Seen, Sink};
-use crate::console::Console;
-use crate::failure::{Failure, refused};
+use super::predicted::{PredictedImage, Sink};
+use super::printer::Printer;
+use super::run_directory::RunDirectory;
+use super::whole_file::LineFile;
+use crate::failure::Failure;
 
 /// What is read back of such a line.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Recorded {
     /// Path or address.
     pub source: String,
-    /// What was found, the surest first.
+    /// What was found, the highest confidence first.
     pub detections: Vec<ObjectRecord>,
 }
 
 pub struct JsonLines<'a> {
     metadata: &'a Metadata,
-    console: &'a Console,
+    printer: Rc<Printer>,
 }
 
 impl<'a> JsonLines<'a> {
-    pub fn new(metadata: &'a Metadata, console: &'a Console) -> Self {
-        Self { metadata, console }
+    pub fn new(metadata: &'a Metadata, printer: Rc<Printer>) -> Self {
+        Self { metadata, printer }
     }
 }
 
 impl Sink for JsonLines<'_> {
-    fn accept(&mut self, seen: &Seen<'_>) -> Result<(), Failure> {
-        self.console.value(&record(seen, self.metadata));
-        Ok(())
+    fn write(&mut self, image: &PredictedImage<'_>) -> Result<(), Failure> {
+        let record = record(image, self.metadata);
+        self.printer.line(&record.to_string())
     }
 }
 
 pub struct JsonFile<'a> {
     metadata: &'a Metadata,
-    path: PathBuf,
-    file: BufWriter<File>,
+    file: LineFile,
 }
 
 impl<'a> JsonFile<'a> {
     pub fn new(directory: &RunDirectory, metadata: &'a Metadata) -> Result<Self, Failure> {
-        let path = directory.path().join("predictions.jsonl");
-        let file = BufWriter::new(File::create(&path).map_err(refused(&path))?);
-        Ok(Self {
-            metadata,
-            path,
-            file,
-        })
+        let file = LineFile::create(directory.path().join("predictions.jsonl"))?;
+        Ok(Self { metadata, file })
     }
 }
 
 impl Sink for JsonFile<'_> {
-    fn accept(&mut self, seen: &Seen<'_>) -> Result<(), Failure> {
-        writeln!(self.file, "{}", record(seen, self.metadata)).map_err(refused(&self.path))
+    fn write(&mut self, image: &PredictedImage<'_>) -> Result<(), Failure> {
+        let record = record(image, self.metadata);
+        self.file.append(&format!("{record}\n"))
     }
 
     fn finish(&mut self) -> Result<(), Failure> {
-        self.file.flush().map_err(refused(&self.path))
+        self.file.finish()
     }
 }
 
-/// The object of one picture.
-pub fn record(seen: &Seen<'_>, metadata: &Metadata) -> Value {
-    let speed = &seen.prediction.speed;
-    json!({
-        "source": seen.source,
-        "width": seen.frame.width(),
-        "height": seen.frame.height(),
+/// The object of one image; `warnings` is there only if there are any.
+fn record(image: &PredictedImage<'_>, metadata: &Metadata) -> Value {
+    let speed = &image.prediction.speed;
+    let mut record = json!({
+        "source": image.source,
+        "width": image.frame.width(),
+        "height": image.frame.height(),
         "task": metadata.task.name(),
-        "detections": objects(&seen.prediction.detections, &metadata.names),
+        "detections": objects(&image.prediction.detections, &metadata.names),
         "speed_ms": {
-            "decode": milliseconds(seen.decode),
+            "decode": milliseconds(image.decode),
             "preprocess": milliseconds(speed.preprocess),
             "inference": milliseconds(speed.inference),
             "postprocess": milliseconds(speed.postprocess),
         },
-    })
+    });
+    if !image.warnings.is_empty() {
+        let warnings: Vec<String> = image.warnings.iter().map(ToString::to_string).collect();
+        record["warnings"] = json!(warnings);
+    }
+    record
 }

@@ -1,11 +1,12 @@
-//! `labels/NAME.txt`: a line per object, `class cx cy w h [confidence]` as fractions of the picture.
+//! `labels/NAME.txt`: a line per object, `class cx cy w h [confidence]` as fractions of the image.
 
 use std::path::PathBuf;
 use std::rc::Rc;
 
+use super::predicted::{PredictedImage, Sink};
 use super::run_directory::{RunDirectory, stem};
-use super::{Seen, Sink};
-use crate::failure::{Failure, refused};
+use super::whole_file::write_whole;
+use crate::failure::Failure;
 
 pub struct Labels {
     directory: Rc<RunDirectory>,
@@ -25,14 +26,14 @@ impl Labels {
 }
 
 impl Sink for Labels {
-    fn accept(&mut self, seen: &Seen<'_>) -> Result<(), Failure> {
-        let path = self.directory.file(&self.place, &stem(seen.source), "txt");
-        if seen.prediction.detections.is_empty() {
+    fn write(&mut self, image: &PredictedImage<'_>) -> Result<(), Failure> {
+        let path = self.directory.file(&self.place, &stem(image.source), "txt");
+        if image.prediction.detections.is_empty() {
             return Ok(());
         }
-        let (width, height) = (seen.frame.width() as f32, seen.frame.height() as f32);
+        let (width, height) = (image.frame.width() as f32, image.frame.height() as f32);
         let mut text = String::new();
-        for found in &seen.prediction.detections {
+        for found in &image.prediction.detections {
             let bbox = &found.bbox;
             text += &format!(
                 "{} {:.6} {:.6} {:.6} {:.6}",
@@ -47,6 +48,6 @@ impl Sink for Labels {
             }
             text.push('\n');
         }
-        std::fs::write(&path, text).map_err(refused(&path))
+        write_whole(&path, text.as_bytes())
     }
 }

@@ -1,36 +1,39 @@
-//! A line per picture: `image 1/2 /p/bus.jpg: 640x480 4 persons, 1 bus, 36.4ms`.
+//! A line per image: `image 1/2 /p/bus.jpg: 640x480 4 persons, 1 bus, 36.4ms`.
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use onelook::record::class_name;
 use onelook::types::Detections;
 
-use super::{Seen, Sink};
-use crate::console::Console;
+use super::predicted::{PredictedImage, Sink};
+use super::printer::Printer;
 use crate::failure::Failure;
 
 pub struct Lines<'a> {
     names: &'a [String],
-    console: &'a Console,
+    printer: Rc<Printer>,
 }
 
 impl<'a> Lines<'a> {
-    pub fn new(names: &'a [String], console: &'a Console) -> Self {
-        Self { names, console }
+    pub fn new(names: &'a [String], printer: Rc<Printer>) -> Self {
+        Self { names, printer }
     }
 }
 
 impl Sink for Lines<'_> {
-    fn accept(&mut self, seen: &Seen<'_>) -> Result<(), Failure> {
-        let [position, total] = seen.position;
-        let [height, width] = seen.prediction.input;
-        let found = counts(&seen.prediction.detections, self.names);
-        let time = seen.prediction.speed.inference.as_secs_f64() * 1e3;
-        self.console.line(format!(
-            "image {position}/{total} {}: {height}x{width} {found}, {time:.1}ms",
-            seen.source
-        ));
-        Ok(())
+    fn write(&mut self, image: &PredictedImage<'_>) -> Result<(), Failure> {
+        let position = match image.total {
+            Some(total) => format!("{}/{total}", image.position),
+            None => image.position.to_string(),
+        };
+        let [height, width] = image.prediction.input;
+        let found = counts(&image.prediction.detections, self.names);
+        let time = image.prediction.speed.inference.as_secs_f64() * 1e3;
+        self.printer.line(&format!(
+            "image {position} {}: {height}x{width} {found}, {time:.1}ms",
+            image.source
+        ))
     }
 }
 

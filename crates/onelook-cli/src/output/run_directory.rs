@@ -51,7 +51,7 @@ impl RunDirectory {
         Ok(path)
     }
 
-    /// A file name in `directory` that this run has not used: pictures of two places may share one.
+    /// A file name in `directory` that this run has not used: images of two places may share one.
     pub fn file(&self, directory: &Path, stem: &str, ending: &str) -> PathBuf {
         let mut taken = self
             .taken
@@ -67,12 +67,12 @@ impl RunDirectory {
     }
 }
 
-/// The name of a picture without directory and ending; `-` is `stdin`.
+/// The name of an image without directory and ending; `-` is `stdin`.
 pub fn stem(source: &str) -> String {
     let name = source.split(['?', '#']).next().unwrap_or(source);
     let stem = Path::new(name).file_stem().unwrap_or_default();
     match stem.to_string_lossy().as_ref() {
-        "" => "picture".to_owned(),
+        "" => "image".to_owned(),
         "-" => "stdin".to_owned(),
         stem => stem.to_owned(),
     }
@@ -96,7 +96,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_run_and_each_picture_gets_its_own_place() {
+    fn each_run_and_each_image_gets_its_own_place() {
         let project = std::env::temp_dir().join(format!("onelook-runs-{}", std::process::id()));
         let first = RunDirectory::create(&project, "predict", false).unwrap();
         let second = RunDirectory::create(&project, "predict", false).unwrap();

@@ -1,37 +1,36 @@
 //! `predictions.csv`: a row per object.
 
-use std::fs::File;
-use std::io::{BufWriter, Write};
-use std::path::PathBuf;
+use std::fmt::Write;
 
 use onelook::record::class_name;
 
-use super::{RunDirectory, Seen, Sink};
-use crate::failure::{Failure, refused};
+use super::predicted::{PredictedImage, Sink};
+use super::run_directory::RunDirectory;
+use super::whole_file::LineFile;
+use crate::failure::Failure;
 
 pub struct Table<'a> {
     names: &'a [String],
-    path: PathBuf,
-    file: BufWriter<File>,
+    file: LineFile,
 }
 
 impl<'a> Table<'a> {
     pub fn new(directory: &RunDirectory, names: &'a [String]) -> Result<Self, Failure> {
-        let path = directory.path().join("predictions.csv");
-        let mut file = BufWriter::new(File::create(&path).map_err(refused(&path))?);
-        writeln!(file, "source,class,name,confidence,x1,y1,x2,y2").map_err(refused(&path))?;
-        Ok(Self { names, path, file })
+        let mut file = LineFile::create(directory.path().join("predictions.csv"))?;
+        file.append("source,class,name,confidence,x1,y1,x2,y2\n")?;
+        Ok(Self { names, file })
     }
 }
 
 impl Sink for Table<'_> {
-    fn accept(&mut self, seen: &Seen<'_>) -> Result<(), Failure> {
-        for found in &seen.prediction.detections {
+    fn write(&mut self, image: &PredictedImage<'_>) -> Result<(), Failure> {
+        let mut rows = String::new();
+        for found in &image.prediction.detections {
             let bbox = &found.bbox;
-            writeln!(
-                self.file,
+            let _ = writeln!(
+                rows,
                 "{},{},{},{:.5},{:.2},{:.2},{:.2},{:.2}",
-                quoted(seen.source),
+                quoted(image.source),
                 found.class,
                 quoted(&class_name(self.names, found.class)),
                 found.confidence,
@@ -39,14 +38,13 @@ impl Sink for Table<'_> {
                 bbox.y1,
                 bbox.x2,
                 bbox.y2
-            )
-            .map_err(refused(&self.path))?;
+            );
         }
-        Ok(())
+        self.file.append(&rows)
     }
 
     fn finish(&mut self) -> Result<(), Failure> {
-        self.file.flush().map_err(refused(&self.path))
+        self.file.finish()
     }
 }
 

@@ -7,6 +7,7 @@ use plotters::prelude::*;
 
 use super::undrawn;
 use crate::failure::Failure;
+use crate::output::write_whole;
 
 /// Pixels of a cell, and of the margin for names.
 const CELL: i32 = 14;
@@ -20,16 +21,14 @@ pub fn confusion<'a>(
 ) -> Result<(), Failure> {
     let mut names: Vec<&str> = matrix.categories.iter().map(|&id| name(id)).collect();
     names.push("background");
-    paint(matrix, &names, path).map_err(|error| undrawn(path)(error.to_string()))
+    let svg = paint(matrix, &names).map_err(|error| undrawn(path)(error.to_string()))?;
+    write_whole(path, svg.as_bytes())
 }
 
-fn paint(
-    matrix: &ConfusionMatrix,
-    names: &[&str],
-    path: &Path,
-) -> Result<(), Box<dyn std::error::Error>> {
+fn paint(matrix: &ConfusionMatrix, names: &[&str]) -> Result<String, Box<dyn std::error::Error>> {
     let side = (MARGIN + CELL * names.len() as i32 + 20) as u32;
-    let root = SVGBackend::new(path, (side, side)).into_drawing_area();
+    let mut svg = String::new();
+    let root = SVGBackend::with_string(&mut svg, (side, side)).into_drawing_area();
     root.fill(&WHITE)?;
     let style = ("sans-serif", CELL - 4).into_font();
     let upright = style.transform(FontTransform::Rotate90);
@@ -57,7 +56,8 @@ fn paint(
         root.draw(&Rectangle::new(cell, BLUE.mix(share.max(0.08)).filled()))?;
     }
     root.present()?;
-    Ok(())
+    drop(root);
+    Ok(svg)
 }
 
 /// Row, column and share of its column of each count that is not zero.

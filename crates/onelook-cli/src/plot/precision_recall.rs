@@ -7,6 +7,7 @@ use plotters::prelude::*;
 
 use super::undrawn;
 use crate::failure::Failure;
+use crate::output::write_whole;
 
 const SIZE: (u32, u32) = (900, 700);
 
@@ -18,11 +19,13 @@ pub fn precision_recall(stats: &CocoStats, path: &Path) -> Result<(), Failure> {
         .map(|class| class.precision_at_recall.as_slice())
         .filter(|curve| !curve.is_empty())
         .collect();
-    paint(&curves, stats.map50(), path).map_err(|error| undrawn(path)(error.to_string()))
+    let svg = paint(&curves, stats.map50()).map_err(|error| undrawn(path)(error.to_string()))?;
+    write_whole(path, svg.as_bytes())
 }
 
-fn paint(curves: &[&[f64]], map50: f64, path: &Path) -> Result<(), Box<dyn std::error::Error>> {
-    let root = SVGBackend::new(path, SIZE).into_drawing_area();
+fn paint(curves: &[&[f64]], map50: f64) -> Result<String, Box<dyn std::error::Error>> {
+    let mut svg = String::new();
+    let root = SVGBackend::with_string(&mut svg, SIZE).into_drawing_area();
     root.fill(&WHITE)?;
     let mut chart = ChartBuilder::on(&root)
         .margin(20)
@@ -47,7 +50,10 @@ fn paint(curves: &[&[f64]], map50: f64, path: &Path) -> Result<(), Box<dyn std::
     let mean = mean(curves);
     chart.draw_series(LineSeries::new(points(&mean), BLUE.stroke_width(3)))?;
     root.present()?;
-    Ok(())
+    // Both borrow the text.
+    drop(chart);
+    drop(root);
+    Ok(svg)
 }
 
 fn points(curve: &[f64]) -> Vec<(f64, f64)> {

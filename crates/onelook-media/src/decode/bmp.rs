@@ -10,19 +10,22 @@ mod header;
 mod runs;
 
 use super::orientation::Orientation;
-use super::{DecodeError, Picture};
-use crate::{Limits, PictureFormat};
+use super::raw_image::RawImage;
+use crate::limits::Admission;
+use crate::{DecodeError, ImageFormat};
 use header::{Header, Storage};
 
-const FORMAT: PictureFormat = PictureFormat::Bmp;
+const FORMAT: ImageFormat = ImageFormat::Bmp;
 
-pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Picture, DecodeError> {
+pub(super) fn decode(bytes: &[u8], admission: &Admission<'_>) -> Result<RawImage, DecodeError> {
     let header = Header::read(bytes)?;
-    let pixels = limits.check(FORMAT, header.width as u64, header.height as u64)?;
+    let pixels = admission.admit(FORMAT, header.width as u64, header.height as u64)?;
     let data = bytes.get(header.data_offset..).unwrap_or_default();
+    let mut missing_end = false;
     let mut rgb = match &header.storage {
         Storage::RunLengths { depth } => {
-            let indices = runs::expand(data, *depth, header.width, header.height)?;
+            let (indices, ended) = runs::expand(data, *depth, header.width, header.height)?;
+            missing_end = !ended;
             let palette = &header.palette;
             indices
                 .into_iter()
@@ -43,11 +46,12 @@ pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Picture, DecodeErr
     if header.bottom_up {
         flip(&mut rgb, header.width * 3);
     }
-    Ok(Picture {
+    Ok(RawImage {
         width: header.width,
         height: header.height,
         rgb,
         orientation: Orientation::UPRIGHT,
+        missing_end,
     })
 }
 

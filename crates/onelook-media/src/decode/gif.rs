@@ -6,20 +6,21 @@ use std::num::NonZeroU64;
 use gif::{ColorOutput, DecodeOptions, DecodingError, MemoryLimit};
 
 use super::orientation::Orientation;
-use super::{DecodeError, Picture};
-use crate::{Limits, PictureFormat};
+use super::raw_image::RawImage;
+use crate::limits::Admission;
+use crate::{DecodeError, ImageFormat};
 
-const FORMAT: PictureFormat = PictureFormat::Gif;
+const FORMAT: ImageFormat = ImageFormat::Gif;
 
-pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Picture, DecodeError> {
+pub(super) fn decode(bytes: &[u8], admission: &Admission<'_>) -> Result<RawImage, DecodeError> {
     let mut options = DecodeOptions::new();
     options.set_color_output(ColorOutput::Indexed);
-    if let Some(pixels) = NonZeroU64::new(limits.max_pixels) {
+    if let Some(pixels) = NonZeroU64::new(admission.limits.max_pixels) {
         options.set_memory_limit(MemoryLimit::Bytes(pixels));
     }
     let mut decoder = options.read_info(Cursor::new(bytes)).map_err(refuse)?;
     let (width, height) = (usize::from(decoder.width()), usize::from(decoder.height()));
-    let pixels = limits.check(FORMAT, width as u64, height as u64)?;
+    let pixels = admission.admit(FORMAT, width as u64, height as u64)?;
     let global = decoder.global_palette().unwrap_or_default().to_vec();
     let background = decoder.bg_color().unwrap_or(0);
     let frame = decoder
@@ -37,11 +38,14 @@ pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Picture, DecodeErr
             rgb[at..at + 3].copy_from_slice(&colour(palette, usize::from(index)));
         }
     }
-    Ok(Picture {
+    // The trailer, or another frame.
+    let missing_end = decoder.next_frame_info().is_err();
+    Ok(RawImage {
         width,
         height,
         rgb,
         orientation: Orientation::UPRIGHT,
+        missing_end,
     })
 }
 

@@ -3,7 +3,8 @@
 //! Format: ITU-T T.81. Detections are compared with a reference to fractions of a pixel, and two
 //! decoders that differ by one in 255 already miss that; so the steps that the standard leaves open
 //! (inverse transform, interpolation of chroma, colours) are rounded exactly as libjpeg rounds them.
-//! A stream that ends early is an error, not a picture with a grey rest.
+//! A stream that ends before its last pixel is an error, not an image with a grey rest; one that ends
+//! between the last scan and the end marker is whole.
 //!
 //! Why no library: of those tried, zune-jpeg differs from libjpeg-turbo by up to 4 of 255, which
 //! moves boxes by pixels; libjpeg-turbo-rs 0.9 equals it to the bit at several times the speed, but
@@ -12,34 +13,41 @@
 
 mod bits;
 mod colour;
+mod error;
 mod header;
 mod huffman;
 mod scan;
 mod segments;
+mod standard;
 mod transform;
 mod upsample;
+mod zigzag;
 
 use super::orientation::Orientation;
-use super::{DecodeError, Picture};
-use crate::{Limits, PictureFormat};
+use super::raw_image::RawImage;
+use crate::limits::Admission;
+use crate::{DecodeError, ImageFormat};
+use error::corrupt;
 use header::{Frame, Tables};
 use scan::Scan;
 use segments::{Segment, Segments};
 
 pub(super) use segments::size;
 
-const FORMAT: PictureFormat = PictureFormat::Jpeg;
+const FORMAT: ImageFormat = ImageFormat::Jpeg;
 /// Each scan visits every block; more than this many serve only to keep the reader busy.
 const MAX_SCANS: usize = 100;
 
-pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Picture, DecodeError> {
+pub(super) fn decode(bytes: &[u8], admission: &Admission<'_>) -> Result<RawImage, DecodeError> {
     let mut segments = Segments::new(bytes);
     let mut tables = Tables::default();
     let mut frame: Option<Frame> = None;
     let mut orientation = Orientation::UPRIGHT;
     let mut scans = 0;
-    loop {
-        let segment = segments.next_segment()?;
+    let ended = loop {
+        let Some(segment) = segments.find() else {
+            break false;
+        };
         match segment.marker {
             0xc4 => tables.read_huffman(segment.payload)?,
             0xdb => tables.read_quantisation(segment.payload)?,
@@ -52,7 +60,7 @@ pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Picture, DecodeErr
                 if frame.is_some() {
                     return Err(corrupt("it has two frame headers"));
                 }
-                frame = Some(start_frame(&segment, limits)?);
+                frame = Some(start_frame(&segment, admission)?);
             }
             0xda => {
                 let frame = frame
@@ -62,27 +70,39 @@ pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Picture, DecodeErr
                 if scans > MAX_SCANS {
                     return Err(corrupt(format!("it has more than {MAX_SCANS} scans")));
                 }
+                if !frame.progressive {
+                    tables.supply_standard_huffman()?;
+                }
                 let scan = Scan::read(segment.payload, frame, &tables)?;
                 let end = scan.decode(segments.rest(), frame, &tables)?;
                 segments.skip(end);
+                // No pixel can follow, so that damage behind them does no harm.
+                if !frame.progressive && frame.is_complete() {
+                    break segments.reach_end_marker();
+                }
             }
-            0xd9 => break,
+            0xd9 => break true,
             _ => {}
         }
-    }
+    };
     let frame = frame.ok_or_else(|| corrupt("it has no frame header"))?;
+    // A progressive image may end before its finest scans, but only by its own word.
+    if !ended && !frame.is_complete() {
+        return Err(corrupt("it ends before its last scan"));
+    }
     let space = colour::Space::of(&frame, &tables)?;
-    Ok(Picture {
+    Ok(RawImage {
         width: frame.width,
         height: frame.height,
         rgb: render(frame, space)?,
         orientation,
+        missing_end: !ended,
     })
 }
 
-fn start_frame(segment: &Segment<'_>, limits: &Limits) -> Result<Frame, DecodeError> {
+fn start_frame(segment: &Segment<'_>, admission: &Admission<'_>) -> Result<Frame, DecodeError> {
     let (width, height) = header::frame_size(segment.payload)?;
-    limits.check(FORMAT, width as u64, height as u64)?;
+    admission.admit(FORMAT, width as u64, height as u64)?;
     Frame::read(segment)
 }
 
@@ -116,12 +136,4 @@ fn render(mut frame: Frame, space: colour::Space) -> Result<Vec<u8>, DecodeError
         space.convert(&rows, out);
     }
     Ok(rgb)
-}
-
-fn corrupt(reason: impl std::fmt::Display) -> DecodeError {
-    DecodeError::corrupt(FORMAT, reason)
-}
-
-fn unsupported(what: impl std::fmt::Display) -> DecodeError {
-    DecodeError::unsupported(FORMAT, what)
 }

@@ -1,9 +1,9 @@
 //! EXIF block in, orientation out; pixels in, upright pixels out.
 //!
 //! Format: CIPA DC-008 (Exif 2.32), section 4.6.4, tag 0x0112. A broken block means "as it lies":
-//! metadata never makes a picture unreadable.
+//! metadata never makes an image unreadable.
 
-/// One of the eight ways a picture may lie in its file, numbered as in EXIF.
+/// One of the eight ways an image may lie in its file, numbered as in EXIF.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Orientation(u8);
 

@@ -9,11 +9,13 @@ use tiff::decoder::{
 use tiff::tags::Tag;
 use tiff::{ColorType, TiffError};
 
+use super::jpeg;
 use super::orientation::{Orientation, find_short};
-use super::{DecodeError, Picture, jpeg};
-use crate::{Limits, PictureFormat};
+use super::raw_image::RawImage;
+use crate::limits::Admission;
+use crate::{DecodeError, ImageFormat};
 
-const FORMAT: PictureFormat = PictureFormat::Tiff;
+const FORMAT: ImageFormat = ImageFormat::Tiff;
 /// Five channels (CMYK and alpha) of 16 bits.
 const MAX_BYTES_PER_PIXEL: usize = 10;
 /// Tables of strips and colours count against the same budget.
@@ -23,11 +25,11 @@ const JPEG_COMPRESSION: u16 = 7;
 const PALETTE: u16 = 3;
 const BLACK_IS_ZERO: u8 = 1;
 
-pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Picture, DecodeError> {
+pub(super) fn decode(bytes: &[u8], admission: &Admission<'_>) -> Result<RawImage, DecodeError> {
     let (bytes, indexed) = relabel_palette(bytes);
     let mut decoder = Decoder::new(Cursor::new(&*bytes)).map_err(refuse)?;
     let (width, height) = decoder.dimensions().map_err(refuse)?;
-    let pixels = limits.check(FORMAT, width.into(), height.into())?;
+    let pixels = admission.admit(FORMAT, width.into(), height.into())?;
     let mut decoder = decoder.with_limits(budget(pixels));
     check_streams_within(&mut decoder, &bytes)?;
     let colour = decoder.colortype().map_err(refuse)?;
@@ -54,14 +56,16 @@ pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Picture, DecodeErr
     if rgb.len() != pixels * 3 {
         return Err(DecodeError::corrupt(
             FORMAT,
-            "its strips do not fill the picture",
+            "its strips do not fill the image",
         ));
     }
-    Ok(Picture {
+    Ok(RawImage {
         width,
         height,
         rgb,
         orientation,
+        // Its parts may lie anywhere in the file: there is no end to miss.
+        missing_end: false,
     })
 }
 
@@ -215,7 +219,7 @@ fn refuse(error: TiffError) -> DecodeError {
     match error {
         TiffError::UnsupportedError(what) => DecodeError::unsupported(FORMAT, what),
         TiffError::LimitsExceeded => {
-            DecodeError::corrupt(FORMAT, "its strips are larger than the picture")
+            DecodeError::corrupt(FORMAT, "its strips are larger than the image")
         }
         other => DecodeError::corrupt(FORMAT, other),
     }

@@ -5,19 +5,22 @@ use std::io::Cursor;
 use image_webp::{DecodingError, WebPDecoder};
 
 use super::orientation::Orientation;
-use super::{DecodeError, Picture, drop_alpha};
-use crate::{Limits, PictureFormat};
+use super::raw_image::{RawImage, drop_alpha};
+use crate::limits::Admission;
+use crate::{DecodeError, ImageFormat};
 
-const FORMAT: PictureFormat = PictureFormat::WebP;
+const FORMAT: ImageFormat = ImageFormat::WebP;
 /// Bytes before the chunks within an animation's frame.
 const FRAME_HEADER: usize = 16;
 
-pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Picture, DecodeError> {
-    check_chunks(bytes.get(12..).unwrap_or_default(), limits)?;
+pub(super) fn decode(bytes: &[u8], admission: &Admission<'_>) -> Result<RawImage, DecodeError> {
+    let chunks = bytes.get(12..).unwrap_or_default();
+    check_chunks(chunks, admission)?;
     let mut decoder = WebPDecoder::new(Cursor::new(bytes)).map_err(refuse)?;
     let (width, height) = decoder.dimensions();
-    limits.check(FORMAT, width.into(), height.into())?;
-    if claimed_length(bytes) > Some(bytes.len() as u64) {
+    admission.admit(FORMAT, width.into(), height.into())?;
+    let missing_end = claimed_length(bytes) > Some(bytes.len() as u64);
+    if missing_end && !first_image_is_whole(chunks) {
         return Err(DecodeError::corrupt(
             FORMAT,
             "it is shorter than its header says",
@@ -38,36 +41,57 @@ pub(super) fn decode(bytes: &[u8], limits: &Limits) -> Result<Picture, DecodeErr
     } else {
         pixels
     };
-    Ok(Picture {
+    Ok(RawImage {
         width: width as usize,
         height: height as usize,
         rgb,
         orientation,
+        missing_end,
     })
 }
 
 /// Each chunk that has a size of its own is held against the limits: the decoder believes them one
 /// by one.
-fn check_chunks(mut chunks: &[u8], limits: &Limits) -> Result<(), DecodeError> {
-    while let Some((head, payload_and_rest)) = chunks.split_at_checked(8) {
-        let (name, length) = head.split_at(4);
-        let length = u32::from_le_bytes([length[0], length[1], length[2], length[3]]) as usize;
-        let payload = &payload_and_rest[..length.min(payload_and_rest.len())];
+fn check_chunks(chunks: &[u8], admission: &Admission<'_>) -> Result<(), DecodeError> {
+    for (name, _, payload) in walk(chunks) {
         if let Some((width, height)) = claimed_size(name, payload) {
-            limits.check(FORMAT, width.into(), height.into())?;
+            admission.check(FORMAT, width.into(), height.into())?;
         }
-        let next = match name {
-            // Its chunks follow, as if they stood outside.
-            b"ANMF" => FRAME_HEADER,
-            _ => length.saturating_add(length % 2),
-        };
-        chunks = payload_and_rest.get(next..).unwrap_or_default();
     }
     Ok(())
 }
 
+/// Whether the pixels that are read lie within the file, and their orientation if there is one. What
+/// may be cut off is other metadata, further frames, or the byte that makes a length even.
+fn first_image_is_whole(chunks: &[u8]) -> bool {
+    let whole = |wanted: &[&[u8; 4]]| {
+        let mut found = walk(chunks).filter(|(name, ..)| wanted.contains(name));
+        let first = found.next();
+        first.is_some_and(|(_, length, payload)| payload.len() == length)
+    };
+    let mut headers = walk(chunks).filter(|(name, ..)| *name == b"VP8X");
+    let has_exif = headers.any(|(.., payload)| payload.first().is_some_and(|flags| flags & 8 != 0));
+    whole(&[b"VP8 ", b"VP8L"]) && (!has_exif || whole(&[b"EXIF"]))
+}
+
+/// Name, stated length, and as much of the payload as there is, of each chunk; those within an
+/// animation's frame come as if they stood outside.
+fn walk(mut chunks: &[u8]) -> impl Iterator<Item = (&[u8; 4], usize, &[u8])> {
+    std::iter::from_fn(move || {
+        let (name, rest) = chunks.split_first_chunk::<4>()?;
+        let (length, rest) = rest.split_first_chunk::<4>()?;
+        let length = u32::from_le_bytes(*length) as usize;
+        let next = match name {
+            b"ANMF" => FRAME_HEADER,
+            _ => length.saturating_add(length % 2),
+        };
+        chunks = rest.get(next..).unwrap_or_default();
+        Some((name, length, &rest[..length.min(rest.len())]))
+    })
+}
+
 /// Width and height in an extended header or at the head of a lossy stream.
-fn claimed_size(name: &[u8], payload: &[u8]) -> Option<(u32, u32)> {
+fn claimed_size(name: &[u8; 4], payload: &[u8]) -> Option<(u32, u32)> {
     let side = |low, middle, high| u32::from_le_bytes([low, middle, high, 0]);
     match name {
         b"VP8X" => {

@@ -4,39 +4,36 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
-use super::{Entry, SourceError, SourceItem, SourceOptions};
+use super::entry::Entry;
+use super::error::SourceError;
+use super::options::SourceOptions;
 
-const STANDARD_INPUT: &str = "-";
-
-pub(super) fn read(entry: Entry, options: &SourceOptions) -> SourceItem {
-    let max_bytes = options.max_bytes;
-    match entry {
-        Entry::File { name, path } => {
-            let bytes = read_file(&name, &path, max_bytes);
-            SourceItem {
-                name,
-                path: Some(path),
-                bytes,
-            }
-        }
-        Entry::Address(name) => {
-            let bytes = fetch(&name, options);
-            SourceItem {
-                name,
-                path: None,
-                bytes,
-            }
-        }
-        Entry::StandardInput => SourceItem {
-            name: STANDARD_INPUT.to_owned(),
-            path: None,
-            bytes: read_bounded(STANDARD_INPUT, io::stdin().lock(), max_bytes),
-        },
+/// The bytes of an entry. `reserve` is told how many as soon as that is known; `false` from it ends
+/// the reading.
+pub(super) fn read(
+    entry: &Entry,
+    options: &SourceOptions,
+    reserve: &dyn Fn(u64) -> bool,
+) -> Result<Vec<u8>, SourceError> {
+    let max_bytes = options.limits.max_bytes;
+    let bytes = match entry {
+        Entry::File { name, path } => return read_file(name, path, max_bytes, reserve),
+        Entry::Address(name) => fetch(name, options),
+        Entry::StandardInput => read_bounded(entry.name(), io::stdin().lock(), max_bytes),
+    }?;
+    match reserve(bytes.len() as u64) {
+        true => Ok(bytes),
+        false => Err(stopped(entry.name())),
     }
 }
 
 /// The bytes of a file; `name` is for messages.
-pub(super) fn read_file(name: &str, path: &Path, max_bytes: u64) -> Result<Vec<u8>, SourceError> {
+pub(super) fn read_file(
+    name: &str,
+    path: &Path,
+    max_bytes: u64,
+    reserve: &dyn Fn(u64) -> bool,
+) -> Result<Vec<u8>, SourceError> {
     let file = File::open(path).map_err(|error| refuse(name, &error))?;
     let metadata = file.metadata().map_err(|error| refuse(name, &error))?;
     if metadata.is_dir() {
@@ -46,10 +43,10 @@ pub(super) fn read_file(name: &str, path: &Path, max_bytes: u64) -> Result<Vec<u
         });
     }
     if metadata.len() > max_bytes {
-        return Err(SourceError::TooLarge {
-            name: name.to_owned(),
-            max_bytes,
-        });
+        return Err(too_large(name, max_bytes));
+    }
+    if !reserve(metadata.len()) {
+        return Err(stopped(name));
     }
     read_bounded(name, file, max_bytes)
 }
@@ -61,31 +58,41 @@ fn read_bounded(name: &str, reader: impl Read, max_bytes: u64) -> Result<Vec<u8>
         .read_to_end(&mut bytes)
         .map_err(|error| refuse(name, &error))?;
     if bytes.len() as u64 > max_bytes {
-        return Err(SourceError::TooLarge {
-            name: name.to_owned(),
-            max_bytes,
-        });
+        return Err(too_large(name, max_bytes));
     }
     Ok(bytes)
 }
 
 fn fetch(name: &str, options: &SourceOptions) -> Result<Vec<u8>, SourceError> {
+    let max_bytes = options.limits.max_bytes;
     let client = options.fetch.as_ref().ok_or_else(|| SourceError::NoFetch {
         name: name.to_owned(),
     })?;
     let bytes = client
-        .fetch(name, options.max_bytes)
+        .fetch(name, max_bytes)
         .map_err(|reason| SourceError::Fetch {
             name: name.to_owned(),
             reason,
         })?;
-    if bytes.len() as u64 > options.max_bytes {
-        return Err(SourceError::TooLarge {
-            name: name.to_owned(),
-            max_bytes: options.max_bytes,
-        });
+    if bytes.len() as u64 > max_bytes {
+        return Err(too_large(name, max_bytes));
     }
     Ok(bytes)
+}
+
+fn too_large(name: &str, max_bytes: u64) -> SourceError {
+    SourceError::TooLarge {
+        name: name.to_owned(),
+        max_bytes,
+    }
+}
+
+/// Seen by nobody: who stops a source takes no more from it.
+fn stopped(name: &str) -> SourceError {
+    SourceError::Unreadable {
+        name: name.to_owned(),
+        reason: "its reader has stopped".to_owned(),
+    }
 }
 
 fn refuse(name: &str, error: &io::Error) -> SourceError {

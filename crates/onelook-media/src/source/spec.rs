@@ -3,10 +3,12 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::{Entry, SourceError, read};
+use super::entry::Entry;
+use super::error::SourceError;
+use super::read;
 
-/// File name endings (lower case) that count as pictures in directories and globs.
-pub const PICTURE_EXTENSIONS: [&str; 11] = [
+/// File name endings (lower case) that count as images in directories and globs.
+pub const IMAGE_EXTENSIONS: [&str; 11] = [
     "jpg", "jpeg", "jpe", "jfif", "png", "webp", "bmp", "dib", "tif", "tiff", "gif",
 ];
 
@@ -64,7 +66,7 @@ fn directory(word: &str) -> Result<Vec<Entry>, SourceError> {
     for item in listing {
         files.push(item.map_err(|error| unreadable(word, &error))?.path());
     }
-    pictures(files, || format!("the directory '{word}'"))
+    images(files, || format!("the directory '{word}'"))
 }
 
 fn pattern(word: &str) -> Result<Vec<Entry>, SourceError> {
@@ -76,25 +78,22 @@ fn pattern(word: &str) -> Result<Vec<Entry>, SourceError> {
     for item in found {
         files.push(item.map_err(|error| unreadable(word, error.error()))?);
     }
-    pictures(files, || format!("the glob '{word}'"))
+    images(files, || format!("the glob '{word}'"))
 }
 
-/// The pictures among `files`, sorted; other files are passed over.
-fn pictures(
-    mut files: Vec<PathBuf>,
-    place: impl Fn() -> String,
-) -> Result<Vec<Entry>, SourceError> {
-    files.retain(|path| PICTURE_EXTENSIONS.contains(&extension(path).as_str()) && !path.is_dir());
+/// The images among `files`, sorted; other files are passed over.
+fn images(mut files: Vec<PathBuf>, place: impl Fn() -> String) -> Result<Vec<Entry>, SourceError> {
+    files.retain(|path| IMAGE_EXTENSIONS.contains(&extension(path).as_str()) && !path.is_dir());
     files.sort();
     if files.is_empty() {
-        return Err(SourceError::NoPictures { place: place() });
+        return Err(SourceError::NoImages { place: place() });
     }
     Ok(files.into_iter().map(file_entry).collect())
 }
 
 /// A line that leads nowhere stays in: it is reported when its turn comes.
 fn list(word: &str) -> Result<Vec<Entry>, SourceError> {
-    let bytes = read::read_file(word, Path::new(word), MAX_LIST_BYTES)?;
+    let bytes = read::read_file(word, Path::new(word), MAX_LIST_BYTES, &|_| true)?;
     let text = String::from_utf8(bytes).map_err(|_| SourceError::Unreadable {
         name: word.to_owned(),
         reason: "a list must be text in UTF-8, a path or address per line".to_owned(),
@@ -108,7 +107,7 @@ fn list(word: &str) -> Result<Vec<Entry>, SourceError> {
         .map(|line| line_entry(line, home))
         .collect::<Result<Vec<_>, _>>()?;
     if entries.is_empty() {
-        return Err(SourceError::NoPictures {
+        return Err(SourceError::NoImages {
             place: format!("the list '{word}'"),
         });
     }

@@ -1,4 +1,4 @@
-//! A line of text on a coloured plate, placed at a box but never outside the picture.
+//! A line of text on a coloured background, placed at a box but never outside the image.
 //!
 //! The font is a subset of DejaVu Sans, embedded; see `assets/README.md`.
 
@@ -14,7 +14,7 @@ static FONT: LazyLock<FontRef<'static>> = LazyLock::new(|| {
         .expect("the embedded font is a valid font")
 });
 
-/// Longer names are cut: no picture is wide enough for them.
+/// Longer names are cut: no image is wide enough for them.
 const MAX_LETTERS: usize = 100;
 
 /// Whether the font has every letter of a text.
@@ -33,11 +33,11 @@ pub(super) struct Text {
 
 impl Text {
     /// A name and a confidence in letters `size` pixels high; the name is shortened, and if need be
-    /// the rest too, until all fits into a picture of this width.
-    pub(super) fn new(name: &str, confidence: &str, size: usize, picture_width: usize) -> Self {
+    /// the rest too, until all fits into an image of this width.
+    pub(super) fn new(name: &str, confidence: &str, size: usize, image_width: usize) -> Self {
         let scale = PxScale::from(size as f32);
         let margin = size.div_ceil(5);
-        let room = picture_width.saturating_sub(2 * margin) as f32;
+        let available = image_width.saturating_sub(2 * margin) as f32;
         let gap = if name.is_empty() || confidence.is_empty() {
             ""
         } else {
@@ -51,9 +51,9 @@ impl Text {
         });
         let text = std::iter::once(whole)
             .chain(shortened)
-            .find(|text| width(text, scale) <= room)
+            .find(|text| width(text, scale) <= available)
             .unwrap_or_else(|| confidence.to_owned());
-        let letters = lay_out(&text, scale, room);
+        let letters = lay_out(&text, scale, available);
         Self {
             width: letters
                 .last()
@@ -68,13 +68,13 @@ impl Text {
 /// A text and where it goes.
 pub(super) struct Label {
     text: Text,
-    plate: Rect,
+    background: Rect,
     colour: [u8; 3],
 }
 
 impl Label {
     /// Finds a free place for a text at its box: above it, inside its top, below it, in this order;
-    /// when all are taken or outside, inside the picture as near as can be. `None` for no text.
+    /// when all are taken or outside, inside the image as near as can be. `None` for no text.
     pub(super) fn place(
         text: Text,
         bbox: Rect,
@@ -88,7 +88,7 @@ impl Label {
         let width = (text.width.ceil() as usize + 2 * text.margin).min(canvas.width());
         let height = (line.ceil() as usize).min(canvas.height());
         let left = bbox.left.min(canvas.width() - width);
-        let plate_at = |top: usize| Rect {
+        let background_at = |top: usize| Rect {
             left,
             top,
             right: left + width,
@@ -99,14 +99,24 @@ impl Label {
             Some(bbox.top),
             Some(bbox.bottom),
         ];
-        let inside = |plate: &Rect| plate.bottom <= canvas.height();
-        let free = |plate: &Rect| !taken.iter().any(|label| label.plate.overlaps(plate));
-        let plates = || choices.into_iter().flatten().map(plate_at).filter(inside);
-        let lowest = plate_at(canvas.height() - height);
-        let plate = plates().find(free).or_else(|| plates().next());
+        let inside = |background: &Rect| background.bottom <= canvas.height();
+        let free = |background: &Rect| {
+            !taken
+                .iter()
+                .any(|label| label.background.overlaps(background))
+        };
+        let backgrounds = || {
+            choices
+                .into_iter()
+                .flatten()
+                .map(background_at)
+                .filter(inside)
+        };
+        let lowest = background_at(canvas.height() - height);
+        let background = backgrounds().find(free).or_else(|| backgrounds().next());
         Some(Self {
             text,
-            plate: plate.unwrap_or(lowest),
+            background: background.unwrap_or(lowest),
             colour: [0; 3],
         })
     }
@@ -116,10 +126,10 @@ impl Label {
     }
 
     pub(super) fn draw(&self, canvas: &mut Canvas<'_>) {
-        canvas.fill(self.plate, self.colour);
+        canvas.fill(self.background, self.colour);
         let ink = text_colour(self.colour);
-        let baseline = self.plate.top as f32 + FONT.as_scaled(self.text.scale).ascent();
-        let start = (self.plate.left + self.text.margin) as f32;
+        let baseline = self.background.top as f32 + FONT.as_scaled(self.text.scale).ascent();
+        let start = (self.background.left + self.text.margin) as f32;
         for &(id, x) in &self.text.letters {
             let glyph = id.with_scale_and_position(self.text.scale, point(start + x, baseline));
             let Some(outline) = FONT.outline_glyph(glyph) else {
@@ -142,15 +152,15 @@ fn width(text: &str, scale: PxScale) -> f32 {
     advances.sum()
 }
 
-/// Glyphs with their distances from the start, cut where the room ends.
-fn lay_out(text: &str, scale: PxScale, room: f32) -> Vec<(GlyphId, f32)> {
+/// Glyphs with their distances from the start, cut where the available width ends.
+fn lay_out(text: &str, scale: PxScale, available: f32) -> Vec<(GlyphId, f32)> {
     let font = FONT.as_scaled(scale);
     let mut letters = Vec::new();
     let mut x = 0.0;
     for letter in text.chars() {
         let id = font.glyph_id(letter);
         let advance = font.h_advance(id);
-        if x + advance > room {
+        if x + advance > available {
             break;
         }
         letters.push((id, x));

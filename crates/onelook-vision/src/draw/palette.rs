@@ -7,7 +7,7 @@ const COLOURS: [u32; 20] = [
     0x69c0ff, 0xb71c1c,
 ];
 
-/// The colour of a class as red, green, blue; the same in every picture. Distinct for 80 classes:
+/// The colour of a class as red, green, blue; the same in every image. Distinct for 80 classes:
 /// the hand-picked colours, then those lighter, then darker, then much lighter.
 pub fn class_colour(class: usize) -> [u8; 3] {
     let [_, red, green, blue] = COLOURS[class % COLOURS.len()].to_be_bytes();

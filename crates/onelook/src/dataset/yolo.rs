@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use onelook_media::PICTURE_EXTENSIONS;
+use onelook_media::IMAGE_EXTENSIONS;
 use yaml_rust2::{Yaml, YamlLoader};
 
 use super::{Category, Dataset, DatasetImage, Label, Place, read_text};
@@ -111,7 +111,7 @@ fn is_picture(path: &Path) -> bool {
         .unwrap_or_default()
         .to_string_lossy()
         .to_ascii_lowercase();
-    PICTURE_EXTENSIONS.contains(&ending.as_str())
+    IMAGE_EXTENSIONS.contains(&ending.as_str())
 }
 
 /// `…/images/…/a.jpg` has `…/labels/…/a.txt`; the last `images` counts.

@@ -1,6 +1,6 @@
 //! The head of a BMP in, its size, storage and palette out.
 
-use super::{DecodeError, FORMAT};
+use crate::{DecodeError, ImageFormat};
 
 const FILE_HEADER: usize = 14;
 const CORE_HEADER: usize = 12;
@@ -63,7 +63,7 @@ impl Header {
         let compression = long(bytes, 30)?;
         if width < 0 {
             return Err(DecodeError::corrupt(
-                FORMAT,
+                ImageFormat::Bmp,
                 format!("its width is {width}"),
             ));
         }
@@ -134,9 +134,9 @@ fn long(bytes: &[u8], at: usize) -> Result<u32, DecodeError> {
 }
 
 fn cut_short() -> DecodeError {
-    DecodeError::corrupt(FORMAT, "it ends within its header")
+    DecodeError::corrupt(ImageFormat::Bmp, "it ends within its header")
 }
 
 fn unsupported(what: String) -> DecodeError {
-    DecodeError::unsupported(FORMAT, what)
+    DecodeError::unsupported(ImageFormat::Bmp, what)
 }

@@ -1,18 +1,19 @@
 //! Run-length coded indices in, one index per pixel out, in the file's order of rows.
 
-use super::{DecodeError, FORMAT};
+use crate::{DecodeError, ImageFormat};
 
 const END_OF_LINE: u8 = 0;
-const END_OF_PICTURE: u8 = 1;
+const END_OF_IMAGE: u8 = 1;
 const MOVE: u8 = 2;
 
-/// Expands runs of 4- or 8-bit indices. What no run covers is index 0; what lies outside is lost.
+/// Expands runs of 4- or 8-bit indices; also tells whether they end as they should. What no run
+/// covers is index 0; what lies outside is lost.
 pub(super) fn expand(
     data: &[u8],
     depth: u16,
     width: usize,
     height: usize,
-) -> Result<Vec<u8>, DecodeError> {
+) -> Result<(Vec<u8>, bool), DecodeError> {
     let mut canvas = Canvas {
         indices: vec![0; width * height],
         width,
@@ -23,12 +24,16 @@ pub(super) fn expand(
     let mut rest = data;
     while canvas.y < height {
         let [count, value, tail @ ..] = rest else {
-            return Err(cut_short());
+            // Some writers leave out the end after the last row.
+            return match canvas.is_full() {
+                true => Ok((canvas.indices, false)),
+                false => Err(cut_short()),
+            };
         };
         rest = tail;
         match (*count, *value) {
             (0, END_OF_LINE) => (canvas.x, canvas.y) = (0, canvas.y + 1),
-            (0, END_OF_PICTURE) => break,
+            (0, END_OF_IMAGE) => break,
             (0, MOVE) => {
                 let [right, up, tail @ ..] = rest else {
                     return Err(cut_short());
@@ -49,7 +54,7 @@ pub(super) fn expand(
             }
         }
     }
-    Ok(canvas.indices)
+    Ok((canvas.indices, true))
 }
 
 /// The index at position `at`; a single byte of two indices alternates.
@@ -74,6 +79,10 @@ struct Canvas {
 }
 
 impl Canvas {
+    fn is_full(&self) -> bool {
+        self.y + 1 == self.height && self.x >= self.width
+    }
+
     fn put(&mut self, index: u8) {
         if self.x < self.width && self.y < self.height {
             self.indices[self.y * self.width + self.x] = index;
@@ -83,5 +92,5 @@ impl Canvas {
 }
 
 fn cut_short() -> DecodeError {
-    DecodeError::corrupt(FORMAT, "it ends within its runs")
+    DecodeError::corrupt(ImageFormat::Bmp, "it ends within its runs")
 }

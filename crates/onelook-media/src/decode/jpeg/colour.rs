@@ -1,7 +1,7 @@
 //! Rows of colour components in, a row of RGB out (JFIF 1.02; Adobe technical note 5116).
 
+use super::error::unsupported;
 use super::header::{Frame, Tables};
-use super::unsupported;
 use crate::DecodeError;
 
 /// What the components mean.

@@ -1,9 +1,10 @@
 //! Segments ahead of the scans in; frame layout and tables out.
 
+use super::error::{corrupt, unsupported};
 use super::huffman::Huffman;
-use super::scan::ZIGZAG;
 use super::segments::{Segment, is_frame};
-use super::{corrupt, unsupported};
+use super::standard;
+use super::zigzag::ZIGZAG;
 use crate::DecodeError;
 
 /// What scans refer to by number; later definitions replace earlier ones.
@@ -55,6 +56,18 @@ impl Tables {
         Ok(())
     }
 
+    /// Frames of Motion JPEG leave out the tables that T.81, annex K.3 suggests.
+    pub(super) fn supply_standard_huffman(&mut self) -> Result<(), DecodeError> {
+        let dc = self.dc.iter_mut().zip(standard::DC);
+        let ac = self.ac.iter_mut().zip(standard::AC);
+        for (slot, definition) in dc.chain(ac) {
+            if slot.is_none() {
+                *slot = Some(Huffman::read(definition)?.0);
+            }
+        }
+        Ok(())
+    }
+
     pub(super) fn read_restart_interval(&mut self, payload: &[u8]) -> Result<(), DecodeError> {
         let [high, low, ..] = payload else {
             return Err(corrupt("its restart interval is cut short"));
@@ -73,7 +86,7 @@ impl Tables {
     }
 }
 
-/// One colour of the picture.
+/// One colour of the image.
 pub(super) struct Component {
     pub(super) id: u8,
     /// Samples across per minimum coded unit, in blocks.
@@ -84,9 +97,9 @@ pub(super) struct Component {
     pub(super) table: usize,
     /// That table as it stood when the first scan began.
     pub(super) quantisation: Option<[u16; 64]>,
-    /// Samples across that belong to the picture.
+    /// Samples across that belong to the image.
     pub(super) width: usize,
-    /// Samples down that belong to the picture.
+    /// Samples down that belong to the image.
     pub(super) height: usize,
     /// Blocks across, whole coded units.
     pub(super) blocks_wide: usize,
@@ -94,9 +107,11 @@ pub(super) struct Component {
     pub(super) blocks_high: usize,
     /// 64 a block in the order of rows, block after block; empty before the first scan.
     pub(super) coefficients: Vec<i16>,
+    /// By coefficient, in the order of the stream: how many of its lowest bits no scan has brought.
+    pub(super) bits_to_come: [u8; 64],
 }
 
-/// The picture's layout.
+/// The image's layout.
 pub(super) struct Frame {
     pub(super) width: usize,
     pub(super) height: usize,
@@ -118,6 +133,12 @@ pub(super) fn frame_size(payload: &[u8]) -> Result<(usize, usize), DecodeError> 
 }
 
 impl Frame {
+    /// Whether the scans so far have brought every bit of every coefficient.
+    pub(super) fn is_complete(&self) -> bool {
+        let mut components = self.components.iter();
+        components.all(|component| component.bits_to_come == [0; 64])
+    }
+
     /// Reads a frame header whose size has been checked.
     pub(super) fn read(segment: &Segment<'_>) -> Result<Self, DecodeError> {
         let progressive = match segment.marker {
@@ -172,6 +193,7 @@ impl Frame {
                 blocks_wide: units.0 * h,
                 blocks_high: units.1 * v,
                 coefficients: Vec::new(),
+                bits_to_come: [u8::MAX; 64],
             }
         });
         Ok(Self {

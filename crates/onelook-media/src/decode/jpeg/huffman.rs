@@ -1,7 +1,7 @@
 //! A Huffman table's definition in, symbols out (T.81, annexes C and F.2.2.3).
 
 use super::bits::Bits;
-use super::corrupt;
+use super::error::corrupt;
 use crate::DecodeError;
 
 const LOOKUP_BITS: u32 = 9;

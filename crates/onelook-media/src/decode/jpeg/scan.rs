@@ -1,17 +1,11 @@
 //! A scan's header and entropy-coded bytes in, coefficients out (T.81, annexes F and G).
 
 use super::bits::Bits;
+use super::error::{corrupt, unsupported};
 use super::header::{Component, Frame, Tables};
 use super::huffman::Huffman;
-use super::{corrupt, unsupported};
+use super::zigzag::ZIGZAG;
 use crate::DecodeError;
-
-/// Position in the order of rows, by position in the order of the stream.
-pub(super) const ZIGZAG: [usize; 64] = [
-    0, 1, 8, 16, 9, 2, 3, 10, 17, 24, 32, 25, 18, 11, 4, 5, 12, 19, 26, 33, 40, 48, 41, 34, 27, 20,
-    13, 6, 7, 14, 21, 28, 35, 42, 49, 56, 57, 50, 43, 36, 29, 22, 15, 23, 30, 37, 44, 51, 58, 59,
-    52, 45, 38, 31, 39, 46, 53, 60, 61, 54, 47, 55, 62, 63,
-];
 
 /// A component's part in a scan.
 struct Part {
@@ -138,6 +132,10 @@ impl Scan {
                 return Err(corrupt("a scan ends early"));
             }
         }
+        for part in &self.parts {
+            let component = &mut frame.components[part.component];
+            component.bits_to_come[self.first..=self.last].fill(self.low as u8);
+        }
         Ok(state.bits.end())
     }
 
@@ -160,7 +158,7 @@ impl Scan {
             for block in 0..h * v {
                 let at = (y * v + block / h) * component.blocks_wide + x * h + block % h;
                 let block = component.coefficients[at * 64..].first_chunk_mut();
-                let block = block.ok_or_else(|| corrupt("a scan is larger than the picture"))?;
+                let block = block.ok_or_else(|| corrupt("a scan is larger than the image"))?;
                 self.block(part, block, state, frame.progressive, tables)?;
             }
         }

@@ -1,9 +1,6 @@
 //! A JPEG stream in, its marker segments out. Bytes between segments are passed over, as every
 //! reader does.
 
-use super::corrupt;
-use crate::DecodeError;
-
 /// A marker and what belongs to it.
 pub(super) struct Segment<'a> {
     /// The byte after 0xff.
@@ -23,11 +20,6 @@ impl<'a> Segments<'a> {
         Self { bytes, at: 2 }
     }
 
-    pub(super) fn next_segment(&mut self) -> Result<Segment<'a>, DecodeError> {
-        self.find()
-            .ok_or_else(|| corrupt("it ends before its end marker"))
-    }
-
     /// What comes after the segment read last.
     pub(super) fn rest(&self) -> &'a [u8] {
         &self.bytes[self.at..]
@@ -38,7 +30,13 @@ impl<'a> Segments<'a> {
         self.at = self.at.saturating_add(count).min(self.bytes.len());
     }
 
-    fn find(&mut self) -> Option<Segment<'a>> {
+    /// Passes over all segments up to the end marker; whether there is one.
+    pub(super) fn reach_end_marker(&mut self) -> bool {
+        std::iter::from_fn(|| self.find()).any(|segment| segment.marker == 0xd9)
+    }
+
+    /// The next segment that is whole.
+    pub(super) fn find(&mut self) -> Option<Segment<'a>> {
         loop {
             self.at += self
                 .bytes

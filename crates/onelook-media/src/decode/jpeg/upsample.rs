@@ -1,11 +1,11 @@
-//! Samples of one colour in, a row of the picture's full width out.
+//! Samples of one colour in, a row of the image's full width out.
 //!
 //! Halved chroma is interpolated with weights 3 and 1 of the nearer and the farther neighbour on
 //! each side, rounding up and down in turn as libjpeg does; other ratios are repeated.
 
 use super::header::Component;
 
-/// Fills `out` with row `y` of the picture, `width` samples or a few more.
+/// Fills `out` with row `y` of the image, `width` samples or a few more.
 pub(super) fn row(
     component: &Component,
     plane: &[u8],

@@ -120,7 +120,7 @@ fn difference(left: &Frame, right: &Frame) -> (u8, f64) {
 }
 
 #[test]
-fn pictures_decode_as_opencv_decodes_them() {
+fn images_decode_as_opencv_decodes_them() {
     for case in CASES {
         let ours = decode_file(case.name);
         let reference = decode_file(&format!("reference/{}.png", case.name));
@@ -154,7 +154,7 @@ fn a_tiff_is_turned_upright() {
 }
 
 #[test]
-fn a_picture_with_too_many_pixels_is_refused_by_its_header() {
+fn an_image_with_too_many_pixels_is_refused_by_its_header() {
     let cases = [
         ("huge/rgb420.jpg", 65_500),
         ("huge/rgb8.png", 100_000),
@@ -207,7 +207,7 @@ fn limits_hold_to_the_pixel_and_to_the_byte() {
 }
 
 #[test]
-fn what_is_no_picture_is_named() {
+fn what_is_no_image_is_named() {
     let cases: [(&[u8], &str); 6] = [
         (b"", "empty"),
         (b"\0\0\0\x18ftypheic\0\0", "HEIC"),

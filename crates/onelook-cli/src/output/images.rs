@@ -1,13 +1,14 @@
-//! The pictures with boxes and labels drawn on them.
+//! The images with boxes and labels drawn on them.
 
 use std::rc::Rc;
 
 use onelook::media::{encode_jpeg, encode_png};
 use onelook::vision::draw::{DrawStyle, draw};
 
+use super::predicted::{PredictedImage, Sink};
 use super::run_directory::{RunDirectory, stem};
-use super::{Seen, Sink};
-use crate::failure::{Failure, refused};
+use super::whole_file::write_whole;
+use crate::failure::Failure;
 
 /// Good enough that small labels stay sharp.
 pub const JPEG_QUALITY: u8 = 95;
@@ -15,13 +16,13 @@ pub const JPEG_QUALITY: u8 = 95;
 /// JPEG counts its sides with 16 bits.
 const JPEG_SIDE: usize = 65_535;
 
-pub struct Pictures<'a> {
+pub struct Images<'a> {
     directory: Rc<RunDirectory>,
     names: &'a [String],
     style: DrawStyle,
 }
 
-impl<'a> Pictures<'a> {
+impl<'a> Images<'a> {
     pub fn new(directory: Rc<RunDirectory>, names: &'a [String], style: DrawStyle) -> Self {
         Self {
             directory,
@@ -31,16 +32,16 @@ impl<'a> Pictures<'a> {
     }
 }
 
-impl Sink for Pictures<'_> {
-    fn accept(&mut self, seen: &Seen<'_>) -> Result<(), Failure> {
-        let mut frame = seen.frame.clone();
+impl Sink for Images<'_> {
+    fn write(&mut self, image: &PredictedImage<'_>) -> Result<(), Failure> {
+        let mut frame = image.frame.clone();
         draw(
             &mut frame,
-            &seen.prediction.detections,
+            &image.prediction.detections,
             self.names,
             &self.style,
         );
-        let lossless = seen.source.to_ascii_lowercase().ends_with(".png")
+        let lossless = image.source.to_ascii_lowercase().ends_with(".png")
             || frame.width().max(frame.height()) > JPEG_SIDE;
         let (bytes, ending) = match lossless {
             true => (encode_png(&frame), "png"),
@@ -48,7 +49,7 @@ impl Sink for Pictures<'_> {
         };
         let bytes = bytes.map_err(onelook::Error::from)?;
         let place = self.directory.path();
-        let path = self.directory.file(place, &stem(seen.source), ending);
-        std::fs::write(&path, bytes).map_err(refused(&path))
+        let path = self.directory.file(place, &stem(image.source), ending);
+        write_whole(&path, &bytes)
     }
 }

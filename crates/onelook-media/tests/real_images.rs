@@ -1,7 +1,7 @@
 //! Photographs from real cameras; needs the test data (`ONELOOK_TEST_DATA`).
 #![allow(clippy::unwrap_used)]
 
-use onelook_media::{Limits, Source, SourceOptions, decode};
+use onelook_media::{Source, SourceOptions};
 use test_support::data;
 
 #[test]
@@ -14,10 +14,11 @@ fn every_photograph_decodes() {
     ]
     .map(|directory| data.join(directory).display().to_string());
     let source = Source::open(&words, &SourceOptions::default()).unwrap();
-    assert_eq!(source.len(), 258);
+    assert_eq!(source.len_hint(), Some(258));
     for item in source {
-        let frame = decode(&item.bytes.unwrap(), &Limits::default());
-        let frame = frame.unwrap_or_else(|error| panic!("{}: {error}", item.name));
+        let image = item.image.unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(image.warnings, [], "{}", item.name);
+        let frame = image.frame;
         assert!(
             frame.width() >= 100 && frame.height() >= 100,
             "{}",

@@ -1,0 +1,38 @@
+//! One image with its predictions, and what takes it.
+
+use std::time::Duration;
+
+use onelook::Prediction;
+use onelook::media::DecodeWarning;
+use onelook::types::Frame;
+
+use crate::failure::Failure;
+
+/// One image and what was found on it.
+pub struct PredictedImage<'a> {
+    /// Its position from 1.
+    pub position: usize,
+    /// How many there are, where that is known.
+    pub total: Option<usize>,
+    /// Path or address.
+    pub source: &'a str,
+    /// The pixels.
+    pub frame: &'a Frame,
+    /// What was found.
+    pub prediction: &'a Prediction,
+    /// Time of reading and decoding.
+    pub decode: Duration,
+    /// What is odd about the file; usually nothing.
+    pub warnings: &'a [DecodeWarning],
+}
+
+/// Where predictions go.
+pub trait Sink {
+    /// Takes what was found on one image.
+    fn write(&mut self, image: &PredictedImage<'_>) -> Result<(), Failure>;
+
+    /// Takes note that no more will come.
+    fn finish(&mut self) -> Result<(), Failure> {
+        Ok(())
+    }
+}

@@ -1,0 +1,180 @@
+//! Files that have their name only when they are whole.
+//!
+//! Each is written under another name in the same directory, then renamed: whatever ends the program,
+//! there is no half file under a name that somebody reads.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::process;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use crate::failure::{Failure, refused};
+
+/// Writes a file of these bytes, in place of one that is there. What is no plain file, such as
+/// `/dev/stdout`, is written as it is.
+pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+    // A link stays one: its target is replaced.
+    let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    if fs::metadata(&target).is_ok_and(|metadata| !metadata.is_file()) {
+        return fs::write(&target, bytes).map_err(refused(path));
+    }
+    let partial = partial_name(&target);
+    let written = fs::write(&partial, bytes).and_then(|()| fs::rename(&partial, &target));
+    if written.is_err() {
+        let _ = fs::remove_file(&partial);
+    }
+    written.map_err(refused(path))
+}
+
+/// A file that grows line by line and gets its name at the end.
+pub struct LineFile {
+    path: PathBuf,
+    partial: PathBuf,
+    file: File,
+    /// Bytes of whole lines.
+    length: u64,
+    failed: bool,
+}
+
+impl LineFile {
+    /// Begins an empty file.
+    pub fn create(path: PathBuf) -> Result<Self, Failure> {
+        let partial = partial_name(&path);
+        let file = File::create(&partial).map_err(refused(&path))?;
+        Ok(Self {
+            path,
+            partial,
+            file,
+            length: 0,
+            failed: false,
+        })
+    }
+
+    /// Adds whole lines. They are handed to the system at once: the end of this program does not
+    /// lose them.
+    pub fn append(&mut self, lines: &str) -> Result<(), Failure> {
+        match self.file.write_all(lines.as_bytes()) {
+            Ok(()) => {
+                self.length += lines.len() as u64;
+                Ok(())
+            }
+            Err(error) => {
+                self.failed = true;
+                // Without the half line, where that can be done.
+                let _ = self.file.set_len(self.length);
+                Err(self.incomplete(&error))
+            }
+        }
+    }
+
+    /// Gives the file its name. Waits for the disk, which may refuse only now what it took before.
+    pub fn finish(&mut self) -> Result<(), Failure> {
+        if self.failed {
+            return Ok(());
+        }
+        let finished = match self.file.sync_all() {
+            // Not every file system can wait.
+            Err(error) if error.kind() != io::ErrorKind::InvalidInput => Err(error),
+            _ => fs::rename(&self.partial, &self.path),
+        };
+        finished.map_err(|error| self.incomplete(&error))
+    }
+
+    fn incomplete(&self, error: &io::Error) -> Failure {
+        let (path, partial) = (self.path.display(), self.partial.display());
+        Failure::failed(
+            "file",
+            format!("'{path}': {error}; what was written so far is in '{partial}'"),
+        )
+    }
+}
+
+/// A name in the same directory that no other file has.
+fn partial_name(path: &Path) -> PathBuf {
+    static COUNT: AtomicUsize = AtomicUsize::new(0);
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    path.with_file_name(format!(".onelook-{}-{count}.part", process::id()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Scratch(PathBuf);
+
+    impl Scratch {
+        fn new(name: &str) -> Self {
+            let path = std::env::temp_dir().join(format!("onelook-{name}-{}", process::id()));
+            fs::create_dir_all(&path).unwrap();
+            Self(path)
+        }
+
+        fn files(&self) -> Vec<String> {
+            let entries = fs::read_dir(&self.0).unwrap();
+            let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+            names.collect()
+        }
+    }
+
+    impl Drop for Scratch {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    #[test]
+    fn a_file_replaces_another_and_leaves_nothing_beside_it() {
+        let scratch = Scratch::new("whole");
+        let path = scratch.0.join("a.txt");
+        for text in ["one", "two"] {
+            write_whole(&path, text.as_bytes()).unwrap();
+            assert_eq!(fs::read_to_string(&path).unwrap(), text);
+        }
+        let missing = scratch.0.join("no/a.txt");
+        let failure = write_whole(&missing, b"x").unwrap_err();
+        assert!(failure.message().contains("no/a.txt"));
+        assert_eq!(scratch.files(), ["a.txt"]);
+        write_whole(Path::new("/dev/null"), b"x").unwrap();
+    }
+
+    #[test]
+    fn a_line_file_has_its_name_only_at_the_end() {
+        let scratch = Scratch::new("lines");
+        let path = scratch.0.join("a.csv");
+        let mut file = LineFile::create(path.clone()).unwrap();
+        file.append("a\nb\n").unwrap();
+        assert!(!path.exists());
+        let [partial] = scratch.files().try_into().unwrap();
+        assert_eq!(
+            fs::read_to_string(scratch.0.join(partial)).unwrap(),
+            "a\nb\n"
+        );
+        file.finish().unwrap();
+        assert_eq!(scratch.files(), ["a.csv"]);
+    }
+
+    /// `/dev/full` takes nothing, as a full disk.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_full_disk_is_a_failure_that_names_the_file_and_what_is_left() {
+        let scratch = Scratch::new("disk");
+        let path = scratch.0.join("a.csv");
+        let mut file = LineFile::create(path.clone()).unwrap();
+        file.append("a\n").unwrap();
+        file.file = File::options().write(true).open("/dev/full").unwrap();
+        let failure = file.append("b\n").unwrap_err();
+        assert!(
+            failure
+                .message()
+                .contains("a.csv': No space left on device")
+        );
+        assert!(
+            failure
+                .message()
+                .contains("what was written so far is in '")
+        );
+        file.finish().unwrap();
+        assert!(!path.exists());
+    }
+}
