@@ -6,11 +6,11 @@ use std::time::Instant;
 use onelook::media;
 use tokio::sync::Semaphore;
 
-use crate::catalogue::Catalogue;
 use crate::config::Config;
 use crate::host::Watch;
+use crate::inference_service::Stations;
 use crate::metrics::Metrics;
-use crate::stations::Stations;
+use crate::model_repository::Catalogue;
 
 /// The server's state, shared by all connections.
 pub struct App {

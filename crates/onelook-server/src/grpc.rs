@@ -1,6 +1,6 @@
 //! The Open Inference Protocol v2 over gRPC, and the health service of gRPC itself.
 //!
-//! What it means is in [`crate::inference`]; here are only messages, statuses and streams.
+//! What it means is in [`crate::open_inference`]; here are only messages, statuses and streams.
 
 mod budget;
 #[allow(missing_docs, clippy::all, clippy::pedantic)]

@@ -2,11 +2,11 @@
 
 mod deepstack;
 mod detect;
-mod entry;
 mod health;
-mod inference;
+mod middleware;
 mod models;
 mod multipart;
+mod open_inference;
 mod openapi;
 mod pages;
 mod schema;
@@ -26,8 +26,8 @@ use crate::app::App;
 use crate::grpc;
 use crate::problem::{Kind, Problem};
 
-pub use entry::{Peer, Visit};
-pub use inference::request::parse as parse_inference_request;
+pub use middleware::{Peer, Visit};
+pub use open_inference::request::parse as parse_inference_request;
 
 /// Everything that this server answers.
 ///
@@ -49,7 +49,7 @@ pub fn router(app: Arc<App>) -> Router {
     };
     Router::new()
         .fallback(split)
-        .layer(from_fn_with_state(app, entry::layer))
+        .layer(from_fn_with_state(app, middleware::layer))
 }
 
 /// Only what Prometheus asks for, for a port of its own.
@@ -58,7 +58,7 @@ pub fn metrics_router(app: Arc<App>) -> Router {
         .merge(health::metrics_routes())
         .fallback(not_found)
         .with_state(Arc::clone(&app))
-        .layer(from_fn_with_state(app, entry::layer))
+        .layer(from_fn_with_state(app, middleware::layer))
 }
 
 fn rest(app: Arc<App>) -> Router {
@@ -67,14 +67,14 @@ fn rest(app: Arc<App>) -> Router {
         .merge(health::metrics_routes())
         .merge(detect::routes())
         .merge(deepstack::routes())
-        .merge(inference::routes())
+        .merge(open_inference::routes())
         .merge(models::routes())
         .merge(status::routes())
         .merge(openapi::routes())
         .merge(pages::routes())
         .method_not_allowed_fallback(method_not_allowed)
         .fallback(not_found)
-        .route_layer(from_fn(entry::remember_route))
+        .route_layer(from_fn(middleware::remember_route))
         .with_state(app)
 }
 

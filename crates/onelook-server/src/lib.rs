@@ -4,27 +4,27 @@
 //! requests of all of them share one fair queue and one set of batches per model. Knows the library
 //! `onelook` and nothing below it.
 
+pub mod admission;
 pub mod app;
 pub mod auth;
+pub mod batch_worker;
 mod body;
-pub mod catalogue;
 pub mod config;
+mod connections;
 mod fetch;
-pub mod gate;
 mod grpc;
 pub mod host;
 mod http;
-pub mod inference;
-mod listen;
+pub mod inference_service;
 pub mod logs;
 pub mod metrics;
+pub mod model_repository;
+pub mod open_inference;
 pub mod problem;
 mod server;
-pub mod stations;
 pub mod statistics;
 mod tls;
 pub mod traces;
-pub mod worker;
 
 pub use auth::Tokens;
 pub use config::{Config, Limits, ModelSource, TlsFiles};

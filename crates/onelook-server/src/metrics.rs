@@ -9,7 +9,7 @@ use prometheus::{
     IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
-use crate::inference::VERSION;
+use crate::open_inference::VERSION;
 use crate::problem::Kind;
 use crate::statistics::Times;
 

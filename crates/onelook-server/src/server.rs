@@ -9,8 +9,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
 use crate::config::Config;
+use crate::connections::Harbour;
 use crate::http;
-use crate::listen::Harbour;
 use crate::tls::Tls;
 
 /// Why a server could not start.

@@ -11,7 +11,7 @@ import { milliseconds, number, percent } from "./format.js";
 import { onLanguage, plural, t } from "./i18n.js";
 import { startIntake } from "./intake.js";
 import { CANDIDATES, countByClass, select } from "./nms.js";
-import { Pictures } from "./pictures.js";
+import { Pictures } from "./images.js";
 import { explain } from "./problem.js";
 import { readable, record } from "./record.js";
 import { Results, showSpeed } from "./results.js";
@@ -20,7 +20,7 @@ import { Strip } from "./strip.js";
 import { Viewer } from "./viewer.js";
 
 /** @typedef {import("./api.js").Detection} Detection */
-/** @typedef {import("./pictures.js").Picture} Picture */
+/** @typedef {import("./images.js").Picture} Picture */
 /**
  * What is on the stage, whether from a file or from the camera.
  * @typedef {object} Scene

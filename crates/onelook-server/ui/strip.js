@@ -4,7 +4,7 @@
 import { get, icon, make } from "./dom.js";
 import { t } from "./i18n.js";
 
-/** @typedef {import("./pictures.js").Picture} Picture */
+/** @typedef {import("./images.js").Picture} Picture */
 
 export class Strip {
   constructor() {

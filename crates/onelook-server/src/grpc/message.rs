@@ -6,10 +6,10 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::generated::inference as proto;
-use crate::inference::describe::{ModelConfig, ModelMetadata, SERVER, TensorMetadata};
-use crate::inference::repository::Entry;
-use crate::inference::statistics::{BatchStatistics, Count, ModelStatistics, Stages};
-use crate::inference::{
+use crate::open_inference::describe::{ModelConfig, ModelMetadata, SERVER, TensorMetadata};
+use crate::open_inference::repository::Entry;
+use crate::open_inference::statistics::{BatchStatistics, Count, ModelStatistics, Stages};
+use crate::open_inference::{
     Answer, CLASSIFICATION, DATATYPE, INPUT, Input, OUTPUT, Parameters, Request, SEQUENCES,
     SHARED_MEMORY, Values, shown,
 };

@@ -14,11 +14,11 @@ use super::generated::inference as proto;
 use super::generated::inference::grpc_inference_service_server::GrpcInferenceService;
 use super::{message, status};
 use crate::app::App;
-use crate::catalogue::Slot;
 use crate::http::Visit;
-use crate::inference::{self, describe, repository, statistics};
+use crate::inference_service::{Errand, blocking};
+use crate::model_repository::Slot;
+use crate::open_inference::{self, describe, repository, statistics};
 use crate::problem::Problem;
-use crate::stations::{Errand, blocking};
 
 type Outcome<T> = Result<Response<T>, Status>;
 
@@ -69,7 +69,7 @@ impl GrpcInferenceService for Inference {
     ) -> Outcome<proto::ModelReadyResponse> {
         let asked = request.into_inner();
         let slot = self.0.catalogue.slot(Some(&asked.name));
-        let served = slot.and_then(|slot| inference::served(&slot, Some(&asked.version)));
+        let served = slot.and_then(|slot| open_inference::served(&slot, Some(&asked.version)));
         let ready = served.is_ok();
         Ok(Response::new(proto::ModelReadyResponse { ready }))
     }
@@ -186,7 +186,7 @@ async fn infer(
     let slot = app.catalogue.slot(Some(&asked.model_name))?;
     let version = asked.model_version.clone();
     let request = message::request(asked)?;
-    let answer = inference::infer(app, &slot, Some(&version), errand, request).await?;
+    let answer = open_inference::infer(app, &slot, Some(&version), errand, request).await?;
     blocking(move || message::response(answer)).await
 }
 

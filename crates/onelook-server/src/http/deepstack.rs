@@ -1,7 +1,7 @@
 //! The protocol of DeepStack and CodeProject.AI, which cameras' programs and home automation speak:
 //! a form with one picture in, boxes in whole pixels out.
 
-mod answer;
+mod response;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -20,9 +20,9 @@ use super::detect::fraction;
 use super::multipart::{self, Part};
 use crate::app::App;
 use crate::body::{self, Held};
-use crate::catalogue::Slot;
+use crate::model_repository::Slot;
 use crate::problem::{Kind, Problem, ProblemBody};
-use answer::{CustomModels, Pong, Predictions, Refusal, VisionForm};
+use response::{CustomModels, Pong, Predictions, Refusal, VisionForm};
 
 /// Clients that send no threshold expect the protocol's own.
 const MIN_CONFIDENCE: f32 = 0.4;

@@ -2,10 +2,10 @@
 //! boxes on it.
 
 mod accept;
-mod answer;
-mod describe;
-mod intake;
 mod parameters;
+mod request;
+mod response;
+mod schema;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -23,19 +23,19 @@ use tokio::task::JoinSet;
 use super::Visit;
 use crate::app::App;
 use crate::body::{self, Held};
-use crate::catalogue::Slot;
 use crate::fetch;
+use crate::inference_service::{Errand, Found, blocking};
+use crate::model_repository::Slot;
 use crate::problem::{Kind, Problem, ProblemBody};
-use crate::stations::{Errand, Found, blocking};
 use accept::Form;
-use answer::Answer;
-use answer::ImageSeen;
-use intake::{BodyForm, Content, Picture};
+use request::{BodyForm, Content, Picture};
+use response::Answer;
+use response::ImageSeen;
 
-pub use describe::{DetectForm, DetectJson, PictureBytes};
 #[cfg(test)]
 pub use parameters::NAMES;
 pub use parameters::{Parameters, fraction};
+pub use schema::{DetectForm, DetectJson, PictureBytes};
 
 /// Bodies larger than this are taken apart away from the threads that answer.
 const SMALL_BODY: usize = 256 << 10;
@@ -63,7 +63,7 @@ struct Plan {
                    has the reason in their place. If all fail, the answer is the first one's \
                    problem.\n\nWith `Accept: image/jpeg` or `image/png` the answer is the picture \
                    with boxes drawn on it; the request must then have one picture.",
-    params(describe::DetectQuery),
+    params(schema::DetectQuery),
     request_body(
         description = "A bare picture, a form, or JSON.",
         content(
@@ -126,13 +126,13 @@ pub async fn detect(
         let names = Arc::new(metadata.names);
         let images = work.see_all(pictures, &names).await;
         held.release();
-        return answer::json(&slot.name, &visit.id, images);
+        return response::json(&slot.name, &visit.id, images);
     }
     let picture = only(pictures)?;
     let found = work.see(picture.content).await?;
     held.release();
     let style = parameters.style();
-    answer::picture(&app, &slot, found, metadata.names, style, plan.answer).await
+    response::picture(&app, &slot, found, metadata.names, style, plan.answer).await
 }
 
 /// Refuses early what can be refused before the body is read.

@@ -14,7 +14,7 @@ use utoipa::ToSchema;
 
 use crate::app::App;
 use crate::body;
-use crate::catalogue::{Served, Slot, State as SlotState};
+use crate::model_repository::{Served, Slot, State as SlotState};
 use crate::problem::{Kind, Problem, ProblemBody};
 
 /// Routes.

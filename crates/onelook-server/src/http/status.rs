@@ -12,8 +12,8 @@ use utoipa::ToSchema;
 
 use super::models::{ModelState, QueueCard};
 use crate::app::App;
-use crate::catalogue::Slot;
 use crate::metrics::STAGES;
+use crate::model_repository::Slot;
 use crate::problem::ProblemBody;
 
 /// Routes.

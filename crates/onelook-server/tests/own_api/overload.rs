@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use onelook_server::Config;
-use onelook_server::gate::{Ask, Gate, Permit, Priority};
+use onelook_server::admission::{Ask, Gate, Permit, Priority};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 

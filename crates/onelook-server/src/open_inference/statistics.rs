@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::served;
 use crate::app::App;
-use crate::catalogue::Slot;
+use crate::model_repository::Slot;
 use crate::problem::Problem;
 use crate::statistics::Tally;
 

@@ -9,9 +9,9 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::app::App;
-use crate::catalogue::State;
 use crate::http::detect::PictureBytes;
-use crate::stations::Found;
+use crate::inference_service::Found;
+use crate::model_repository::State;
 
 /// What was found on a picture.
 #[derive(Debug, Serialize, ToSchema)]

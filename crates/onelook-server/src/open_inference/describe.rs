@@ -4,10 +4,10 @@ use onelook::types::{HeadOutputs, Metadata};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use super::literal::Literal;
+use super::python_literal::Literal;
 use super::{DATATYPE, INPUT, OUTPUT, input, served};
 use crate::app::App;
-use crate::catalogue::{Served, Slot};
+use crate::model_repository::{Served, Slot};
 use crate::problem::Problem;
 
 /// What is offered beyond the protocol itself.

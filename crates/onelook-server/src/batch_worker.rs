@@ -14,7 +14,7 @@ use onelook::Model;
 use onelook::types::{Shape, Tensor};
 use tokio::sync::oneshot;
 
-use crate::gate::Gate;
+use crate::admission::Gate;
 use crate::problem::Problem;
 
 /// How runs are put together.

@@ -5,7 +5,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
 use super::HEAD_LENGTH;
-use crate::inference::{Answer, DATATYPE, OUTPUT};
+use crate::open_inference::{Answer, DATATYPE, OUTPUT};
 
 #[derive(Serialize)]
 struct Head<'a> {

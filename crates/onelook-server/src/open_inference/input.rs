@@ -5,7 +5,7 @@ use std::sync::Arc;
 use onelook::types::{Metadata, Tensor};
 
 use super::{DATATYPE, INPUT, Input, Values, shown};
-use crate::catalogue::{Served, Slot};
+use crate::model_repository::{Served, Slot};
 use crate::problem::{Kind, Problem};
 
 /// Longest side of a picture.

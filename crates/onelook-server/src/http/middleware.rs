@@ -15,11 +15,11 @@ use serde_json::json;
 use tracing::Instrument;
 
 use super::is_grpc;
+use crate::admission::{ClientKey, Priority};
 use crate::app::App;
 use crate::auth::{self, Caller, Scope};
-use crate::gate::{ClientKey, Priority};
+use crate::inference_service::Errand;
 use crate::problem::{Kind, Problem};
-use crate::stations::Errand;
 use crate::traces;
 
 /// The other end of a connection.

@@ -5,7 +5,7 @@
 //! busy, so a request costs little more than its bytes until its turn is near. A caller that goes
 //! away leaves the queue by being dropped.
 
-pub mod queue;
+pub mod fair_queue;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,8 +14,8 @@ use std::time::Duration;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 
-pub use queue::{ClientKey, Priority};
-use queue::{FairQueue, Full};
+pub use fair_queue::{ClientKey, Priority};
+use fair_queue::{FairQueue, Full};
 
 /// What a request says of itself at the door.
 #[derive(Debug, Clone)]

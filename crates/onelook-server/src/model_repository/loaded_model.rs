@@ -8,9 +8,9 @@ use onelook::types::Tensor;
 use onelook::{Engine, LoadOptions, Model, usable_cores};
 
 use super::Slot;
-use crate::gate::Gate;
+use crate::admission::Gate;
+use crate::batch_worker::{Batching, Worker};
 use crate::metrics::Metrics;
-use crate::worker::{Batching, Worker};
 
 /// How runs are to be put together; what is absent is up to the engine.
 #[derive(Debug, Clone, Copy)]

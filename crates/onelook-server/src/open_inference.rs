@@ -6,7 +6,7 @@
 
 pub mod describe;
 mod input;
-mod literal;
+mod python_literal;
 pub mod repository;
 pub mod statistics;
 
@@ -16,11 +16,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use onelook::types::Tensor;
 
+use crate::admission::Priority;
 use crate::app::App;
-use crate::catalogue::{Served, Slot};
-use crate::gate::Priority;
+use crate::inference_service::Errand;
+use crate::model_repository::{Served, Slot};
 use crate::problem::{Kind, Problem};
-use crate::stations::Errand;
 
 /// The name of the only input.
 pub const INPUT: &str = "images";

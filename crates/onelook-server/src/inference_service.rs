@@ -13,9 +13,9 @@ use onelook::{Options, Pipeline, Prepared, usable_cores};
 use tokio::sync::Semaphore;
 use tracing::{Instrument, debug_span};
 
-use crate::catalogue::{Served, Slot};
-use crate::gate::{Ask, ClientKey, Permit, Priority, Refusal};
+use crate::admission::{Ask, ClientKey, Permit, Priority, Refusal};
 use crate::metrics::Metrics;
+use crate::model_repository::{Served, Slot};
 use crate::problem::{Kind, Problem};
 use crate::statistics::Times;
 

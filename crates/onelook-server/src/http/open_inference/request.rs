@@ -9,7 +9,7 @@ use bytes::Bytes;
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, SeqAccess, Visitor};
 
-use crate::inference::{
+use crate::open_inference::{
     CLASSIFICATION, Input, Parameters, Request, SEQUENCES, SHARED_MEMORY, Values, shown,
 };
 use crate::problem::Problem;

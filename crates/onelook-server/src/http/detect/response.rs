@@ -12,10 +12,10 @@ use utoipa::ToSchema;
 
 use super::accept::Form;
 use crate::app::App;
-use crate::catalogue::Slot;
 use crate::http::schema;
+use crate::inference_service::Found;
+use crate::model_repository::Slot;
 use crate::problem::{Kind, Problem, ProblemBody};
-use crate::stations::Found;
 use crate::statistics::Times;
 
 /// Quality of annotated JPEGs.

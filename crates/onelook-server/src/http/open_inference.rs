@@ -1,9 +1,9 @@
 //! The Open Inference Protocol v2 over HTTP: JSON, and tensors as bytes behind the JSON.
 //!
-//! What it means is in [`crate::inference`]; here are only paths, bodies and statuses.
+//! What it means is in [`crate::open_inference`]; here are only paths, bodies and statuses.
 
-pub mod answer;
 pub mod request;
+pub mod response;
 
 use std::sync::Arc;
 
@@ -19,10 +19,10 @@ use serde_json::{Value, json};
 use super::Visit;
 use crate::app::App;
 use crate::body;
-use crate::catalogue::Slot;
-use crate::inference::{self, describe, repository, statistics};
+use crate::inference_service::blocking;
+use crate::model_repository::Slot;
+use crate::open_inference::{self, describe, repository, statistics};
 use crate::problem::Problem;
-use crate::stations::blocking;
 
 /// The length of a request's or an answer's JSON, where tensors follow it.
 const HEAD_LENGTH: &str = "inference-header-content-length";
@@ -123,7 +123,7 @@ async fn metadata(
 
 async fn model_ready(State(app): State<Arc<App>>, asked: Asked) -> Result<Json<Value>, Problem> {
     let slot = asked.slot(&app)?;
-    inference::served(&slot, asked.version())?;
+    open_inference::served(&slot, asked.version())?;
     Ok(Json(json!({"name": slot.name, "ready": true})))
 }
 
@@ -220,7 +220,7 @@ async fn infer(
     let bytes = held.bytes.clone();
     let asked_for = blocking(move || request::parse(&bytes, head_length)).await??;
     let binary = asked_for.binary;
-    let answer = inference::infer(
+    let answer = open_inference::infer(
         &app,
         &slot,
         asked.version(),
@@ -229,13 +229,13 @@ async fn infer(
     );
     let answer = answer.await?;
     drop(held);
-    blocking(move || answer::response(&answer, binary)).await
+    blocking(move || response::response(&answer, binary)).await
 }
 
 /// The model, unless it would refuse anyway: nobody needs to send a body in vain.
 fn door(app: &App, visit: &Visit, asked: &Asked) -> Result<Arc<Slot>, Problem> {
     let slot = asked.slot(app)?;
-    inference::served(&slot, asked.version())?;
+    open_inference::served(&slot, asked.version())?;
     app.stations.knock(&slot, &visit.errand.ask(1))?;
     Ok(slot)
 }

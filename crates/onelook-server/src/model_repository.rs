@@ -5,7 +5,7 @@
 //! files that the server was started with, or that lie in its model directory, can be loaded.
 
 mod directory;
-mod served;
+mod loaded_model;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -17,7 +17,7 @@ use crate::config::{Config, ModelSource};
 use crate::metrics::Metrics;
 use crate::problem::{Kind, Problem};
 use crate::statistics::Statistics;
-pub use served::{BatchingWish, Served};
+pub use loaded_model::{BatchingWish, Served};
 
 /// What a model is doing.
 #[derive(Clone)]

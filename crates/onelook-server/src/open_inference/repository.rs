@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::app::App;
-use crate::catalogue::State;
+use crate::model_repository::State;
 use crate::problem::Problem;
 
 /// A model and its state.
