@@ -1,6 +1,6 @@
-// The pictures that were added and what was found on them. In, files; out, pictures with everything
-// the model found above a low threshold, one request at a time, the shown picture first. It must
-// never send a picture twice to the same model at the same size.
+// The added images and their detections. Sends one request at a time, for all candidates above a
+// low threshold, and the shown image first. No image is sent twice to the same model at the same
+// size.
 
 import { detect } from "./api.js";
 import { CANDIDATES } from "./nms.js";
@@ -8,12 +8,12 @@ import { aborted } from "./problem.js";
 
 /** @typedef {import("./api.js").Detection} Detection */
 /**
- * @typedef {object} Picture
+ * @typedef {object} ImageItem
  * @property {number} id
  * @property {string} name
  * @property {Blob} blob
  * @property {string} address Of the thumbnail.
- * @property {ImageBitmap | null} bitmap Only of the picture that shows: bitmaps are large.
+ * @property {ImageBitmap | null} bitmap Only of the image that shows: bitmaps are large.
  * @property {boolean} drawable False once the browser has failed to show the format.
  * @property {number} width
  * @property {number} height
@@ -24,15 +24,15 @@ import { aborted } from "./problem.js";
  * @property {unknown} error
  */
 
-export class Pictures {
+export class ImageQueue {
   constructor() {
-    /** @type {Picture[]} */
+    /** @type {ImageItem[]} */
     this.list = [];
-    /** @type {Picture | null} */
+    /** @type {ImageItem | null} */
     this.current = null;
     /** @type {{ model: string | null, imgsz: string | null }} */
     this.options = { model: null, imgsz: null };
-    /** @type {(picture: Picture) => void} */
+    /** @type {(image: ImageItem) => void} */
     this.onChange = () => {};
     this.nextId = 1;
     this.running = false;
@@ -46,11 +46,11 @@ export class Pictures {
   /**
    * @param {Blob} blob
    * @param {string} name
-   * @returns {Picture}
+   * @returns {ImageItem}
    */
   add(blob, name) {
-    /** @type {Picture} */
-    const picture = {
+    /** @type {ImageItem} */
+    const image = {
       id: this.nextId++,
       name,
       blob,
@@ -65,65 +65,65 @@ export class Pictures {
       model: null,
       error: null,
     };
-    this.list.push(picture);
-    return picture;
+    this.list.push(image);
+    return image;
   }
 
   /**
-   * Makes a picture ready to be drawn, unless another one was chosen meanwhile.
-   * @param {Picture} picture
+   * Decodes an image for drawing, unless another one was selected meanwhile.
+   * @param {ImageItem} image
    */
-  async decode(picture) {
-    if (picture.bitmap || !picture.drawable) return;
-    const bitmap = await createImageBitmap(picture.blob).catch(() => null);
-    if (this.current !== picture || picture.bitmap) {
+  async decode(image) {
+    if (image.bitmap || !image.drawable) return;
+    const bitmap = await createImageBitmap(image.blob).catch(() => null);
+    if (this.current !== image || image.bitmap) {
       bitmap?.close();
       return;
     }
-    picture.bitmap = bitmap;
-    picture.drawable = bitmap !== null;
-    if (bitmap) [picture.width, picture.height] = [bitmap.width, bitmap.height];
+    image.bitmap = bitmap;
+    image.drawable = bitmap !== null;
+    if (bitmap) [image.width, image.height] = [bitmap.width, bitmap.height];
   }
 
-  /** Lets go of every bitmap but the shown one; to be called when no other is drawn any more. */
+  /** Releases all bitmaps but the shown one. Call it when no other is drawn any more. */
   tidy() {
     for (const bitmap of this.discarded.splice(0)) bitmap.close();
-    for (const picture of this.list) {
-      if (picture === this.current) continue;
-      picture.bitmap?.close();
-      picture.bitmap = null;
+    for (const image of this.list) {
+      if (image === this.current) continue;
+      image.bitmap?.close();
+      image.bitmap = null;
     }
   }
 
-  /** @param {Picture} picture */
-  remove(picture) {
-    URL.revokeObjectURL(picture.address);
-    if (picture.bitmap) this.discarded.push(picture.bitmap);
-    const place = this.list.indexOf(picture);
+  /** @param {ImageItem} image */
+  remove(image) {
+    URL.revokeObjectURL(image.address);
+    if (image.bitmap) this.discarded.push(image.bitmap);
+    const place = this.list.indexOf(image);
     this.list.splice(place, 1);
-    if (picture.state === "working") this.abort?.abort();
-    if (this.current === picture) this.current = this.list[place] ?? this.list[place - 1] ?? null;
+    if (image.state === "working") this.abort?.abort();
+    if (this.current === image) this.current = this.list[place] ?? this.list[place - 1] ?? null;
   }
 
   /**
-   * Another model or size: everything is asked anew.
+   * For another model or size: sends all images again.
    * @param {{ model: string | null, imgsz: string | null }} options
    */
   setOptions(options) {
     if (options.model === this.options.model && options.imgsz === this.options.imgsz) return;
     this.options = options;
-    for (const picture of this.list) picture.state = "waiting";
+    for (const image of this.list) image.state = "waiting";
     this.abort?.abort();
     void this.run();
   }
 
-  /** @param {Picture} picture */
-  retry(picture) {
-    picture.state = "waiting";
+  /** @param {ImageItem} image */
+  retry(image) {
+    image.state = "waiting";
     void this.run();
   }
 
-  /** From here on requests are sent: it is known which model to ask. */
+  /** Starts sending requests, once the model is known. */
   release() {
     this.held = false;
     void this.run();
@@ -139,28 +139,28 @@ export class Pictures {
 
   #next() {
     if (this.current?.state === "waiting") return this.current;
-    return this.list.find((picture) => picture.state === "waiting") ?? null;
+    return this.list.find((image) => image.state === "waiting") ?? null;
   }
 
-  /** @param {Picture} picture */
-  async #detect(picture) {
-    picture.state = "working";
-    picture.error = null;
-    this.onChange(picture);
+  /** @param {ImageItem} image */
+  async #detect(image) {
+    image.state = "working";
+    image.error = null;
+    this.onChange(image);
     const { signal } = (this.abort = new AbortController());
     try {
-      const { found, model } = await detect(picture.blob, { ...this.options, ...CANDIDATES }, signal);
+      const { found, model } = await detect(image.blob, { ...this.options, ...CANDIDATES }, signal);
       signal.throwIfAborted();
-      picture.candidates = found.detections;
-      picture.speed = found.speed_ms ?? {};
-      picture.width = found.width;
-      picture.height = found.height;
-      picture.model = model;
-      picture.state = "done";
+      image.candidates = found.detections;
+      image.speed = found.speed_ms ?? {};
+      image.width = found.width;
+      image.height = found.height;
+      image.model = model;
+      image.state = "done";
     } catch (error) {
-      if (aborted(error)) picture.state = "waiting";
-      else [picture.state, picture.error] = ["failed", error];
+      if (aborted(error)) image.state = "waiting";
+      else [image.state, image.error] = ["failed", error];
     }
-    if (this.list.includes(picture)) this.onChange(picture);
+    if (this.list.includes(image)) this.onChange(image);
   }
 }

@@ -2,8 +2,8 @@
 //! boxes on it.
 
 mod accept;
+mod body;
 mod parameters;
-mod request;
 mod response;
 mod schema;
 
@@ -28,7 +28,7 @@ use crate::inference_service::{Errand, Found, blocking};
 use crate::model_repository::Slot;
 use crate::problem::{Kind, Problem, ProblemBody};
 use accept::Form;
-use request::{BodyForm, Content, Picture};
+use body::{BodyForm, Content, Picture};
 use response::Answer;
 use response::ImageSeen;
 
