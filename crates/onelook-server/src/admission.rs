@@ -1,9 +1,9 @@
-//! The door before a model: who may decode, fit and run pictures now, and who waits.
+//! Admission control before a model: who may decode, prepare and run images now, and who waits.
 //!
-//! Comes in: requests with a client, a priority and a deadline. Goes out: a permit, or at once the
-//! reason why there is none. Only so many permits are out at a time, just enough to keep the engine
-//! busy, so a request costs little more than its bytes until its turn is near. A caller that goes
-//! away leaves the queue by being dropped.
+//! Takes requests with a client, a priority and a deadline. Gives a permit, or at once the reason why
+//! there is none. The number of permits is just enough to keep the engine busy, so a waiting request
+//! costs little more memory than its bytes. A caller that disconnects drops its future and thereby
+//! leaves the queue.
 
 pub mod fair_queue;
 
@@ -15,32 +15,32 @@ use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 
 pub use fair_queue::{ClientKey, Priority};
-use fair_queue::{FairQueue, Full};
+use fair_queue::{FairQueue, QueueFull};
 
-/// What a request says of itself at the door.
+/// What admission needs to know about a request.
 #[derive(Debug, Clone)]
-pub struct Ask {
-    /// Whose it is.
+pub struct AdmissionRequest {
+    /// The client whose share the request counts towards.
     pub client: ClientKey,
     /// How urgent it is.
     pub priority: Priority,
-    /// Pictures in it.
-    pub pictures: u64,
-    /// When an answer is of no use any more.
+    /// Number of images in it.
+    pub images: u64,
+    /// Time after which an answer is useless.
     pub deadline: Instant,
 }
 
-/// Why there is no permit.
+/// Why a request was not admitted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Refusal {
-    /// The queue is full, or the client had to make room for others.
-    Full {
-        /// Whether the client itself holds the largest part of it.
+pub enum AdmissionError {
+    /// The queue is full, or the request was evicted in favour of another client.
+    QueueFull {
+        /// Whether this client holds the largest part of the queue.
         own_fault: bool,
-        /// When there should be room.
+        /// When the queue should have space again.
         retry_after: Duration,
     },
-    /// The deadline would pass, or has passed, before its turn.
+    /// The deadline would pass, or has passed, before the request's turn.
     Deadline {
         /// How long the queue is.
         retry_after: Duration,
@@ -49,129 +49,134 @@ pub enum Refusal {
     Closed,
 }
 
-/// The right to prepare and run one request's pictures; dropping it lets the next one in.
+/// The right to prepare and run one request's images. Dropping it admits the next request.
 pub struct Permit {
-    gate: Arc<Gate>,
+    controller: Arc<AdmissionController>,
 }
 
-/// The door of one loaded model.
-pub struct Gate {
+/// Admission to one loaded model.
+pub struct AdmissionController {
     capacity: usize,
-    state: Mutex<State>,
-    /// Told whenever a permit comes back.
-    returned: Notify,
+    state: Mutex<AdmissionState>,
+    /// Notified whenever a permit comes back or a waiter leaves.
+    changed: Notify,
 }
 
-struct State {
+struct AdmissionState {
     queue: FairQueue,
-    waiting: HashMap<u64, Waiting>,
+    waiters: HashMap<u64, Waiter>,
     free: usize,
     permits: usize,
     closed: bool,
-    /// Seconds that the engine takes per picture; a moving average.
-    pace: f64,
+    /// Seconds that the engine takes per image: an exponential moving average.
+    seconds_per_image: f64,
 }
 
-struct Waiting {
-    grant: oneshot::Sender<Result<Permit, Refusal>>,
+struct Waiter {
+    grant: oneshot::Sender<Result<Permit, AdmissionError>>,
     deadline: Instant,
 }
 
-/// Weight of the newest measurement in the pace.
-const PACE_WEIGHT: f64 = 0.1;
+/// Weight of the newest measurement in the moving average.
+const NEWEST_WEIGHT: f64 = 0.1;
 
-impl Gate {
-    /// A door with so many permits, and a queue for `capacity` requests before it.
+impl AdmissionController {
+    /// A controller with this many permits, and a queue for `capacity` requests.
     pub fn new(permits: usize, capacity: usize) -> Arc<Self> {
         Arc::new(Self {
             capacity,
-            state: Mutex::new(State {
+            state: Mutex::new(AdmissionState {
                 queue: FairQueue::new(capacity),
-                waiting: HashMap::new(),
+                waiters: HashMap::new(),
                 free: permits.max(1),
                 permits: permits.max(1),
                 closed: false,
-                pace: 0.0,
+                seconds_per_image: 0.0,
             }),
-            returned: Notify::new(),
+            changed: Notify::new(),
         })
     }
 
-    /// Bookkeeping cannot fail half-way, so a poisoned lock is as good as any.
-    fn lock(&self) -> MutexGuard<'_, State> {
+    /// The state stays consistent even if a holder of the lock panics, so poisoning is ignored.
+    fn lock(&self) -> MutexGuard<'_, AdmissionState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for a permit; refuses at once what could only wait in vain.
-    pub async fn enter(self: &Arc<Self>, ask: &Ask) -> Result<Permit, Refusal> {
+    /// Waits for a permit. Fails at once if the request cannot be served in time.
+    pub async fn admit(
+        self: &Arc<Self>,
+        request: &AdmissionRequest,
+    ) -> Result<Permit, AdmissionError> {
         let (id, granted) = {
             let mut state = self.lock();
-            state.admit(ask, Instant::now())?;
+            state.check(request, Instant::now())?;
+            // A free permit goes to a newcomer only if nobody waits: otherwise it would overtake.
             if state.free > 0 && state.queue.is_empty() {
                 state.free -= 1;
                 return Ok(self.permit());
             }
             let (grant, granted) = oneshot::channel();
-            let id = state.wait(ask, grant)?;
+            let id = state.enqueue(request, grant)?;
             (id, granted)
         };
-        let mut place = Place {
-            gate: self,
+        // From here on, dropping this future must remove the entry; the ticket does so.
+        let mut ticket = QueueTicket {
+            controller: self,
             id: Some(id),
         };
-        let outcome = tokio::time::timeout_at(ask.deadline, granted).await;
+        let outcome = tokio::time::timeout_at(request.deadline, granted).await;
         match outcome {
             Ok(answer) => {
-                place.id = None;
-                answer.unwrap_or(Err(Refusal::Closed))
+                ticket.id = None;
+                answer.unwrap_or(Err(AdmissionError::Closed))
             }
-            Err(_) => Err(Refusal::Deadline {
-                retry_after: self.lock().wait_ahead(),
+            Err(_) => Err(AdmissionError::Deadline {
+                retry_after: self.lock().queue_time(),
             }),
         }
     }
 
-    /// Whether [`enter`](Self::enter) would refuse now; to be asked before a body is read.
-    pub fn admits(&self, ask: &Ask) -> Result<(), Refusal> {
-        self.lock().admit(ask, Instant::now())
+    /// Whether [`admit`](Self::admit) would fail now. Called before a body is read.
+    pub fn precheck(&self, request: &AdmissionRequest) -> Result<(), AdmissionError> {
+        self.lock().check(request, Instant::now())
     }
 
-    /// Tells how long the engine took for so many pictures.
-    pub fn observe(&self, time: Duration, pictures: usize) {
+    /// Records how long the engine took for a run.
+    pub fn record_run(&self, time: Duration, images: usize) {
         let mut state = self.lock();
-        let new = time.as_secs_f64() / pictures.max(1) as f64;
-        state.pace = match state.pace {
+        let new = time.as_secs_f64() / images.max(1) as f64;
+        state.seconds_per_image = match state.seconds_per_image {
             0.0 => new,
-            old => old + PACE_WEIGHT * (new - old),
+            old => old + NEWEST_WEIGHT * (new - old),
         };
     }
 
-    /// Requests that wait.
+    /// Number of waiting requests.
     pub fn length(&self) -> usize {
         self.lock().queue.len()
     }
 
-    /// Most requests that may wait.
+    /// Largest number of waiting requests.
     pub fn capacity(&self) -> usize {
         self.capacity
     }
 
-    /// Permits that are out.
-    pub fn inside(&self) -> usize {
-        let state = self.lock();
-        state.permits - state.free
+    /// Number of admitted requests that have not finished.
+    pub fn admitted(&self) -> usize {
+        self.lock().admitted()
     }
 
-    /// Lets nobody new in; those who wait are still served.
+    /// Admits no new requests. Those that wait are still served.
     pub fn close(&self) {
         self.lock().closed = true;
-        self.returned.notify_waiters();
+        self.changed.notify_waiters();
     }
 
-    /// Returns when nobody waits and nobody is inside.
+    /// Returns when no request waits and none is admitted.
     pub async fn drained(&self) {
         loop {
-            let returned = self.returned.notified();
+            // Created before the state is read, so that a change in between is not missed.
+            let changed = self.changed.notified();
             let idle = {
                 let state = self.lock();
                 state.free == state.permits && state.queue.is_empty()
@@ -179,134 +184,142 @@ impl Gate {
             if idle {
                 return;
             }
-            returned.await;
+            changed.await;
         }
     }
 
     fn permit(self: &Arc<Self>) -> Permit {
         Permit {
-            gate: Arc::clone(self),
+            controller: Arc::clone(self),
         }
     }
 
-    /// Hands a returned permit to whoever is next and can still be served in time.
-    fn give_back(self: &Arc<Self>) {
-        let mut refused = Vec::new();
-        let mut unwanted = None;
+    /// Gives a returned permit to the next waiter that can still be served in time.
+    fn release_permit(self: &Arc<Self>) {
+        let mut too_late = Vec::new();
+        let mut unclaimed = None;
         {
             let mut state = self.lock();
             state.free += 1;
             while state.free > 0
                 && let Some(id) = state.queue.pop()
             {
-                let Some(waiting) = state.waiting.remove(&id) else {
+                let Some(waiter) = state.waiters.remove(&id) else {
                     continue;
                 };
-                if state.is_hopeless(waiting.deadline) {
-                    let retry_after = state.wait_ahead();
-                    refused.push((waiting.grant, Refusal::Deadline { retry_after }));
+                if state.misses_deadline(waiter.deadline) {
+                    let retry_after = state.queue_time();
+                    too_late.push((waiter.grant, AdmissionError::Deadline { retry_after }));
                     continue;
                 }
                 state.free -= 1;
-                // A receiver that is gone hands the permit back; dropping it here would lock twice.
-                if let Err(Ok(permit)) = waiting.grant.send(Ok(self.permit())) {
-                    unwanted = Some(permit);
+                // If the receiver is gone, `send` returns the permit. Dropping it here would lock
+                // the state a second time, so it is dropped below; its drop continues the loop.
+                if let Err(Ok(permit)) = waiter.grant.send(Ok(self.permit())) {
+                    unclaimed = Some(permit);
                     break;
                 }
             }
         }
-        for (grant, refusal) in refused {
-            let _ = grant.send(Err(refusal));
+        for (grant, error) in too_late {
+            let _ = grant.send(Err(error));
         }
-        drop(unwanted);
-        self.returned.notify_waiters();
+        drop(unclaimed);
+        self.changed.notify_waiters();
     }
 }
 
-impl State {
-    fn admit(&self, ask: &Ask, now: Instant) -> Result<(), Refusal> {
+impl AdmissionState {
+    fn check(&self, request: &AdmissionRequest, now: Instant) -> Result<(), AdmissionError> {
         if self.closed {
-            return Err(Refusal::Closed);
+            return Err(AdmissionError::Closed);
         }
         self.queue
-            .admits(&ask.client)
-            .map_err(|full| self.full(full))?;
-        let own_turn = self.expected_wait(&ask.client);
-        if self.free == 0 && now + own_turn >= ask.deadline {
-            return Err(Refusal::Deadline {
-                retry_after: self.wait_ahead(),
+            .check(&request.client)
+            .map_err(|full| self.queue_full(full))?;
+        let wait = self.least_wait(&request.client);
+        if self.free == 0 && now + wait >= request.deadline {
+            return Err(AdmissionError::Deadline {
+                retry_after: self.queue_time(),
             });
         }
         Ok(())
     }
 
-    fn wait(
+    fn enqueue(
         &mut self,
-        ask: &Ask,
-        grant: oneshot::Sender<Result<Permit, Refusal>>,
-    ) -> Result<u64, Refusal> {
+        request: &AdmissionRequest,
+        grant: oneshot::Sender<Result<Permit, AdmissionError>>,
+    ) -> Result<u64, AdmissionError> {
         let pushed = self
             .queue
-            .push(ask.priority, &ask.client, ask.pictures)
-            .map_err(|full| self.full(full))?;
-        let evicted = pushed.evicted.and_then(|id| self.waiting.remove(&id));
+            .push(request.priority, &request.client, request.images)
+            .map_err(|full| self.queue_full(full))?;
+        let evicted = pushed.evicted.and_then(|id| self.waiters.remove(&id));
         if let Some(evicted) = evicted {
-            let refusal = self.full(Full { own_fault: true });
-            let _ = evicted.grant.send(Err(refusal));
+            let error = self.queue_full(QueueFull { own_fault: true });
+            let _ = evicted.grant.send(Err(error));
         }
-        let deadline = ask.deadline;
-        self.waiting.insert(pushed.id, Waiting { grant, deadline });
+        let deadline = request.deadline;
+        self.waiters.insert(pushed.id, Waiter { grant, deadline });
         Ok(pushed.id)
     }
 
-    fn full(&self, full: Full) -> Refusal {
-        Refusal::Full {
+    fn queue_full(&self, full: QueueFull) -> AdmissionError {
+        AdmissionError::QueueFull {
             own_fault: full.own_fault,
-            retry_after: self.wait_ahead(),
+            retry_after: self.queue_time(),
         }
     }
 
+    fn admitted(&self) -> usize {
+        self.permits - self.free
+    }
+
+    fn engine_time(&self, images: usize) -> Duration {
+        Duration::from_secs_f64(images as f64 * self.seconds_per_image)
+    }
+
     /// Time until everything that waits now has run.
-    fn wait_ahead(&self) -> Duration {
-        let ahead = self.queue.pictures() as usize + (self.permits - self.free);
-        Duration::from_secs_f64(ahead as f64 * self.pace)
+    fn queue_time(&self) -> Duration {
+        self.engine_time(self.queue.images() as usize + self.admitted())
     }
 
-    /// The least that this client will wait: its own entries and those inside.
-    fn expected_wait(&self, client: &str) -> Duration {
-        let ahead = self.queue.ahead_of(client) as usize + (self.permits - self.free);
-        Duration::from_secs_f64(ahead as f64 * self.pace)
+    /// Lower bound of this client's wait: its own entries and the admitted requests come first.
+    /// Other clients' entries are left out, because the fair queue may serve this client before them.
+    fn least_wait(&self, client: &str) -> Duration {
+        self.engine_time(self.queue.images_of(client) as usize + self.admitted())
     }
 
-    /// Whether pictures let in now would come out after this deadline.
-    fn is_hopeless(&self, deadline: Instant) -> bool {
-        let inside = (self.permits - self.free + 1) as f64;
-        Instant::now() + Duration::from_secs_f64(inside * self.pace) > deadline
+    /// Whether a request that is admitted now would finish after this deadline.
+    fn misses_deadline(&self, deadline: Instant) -> bool {
+        Instant::now() + self.engine_time(self.admitted() + 1) > deadline
     }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.gate.give_back();
+        self.controller.release_permit();
     }
 }
 
-/// A place in the queue; dropping it leaves.
-struct Place<'a> {
-    gate: &'a Arc<Gate>,
+/// A request's entry in the queue. Dropping it removes the entry.
+struct QueueTicket<'a> {
+    controller: &'a Arc<AdmissionController>,
     id: Option<u64>,
 }
 
-impl Drop for Place<'_> {
+impl Drop for QueueTicket<'_> {
     fn drop(&mut self) {
         let Some(id) = self.id else { return };
-        let gone = {
-            let mut state = self.gate.lock();
+        let waiter = {
+            let mut state = self.controller.lock();
             state.queue.remove(id);
-            state.waiting.remove(&id)
+            state.waiters.remove(&id)
         };
-        drop(gone);
-        self.gate.returned.notify_waiters();
+        // After the lock is released: the channel may hold a permit, whose drop locks again.
+        drop(waiter);
+        self.controller.changed.notify_waiters();
     }
 }
 
@@ -314,11 +327,11 @@ impl Drop for Place<'_> {
 mod tests {
     use super::*;
 
-    fn ask(client: &str, seconds: f64) -> Ask {
-        Ask {
+    fn request(client: &str, seconds: f64) -> AdmissionRequest {
+        AdmissionRequest {
             client: Arc::from(client),
             priority: Priority::Normal,
-            pictures: 1,
+            images: 1,
             deadline: Instant::now() + Duration::from_secs_f64(seconds),
         }
     }
@@ -330,92 +343,92 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn permits_are_bounded_and_go_on_to_those_who_wait() {
-        let gate = Gate::new(1, 4);
-        let first = gate
-            .enter(&ask("a", 9.0))
+    async fn permits_are_bounded_and_pass_to_waiting_requests() {
+        let admission = AdmissionController::new(1, 4);
+        let first = admission
+            .admit(&request("a", 9.0))
             .await
             .unwrap_or_else(|_| panic!("free"));
-        let (door, asked) = (Arc::clone(&gate), ask("b", 9.0));
-        let second = tokio::spawn(async move { door.enter(&asked).await.is_ok() });
+        let (controller, waiting) = (Arc::clone(&admission), request("b", 9.0));
+        let second = tokio::spawn(async move { controller.admit(&waiting).await.is_ok() });
         settle().await;
-        assert_eq!((gate.inside(), gate.length()), (1, 1));
+        assert_eq!((admission.admitted(), admission.length()), (1, 1));
         drop(first);
         assert!(second.await.unwrap());
-        assert_eq!((gate.inside(), gate.length()), (0, 0));
+        assert_eq!((admission.admitted(), admission.length()), (0, 0));
     }
 
     #[tokio::test]
-    async fn a_caller_that_goes_away_leaves_the_queue() {
-        let gate = Gate::new(1, 4);
-        let first = gate.enter(&ask("a", 9.0)).await;
-        let (door, asked) = (Arc::clone(&gate), ask("b", 9.0));
-        let second = tokio::spawn(async move { door.enter(&asked).await.is_ok() });
+    async fn a_dropped_request_leaves_the_queue() {
+        let admission = AdmissionController::new(1, 4);
+        let first = admission.admit(&request("a", 9.0)).await;
+        let (controller, waiting) = (Arc::clone(&admission), request("b", 9.0));
+        let second = tokio::spawn(async move { controller.admit(&waiting).await.is_ok() });
         settle().await;
         second.abort();
         assert!(second.await.is_err());
-        assert_eq!(gate.length(), 0);
+        assert_eq!(admission.length(), 0);
         drop(first);
-        assert_eq!(gate.inside(), 0);
+        assert_eq!(admission.admitted(), 0);
     }
 
     #[tokio::test]
-    async fn who_waits_past_the_deadline_is_told_so() {
-        let gate = Gate::new(1, 4);
-        let _first = gate.enter(&ask("a", 9.0)).await;
-        let refused = gate.enter(&ask("b", 0.05)).await.err();
-        assert!(matches!(refused, Some(Refusal::Deadline { .. })));
-        assert_eq!(gate.length(), 0);
+    async fn a_request_that_waits_past_its_deadline_gets_a_deadline_error() {
+        let admission = AdmissionController::new(1, 4);
+        let _first = admission.admit(&request("a", 9.0)).await;
+        let refused = admission.admit(&request("b", 0.05)).await.err();
+        assert!(matches!(refused, Some(AdmissionError::Deadline { .. })));
+        assert_eq!(admission.length(), 0);
     }
 
     #[tokio::test]
-    async fn a_wait_in_vain_is_refused_at_once() {
-        let gate = Gate::new(1, 4);
-        let _first = gate.enter(&ask("a", 9.0)).await;
-        gate.observe(Duration::from_secs(2), 1);
-        let refused = gate.enter(&ask("b", 1.0)).await.err();
+    async fn a_request_that_cannot_make_its_deadline_is_refused_at_once() {
+        let admission = AdmissionController::new(1, 4);
+        let _first = admission.admit(&request("a", 9.0)).await;
+        admission.record_run(Duration::from_secs(2), 1);
+        let refused = admission.admit(&request("b", 1.0)).await.err();
         let retry_after = Duration::from_secs(2);
-        assert_eq!(refused, Some(Refusal::Deadline { retry_after }));
+        assert_eq!(refused, Some(AdmissionError::Deadline { retry_after }));
     }
 
     #[tokio::test]
-    async fn a_greedy_client_makes_room_for_a_modest_one() {
-        let gate = Gate::new(1, 2);
-        let _first = gate.enter(&ask("greedy", 9.0)).await;
+    async fn a_client_with_many_requests_is_evicted_for_one_with_few() {
+        let admission = AdmissionController::new(1, 2);
+        let _first = admission.admit(&request("heavy", 9.0)).await;
         let waits = |client: &'static str| {
-            let (door, asked) = (Arc::clone(&gate), ask(client, 9.0));
-            tokio::spawn(async move { door.enter(&asked).await.map(drop).err() })
+            let (controller, waiting) = (Arc::clone(&admission), request(client, 9.0));
+            tokio::spawn(async move { controller.admit(&waiting).await.map(drop).err() })
         };
-        let _kept = waits("greedy");
+        let _kept = waits("heavy");
         settle().await;
-        let evicted = waits("greedy");
+        let evicted = waits("heavy");
         settle().await;
-        let _modest = waits("modest");
+        let _light = waits("light");
         settle().await;
         assert!(matches!(
             evicted.await.unwrap(),
-            Some(Refusal::Full {
+            Some(AdmissionError::QueueFull {
                 own_fault: true,
                 ..
             })
         ));
-        assert_eq!(gate.length(), 2);
+        assert_eq!(admission.length(), 2);
     }
 
     #[tokio::test]
-    async fn a_closed_gate_serves_those_who_wait_and_then_is_drained() {
-        let gate = Gate::new(1, 4);
-        let first = gate.enter(&ask("a", 9.0)).await;
-        let (door, asked) = (Arc::clone(&gate), ask("b", 9.0));
-        let second = tokio::spawn(async move { door.enter(&asked).await.is_ok() });
+    async fn a_closed_controller_serves_waiting_requests_and_then_is_drained() {
+        let admission = AdmissionController::new(1, 4);
+        let first = admission.admit(&request("a", 9.0)).await;
+        let (controller, waiting) = (Arc::clone(&admission), request("b", 9.0));
+        let second = tokio::spawn(async move { controller.admit(&waiting).await.is_ok() });
         settle().await;
-        gate.close();
+        admission.close();
         assert_eq!(
-            gate.enter(&ask("c", 9.0)).await.err(),
-            Some(Refusal::Closed)
+            admission.admit(&request("c", 9.0)).await.err(),
+            Some(AdmissionError::Closed)
         );
         drop(first);
         assert!(second.await.unwrap());
-        gate.drained().await;
+        admission.drained().await;
     }
 }

@@ -1,8 +1,8 @@
-//! The thread that runs a model: prepared pictures in, the network's outputs out.
+//! The thread that runs a model: prepared images in, the network's outputs out.
 //!
-//! Whatever is ready and has the same shape shares a run, up to the largest batch. The thread waits
-//! for company only while somebody is about to be ready, and never longer than the given delay.
-//! What a picture's outputs are does not depend on who shared its run.
+//! Jobs of the same shape that are ready together share a run, up to the largest batch. The thread
+//! waits for further jobs only while admitted requests are still being prepared, and never longer
+//! than the configured delay. An image's outputs do not depend on which others share its run.
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -14,187 +14,191 @@ use onelook::Model;
 use onelook::types::{Shape, Tensor};
 use tokio::sync::oneshot;
 
-use crate::admission::Gate;
+use crate::admission::AdmissionController;
 use crate::problem::Problem;
 
-/// How runs are put together.
+/// How jobs are put into batches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Batching {
-    /// Most pictures in one run.
+pub struct BatchPolicy {
+    /// Largest number of images in one run.
     pub max_batch: usize,
-    /// Longest wait of a picture that is ready for others to share its run.
+    /// Longest time that a ready image waits for others to share its run.
     pub max_delay: Duration,
 }
 
-/// A request's part of a run.
+/// A job's part of a run.
 #[derive(Debug, Clone)]
-pub struct Ran {
-    /// The network's outputs for the whole run.
+pub struct JobOutput {
+    /// The network's outputs for the whole batch.
     pub outputs: Arc<Vec<Tensor>>,
-    /// The request's first row in them.
+    /// The job's first row in them.
     pub row: usize,
     /// Time between being ready and the start of the run.
     pub waited: Duration,
     /// Time of the run.
     pub time: Duration,
-    /// Pictures in the run.
+    /// Number of images in the run.
     pub batch: usize,
 }
 
 struct Job {
     input: Tensor,
     ready: Instant,
-    reply: oneshot::Sender<Result<Ran, Problem>>,
+    reply: oneshot::Sender<Result<JobOutput, Problem>>,
 }
 
 #[derive(Default)]
-struct Ready {
+struct PendingJobs {
     jobs: VecDeque<Job>,
     closed: bool,
 }
 
-struct Bench {
-    ready: Mutex<Ready>,
-    wake: Condvar,
+/// Jobs on their way to the thread.
+struct JobQueue {
+    pending: Mutex<PendingJobs>,
+    changed: Condvar,
 }
 
-/// Told of each run: pictures, and how long it took.
+/// Called after each run with the number of images and the time it took.
 pub type OnRun = Box<dyn Fn(usize, Duration) + Send>;
 
-/// A model's thread; ends when dropped, after what it was given.
-pub struct Worker {
-    bench: Arc<Bench>,
+/// Handle of a model's thread. When dropped, the thread finishes the jobs it has and ends.
+pub struct BatchWorker {
+    queue: Arc<JobQueue>,
     thread: Option<JoinHandle<()>>,
 }
 
-impl Worker {
+impl BatchWorker {
     /// Starts the thread.
     pub fn start(
         model: Arc<Model>,
-        gate: Arc<Gate>,
-        batching: Batching,
+        admission: Arc<AdmissionController>,
+        policy: BatchPolicy,
         on_run: OnRun,
     ) -> std::io::Result<Self> {
-        let bench = Arc::new(Bench {
-            ready: Mutex::default(),
-            wake: Condvar::new(),
+        let queue = Arc::new(JobQueue {
+            pending: Mutex::default(),
+            changed: Condvar::new(),
         });
-        let station = Station {
-            bench: Arc::clone(&bench),
+        let batches = BatchLoop {
+            queue: Arc::clone(&queue),
             model,
-            gate,
-            batching,
+            admission,
+            policy,
             on_run,
         };
         let thread = std::thread::Builder::new()
             .name("onelook-run".to_owned())
-            .spawn(move || station.work())?;
+            .spawn(move || batches.run())?;
         Ok(Self {
-            bench,
+            queue,
             thread: Some(thread),
         })
     }
 
-    /// Runs `[pictures, 3, height, width]`, with others or alone.
-    pub async fn run(&self, input: Tensor) -> Result<Ran, Problem> {
+    /// Runs `[images, 3, height, width]`, alone or in a batch with others.
+    pub async fn run(&self, input: Tensor) -> Result<JobOutput, Problem> {
         let (reply, answer) = oneshot::channel();
-        self.bench.lock().jobs.push_back(Job {
+        self.queue.lock().jobs.push_back(Job {
             input,
             ready: Instant::now(),
             reply,
         });
-        self.bench.wake.notify_one();
+        self.queue.changed.notify_one();
         answer
             .await
             .unwrap_or_else(|_| Err(Problem::internal("the model's thread has ended")))
     }
 }
 
-impl Drop for Worker {
+impl Drop for BatchWorker {
     fn drop(&mut self) {
-        self.bench.lock().closed = true;
-        self.bench.wake.notify_one();
-        // The last user of a model may be an async task: it must not wait for a run.
+        self.queue.lock().closed = true;
+        self.queue.changed.notify_one();
+        // Detached, not joined: the last owner may be an async task, which must not block on a run.
         drop(self.thread.take());
     }
 }
 
-impl Bench {
-    /// The list is whole between any two statements, so a poisoned lock is as good as any.
-    fn lock(&self) -> MutexGuard<'_, Ready> {
-        self.ready.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// What the thread owns.
-struct Station {
-    bench: Arc<Bench>,
-    model: Arc<Model>,
-    gate: Arc<Gate>,
-    batching: Batching,
-    on_run: OnRun,
-}
-
-impl Station {
-    fn work(self) {
-        let mut input = Tensor::default();
-        while let Some(jobs) = self.next_batch() {
-            self.run(jobs, &mut input);
-        }
-    }
-
-    /// The jobs of the next run; `None` when there will be none.
-    fn next_batch(&self) -> Option<Vec<Job>> {
-        let mut ready = self.bench.lock();
-        loop {
-            ready.jobs.retain(|job| !job.reply.is_closed());
-            let Some(oldest) = ready.jobs.front() else {
-                if ready.closed {
-                    return None;
-                }
-                ready = self.wait(ready, None);
-                continue;
-            };
-            let due = oldest.ready + self.batching.max_delay;
-            let patience = due.saturating_duration_since(Instant::now());
-            let others_come = self.gate.inside() > ready.jobs.len();
-            if fitting(&ready.jobs, self.batching.max_batch).1 < self.batching.max_batch
-                && others_come
-                && !patience.is_zero()
-                && !ready.closed
-            {
-                ready = self.wait(ready, Some(patience));
-                continue;
-            }
-            return Some(take_batch(&mut ready.jobs, self.batching.max_batch));
-        }
+impl JobQueue {
+    /// The list is consistent between any two statements, so poisoning is ignored.
+    fn lock(&self) -> MutexGuard<'_, PendingJobs> {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn wait<'a>(
         &self,
-        ready: MutexGuard<'a, Ready>,
-        patience: Option<Duration>,
-    ) -> MutexGuard<'a, Ready> {
-        let wake = &self.bench.wake;
-        match patience {
-            None => wake.wait(ready).unwrap_or_else(PoisonError::into_inner),
-            Some(time) => {
-                let waited = wake.wait_timeout(ready, time);
-                waited.unwrap_or_else(PoisonError::into_inner).0
+        pending: MutexGuard<'a, PendingJobs>,
+        limit: Option<Duration>,
+    ) -> MutexGuard<'a, PendingJobs> {
+        match limit {
+            None => {
+                let woken = self.changed.wait(pending);
+                woken.unwrap_or_else(PoisonError::into_inner)
+            }
+            Some(limit) => {
+                let woken = self.changed.wait_timeout(pending, limit);
+                woken.unwrap_or_else(PoisonError::into_inner).0
             }
         }
     }
+}
 
-    fn run(&self, jobs: Vec<Job>, stack: &mut Tensor) {
+/// What the thread owns.
+struct BatchLoop {
+    queue: Arc<JobQueue>,
+    model: Arc<Model>,
+    admission: Arc<AdmissionController>,
+    policy: BatchPolicy,
+    on_run: OnRun,
+}
+
+impl BatchLoop {
+    fn run(self) {
+        let mut stacked = Tensor::default();
+        while let Some(jobs) = self.next_batch() {
+            self.run_batch(jobs, &mut stacked);
+        }
+    }
+
+    /// The jobs of the next run; `None` once the queue is closed and empty.
+    fn next_batch(&self) -> Option<Vec<Job>> {
+        let max_batch = self.policy.max_batch;
+        let mut pending = self.queue.lock();
+        loop {
+            // A closed reply means that the client has disconnected.
+            pending.jobs.retain(|job| !job.reply.is_closed());
+            let Some(oldest) = pending.jobs.front() else {
+                if pending.closed {
+                    return None;
+                }
+                pending = self.queue.wait(pending, None);
+                continue;
+            };
+            // Run now unless waiting can pay off: the batch has space, somebody else has a permit
+            // and so will bring an image soon, and the oldest job has not waited long enough.
+            let due = oldest.ready + self.policy.max_delay;
+            let remaining = due.saturating_duration_since(Instant::now());
+            let has_space = next_batch_size(&pending.jobs, max_batch).1 < max_batch;
+            let others_prepare = self.admission.admitted() > pending.jobs.len();
+            if has_space && others_prepare && !remaining.is_zero() && !pending.closed {
+                pending = self.queue.wait(pending, Some(remaining));
+                continue;
+            }
+            return Some(take_batch(&mut pending.jobs, max_batch));
+        }
+    }
+
+    fn run_batch(&self, jobs: Vec<Job>, stacked: &mut Tensor) {
         let start = Instant::now();
         let input = match jobs.as_slice() {
             [only] => &only.input,
-            many => {
-                fill(stack, many);
-                &*stack
+            several => {
+                stack(stacked, several);
+                &*stacked
             }
         };
-        let pictures = rows(input.shape());
+        let images = rows(input.shape());
         let outcome = catch_unwind(AssertUnwindSafe(|| self.model.run(input)));
         let time = start.elapsed();
         let outputs = match outcome {
@@ -205,21 +209,21 @@ impl Station {
             )),
         };
         if outputs.is_ok() {
-            self.gate.observe(time, pictures);
-            (self.on_run)(pictures, time);
+            self.admission.record_run(time, images);
+            (self.on_run)(images, time);
         }
         let mut row = 0;
         for job in jobs {
             let own = rows(job.input.shape());
-            let ran = outputs.clone().map(|outputs| Ran {
+            let output = outputs.clone().map(|outputs| JobOutput {
                 outputs,
                 row,
                 waited: start.saturating_duration_since(job.ready),
                 time,
-                batch: pictures,
+                batch: images,
             });
             row += own;
-            let _ = job.reply.send(ran);
+            let _ = job.reply.send(output);
         }
     }
 }
@@ -228,30 +232,31 @@ fn rows(shape: &Shape) -> usize {
     shape.first().copied().unwrap_or(1)
 }
 
-/// How many jobs from the front may share the oldest one's run, and their pictures.
-fn fitting(jobs: &VecDeque<Job>, max_batch: usize) -> (usize, usize) {
+/// How many jobs the next batch takes, and how many images they have. Jobs of another shape are
+/// skipped; a job that does not fit ends the batch, so that jobs of one shape stay in order.
+fn next_batch_size(jobs: &VecDeque<Job>, max_batch: usize) -> (usize, usize) {
     let Some(oldest) = jobs.front() else {
         return (0, 0);
     };
-    let (mut count, mut pictures) = (0, 0);
+    let (mut count, mut images) = (0, 0);
     for job in jobs.iter().filter(|job| same_shape(job, oldest)) {
         let own = rows(job.input.shape());
-        if count > 0 && pictures + own > max_batch {
+        if count > 0 && images + own > max_batch {
             break;
         }
         count += 1;
-        pictures += own;
+        images += own;
     }
-    (count, pictures)
+    (count, images)
 }
 
 fn same_shape(a: &Job, b: &Job) -> bool {
     a.input.shape()[1..] == b.input.shape()[1..]
 }
 
-/// Takes the oldest job and those that share its run.
+/// Removes the oldest job and those that share its run.
 fn take_batch(jobs: &mut VecDeque<Job>, max_batch: usize) -> Vec<Job> {
-    let (count, _) = fitting(jobs, max_batch);
+    let (count, _) = next_batch_size(jobs, max_batch);
     let mut taken: Vec<Job> = Vec::with_capacity(count);
     let mut index = 0;
     while taken.len() < count && index < jobs.len() {
@@ -266,12 +271,12 @@ fn take_batch(jobs: &mut VecDeque<Job>, max_batch: usize) -> Vec<Job> {
     taken
 }
 
-/// Stacks the jobs' pictures.
-fn fill(stack: &mut Tensor, jobs: &[Job]) {
+/// Copies the jobs' images into one tensor.
+fn stack(stacked: &mut Tensor, jobs: &[Job]) {
     let mut extents = jobs[0].input.shape().to_vec();
     extents[0] = jobs.iter().map(|job| rows(job.input.shape())).sum();
-    stack.resize(&Shape::from(extents));
-    let mut rest = stack.data_mut();
+    stacked.resize(&Shape::from(extents));
+    let mut rest = stacked.data_mut();
     for job in jobs {
         let (own, after) = rest.split_at_mut(job.input.data().len());
         own.copy_from_slice(job.input.data());
@@ -314,10 +319,10 @@ mod tests {
     }
 
     #[test]
-    fn pictures_are_stacked_in_order() {
-        let mut stack = Tensor::default();
-        fill(&mut stack, &[job(1, 2, 1.0), job(2, 2, 3.0)]);
-        assert_eq!(stack.shape()[..], [3, 3, 2, 2]);
-        assert_eq!(stack.data()[11..13], [1.0, 3.0]);
+    fn images_are_stacked_in_order() {
+        let mut stacked = Tensor::default();
+        stack(&mut stacked, &[job(1, 2, 1.0), job(2, 2, 3.0)]);
+        assert_eq!(stacked.shape()[..], [3, 3, 2, 2]);
+        assert_eq!(stacked.data()[11..13], [1.0, 3.0]);
     }
 }

@@ -1,6 +1,7 @@
-//! The quay of a request: door, decode, preprocess, run, postprocess; for pictures and for tensors.
+//! The path of a request through a model: admit, decode, preprocess, run, postprocess.
 //!
-//! Every protocol comes through here, so that all of them share queues, batches and figures.
+//! Every protocol comes through here, with images or with tensors, so that all of them share queues,
+//! batches, statistics and metrics.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -13,259 +14,226 @@ use onelook::{Options, Pipeline, Prepared, usable_cores};
 use tokio::sync::Semaphore;
 use tracing::{Instrument, debug_span};
 
-use crate::admission::{Ask, ClientKey, Permit, Priority, Refusal};
+use crate::admission::{AdmissionError, AdmissionRequest, Permit};
 use crate::metrics::Metrics;
-use crate::model_repository::{Served, Slot};
-use crate::problem::{Kind, Problem};
-use crate::statistics::Times;
+use crate::model_repository::{LoadedModel, ModelEntry};
+use crate::problem::{Problem, ProblemKind};
+use crate::request_context::RequestContext;
+use crate::statistics::StageTimes;
 
-/// Who asks, how urgently, until when.
-#[derive(Debug, Clone)]
-pub struct Errand {
-    /// Whose it is, as far as fairness goes.
-    pub client: ClientKey,
-    /// How urgent it is.
-    pub priority: Priority,
-    /// When an answer is of no use any more.
-    pub deadline: tokio::time::Instant,
-}
+/// From this confidence on, so few candidates pass that reading them costs less than a change of
+/// thread.
+const CHEAP_CONFIDENCE: f32 = 0.05;
 
-impl Errand {
-    /// What is said at a model's door.
-    pub fn ask(&self, pictures: usize) -> Ask {
-        Ask {
-            client: Arc::clone(&self.client),
-            priority: self.priority,
-            pictures: pictures as u64,
-            deadline: self.deadline,
-        }
-    }
-}
-
-/// What was found on a picture.
+/// The objects on an image.
 #[derive(Debug)]
-pub struct Found {
-    /// The picture as decoded.
+pub struct DetectResult {
+    /// The decoded image.
     pub frame: Frame,
-    /// What is on it.
+    /// The objects on it.
     pub detections: Detections,
-    /// What it took.
-    pub times: Times,
-    /// Pictures in its run.
-    pub batch: usize,
+    /// Time of each stage.
+    pub times: StageTimes,
 }
 
-/// The way of requests to a model and back.
+/// Runs models on requests.
 #[derive(Clone)]
-pub struct Stations {
+pub struct InferenceService {
     metrics: Arc<Metrics>,
     limits: media::Limits,
-    easels: Arc<Semaphore>,
+    encode_permits: Arc<Semaphore>,
 }
 
-impl Stations {
-    /// Stations that note what they do, and decode within these limits.
+impl InferenceService {
+    /// A service that decodes images within these limits.
     pub fn new(metrics: Arc<Metrics>, limits: media::Limits) -> Self {
         Self {
             metrics,
             limits,
-            easels: Arc::new(Semaphore::new(8 + 4 * usable_cores())),
+            encode_permits: Arc::new(Semaphore::new(8 + 4 * usable_cores())),
         }
     }
 
-    /// Finds objects on an encoded picture.
+    /// Detects objects on an encoded image.
     pub async fn detect(
         &self,
-        slot: &Arc<Slot>,
-        errand: &Errand,
-        picture: Bytes,
+        entry: &Arc<ModelEntry>,
+        context: &RequestContext,
+        image: Bytes,
         options: &Options,
-    ) -> Result<Found, Problem> {
+    ) -> Result<DetectResult, Problem> {
         let start = Instant::now();
-        let outcome = self.detect_once(slot, errand, picture, options).await;
-        match &outcome {
-            Ok(found) => self.note(slot, start.elapsed(), &found.times),
-            Err(problem) => self.note_failure(slot, start.elapsed(), problem),
-        }
-        outcome.inspect(|found| {
-            let objects = found.detections.len() as u64;
-            let objects_of = self.metrics.detections.with_label_values(&[&slot.name]);
-            objects_of.inc_by(objects);
+        let outcome = self.detect_once(entry, context, image, options).await;
+        let times = outcome.as_ref().map(|result| &result.times);
+        self.record(entry, start.elapsed(), times);
+        outcome.inspect(|result| {
+            let objects = self.metrics.detections.with_label_values(&[&entry.name]);
+            objects.inc_by(result.detections.len() as u64);
         })
     }
 
     async fn detect_once(
         &self,
-        slot: &Arc<Slot>,
-        errand: &Errand,
-        picture: Bytes,
+        entry: &Arc<ModelEntry>,
+        context: &RequestContext,
+        image: Bytes,
         options: &Options,
-    ) -> Result<Found, Problem> {
-        let mut times = Times::default();
-        let (served, permit) = self.enter(slot, &errand.ask(1), &mut times).await?;
-        let pipeline = Arc::new(Pipeline::new(Arc::clone(&served.model), options.clone())?);
-        let (fitting, limits) = (Arc::clone(&pipeline), self.limits);
-        let station = debug_span!("decode and preprocess");
-        let fitted = blocking(move || station.in_scope(|| fit(&picture, &limits, &fitting)));
-        let fitted = fitted.await??;
-        times.decode = fitted.decode;
-        times.preprocess = fitted.preprocess;
-        let run = served.worker.run(fitted.prepared.input);
-        let ran = run.instrument(debug_span!("inference")).await?;
+    ) -> Result<DetectResult, Problem> {
+        let mut times = StageTimes::default();
+        let request = context.admission_request(1);
+        let (loaded, permit) = self.admit(entry, &request, &mut times).await?;
+        let pipeline = Arc::new(Pipeline::new(Arc::clone(&loaded.model), options.clone())?);
+        let (preprocess, limits) = (Arc::clone(&pipeline), self.limits);
+        let span = debug_span!("decode and preprocess");
+        let decoded =
+            blocking(move || span.in_scope(|| decode_and_prepare(&image, &limits, &preprocess)));
+        let decoded = decoded.await??;
+        times.decode = decoded.decode;
+        times.preprocess = decoded.preprocess;
+        let run = loaded.worker.run(decoded.prepared.input);
+        let output = run.instrument(debug_span!("inference")).await?;
+        // The next request may prepare its image while this one's boxes are read.
         drop(permit);
-        times.queue += ran.waited;
-        times.inference = ran.time;
-        times.batch = ran.batch;
-        let read = Instant::now();
-        let station = debug_span!("postprocess");
-        let placement = fitted.prepared.placement;
-        let detections = match options.thresholds.confidence {
-            // Few candidates: less work than a thread's change.
-            confidence if confidence >= 0.05 => {
-                station.in_scope(|| pipeline.postprocess(&ran.outputs, ran.row, &placement))?
-            }
-            _ => {
-                let ran = ran.clone();
-                let read = move || pipeline.postprocess(&ran.outputs, ran.row, &placement);
-                blocking(move || station.in_scope(read)).await??
-            }
+        times.queue += output.waited;
+        times.inference = output.time;
+        times.batch = output.batch;
+        let start = Instant::now();
+        let span = debug_span!("postprocess");
+        let placement = decoded.prepared.placement;
+        let postprocess =
+            move || span.in_scope(|| pipeline.postprocess(&output.outputs, output.row, &placement));
+        let detections = match options.thresholds.confidence >= CHEAP_CONFIDENCE {
+            true => postprocess()?,
+            false => blocking(postprocess).await??,
         };
-        times.postprocess = read.elapsed();
-        Ok(Found {
-            frame: fitted.frame,
+        times.postprocess = start.elapsed();
+        Ok(DetectResult {
+            frame: decoded.frame,
             detections,
             times,
-            batch: ran.batch,
         })
     }
 
-    /// Runs the network on a tensor as it is; gives the one output that an exported model has.
-    /// The tensor is made when its turn has come.
+    /// Runs the network on a tensor as it is, and returns the one output that an exported model has.
+    /// `input` is called once the request is admitted.
     pub async fn output0(
         &self,
-        slot: &Arc<Slot>,
-        errand: &Errand,
-        pictures: usize,
+        entry: &Arc<ModelEntry>,
+        context: &RequestContext,
+        images: usize,
         input: impl FnOnce() -> Tensor + Send + 'static,
     ) -> Result<Tensor, Problem> {
         let start = Instant::now();
-        let mut times = Times::default();
-        let ask = errand.ask(pictures);
-        let outcome = self.output0_once(slot, &ask, input, &mut times).await;
-        match &outcome {
-            Ok(_) => self.note(slot, start.elapsed(), &times),
-            Err(problem) => self.note_failure(slot, start.elapsed(), problem),
-        }
+        let mut times = StageTimes::default();
+        let request = context.admission_request(images);
+        let outcome = self.output0_once(entry, &request, input, &mut times).await;
+        self.record(entry, start.elapsed(), outcome.as_ref().map(|_| &times));
         outcome
     }
 
     async fn output0_once(
         &self,
-        slot: &Arc<Slot>,
-        ask: &Ask,
+        entry: &Arc<ModelEntry>,
+        request: &AdmissionRequest,
         input: impl FnOnce() -> Tensor + Send + 'static,
-        times: &mut Times,
+        times: &mut StageTimes,
     ) -> Result<Tensor, Problem> {
-        let (served, permit) = self.enter(slot, ask, times).await?;
+        let (loaded, permit) = self.admit(entry, request, times).await?;
         let start = Instant::now();
         let input = blocking(input).await?;
         times.preprocess = start.elapsed();
         let mut runs = Vec::new();
-        // No run is larger than those of the batches, whatever one request asks for.
-        for part in parts(input, served.max_batch) {
+        // One request never makes a run larger than a batch, however many images it has.
+        for part in split(input, loaded.max_batch) {
             let (own, size) = (rows(&part), size(&part));
-            let run = served.worker.run(part);
-            let ran = run.instrument(debug_span!("inference")).await?;
-            times.queue += ran.waited;
-            times.inference += ran.time;
-            times.batch = ran.batch;
-            runs.push((ran.row..ran.row + own, size, ran.outputs));
+            let run = loaded.worker.run(part);
+            let output = run.instrument(debug_span!("inference")).await?;
+            times.queue += output.waited;
+            times.inference += output.time;
+            times.batch = output.batch;
+            runs.push((output.row..output.row + own, size, output.outputs));
         }
         drop(permit);
         let start = Instant::now();
-        let model = Arc::clone(&served.model);
+        let model = Arc::clone(&loaded.model);
         let decode = move || {
             let decode = |(own, size, outputs): (Range<usize>, _, Arc<Vec<Tensor>>)| {
                 model.decode_output0(&outputs, own, size)
             };
             runs.into_iter().map(decode).collect::<Result<Vec<_>, _>>()
         };
-        let output = joined(blocking(decode).await??);
+        let output = join(blocking(decode).await??);
         times.postprocess = start.elapsed();
         Ok(output)
     }
 
-    /// Refuses what would be refused at the door; to be asked before a body is read.
-    pub fn knock(&self, slot: &Slot, ask: &Ask) -> Result<(), Problem> {
-        match slot.served()?.gate.admits(ask) {
-            // A new version is about to open its door.
-            Ok(()) | Err(Refusal::Closed) => Ok(()),
-            Err(refusal) => Err(refused(slot, refusal)),
+    /// Refuses a request that would not be admitted. Called before its body is read.
+    pub fn precheck(&self, entry: &ModelEntry, context: &RequestContext) -> Result<(), Problem> {
+        let request = context.admission_request(1);
+        match entry.loaded()?.admission.precheck(&request) {
+            // Closed means that this version is being replaced: the next one will admit it.
+            Ok(()) | Err(AdmissionError::Closed) => Ok(()),
+            Err(error) => Err(admission_problem(entry, error)),
         }
     }
 
-    async fn enter(
+    async fn admit(
         &self,
-        slot: &Arc<Slot>,
-        ask: &Ask,
-        times: &mut Times,
-    ) -> Result<(Arc<Served>, Permit), Problem> {
+        entry: &Arc<ModelEntry>,
+        request: &AdmissionRequest,
+        times: &mut StageTimes,
+    ) -> Result<(Arc<LoadedModel>, Permit), Problem> {
         let start = Instant::now();
         loop {
-            let served = slot.served()?;
-            let entered = served.gate.enter(ask);
-            match entered.instrument(debug_span!("queue")).await {
+            let loaded = entry.loaded()?;
+            let admitted = loaded.admission.admit(request);
+            match admitted.instrument(debug_span!("queue")).await {
                 Ok(permit) => {
                     times.queue = start.elapsed();
-                    return Ok((served, permit));
+                    return Ok((loaded, permit));
                 }
-                // Another version took over between the look and the door.
-                Err(Refusal::Closed) => tokio::task::yield_now().await,
-                Err(refusal) => return Err(refused(slot, refusal)),
+                // Another version took over between `loaded` and `admit`: ask that one.
+                Err(AdmissionError::Closed) => tokio::task::yield_now().await,
+                Err(error) => return Err(admission_problem(entry, error)),
             }
         }
     }
 
-    fn note(&self, slot: &Slot, whole: Duration, times: &Times) {
-        slot.statistics.succeeded(whole, times);
-        let stage = |name: &str, time: Duration| {
-            if !time.is_zero() {
-                self.metrics.stage(&slot.name, name, time);
+    /// Counts a request: its stages if it was answered, its problem if not.
+    fn record(&self, entry: &ModelEntry, whole: Duration, outcome: Result<&StageTimes, &Problem>) {
+        match outcome {
+            Ok(times) => {
+                entry.statistics.record_success(whole, times);
+                self.metrics.record_success(&entry.name, whole, times);
             }
-        };
-        stage("decode", times.decode);
-        self.metrics.stage(&slot.name, "queue", times.queue);
-        stage("preprocess", times.preprocess);
-        stage("inference", times.inference);
-        stage("postprocess", times.postprocess);
-        self.metrics.answered(&slot.name, whole, times);
+            Err(problem) => {
+                entry.statistics.record_failure(whole);
+                self.metrics.record_failure(&entry.name, problem.kind);
+            }
+        }
     }
 
-    fn note_failure(&self, slot: &Slot, whole: Duration, problem: &Problem) {
-        slot.statistics.failed(whole);
-        self.metrics.refused(&slot.name, problem.kind);
-    }
-
-    /// Draws and encodes an answer's picture. Only so many are in memory at a time: more of them than
-    /// can be encoded are refused.
+    /// Draws on and encodes an image for an answer. Only as many as can be encoded soon are kept in
+    /// memory; more are refused.
     pub async fn encode<T: Send + 'static>(
         &self,
-        slot: &Slot,
+        entry: &ModelEntry,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Problem> {
         let start = Instant::now();
-        let _easel = self.easels.try_acquire().map_err(|_| {
-            let detail = "more pictures wait to be drawn than can be: try again later, or accept \
+        let _permit = self.encode_permits.try_acquire().map_err(|_| {
+            let detail = "too many images wait to be drawn and encoded: try again later, or accept \
                           application/json";
-            Problem::new(Kind::Overloaded, detail).retry_after(Duration::from_secs(1))
+            Problem::new(ProblemKind::Overloaded, detail).retry_after(Duration::from_secs(1))
         })?;
-        let drawn = blocking(work).await?;
-        self.metrics.stage(&slot.name, "encode", start.elapsed());
-        Ok(drawn)
+        let encoded = blocking(work).await?;
+        self.metrics
+            .record_stage(&entry.name, "encode", start.elapsed());
+        Ok(encoded)
     }
 }
 
-/// Runs what takes long away from the threads that answer.
+/// Runs long work on a thread of the blocking pool, away from those that answer requests.
 pub async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, Problem> {
@@ -282,22 +250,22 @@ fn size(input: &Tensor) -> [usize; 2] {
     input.shape().nchw().map_or([0, 0], |[_, _, h, w]| [h, w])
 }
 
-/// The pictures of a tensor in parts of at most so many.
-fn parts(tensor: Tensor, most: usize) -> Vec<Tensor> {
-    if rows(&tensor) <= most {
+/// The images of a tensor in parts of at most `max` images.
+fn split(tensor: Tensor, max: usize) -> Vec<Tensor> {
+    if rows(&tensor) <= max {
         return vec![tensor];
     }
-    let picture = tensor.data().len() / rows(&tensor);
+    let image = tensor.data().len() / rows(&tensor);
     let part = |data: &[f32]| {
         let mut extents = tensor.shape().to_vec();
-        extents[0] = data.len() / picture;
-        Tensor::new(extents, data.to_vec()).expect("a part holds whole pictures")
+        extents[0] = data.len() / image;
+        Tensor::new(extents, data.to_vec()).expect("a part holds whole images")
     };
-    tensor.data().chunks(most * picture).map(part).collect()
+    tensor.data().chunks(max * image).map(part).collect()
 }
 
-/// The parts as one tensor again.
-fn joined(mut parts: Vec<Tensor>) -> Tensor {
+/// Undoes [`split`].
+fn join(mut parts: Vec<Tensor>) -> Tensor {
     if parts.len() == 1 {
         return parts.remove(0);
     }
@@ -307,19 +275,23 @@ fn joined(mut parts: Vec<Tensor>) -> Tensor {
     Tensor::new(extents, data).expect("all parts are of one model and one size")
 }
 
-struct Fitted {
+struct DecodedImage {
     frame: Frame,
     prepared: Prepared,
     decode: Duration,
     preprocess: Duration,
 }
 
-fn fit(picture: &[u8], limits: &media::Limits, pipeline: &Pipeline) -> Result<Fitted, Problem> {
+fn decode_and_prepare(
+    image: &[u8],
+    limits: &media::Limits,
+    pipeline: &Pipeline,
+) -> Result<DecodedImage, Problem> {
     let start = Instant::now();
-    let frame = media::decode(picture, limits).map_err(|error| undecodable(&error))?;
+    let frame = media::decode(image, limits).map_err(|error| decode_problem(&error))?;
     let decoded = Instant::now();
     let prepared = pipeline.preprocess(&frame);
-    Ok(Fitted {
+    Ok(DecodedImage {
         frame,
         prepared,
         decode: decoded - start,
@@ -327,42 +299,54 @@ fn fit(picture: &[u8], limits: &media::Limits, pipeline: &Pipeline) -> Result<Fi
     })
 }
 
-fn undecodable(error: &DecodeError) -> Problem {
-    let kind = match error {
-        DecodeError::TooManyPixels { .. } | DecodeError::TooManyBytes { .. } => Kind::TooLarge,
-        DecodeError::Empty | DecodeError::UnknownFormat { .. } => Kind::Unsupported,
-        _ => Kind::Unprocessable,
-    };
-    Problem::new(kind, error.to_string())
+/// Why an image cannot be decoded. Limits are named by the server's flags: the library, whose
+/// callers set them in code, cannot do that.
+fn decode_problem(error: &DecodeError) -> Problem {
+    match error {
+        DecodeError::TooManyPixels {
+            width,
+            height,
+            max_pixels,
+            ..
+        } => Problem::new(
+            ProblemKind::TooLarge,
+            format!(
+                "the image has {width}x{height} pixels, this server accepts at most {max_pixels}: \
+                 scale it down, or start the server with a larger --max-pixels"
+            ),
+        ),
+        DecodeError::TooManyBytes { max_bytes, .. } => Problem::too_large(*max_bytes),
+        DecodeError::Empty | DecodeError::UnknownFormat { .. } => {
+            Problem::new(ProblemKind::Unsupported, error.to_string())
+        }
+        _ => Problem::new(ProblemKind::Unprocessable, error.to_string()),
+    }
 }
 
-/// A refusal at the door in words.
-fn refused(slot: &Slot, refusal: Refusal) -> Problem {
-    let name = &slot.name;
-    match refusal {
-        Refusal::Full {
-            own_fault: true,
+fn admission_problem(entry: &ModelEntry, error: AdmissionError) -> Problem {
+    let name = &entry.name;
+    match error {
+        AdmissionError::QueueFull {
+            own_fault,
             retry_after,
-        } => Problem::new(
-            Kind::TooMany,
-            format!("the queue of model '{name}' is full and most of it is this client's: send fewer requests at a time"),
+        } => {
+            let (kind, reason) = match own_fault {
+                true => (
+                    ProblemKind::TooMany,
+                    "is full, mostly with this client's requests: send fewer at a time",
+                ),
+                false => (ProblemKind::Overloaded, "is full: try again later"),
+            };
+            Problem::new(kind, format!("the queue of model '{name}' {reason}"))
+                .retry_after(retry_after)
+        }
+        AdmissionError::Deadline { retry_after } => Problem::new(
+            ProblemKind::Deadline,
+            format!("model '{name}' is too busy to answer within the deadline: try again later"),
         )
         .retry_after(retry_after),
-        Refusal::Full {
-            own_fault: false,
-            retry_after,
-        } => Problem::new(
-            Kind::Overloaded,
-            format!("the queue of model '{name}' is full: try again later"),
-        )
-        .retry_after(retry_after),
-        Refusal::Deadline { retry_after } => Problem::new(
-            Kind::Deadline,
-            format!("model '{name}' has too much to do to answer within the deadline: try again later"),
-        )
-        .retry_after(retry_after),
-        Refusal::Closed => Problem::new(
-            Kind::NotReady,
+        AdmissionError::Closed => Problem::new(
+            ProblemKind::NotReady,
             format!("model '{name}' is being unloaded"),
         ),
     }

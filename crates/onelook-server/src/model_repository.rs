@@ -1,78 +1,105 @@
-//! The models of a server: which there are, what state they are in, how one takes over from another.
+//! The models of a server: which exist, what state they are in, and how a new version replaces one.
 //!
-//! A model that is replaced goes on serving those who came to it, until the last has its answer; one
-//! that fails to load is reported and takes nothing down with it. Names never become paths: only
-//! files that the server was started with, or that lie in its model directory, can be loaded.
+//! A replaced model goes on serving the requests that it has admitted. A model that fails to load is
+//! reported and affects no other. Names never become paths: only files that the server was started
+//! with, or that are in its model directory, can be loaded.
 
 mod directory;
 mod loaded_model;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
+use std::time::Duration;
 
 use onelook::{Engine, LoadOptions};
+use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::config::{Config, ModelSource};
 use crate::metrics::Metrics;
-use crate::problem::{Kind, Problem};
+use crate::problem::{Problem, ProblemKind, shown};
 use crate::statistics::Statistics;
-pub use loaded_model::{BatchingWish, Served};
+pub use loaded_model::{LoadedModel, ServingOptions};
 
-/// What a model is doing.
+/// The state of a model.
 #[derive(Clone)]
-pub enum State {
+pub enum ModelState {
     /// Known, not loaded.
     Unloaded,
     /// Being loaded for the first time.
     Loading,
     /// Serving.
-    Ready(Arc<Served>),
+    Ready(Arc<LoadedModel>),
     /// Could not be loaded, and why.
     Failed(String),
 }
 
-impl State {
-    /// The word for it.
-    pub fn name(&self) -> &'static str {
+impl ModelState {
+    /// The state's name.
+    pub fn name(&self) -> ModelStateName {
         match self {
-            Self::Unloaded => "unloaded",
-            Self::Loading => "loading",
-            Self::Ready(_) => "ready",
-            Self::Failed(_) => "failed",
+            Self::Unloaded => ModelStateName::Unloaded,
+            Self::Loading => ModelStateName::Loading,
+            Self::Ready(_) => ModelStateName::Ready,
+            Self::Failed(_) => ModelStateName::Failed,
+        }
+    }
+
+    /// The model, if it serves.
+    pub fn loaded(&self) -> Option<&Arc<LoadedModel>> {
+        match self {
+            Self::Ready(loaded) => Some(loaded),
+            _ => None,
         }
     }
 }
 
-/// A name and what is behind it.
-pub struct Slot {
+/// The state of a model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+#[schema(as = ModelState)]
+pub enum ModelStateName {
+    /// It serves requests.
+    Ready,
+    /// It is being loaded for the first time.
+    Loading,
+    /// It could not be loaded.
+    Failed,
+    /// It is known and not loaded.
+    Unloaded,
+}
+
+/// A model by its name.
+pub struct ModelEntry {
     /// The name in requests.
     pub name: String,
-    /// Where it is loaded from.
+    /// The file that it is loaded from.
     pub source: PathBuf,
-    /// What it has done.
-    pub statistics: Statistics,
-    state: RwLock<State>,
-    /// The last load that failed while an older version went on serving.
+    /// What it has done, over all its versions.
+    pub statistics: Arc<Statistics>,
+    state: RwLock<ModelState>,
+    /// Why the last load failed, if an older version goes on serving.
     warning: Mutex<Option<String>>,
-    /// Held while the model is loaded or unloaded; counts versions.
+    /// Counts versions. Held while the model is loaded or unloaded, so that only one of these
+    /// happens at a time.
     versions: tokio::sync::Mutex<u64>,
 }
 
-impl Slot {
+impl ModelEntry {
     fn new(source: ModelSource) -> Arc<Self> {
         Arc::new(Self {
             name: source.name,
             source: source.source,
-            statistics: Statistics::default(),
-            state: RwLock::new(State::Unloaded),
+            statistics: Arc::default(),
+            state: RwLock::new(ModelState::Unloaded),
             warning: Mutex::new(None),
             versions: tokio::sync::Mutex::new(0),
         })
     }
 
-    /// What it is doing now.
-    pub fn state(&self) -> State {
+    /// Its state now.
+    pub fn state(&self) -> ModelState {
         let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
         state.clone()
     }
@@ -80,76 +107,76 @@ impl Slot {
     /// Why the last load failed, if it did.
     pub fn error(&self) -> Option<String> {
         match self.state() {
-            State::Failed(reason) => Some(reason),
+            ModelState::Failed(reason) => Some(reason),
             _ => self.warning().clone(),
         }
     }
 
-    fn warning(&self) -> std::sync::MutexGuard<'_, Option<String>> {
+    fn warning(&self) -> MutexGuard<'_, Option<String>> {
         self.warning.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The model, if it serves.
-    pub fn served(&self) -> Result<Arc<Served>, Problem> {
+    pub fn loaded(&self) -> Result<Arc<LoadedModel>, Problem> {
         let not_ready = |reason: &str| {
             let detail = format!("model '{}' {reason}", self.name);
-            Problem::new(Kind::NotReady, detail)
+            Problem::new(ProblemKind::NotReady, detail)
         };
         match self.state() {
-            State::Ready(served) => Ok(served),
-            State::Loading => {
-                Err(not_ready("is being loaded").retry_after(std::time::Duration::from_secs(1)))
+            ModelState::Ready(loaded) => Ok(loaded),
+            ModelState::Loading => {
+                Err(not_ready("is being loaded").retry_after(Duration::from_secs(1)))
             }
-            State::Unloaded => Err(not_ready("is not loaded")),
-            State::Failed(reason) => Err(not_ready(&format!("could not be loaded: {reason}"))),
+            ModelState::Unloaded => Err(not_ready("is not loaded")),
+            ModelState::Failed(reason) => Err(not_ready(&format!("could not be loaded: {reason}"))),
         }
     }
 
-    fn put(&self, state: State) -> State {
-        let mut place = self.state.write().unwrap_or_else(PoisonError::into_inner);
-        std::mem::replace(&mut *place, state)
+    fn set_state(&self, new: ModelState) -> ModelState {
+        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        std::mem::replace(&mut *state, new)
     }
 }
 
 /// The models of one server.
-pub struct Catalogue {
-    slots: RwLock<BTreeMap<String, Arc<Slot>>>,
+pub struct ModelRepository {
+    entries: RwLock<BTreeMap<String, Arc<ModelEntry>>>,
     /// Names in the order of the command line.
     order: Vec<String>,
     directory: Option<PathBuf>,
     load: LoadOptions,
-    batching: BatchingWish,
+    serving: ServingOptions,
     engine: OnceLock<Arc<Engine>>,
     opening: Mutex<()>,
     metrics: Arc<Metrics>,
 }
 
-impl Catalogue {
-    /// The models that the configuration names; none is loaded yet.
+impl ModelRepository {
+    /// The models that the configuration names, none of them loaded.
     pub fn new(config: &Config, metrics: Arc<Metrics>) -> Result<Self, String> {
         let mut sources = config.models.clone();
         if let Some(path) = &config.model_dir {
             sources.extend(directory::models(path)?);
         }
-        let mut slots = BTreeMap::new();
+        let mut entries = BTreeMap::new();
         let mut order = Vec::new();
         for source in sources {
             check_name(&source.name)?;
-            if slots.contains_key(&source.name) {
+            if entries.contains_key(&source.name) {
                 return Err(format!(
                     "two models are called '{}': give one another name with --model NAME=PATH",
                     source.name
                 ));
             }
             order.push(source.name.clone());
-            slots.insert(source.name.clone(), Slot::new(source));
+            entries.insert(source.name.clone(), ModelEntry::new(source));
         }
         Ok(Self {
-            slots: RwLock::new(slots),
+            entries: RwLock::new(entries),
             order,
             directory: config.model_dir.clone(),
             load: config.load.clone(),
-            batching: BatchingWish {
+            serving: ServingOptions {
                 max_batch: config.max_batch,
                 max_delay: config.max_delay,
                 queue: config.queue,
@@ -160,29 +187,34 @@ impl Catalogue {
         })
     }
 
-    /// All models, the default first, then in the order of the command line, then by name.
-    pub fn all(&self) -> Vec<Arc<Slot>> {
-        let slots = self.slots.read().unwrap_or_else(PoisonError::into_inner);
-        let named = self.order.iter().filter_map(|name| slots.get(name));
-        let others = slots
+    /// All models: the default first, then in the order of the command line, then by name.
+    pub fn all(&self) -> Vec<Arc<ModelEntry>> {
+        let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner);
+        let named = self.order.iter().filter_map(|name| entries.get(name));
+        let others = entries
             .values()
-            .filter(|slot| !self.order.contains(&slot.name));
+            .filter(|entry| !self.order.contains(&entry.name));
         named.chain(others).map(Arc::clone).collect()
     }
 
     /// The model of this name, or the default.
-    pub fn slot(&self, name: Option<&str>) -> Result<Arc<Slot>, Problem> {
-        let slots = self.slots.read().unwrap_or_else(PoisonError::into_inner);
+    pub fn find(&self, name: Option<&str>) -> Result<Arc<ModelEntry>, Problem> {
+        let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner);
         let wanted = name.or(self.order.first().map(String::as_str));
         let Some(wanted) = wanted else {
-            let detail = "no model is known: start the server with --model or --model-dir";
-            return Err(Problem::new(Kind::NotFound, detail));
+            let detail = "the server has no model: start it with --model or --model-dir";
+            return Err(Problem::new(ProblemKind::NotFound, detail));
         };
-        slots
-            .get(wanted)
-            .or_else(|| slots.get(stem(wanted)))
-            .map(Arc::clone)
-            .ok_or_else(|| self.unknown(wanted, &slots))
+        let found = entries.get(wanted).or_else(|| entries.get(stem(wanted)));
+        found.map(Arc::clone).ok_or_else(|| {
+            let known: Vec<&str> = entries.keys().map(String::as_str).collect();
+            let detail = format!(
+                "there is no model {} here; known are: {}",
+                shown(wanted),
+                known.join(", ")
+            );
+            Problem::new(ProblemKind::NotFound, detail)
+        })
     }
 
     /// Whether this is the model of requests that name none.
@@ -190,22 +222,14 @@ impl Catalogue {
         self.order.first().is_some_and(|first| first == name)
     }
 
-    fn unknown(&self, name: &str, slots: &BTreeMap<String, Arc<Slot>>) -> Problem {
-        let known: Vec<&str> = slots.keys().map(String::as_str).collect();
-        let shown: String = name.chars().take(80).collect();
-        let detail = format!(
-            "there is no model {shown:?} here; known are: {}",
-            known.join(", ")
-        );
-        Problem::new(Kind::NotFound, detail)
-    }
-
     /// Whether at least one model serves and none is being loaded for the first time.
     pub fn is_ready(&self) -> bool {
-        let states: Vec<State> = self.all().iter().map(|slot| slot.state()).collect();
-        let loading = states.iter().any(|state| matches!(state, State::Loading));
-        let ready = states.iter().any(|state| matches!(state, State::Ready(_)));
-        ready && !loading
+        let states: Vec<ModelStateName> = self
+            .all()
+            .iter()
+            .map(|entry| entry.state().name())
+            .collect();
+        states.contains(&ModelStateName::Ready) && !states.contains(&ModelStateName::Loading)
     }
 
     /// Looks for new files in the model directory.
@@ -213,81 +237,82 @@ impl Catalogue {
         let Some(Ok(found)) = self.directory.as_deref().map(directory::models) else {
             return;
         };
-        let mut slots = self.slots.write().unwrap_or_else(PoisonError::into_inner);
+        let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
         for source in found {
             if check_name(&source.name).is_ok() {
-                slots
+                entries
                     .entry(source.name.clone())
-                    .or_insert_with(|| Slot::new(source));
+                    .or_insert_with(|| ModelEntry::new(source));
             }
         }
     }
 
-    /// Marks every model as about to be loaded, so that nothing is ready before it is.
-    pub fn announce(&self) -> Vec<Arc<Slot>> {
+    /// Marks every model as loading, so that the server is not ready before all have been tried.
+    pub fn announce(&self) -> Vec<Arc<ModelEntry>> {
         let all = self.all();
-        for slot in &all {
-            slot.put(State::Loading);
+        for entry in &all {
+            entry.set_state(ModelState::Loading);
         }
         all
     }
 
-    /// Loads a model, or loads it anew while the old one serves; returns when it is ready.
-    pub async fn load(&self, slot: &Arc<Slot>) -> Result<Arc<Served>, Problem> {
-        let mut versions = slot.versions.lock().await;
-        if !matches!(slot.state(), State::Ready(_)) {
-            slot.put(State::Loading);
+    /// Loads a model; a version that serves already goes on until the new one is ready. Returns when
+    /// the model is ready.
+    pub async fn load(&self, entry: &Arc<ModelEntry>) -> Result<Arc<LoadedModel>, Problem> {
+        let mut versions = entry.versions.lock().await;
+        if entry.state().loaded().is_none() {
+            entry.set_state(ModelState::Loading);
         }
         let version = *versions + 1;
-        match self.open(slot, version).await {
-            Ok(served) => {
+        match self.open(entry, version).await {
+            Ok(loaded) => {
                 *versions = version;
-                *slot.warning() = None;
-                self.metrics
-                    .model_ready
-                    .with_label_values(&[&slot.name])
-                    .set(1);
-                retire(slot.put(State::Ready(Arc::clone(&served))));
-                Ok(served)
+                *entry.warning() = None;
+                self.metrics.set_ready(&entry.name, true);
+                retire(entry.set_state(ModelState::Ready(Arc::clone(&loaded))));
+                Ok(loaded)
             }
             Err(reason) => {
-                tracing::error!(model = slot.name, %reason, "a model could not be loaded");
-                match slot.state() {
-                    State::Ready(_) => *slot.warning() = Some(reason.clone()),
+                tracing::error!(model = entry.name, %reason, "a model could not be loaded");
+                match entry.state() {
+                    ModelState::Ready(_) => *entry.warning() = Some(reason.clone()),
                     _ => {
-                        self.metrics
-                            .model_ready
-                            .with_label_values(&[&slot.name])
-                            .set(0);
-                        slot.put(State::Failed(reason.clone()));
+                        self.metrics.set_ready(&entry.name, false);
+                        entry.set_state(ModelState::Failed(reason.clone()));
                     }
                 }
-                let detail = format!("model '{}' could not be loaded: {reason}", slot.name);
-                Err(Problem::new(Kind::Unprocessable, detail))
+                let detail = format!("model '{}' could not be loaded: {reason}", entry.name);
+                Err(Problem::new(ProblemKind::Unprocessable, detail))
             }
         }
     }
 
-    /// Stops a model; those who came to it still get their answers.
-    pub async fn unload(&self, slot: &Arc<Slot>) {
-        let _versions = slot.versions.lock().await;
-        self.metrics
-            .model_ready
-            .with_label_values(&[&slot.name])
-            .set(0);
-        *slot.warning() = None;
-        if let State::Ready(served) = slot.put(State::Unloaded) {
-            served.gate.close();
-            served.gate.drained().await;
+    /// Unloads a model. Returns when the requests that it has admitted are answered.
+    pub async fn unload(&self, entry: &Arc<ModelEntry>) {
+        let _versions = entry.versions.lock().await;
+        self.metrics.set_ready(&entry.name, false);
+        *entry.warning() = None;
+        if let ModelState::Ready(loaded) = entry.set_state(ModelState::Unloaded) {
+            loaded.admission.close();
+            loaded.admission.drained().await;
         }
     }
 
-    async fn open(&self, slot: &Arc<Slot>, version: u64) -> Result<Arc<Served>, String> {
+    async fn open(
+        &self,
+        entry: &Arc<ModelEntry>,
+        version: u64,
+    ) -> Result<Arc<LoadedModel>, String> {
         let engine = self.engine()?;
-        let (options, wish) = (self.load.clone(), self.batching);
-        let (owner, metrics) = (Arc::clone(slot), Arc::clone(&self.metrics));
+        let (options, serving) = (self.load.clone(), self.serving);
+        let (name, source) = (entry.name.clone(), entry.source.clone());
+        let (statistics, metrics) = (Arc::clone(&entry.statistics), Arc::clone(&self.metrics));
+        let on_run = Box::new(move |images, time| {
+            statistics.record_run(images, time);
+            metrics.record_run(&name, images, time);
+        });
         let opened = tokio::task::spawn_blocking(move || {
-            Served::open(&engine, &owner, version, &options, &wish, &metrics)
+            LoadedModel::open(&engine, &source, version, &options, &serving, on_run)
         });
         opened
             .await
@@ -295,9 +320,10 @@ impl Catalogue {
             .map(Arc::new)
     }
 
-    /// One engine for all models, opened when first needed.
+    /// One engine for all models, opened at first use.
     fn engine(&self) -> Result<Arc<Engine>, String> {
-        let _one = self.opening.lock().unwrap_or_else(PoisonError::into_inner);
+        // `OnceLock::get_or_try_init` is not stable: the lock keeps two from being opened.
+        let _opening = self.opening.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(engine) = self.engine.get() {
             return Ok(Arc::clone(engine));
         }
@@ -310,25 +336,25 @@ impl Catalogue {
     }
 }
 
-/// Lets a replaced model finish what it has.
-fn retire(old: State) {
-    if let State::Ready(served) = old {
-        served.gate.close();
-        tokio::spawn(async move { served.gate.drained().await });
+/// Lets a replaced version finish what it has admitted. The task keeps it alive until then.
+fn retire(old: ModelState) {
+    if let ModelState::Ready(loaded) = old {
+        loaded.admission.close();
+        tokio::spawn(async move { loaded.admission.drained().await });
     }
 }
 
-/// People write `yolo11n.pt` where the model is called `yolo11n`.
+/// The name without a model file's extension: people write `yolo11n.pt` for the model `yolo11n`.
 fn stem(name: &str) -> &str {
     let extensions = [".pt", ".onnx", ".safetensors"];
     let found = extensions.iter().find_map(|end| name.strip_suffix(end));
     found.unwrap_or(name)
 }
 
-/// Names stand in addresses and labels: letters, digits and `._-`, at most 128.
+/// Names appear in URLs and in labels of metrics: letters, digits and `._-`, at most 128.
 fn check_name(name: &str) -> Result<(), String> {
-    let sound = |letter: char| letter.is_ascii_alphanumeric() || "._-".contains(letter);
-    if name.is_empty() || name.len() > 128 || name.starts_with('.') || !name.chars().all(sound) {
+    let allowed = |letter: char| letter.is_ascii_alphanumeric() || "._-".contains(letter);
+    if name.is_empty() || name.len() > 128 || name.starts_with('.') || !name.chars().all(allowed) {
         return Err(format!(
             "{name:?} cannot be a model's name: use letters, digits and ._- (--model NAME=PATH)"
         ));
@@ -368,7 +394,7 @@ mod tests {
             models: vec![source.clone(), source],
             ..Config::default()
         };
-        let refused = Catalogue::new(&config, Arc::default()).err();
+        let refused = ModelRepository::new(&config, Arc::default()).err();
         assert!(refused.is_some_and(|reason| reason.contains("--model NAME=PATH")));
     }
 
@@ -381,14 +407,15 @@ mod tests {
             }],
             ..Config::default()
         };
-        let catalogue = Catalogue::new(&config, Arc::default()).unwrap_or_else(|e| panic!("{e}"));
-        let slot = catalogue.slot(None).unwrap();
-        assert!(catalogue.load(&slot).await.is_err());
-        assert_eq!(slot.state().name(), "failed");
+        let models =
+            ModelRepository::new(&config, Arc::default()).unwrap_or_else(|e| panic!("{e}"));
+        let entry = models.find(None).unwrap();
+        assert!(models.load(&entry).await.is_err());
+        assert_eq!(entry.state().name(), ModelStateName::Failed);
         assert_eq!(
-            slot.served().err().map(|problem| problem.kind),
-            Some(Kind::NotReady)
+            entry.loaded().err().map(|problem| problem.kind),
+            Some(ProblemKind::NotReady)
         );
-        assert!(!catalogue.is_ready());
+        assert!(!models.is_ready());
     }
 }

@@ -9,11 +9,11 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
-use support::{Running, config, serve};
+use support::{TestServer, config, serve};
 
 const PATIENCE: Duration = Duration::from_millis(400);
 
-async fn server() -> Running {
+async fn server() -> TestServer {
     let mut config = config(&[]);
     config.limits.header_timeout = PATIENCE;
     serve(config).await

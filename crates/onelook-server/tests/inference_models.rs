@@ -5,9 +5,9 @@ mod support;
 
 use axum::http::StatusCode;
 use serde_json::{Value, json};
-use support::{Answered, config, start, tiny};
+use support::{TestResponse, config, start, tiny};
 
-fn error(answer: &Answered) -> String {
+fn error(answer: &TestResponse) -> String {
     assert_eq!(answer.header("content-type"), "application/json");
     answer.json()["error"].as_str().unwrap().to_owned()
 }

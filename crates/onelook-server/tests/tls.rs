@@ -10,7 +10,7 @@ use onelook_server::{Server, TlsFiles};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
-use support::{Running, config, fixture, serve};
+use support::{TestServer, config, fixture, serve};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -24,13 +24,13 @@ fn files() -> TlsFiles {
     }
 }
 
-async fn server() -> Running {
+async fn server() -> TestServer {
     let mut config = config(&[]);
     config.tls = Some(files());
     serve(config).await
 }
 
-async fn connect(server: &Running, protocol: &[u8]) -> std::io::Result<TlsStream<TcpStream>> {
+async fn connect(server: &TestServer, protocol: &[u8]) -> std::io::Result<TlsStream<TcpStream>> {
     let mut roots = RootCertStore::empty();
     let certificate = CertificateDer::from_pem_file(files().certificate).unwrap();
     roots.add(certificate).unwrap();

@@ -1,4 +1,4 @@
-//! Traces as a collector sees them: a span per request and per station, in the caller's own trace.
+//! Traces as a collector sees them: a span per request and per stage, in the caller's own trace.
 //! Needs the feature `otlp`: `cargo test -p onelook-server --features otlp --test traces`.
 #![cfg(feature = "otlp")]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
@@ -52,8 +52,8 @@ async fn a_request_becomes_spans_of_the_callers_trace() {
     let logs = running.unwrap();
     let server = support::tiny().await;
     let frame = Frame::filled(64, 64, [90, 120, 30]).unwrap();
-    let picture = onelook::media::encode_png(&frame).unwrap();
-    let mut request = server.request("POST", "/v1/detect", Body::from(picture));
+    let image = onelook::media::encode_png(&frame).unwrap();
+    let mut request = server.request("POST", "/v1/detect", Body::from(image));
     let headers = request.headers_mut();
     headers.insert("content-type", "image/png".parse().unwrap());
     let parent = format!("00-{TRACE}-b7ad6b7169203331-01");

@@ -1,13 +1,13 @@
-//! Who is next: a bounded queue that is fair among clients and weighs priorities.
+//! Which request is served next: a bounded queue that is fair among clients and weighs priorities.
 //!
 //! Pure bookkeeping: no clock, no thread, no waiting. Within a priority every client gets the same
-//! share of pictures, whatever it asks for (start-time fair queueing, Goyal 1996); among priorities
-//! shares go by weight, so that none starves.
+//! share of images, however many it asks for (start-time fair queueing, Goyal et al. 1996). Among
+//! priorities, shares go by weight, so that no priority starves.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
-/// Whose request it is, as far as fairness goes.
+/// Identifies the client whose share a request counts towards.
 pub type ClientKey = Arc<str>;
 
 /// How urgent a request is.
@@ -25,8 +25,8 @@ pub enum Priority {
 impl Priority {
     const ALL: [Self; 3] = [Self::High, Self::Normal, Self::Low];
 
-    /// What a picture costs its class, in units of virtual time.
-    fn price(self) -> u64 {
+    /// Virtual time by which one image advances its class: the inverse of the weight.
+    fn cost(self) -> u64 {
         match self {
             Self::High => 1,
             Self::Normal => 4,
@@ -35,51 +35,53 @@ impl Priority {
     }
 }
 
-/// There is no room for another entry of this client.
+/// The queue is full and this client may not evict another client's entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Full {
+pub struct QueueFull {
     /// Whether the client itself holds the largest part of the queue.
     pub own_fault: bool,
 }
 
-/// An entry that was let in, and the one that had to go for it.
+/// A new entry, and the entry that was evicted for it.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Pushed {
     /// The new entry.
     pub id: u64,
-    /// The entry that went.
+    /// The evicted entry.
     pub evicted: Option<u64>,
 }
 
+/// The clients that wait with one priority.
 #[derive(Debug, Default)]
-struct Class {
+struct PriorityClass {
     /// Virtual time at which the class is served next.
     next: u64,
-    /// Virtual time of the client served last.
+    /// Virtual time of the client that was served last.
     clock: u64,
-    lines: Vec<Line>,
+    clients: Vec<ClientQueue>,
 }
 
-/// One client's entries, first come first served.
+/// One client's entries, first in, first out.
 #[derive(Debug)]
-struct Line {
+struct ClientQueue {
     client: ClientKey,
     /// Virtual time at which the client is served next.
     next: u64,
+    /// Ids and numbers of images.
     entries: VecDeque<(u64, u64)>,
 }
 
-/// Entries that wait, by priority and client.
+/// Waiting entries by priority and client.
 #[derive(Debug)]
 pub struct FairQueue {
-    classes: [Class; 3],
+    classes: [PriorityClass; 3],
     clock: u64,
     capacity: usize,
     last_id: u64,
-    /// Where each entry waits.
-    places: HashMap<u64, (Priority, ClientKey)>,
-    /// Pictures that wait.
-    pictures: u64,
+    /// In which client's queue each entry is.
+    locations: HashMap<u64, (Priority, ClientKey)>,
+    /// Number of images in all entries.
+    images: u64,
 }
 
 impl FairQueue {
@@ -90,47 +92,52 @@ impl FairQueue {
             clock: 0,
             capacity,
             last_id: 0,
-            places: HashMap::new(),
-            pictures: 0,
+            locations: HashMap::new(),
+            images: 0,
         }
     }
 
-    /// Whether nobody waits.
+    /// Whether there is no entry.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Entries that wait.
+    /// Number of entries.
     pub fn len(&self) -> usize {
-        self.places.len()
+        self.locations.len()
     }
 
-    /// Pictures that wait.
-    pub fn pictures(&self) -> u64 {
-        self.pictures
+    /// Number of images in all entries.
+    pub fn images(&self) -> u64 {
+        self.images
     }
 
-    /// Whether [`push`](Self::push) would let this client in now.
-    pub fn admits(&self, client: &str) -> Result<(), Full> {
+    /// Whether [`push`](Self::push) would accept an entry of this client now.
+    pub fn check(&self, client: &str) -> Result<(), QueueFull> {
         if self.len() < self.capacity {
             return Ok(());
         }
-        let own = self.held_by(client);
-        match self.greediest() {
-            Some((_, held)) if held > own + 1 => Ok(()),
-            _ => Err(Full { own_fault: own > 0 }),
+        let own: usize = self
+            .queues_of(client)
+            .map(|queue| queue.entries.len())
+            .sum();
+        match self.largest_client() {
+            // `+ 1`: after the eviction this client must not hold more than the evicted one did,
+            // or the two would evict each other for ever.
+            Some((_, largest)) if largest > own + 1 => Ok(()),
+            _ => Err(QueueFull { own_fault: own > 0 }),
         }
     }
 
-    /// Lets an entry of so many pictures in. When the queue is full, the youngest entry of the
-    /// client that holds most goes, if that client holds more than this one would.
+    /// Adds an entry. If the queue is full, evicts the newest entry of the client that holds most,
+    /// provided that it holds more than this client would.
     pub fn push(
         &mut self,
         priority: Priority,
         client: &ClientKey,
-        pictures: u64,
-    ) -> Result<Pushed, Full> {
-        self.admits(client)?;
+        images: u64,
+    ) -> Result<Pushed, QueueFull> {
+        self.check(client)?;
         let evicted = match self.len() < self.capacity {
             true => None,
             false => self.evict(),
@@ -138,21 +145,22 @@ impl FairQueue {
         self.last_id += 1;
         let id = self.last_id;
         let class = &mut self.classes[priority as usize];
-        if class.lines.iter().all(|line| line.entries.is_empty()) {
+        // A class that was idle starts at the present: idle time earns no credit.
+        if class.clients.iter().all(|queue| queue.entries.is_empty()) {
             class.next = class.next.max(self.clock);
         }
-        let line = class.line(client);
-        line.entries.push_back((id, pictures));
-        self.places.insert(id, (priority, Arc::clone(client)));
-        self.pictures += pictures;
+        let queue = class.client_queue(client);
+        queue.entries.push_back((id, images));
+        self.locations.insert(id, (priority, Arc::clone(client)));
+        self.images += images;
         Ok(Pushed { id, evicted })
     }
 
-    /// Takes the entry whose turn it is.
+    /// Removes the entry whose turn it is.
     pub fn pop(&mut self) -> Option<u64> {
         let waiting = |priority: &Priority| {
-            let lines = &self.classes[*priority as usize].lines;
-            lines.iter().any(|line| !line.entries.is_empty())
+            let clients = &self.classes[*priority as usize].clients;
+            clients.iter().any(|queue| !queue.entries.is_empty())
         };
         let priority = Priority::ALL
             .into_iter()
@@ -160,102 +168,103 @@ impl FairQueue {
             .min_by_key(|priority| self.classes[*priority as usize].next)?;
         let class = &mut self.classes[priority as usize];
         self.clock = class.next;
-        let (id, pictures) = class.pop()?;
-        class.next += pictures * priority.price();
-        self.places.remove(&id);
-        self.pictures -= pictures;
+        let (id, images) = class.pop()?;
+        class.next += images * priority.cost();
+        self.locations.remove(&id);
+        self.images -= images;
         Some(id)
     }
 
-    /// Takes an entry out that nobody waits for any more; false if it was not there.
+    /// Removes an entry that nobody waits for any more; false if it was not there.
     pub fn remove(&mut self, id: u64) -> bool {
-        let Some((priority, client)) = self.places.remove(&id) else {
+        let Some((priority, client)) = self.locations.remove(&id) else {
             return false;
         };
-        let lines = &mut self.classes[priority as usize].lines;
-        let line = lines.iter_mut().find(|line| line.client == client);
-        if let Some(line) = line
-            && let Some(index) = line.entries.iter().position(|entry| entry.0 == id)
-            && let Some((_, pictures)) = line.entries.remove(index)
+        let clients = &mut self.classes[priority as usize].clients;
+        let queue = clients.iter_mut().find(|queue| queue.client == client);
+        if let Some(queue) = queue
+            && let Some(index) = queue.entries.iter().position(|entry| entry.0 == id)
+            && let Some((_, images)) = queue.entries.remove(index)
         {
-            self.pictures -= pictures;
+            self.images -= images;
         }
         true
     }
 
-    /// Pictures that this client must at least wait for: its own.
-    pub fn ahead_of(&self, client: &str) -> u64 {
-        let all = self.classes.iter().flat_map(|class| &class.lines);
-        all.filter(|line| *line.client == *client)
-            .flat_map(|line| &line.entries)
-            .map(|(_, pictures)| pictures)
+    /// Number of waiting images of one client.
+    pub fn images_of(&self, client: &str) -> u64 {
+        self.queues_of(client)
+            .flat_map(|queue| &queue.entries)
+            .map(|(_, images)| images)
             .sum()
     }
 
-    fn held_by(&self, client: &str) -> usize {
-        let all = self.classes.iter().flat_map(|class| &class.lines);
-        all.filter(|line| *line.client == *client)
-            .map(|line| line.entries.len())
-            .sum()
+    fn queues_of(&self, client: &str) -> impl Iterator<Item = &ClientQueue> {
+        let all = self.classes.iter().flat_map(|class| &class.clients);
+        all.filter(move |queue| *queue.client == *client)
     }
 
     /// The client that holds most entries, and how many.
-    fn greediest(&self) -> Option<(ClientKey, usize)> {
+    fn largest_client(&self) -> Option<(ClientKey, usize)> {
         let mut held: HashMap<&ClientKey, usize> = HashMap::new();
-        for line in self.classes.iter().flat_map(|class| &class.lines) {
-            *held.entry(&line.client).or_default() += line.entries.len();
+        for queue in self.classes.iter().flat_map(|class| &class.clients) {
+            *held.entry(&queue.client).or_default() += queue.entries.len();
         }
-        let most = held
+        let largest = held
             .into_iter()
             .max_by(|a, b| (a.1, b.0).cmp(&(b.1, a.0)))?;
-        Some((Arc::clone(most.0), most.1))
+        Some((Arc::clone(largest.0), largest.1))
     }
 
-    /// Removes the youngest entry of the client that holds most, the least urgent first.
+    /// Removes the newest entry of the client that holds most, of its lowest priority.
     fn evict(&mut self) -> Option<u64> {
-        let (client, _) = self.greediest()?;
-        let mut lines = self.classes.iter().rev().flat_map(|class| &class.lines);
-        let line = lines.find(|line| line.client == client && !line.entries.is_empty())?;
-        let id = line.entries.back()?.0;
+        let (client, _) = self.largest_client()?;
+        let mut queues = self.classes.iter().rev().flat_map(|class| &class.clients);
+        let queue = queues.find(|queue| queue.client == client && !queue.entries.is_empty())?;
+        let id = queue.entries.back()?.0;
         self.remove(id);
         Some(id)
     }
 }
 
-impl Class {
-    fn line(&mut self, client: &ClientKey) -> &mut Line {
+impl PriorityClass {
+    fn client_queue(&mut self, client: &ClientKey) -> &mut ClientQueue {
         let clock = self.clock;
-        let index = match self.lines.iter().position(|line| line.client == *client) {
-            Some(index) => index,
-            None => {
-                self.lines.push(Line {
-                    client: Arc::clone(client),
-                    next: clock,
-                    entries: VecDeque::new(),
-                });
-                self.lines.len() - 1
-            }
-        };
-        let line = &mut self.lines[index];
-        if line.entries.is_empty() {
-            line.next = line.next.max(clock);
+        let known = self
+            .clients
+            .iter()
+            .position(|queue| queue.client == *client);
+        let index = known.unwrap_or_else(|| {
+            self.clients.push(ClientQueue {
+                client: Arc::clone(client),
+                next: clock,
+                entries: VecDeque::new(),
+            });
+            self.clients.len() - 1
+        });
+        let queue = &mut self.clients[index];
+        // As for a class: a client that was away has saved nothing up.
+        if queue.entries.is_empty() {
+            queue.next = queue.next.max(clock);
         }
-        line
+        queue
     }
 
     fn pop(&mut self) -> Option<(u64, u64)> {
         let waiting = self
-            .lines
+            .clients
             .iter_mut()
-            .filter(|line| !line.entries.is_empty());
-        let line = waiting.min_by_key(|line| (line.next, line.entries[0].0))?;
-        let entry = line.entries.pop_front()?;
-        self.clock = line.next;
-        line.next += entry.1;
+            .filter(|queue| !queue.entries.is_empty());
+        // Ties go to the oldest entry.
+        let queue = waiting.min_by_key(|queue| (queue.next, queue.entries[0].0))?;
+        let entry = queue.entries.pop_front()?;
+        self.clock = queue.next;
+        queue.next += entry.1;
         let clock = self.clock;
-        // A client that neither waits nor owes time is forgotten.
-        self.lines
-            .retain(|line| !line.entries.is_empty() || line.next > clock);
+        // A client without entries is forgotten once its virtual time has been reached; until then
+        // it has to be remembered, or it could come back as new and be served at once.
+        self.clients
+            .retain(|queue| !queue.entries.is_empty() || queue.next > clock);
         Some(entry)
     }
 }
@@ -269,8 +278,11 @@ mod tests {
         Arc::from(name)
     }
 
-    /// Pushes one picture each, in this order; gives the clients in the order of service.
-    fn served(queue: &mut FairQueue, order: &[(&'static str, Priority)]) -> Vec<&'static str> {
+    /// Pushes one image each, in this order; returns the clients in the order of service.
+    fn service_order(
+        queue: &mut FairQueue,
+        order: &[(&'static str, Priority)],
+    ) -> Vec<&'static str> {
         let mut owners = HashMap::new();
         for (client, priority) in order {
             let id = queue.push(*priority, &key(client), 1).unwrap().id;
@@ -291,23 +303,23 @@ mod tests {
     }
 
     #[test]
-    fn a_modest_client_does_not_wait_behind_a_greedy_one() {
+    fn a_client_with_few_requests_does_not_wait_behind_one_with_many() {
         use Priority::Normal;
         let mut queue = FairQueue::new(8);
-        let order = [("greedy", Normal); 5]
+        let order = [("heavy", Normal); 5]
             .into_iter()
-            .chain([("modest", Normal); 2]);
+            .chain([("light", Normal); 2]);
         let order: Vec<_> = order.collect();
         assert_eq!(
-            served(&mut queue, &order),
+            service_order(&mut queue, &order),
             [
-                "greedy", "modest", "greedy", "modest", "greedy", "greedy", "greedy"
+                "heavy", "light", "heavy", "light", "heavy", "heavy", "heavy"
             ]
         );
     }
 
     #[test]
-    fn a_client_pays_for_the_pictures_of_its_batches() {
+    fn a_client_is_charged_for_every_image_of_a_request() {
         let mut queue = FairQueue::new(8);
         let big: Vec<u64> = (0..2)
             .map(|_| queue.push(Priority::Normal, &key("big"), 4).unwrap().id)
@@ -323,37 +335,37 @@ mod tests {
     }
 
     #[test]
-    fn urgent_requests_get_four_times_the_share_and_none_starves() {
+    fn each_priority_gets_four_times_the_share_of_the_next_and_none_starves() {
         let mut queue = FairQueue::new(100);
         let order: Vec<_> = [("high", Priority::High); 20]
             .into_iter()
             .chain([("normal", Priority::Normal); 20])
             .chain([("low", Priority::Low); 20])
             .collect();
-        let first = &served(&mut queue, &order)[..21];
+        let first = &service_order(&mut queue, &order)[..21];
         let count = |name| first.iter().filter(|client| **client == name).count();
         assert_eq!([count("high"), count("normal"), count("low")], [16, 4, 1]);
     }
 
     #[test]
-    fn a_full_queue_takes_from_who_holds_most() {
+    fn a_full_queue_evicts_from_the_client_that_holds_most() {
         let mut queue = FairQueue::new(4);
-        let greedy: Vec<u64> = (0..4)
-            .map(|_| queue.push(Priority::Normal, &key("greedy"), 1).unwrap().id)
+        let heavy: Vec<u64> = (0..4)
+            .map(|_| queue.push(Priority::Normal, &key("heavy"), 1).unwrap().id)
             .collect();
-        let refused = queue.push(Priority::Normal, &key("greedy"), 1);
-        assert_eq!(refused, Err(Full { own_fault: true }));
-        let pushed = queue.push(Priority::Normal, &key("modest"), 1).unwrap();
-        assert_eq!(pushed.evicted, Some(greedy[3]));
-        let pushed = queue.push(Priority::Normal, &key("modest"), 1).unwrap();
-        assert_eq!(pushed.evicted, Some(greedy[2]));
-        let refused = queue.push(Priority::Normal, &key("modest"), 1);
-        assert_eq!(refused, Err(Full { own_fault: true }));
+        let refused = queue.push(Priority::Normal, &key("heavy"), 1);
+        assert_eq!(refused, Err(QueueFull { own_fault: true }));
+        let pushed = queue.push(Priority::Normal, &key("light"), 1).unwrap();
+        assert_eq!(pushed.evicted, Some(heavy[3]));
+        let pushed = queue.push(Priority::Normal, &key("light"), 1).unwrap();
+        assert_eq!(pushed.evicted, Some(heavy[2]));
+        let refused = queue.push(Priority::Normal, &key("light"), 1);
+        assert_eq!(refused, Err(QueueFull { own_fault: true }));
         assert_eq!(queue.len(), 4);
     }
 
     #[test]
-    fn who_stayed_away_has_saved_nothing_up() {
+    fn an_idle_client_saves_up_no_credit() {
         let mut queue = FairQueue::new(100);
         for _ in 0..50 {
             queue.push(Priority::Normal, &key("a"), 1).unwrap();
@@ -373,12 +385,12 @@ mod tests {
         ) {
             let mut queue = FairQueue::new(8);
             let mut inside = Vec::new();
-            for (what, who, pictures) in moves {
+            for (what, who, images) in moves {
                 match what {
                     0 | 1 => {
                         let client = key(["a", "b", "c", "d"][who]);
                         let priority = Priority::ALL[who % 3];
-                        if let Ok(pushed) = queue.push(priority, &client, pictures) {
+                        if let Ok(pushed) = queue.push(priority, &client, images) {
                             inside.push(pushed.id);
                             inside.retain(|id| Some(*id) != pushed.evicted);
                         }
@@ -402,7 +414,7 @@ mod tests {
                 inside.retain(|other| *other != id);
             }
             prop_assert!(inside.is_empty());
-            prop_assert_eq!(queue.pictures(), 0);
+            prop_assert_eq!(queue.images(), 0);
         }
     }
 }

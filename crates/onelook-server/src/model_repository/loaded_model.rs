@@ -1,4 +1,4 @@
-//! A loaded model: the network, its door and its thread.
+//! A loaded model: the network, the admission before it and the thread that runs it.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -7,73 +7,62 @@ use std::time::{Duration, Instant};
 use onelook::types::Tensor;
 use onelook::{Engine, LoadOptions, Model, usable_cores};
 
-use super::Slot;
-use crate::admission::Gate;
-use crate::batch_worker::{Batching, Worker};
-use crate::metrics::Metrics;
+use crate::admission::AdmissionController;
+use crate::batch_worker::{BatchPolicy, BatchWorker, OnRun};
 
-/// How runs are to be put together; what is absent is up to the engine.
+/// How requests are queued and put into batches.
 #[derive(Debug, Clone, Copy)]
-pub struct BatchingWish {
-    /// Most pictures in one run.
+pub struct ServingOptions {
+    /// Largest number of images in one run; what the engine prefers if absent.
     pub max_batch: Option<usize>,
-    /// Longest wait for company.
+    /// Longest time that a ready image waits for others to share its run.
     pub max_delay: Duration,
-    /// Most requests that wait.
+    /// Largest number of waiting requests.
     pub queue: usize,
 }
 
-/// A model that serves.
-pub struct Served {
+/// A model that can serve requests.
+pub struct LoadedModel {
     /// The network.
     pub model: Arc<Model>,
-    /// The door before it.
-    pub gate: Arc<Gate>,
-    /// The thread behind it.
-    pub worker: Worker,
+    /// Admits requests to it.
+    pub admission: Arc<AdmissionController>,
+    /// The thread that runs it.
+    pub worker: BatchWorker,
     /// Counts loads, from 1.
     pub version: u64,
     /// Time of loading and of the first run.
     pub load_time: Duration,
-    /// Most pictures in one run.
+    /// Largest number of images in one run.
     pub max_batch: usize,
 }
 
-impl Served {
+impl LoadedModel {
     /// Loads a model, runs it once, and starts its thread.
     pub(super) fn open(
         engine: &Engine,
-        slot: &Arc<Slot>,
+        source: &Path,
         version: u64,
         options: &LoadOptions,
-        wish: &BatchingWish,
-        metrics: &Arc<Metrics>,
+        serving: &ServingOptions,
+        on_run: OnRun,
     ) -> Result<Self, String> {
         let start = Instant::now();
-        let model = load(engine, &slot.source, options)?;
-        let max_batch = wish.max_batch.unwrap_or(model.preferred_batch()).max(1);
-        // Enough to have the next run decoded and fitted while this one runs.
+        let model = load(engine, source, options)?;
+        let max_batch = serving.max_batch.unwrap_or(model.preferred_batch()).max(1);
+        // One batch that runs, one that is decoded and prepared meanwhile, and some to keep every
+        // core busy. More would only take memory: the images of the rest stay encoded in the queue.
         let permits = 2 * max_batch + usable_cores();
-        let gate = Gate::new(permits, wish.queue);
-        let batching = Batching {
+        let admission = AdmissionController::new(permits, serving.queue);
+        let policy = BatchPolicy {
             max_batch,
-            max_delay: wish.max_delay,
+            max_delay: serving.max_delay,
         };
-        let (owner, metrics) = (Arc::clone(slot), Arc::clone(metrics));
-        let on_run = move |pictures: usize, time: Duration| {
-            owner.statistics.ran(pictures, time);
-            metrics.ran(&owner.name, pictures, time);
-        };
-        let worker = Worker::start(
-            Arc::clone(&model),
-            Arc::clone(&gate),
-            batching,
-            Box::new(on_run),
-        )
-        .map_err(|error| format!("its thread could not be started: {error}"))?;
+        let worker = BatchWorker::start(Arc::clone(&model), Arc::clone(&admission), policy, on_run)
+            .map_err(|error| format!("its thread could not be started: {error}"))?;
         Ok(Self {
             model,
-            gate,
+            admission,
             worker,
             version,
             load_time: start.elapsed(),

@@ -1,40 +1,41 @@
-//! The models by name and state; loading and unloading them.
+//! The protocol's extension for the model repository: lists, loads and unloads models.
 
 use serde::Serialize;
 
+use super::protocol::MODEL_VERSION;
 use crate::app::App;
-use crate::model_repository::State;
+use crate::model_repository::ModelState;
 use crate::problem::Problem;
 
 /// A model and its state.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Entry {
+pub struct IndexEntry {
     /// Its name.
     pub name: String,
-    /// The version that serves; nothing where none does.
+    /// Its version; empty if it does not serve.
     pub version: String,
     /// `READY`, `LOADING` or `UNAVAILABLE`.
     pub state: &'static str,
-    /// Why it does not serve.
+    /// Why it does not serve, or why the last load failed.
     pub reason: String,
 }
 
 /// All models, or only those that serve.
-pub fn index(app: &App, only_ready: bool) -> Vec<Entry> {
-    app.catalogue.rescan();
-    let slots = app.catalogue.all();
-    let entries = slots.iter().map(|slot| {
-        let (version, state, reason) = match slot.state() {
-            State::Ready(_) => {
-                let warning = slot.error().unwrap_or_default();
-                (super::VERSION.to_owned(), "READY", warning)
+pub fn index(app: &App, only_ready: bool) -> Vec<IndexEntry> {
+    app.models.rescan();
+    let entries = app.models.all();
+    let entries = entries.iter().map(|entry| {
+        let (version, state, reason) = match entry.state() {
+            ModelState::Ready(_) => {
+                let warning = entry.error().unwrap_or_default();
+                (MODEL_VERSION.to_owned(), "READY", warning)
             }
-            State::Loading => (String::new(), "LOADING", String::new()),
-            State::Unloaded => (String::new(), "UNAVAILABLE", "unloaded".to_owned()),
-            State::Failed(reason) => (String::new(), "UNAVAILABLE", reason),
+            ModelState::Loading => (String::new(), "LOADING", String::new()),
+            ModelState::Unloaded => (String::new(), "UNAVAILABLE", "unloaded".to_owned()),
+            ModelState::Failed(reason) => (String::new(), "UNAVAILABLE", reason),
         };
-        Entry {
-            name: slot.name.clone(),
+        IndexEntry {
+            name: entry.name.clone(),
             version,
             state,
             reason,
@@ -45,27 +46,27 @@ pub fn index(app: &App, only_ready: bool) -> Vec<Entry> {
         .collect()
 }
 
-/// Loads a model, or loads it anew while the old one serves; returns when it serves.
-/// `overrides` tells whether the request brings a configuration or files of its own.
+/// Loads a model, or loads it again while the old version serves. Returns when it is ready.
+/// `overrides` says whether the request has a configuration or files of its own.
 pub async fn load(app: &App, name: &str, overrides: bool) -> Result<(), Problem> {
     if overrides {
         return Err(Problem::bad_request(
-            "a model is loaded from the file that the server knows it by: send no 'config' and no 'file:'",
+            "models are loaded only from the server's own files: send neither 'config' nor 'file:'",
         ));
     }
-    app.catalogue.rescan();
-    let slot = app.catalogue.slot(Some(name))?;
-    app.catalogue.load(&slot).await.map(drop)
+    app.models.rescan();
+    let entry = app.models.find(Some(name))?;
+    app.models.load(&entry).await.map(drop)
 }
 
-/// Unloads a model; those who came to it before still get their answers.
+/// Unloads a model. Returns when the requests that it has admitted are answered.
 pub async fn unload(app: &App, name: &str) -> Result<(), Problem> {
-    let slot = app.catalogue.slot(Some(name))?;
-    app.catalogue.unload(&slot).await;
+    let entry = app.models.find(Some(name))?;
+    app.models.unload(&entry).await;
     Ok(())
 }
 
-/// Whether a parameter of this name brings something to load.
+/// Whether a parameter of this name is a configuration or a file.
 pub fn is_override(parameter: &str) -> bool {
     parameter == "config" || parameter.starts_with("file:")
 }

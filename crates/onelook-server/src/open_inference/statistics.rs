@@ -1,10 +1,11 @@
-//! What a model has done, in the words of the protocol; times in nanoseconds.
+//! What models have done, in the terms of the protocol; times in nanoseconds.
 
 use serde::Serialize;
 
-use super::served;
+use super::protocol::MODEL_VERSION;
+use super::version::loaded_version;
 use crate::app::App;
-use crate::model_repository::Slot;
+use crate::model_repository::ModelEntry;
 use crate::problem::Problem;
 use crate::statistics::Tally;
 
@@ -20,23 +21,23 @@ pub struct AllStatistics {
 pub struct ModelStatistics {
     /// Its name.
     pub name: String,
-    /// The version that serves.
+    /// Its version.
     pub version: String,
-    /// When a picture was last run, in milliseconds since 1970.
+    /// Time of the last run, in milliseconds since 1970.
     pub last_inference: u64,
-    /// Pictures.
+    /// Number of images.
     pub inference_count: u64,
-    /// Runs.
+    /// Number of runs.
     pub execution_count: u64,
-    /// Times of requests.
-    pub inference_stats: Stages,
-    /// Runs by their number of pictures.
-    pub batch_stats: Vec<BatchStatistics>,
+    /// Where the time of requests went.
+    pub inference_stats: InferStatistics,
+    /// Runs by their number of images.
+    pub batch_stats: Vec<InferBatchStatistics>,
 }
 
-/// How often and how long.
+/// How often something happened and how long it took.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
-pub struct Count {
+pub struct StatisticDuration {
     /// How often.
     pub count: u64,
     /// How long in all.
@@ -45,39 +46,39 @@ pub struct Count {
 
 /// Where the time of requests went.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Stages {
-    /// Requests answered.
-    pub success: Count,
-    /// Requests that were not.
-    pub fail: Count,
+pub struct InferStatistics {
+    /// Answered requests.
+    pub success: StatisticDuration,
+    /// Failed requests.
+    pub fail: StatisticDuration,
     /// Waiting.
-    pub queue: Count,
+    pub queue: StatisticDuration,
     /// Making inputs.
-    pub compute_input: Count,
+    pub compute_input: StatisticDuration,
     /// Running.
-    pub compute_infer: Count,
+    pub compute_infer: StatisticDuration,
     /// Making outputs.
-    pub compute_output: Count,
-    /// Answers from a cache: there is none.
-    pub cache_hit: Count,
-    /// Answers that were not in a cache: there is none.
-    pub cache_miss: Count,
+    pub compute_output: StatisticDuration,
+    /// Responses from a cache; there is none.
+    pub cache_hit: StatisticDuration,
+    /// Responses that were not in a cache; there is none.
+    pub cache_miss: StatisticDuration,
 }
 
-/// Runs of one number of pictures; inputs and outputs are made by request, not by run.
+/// Runs with one number of images. Inputs and outputs are made by request, not by run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct BatchStatistics {
-    /// Pictures in each.
+pub struct InferBatchStatistics {
+    /// Number of images in each.
     pub batch_size: u64,
     /// Making inputs.
-    pub compute_input: Count,
+    pub compute_input: StatisticDuration,
     /// Running.
-    pub compute_infer: Count,
+    pub compute_infer: StatisticDuration,
     /// Making outputs.
-    pub compute_output: Count,
+    pub compute_output: StatisticDuration,
 }
 
-impl From<Tally> for Count {
+impl From<Tally> for StatisticDuration {
     fn from(tally: Tally) -> Self {
         Self {
             count: tally.count,
@@ -87,47 +88,47 @@ impl From<Tally> for Count {
 }
 
 /// What one model has done.
-pub fn of(slot: &Slot, version: Option<&str>) -> Result<AllStatistics, Problem> {
-    served(slot, version)?;
+pub fn of(entry: &ModelEntry, version: Option<&str>) -> Result<AllStatistics, Problem> {
+    loaded_version(entry, version)?;
     Ok(AllStatistics {
-        model_stats: vec![model(slot)],
+        model_stats: vec![model(entry)],
     })
 }
 
-/// What all models that serve have done.
+/// What all loaded models have done.
 pub fn all(app: &App) -> AllStatistics {
-    let slots = app.catalogue.all();
-    let serving = slots.iter().filter(|slot| slot.served().is_ok());
+    let entries = app.models.all();
+    let serving = entries.iter().filter(|entry| entry.loaded().is_ok());
     AllStatistics {
-        model_stats: serving.map(|slot| model(slot)).collect(),
+        model_stats: serving.map(|entry| model(entry)).collect(),
     }
 }
 
-fn model(slot: &Slot) -> ModelStatistics {
-    let figures = slot.statistics.figures();
-    let batches = figures.batches.iter();
-    let batch_stats = batches.map(|(&pictures, batch)| BatchStatistics {
-        batch_size: pictures as u64,
+fn model(entry: &ModelEntry) -> ModelStatistics {
+    let totals = entry.statistics.snapshot();
+    let batches = totals.batches.iter();
+    let batch_stats = batches.map(|(&images, batch)| InferBatchStatistics {
+        batch_size: images as u64,
         compute_input: batch.input.into(),
         compute_infer: batch.infer.into(),
         compute_output: batch.output.into(),
     });
     ModelStatistics {
-        name: slot.name.clone(),
-        version: super::VERSION.to_owned(),
-        last_inference: figures.last_run_ms,
-        inference_count: figures.pictures,
-        execution_count: figures.runs(),
+        name: entry.name.clone(),
+        version: MODEL_VERSION.to_owned(),
+        last_inference: totals.last_run_ms,
+        inference_count: totals.images,
+        execution_count: totals.runs(),
         batch_stats: batch_stats.collect(),
-        inference_stats: Stages {
-            success: figures.success.into(),
-            fail: figures.failure.into(),
-            queue: figures.queue.into(),
-            compute_input: figures.input.into(),
-            compute_infer: figures.infer.into(),
-            compute_output: figures.output.into(),
-            cache_hit: Count::default(),
-            cache_miss: Count::default(),
+        inference_stats: InferStatistics {
+            success: totals.success.into(),
+            fail: totals.failure.into(),
+            queue: totals.queue.into(),
+            compute_input: totals.input.into(),
+            compute_infer: totals.infer.into(),
+            compute_output: totals.output.into(),
+            cache_hit: StatisticDuration::default(),
+            cache_miss: StatisticDuration::default(),
         },
     }
 }

@@ -1,4 +1,4 @@
-//! A model that finds squares of 32 pixels that are red or green, pictures for it, and forms.
+//! A model that finds squares of 32 pixels that are red or green, images for it, and forms.
 
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
@@ -11,7 +11,7 @@ use onelook::media::encode_png;
 use onelook::types::{DetectHead, Frame, HeadOutputs, Metadata, Task, Tensor};
 use onelook_server::Config;
 
-use crate::support::{Running, config, serve};
+use crate::support::{TestServer, config, serve};
 
 /// Pixels of a cell's side.
 pub const CELL: usize = 32;
@@ -74,7 +74,7 @@ fn file() -> ModelFile {
 }
 
 /// A PNG of 2 x 2 cells of these colours, row by row.
-pub fn picture(cells: [[u8; 3]; 4]) -> Bytes {
+pub fn image(cells: [[u8; 3]; 4]) -> Bytes {
     let mut frame = Frame::filled(2 * CELL, 2 * CELL, BLACK).unwrap();
     let pixels = frame.pixels_mut().chunks_exact_mut(3).enumerate();
     for (at, pixel) in pixels {
@@ -86,7 +86,7 @@ pub fn picture(cells: [[u8; 3]; 4]) -> Bytes {
 
 /// Red above to the left, green below to the right.
 pub fn red_and_green() -> Bytes {
-    picture([RED, BLACK, BLACK, GREEN])
+    image([RED, BLACK, BLACK, GREEN])
 }
 
 /// A configuration for the model under the name `colours`.
@@ -95,7 +95,7 @@ pub fn colours() -> Config {
 }
 
 /// A server with the model.
-pub async fn server() -> Running {
+pub async fn server() -> TestServer {
     serve(colours()).await
 }
 

@@ -10,7 +10,7 @@ use crate::support::serve;
 const DETECTION: &str = "/v1/vision/detection";
 
 #[tokio::test]
-async fn boxes_come_in_whole_pixels_the_surest_first() {
+async fn boxes_are_in_whole_pixels_highest_confidence_first() {
     let server = server().await;
     let body = form(
         &[("min_confidence", "0.6"), ("unknown", "x")],

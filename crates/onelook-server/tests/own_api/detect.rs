@@ -7,15 +7,15 @@ use base64::engine::general_purpose::STANDARD;
 use onelook::media::{Limits, decode};
 use serde_json::{Value, json};
 
-use crate::colours::{FORM, GREEN, RED, form, picture, red_and_green, server};
-use crate::support::{Answered, Running};
+use crate::colours::{FORM, GREEN, RED, form, image, red_and_green, server};
+use crate::support::{TestResponse, TestServer};
 
-/// Labels and boxes of the first picture.
-fn seen(answer: &Answered) -> Vec<(String, [i64; 4])> {
+/// Labels and boxes of the first image.
+fn seen(answer: &TestResponse) -> Vec<(String, [i64; 4])> {
     seen_at(answer, 0)
 }
 
-fn seen_at(answer: &Answered, index: usize) -> Vec<(String, [i64; 4])> {
+fn seen_at(answer: &TestResponse, index: usize) -> Vec<(String, [i64; 4])> {
     assert_eq!(answer.status, StatusCode::OK, "{answer:?}");
     let answer = answer.json();
     let detections = answer["images"][index]["detections"].as_array().unwrap();
@@ -36,7 +36,7 @@ fn both() -> Vec<(String, [i64; 4])> {
     ]
 }
 
-async fn accepting(server: &Running, accept: &str, body: impl Into<Body>) -> Answered {
+async fn accepting(server: &TestServer, accept: &str, body: impl Into<Body>) -> TestResponse {
     let mut request = server.request("POST", "/v1/detect?show_labels=false", body.into());
     let headers = request.headers_mut();
     headers.insert("content-type", "image/png".parse().unwrap());
@@ -45,7 +45,7 @@ async fn accepting(server: &Running, accept: &str, body: impl Into<Body>) -> Ans
 }
 
 #[tokio::test]
-async fn a_picture_in_any_form_gives_the_same_boxes() {
+async fn an_image_in_any_form_gives_the_same_boxes() {
     let server = server().await;
     let png = red_and_green();
     for kind in ["image/png", "image/jpeg", "application/octet-stream"] {
@@ -132,9 +132,9 @@ async fn parameters_act_wherever_they_stand() {
 }
 
 #[tokio::test]
-async fn pictures_keep_their_order_and_their_names_and_one_may_fail() {
+async fn images_keep_their_order_and_their_names_and_one_may_fail() {
     let server = server().await;
-    let (red, green) = (picture([RED; 4]), picture([GREEN; 4]));
+    let (red, green) = (image([RED; 4]), image([GREEN; 4]));
     let body = form(
         &[],
         &[
@@ -163,7 +163,7 @@ async fn pictures_keep_their_order_and_their_names_and_one_may_fail() {
 }
 
 #[tokio::test]
-async fn many_pictures_at_once_give_what_each_gives_alone() {
+async fn many_images_at_once_give_what_each_gives_alone() {
     let server = server().await;
     let cells = |index: usize| {
         std::array::from_fn(|cell| match (index >> cell) & 1 {
@@ -171,18 +171,18 @@ async fn many_pictures_at_once_give_what_each_gives_alone() {
             _ => [(index * 5) as u8, 250, 3],
         })
     };
-    let pictures: Vec<_> = (0..16).map(|index| picture(cells(index))).collect();
-    let files: Vec<(&str, &[u8])> = pictures
+    let images: Vec<_> = (0..16).map(|index| image(cells(index))).collect();
+    let files: Vec<(&str, &[u8])> = images
         .iter()
-        .map(|picture| ("images;x.png", &picture[..]))
+        .map(|image| ("images;x.png", &image[..]))
         .collect();
     let together = server
         .post("/v1/detect?conf=0.01", FORM, form(&[], &files))
         .await
         .json();
-    for (index, picture) in pictures.iter().enumerate() {
+    for (index, image) in images.iter().enumerate() {
         let alone = server
-            .post("/v1/detect?conf=0.01", "image/png", picture.clone())
+            .post("/v1/detect?conf=0.01", "image/png", image.clone())
             .await
             .json();
         assert_eq!(
@@ -193,7 +193,7 @@ async fn many_pictures_at_once_give_what_each_gives_alone() {
 }
 
 #[tokio::test]
-async fn the_annotated_picture_comes_when_it_is_asked_for() {
+async fn the_annotated_image_is_sent_if_the_client_accepts_images() {
     let server = server().await;
     for (accept, kind) in [
         ("image/png", "image/png"),
@@ -215,7 +215,7 @@ async fn the_annotated_picture_comes_when_it_is_asked_for() {
 }
 
 #[tokio::test]
-async fn a_picture_cannot_answer_for_two() {
+async fn one_image_cannot_be_the_response_for_two() {
     let server = server().await;
     let png = red_and_green();
     let body = form(&[], &[("images;a.png", &png), ("images;b.png", &png)]);

@@ -6,9 +6,9 @@ use onelook_server::Config;
 use serde_json::json;
 
 use crate::colours::{colours, model, red_and_green};
-use crate::support::{Running, config, serve};
+use crate::support::{TestServer, config, serve};
 
-async fn act(server: &Running, name: &str, action: &str) -> crate::support::Answered {
+async fn act(server: &TestServer, name: &str, action: &str) -> crate::support::TestResponse {
     let path = format!("/v1/models/{name}/{action}");
     server
         .send(server.request("POST", &path, Body::empty()))

@@ -11,10 +11,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::colours::{FORM, colours, form, red_and_green, server};
-use crate::support::{Answered, Running, serve};
+use crate::support::{TestResponse, TestServer, serve};
 
 /// Status and kind of a problem, whose form is checked on the way.
-fn problem(answer: &Answered) -> (u16, String) {
+fn problem(answer: &TestResponse) -> (u16, String) {
     assert_eq!(
         answer.header("content-type"),
         "application/problem+json",
@@ -31,12 +31,12 @@ fn problem(answer: &Answered) -> (u16, String) {
     (answer.status.as_u16(), kind)
 }
 
-fn detail(answer: &Answered) -> String {
+fn detail(answer: &TestResponse) -> String {
     let _ = problem(answer);
     answer.json()["detail"].as_str().unwrap().to_owned()
 }
 
-async fn still_answers(server: &Running) {
+async fn still_answers(server: &TestServer) {
     let answer = server
         .post("/v1/detect", "image/png", red_and_green())
         .await;
@@ -44,7 +44,7 @@ async fn still_answers(server: &Running) {
 }
 
 /// Answers to bytes as they are.
-async fn raw(server: &Running, pieces: &[&[u8]], pause: Duration) -> String {
+async fn raw(server: &TestServer, pieces: &[&[u8]], pause: Duration) -> String {
     let mut stream = TcpStream::connect(server.address).await.unwrap();
     for piece in pieces {
         if stream.write_all(piece).await.is_err() {
@@ -74,12 +74,12 @@ fn bomb(width: u32, height: u32) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn what_is_no_picture_is_told_by_what_is_wrong_with_it() {
+async fn an_invalid_image_is_refused_with_the_reason() {
     let server = server().await;
     let whole = red_and_green();
     let cases: [(&str, Bytes, (u16, &str)); 6] = [
         (
-            "no picture",
+            "no image",
             Bytes::from_static(b"<html>hello</html>"),
             (415, "unsupported"),
         ),
@@ -251,7 +251,7 @@ async fn names_of_models_are_never_paths() {
 async fn a_body_that_is_too_large_is_refused_declared_or_not() {
     let limits = Limits {
         body_bytes: 1500,
-        pictures: 2,
+        images: 2,
         ..Limits::default()
     };
     let server = serve(Config {
@@ -278,7 +278,7 @@ async fn a_body_that_is_too_large_is_refused_declared_or_not() {
     );
     assert!(
         many.len() <= 1500,
-        "the pictures are to be too many, not too large"
+        "the images are to be too many, not too large"
     );
     let many = server.post("/v1/detect", FORM, many).await;
     assert_eq!(problem(&many).0, 413);

@@ -1,4 +1,4 @@
-//! What was found in the form that the client asked for: JSON, or the picture with boxes on it.
+//! The response in the format that the client accepts: JSON, or the image with boxes drawn on it.
 
 use axum::Json;
 use axum::http::header;
@@ -10,85 +10,84 @@ use onelook::vision::draw::{DrawStyle, draw};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::accept::Form;
+use super::accept::ResponseFormat;
 use crate::app::App;
 use crate::http::schema;
-use crate::inference_service::Found;
-use crate::model_repository::Slot;
-use crate::problem::{Kind, Problem, ProblemBody};
-use crate::statistics::Times;
+use crate::inference_service::DetectResult;
+use crate::model_repository::ModelEntry;
+use crate::problem::{Problem, ProblemBody, ProblemKind};
+use crate::statistics::StageTimes;
 
 /// Quality of annotated JPEGs.
 const JPEG_QUALITY: u8 = 90;
 
-/// What was found on the pictures of a request.
+/// The objects on the images of a request.
 #[derive(Debug, Serialize, ToSchema)]
-#[schema(as = Answer)]
-pub struct Answer {
-    /// The model that looked.
+pub struct DetectResponse {
+    /// The model's name.
     #[schema(example = "yolo11n")]
     pub model: String,
     /// The request's id, as in the header `x-request-id` and in the log.
     pub request_id: String,
-    /// One entry per picture, in the request's order.
-    pub images: Vec<ImageAnswer>,
+    /// One entry per image, in the request's order.
+    pub images: Vec<ImageOutcome>,
 }
 
-/// A picture's part of the answer.
+/// One image's part of the response.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(untagged)]
-pub enum ImageAnswer {
-    /// It was looked at.
-    Seen(ImageSeen),
-    /// It could not be looked at; others of the same request could.
-    Failed(ImageFailed),
+pub enum ImageOutcome {
+    /// The objects on it.
+    Detected(ImageResponse),
+    /// Why it failed, while other images of the request did not.
+    Failed(ImageError),
 }
 
-/// A picture and what is on it.
+/// An image and the objects on it.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct ImageSeen {
+pub struct ImageResponse {
     /// Its file's name, or `image`.
     #[schema(example = "bus.jpg")]
     pub name: String,
-    /// Its width in pixels, upright.
+    /// Its width in pixels, after rotation by EXIF.
     #[schema(example = 810)]
     pub width: usize,
-    /// Its height in pixels, upright.
+    /// Its height in pixels, after rotation by EXIF.
     #[schema(example = 1080)]
     pub height: usize,
-    /// What is on it, the surest first.
+    /// The objects, highest confidence first.
     #[schema(value_type = Vec<schema::Detection>)]
     pub detections: Vec<ObjectRecord>,
-    /// What it took.
+    /// Time of each stage.
     pub speed_ms: SpeedMs,
 }
 
-/// A picture that could not be looked at.
+/// An image that failed.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct ImageFailed {
+pub struct ImageError {
     /// Its file's name, or `image`.
     pub name: String,
     /// Why.
     pub error: ProblemBody,
 }
 
-/// Times of one picture in milliseconds.
+/// Time of each stage of one image, in milliseconds.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct SpeedMs {
-    /// From the bytes to pixels.
+    /// Decoding the image.
     pub decode: f64,
-    /// Waiting for its turn and for its run.
+    /// Waiting in the queue and for the run.
     pub queue: f64,
-    /// Fitting it into the network's input.
+    /// Preparing the network's input.
     pub preprocess: f64,
-    /// The run, which others may have shared.
+    /// The run, which other images may have shared.
     pub inference: f64,
-    /// Reading boxes off the network's outputs.
+    /// Reading boxes from the network's outputs.
     pub postprocess: f64,
 }
 
-impl From<&Times> for SpeedMs {
-    fn from(times: &Times) -> Self {
+impl From<&StageTimes> for SpeedMs {
+    fn from(times: &StageTimes) -> Self {
         Self {
             decode: milliseconds(times.decode),
             queue: milliseconds(times.queue),
@@ -99,70 +98,66 @@ impl From<&Times> for SpeedMs {
     }
 }
 
-impl ImageSeen {
-    /// Keeps of what was found all but the pixels.
-    pub fn of(name: String, found: &Found, names: &[String]) -> Self {
+impl ImageResponse {
+    /// The response for a result.
+    pub fn of(name: &str, result: &DetectResult, names: &[String]) -> Self {
         Self {
-            name,
-            width: found.frame.width(),
-            height: found.frame.height(),
-            detections: objects(&found.detections, names),
-            speed_ms: SpeedMs::from(&found.times),
+            name: name.to_owned(),
+            width: result.frame.width(),
+            height: result.frame.height(),
+            detections: objects(&result.detections, names),
+            speed_ms: SpeedMs::from(&result.times),
         }
     }
 }
 
-/// The answer in JSON; where no picture could be looked at, the first one's problem.
+/// The response in JSON. If all images failed, the first one's problem.
 pub fn json(
     model: &str,
     request_id: &str,
-    images: Vec<(String, Result<ImageSeen, Problem>)>,
+    images: Vec<(String, Result<ImageResponse, Problem>)>,
 ) -> Result<Response, Problem> {
     if images.iter().all(|(_, outcome)| outcome.is_err()) {
         let first = images.into_iter().find_map(|(_, outcome)| outcome.err());
-        return Err(first.unwrap_or_else(|| Problem::bad_request("there is no picture")));
+        return Err(first.unwrap_or_else(|| Problem::bad_request("the request has no image")));
     }
     let images = images.into_iter().map(|(name, outcome)| match outcome {
-        Ok(seen) => ImageAnswer::Seen(seen),
-        Err(problem) => ImageAnswer::Failed(ImageFailed {
+        Ok(response) => ImageOutcome::Detected(response),
+        Err(problem) => ImageOutcome::Failed(ImageError {
             name,
             error: problem.body(request_id),
         }),
     });
-    let answer = Answer {
+    let response = DetectResponse {
         model: model.to_owned(),
         request_id: request_id.to_owned(),
         images: images.collect(),
     };
-    Ok(Json(answer).into_response())
+    Ok(Json(response).into_response())
 }
 
-/// The picture with what was found drawn on it.
-pub async fn picture(
+/// The image with the detected objects drawn on it.
+pub async fn image(
     app: &App,
-    slot: &Slot,
-    found: Found,
+    entry: &ModelEntry,
+    result: DetectResult,
     names: Vec<String>,
     style: DrawStyle,
-    form: Form,
+    format: ResponseFormat,
 ) -> Result<Response, Problem> {
-    let Found {
-        mut frame,
-        detections,
-        ..
-    } = found;
-    let drawn = app.stations.encode(slot, move || {
+    let (mut frame, detections) = (result.frame, result.detections);
+    let drawn = app.inference.encode(entry, move || {
         draw(&mut frame, &detections, &names, &style);
-        encode(&frame, form)
+        encode(&frame, format)
     });
     let bytes = drawn.await??;
-    Ok(([(header::CONTENT_TYPE, form.media_type())], bytes).into_response())
+    Ok(([(header::CONTENT_TYPE, format.media_type())], bytes).into_response())
 }
 
-fn encode(frame: &Frame, form: Form) -> Result<Vec<u8>, Problem> {
-    let encoded = match form {
-        Form::Png => encode_png(frame),
-        Form::Jpeg | Form::Json => encode_jpeg(frame, JPEG_QUALITY),
+fn encode(frame: &Frame, format: ResponseFormat) -> Result<Vec<u8>, Problem> {
+    let encoded = match format {
+        ResponseFormat::Png => encode_png(frame),
+        ResponseFormat::Jpeg | ResponseFormat::Json => encode_jpeg(frame, JPEG_QUALITY),
     };
-    encoded.map_err(|error| Problem::new(Kind::Unprocessable, error.to_string()))
+    encoded.map_err(|error| Problem::new(ProblemKind::Unprocessable, error.to_string()))
 }

@@ -1,5 +1,5 @@
-//! What `/v1/detect` takes, described for the documentation; the code that reads it is elsewhere, and
-//! a test holds the two together.
+//! The parameters and bodies of `/v1/detect` for the OpenAPI document. Other code parses them; a test
+//! compares the two.
 
 use serde::Deserialize;
 use serde_json::json;
@@ -9,127 +9,125 @@ use utoipa::{IntoParams, PartialSchema, ToSchema};
 /// Parameters in the query.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
-#[expect(dead_code, reason = "only described: queries are read word by word")]
+#[expect(dead_code, reason = "for the OpenAPI document only")]
 pub struct DetectQuery {
-    /// Which model; the server's first when absent.
+    /// The model; the server's first if absent.
     #[param(example = "yolo11n")]
     model: Option<String>,
-    /// Least confidence.
+    /// Smallest confidence of a detection.
     #[param(minimum = 0, maximum = 1, default = 0.25)]
     conf: Option<f64>,
-    /// Overlap above which the less sure of two boxes goes.
+    /// Overlap (IoU) above which NMS removes the box with the lower confidence.
     #[param(minimum = 0, maximum = 1, default = 0.7)]
     iou: Option<f64>,
     /// Only these classes, by number or by name.
     #[param(example = "0,2")]
     classes: Option<String>,
-    /// Most objects per picture.
+    /// Largest number of objects per image.
     #[param(minimum = 1, maximum = 10000, default = 300)]
     max_det: Option<u32>,
-    /// Size to fit pictures into: one number, or height and width; 32 to 4096, rounded up to the
-    /// model's stride. The model's own when absent.
+    /// Size that images are scaled to fit into: one number, or height and width; 32 to 4096, rounded
+    /// up to the model's stride. The model's own size if absent.
     #[param(pattern = r"^[0-9]{2,4}([,x][0-9]{2,4})?$", example = "640")]
     imgsz: Option<String>,
-    /// Pad only to the next multiple of the stride instead of up to the size.
+    /// Pad only to the next multiple of the stride instead of to the whole size.
     #[param(default = true)]
     rect: Option<bool>,
     /// Let boxes of different classes suppress each other.
     #[param(default = false)]
     agnostic_nms: Option<bool>,
-    /// Write the classes' names onto the answer's picture.
+    /// Draw the classes' names on the image of the response.
     #[param(default = true)]
     show_labels: Option<bool>,
-    /// Write the confidences onto the answer's picture.
+    /// Draw the confidences on the image of the response.
     #[param(default = true)]
     show_conf: Option<bool>,
-    /// Width of the lines on the answer's picture in pixels; by the picture's size when absent.
+    /// Line width on the image of the response in pixels; by the image's size if absent.
     #[param(minimum = 1, maximum = 100)]
     line_width: Option<u32>,
 }
 
-/// Pictures and parameters in a form: every file, and every field called `image`, `images`, `file` or
-/// `files`, is a picture; other fields are the parameters of the query.
+/// Images and parameters in a form. Every file, and every field called `image`, `images`, `file` or
+/// `files`, is an image; other fields are the parameters of the query.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[expect(dead_code, reason = "only described: forms are read part by part")]
+#[expect(dead_code, reason = "for the OpenAPI document only")]
 pub struct DetectForm {
-    /// A picture; the field may be there several times.
-    #[schema(value_type = PictureBytes)]
+    /// An image; the field may be repeated.
+    #[schema(value_type = ImageBytes)]
     image: Vec<u8>,
 }
 
-/// An encoded picture: JPEG, PNG, WebP, BMP, TIFF or GIF.
+/// An encoded image: JPEG, PNG, WebP, BMP, TIFF or GIF.
 #[derive(ToSchema)]
 #[schema(value_type = String, format = Binary)]
-#[expect(dead_code, reason = "only described")]
-pub struct PictureBytes(Vec<u8>);
+#[expect(dead_code, reason = "for the OpenAPI document only")]
+pub struct ImageBytes(Vec<u8>);
 
-/// Pictures and parameters in JSON.
+/// Images and parameters in JSON.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[expect(
-    dead_code,
-    reason = "only described: the object is read member by member"
-)]
+#[expect(dead_code, reason = "for the OpenAPI document only")]
 pub struct DetectJson {
-    /// One picture.
+    /// One image.
     #[schema(nullable = true)]
-    image: Option<JsonPicture>,
-    /// Several pictures.
-    images: Option<Vec<JsonPicture>>,
-    /// Which model; the server's first when absent.
+    image: Option<JsonImage>,
+    /// Several images.
+    images: Option<Vec<JsonImage>>,
+    /// The model; the server's first if absent.
     #[schema(value_type = String, required = false)]
     model: (),
-    /// Least confidence.
+    /// Smallest confidence of a detection.
     #[schema(value_type = f64, required = false, minimum = 0, maximum = 1, default = 0.25)]
     conf: (),
-    /// Overlap above which the less sure of two boxes goes.
+    /// Overlap (IoU) above which NMS removes the box with the lower confidence.
     #[schema(value_type = f64, required = false, minimum = 0, maximum = 1, default = 0.7)]
     iou: (),
     /// Only these classes, by number or by name.
     #[schema(value_type = Vec<ClassWord>, required = false, min_items = 1)]
     classes: (),
-    /// Most objects per picture.
+    /// Largest number of objects per image.
     #[schema(value_type = u32, required = false, minimum = 1, maximum = 10000, default = 300)]
     max_det: (),
-    /// Size to fit pictures into, rounded up to the model's stride; the model's own when absent.
+    /// Size that images are scaled to fit into, rounded up to the model's stride. The model's own size
+    /// if absent.
     #[schema(value_type = ImageSize, required = false)]
     imgsz: (),
-    /// Pad only to the next multiple of the stride instead of up to the size.
+    /// Pad only to the next multiple of the stride instead of to the whole size.
     #[schema(value_type = bool, required = false, default = true)]
     rect: (),
     /// Let boxes of different classes suppress each other.
     #[schema(value_type = bool, required = false, default = false)]
     agnostic_nms: (),
-    /// Write the classes' names onto the answer's picture.
+    /// Draw the classes' names on the image of the response.
     #[schema(value_type = bool, required = false, default = true)]
     show_labels: (),
-    /// Write the confidences onto the answer's picture.
+    /// Draw the confidences on the image of the response.
     #[schema(value_type = bool, required = false, default = true)]
     show_conf: (),
-    /// Width of the lines on the answer's picture in pixels; by the picture's size when absent.
+    /// Line width on the image of the response in pixels; by the image's size if absent.
     #[schema(value_type = u32, required = false, minimum = 1, maximum = 100)]
     line_width: (),
 }
 
-/// A picture: its bytes, or where they are; one of the two.
+/// An image: either its bytes or its URL.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[expect(dead_code, reason = "only described: another type reads it")]
-pub struct JsonPicture {
-    /// What it is called in the answer.
+#[expect(dead_code, reason = "for the OpenAPI document only")]
+pub struct JsonImage {
+    /// Its name in the response.
     name: Option<String>,
-    /// The encoded picture in base64, bare or as a `data:` address.
+    /// The encoded image in base64, plain or as a `data:` URL.
     base64: Option<String>,
-    /// Where it can be fetched, if the server allows that; public addresses only.
+    /// The URL to fetch it from, if the server allows that; public addresses only.
     #[schema(example = "https://example.com/bus.jpg")]
     url: Option<String>,
 }
 
-/// A class by number or by name.
+/// A class, by number or by name.
 #[derive(Deserialize, ToSchema)]
 #[serde(untagged)]
-#[expect(dead_code, reason = "only described")]
+#[expect(dead_code, reason = "for the OpenAPI document only")]
 pub enum ClassWord {
     /// By number.
     Number(u32),
