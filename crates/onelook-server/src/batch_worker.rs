@@ -175,8 +175,8 @@ impl BatchLoop {
                 pending = self.queue.wait(pending, None);
                 continue;
             };
-            // Run now unless waiting can pay off: the batch has space, somebody else has a permit
-            // and so will bring an image soon, and the oldest job has not waited long enough.
+            // Run now unless waiting can pay off: the batch has space, another request is
+            // admitted and will have its image ready soon, and the oldest job has not waited long enough.
             let due = oldest.ready + self.policy.max_delay;
             let remaining = due.saturating_duration_since(Instant::now());
             let has_space = next_batch_size(&pending.jobs, max_batch).1 < max_batch;
@@ -290,7 +290,7 @@ mod tests {
 
     fn job(rows: usize, height: usize, value: f32) -> Job {
         let (reply, answer) = oneshot::channel();
-        // The test looks at jobs only; nobody waits.
+        // Keeps the channel open; nobody receives.
         std::mem::forget(answer);
         Job {
             input: Tensor::from_fn([rows, 3, height, 2], |_| value),

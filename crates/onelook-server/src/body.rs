@@ -125,6 +125,17 @@ pub async fn inflate(
     }
 }
 
+/// Passes the body on if the request can go on, else discards it.
+pub async fn keep_if_ok<T>(outcome: Result<T, Problem>, body: Body) -> Result<(T, Body), Problem> {
+    match outcome {
+        Ok(value) => Ok((value, body)),
+        Err(problem) => {
+            drain(body).await;
+            Err(problem)
+        }
+    }
+}
+
 /// Reads a body and discards it, for a limited time: most clients read the answer only after they
 /// have sent everything.
 pub async fn drain(mut body: Body) {

@@ -26,7 +26,7 @@ use crate::tls::Tls;
 /// Pause after `accept` fails, which it does when the process has no file descriptors left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// How often an HTTP/2 peer is asked for a sign of life.
+/// Interval of HTTP/2 keep-alive pings.
 const PING_INTERVAL: Duration = Duration::from_secs(20);
 
 /// Accepts connections; shared by all ports.

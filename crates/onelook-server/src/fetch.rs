@@ -129,7 +129,7 @@ impl Fetcher {
         answered.map_err(|_| failed("the host did not answer in HTTP"))
     }
 
-    /// All addresses of a host. One that is not public makes all of them refused.
+    /// All addresses of a host. If one of them is not public, all are refused.
     async fn addresses(&self, target: &Target) -> Result<Vec<SocketAddr>, Problem> {
         let found = (self.resolve)(target.host(), target.port()).await;
         let found = found.map_err(|_| failed("the host's name cannot be resolved"))?;

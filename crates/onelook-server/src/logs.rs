@@ -12,7 +12,7 @@ use tracing_subscriber::{Layer, Registry, fmt};
 
 use crate::traces::{self, Traces};
 
-/// How a log line looks.
+/// The format of a log line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum LogFormat {
     /// Text for people.

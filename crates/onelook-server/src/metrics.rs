@@ -34,7 +34,7 @@ pub struct Metrics {
     registry: Registry,
     /// Requests by method, route and status.
     pub requests: IntCounterVec,
-    /// Time of a request from its head to the end of its answer's head, by route.
+    /// Time from a request's headers to its response's headers, by route.
     pub request_seconds: HistogramVec,
     /// Requests in progress.
     pub in_flight: IntGauge,

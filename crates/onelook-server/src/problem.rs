@@ -185,7 +185,7 @@ pub struct ProblemBody {
     #[serde(rename = "type")]
     #[schema(rename = "type", example = "/problems/not-found")]
     pub kind: String,
-    /// The status in words.
+    /// The status's name.
     #[schema(value_type = String, example = "Not Found")]
     pub title: &'static str,
     /// The HTTP status.

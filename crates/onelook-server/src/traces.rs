@@ -19,7 +19,7 @@ mod export {
 
     impl Drop for Traces {
         fn drop(&mut self) {
-            // Fails if the collector is gone, which nobody can act on any more.
+            // Fails if the collector is gone; there is nothing left to do about it.
             let _ = self.0.shutdown();
         }
     }

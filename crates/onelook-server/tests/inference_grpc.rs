@@ -1,4 +1,4 @@
-//! The Open Inference Protocol over gRPC, on a synthetic model and a real connection.
+//! The Open Inference Protocol over gRPC, with a synthetic model and a real connection.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod support;
@@ -109,7 +109,7 @@ async fn raw_and_typed_tensors_give_the_same_bits_as_the_library() {
 }
 
 #[tokio::test]
-async fn a_request_that_makes_no_sense_is_an_invalid_argument() {
+async fn an_invalid_request_is_an_invalid_argument() {
     let server = tiny().await;
     let mut client = client(&server).await;
     type Change = fn(&mut ModelInferRequest);
@@ -230,7 +230,7 @@ async fn a_stream_answers_in_order_and_survives_a_bad_request() {
 }
 
 #[tokio::test]
-async fn a_message_that_does_not_come_ends_in_time() {
+async fn a_message_that_does_not_arrive_times_out() {
     let mut config = config(&[("tiny", fixture("tiny.model"))]);
     config.limits.body_timeout = Duration::from_millis(100);
     let server = serve(config).await;
@@ -247,7 +247,7 @@ async fn a_message_that_does_not_come_ends_in_time() {
 }
 
 #[tokio::test]
-async fn the_server_and_its_models_are_described_as_over_http() {
+async fn server_and_models_are_described_as_over_http() {
     let server = tiny().await;
     let mut client = client(&server).await;
     assert!(
@@ -314,7 +314,7 @@ async fn the_server_and_its_models_are_described_as_over_http() {
 }
 
 #[tokio::test]
-async fn models_come_and_go() {
+async fn models_are_loaded_and_unloaded() {
     let server = tiny().await;
     let mut client = client(&server).await;
     let unload = RepositoryModelUnloadRequest {
@@ -360,7 +360,7 @@ async fn the_health_service_of_grpc_is_answered() {
 }
 
 #[tokio::test]
-async fn a_message_beyond_the_limits_is_refused_and_the_budget_comes_back() {
+async fn a_message_beyond_the_limits_is_refused_and_returns_its_budget() {
     let mut config = config(&[("tiny", fixture("tiny.model"))]);
     config.limits.body_bytes = 1 << 20;
     config.limits.bodies_bytes = 1 << 19;

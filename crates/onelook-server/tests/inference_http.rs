@@ -1,4 +1,4 @@
-//! The Open Inference Protocol over HTTP, on a synthetic model: answers, and refusals.
+//! The Open Inference Protocol over HTTP, with a synthetic model: responses and errors.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod support;
@@ -15,7 +15,7 @@ use support::{
 
 const INFER: &str = "/v2/models/tiny/infer";
 
-/// JSON with the tensor's bytes behind it, and the JSON's length.
+/// JSON followed by the tensor's bytes, and the length of the JSON.
 fn binary(input: &Tensor, change: impl Fn(&mut Value)) -> (Vec<u8>, usize) {
     let data = le_bytes(input.data());
     let tensor = json!({
@@ -141,7 +141,7 @@ async fn nested_lists_and_compressed_bodies_are_read() {
 }
 
 #[tokio::test]
-async fn a_body_that_swells_beyond_the_limit_is_refused() {
+async fn a_body_that_decompresses_beyond_the_limit_is_refused() {
     let mut config = config(&[("tiny", fixture("tiny.model"))]);
     config.limits.body_bytes = 1 << 20;
     let server = serve(config).await;
@@ -153,7 +153,7 @@ async fn a_body_that_swells_beyond_the_limit_is_refused() {
 }
 
 #[tokio::test]
-async fn a_tensor_that_contradicts_the_model_or_its_bytes_is_refused_by_name() {
+async fn a_tensor_that_contradicts_the_model_or_its_bytes_is_refused() {
     let server = tiny().await;
     let sound = test_tensor([1, 3, 32, 32]);
     type Case = (&'static str, Box<dyn Fn(&mut Value)>, &'static str);
@@ -284,7 +284,7 @@ async fn a_tensor_that_contradicts_the_model_or_its_bytes_is_refused_by_name() {
 }
 
 #[tokio::test]
-async fn a_model_of_one_size_takes_no_other() {
+async fn a_model_with_a_fixed_size_refuses_other_sizes() {
     let server = tiny().await;
     for (size, status) in [(64, StatusCode::OK), (32, StatusCode::BAD_REQUEST)] {
         let (body, length) = binary(&test_tensor([1, 3, size, size]), |_| {});
@@ -299,7 +299,7 @@ async fn a_model_of_one_size_takes_no_other() {
 }
 
 #[tokio::test]
-async fn a_body_that_is_no_request_is_refused() {
+async fn a_body_that_is_not_a_request_is_refused() {
     let server = tiny().await;
     let tensor = |data: Value| {
         json!({"inputs": [{"name": "images", "datatype": "FP32", "shape": [1, 3, 8, 8], "data": data}]})
@@ -339,7 +339,7 @@ async fn a_body_that_is_no_request_is_refused() {
 }
 
 #[tokio::test]
-async fn a_request_may_say_how_urgent_it_is_and_statistics_count_it() {
+async fn a_request_may_have_a_priority_and_is_counted_in_the_statistics() {
     let server = tiny().await;
     let input = test_tensor([1, 3, 8, 8]);
     let answer = infer_binary(&server, &input, |head| {

@@ -1,4 +1,4 @@
-//! `/v1/detect` with real weights against the library: the same boxes to the bit, alone and in crowds.
+//! `/v1/detect` with real weights against the library: the same boxes to the bit, in any batch.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
@@ -17,7 +17,7 @@ use serde_json::Value;
 use support::{config, real_data, serve};
 use tokio::task::JoinSet;
 
-/// What the library finds on images, each alone.
+/// The objects that the library detects on each image alone.
 fn expected(weights: &Path, images: &[Bytes]) -> Vec<Value> {
     let model = Model::load(weights, &LoadOptions::default()).unwrap();
     let pipeline = Pipeline::new(model, Options::default()).unwrap();
@@ -66,7 +66,7 @@ fn form(images: &[Bytes]) -> Bytes {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn boxes_are_the_librarys_to_the_bit_whoever_shares_the_run() {
+async fn boxes_equal_the_librarys_to_the_bit_in_any_batch() {
     let Some(data) = real_data() else { return };
     let weights = data.join("weights/yolo11n-recon.pt");
     let images = images(&data);

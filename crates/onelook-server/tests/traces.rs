@@ -19,7 +19,7 @@ use tokio::sync::mpsc;
 const EXPORT: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 
-/// Takes whatever is exported; the messages' names stand in them as plain text.
+/// A collector that accepts everything. The names of spans are plain text in its messages.
 async fn collector() -> (String, mpsc::UnboundedReceiver<Bytes>) {
     let (tell, exported) = mpsc::unbounded_channel();
     let take = move |body: Bytes| async move {

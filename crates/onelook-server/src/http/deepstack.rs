@@ -101,21 +101,14 @@ async fn detect(
         app.inference.precheck(&entry, &context)?;
         Ok((entry, multipart::boundary(headers)?))
     });
-    let (entry, boundary) = match prechecked {
-        Ok(prechecked) => prechecked,
-        Err(problem) => {
-            body::drain(body).await;
-            return Err(problem);
-        }
-    };
+    let ((entry, boundary), body) = body::keep_if_ok(prechecked, body).await?;
     let (body, form) = read_form(app, body, &boundary).await?;
     let context = context.authenticated(&app.config.tokens, form.token.as_deref())?;
-    let thresholds = Thresholds {
-        confidence: form.min_confidence,
-        ..Thresholds::default()
-    };
     let options = Options {
-        thresholds,
+        thresholds: Thresholds {
+            confidence: form.min_confidence,
+            ..Thresholds::default()
+        },
         ..Options::default()
     };
     let image = form.image.ok_or_else(|| {

@@ -96,13 +96,8 @@ pub async fn detect(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    let head = match read_head(&app, &context, &uri, &headers) {
-        Ok(head) => head,
-        Err(problem) => {
-            body::drain(body).await;
-            return Err(problem);
-        }
-    };
+    let head = read_head(&app, &context, &uri, &headers);
+    let (head, body) = body::keep_if_ok(head, body).await?;
     let body = body::read(&app, body).await?;
     let (body, parameters, images) = parse(&app, body, head.body, head.parameters).await?;
     let entry = app.models.find(parameters.model.as_deref())?;

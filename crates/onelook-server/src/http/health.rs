@@ -88,11 +88,15 @@ pub async fn ready(State(app): State<Arc<App>>) -> Response {
         ready,
         models: models.collect(),
     };
-    let status = match ready {
+    (readiness(ready), Json(body)).into_response()
+}
+
+/// The status by which load balancers read readiness.
+pub fn readiness(ready: bool) -> StatusCode {
+    match ready {
         true => StatusCode::OK,
         false => StatusCode::SERVICE_UNAVAILABLE,
-    };
-    (status, Json(body)).into_response()
+    }
 }
 
 /// Metrics for Prometheus.

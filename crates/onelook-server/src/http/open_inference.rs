@@ -9,13 +9,14 @@ use std::sync::Arc;
 
 use axum::extract::{FromRequestParts, RawPathParams, Request, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Extension, Json, Router};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::health::readiness;
 use crate::app::App;
 use crate::body;
 use crate::inference_service::blocking;
@@ -94,14 +95,7 @@ async fn live() -> Json<Value> {
 
 async fn ready(State(app): State<Arc<App>>) -> Response {
     let ready = app.models.is_ready();
-    (health(ready), Json(json!({"ready": ready}))).into_response()
-}
-
-fn health(ready: bool) -> StatusCode {
-    match ready {
-        true => StatusCode::OK,
-        false => StatusCode::SERVICE_UNAVAILABLE,
-    }
+    (readiness(ready), Json(json!({"ready": ready}))).into_response()
 }
 
 async fn models(State(app): State<Arc<App>>) -> Json<Value> {
@@ -202,13 +196,8 @@ async fn infer(
     request: Request,
 ) -> Result<Response, Problem> {
     let (parts, body) = request.into_parts();
-    let entry = match precheck(&app, &context, &path) {
-        Ok(entry) => entry,
-        Err(problem) => {
-            body::drain(body).await;
-            return Err(problem);
-        }
-    };
+    let entry = precheck(&app, &context, &path);
+    let (entry, body) = body::keep_if_ok(entry, body).await?;
     let body = body::read(&app, body).await?;
     let encoding = text(&parts.headers, header::CONTENT_ENCODING.as_str())?;
     let body = body::inflate(&app, encoding.unwrap_or_default(), body).await?;

@@ -62,7 +62,7 @@ pub fn routes() -> Router<Arc<App>> {
         (name = "server", description = "Health, statistics and metrics."),
         (name = "deepstack", description = "The protocol of DeepStack and CodeProject.AI."),
     ),
-    modifiers(&ServerAndTokens, &DetectFormFields, &ProblemResponses),
+    modifiers(&ServerAndTokens, &DetectParameters, &ProblemResponses),
 )]
 struct Api;
 
@@ -87,27 +87,27 @@ impl Modify for ServerAndTokens {
     }
 }
 
-/// Copies the parameters of the query into the form, which has the same fields.
-struct DetectFormFields;
+/// Copies the parameters of the query into the form and the JSON, where they mean the same. What is
+/// declared there already has a type of its own.
+struct DetectParameters;
 
-impl Modify for DetectFormFields {
+impl Modify for DetectParameters {
     fn modify(&self, api: &mut utoipa::openapi::OpenApi) {
-        let operation = api
-            .paths
-            .paths
-            .get("/v1/detect")
-            .and_then(|path| path.post.as_ref());
+        let path = api.paths.paths.get("/v1/detect");
+        let operation = path.and_then(|path| path.post.as_ref());
         let parameters = operation.and_then(|operation| operation.parameters.clone());
-        let form = api
-            .components
-            .as_mut()
-            .and_then(|components| components.schemas.get_mut("DetectForm"));
-        let Some(RefOr::T(Schema::Object(form))) = form else {
-            return;
-        };
-        for parameter in parameters.into_iter().flatten() {
-            if let Some(schema) = parameter.schema {
-                form.properties.insert(parameter.name, schema);
+        let schemas = &mut api.components.get_or_insert_default().schemas;
+        for body in ["DetectForm", "DetectJson"] {
+            let Some(RefOr::T(Schema::Object(body))) = schemas.get_mut(body) else {
+                continue;
+            };
+            for parameter in parameters.iter().flatten() {
+                if let Some(RefOr::T(Schema::Object(schema))) = &parameter.schema {
+                    let mut schema = schema.clone();
+                    schema.description.clone_from(&parameter.description);
+                    let property = body.properties.entry(parameter.name.clone());
+                    property.or_insert(RefOr::T(Schema::Object(schema)));
+                }
             }
         }
     }

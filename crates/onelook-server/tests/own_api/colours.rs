@@ -1,4 +1,4 @@
-//! A model that finds squares of 32 pixels that are red or green, images for it, and forms.
+//! A model that detects red and green squares of 32 pixels, images for it, and forms.
 
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
@@ -84,7 +84,7 @@ pub fn image(cells: [[u8; 3]; 4]) -> Bytes {
     encode_png(&frame).unwrap().into()
 }
 
-/// Red above to the left, green below to the right.
+/// Red at the top left, green at the bottom right.
 pub fn red_and_green() -> Bytes {
     image([RED, BLACK, BLACK, GREEN])
 }

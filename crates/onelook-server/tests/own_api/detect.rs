@@ -1,4 +1,4 @@
-//! `/v1/detect` as it should be used.
+//! Valid requests to `/v1/detect`.
 
 use axum::body::Body;
 use axum::http::StatusCode;
@@ -45,7 +45,7 @@ async fn accepting(server: &TestServer, accept: &str, body: impl Into<Body>) -> 
 }
 
 #[tokio::test]
-async fn an_image_in_any_form_gives_the_same_boxes() {
+async fn an_image_in_any_body_format_gives_the_same_boxes() {
     let server = server().await;
     let png = red_and_green();
     for kind in ["image/png", "image/jpeg", "application/octet-stream"] {
@@ -65,7 +65,7 @@ async fn an_image_in_any_form_gives_the_same_boxes() {
 }
 
 #[tokio::test]
-async fn the_answer_has_the_form_that_predict_prints() {
+async fn the_response_has_the_form_that_predict_prints() {
     let server = server().await;
     let mut request = server.request("POST", "/v1/detect", Body::from(red_and_green()));
     let id = "my-id.1".parse().unwrap();
@@ -100,7 +100,7 @@ async fn the_answer_has_the_form_that_predict_prints() {
 }
 
 #[tokio::test]
-async fn parameters_act_wherever_they_stand() {
+async fn parameters_work_in_query_form_and_json() {
     let server = server().await;
     let png = red_and_green();
     let red = &both()[1..];

@@ -1,4 +1,4 @@
-//! Bad requests: each a clear refusal, none a panic, and the server answers on.
+//! Bad requests: each gets a clear error, none makes the server panic or stop.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use tokio::net::TcpStream;
 use crate::colours::{FORM, colours, form, red_and_green, server};
 use crate::support::{TestResponse, TestServer, serve};
 
-/// Status and kind of a problem, whose form is checked on the way.
+/// Status and kind of a problem. Checks its form too.
 fn problem(answer: &TestResponse) -> (u16, String) {
     assert_eq!(
         answer.header("content-type"),
@@ -43,7 +43,7 @@ async fn still_answers(server: &TestServer) {
     assert_eq!(answer.status, StatusCode::OK);
 }
 
-/// Answers to bytes as they are.
+/// The response to raw bytes.
 async fn raw(server: &TestServer, pieces: &[&[u8]], pause: Duration) -> String {
     let mut stream = TcpStream::connect(server.address).await.unwrap();
     for piece in pieces {
@@ -57,7 +57,7 @@ async fn raw(server: &TestServer, pieces: &[&[u8]], pause: Duration) -> String {
     String::from_utf8_lossy(&answer).into_owned()
 }
 
-/// A PNG whose header claims so many pixels.
+/// A PNG whose header declares this size.
 fn bomb(width: u32, height: u32) -> Vec<u8> {
     let mut png = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR".to_vec();
     png.extend(width.to_be_bytes());
@@ -106,7 +106,7 @@ async fn an_invalid_image_is_refused_with_the_reason() {
 }
 
 #[tokio::test]
-async fn wrong_words_are_answered_with_the_right_ones() {
+async fn invalid_requests_are_refused_with_what_is_expected() {
     let server = server().await;
     let mut texts = String::new();
     for query in [
@@ -196,7 +196,7 @@ async fn wrong_words_are_answered_with_the_right_ones() {
 }
 
 #[tokio::test]
-async fn wrong_headers_are_refused() {
+async fn invalid_headers_are_refused() {
     let server = server().await;
     for (name, value, status) in [
         ("accept", "text/html", 406),
@@ -210,7 +210,7 @@ async fn wrong_headers_are_refused() {
 }
 
 #[tokio::test]
-async fn names_of_models_are_never_paths() {
+async fn model_names_are_never_paths() {
     let server = server().await;
     for name in [
         "..%2f..%2fetc%2fpasswd",
@@ -248,7 +248,7 @@ async fn names_of_models_are_never_paths() {
 }
 
 #[tokio::test]
-async fn a_body_that_is_too_large_is_refused_declared_or_not() {
+async fn a_body_that_is_too_large_is_refused_with_and_without_a_length() {
     let limits = Limits {
         body_bytes: 1500,
         images: 2,
@@ -303,7 +303,7 @@ async fn bodies_together_stay_within_the_budget() {
 }
 
 #[tokio::test]
-async fn a_body_that_trickles_in_is_given_up() {
+async fn a_body_that_arrives_too_slowly_is_refused() {
     let limits = Limits {
         body_timeout: Duration::from_millis(300),
         ..Limits::default()
@@ -322,7 +322,7 @@ async fn a_body_that_trickles_in_is_given_up() {
 }
 
 #[tokio::test]
-async fn tokens_open_what_they_are_for() {
+async fn a_token_allows_its_scope_only() {
     let tokens = Tokens::parse("eye look read\ncamera shoot infer\nroot all admin").unwrap();
     let server = serve(Config {
         tokens,

@@ -64,7 +64,7 @@ pub struct DetectForm {
 #[expect(dead_code, reason = "for the OpenAPI document only")]
 pub struct ImageBytes(Vec<u8>);
 
-/// Images and parameters in JSON.
+/// Images and parameters in JSON. `classes` and `imgsz` are not text as in the query.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[expect(dead_code, reason = "for the OpenAPI document only")]
@@ -74,40 +74,13 @@ pub struct DetectJson {
     image: Option<JsonImage>,
     /// Several images.
     images: Option<Vec<JsonImage>>,
-    /// The model; the server's first if absent.
-    #[schema(value_type = String, required = false)]
-    model: (),
-    /// Smallest confidence of a detection.
-    #[schema(value_type = f64, required = false, minimum = 0, maximum = 1, default = 0.25)]
-    conf: (),
-    /// Overlap (IoU) above which NMS removes the box with the lower confidence.
-    #[schema(value_type = f64, required = false, minimum = 0, maximum = 1, default = 0.7)]
-    iou: (),
     /// Only these classes, by number or by name.
     #[schema(value_type = Vec<ClassWord>, required = false, min_items = 1)]
     classes: (),
-    /// Largest number of objects per image.
-    #[schema(value_type = u32, required = false, minimum = 1, maximum = 10000, default = 300)]
-    max_det: (),
     /// Size that images are scaled to fit into, rounded up to the model's stride. The model's own size
     /// if absent.
     #[schema(value_type = ImageSize, required = false)]
     imgsz: (),
-    /// Pad only to the next multiple of the stride instead of to the whole size.
-    #[schema(value_type = bool, required = false, default = true)]
-    rect: (),
-    /// Let boxes of different classes suppress each other.
-    #[schema(value_type = bool, required = false, default = false)]
-    agnostic_nms: (),
-    /// Draw the classes' names on the image of the response.
-    #[schema(value_type = bool, required = false, default = true)]
-    show_labels: (),
-    /// Draw the confidences on the image of the response.
-    #[schema(value_type = bool, required = false, default = true)]
-    show_conf: (),
-    /// Line width on the image of the response in pixels; by the image's size if absent.
-    #[schema(value_type = u32, required = false, minimum = 1, maximum = 100)]
-    line_width: (),
 }
 
 /// An image: either its bytes or its URL.
