@@ -1,14 +1,18 @@
 //! Valid requests to `/v1/detect`.
 
+use std::time::Duration;
+
 use axum::body::Body;
 use axum::http::StatusCode;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use futures_util::future::join_all;
 use onelook::media::{Limits, decode};
+use onelook_server::Config;
 use serde_json::{Value, json};
 
-use crate::colours::{FORM, GREEN, RED, form, image, red_and_green, server};
-use crate::support::{TestResponse, TestServer};
+use crate::colours::{FORM, GREEN, RED, colours, form, image, red_and_green, server};
+use crate::support::{TestResponse, TestServer, serve};
 
 /// Labels and boxes of the first image.
 fn seen(answer: &TestResponse) -> Vec<(String, [i64; 4])> {
@@ -190,6 +194,30 @@ async fn many_images_at_once_give_what_each_gives_alone() {
             "{index}"
         );
     }
+}
+
+#[tokio::test]
+async fn requests_with_different_thresholds_share_a_batch() {
+    let queries = ["conf=0.01", "classes=0", "max_det=1", "conf=1"];
+    let server = serve(Config {
+        max_batch: Some(queries.len()),
+        // Long enough to be sure; a batch that is full does not wait.
+        max_delay: Duration::from_secs(10),
+        ..colours()
+    })
+    .await;
+    let detect = async |query: &str| {
+        let path = format!("/v1/detect?{query}");
+        seen(&server.post(&path, "image/png", red_and_green()).await)
+    };
+    let mut alone = Vec::new();
+    for query in queries {
+        alone.push(detect(query).await);
+    }
+    assert_eq!(alone.iter().map(Vec::len).collect::<Vec<_>>(), [2, 1, 1, 0]);
+    assert_eq!(join_all(queries.map(detect)).await, alone);
+    let batches = server.app.models.find(None).unwrap().statistics.snapshot();
+    assert_eq!(batches.batches[&queries.len()].infer.count, 1);
 }
 
 #[tokio::test]

@@ -101,6 +101,8 @@ async fn an_invalid_image_is_refused_with_the_reason() {
         let answer = server.post("/v1/detect", "image/png", body).await;
         let (status, kind) = problem(&answer);
         assert_eq!((status, kind.as_str()), expected, "{what}");
+        let names_the_flag = detail(&answer).contains("--max-pixels");
+        assert_eq!(names_the_flag, status == 413, "{what}: {answer:?}");
     }
     still_answers(&server).await;
 }
@@ -261,6 +263,7 @@ async fn a_body_that_is_too_large_is_refused_with_and_without_a_length() {
     .await;
     let declared = server.post("/v1/detect", "image/png", vec![0; 5000]).await;
     assert_eq!(problem(&declared), (413, "too-large".to_owned()));
+    assert!(detail(&declared).contains("--max-body"), "{declared:?}");
     let chunk = [b"3e8\r\n".as_slice(), &[b'x'; 1000], b"\r\n"].concat();
     let head = b"POST /v1/detect HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\n\
                  Transfer-Encoding: chunked\r\nConnection: close\r\n\r\n";
@@ -282,6 +285,7 @@ async fn a_body_that_is_too_large_is_refused_with_and_without_a_length() {
     );
     let many = server.post("/v1/detect", FORM, many).await;
     assert_eq!(problem(&many).0, 413);
+    assert!(detail(&many).contains("--max-images"), "{many:?}");
     still_answers(&server).await;
 }
 
