@@ -1,38 +1,40 @@
-//! The thread that runs a model: prepared images in, the network's outputs out.
+//! The threads that run a model: prepared images in, predictions or raw outputs out.
 //!
-//! Jobs of the same shape that are ready together share a run, up to the largest batch. The thread
-//! waits for further jobs only while admitted requests are still being prepared, and never longer
-//! than the configured delay. An image's outputs do not depend on which others share its run.
+//! Jobs of the same kind and size that are ready together share a run, up to the largest batch,
+//! whatever their thresholds are. A thread waits for further jobs only while admitted requests are
+//! still being prepared, and never longer than the configured delay. What an image gives does not
+//! depend on which others share its run.
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use onelook::Model;
-use onelook::types::{Shape, Tensor};
+use onelook::graph::RunOutput;
+use onelook::{Model, PreparedInput};
 use tokio::sync::oneshot;
 
 use crate::admission::AdmissionController;
 use crate::problem::Problem;
 
-/// How jobs are put into batches.
+/// How jobs are put into batches, and how many batches run at a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BatchPolicy {
     /// Largest number of images in one run.
     pub max_batch: usize,
     /// Longest time that a ready image waits for others to share its run.
     pub max_delay: Duration,
+    /// Number of threads, each with a run of its own.
+    pub threads: usize,
 }
 
 /// A job's part of a run.
 #[derive(Debug, Clone)]
 pub struct JobOutput {
-    /// The network's outputs for the whole batch.
-    pub outputs: Arc<Vec<Tensor>>,
-    /// The job's first row in them.
-    pub row: usize,
+    /// What the run gave for the whole batch.
+    pub output: Arc<RunOutput>,
+    /// Index of the job's first image in it.
+    pub index: usize,
     /// Time between being ready and the start of the run.
     pub waited: Duration,
     /// Time of the run.
@@ -42,7 +44,7 @@ pub struct JobOutput {
 }
 
 struct Job {
-    input: Tensor,
+    input: PreparedInput<'static>,
     ready: Instant,
     reply: oneshot::Sender<Result<JobOutput, Problem>>,
 }
@@ -50,26 +52,27 @@ struct Job {
 #[derive(Default)]
 struct PendingJobs {
     jobs: VecDeque<Job>,
+    /// Number of jobs in the runs in progress.
+    running: usize,
     closed: bool,
 }
 
-/// Jobs on their way to the thread.
+/// Jobs on their way to the threads.
 struct JobQueue {
     pending: Mutex<PendingJobs>,
     changed: Condvar,
 }
 
 /// Called after each run with the number of images and the time it took.
-pub type OnRun = Box<dyn Fn(usize, Duration) + Send>;
+pub type OnRun = Box<dyn Fn(usize, Duration) + Send + Sync>;
 
-/// Handle of a model's thread. When dropped, the thread finishes the jobs it has and ends.
+/// Handle of a model's threads. When dropped, they finish the jobs they have and end.
 pub struct BatchWorker {
     queue: Arc<JobQueue>,
-    thread: Option<JoinHandle<()>>,
 }
 
 impl BatchWorker {
-    /// Starts the thread.
+    /// Starts the threads.
     pub fn start(
         model: Arc<Model>,
         admission: Arc<AdmissionController>,
@@ -80,31 +83,38 @@ impl BatchWorker {
             pending: Mutex::default(),
             changed: Condvar::new(),
         });
-        let batches = BatchLoop {
+        // Dropped on an early return, so that the threads which did start end.
+        let worker = Self {
             queue: Arc::clone(&queue),
+        };
+        let batches = Arc::new(BatchLoop {
+            queue,
             model,
             admission,
             policy,
             on_run,
-        };
-        let thread = std::thread::Builder::new()
-            .name("onelook-run".to_owned())
-            .spawn(move || batches.run())?;
-        Ok(Self {
-            queue,
-            thread: Some(thread),
-        })
+        });
+        for _ in 0..policy.threads.max(1) {
+            let batches = Arc::clone(&batches);
+            // Detached: the last owner of a worker may be an async task, which must not block on a
+            // run to join its thread.
+            std::thread::Builder::new()
+                .name("onelook-run".to_owned())
+                .spawn(move || batches.run())?;
+        }
+        Ok(worker)
     }
 
-    /// Runs `[images, 3, height, width]`, alone or in a batch with others.
-    pub async fn run(&self, input: Tensor) -> Result<JobOutput, Problem> {
+    /// Runs an input, alone or in a batch with others.
+    pub async fn run(&self, input: PreparedInput<'static>) -> Result<JobOutput, Problem> {
         let (reply, answer) = oneshot::channel();
         self.queue.lock().jobs.push_back(Job {
             input,
             ready: Instant::now(),
             reply,
         });
-        self.queue.changed.notify_one();
+        // All threads: the one that waits for company must see this job, whichever it is.
+        self.queue.changed.notify_all();
         answer
             .await
             .unwrap_or_else(|_| Err(Problem::internal("the model's thread has ended")))
@@ -114,9 +124,7 @@ impl BatchWorker {
 impl Drop for BatchWorker {
     fn drop(&mut self) {
         self.queue.lock().closed = true;
-        self.queue.changed.notify_one();
-        // Detached, not joined: the last owner may be an async task, which must not block on a run.
-        drop(self.thread.take());
+        self.queue.changed.notify_all();
     }
 }
 
@@ -144,7 +152,7 @@ impl JobQueue {
     }
 }
 
-/// What the thread owns.
+/// What the threads share.
 struct BatchLoop {
     queue: Arc<JobQueue>,
     model: Arc<Model>,
@@ -154,10 +162,11 @@ struct BatchLoop {
 }
 
 impl BatchLoop {
-    fn run(self) {
-        let mut stacked = Tensor::default();
+    fn run(&self) {
         while let Some(jobs) = self.next_batch() {
-            self.run_batch(jobs, &mut stacked);
+            let count = jobs.len();
+            self.run_batch(jobs);
+            self.queue.lock().running -= count;
         }
     }
 
@@ -175,154 +184,124 @@ impl BatchLoop {
                 pending = self.queue.wait(pending, None);
                 continue;
             };
-            // Run now unless waiting can pay off: the batch has space, another request is
-            // admitted and will have its image ready soon, and the oldest job has not waited long enough.
+            // Run now unless waiting can pay off: the batch has space, another request is admitted
+            // and will have its image ready soon, and the oldest job has not waited long enough.
             let due = oldest.ready + self.policy.max_delay;
             let remaining = due.saturating_duration_since(Instant::now());
-            let has_space = next_batch_size(&pending.jobs, max_batch).1 < max_batch;
-            let others_prepare = self.admission.admitted() > pending.jobs.len();
-            if has_space && others_prepare && !remaining.is_zero() && !pending.closed {
+            let (positions, images) = fitting(&pending.jobs, max_batch);
+            let others_prepare = self.admission.admitted() > pending.jobs.len() + pending.running;
+            if images < max_batch && others_prepare && !remaining.is_zero() && !pending.closed {
                 pending = self.queue.wait(pending, Some(remaining));
                 continue;
             }
-            return Some(take_batch(&mut pending.jobs, max_batch));
+            pending.running += positions.len();
+            return Some(take(&mut pending.jobs, &positions));
         }
     }
 
-    fn run_batch(&self, jobs: Vec<Job>, stacked: &mut Tensor) {
+    fn run_batch(&self, jobs: Vec<Job>) {
         let start = Instant::now();
-        let input = match jobs.as_slice() {
-            [only] => &only.input,
-            several => {
-                stack(stacked, several);
-                &*stacked
-            }
-        };
-        let images = rows(input.shape());
-        let outcome = catch_unwind(AssertUnwindSafe(|| self.model.run(input)));
+        let inputs: Vec<&PreparedInput<'_>> = jobs.iter().map(|job| &job.input).collect();
+        let images = inputs.iter().map(|input| input.images()).sum();
+        let outcome = catch_unwind(AssertUnwindSafe(|| self.model.run(&inputs)));
         let time = start.elapsed();
-        let outputs = match outcome {
-            Ok(Ok(outputs)) => Ok(Arc::new(outputs)),
+        let output = match outcome {
+            Ok(Ok(output)) => Ok(Arc::new(output)),
             Ok(Err(error)) => Err(Problem::from(error)),
             Err(_) => Err(Problem::internal(
                 "the network's run panicked: this is a bug in onelook, please report it",
             )),
         };
-        if outputs.is_ok() {
+        if output.is_ok() {
             self.admission.record_run(time, images);
             (self.on_run)(images, time);
         }
-        let mut row = 0;
+        let mut index = 0;
         for job in jobs {
-            let own = rows(job.input.shape());
-            let output = outputs.clone().map(|outputs| JobOutput {
-                outputs,
-                row,
+            let own = job.input.images();
+            // Before the reply, so that its receiver may have the only reference to the image.
+            drop(job.input);
+            let output = output.clone().map(|output| JobOutput {
+                output,
+                index,
                 waited: start.saturating_duration_since(job.ready),
                 time,
                 batch: images,
             });
-            row += own;
+            index += own;
             let _ = job.reply.send(output);
         }
     }
 }
 
-fn rows(shape: &Shape) -> usize {
-    shape.first().copied().unwrap_or(1)
-}
-
-/// How many jobs the next batch takes, and how many images they have. Jobs of another shape are
-/// skipped; a job that does not fit ends the batch, so that jobs of one shape stay in order.
-fn next_batch_size(jobs: &VecDeque<Job>, max_batch: usize) -> (usize, usize) {
+/// Positions of the jobs in the next batch, and how many images they have. Jobs of another kind or
+/// size are skipped; a job that does not fit ends the batch, so that jobs of one size stay in order.
+fn fitting(jobs: &VecDeque<Job>, max_batch: usize) -> (Vec<usize>, usize) {
+    let (mut positions, mut images) = (Vec::new(), 0);
     let Some(oldest) = jobs.front() else {
-        return (0, 0);
+        return (positions, images);
     };
-    let (mut count, mut images) = (0, 0);
-    for job in jobs.iter().filter(|job| same_shape(job, oldest)) {
-        let own = rows(job.input.shape());
-        if count > 0 && images + own > max_batch {
+    let key = oldest.input.key();
+    for (position, job) in jobs.iter().enumerate() {
+        if job.input.key() != key {
+            continue;
+        }
+        let own = job.input.images();
+        if !positions.is_empty() && images + own > max_batch {
             break;
         }
-        count += 1;
+        positions.push(position);
         images += own;
     }
-    (count, images)
+    (positions, images)
 }
 
-fn same_shape(a: &Job, b: &Job) -> bool {
-    a.input.shape()[1..] == b.input.shape()[1..]
-}
-
-/// Removes the oldest job and those that share its run.
-fn take_batch(jobs: &mut VecDeque<Job>, max_batch: usize) -> Vec<Job> {
-    let (count, _) = next_batch_size(jobs, max_batch);
-    let mut taken: Vec<Job> = Vec::with_capacity(count);
-    let mut index = 0;
-    while taken.len() < count && index < jobs.len() {
-        let fits = taken
-            .first()
-            .is_none_or(|oldest| same_shape(&jobs[index], oldest));
-        match fits {
-            true => taken.extend(jobs.remove(index)),
-            false => index += 1,
-        }
-    }
+fn take(jobs: &mut VecDeque<Job>, positions: &[usize]) -> Vec<Job> {
+    let from_the_back = positions.iter().rev();
+    let mut taken: Vec<Job> = from_the_back
+        .filter_map(|&position| jobs.remove(position))
+        .collect();
+    taken.reverse();
     taken
-}
-
-/// Copies the jobs' images into one tensor.
-fn stack(stacked: &mut Tensor, jobs: &[Job]) {
-    let mut extents = jobs[0].input.shape().to_vec();
-    extents[0] = jobs.iter().map(|job| rows(job.input.shape())).sum();
-    stacked.resize(&Shape::from(extents));
-    let mut rest = stacked.data_mut();
-    for job in jobs {
-        let (own, after) = rest.split_at_mut(job.input.data().len());
-        own.copy_from_slice(job.input.data());
-        rest = after;
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use onelook::types::Tensor;
 
-    fn job(rows: usize, height: usize, value: f32) -> Job {
+    fn job(images: usize, height: usize, value: f32) -> Job {
         let (reply, answer) = oneshot::channel();
         // Keeps the channel open; nobody receives.
         std::mem::forget(answer);
         Job {
-            input: Tensor::from_fn([rows, 3, height, 2], |_| value),
+            input: PreparedInput::Tensor(Tensor::from_fn([images, 3, height, 2], |_| value)),
             ready: Instant::now(),
             reply,
         }
     }
 
+    fn next(jobs: &mut VecDeque<Job>, max_batch: usize) -> Vec<f32> {
+        let (positions, _) = fitting(jobs, max_batch);
+        let taken = take(jobs, &positions);
+        let value = |job: Job| job.input.to_tensor().data()[0];
+        taken.into_iter().map(value).collect()
+    }
+
     #[test]
-    fn only_one_shape_shares_a_run_and_the_oldest_comes_first() {
+    fn only_one_size_shares_a_run_and_the_oldest_comes_first() {
         let mut jobs: VecDeque<Job> = [(1, 2, 1.0), (1, 4, 2.0), (2, 2, 3.0), (1, 2, 4.0)]
-            .map(|(rows, height, value)| job(rows, height, value))
+            .map(|(images, height, value)| job(images, height, value))
             .into();
-        let values =
-            |jobs: Vec<Job>| -> Vec<f32> { jobs.iter().map(|job| job.input.data()[0]).collect() };
-        assert_eq!(values(take_batch(&mut jobs, 3)), [1.0, 3.0]);
-        assert_eq!(values(take_batch(&mut jobs, 3)), [2.0]);
-        assert_eq!(values(take_batch(&mut jobs, 3)), [4.0]);
+        assert_eq!(next(&mut jobs, 3), [1.0, 3.0]);
+        assert_eq!(next(&mut jobs, 3), [2.0]);
+        assert_eq!(next(&mut jobs, 3), [4.0]);
     }
 
     #[test]
     fn a_request_larger_than_a_batch_runs_alone() {
         let mut jobs: VecDeque<Job> = [job(5, 2, 1.0), job(1, 2, 2.0)].into();
-        assert_eq!(take_batch(&mut jobs, 2).len(), 1);
-        assert_eq!(jobs.len(), 1);
-    }
-
-    #[test]
-    fn images_are_stacked_in_order() {
-        let mut stacked = Tensor::default();
-        stack(&mut stacked, &[job(1, 2, 1.0), job(2, 2, 3.0)]);
-        assert_eq!(stacked.shape()[..], [3, 3, 2, 2]);
-        assert_eq!(stacked.data()[11..13], [1.0, 3.0]);
+        assert_eq!(next(&mut jobs, 2), [1.0]);
+        assert_eq!(next(&mut jobs, 2), [2.0]);
     }
 }

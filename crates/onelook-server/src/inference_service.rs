@@ -1,16 +1,17 @@
-//! The path of a request through a model: admit, decode, preprocess, run, postprocess.
+//! The path of a request through a model: admit, decode, prepare, run, finish.
 //!
 //! Every protocol comes through here, with images or with tensors, so that all of them share queues,
-//! batches, statistics and metrics.
+//! batches, statistics and metrics. What becomes of an image is the library's [`Pipeline`] alone.
 
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use onelook::graph::RunOutput;
 use onelook::media::{self, DecodeError};
-use onelook::types::{Detections, Frame, Tensor};
-use onelook::{Options, Pipeline, Prepared, usable_cores};
+use onelook::types::{Frame, Instances, Prediction, Tensor};
+use onelook::{Options, Pipeline, PreparedImage, PreparedInput, usable_cores};
 use tokio::sync::Semaphore;
 use tracing::{Instrument, debug_span};
 
@@ -21,7 +22,7 @@ use crate::problem::{Problem, ProblemKind};
 use crate::request_context::RequestContext;
 use crate::statistics::StageTimes;
 
-/// From this confidence on, so few candidates pass that reading them costs less than a change of
+/// From this confidence on, so few candidates pass that decoding them costs less than a change of
 /// thread.
 const CHEAP_CONFIDENCE: f32 = 0.05;
 
@@ -29,11 +30,18 @@ const CHEAP_CONFIDENCE: f32 = 0.05;
 #[derive(Debug)]
 pub struct DetectResult {
     /// The decoded image.
-    pub frame: Frame,
-    /// The objects on it.
-    pub detections: Detections,
+    pub frame: Arc<Frame>,
+    /// What the model says of it.
+    pub prediction: Prediction,
     /// Time of each stage.
     pub times: StageTimes,
+}
+
+impl DetectResult {
+    /// The objects on the image.
+    pub fn instances(&self) -> &Instances {
+        self.prediction.instances()
+    }
 }
 
 /// Runs models on requests.
@@ -68,7 +76,7 @@ impl InferenceService {
         self.record(entry, start.elapsed(), times);
         outcome.inspect(|result| {
             let objects = self.metrics.detections.with_label_values(&[&entry.name]);
-            objects.inc_by(result.detections.len() as u64);
+            objects.inc_by(result.instances().len() as u64);
         })
     }
 
@@ -83,14 +91,15 @@ impl InferenceService {
         let request = context.admission_request(1);
         let (loaded, permit) = self.admit(entry, &request, &mut times).await?;
         let pipeline = Arc::new(Pipeline::new(Arc::clone(&loaded.model), options.clone())?);
-        let (preprocess, limits) = (Arc::clone(&pipeline), self.limits);
-        let span = debug_span!("decode and preprocess");
-        let decoded =
-            blocking(move || span.in_scope(|| decode_and_prepare(&image, &limits, &preprocess)));
-        let decoded = decoded.await??;
-        times.decode = decoded.decode;
-        times.preprocess = decoded.preprocess;
-        let run = loaded.worker.run(decoded.prepared.input);
+        let (prepare, limits) = (Arc::clone(&pipeline), self.limits);
+        let span = debug_span!("decode and prepare");
+        let prepared =
+            blocking(move || span.in_scope(|| decode_and_prepare(&image, &limits, &prepare)));
+        let prepared = prepared.await??;
+        times.decode = prepared.decode;
+        times.preprocess = prepared.prepare;
+        let PreparedImage { input, placement } = prepared.image;
+        let run = loaded.worker.run(input);
         let output = run.instrument(debug_span!("inference")).await?;
         // The next request may prepare its image while this one's boxes are read.
         drop(permit);
@@ -98,18 +107,22 @@ impl InferenceService {
         times.inference = output.time;
         times.batch = output.batch;
         let start = Instant::now();
-        let span = debug_span!("postprocess");
-        let placement = decoded.prepared.placement;
-        let postprocess =
-            move || span.in_scope(|| pipeline.postprocess(&output.outputs, output.row, &placement));
-        let detections = match options.thresholds.confidence >= CHEAP_CONFIDENCE {
-            true => postprocess()?,
-            false => blocking(postprocess).await??,
+        let span = debug_span!("finish");
+        let is_cheap = match *output.output {
+            // The engine has done the work.
+            RunOutput::Predictions(_) => true,
+            RunOutput::Raw(_) => options.thresholds.confidence >= CHEAP_CONFIDENCE,
+        };
+        let finish =
+            move || span.in_scope(|| pipeline.finish(&placement, &output.output, output.index));
+        let prediction = match is_cheap {
+            true => finish()?,
+            false => blocking(finish).await??,
         };
         times.postprocess = start.elapsed();
         Ok(DetectResult {
-            frame: decoded.frame,
-            detections,
+            frame: prepared.frame,
+            prediction,
             times,
         })
     }
@@ -146,19 +159,20 @@ impl InferenceService {
         // One request never makes a run larger than a batch, however many images it has.
         for part in split(input, loaded.max_batch) {
             let (own, size) = (rows(&part), size(&part));
-            let run = loaded.worker.run(part);
+            let run = loaded.worker.run(PreparedInput::Tensor(part));
             let output = run.instrument(debug_span!("inference")).await?;
             times.queue += output.waited;
             times.inference += output.time;
             times.batch = output.batch;
-            runs.push((output.row..output.row + own, size, output.outputs));
+            runs.push((output.index..output.index + own, size, output.output));
         }
         drop(permit);
         let start = Instant::now();
         let model = Arc::clone(&loaded.model);
         let decode = move || {
-            let decode = |(own, size, outputs): (Range<usize>, _, Arc<Vec<Tensor>>)| {
-                model.decode_output0(&outputs, own, size)
+            let decode = |(own, size, output): (Range<usize>, _, Arc<RunOutput>)| match &*output {
+                RunOutput::Raw(outputs) => Ok(model.decode_output0(outputs, own, size)?),
+                RunOutput::Predictions(_) => Err(Problem::internal("a tensor gave predictions")),
             };
             runs.into_iter().map(decode).collect::<Result<Vec<_>, _>>()
         };
@@ -276,10 +290,10 @@ fn join(mut parts: Vec<Tensor>) -> Tensor {
 }
 
 struct DecodedImage {
-    frame: Frame,
-    prepared: Prepared,
+    frame: Arc<Frame>,
+    image: PreparedImage<'static>,
     decode: Duration,
-    preprocess: Duration,
+    prepare: Duration,
 }
 
 fn decode_and_prepare(
@@ -289,13 +303,13 @@ fn decode_and_prepare(
 ) -> Result<DecodedImage, Problem> {
     let start = Instant::now();
     let frame = media::decode(image, limits).map_err(|error| decode_problem(&error))?;
+    let frame = Arc::new(frame);
     let decoded = Instant::now();
-    let prepared = pipeline.preprocess(&frame);
     Ok(DecodedImage {
+        image: pipeline.prepare(Arc::clone(&frame)),
         frame,
-        prepared,
         decode: decoded - start,
-        preprocess: decoded.elapsed(),
+        prepare: decoded.elapsed(),
     })
 }
 

@@ -25,7 +25,7 @@ fn expected(weights: &Path, images: &[Bytes]) -> Vec<Value> {
     let record = |image: &Bytes| {
         let frame = decode(image, &Limits::default()).unwrap();
         let found = pipeline.predict(&[frame]).unwrap().remove(0);
-        serde_json::to_value(objects(&found.detections, &names)).unwrap()
+        serde_json::to_value(objects(found.instances(), &names)).unwrap()
     };
     images.iter().map(record).collect()
 }

@@ -1,6 +1,6 @@
 //! Metadata and configuration of the server and its models.
 
-use onelook::types::{HeadOutputs, Metadata};
+use onelook::types::{Metadata, OutputEncoding};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
@@ -158,13 +158,15 @@ fn input_sizes(metadata: &Metadata) -> Vec<i64> {
 
 /// Shape of the output of one image: values by anchors, or boxes by six values.
 fn output_sizes(metadata: &Metadata) -> Vec<i64> {
-    let head = &metadata.head;
-    let anchors = anchors(metadata);
+    let Some(head) = metadata.head.detect() else {
+        return vec![metadata.head.classes() as i64];
+    };
+    let anchors = anchors(metadata, &head.strides);
     let rows = |anchors: usize| anchors.min(onelook::vision::head::END_TO_END_ROWS) as i64;
-    match (head.outputs, head.end_to_end) {
-        (HeadOutputs::DecodedEndToEnd, _) => vec![-1, 6],
-        (HeadOutputs::Maps, true) => vec![anchors.map_or(-1, rows), 6],
-        (HeadOutputs::Maps, false) | (HeadOutputs::Decoded, _) => {
+    match (head.encoding, head.end_to_end) {
+        (OutputEncoding::DecodedEndToEnd, _) => vec![-1, 6],
+        (OutputEncoding::Maps, true) => vec![anchors.map_or(-1, rows), 6],
+        (OutputEncoding::Maps, false) | (OutputEncoding::Decoded, _) => {
             let values = 4 + head.classes as i64;
             vec![values, anchors.map_or(-1, |anchors| anchors as i64)]
         }
@@ -172,9 +174,8 @@ fn output_sizes(metadata: &Metadata) -> Vec<i64> {
 }
 
 /// Number of cells of all levels, if the input size and all strides are known.
-fn anchors(metadata: &Metadata) -> Option<usize> {
+fn anchors(metadata: &Metadata, strides: &[usize]) -> Option<usize> {
     let [height, width] = metadata.image_size;
-    let strides = &metadata.head.strides;
     let known = metadata.fixed_size && !strides.is_empty() && !strides.contains(&0);
     let cells = strides
         .iter()
@@ -195,14 +196,15 @@ fn for_ultralytics(metadata: &Metadata, loaded: &LoadedModel) -> PythonLiteral {
     let names = metadata.names.iter().enumerate();
     let names = names.map(|(index, name)| (number(index), text(name)));
     let sizes = metadata.image_size.map(number);
+    let end_to_end = metadata.head.detect().is_some_and(|head| head.end_to_end);
     let own = [
-        ("task", text(metadata.task.name())),
+        ("task", text(metadata.task().name())),
         ("stride", number(metadata.stride)),
         ("batch", number(loaded.max_batch)),
         ("channels", number(3)),
         ("imgsz", PythonLiteral::List(sizes.to_vec())),
         ("names", PythonLiteral::Dict(names.collect())),
-        ("end2end", PythonLiteral::Bool(metadata.head.end_to_end)),
+        ("end2end", PythonLiteral::Bool(end_to_end)),
     ];
     entries.extend(own.map(|(key, value)| (text(key), value)));
     PythonLiteral::Dict(entries)

@@ -8,7 +8,7 @@ use onelook::graph::Graph;
 use onelook::graph::op::Conv;
 use onelook::graph::read::ModelFile;
 use onelook::media::encode_png;
-use onelook::types::{DetectHead, Frame, HeadOutputs, Metadata, Task, Tensor};
+use onelook::types::{DetectHead, Frame, Head, Metadata, OutputEncoding, Tensor};
 use onelook_server::Config;
 
 use crate::support::{TestServer, config, serve};
@@ -55,19 +55,18 @@ fn file() -> ModelFile {
     let classes = graph.add("classes", look(weights, vec![-10.0; 2]), &[images]);
     graph.outputs = vec![sides, classes];
     let metadata = Metadata {
-        task: Task::Detect,
         architecture: "colours".to_owned(),
         names: vec!["red".to_owned(), "green".to_owned()],
         stride: CELL,
         image_size: [64, 64],
         fixed_size: false,
-        head: DetectHead {
+        head: Head::Detect(DetectHead {
             classes: 2,
             reg_max: 1,
             strides: vec![CELL],
             end_to_end: false,
-            outputs: HeadOutputs::Maps,
-        },
+            encoding: OutputEncoding::Maps,
+        }),
         notes: vec![("license".to_owned(), "free".to_owned())],
     };
     ModelFile { graph, metadata }

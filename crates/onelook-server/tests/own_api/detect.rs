@@ -12,7 +12,7 @@ use onelook_server::Config;
 use serde_json::{Value, json};
 
 use crate::colours::{FORM, GREEN, RED, colours, form, image, red_and_green, server};
-use crate::support::{TestResponse, TestServer, serve};
+use crate::support::{TestResponse, TestServer, another_client, serve};
 
 /// Labels and boxes of the first image.
 fn seen(answer: &TestResponse) -> Vec<(String, [i64; 4])> {
@@ -215,8 +215,13 @@ async fn requests_with_different_thresholds_share_a_batch() {
         alone.push(detect(query).await);
     }
     assert_eq!(alone.iter().map(Vec::len).collect::<Vec<_>>(), [2, 1, 1, 0]);
+    // A run waits for a full batch as long as another request is admitted.
+    let entry = server.app.models.find(None).unwrap();
+    let loaded = entry.loaded().unwrap();
+    let another = loaded.admission.admit(&another_client()).await;
     assert_eq!(join_all(queries.map(detect)).await, alone);
-    let batches = server.app.models.find(None).unwrap().statistics.snapshot();
+    drop(another);
+    let batches = entry.statistics.snapshot();
     assert_eq!(batches.batches[&queries.len()].infer.count, 1);
 }
 

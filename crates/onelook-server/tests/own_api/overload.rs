@@ -5,12 +5,12 @@ use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use onelook_server::Config;
-use onelook_server::admission::{AdmissionController, AdmissionRequest, Permit, Priority};
+use onelook_server::admission::{AdmissionController, Permit};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
 use crate::colours::{colours, red_and_green};
-use crate::support::{TestServer, serve};
+use crate::support::{TestServer, another_client, serve};
 
 /// A server whose queue takes one request, and whose permits are all taken.
 async fn full() -> (TestServer, Arc<AdmissionController>, Vec<Permit>) {
@@ -21,15 +21,10 @@ async fn full() -> (TestServer, Arc<AdmissionController>, Vec<Permit>) {
     .await;
     let entry = server.app.models.find(None).unwrap();
     let admission = Arc::clone(&entry.loaded().unwrap().admission);
-    let ask = AdmissionRequest {
-        client: Arc::from("somebody else"),
-        priority: Priority::Normal,
-        images: 1,
-        deadline: tokio::time::Instant::now() + Duration::from_secs(60),
-    };
+    let request = another_client();
     let mut permits = Vec::new();
     while let Ok(permit) =
-        tokio::time::timeout(Duration::from_millis(20), admission.admit(&ask)).await
+        tokio::time::timeout(Duration::from_millis(20), admission.admit(&request)).await
     {
         permits.push(permit.unwrap());
     }

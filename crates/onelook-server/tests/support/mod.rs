@@ -5,7 +5,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use axum::http::{HeaderMap, Request, StatusCode, header};
@@ -14,6 +14,7 @@ use http_body_util::BodyExt;
 use hyper_util::rt::TokioIo;
 use onelook::types::Tensor;
 use onelook::{LoadOptions, Model};
+use onelook_server::admission::{AdmissionRequest, Priority};
 use onelook_server::app::App;
 use onelook_server::{Config, Event, ModelSource, Server};
 use serde_json::Value;
@@ -124,6 +125,16 @@ pub async fn tiny() -> TestServer {
         ("fixed", fixture("fixed.model")),
     ]))
     .await
+}
+
+/// A request for admission by another client than those of a test.
+pub fn another_client() -> AdmissionRequest {
+    AdmissionRequest {
+        client: Arc::from("another"),
+        priority: Priority::Normal,
+        images: 1,
+        deadline: tokio::time::Instant::now() + Duration::from_secs(600),
+    }
 }
 
 /// A tensor of images whose values differ from each other.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use onelook::Model;
 use onelook::record::{class_name, milliseconds};
-use onelook::types::{Detection, Frame};
+use onelook::types::{Frame, Instance};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -78,7 +78,7 @@ impl Predictions {
     /// The response for a result.
     pub fn of(name: &str, model: &Model, result: &DetectResult, elapsed: Duration) -> Self {
         let names = &model.metadata().names;
-        let objects = result.detections.iter();
+        let objects = result.instances().iter();
         let predictions: Vec<PredictedObject> = objects
             .map(|object| predicted(object, &result.frame, names))
             .collect();
@@ -164,11 +164,11 @@ pub struct VisionForm {
     api_key: Option<String>,
 }
 
-fn predicted(object: &Detection, frame: &Frame, names: &[String]) -> PredictedObject {
+fn predicted(object: Instance<'_>, frame: &Frame, names: &[String]) -> PredictedObject {
     let pixel = |value: f32, side: usize| value.round().clamp(0.0, side as f32) as usize;
     PredictedObject {
         label: class_name(names, object.class),
-        confidence: (f64::from(object.confidence) * 1e5).round() / 1e5,
+        confidence: (f64::from(object.score) * 1e5).round() / 1e5,
         x_min: pixel(object.bbox.x1, frame.width()),
         y_min: pixel(object.bbox.y1, frame.height()),
         x_max: pixel(object.bbox.x2, frame.width()),
@@ -204,16 +204,13 @@ mod tests {
     #[test]
     fn boxes_are_whole_pixels_inside_the_image() {
         let frame = Frame::filled(10, 8, [0; 3]).unwrap();
-        let object = Detection {
-            bbox: BoxXyxy {
-                x1: -0.4,
-                y1: 1.5,
-                x2: 10.6,
-                y2: 7.4,
-            },
-            class: 3,
-            confidence: 0.123_456_7,
+        let bbox = BoxXyxy {
+            x1: -0.4,
+            y1: 1.5,
+            x2: 10.6,
+            y2: 7.4,
         };
+        let object = Instance::new(bbox, 3, 0.123_456_7);
         let expected = PredictedObject {
             label: "3".to_owned(),
             confidence: 0.12346,
@@ -222,6 +219,6 @@ mod tests {
             x_max: 10,
             y_max: 7,
         };
-        assert_eq!(predicted(&object, &frame, &[]), expected);
+        assert_eq!(predicted(object, &frame, &[]), expected);
     }
 }

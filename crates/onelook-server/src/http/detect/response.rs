@@ -1,5 +1,7 @@
 //! The response in the format that the client accepts: JSON, or the image with boxes drawn on it.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
@@ -105,7 +107,7 @@ impl ImageResponse {
             name: name.to_owned(),
             width: result.frame.width(),
             height: result.frame.height(),
-            detections: objects(&result.detections, names),
+            detections: objects(result.instances(), names),
             speed_ms: SpeedMs::from(&result.times),
         }
     }
@@ -145,9 +147,13 @@ pub async fn image(
     style: DrawStyle,
     format: ResponseFormat,
 ) -> Result<Response, Problem> {
-    let (mut frame, detections) = (result.frame, result.detections);
+    let DetectResult {
+        frame, prediction, ..
+    } = result;
     let drawn = app.inference.encode(entry, move || {
-        draw(&mut frame, &detections, &names, &style);
+        // No copy: by now nobody else has the frame.
+        let mut frame = Arc::unwrap_or_clone(frame);
+        draw(&mut frame, prediction.instances(), &names, &style);
         encode(&frame, format)
     });
     let bytes = drawn.await??;
