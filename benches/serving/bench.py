@@ -1,12 +1,12 @@
-"""Throughput and latency of `onelook serve` and its peers: same machine, model, picture, generator, in one run.
+"""Throughput and latency of `onelook serve` and its peers: same machine, model, image, generator, in one run.
 
-    python3 bench.py --onelook ../../target/release/onelook --model yolo11n.pt --onnx yolo11n.onnx --picture bus.jpg
+    python3 bench.py --onelook ../../target/release/onelook --model yolo11n.pt --onnx yolo11n.onnx --image bus.jpg
 
 Peers: FastAPI + ultralytics, FastAPI + onnxruntime, LitServe + onnxruntime, the latter two in two settings each,
 of which the better one counts at each load. All work on 640x640. Each round starts one server after the other,
 checks that it finds the same boxes as onelook, warms it, and loads it by `hey` with 1, 8 and 64 keep-alive
 connections; rounds alternate their order, medians over rounds are reported. A request that is not answered
-200 is counted and shown. Beside them: the bare engine, as `onelook predict` over the same picture many times.
+200 is counted and shown. Beside them: the bare engine, as `onelook predict` over the same image many times.
 """
 
 import argparse
@@ -43,9 +43,9 @@ class Contender:
         self.content, self.body, self.boxes = content, body, boxes
 
 
-def form(picture):
-    head = f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="picture"; filename="p.jpg"\r\nContent-Type: image/jpeg\r\n\r\n'
-    return head.encode() + picture + f"\r\n--{BOUNDARY}--\r\n".encode()
+def form(image):
+    head = f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="image"; filename="p.jpg"\r\nContent-Type: image/jpeg\r\n\r\n'
+    return head.encode() + image + f"\r\n--{BOUNDARY}--\r\n".encode()
 
 
 def peer(script, interpreter, model, options, environment=None):
@@ -61,9 +61,9 @@ def peer(script, interpreter, model, options, environment=None):
     return start
 
 
-def contenders(arguments, picture):
+def contenders(arguments, image):
     cores = os.cpu_count()
-    jpeg = ("image/jpeg", picture)
+    jpeg = ("image/jpeg", image)
     found = []
 
     def onelook(log):
@@ -92,7 +92,7 @@ def contenders(arguments, picture):
         start = peer("fastapi_onnxruntime.py", interpreter, arguments.onnx, options)
         name = f"FastAPI + onnxruntime, {label}"
         found.append(Contender(name, "FastAPI + onnxruntime", start, "/detect", *jpeg, lambda a: a["detections"]))
-    multipart = (f"multipart/form-data; boundary={BOUNDARY}", form(picture))
+    multipart = (f"multipart/form-data; boundary={BOUNDARY}", form(image))
     for label, options in (
         ("batches of 8, one worker", ["--batch", 8, "--workers", 1, "--threads", 0]),
         ("a worker per core", ["--batch", 1, "--workers", cores, "--threads", 1]),
@@ -152,12 +152,12 @@ def load(hey, contender, url, connections, seconds, body_file):
     }
 
 
-def bare_engine(arguments, work, pictures):
-    """Pictures per second of `onelook predict` in batches as the server's, start-up taken out by two lengths."""
+def bare_engine(arguments, work, images):
+    """Images per second of `onelook predict` in batches as the server's, start-up taken out by two lengths."""
 
     def seconds(count):
         listed = work / f"list-{count}.txt"
-        listed.write_text(f"{pathlib.Path(arguments.picture).resolve()}\n" * count)
+        listed.write_text(f"{pathlib.Path(arguments.image).resolve()}\n" * count)
         command = [arguments.onelook, "predict", "--model", arguments.model, "--source", listed,
                    "--rect", "false", "--batch", os.cpu_count(),
                    "--save", "false", "--json", "--quiet"]  # fmt: skip
@@ -165,17 +165,17 @@ def bare_engine(arguments, work, pictures):
         subprocess.run(list(map(str, command)), check=True, stdout=subprocess.DEVNULL)
         return time.perf_counter() - start
 
-    few = max(1, pictures // 10)
-    return (pictures - few) / (seconds(pictures) - seconds(few))
+    few = max(1, images // 10)
+    return (images - few) / (seconds(images) - seconds(few))
 
 
 def measure(arguments, hey, work):
-    picture = pathlib.Path(arguments.picture).read_bytes()
-    everyone = contenders(arguments, picture)
+    image = pathlib.Path(arguments.image).read_bytes()
+    everyone = contenders(arguments, image)
     runs, bare, wanted = collections.defaultdict(list), [], None
     for number in range(arguments.rounds):
-        bare.append(bare_engine(arguments, work, arguments.bare_pictures))
-        print(f"round {number + 1}: bare engine {bare[-1]:.1f} pictures/s", file=sys.stderr)
+        bare.append(bare_engine(arguments, work, arguments.bare_images))
+        print(f"round {number + 1}: bare engine {bare[-1]:.1f} images/s", file=sys.stderr)
         # onelook goes first in the first round, because the others are held against its boxes.
         for contender in everyone if number % 2 == 0 else everyone[::-1]:
             log = work / f"{contender.name.replace(' ', '-').replace(',', '')}-{number}.log"
@@ -236,7 +236,7 @@ def table(rows, bare):
         )
     ours = max((row for row in rows if row["family"] == "onelook"), key=lambda row: row["connections"])
     shown.append(
-        f"\nBare engine {bare:.2f} pictures/s; onelook serve at {ours['connections']} connections {ours['rps'] / bare:.3f} of it."
+        f"\nBare engine {bare:.2f} images/s; onelook serve at {ours['connections']} connections {ours['rps'] / bare:.3f} of it."
     )
     return "\n".join(shown)
 
@@ -264,7 +264,7 @@ def main():
     parser.add_argument("--onelook", default=ROOT / "target/release/onelook", help="the binary")
     parser.add_argument("--model", required=True, help="the .pt")
     parser.add_argument("--onnx", required=True, help="the same network, 1x3x640x640")
-    parser.add_argument("--picture", required=True, help="a JPEG")
+    parser.add_argument("--image", required=True, help="a JPEG")
     parser.add_argument(
         "--ultralytics-python", help="an interpreter that has ultralytics, instead of an environment of our own"
     )
@@ -275,7 +275,7 @@ def main():
     parser.add_argument("--seconds", type=int, default=10, help="per load")
     parser.add_argument("--warm", type=int, default=3, help="seconds of load before it counts")
     parser.add_argument("--connections", type=int, nargs="+", default=[1, 8, 64])
-    parser.add_argument("--bare-pictures", type=int, default=200, help="pictures of the bare engine's run")
+    parser.add_argument("--bare-images", type=int, default=200, help="images of the bare engine's run")
     parser.add_argument("--json", help="file to write [default: benches/results/DATE-serving.json]")
     arguments = parser.parse_args()
 
@@ -288,7 +288,7 @@ def main():
     engine = statistics.median(bare)
     result = {
         "what": "serving: throughput and latency at 640x640",
-        "picture": pathlib.Path(arguments.picture).name,
+        "image": pathlib.Path(arguments.image).name,
         "model": pathlib.Path(arguments.model).name,
         "objects": len(boxes),
         "cpu": f"{cpu_model()}, {os.cpu_count()} logical cores",
@@ -306,7 +306,7 @@ def main():
     path = pathlib.Path(arguments.json or HERE.parent / "results" / f"{datetime.date.today()}-serving.json")
     path.write_text(json.dumps(result, indent=1) + "\n")
     print(
-        f"{len(boxes)} boxes from every server on {result['picture']}, {result['cpu']}, {arguments.rounds} rounds of {arguments.seconds} s"
+        f"{len(boxes)} boxes from every server on {result['image']}, {result['cpu']}, {arguments.rounds} rounds of {arguments.seconds} s"
     )
     print(table(rows, engine))
     print(f"Written to {path}")

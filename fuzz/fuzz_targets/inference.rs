@@ -4,7 +4,7 @@
 
 use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
-use onelook_server::inference::Values;
+use onelook_server::open_inference::Values;
 use onelook_server::parse_inference_request;
 
 fuzz_target!(|bytes: &[u8]| {

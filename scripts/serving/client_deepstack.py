@@ -1,6 +1,6 @@
 """Two DeepStack clients (deepstack-sdk, deepstack-python) against `/v1/vision/...`.
 
-    python client_deepstack.py --url http://127.0.0.1:8000 --model yolo11n --picture bus.jpg --expected boxes.json --json out.json
+    python client_deepstack.py --url http://127.0.0.1:8000 --model yolo11n --image bus.jpg --expected boxes.json --json out.json
 
 Runs in the environment `deepstack`. `--expected`: a list of {"name", "confidence", "box": {x1,y1,x2,y2}} at
 confidence 0.25 and more, as `onelook predict --json` prints it; DeepStack's own threshold is applied here.
@@ -18,7 +18,7 @@ from report import Report, expect, expect_equal
 
 
 def agrees(predictions, expected, least):
-    """Labels, confidences and whole-pixel boxes as expected, the surest first."""
+    """Labels, confidences and whole-pixel boxes as expected, highest confidence first."""
     wanted = sorted((each for each in expected if each["confidence"] >= least), key=lambda each: -each["confidence"])
     scores = [each["confidence"] for each in predictions]
     expect_equal(scores, sorted(scores, reverse=True), "order of confidences")
@@ -36,22 +36,22 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--url", required=True, help="http://HOST:PORT")
     parser.add_argument("--model", default="yolo11n")
-    parser.add_argument("--picture", required=True)
+    parser.add_argument("--image", required=True)
     parser.add_argument("--expected", required=True)
     parser.add_argument("--json", help="file to write")
     arguments = parser.parse_args()
     expected = json.loads(pathlib.Path(arguments.expected).read_text())
-    picture = pathlib.Path(arguments.picture).read_bytes()
+    image = pathlib.Path(arguments.image).read_bytes()
     report = Report("DeepStack clients")
     address = urllib.parse.urlsplit(arguments.url)
 
     def sdk(name, least):
-        found = Detection(ServerConfig(arguments.url), name).detectObject(picture, min_confidence=least)
+        found = Detection(ServerConfig(arguments.url), name).detectObject(image, min_confidence=least)
         return agrees([vars(each) for each in found.detections], expected, least)
 
     def other(custom, least):
         client = DeepstackObject(address.hostname, address.port, min_confidence=least, custom_model=custom)
-        return agrees(client.detect(picture), expected, least)
+        return agrees(client.detect(image), expected, least)
 
     for least in (0.4, 0.5, 0.86):
         report.check(f"deepstack-sdk, min_confidence {least}", lambda: sdk(None, least))
@@ -59,13 +59,13 @@ def main():
     report.check("deepstack-sdk, custom model by name", lambda: sdk(arguments.model, 0.4))
     report.check("deepstack-python, custom model by name", lambda: other(arguments.model, 0.4))
 
-    def not_a_picture():
+    def not_a_image():
         try:
-            Detection(ServerConfig(arguments.url)).detectObject(b"this is no picture")
+            Detection(ServerConfig(arguments.url)).detectObject(b"this is no image")
         except Exception as error:
             expect_equal(str(error), "Invalid image", "what the client understands")
             return "the client says: Invalid image"
-        raise AssertionError("bytes that are no picture were accepted")
+        raise AssertionError("bytes that are no image were accepted")
 
     def unknown_model():
         try:
@@ -74,7 +74,7 @@ def main():
             return str(error)
         raise AssertionError("an unknown custom model was accepted")
 
-    report.check("not a picture", not_a_picture)
+    report.check("not an image", not_a_image)
     report.check("an unknown custom model", unknown_model)
     return report.finish(arguments.json)
 

@@ -1,6 +1,6 @@
 """The KServe SDK's clients, REST (binary and JSON) and gRPC, against an Open Inference Protocol server.
 
-    python client_kserve.py --http http://127.0.0.1:8000 --grpc 127.0.0.1:8001 --model yolo11n --picture bus.npy --json out.json
+    python client_kserve.py --http http://127.0.0.1:8000 --grpc 127.0.0.1:8001 --model yolo11n --image bus.npy --json out.json
 
 Runs in the environment `kserve`. A second client, written independently of tritonclient.
 """
@@ -21,14 +21,14 @@ from kserve.protocol.infer_type import RequestedOutput
 from report import Report, expect, expect_equal
 
 
-def request_of(model, picture, binary, name="images"):
-    tensor = InferInput(name, list(picture.shape), "FP32")
-    tensor.set_data_from_numpy(picture, binary_data=binary)
+def request_of(model, image, binary, name="images"):
+    tensor = InferInput(name, list(image.shape), "FP32")
+    tensor.set_data_from_numpy(image, binary_data=binary)
     wanted = [RequestedOutput("output0", {"binary_data": binary})]
     return InferRequest(model, [tensor], request_id="kserve-1", request_outputs=wanted)
 
 
-async def rest(report, url, model, picture, kept):
+async def rest(report, url, model, image, kept):
     client = InferenceRESTClient(RESTConfig(protocol="v2", timeout=60))
 
     async def ready():
@@ -38,12 +38,12 @@ async def rest(report, url, model, picture, kept):
         expect(not await client.is_model_ready(url, "nope"), "an unknown model is ready")
 
     async def infer(binary):
-        answer = await client.infer(url, request_of(model, picture, binary), model_name=model)
+        answer = await client.infer(url, request_of(model, image, binary), model_name=model)
         kept[f"REST, {'binary' if binary else 'JSON'}"] = check(answer, model)
 
     async def wrong_name():
         try:
-            await client.infer(url, request_of(model, picture, True, "image"), model_name=model)
+            await client.infer(url, request_of(model, image, True, "image"), model_name=model)
         except httpx.HTTPStatusError as error:
             expect_equal(error.response.status_code, 400, "status")
             return str(error)
@@ -56,7 +56,7 @@ async def rest(report, url, model, picture, kept):
     await client.close()
 
 
-async def by_grpc(report, address, model, picture, kept):
+async def by_grpc(report, address, model, image, kept):
     client = InferenceGRPCClient(address)
 
     async def ready():
@@ -72,11 +72,11 @@ async def by_grpc(report, address, model, picture, kept):
             expect_equal(error.code(), grpc.StatusCode.NOT_FOUND, "code")
 
     async def infer():
-        kept["gRPC"] = check(await client.infer(request_of(model, picture, True)), model)
+        kept["gRPC"] = check(await client.infer(request_of(model, image, True)), model)
 
     async def wrong_name():
         try:
-            await client.infer(request_of(model, picture, True, "image"))
+            await client.infer(request_of(model, image, True, "image"))
         except grpc.RpcError as error:
             expect_equal(error.code(), grpc.StatusCode.INVALID_ARGUMENT, "code")
             return error.details()
@@ -115,10 +115,10 @@ def same(kept):
     return f"{', '.join(kept)}: the same bits, shape {list(first.shape)}"
 
 
-async def everything(report, arguments, picture):
+async def everything(report, arguments, image):
     kept = {}
-    await rest(report, arguments.http, arguments.model, picture, kept)
-    await by_grpc(report, arguments.grpc, arguments.model, picture, kept)
+    await rest(report, arguments.http, arguments.model, image, kept)
+    await by_grpc(report, arguments.grpc, arguments.model, image, kept)
     report.check("all ways give the same bits", lambda: same(kept))
 
 
@@ -127,15 +127,15 @@ def main():
     parser.add_argument("--http", required=True, help="http://HOST:PORT")
     parser.add_argument("--grpc", required=True, help="HOST:PORT")
     parser.add_argument("--model", default="yolo11n")
-    parser.add_argument("--picture", required=True, help=".npy, [3,H,W]")
+    parser.add_argument("--image", required=True, help=".npy, [3,H,W]")
     parser.add_argument("--json", help="file to write")
     arguments = parser.parse_args(GIVEN)
-    picture = np.load(arguments.picture)
-    if picture.dtype == np.uint8:
-        picture = picture.astype(np.float32) / 255
-    picture = np.ascontiguousarray(picture.reshape((1, *picture.shape[-3:])), np.float32)
+    image = np.load(arguments.image)
+    if image.dtype == np.uint8:
+        image = image.astype(np.float32) / 255
+    image = np.ascontiguousarray(image.reshape((1, *image.shape[-3:])), np.float32)
     report = Report("kserve SDK")
-    asyncio.run(everything(report, arguments, picture))
+    asyncio.run(everything(report, arguments, image))
     return report.finish(arguments.json)
 
 

@@ -1,12 +1,12 @@
 """tritonclient, HTTP and gRPC, against `onelook serve`, and the same calls against the real Triton server.
 
-    python client_triton.py --http 127.0.0.1:8000 --grpc 127.0.0.1:8001 --model yolo11n --picture bus.npy \\
+    python client_triton.py --http 127.0.0.1:8000 --grpc 127.0.0.1:8001 --model yolo11n --image bus.npy \\
         --oracle-http 127.0.0.1:9000 --oracle-grpc 127.0.0.1:9001 --json out.json
 
 Runs in the environment `triton`. Each call is made once per side and kept as an outcome: a value, or the
 status of an error. First the outcomes of our side are held against exact expectations; then both sides are
 compared: the outputs, the class of each status, the keys of each answer. A difference passes only if
-`EXPLAINED` in triton_differences.py gives its reason, and is listed with it. The picture is an array
+`EXPLAINED` in triton_differences.py gives its reason, and is listed with it. The image is an array
 [3,H,W] of bytes, or of floats in 0..1.
 """
 
@@ -31,7 +31,7 @@ def outcome(side, name):
 
 def assert_ours(report, ours, arguments):
     """Exact expectations of our side, whatever the oracle says."""
-    size = list(ours.picture.shape)
+    size = list(ours.image.shape)
     for protocol in ("http", "grpc"):
 
         def value(name, protocol=protocol):
@@ -77,7 +77,7 @@ def assert_ours(report, ours, arguments):
                 expect_equal([each["name"] for each in kept["value"]["outputs"]], ["output0"], f"{name}: outputs")
                 expect(
                     np.array_equal(kept["tensors"]["output0"], first["tensors"]["output0"]),
-                    f"{name}: another answer for the same picture",
+                    f"{name}: another answer for the same image",
                 )
             tensor = first["tensors"]["output0"]
             expect_equal(tensor.dtype, np.float32, "dtype")
@@ -123,7 +123,7 @@ def assert_ours(report, ours, arguments):
 
         for name, action in (
             ("health", health), ("server metadata", extensions), ("model metadata", metadata), ("model config", config), ("infer", inference),
-            ("request ids", ids), ("a batch equals its single pictures", batches), ("statistics", statistics), ("repository index", index),
+            ("request ids", ids), ("a batch equals its single images", batches), ("statistics", statistics), ("repository index", index),
         ):  # fmt: skip
             report.check(f"{protocol} {name}", action)
 
@@ -259,21 +259,21 @@ def main():
     parser.add_argument("--oracle-grpc")
     parser.add_argument("--model", default="yolo11n")
     parser.add_argument("--second-model", help="a model with several outputs, to ask for them by name")
-    parser.add_argument("--picture", required=True, help=".npy, [3,H,W]")
+    parser.add_argument("--image", required=True, help=".npy, [3,H,W]")
     parser.add_argument("--manage", action="store_true", help="also unload and load the model")
     parser.add_argument("--json", help="file to write")
     arguments = parser.parse_args()
 
-    picture = np.load(arguments.picture)
-    if picture.dtype == np.uint8:
-        picture = picture.astype(np.float32) / 255
-    picture = np.ascontiguousarray(picture.reshape((1, *picture.shape[-3:])), np.float32)
-    ours = Side("onelook", arguments.http, arguments.grpc, arguments.model, picture)
+    image = np.load(arguments.image)
+    if image.dtype == np.uint8:
+        image = image.astype(np.float32) / 255
+    image = np.ascontiguousarray(image.reshape((1, *image.shape[-3:])), np.float32)
+    ours = Side("onelook", arguments.http, arguments.grpc, arguments.model, image)
     report = Report("tritonclient")
     record(ours)
     assert_ours(report, ours, arguments)
     if arguments.oracle_http:
-        oracle = Side("Triton", arguments.oracle_http, arguments.oracle_grpc, arguments.model, picture)
+        oracle = Side("Triton", arguments.oracle_http, arguments.oracle_grpc, arguments.model, image)
         record(oracle)
         compare(report, ours, oracle)
     else:

@@ -1,4 +1,4 @@
-"""Ultralytics as a client: `YOLO("http://HOST:PORT/MODEL", task="detect")` on pictures, its boxes as JSON.
+"""Ultralytics as a client: `YOLO("http://HOST:PORT/MODEL", task="detect")` on images, its boxes as JSON.
 
     python client_ultralytics.py --url http://127.0.0.1:8000/yolo11n bus.jpg zidane.jpg
 
@@ -13,15 +13,15 @@ import sys
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--url", required=True, help="http://HOST:PORT/MODEL or grpc://HOST:PORT/MODEL")
-    parser.add_argument("pictures", nargs="+")
+    parser.add_argument("images", nargs="+")
     arguments = parser.parse_args()
     from ultralytics import YOLO
 
     model = YOLO(arguments.url, task="detect")
     found = {}
-    for picture in arguments.pictures:
-        result = model(picture, imgsz=640, verbose=False)[0]
-        found[picture] = [
+    for image in arguments.images:
+        result = model(image, imgsz=640, verbose=False)[0]
+        found[image] = [
             {
                 "name": result.names[int(kind)],
                 "class": int(kind),

@@ -36,9 +36,9 @@ class Setting:
         data = pathlib.Path(arguments.data).resolve()
         self.model = arguments.model or data / "weights" / "yolo11n-recon.pt"
         self.onnx = arguments.onnx or data / "onnx" / "yolo11n-recon.onnx"
-        self.picture = data / "reference" / "bus_letterbox640_rgb_chw_u8.npy"
-        self.pictures = [data / "images" / "bus.jpg", data / "images" / "zidane.jpg"]
-        for path in (self.model, self.onnx, self.picture, *self.pictures, pathlib.Path(arguments.onelook)):
+        self.image = data / "reference" / "bus_letterbox640_rgb_chw_u8.npy"
+        self.images = [data / "images" / "bus.jpg", data / "images" / "zidane.jpg"]
+        for path in (self.model, self.onnx, self.image, *self.images, pathlib.Path(arguments.onelook)):
             if not pathlib.Path(path).exists():
                 sys.exit(f"clients.py: {path} not found; see --help for the flag that names it")
 
@@ -65,9 +65,9 @@ class Setting:
         for each in json.loads(result.read_text())["results"]:
             self.report.add(f"{each['area']}: {each['name']}", each["status"], each["detail"], each["seconds"])
 
-    def predict(self, picture):
+    def predict(self, image):
         """Boxes of `onelook predict rect=False`, which every client has to see as well."""
-        line = self.child([self.arguments.onelook, "predict", "--model", self.model, "--source", picture,
+        line = self.child([self.arguments.onelook, "predict", "--model", self.model, "--source", image,
                            "--rect", "false", "--save", "false", "--json", "--quiet"])  # fmt: skip
         return json.loads(line.splitlines()[0])["detections"]
 
@@ -79,7 +79,7 @@ def triton(setting, ours):
     command += ["--http-port", http, "--grpc-port", grpc, "--metrics-port", metrics]
     changed = dict(os.environ, PATH=f"{interpreter.parent}:{os.environ['PATH']}")
     ready = f"http://127.0.0.1:{http}/v2/models/yolo11n/ready"
-    options = ["--http", address(ours.url), "--grpc", ours.grpc, "--picture", setting.picture, "--manage"]
+    options = ["--http", address(ours.url), "--grpc", ours.grpc, "--image", setting.image, "--manage"]
     if ours.has_second:
         options += ["--second-model", "second"]
     with Server(command, ready, "triton", environment=changed, log=setting.work / "triton.log"):
@@ -88,7 +88,7 @@ def triton(setting, ours):
 
 
 def kserve(setting, ours):
-    options = ["--http", ours.url, "--grpc", ours.grpc, "--picture", setting.picture]
+    options = ["--http", ours.url, "--grpc", ours.grpc, "--image", setting.image]
     setting.suite("kserve", "kserve", "client_kserve.py", options)
 
 
@@ -129,10 +129,10 @@ def ultralytics(setting, ours):
 
     def boxes(url):
         output = setting.child(
-            [interpreter, HERE / "client_ultralytics.py", "--url", url, *setting.pictures], environment
+            [interpreter, HERE / "client_ultralytics.py", "--url", url, *setting.images], environment
         )
         found = json.loads(next(line for line in output.splitlines() if line.startswith("RESULT "))[7:])
-        return "; ".join(same_boxes(found[str(each)], setting.predict(each), each.name) for each in setting.pictures)
+        return "; ".join(same_boxes(found[str(each)], setting.predict(each), each.name) for each in setting.images)
 
     setting.report.check("Ultralytics over HTTP: boxes of onelook predict", lambda: boxes(f"{ours.url}/yolo11n"))
     setting.report.check(
@@ -161,7 +161,7 @@ def same_boxes(got, wanted, name):
 
 
 def own_api(setting, ours):
-    picture = setting.pictures[0]
+    image = setting.images[0]
 
     def detect(body, kind):
         status, _, answer = request(f"{ours.url}/v1/detect?rect=false", body, {"Content-Type": kind})
@@ -169,20 +169,20 @@ def own_api(setting, ours):
         found = json.loads(answer)["images"][0]["detections"]
         for each in found:
             each["box"] = [each["box"][key] for key in ("x1", "y1", "x2", "y2")]
-        return same_boxes(found, setting.predict(picture), picture.name)
+        return same_boxes(found, setting.predict(image), image.name)
 
     setting.report.check(
-        "POST /v1/detect: boxes of onelook predict", lambda: detect(picture.read_bytes(), "image/jpeg")
+        "POST /v1/detect: boxes of onelook predict", lambda: detect(image.read_bytes(), "image/jpeg")
     )
 
 
 def deepstack(setting, ours):
     expected = setting.work / "expected.json"
     # DeepStack's route has no rect parameter: the expectation is the default prediction.
-    line = setting.child([setting.arguments.onelook, "predict", "--model", setting.model, "--source", setting.pictures[0],
+    line = setting.child([setting.arguments.onelook, "predict", "--model", setting.model, "--source", setting.images[0],
                           "--save", "false", "--json", "--quiet"])  # fmt: skip
     expected.write_text(json.dumps(json.loads(line.splitlines()[0])["detections"]))
-    options = ["--url", ours.url, "--picture", setting.pictures[0], "--expected", expected]
+    options = ["--url", ours.url, "--image", setting.images[0], "--expected", expected]
     setting.suite("deepstack", "deepstack", "client_deepstack.py", options)
 
 
@@ -264,8 +264,8 @@ def readme(setting, _):
     folder.mkdir(exist_ok=True)
     for name, source in (
         ("yolo11n.pt", setting.model),
-        ("bus.jpg", setting.pictures[0]),
-        ("zidane.jpg", setting.pictures[1]),
+        ("bus.jpg", setting.images[0]),
+        ("zidane.jpg", setting.images[1]),
     ):
         shutil.copy(source, folder / name)
     environment = dict(

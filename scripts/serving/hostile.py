@@ -1,6 +1,6 @@
 """Connections that do nothing or little, while others ask: the server goes on, memory bounded.
 
-    python3 hostile.py --model yolo11n.pt --picture bus.jpg
+    python3 hostile.py --model yolo11n.pt --image bus.jpg
 
 10,000 idle connections; hundreds that send a request's head a byte at a time; hundreds that send a body a byte
 at a time. Beside each, ordinary requests have to be answered as quickly as before, give or take; the slow ones
@@ -28,12 +28,12 @@ from report import Report, Skipped, expect
 JPEG = {"Content-Type": "image/jpeg"}
 
 
-async def ordinary(server, picture, count=10):
+async def ordinary(server, image, count=10):
     """Requests as anybody would send them, each on a connection of its own: (statuses, median seconds)."""
     outcomes = []
     for _ in range(count):
         async with load.session(timeout=30) as client:
-            outcomes.append(await load.ask(client, f"{server.url}/v1/detect", picture, JPEG))
+            outcomes.append(await load.ask(client, f"{server.url}/v1/detect", image, JPEG))
     return load.statuses(outcomes), load.percentile([each.seconds for each in outcomes], 0.5)
 
 
@@ -75,7 +75,7 @@ async def drip(connection, trickle, begin, patience):
     return math.inf, said
 
 
-async def slow(server, picture, count, kind, patience):
+async def slow(server, image, count, kind, patience):
     """Slow heads or slow bodies, and ordinary requests meanwhile."""
     opened, failed = await connect(server, count)
     begin = time.monotonic()
@@ -88,16 +88,16 @@ async def slow(server, picture, count, kind, patience):
         trickle = head + b"X-Slow: " + b"a" * 200
     drips = [asyncio.ensure_future(drip(each, trickle, begin, patience)) for each in opened]
     await asyncio.sleep(2)
-    statuses, median = await ordinary(server, picture)
+    statuses, median = await ordinary(server, image)
     ended = await asyncio.gather(*drips)
     close(opened)
     return {"opened": len(opened), "failed": failed, "ordinary": statuses, "median_ms": 1000 * median,
             "last_ended_after": max(at for at, _ in ended), "said": sorted({said[:60].split(b"\r\n")[0].decode(errors="replace") for _, said in ended})}  # fmt: skip
 
 
-async def scenario(report, server, picture, arguments):
-    await ordinary(server, picture, 5)
-    statuses, before = await ordinary(server, picture)
+async def scenario(report, server, image, arguments):
+    await ordinary(server, image, 5)
+    statuses, before = await ordinary(server, image)
     expect(set(statuses) == {"200"}, f"ordinary requests before: {statuses}")
     base = server.memory()
     allowed = 3 * before + 0.1
@@ -105,7 +105,7 @@ async def scenario(report, server, picture, arguments):
     with MemoryWatch(server) as memory:
         opened, failed = await connect(server, arguments.idle)
         idle_memory = server.memory()
-        statuses, median = await ordinary(server, picture)
+        statuses, median = await ordinary(server, image)
         live = await still_open(opened)
         close(opened)
 
@@ -118,7 +118,7 @@ async def scenario(report, server, picture, arguments):
         report.check(f"{arguments.idle} idle connections", idle)
         await asyncio.sleep(1)
         for kind in ("heads", "bodies"):
-            got = await slow(server, picture, arguments.slow, kind, arguments.patience)
+            got = await slow(server, image, arguments.slow, kind, arguments.patience)
             report.notes[f"slow {kind}"] = got
 
             def judged(got=got):
@@ -131,7 +131,7 @@ async def scenario(report, server, picture, arguments):
             report.check(f"{arguments.slow} slow {kind}", judged)
     peak = max(size for _, size in memory.samples)
     for _ in range(5):
-        statuses, after = await ordinary(server, picture)
+        statuses, after = await ordinary(server, image)
         if set(statuses) != {"200"} or after <= 1.5 * before + 0.02:
             break
         await asyncio.sleep(1)
@@ -190,7 +190,7 @@ def main():
                 resource.prlimit(
                     server.process.pid, resource.RLIMIT_NOFILE, (arguments.server_files, arguments.server_files)
                 )
-            asyncio.run(scenario(report, server, pathlib.Path(arguments.picture).read_bytes(), arguments))
+            asyncio.run(scenario(report, server, pathlib.Path(arguments.image).read_bytes(), arguments))
             report.check("no panic in the log", lambda: expect("panicked" not in server.log_text(), server.log_tail()))
             report.check("the server is alive", lambda: expect(server.alive(), server.log_tail()))
 

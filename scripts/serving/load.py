@@ -115,7 +115,7 @@ def arguments_of(parser):
     root = pathlib.Path(__file__).resolve().parent.parent.parent
     parser.add_argument("--onelook", default=root / "target/release/onelook", help="the binary")
     parser.add_argument("--model", required=True, help="the .pt to serve, as yolo11n")
-    parser.add_argument("--picture", required=True, help="a JPEG")
+    parser.add_argument("--image", required=True, help="a JPEG")
     parser.add_argument("--serve-flags", default="", help="more flags for onelook serve, in one string")
     parser.add_argument("--log", help="file for the server's log")
     parser.add_argument("--json", help="file to write")

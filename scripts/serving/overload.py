@@ -1,6 +1,6 @@
 """Overload: ten times the measured capacity, open loop; then a greedy client beside a modest one.
 
-    python3 overload.py --model yolo11n.pt --picture bus.jpg
+    python3 overload.py --model yolo11n.pt --image bus.jpg
 
 First capacity is measured (16 clients that wait for their answers), then requests are sent at ten times that
 rate for a minute, whatever the answers do. Every request has to be answered 200, 429 or 503, the refusals with
@@ -29,40 +29,40 @@ from report import Report, expect
 JPEG = {"Content-Type": "image/jpeg"}
 
 
-def sender(client, url, picture, kind="", key=None):
+def sender(client, url, image, kind="", key=None):
     headers = {**JPEG, **({"X-API-Key": key} if key else {})}
 
     async def send():
-        return await load.ask(client, url, picture, headers, kind=kind)
+        return await load.ask(client, url, image, headers, kind=kind)
 
     return send
 
 
-async def quiet_latency(url, picture, count=20):
+async def quiet_latency(url, image, count=20):
     """Median seconds of requests sent one after the other."""
     async with load.session() as client:
-        outcomes = [await load.ask(client, url, picture, JPEG) for _ in range(count)]
+        outcomes = [await load.ask(client, url, image, JPEG) for _ in range(count)]
     expect(all(each.status == 200 for each in outcomes), f"quiet requests: {load.statuses(outcomes)}")
     return load.percentile([each.seconds for each in outcomes], 0.5)
 
 
-async def overload(report, server, picture, arguments):
+async def overload(report, server, image, arguments):
     url = f"{server.url}/v1/detect"
-    before = await quiet_latency(url, picture)
+    before = await quiet_latency(url, image)
     async with load.session() as client:
-        warm = await load.closed_loop(sender(client, url, picture), 16, arguments.capacity_seconds)
+        warm = await load.closed_loop(sender(client, url, image), 16, arguments.capacity_seconds)
     capacity = sum(each.status == 200 for each in warm) / arguments.capacity_seconds
     expect(capacity > 0, f"no request was answered: {load.statuses(warm)}")
     base = server.memory()
     rate = arguments.times * capacity
     with MemoryWatch(server) as memory:
         async with load.session() as client:
-            outcomes = await load.open_loop(sender(client, url, picture), rate, arguments.seconds)
+            outcomes = await load.open_loop(sender(client, url, image), rate, arguments.seconds)
         peak = max(size for _, size in memory.samples)
     recovered = math.inf
     began = asyncio.get_running_loop().time()
     for _ in range(10):
-        after = await quiet_latency(url, picture, 5)
+        after = await quiet_latency(url, image, 5)
         if after <= 1.5 * before + 0.02:
             recovered = asyncio.get_running_loop().time() - began
             break
@@ -118,15 +118,15 @@ async def overload(report, server, picture, arguments):
     report.check("latency recovers", recovery)
 
 
-async def fairness(report, server, picture, arguments):
+async def fairness(report, server, image, arguments):
     url = f"{server.url}/v1/detect"
     async with load.session() as greedy, load.session() as modest:
-        alone = await load.open_loop(sender(modest, url, picture, key="modest-key"), 2, 5)
+        alone = await load.open_loop(sender(modest, url, image, key="modest-key"), 2, 5)
         hungry = asyncio.ensure_future(
-            load.closed_loop(sender(greedy, url, picture, key="greedy-key"), arguments.greedy, arguments.fair_seconds)
+            load.closed_loop(sender(greedy, url, image, key="greedy-key"), arguments.greedy, arguments.fair_seconds)
         )
         await asyncio.sleep(1)
-        outcomes = await load.open_loop(sender(modest, url, picture, key="modest-key"), 2, arguments.fair_seconds - 2)
+        outcomes = await load.open_loop(sender(modest, url, image, key="modest-key"), 2, arguments.fair_seconds - 2)
         taken = await hungry
     notes = {"modest": load.statuses(outcomes), "modest_latency": load.latencies(outcomes), "modest_alone": load.latencies(alone),
              "greedy": load.statuses(taken), "greedy_latency": load.latencies(taken)}  # fmt: skip
@@ -163,13 +163,13 @@ def main():
     parser.add_argument("--key-flags", default="--token-file {file}", help="flags that give the server a file of keys")
     parser.add_argument("--only", choices=["overload", "fairness"])
     arguments = parser.parse_args()
-    picture = pathlib.Path(arguments.picture).read_bytes()
+    image = pathlib.Path(arguments.image).read_bytes()
     report = Report("overload")
     models, flags = [f"yolo11n={arguments.model}"], shlex.split(arguments.serve_flags)
 
     def run(scenario, more=()):
         with Onelook(arguments.onelook, models, [*flags, *more], log=arguments.log) as server:
-            asyncio.run(scenario(report, server, picture, arguments))
+            asyncio.run(scenario(report, server, image, arguments))
             report.check("no panic in the log", lambda: expect("panicked" not in server.log_text(), server.log_tail()))
             report.check("the server is alive", lambda: expect(server.alive(), server.log_tail()))
 

@@ -1,6 +1,6 @@
 """Replaces a model again and again while clients ask: no failed request, memory flat.
 
-    python3 replace.py --model yolo11n.pt --picture bus.jpg --times 50
+    python3 replace.py --model yolo11n.pt --image bus.jpg --times 50
 
 `POST /v1/models/yolo11n/load` reads the file anew; the old version serves until the new one is ready and
 finishes what it accepted. Each answer has to have the boxes of the first one.
@@ -22,11 +22,11 @@ from process import Onelook
 from report import Report, expect, expect_equal
 
 
-async def scenario(report, server, picture, arguments):
+async def scenario(report, server, image, arguments):
     url, headers = f"{server.url}/v1/detect", {"Content-Type": "image/jpeg"}
     outcomes, memory, loads = [], [], []
     async with load.session() as client:
-        first = await load.ask(client, url, picture, headers, keep_body=True)
+        first = await load.ask(client, url, image, headers, keep_body=True)
         expect_equal(first.status, 200, "status before")
         wanted, wrong = load.detections(first.body), 0
         going = True
@@ -34,7 +34,7 @@ async def scenario(report, server, picture, arguments):
         async def asking():
             nonlocal wrong
             while going:
-                each = await load.ask(client, url, picture, headers, keep_body=True)
+                each = await load.ask(client, url, image, headers, keep_body=True)
                 if each.status == 200:
                     wrong += not load.same_detections(load.detections(each.body), wanted)
                 each.body = b""
@@ -99,7 +99,7 @@ def main():
     def run():
         flags = shlex.split(arguments.serve_flags)
         with Onelook(arguments.onelook, [f"yolo11n={arguments.model}"], flags, log=arguments.log) as server:
-            asyncio.run(scenario(report, server, pathlib.Path(arguments.picture).read_bytes(), arguments))
+            asyncio.run(scenario(report, server, pathlib.Path(arguments.image).read_bytes(), arguments))
             report.check("no panic in the log", lambda: expect("panicked" not in server.log_text(), server.log_tail()))
 
     report.check("the scenario ran", run)

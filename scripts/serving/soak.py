@@ -1,8 +1,8 @@
 """Mixed good and bad input for a long time: memory flat, no panic, right boxes to the end.
 
-    python3 soak.py --model yolo11n.pt --picture bus.jpg --minutes 15
+    python3 soak.py --model yolo11n.pt --image bus.jpg --minutes 15
 
-Good: JPEG, PNG, WebP and BMP bodies, forms with several pictures, JSON with base64, annotated pictures, DeepStack,
+Good: JPEG, PNG, WebP and BMP bodies, forms with several images, JSON with base64, annotated images, DeepStack,
 the Open Inference Protocol over HTTP and gRPC. Bad: truncated and random bytes, wrong types, false claims of size,
 broken JSON and forms, wrong tensors, unknown models, callers that go away. Each kind of request has the statuses
 it may end with; every good answer is compared with the first of its kind.
@@ -95,8 +95,8 @@ def main():
     )
     arguments = parser.parse_args()
     report, tally = Report("soak"), Tally()
-    picture = pathlib.Path(arguments.picture).read_bytes()
-    kinds = soak_requests.kinds(picture, arguments.seed)
+    image = pathlib.Path(arguments.image).read_bytes()
+    kinds = soak_requests.kinds(image, arguments.seed)
 
     def run():
         flags = shlex.split(arguments.serve_flags)
@@ -128,11 +128,11 @@ def main():
 
     def same_boxes_everywhere():
         wanted = tally.first["JPEG body"]
-        for name in ("form with two pictures", "JSON with base64"):
+        for name in ("form with two images", "JSON with base64"):
             expect(load.same_detections(tally.first[name], wanted), f"{name}: other boxes than the JPEG body")
         return f"{len(wanted)} boxes"
 
-    report.check("one picture, the same boxes in every wrapping", same_boxes_everywhere)
+    report.check("one image, the same boxes in every wrapping", same_boxes_everywhere)
     report.notes["statuses"] = {name: dict(counter) for name, counter in tally.statuses.items()}
     return report.finish(arguments.json)
 

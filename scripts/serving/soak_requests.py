@@ -76,10 +76,10 @@ def post(path, data, content):
     return send
 
 
-def annotated(picture):
+def annotated(image):
     async def send(client, _, url):
         return await load.ask(
-            client, f"{url}/v1/detect", picture, {"Content-Type": "image/jpeg", "Accept": "image/jpeg"}, keep_body=True
+            client, f"{url}/v1/detect", image, {"Content-Type": "image/jpeg", "Accept": "image/jpeg"}, keep_body=True
         )
 
     return send
@@ -140,9 +140,9 @@ def huge_png(side=60000):
     )
 
 
-def encoded(picture, kind, **options):
+def encoded(image, kind, **options):
     out = io.BytesIO()
-    Image.open(io.BytesIO(picture)).convert("RGB").save(out, kind, **options)
+    Image.open(io.BytesIO(image)).convert("RGB").save(out, kind, **options)
     return out.getvalue()
 
 
@@ -160,24 +160,24 @@ def close(got, wanted):
     return got.shape == wanted.shape and bool(np.all(np.abs(got - wanted) <= 1e-3 * np.maximum(np.abs(wanted), 1.0)))
 
 
-def kinds(picture, seed):
+def kinds(image, seed):
     """All kinds; the first is a good JPEG, which the leaver uses too."""
     chance = random.Random(seed)
     numbers = np.random.default_rng(seed).random((1, 3, 320, 320), np.float32)
     busy = {429, 503}
     refused = {415, 422}
-    text = base64.b64encode(picture).decode()
+    text = base64.b64encode(image).decode()
     good = [
-        Kind("JPEG body", post("/v1/detect", picture, "image/jpeg"), {200} | busy, 8, load.detections),
-        Kind("JPEG body, square and a threshold", post("/v1/detect?rect=false&conf=0.5", picture, "image/jpeg"), {200} | busy, 3, load.detections),
-        Kind("JPEG body, another size", post("/v1/detect?imgsz=320", picture, "image/jpeg"), {200} | busy, 3, load.detections),
-        Kind("PNG body", post("/v1/detect", encoded(picture, "PNG"), "image/png"), {200} | busy, 2, load.detections),
-        Kind("WebP body", post("/v1/detect", encoded(picture, "WEBP", quality=90), "image/webp"), {200} | busy, 2, load.detections),
-        Kind("BMP body", post("/v1/detect", encoded(picture, "BMP"), "image/bmp"), {200} | busy, 1, load.detections),
-        Kind("form with two pictures", post("/v1/detect", form(("images", picture, "a.jpg"), ("images", picture, "b.jpg")), None), {200} | busy, 3, load.detections),
+        Kind("JPEG body", post("/v1/detect", image, "image/jpeg"), {200} | busy, 8, load.detections),
+        Kind("JPEG body, square and a threshold", post("/v1/detect?rect=false&conf=0.5", image, "image/jpeg"), {200} | busy, 3, load.detections),
+        Kind("JPEG body, another size", post("/v1/detect?imgsz=320", image, "image/jpeg"), {200} | busy, 3, load.detections),
+        Kind("PNG body", post("/v1/detect", encoded(image, "PNG"), "image/png"), {200} | busy, 2, load.detections),
+        Kind("WebP body", post("/v1/detect", encoded(image, "WEBP", quality=90), "image/webp"), {200} | busy, 2, load.detections),
+        Kind("BMP body", post("/v1/detect", encoded(image, "BMP"), "image/bmp"), {200} | busy, 1, load.detections),
+        Kind("form with two images", post("/v1/detect", form(("images", image, "a.jpg"), ("images", image, "b.jpg")), None), {200} | busy, 3, load.detections),
         Kind("JSON with base64", post("/v1/detect", json.dumps({"images": [{"base64": text}]}), "application/json"), {200} | busy, 3, load.detections),
-        Kind("annotated JPEG", annotated(picture), {200} | busy, 2, len, equal),
-        Kind("DeepStack", post("/v1/vision/detection", form(("image", picture, "image"), ("min_confidence", "0.4", None)), None), {200} | busy, 3, predictions, equal_deepstack),
+        Kind("annotated JPEG", annotated(image), {200} | busy, 2, len, equal),
+        Kind("DeepStack", post("/v1/vision/detection", form(("image", image, "image"), ("min_confidence", "0.4", None)), None), {200} | busy, 3, predictions, equal_deepstack),
         Kind("tensor over HTTP", tensor_body(numbers), {200} | busy, 3, raw_output, close),
         Kind("tensor over gRPC", over_grpc("yolo11n", numbers), {200} | busy, 3, raw_output, close),
         Kind("metrics", get("/metrics"), {200}, 1),
@@ -185,25 +185,25 @@ def kinds(picture, seed):
         Kind("page", get("/"), {200}, 1),
     ]  # fmt: skip
     bad = [
-        Kind("truncated JPEG", post("/v1/detect", lambda: picture[: chance.randrange(20, len(picture) // 2)], "image/jpeg"), refused),
-        Kind("truncated PNG", post("/v1/detect", encoded(picture, "PNG")[:5000], "image/png"), refused),
+        Kind("truncated JPEG", post("/v1/detect", lambda: image[: chance.randrange(20, len(image) // 2)], "image/jpeg"), refused),
+        Kind("truncated PNG", post("/v1/detect", encoded(image, "PNG")[:5000], "image/png"), refused),
         Kind("random bytes", post("/v1/detect", lambda: chance.randbytes(chance.randrange(1, 5000)), "image/jpeg"), refused),
-        Kind("random bytes after a JPEG's head", post("/v1/detect", lambda: picture[:600] + chance.randbytes(4000), "image/jpeg"), {200} | refused | busy),
+        Kind("random bytes after a JPEG's head", post("/v1/detect", lambda: image[:600] + chance.randbytes(4000), "image/jpeg"), {200} | refused | busy),
         Kind("empty body", post("/v1/detect", b"", "image/jpeg"), {400} | refused),
         Kind("PNG that claims 3600 megapixels", post("/v1/detect", huge_png(), "image/png"), {413, 422}),
-        Kind("text as a picture", post("/v1/detect", b"hello", "text/plain"), {415}),
+        Kind("text as an image", post("/v1/detect", b"hello", "text/plain"), {415}),
         Kind("broken JSON", post("/v1/detect", b'{"images":[{"base64":', "application/json"), {400}),
         Kind("JSON with bad base64", post("/v1/detect", b'{"images":[{"base64":"@@@"}]}', "application/json"), {400} | refused),
         Kind("JSON with an address", post("/v1/detect", b'{"images":[{"url":"http://169.254.169.254/"}]}', "application/json"), {400, 403}),
         Kind("form without an end", post("/v1/detect", b"--x\r\nContent-Disposition: form-data; name=\"image\"; filename=\"a\"\r\n\r\nabc", "multipart/form-data; boundary=x"), {400}),
-        Kind("a threshold of 7", post("/v1/detect?conf=7", picture, "image/jpeg"), {400}),
-        Kind("a size of 100000", post("/v1/detect?imgsz=100000", picture, "image/jpeg"), {400}),
-        Kind("unknown model", post("/v1/detect?model=nope", picture, "image/jpeg"), {404}),
+        Kind("a threshold of 7", post("/v1/detect?conf=7", image, "image/jpeg"), {400}),
+        Kind("a size of 100000", post("/v1/detect?imgsz=100000", image, "image/jpeg"), {400}),
+        Kind("unknown model", post("/v1/detect?model=nope", image, "image/jpeg"), {404}),
         Kind("a path as a model", post("/v1/models/..%2f..%2fetc%2fpasswd/load", b"", None), {400, 404}),
         Kind("tensor of the wrong name", tensor_body(numbers, name="image"), {400}),
         Kind("tensor that announces too much", tensor_body(numbers, announced=1 << 40), {400}),
         Kind("tensor for an unknown model over gRPC", over_grpc("nope", numbers), {404}),
-        Kind("DeepStack, not a picture", post("/v1/vision/detection", form(("image", b"nothing", "image")), None), {400}),
+        Kind("DeepStack, not an image", post("/v1/vision/detection", form(("image", b"nothing", "image")), None), {400}),
         Kind("unknown path", get("/nope"), {404}),
     ]  # fmt: skip
     return good + bad

@@ -18,8 +18,8 @@ from tritonclient.utils import InferenceServerException
 class Side:
     """One server, asked by both clients; `outcomes` keeps what each call gave."""
 
-    def __init__(self, label, http_address, grpc_address, model, picture):
-        self.label, self.model, self.picture = label, model, picture
+    def __init__(self, label, http_address, grpc_address, model, image):
+        self.label, self.model, self.image = label, model, image
         self.http_address = http_address
         self.http = triton_http.InferenceServerClient(http_address, connection_timeout=60, network_timeout=60)
         self.grpc = triton_grpc.InferenceServerClient(grpc_address)
@@ -28,7 +28,7 @@ class Side:
     def infer(self, protocol, array=None, name="images", datatype="FP32", outputs=("output0",), binary=True, **options):
         """The client's result of one inference; every part of the request can be bent."""
         client = triton_http if protocol == "http" else triton_grpc
-        array = self.picture if array is None else array
+        array = self.image if array is None else array
         tensor = client.InferInput(name, list(array.shape), datatype)
         if protocol == "http":
             tensor.set_data_from_numpy(array, binary_data=binary)
@@ -70,8 +70,8 @@ def protobuf(message):
 
 def binary_body(side, **changes):
     """A binary inference request written by hand, and its headers."""
-    data = changes.pop("data", side.picture.tobytes())
-    tensor = {"name": "images", "shape": list(side.picture.shape), "datatype": "FP32"}
+    data = changes.pop("data", side.image.tobytes())
+    tensor = {"name": "images", "shape": list(side.image.shape), "datatype": "FP32"}
     tensor["parameters"] = {"binary_data_size": len(data)}
     header_length = changes.pop("header_length", None)
     tensor.update(changes)
@@ -115,7 +115,7 @@ def calls():
             lambda s, p=protocol: described(s.infer(p, outputs=("output0", "output0")))
         )
         call(f"{protocol} infer a batch of 2")(
-            lambda s, p=protocol: described(s.infer(p, np.concatenate([s.picture, s.picture[:, ::-1]])))
+            lambda s, p=protocol: described(s.infer(p, np.concatenate([s.image, s.image[:, ::-1]])))
         )
         call(f"{protocol} infer with priority and timeout")(
             lambda s, p=protocol: described(s.infer(p, priority=1, timeout=60_000_000))
@@ -154,21 +154,21 @@ def calls():
 
 
 def too_many(side):
-    """One picture more than the side says that it takes at a time."""
+    """One image more than the side says that it takes at a time."""
     most = int(side.http.get_model_config(side.model)["max_batch_size"])
     return np.zeros((most + 1, 3, 32, 32), np.float32)
 
 
 def asynchronous_http(side):
-    tensor = triton_http.InferInput("images", list(side.picture.shape), "FP32")
-    tensor.set_data_from_numpy(side.picture)
+    tensor = triton_http.InferInput("images", list(side.image.shape), "FP32")
+    tensor.set_data_from_numpy(side.image)
     return side.http.async_infer(side.model, [tensor]).get_result()
 
 
 def asynchronous_grpc(side):
     answers = queue.Queue()
-    tensor = triton_grpc.InferInput("images", list(side.picture.shape), "FP32")
-    tensor.set_data_from_numpy(side.picture)
+    tensor = triton_grpc.InferInput("images", list(side.image.shape), "FP32")
+    tensor.set_data_from_numpy(side.image)
     side.grpc.async_infer(side.model, [tensor], lambda result, error: answers.put((result, error)))
     result, error = answers.get(timeout=60)
     if error:

@@ -1,4 +1,4 @@
-"""The detector both onnxruntime peers use: picture bytes in, boxes out; OpenCV decodes, numpy does the rest.
+"""The detector both onnxruntime peers use: image bytes in, boxes out; OpenCV decodes, numpy does the rest.
 
 Written to be fast where that is cheap: candidates are filtered by confidence before anything else is done
 with them, and suppression works on those alone. Confidence 0.25, IoU 0.7, at most 300 boxes, square 640.
@@ -11,7 +11,7 @@ import numpy as np
 import onnxruntime
 
 CONFIDENCE, IOU, MOST, SIZE, PADDING = 0.25, 0.7, 300, 640, 114
-# More than any side of a picture: moves boxes of different classes apart, so that one pass serves all classes.
+# More than any side of an image: moves boxes of different classes apart, so that one pass serves all classes.
 CLASS_OFFSET = 7680.0
 
 
@@ -27,18 +27,18 @@ class Detector:
         return self.boxes(*self.run(*self.prepare(encoded)))
 
     def prepare(self, encoded):
-        """Encoded picture -> tensor [1,3,640,640], scale, left and top padding, width and height."""
-        picture = cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_COLOR)
-        if picture is None:
-            raise ValueError("the body is not a picture")
-        height, width = picture.shape[:2]
+        """Encoded image -> tensor [1,3,640,640], scale, left and top padding, width and height."""
+        image = cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_COLOR)
+        if image is None:
+            raise ValueError("the body is not an image")
+        height, width = image.shape[:2]
         scale = min(SIZE / height, SIZE / width)
         new_width, new_height = round(width * scale), round(height * scale)
         if (new_width, new_height) != (width, height):
-            picture = cv2.resize(picture, (new_width, new_height), interpolation=cv2.INTER_LINEAR)
+            image = cv2.resize(image, (new_width, new_height), interpolation=cv2.INTER_LINEAR)
         left, top = round((SIZE - new_width) / 2 - 0.1), round((SIZE - new_height) / 2 - 0.1)
         canvas = np.full((SIZE, SIZE, 3), PADDING, np.uint8)
-        canvas[top : top + new_height, left : left + new_width] = picture
+        canvas[top : top + new_height, left : left + new_width] = image
         tensor = cv2.dnn.blobFromImage(canvas, 1 / 255, swapRB=True)
         return tensor, (scale, left, top, width, height)
 
@@ -67,7 +67,7 @@ class Detector:
 
 
 def suppress(corners, score):
-    """Greedy non-maximum suppression: indices of the boxes to keep, the surest first."""
+    """Greedy non-maximum suppression: indices of the boxes to keep, highest confidence first."""
     order, kept = np.argsort(-score, kind="stable"), []
     area = (corners[:, 2] - corners[:, 0]) * (corners[:, 3] - corners[:, 1])
     while len(order):

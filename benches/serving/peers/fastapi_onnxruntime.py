@@ -22,9 +22,9 @@ def application(detector):
         return {"ready": True}
 
     @app.post("/detect")
-    def detect(picture: bytes = Body(media_type="image/jpeg")):
+    def detect(image: bytes = Body(media_type="image/jpeg")):
         try:
-            return {"detections": detector(picture)}
+            return {"detections": detector(image)}
         except ValueError as error:
             raise HTTPException(422, str(error)) from error
 

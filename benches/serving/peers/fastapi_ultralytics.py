@@ -2,7 +2,7 @@
 
     python fastapi_ultralytics.py --model yolo11n.pt --port 9100
 
-The picture is decoded outside the lock. Square 640, so that it works on as many pixels as the others.
+The image is decoded outside the lock. Square 640, so that it works on as many pixels as the others.
 """
 
 import argparse
@@ -24,11 +24,11 @@ def application(model):
 
     @app.post("/detect")
     def detect(body: bytes = Body(media_type="image/jpeg")):
-        picture = cv2.imdecode(np.frombuffer(body, np.uint8), cv2.IMREAD_COLOR)
-        if picture is None:
-            raise HTTPException(422, "the body is not a picture")
+        image = cv2.imdecode(np.frombuffer(body, np.uint8), cv2.IMREAD_COLOR)
+        if image is None:
+            raise HTTPException(422, "the body is not an image")
         with lock:
-            result = model.predict(picture, imgsz=640, conf=0.25, iou=0.7, rect=False, verbose=False)[0]
+            result = model.predict(image, imgsz=640, conf=0.25, iou=0.7, rect=False, verbose=False)[0]
         return {"detections": result.summary()}
 
     return app

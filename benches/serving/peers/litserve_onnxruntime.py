@@ -2,7 +2,7 @@
 
     python litserve_onnxruntime.py --model yolo11n.onnx --port 9100 [--batch 8] [--workers 1] [--threads 0]
 
-The picture comes as part `picture` of a form: LitServe takes forms and JSON only. The network has a fixed batch of 1, so a batch runs picture by picture: on a CPU that costs nothing against one
+The image comes as part `image` of a form: LitServe takes forms and JSON only. The network has a fixed batch of 1, so a batch runs image by image: on a CPU that costs nothing against one
 large run. Settings to choose from: one worker with all cores and batches of 8, or a worker per core.
 """
 
@@ -23,7 +23,7 @@ class Api(litserve.LitAPI):
         self.detector = Detector(self.model, self.threads)
 
     def decode_request(self, request: Request):
-        return self.detector.prepare(request["picture"].file.read())
+        return self.detector.prepare(request["image"].file.read())
 
     def batch(self, inputs):
         return inputs

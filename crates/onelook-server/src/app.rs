@@ -1,50 +1,50 @@
-//! What all handlers share.
+//! The state that all connections share.
 
 use std::sync::Arc;
 use std::time::Instant;
 
 use onelook::media;
-use tokio::sync::Semaphore;
 
-use crate::catalogue::Catalogue;
+use crate::body_budget::BodyBudget;
 use crate::config::Config;
-use crate::host::Watch;
+use crate::host::HostMonitor;
+use crate::inference_service::InferenceService;
 use crate::metrics::Metrics;
-use crate::stations::Stations;
+use crate::model_repository::ModelRepository;
 
-/// The server's state, shared by all connections.
+/// The server's state.
 pub struct App {
-    /// What it was told.
+    /// The configuration.
     pub config: Config,
-    /// Its models.
-    pub catalogue: Catalogue,
-    /// The way to a model and back.
-    pub stations: Stations,
-    /// Its figures.
+    /// The models.
+    pub models: ModelRepository,
+    /// Runs the models.
+    pub inference: InferenceService,
+    /// The server's metrics.
     pub metrics: Arc<Metrics>,
-    /// The machine's figures.
-    pub host: Watch,
-    /// When it began.
+    /// Load and memory of the machine.
+    pub host: HostMonitor,
+    /// When the server started.
     pub started: Instant,
-    /// Kibibytes of bodies that may still be held.
-    pub bodies: Semaphore,
+    /// Memory for the bodies of all requests.
+    pub body_budget: BodyBudget,
 }
 
 impl App {
     /// The state before any model is loaded.
     pub fn new(config: Config, started: Instant) -> Result<Arc<Self>, String> {
         let metrics = Arc::new(Metrics::new());
-        let catalogue = Catalogue::new(&config, Arc::clone(&metrics))?;
+        let models = ModelRepository::new(&config, Arc::clone(&metrics))?;
         let limits = media::Limits {
             max_pixels: config.limits.pixels,
             max_bytes: config.limits.body_bytes as u64,
         };
         Ok(Arc::new(Self {
-            catalogue,
-            stations: Stations::new(Arc::clone(&metrics), limits),
-            bodies: Semaphore::new((config.limits.bodies_bytes >> 10).max(1)),
+            models,
+            inference: InferenceService::new(Arc::clone(&metrics), limits),
+            body_budget: BodyBudget::new(config.limits.bodies_bytes),
             metrics,
-            host: Watch::new(),
+            host: HostMonitor::new(),
             started,
             config,
         }))

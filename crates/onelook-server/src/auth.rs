@@ -1,4 +1,4 @@
-//! Who may ask: tokens by their hashes, compared in constant time, never kept or logged in clear.
+//! Authentication and scopes. Tokens are kept as hashes, compared in constant time, and never logged.
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,12 +7,13 @@ use axum::http::{HeaderMap, header};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-use crate::problem::{Kind, Problem};
+use crate::admission::ClientKey;
+use crate::problem::{Problem, ProblemKind};
 
-/// What a token allows; each scope includes those before it.
+/// What a token allows. Each scope includes those before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Scope {
-    /// Health, descriptions, figures.
+    /// Reading health, descriptions and metrics.
     Read,
     /// Running models.
     Infer,
@@ -28,17 +29,40 @@ struct Token {
     scope: Scope,
 }
 
-/// The tokens that a server knows.
+/// The tokens that a server accepts.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Tokens(Vec<Token>);
 
-/// Who asks, once that is settled.
+/// An authenticated caller.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
-    /// The token's name, or nothing where no tokens are needed.
+    /// The token's name; none if the server needs no tokens.
     pub name: Option<Arc<str>>,
-    /// What it may do.
+    /// What the caller may do.
     pub scope: Scope,
+}
+
+impl Caller {
+    /// Fails unless the caller has this scope.
+    pub fn check(&self, scope: Scope) -> Result<(), Problem> {
+        match self.scope >= scope {
+            true => Ok(()),
+            false => Err(Problem::new(
+                ProblemKind::Forbidden,
+                format!(
+                    "this needs a token with the scope {scope:?}, this one has {:?}",
+                    self.scope
+                )
+                .to_lowercase(),
+            )),
+        }
+    }
+
+    /// The client in the fair queue, if it is known by its token.
+    pub fn client_key(&self) -> Option<ClientKey> {
+        let name = self.name.as_ref()?;
+        Some(Arc::from(format!("token:{name}")))
+    }
 }
 
 impl fmt::Debug for Tokens {
@@ -51,10 +75,10 @@ impl fmt::Debug for Tokens {
 impl Tokens {
     /// Reads lines `TOKEN`, `NAME TOKEN` or `NAME TOKEN SCOPE`; a token may be given as
     /// `sha256:HEX`. The scope is `infer`, `read` or `admin`; without one it is `admin`. Empty
-    /// lines and those that start with `#` do not count.
+    /// lines and those that start with `#` are skipped.
     ///
     /// # Errors
-    /// A line in words, without the token.
+    /// Names the line and what is wrong with it, without the token.
     pub fn parse(text: &str) -> Result<Self, String> {
         let mut tokens = Vec::new();
         for (index, line) in text.lines().enumerate() {
@@ -75,12 +99,12 @@ impl Tokens {
         self
     }
 
-    /// Whether everybody may ask.
+    /// Whether everybody may send requests.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Who sent these words; every token is compared, so time tells nothing.
+    /// The caller with this token. Every token is compared, so the time does not tell which one fits.
     pub fn identify(&self, presented: Option<&str>) -> Result<Caller, Problem> {
         if self.is_empty() {
             return Ok(Caller {
@@ -90,8 +114,8 @@ impl Tokens {
         }
         let Some(presented) = presented else {
             return Err(Problem::new(
-                Kind::Unauthorised,
-                "this server wants a token: send 'Authorization: Bearer TOKEN' or 'X-API-Key: TOKEN'",
+                ProblemKind::Unauthorised,
+                "this server requires a token: send 'Authorization: Bearer TOKEN' or 'X-API-Key: TOKEN'",
             ));
         };
         let hash: [u8; 32] = Sha256::digest(presented.as_bytes()).into();
@@ -106,7 +130,12 @@ impl Tokens {
                 name: Some(Arc::clone(&token.name)),
                 scope: token.scope,
             })
-            .ok_or_else(|| Problem::new(Kind::Unauthorised, "this token is not known here"))
+            .ok_or_else(|| {
+                Problem::new(
+                    ProblemKind::Unauthorised,
+                    "this server does not know the token",
+                )
+            })
     }
 }
 
@@ -123,7 +152,7 @@ impl Token {
                     "admin" => Scope::Admin,
                     other => {
                         return Err(format!(
-                            "line {number}: '{other}' is no scope: expected read, infer or admin"
+                            "line {number}: '{other}' is not a scope: expected read, infer or admin"
                         ));
                     }
                 };
@@ -137,7 +166,7 @@ impl Token {
         };
         let hash = match secret.strip_prefix("sha256:") {
             Some(hex) => parse_hash(hex).ok_or_else(|| {
-                format!("line {number}: after sha256: come 64 hexadecimal digits")
+                format!("line {number}: expected 64 hexadecimal digits after sha256:")
             })?,
             None => Sha256::digest(secret.as_bytes()).into(),
         };
@@ -160,7 +189,7 @@ fn parse_hash(hex: &str) -> Option<[u8; 32]> {
     Some(hash)
 }
 
-/// The token of a request's head.
+/// The token in a request's headers.
 pub fn presented(headers: &HeaderMap) -> Option<&str> {
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
     let bearer = text(header::AUTHORIZATION.as_str()).and_then(|value| {
@@ -191,7 +220,7 @@ mod tests {
     fn no_token_and_a_wrong_one_are_refused() {
         for wrong in [None, Some(""), Some("s3cre"), Some("s3cret ")] {
             let problem = tokens().identify(wrong).unwrap_err();
-            assert_eq!(problem.kind, Kind::Unauthorised);
+            assert_eq!(problem.kind, ProblemKind::Unauthorised);
             assert!(!problem.detail.contains("s3c"));
         }
         assert!(Tokens::default().identify(None).is_ok());
@@ -202,7 +231,7 @@ mod tests {
         let error = Tokens::parse("\ncamera s3cret everything").unwrap_err();
         assert_eq!(
             error,
-            "line 2: 'everything' is no scope: expected read, infer or admin"
+            "line 2: 'everything' is not a scope: expected read, infer or admin"
         );
         assert!(!format!("{:?}", tokens()).contains("s3cret"));
     }

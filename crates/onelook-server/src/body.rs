@@ -1,178 +1,144 @@
-//! Bodies into memory, within limits: bytes of one, bytes of all, time.
+//! Reads request bodies into memory, within limits on the size of one, the size of all, and time.
 
 use std::io::Read;
 use std::time::Duration;
 
-use axum::body::Body;
+use axum::body::{Body, HttpBody};
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
-use tokio::sync::SemaphorePermit;
 use tokio::time::timeout;
 
 use crate::app::App;
-use crate::problem::{Kind, Problem};
+use crate::body_budget::BudgetShare;
+use crate::problem::{Problem, ProblemKind};
 
-/// Longest time that is spent on a body that nobody will read.
+/// Longest time spent on reading a body that is not used.
 const DRAIN_TIME: Duration = Duration::from_secs(5);
 
 /// Bytes that are decompressed at a time.
-const INFLATED_PIECE: usize = 64 << 10;
+const INFLATE_CHUNK: usize = 64 << 10;
 
-/// A body in memory; what it takes of the server's budget is given back when it is dropped.
-pub struct Held<'a> {
+/// A body in memory. Dropping it returns its share of the budget.
+pub struct BufferedBody {
     /// The body.
     pub bytes: Bytes,
-    budget: Option<SemaphorePermit<'a>>,
+    _share: BudgetShare,
 }
 
-impl Held<'_> {
-    /// Nothing yet.
-    pub fn empty() -> Self {
+/// A body that grows, within the limits on one body and on all of them.
+pub struct BodyBuffer {
+    bytes: BytesMut,
+    limit: usize,
+    share: BudgetShare,
+}
+
+impl BodyBuffer {
+    /// An empty buffer.
+    pub fn new(app: &App) -> Self {
         Self {
-            bytes: Bytes::new(),
-            budget: None,
+            bytes: BytesMut::new(),
+            limit: app.config.limits.body_bytes,
+            share: app.body_budget.share(),
         }
     }
 
-    /// Gives back the budget for bytes that are not needed any more.
-    pub fn release(&mut self) {
-        self.bytes = Bytes::new();
-        self.budget = None;
+    /// Adds a chunk. The budget is asked before memory is taken.
+    pub fn append(&mut self, chunk: &[u8]) -> Result<(), Problem> {
+        if self.bytes.len() + chunk.len() > self.limit {
+            return Err(Problem::too_large(self.limit as u64));
+        }
+        self.share.grow(chunk.len())?;
+        self.bytes.extend_from_slice(chunk);
+        Ok(())
+    }
+
+    /// The whole body.
+    pub fn finish(self) -> BufferedBody {
+        BufferedBody {
+            bytes: self.bytes.freeze(),
+            _share: self.share,
+        }
     }
 }
 
 /// Reads a whole body.
-pub async fn read(app: &App, body: Body) -> Result<Held<'_>, Problem> {
-    let limits = &app.config.limits;
-    match timeout(limits.body_timeout, collect(app, body)).await {
+pub async fn read(app: &App, body: Body) -> Result<BufferedBody, Problem> {
+    let limit = app.config.limits.body_timeout;
+    match timeout(limit, collect(app, body)).await {
         Ok(outcome) => outcome,
         Err(_) => Err(Problem::new(
-            Kind::Timeout,
-            format!(
-                "the body did not arrive within {} s",
-                limits.body_timeout.as_secs_f64()
-            ),
+            ProblemKind::Timeout,
+            format!("the body did not arrive within {} s", limit.as_secs_f64()),
         )),
     }
 }
 
-async fn collect(app: &App, mut body: Body) -> Result<Held<'_>, Problem> {
-    let limit = app.config.limits.body_bytes;
-    let declared = body_length(&body).unwrap_or(0);
-    if declared > limit as u64 {
+async fn collect(app: &App, mut body: Body) -> Result<BufferedBody, Problem> {
+    let limit = app.config.limits.body_bytes as u64;
+    if body.size_hint().exact().is_some_and(|size| size > limit) {
         drain(body).await;
-        return Err(too_large(limit));
+        return Err(Problem::too_large(limit));
     }
-    let mut held = Held::empty();
-    let mut bytes = BytesMut::new();
+    let mut buffer = BodyBuffer::new(app);
     while let Some(frame) = body.frame().await {
         let frame =
             frame.map_err(|error| Problem::bad_request(format!("the body broke off: {error}")))?;
         let Ok(data) = frame.into_data() else {
             continue;
         };
-        if let Err(problem) = append(app, &mut held, &mut bytes, &data) {
+        if let Err(problem) = buffer.append(&data) {
             drain(body).await;
             return Err(problem);
         }
     }
-    held.bytes = bytes.freeze();
-    Ok(held)
+    Ok(buffer.finish())
 }
 
-/// The body as it was before it was compressed, within the same limits.
-pub async fn inflated<'a>(
-    app: &'a App,
+/// Undoes the content encoding, within the same limits.
+pub async fn inflate(
+    app: &App,
     encoding: &str,
-    compressed: Held<'a>,
-) -> Result<Held<'a>, Problem> {
+    compressed: BufferedBody,
+) -> Result<BufferedBody, Problem> {
     let source = compressed.bytes.as_ref();
-    let reader: Box<dyn Read + Send> = match encoding.to_ascii_lowercase().as_str() {
+    let mut reader: Box<dyn Read + Send> = match encoding.to_ascii_lowercase().as_str() {
         "" | "identity" => return Ok(compressed),
         "gzip" => Box::new(flate2::read::GzDecoder::new(source)),
         "deflate" => Box::new(flate2::read::ZlibDecoder::new(source)),
         _ => {
-            let detail = "the content encoding is none of gzip, deflate and identity";
-            return Err(Problem::new(Kind::Unsupported, detail));
+            let detail = "the content encoding must be gzip, deflate or identity";
+            return Err(Problem::new(ProblemKind::Unsupported, detail));
         }
     };
-    inflate(app, reader).await
-}
-
-/// A piece at a time: others get their turn in between, and the budget is asked before memory is.
-async fn inflate<'a>(
-    app: &'a App,
-    mut reader: Box<dyn Read + Send + '_>,
-) -> Result<Held<'a>, Problem> {
-    let mut held = Held::empty();
-    let mut bytes = BytesMut::new();
-    let mut piece = vec![0; INFLATED_PIECE];
+    let mut buffer = BodyBuffer::new(app);
+    let mut chunk = vec![0; INFLATE_CHUNK];
     loop {
-        let read = reader.read(&mut piece).map_err(|error| {
+        let read = reader.read(&mut chunk).map_err(|error| {
             Problem::bad_request(format!("the body cannot be decompressed: {error}"))
         })?;
         if read == 0 {
-            break;
+            return Ok(buffer.finish());
         }
-        append(app, &mut held, &mut bytes, &piece[..read])?;
+        buffer.append(&chunk[..read])?;
+        // Decompression never waits by itself: let other tasks of this thread run in between.
         tokio::task::yield_now().await;
     }
-    held.bytes = bytes.freeze();
-    Ok(held)
 }
 
-/// Adds a piece, within the limits on one body and on all: whatever a body comes from, it grows here.
-pub fn append<'a>(
-    app: &'a App,
-    held: &mut Held<'a>,
-    bytes: &mut BytesMut,
-    piece: &[u8],
-) -> Result<(), Problem> {
-    let limit = app.config.limits.body_bytes;
-    if bytes.len() + piece.len() > limit {
-        return Err(too_large(limit));
+/// Passes the body on if the request can go on, else discards it.
+pub async fn keep_if_ok<T>(outcome: Result<T, Problem>, body: Body) -> Result<(T, Body), Problem> {
+    match outcome {
+        Ok(value) => Ok((value, body)),
+        Err(problem) => {
+            drain(body).await;
+            Err(problem)
+        }
     }
-    take_budget(app, held, bytes.len(), piece.len())?;
-    bytes.extend_from_slice(piece);
-    Ok(())
 }
 
-/// Takes whole kibibytes as the body grows over them.
-fn take_budget<'a>(
-    app: &'a App,
-    held: &mut Held<'a>,
-    before: usize,
-    added: usize,
-) -> Result<(), Problem> {
-    let kibibytes = |bytes: usize| bytes.div_ceil(1 << 10);
-    let needed = kibibytes(before + added) - kibibytes(before);
-    if needed == 0 {
-        return Ok(());
-    }
-    let needed = u32::try_from(needed).map_err(|_| too_large(app.config.limits.body_bytes))?;
-    let permit = app.bodies.try_acquire_many(needed).map_err(|_| {
-        let detail = "the server holds as many bytes of requests as it may: try again later";
-        Problem::new(Kind::Overloaded, detail).retry_after(Duration::from_secs(1))
-    })?;
-    match &mut held.budget {
-        Some(budget) => budget.merge(permit),
-        none => *none = Some(permit),
-    }
-    Ok(())
-}
-
-/// Reads a body to nowhere, so that its sender gets to see the answer; not for ever.
+/// Reads a body and discards it, for a limited time: most clients read the answer only after they
+/// have sent everything.
 pub async fn drain(mut body: Body) {
     let all = async { while let Some(Ok(_)) = body.frame().await {} };
     let _ = timeout(DRAIN_TIME, all).await;
-}
-
-fn body_length(body: &Body) -> Option<u64> {
-    use axum::body::HttpBody;
-    body.size_hint().exact()
-}
-
-fn too_large(limit: usize) -> Problem {
-    let detail = format!("the body has more than the {limit} bytes that this server takes");
-    Problem::new(Kind::TooLarge, detail)
 }

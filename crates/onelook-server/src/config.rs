@@ -1,4 +1,4 @@
-//! What a server is told before it starts; every limit has a default that holds on a small machine.
+//! The server's configuration. Every limit has a default that suits a small machine.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -16,7 +16,7 @@ pub struct ModelSource {
     pub source: PathBuf,
 }
 
-/// All that a server is told.
+/// The configuration of a server.
 #[derive(Debug, Clone)]
 pub struct Config {
     /// Address to listen on.
@@ -27,25 +27,25 @@ pub struct Config {
     pub grpc_port: Option<u16>,
     /// A port for `/metrics` alone.
     pub metrics_port: Option<u16>,
-    /// Models that are loaded at the start. The first is the default.
+    /// Models that are loaded at the start; the first is the default.
     pub models: Vec<ModelSource>,
-    /// A directory whose model files are served too, by the stems of their names.
+    /// A directory whose model files are served too, named by their stems.
     pub model_dir: Option<PathBuf>,
     /// How models are loaded.
     pub load: LoadOptions,
-    /// Most pictures in one run; what the engine gains from when absent.
+    /// Largest number of images in one run; what the engine prefers if absent.
     pub max_batch: Option<usize>,
-    /// Longest wait for others to share a run.
+    /// Longest time that a ready image waits for others to share its run.
     pub max_delay: Duration,
-    /// Most requests that wait before a model.
+    /// Largest number of requests that wait for a model.
     pub queue: usize,
-    /// What requests may ask for.
+    /// Limits on requests and connections.
     pub limits: Limits,
-    /// Who may ask; everybody when empty.
+    /// Accepted tokens; if empty, none is needed.
     pub tokens: Tokens,
-    /// Origins whose pages may call; `*` for all.
+    /// Origins whose pages may call the server (CORS); `*` for all.
     pub cors: Vec<String>,
-    /// Whether requests may name addresses of pictures. Never private ones.
+    /// Whether requests may name URLs of images. Private addresses are never fetched.
     pub allow_urls: bool,
     /// Certificate chain and key (PEM files).
     pub tls: Option<TlsFiles>,
@@ -60,26 +60,26 @@ pub struct TlsFiles {
     pub key: PathBuf,
 }
 
-/// What requests and connections may ask for.
+/// Limits on requests and connections.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
-    /// Most bytes of one request's body.
+    /// Largest body of one request, in bytes.
     pub body_bytes: usize,
-    /// Most bytes of all bodies that are held at one time.
+    /// Largest size of all bodies in memory together, in bytes.
     pub bodies_bytes: usize,
-    /// Most pixels of one picture.
+    /// Largest number of pixels of one image.
     pub pixels: u64,
-    /// Most pictures in one request.
-    pub pictures: usize,
-    /// Most connections at one time.
+    /// Largest number of images in one request.
+    pub images: usize,
+    /// Largest number of connections at one time.
     pub connections: usize,
-    /// Longest wait for a request's head, and for the next request on a connection.
+    /// Longest wait for a request's headers, and for the next request on a connection.
     pub header_timeout: Duration,
     /// Longest wait for a request's body.
     pub body_timeout: Duration,
-    /// Longest time from a request's head to its answer, unless it asks for less.
+    /// Longest time from a request's headers to its answer, unless the request asks for less.
     pub request_timeout: Duration,
-    /// Longest wait for accepted requests when the server is told to stop.
+    /// Longest wait for requests in progress when the server is told to stop.
     pub shutdown_timeout: Duration,
 }
 
@@ -89,7 +89,7 @@ impl Default for Limits {
             body_bytes: 64 << 20,
             bodies_bytes: 512 << 20,
             pixels: 64_000_000,
-            pictures: 64,
+            images: 64,
             connections: 12_000,
             header_timeout: Duration::from_secs(15),
             body_timeout: Duration::from_secs(30),

@@ -1,6 +1,6 @@
-//! What the machine and this process use: read from `/proc` when somebody asks.
+//! Load and memory of the machine and of this process: read from `/proc` on demand.
 //!
-//! On systems without `/proc` every figure is zero. GPUs are for their engine to tell.
+//! Everything is zero on systems without `/proc`.
 
 use std::fs;
 use std::sync::{Mutex, PoisonError};
@@ -8,18 +8,18 @@ use std::time::{Duration, Instant};
 
 use onelook::usable_cores;
 
-/// Clock ticks of `/proc` per second; fixed by the kernel's interface to programs.
+/// Clock ticks of `/proc` per second: a constant of the kernel's user-space interface.
 const TICKS_PER_SECOND: f64 = 100.0;
 
-/// Loads are means over at least this time.
-const LEAST_INTERVAL: Duration = Duration::from_millis(250);
+/// Loads are averaged over at least this time.
+const MIN_INTERVAL: Duration = Duration::from_millis(250);
 
-/// Machine and process at one moment.
+/// Load and memory of machine and process.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub struct Figures {
+pub struct HostUsage {
     /// Load of all of the machine's cores, 0 to 100.
     pub cpu_percent: f64,
-    /// Load that this process makes: 100 for each core that it keeps busy.
+    /// Load of this process: 100 for each core that it keeps busy.
     pub process_cpu_percent: f64,
     /// Memory in use on the machine.
     pub memory_used_bytes: u64,
@@ -29,13 +29,13 @@ pub struct Figures {
     pub process_memory_bytes: u64,
 }
 
-/// Looks at the machine; loads are means since the look before.
-pub struct Watch(Mutex<Seen>);
+/// Measures the machine; loads are averages since the previous measurement.
+pub struct HostMonitor(Mutex<Sample>);
 
-struct Seen {
+struct Sample {
     at: Instant,
     counters: Counters,
-    figures: Figures,
+    usage: HostUsage,
 }
 
 /// Ticks since the machine or the process began.
@@ -46,13 +46,13 @@ struct Counters {
     process: u64,
 }
 
-impl Watch {
-    /// Begins to watch.
+impl HostMonitor {
+    /// Starts measuring.
     pub fn new() -> Self {
-        Self(Mutex::new(Seen {
+        Self(Mutex::new(Sample {
             at: Instant::now(),
             counters: Counters::read(),
-            figures: Figures::default(),
+            usage: HostUsage::default(),
         }))
     }
 
@@ -61,22 +61,22 @@ impl Watch {
         usable_cores()
     }
 
-    /// The figures as of now.
-    pub fn figures(&self) -> Figures {
-        let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let elapsed = seen.at.elapsed();
-        if elapsed >= LEAST_INTERVAL {
+    /// Load and memory now.
+    pub fn usage(&self) -> HostUsage {
+        let mut sample = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let elapsed = sample.at.elapsed();
+        if elapsed >= MIN_INTERVAL {
             let now = Counters::read();
-            seen.figures = loads(seen.counters, now, elapsed);
-            seen.counters = now;
-            seen.at = Instant::now();
+            sample.usage = cpu_usage(sample.counters, now, elapsed);
+            sample.counters = now;
+            sample.at = Instant::now();
         }
-        memory(&mut seen.figures);
-        seen.figures
+        memory(&mut sample.usage);
+        sample.usage
     }
 }
 
-impl Default for Watch {
+impl Default for HostMonitor {
     fn default() -> Self {
         Self::new()
     }
@@ -89,8 +89,8 @@ impl Counters {
         Self::parse(&machine, &process).unwrap_or_default()
     }
 
-    /// From proc(5): `cpu user nice system idle iowait irq softirq steal …` and fields 14 and 15 of a
-    /// process, counted behind its name, which may hold anything.
+    /// From proc(5): `cpu user nice system idle iowait irq softirq steal …`, and fields 14 and 15 of
+    /// a process, counted from behind its name, which may contain spaces and brackets.
     fn parse(machine: &str, process: &str) -> Option<Self> {
         let line = machine.lines().find_map(|line| line.strip_prefix("cpu "))?;
         let ticks: Vec<u64> = line
@@ -111,18 +111,18 @@ impl Counters {
     }
 }
 
-fn loads(before: Counters, now: Counters, elapsed: Duration) -> Figures {
+fn cpu_usage(before: Counters, now: Counters, elapsed: Duration) -> HostUsage {
     let busy = now.busy.saturating_sub(before.busy) as f64;
     let all = busy + now.idle.saturating_sub(before.idle) as f64;
     let own = now.process.saturating_sub(before.process) as f64 / TICKS_PER_SECOND;
-    Figures {
+    HostUsage {
         cpu_percent: if all > 0.0 {
             tenth(100.0 * busy / all)
         } else {
             0.0
         },
         process_cpu_percent: tenth(100.0 * own / elapsed.as_secs_f64()),
-        ..Figures::default()
+        ..HostUsage::default()
     }
 }
 
@@ -130,14 +130,14 @@ fn tenth(value: f64) -> f64 {
     (value * 10.0).round() / 10.0
 }
 
-fn memory(figures: &mut Figures) {
+fn memory(usage: &mut HostUsage) {
     let machine = fs::read_to_string("/proc/meminfo").unwrap_or_default();
     let process = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let bytes = |text: &str, name: &str| field(text, name).unwrap_or(0) << 10;
     let total = bytes(&machine, "MemTotal");
-    figures.memory_total_bytes = total;
-    figures.memory_used_bytes = total.saturating_sub(bytes(&machine, "MemAvailable"));
-    figures.process_memory_bytes = bytes(&process, "VmRSS");
+    usage.memory_total_bytes = total;
+    usage.memory_used_bytes = total.saturating_sub(bytes(&machine, "MemAvailable"));
+    usage.process_memory_bytes = bytes(&process, "VmRSS");
 }
 
 /// The number of the line `name: number kB`.
@@ -168,22 +168,22 @@ mod tests {
     }
 
     #[test]
-    fn loads_are_means_of_the_time_between() {
+    fn loads_are_averages_over_the_time_between() {
         let now = Counters {
             busy: 30,
             idle: 90,
             process: 150,
         };
-        let figures = loads(Counters::default(), now, Duration::from_secs(1));
-        assert_eq!(figures.cpu_percent, 25.0);
-        assert_eq!(figures.process_cpu_percent, 150.0);
+        let usage = cpu_usage(Counters::default(), now, Duration::from_secs(1));
+        assert_eq!(usage.cpu_percent, 25.0);
+        assert_eq!(usage.process_cpu_percent, 150.0);
     }
 
     #[cfg(target_os = "linux")]
     #[test]
-    fn this_machine_has_memory_and_so_has_this_process() {
-        let figures = Watch::new().figures();
-        assert!(figures.process_memory_bytes > 0);
-        assert!(figures.memory_total_bytes > figures.process_memory_bytes);
+    fn memory_of_machine_and_process_is_measured() {
+        let usage = HostMonitor::new().usage();
+        assert!(usage.process_memory_bytes > 0);
+        assert!(usage.memory_total_bytes > usage.process_memory_bytes);
     }
 }

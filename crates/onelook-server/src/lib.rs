@@ -1,35 +1,37 @@
-//! onelook as a server: pictures and tensors in over HTTP and gRPC, boxes out.
+//! onelook as a server: images and tensors in over HTTP and gRPC, boxes out.
 //!
-//! Speaks its own API, the Open Inference Protocol v2 as Triton speaks it, and that of DeepStack;
-//! requests of all of them share one fair queue and one set of batches per model. Knows the library
+//! Speaks its own API, the Open Inference Protocol v2 as Triton does, and the protocol of DeepStack.
+//! Requests of all of them share one fair queue and one batch worker per model. Uses the library
 //! `onelook` and nothing below it.
 
+pub mod admission;
 pub mod app;
 pub mod auth;
+pub mod batch_worker;
 mod body;
-pub mod catalogue;
+pub mod body_budget;
 pub mod config;
+mod connections;
 mod fetch;
-pub mod gate;
 mod grpc;
 pub mod host;
 mod http;
-pub mod inference;
-mod listen;
+pub mod inference_service;
 pub mod logs;
 pub mod metrics;
+pub mod model_repository;
+pub mod open_inference;
 pub mod problem;
+pub mod request_context;
 mod server;
-pub mod stations;
 pub mod statistics;
 mod tls;
 pub mod traces;
-pub mod worker;
 
 pub use auth::Tokens;
 pub use config::{Config, Limits, ModelSource, TlsFiles};
 pub use server::{Event, ServeError, Server};
 
-/// Reads the body of an inference request over HTTP: public for the fuzz target alone.
+/// Parses the body of an inference request over HTTP; public only for the fuzz target.
 #[doc(hidden)]
 pub use http::parse_inference_request;

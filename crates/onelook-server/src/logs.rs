@@ -1,5 +1,5 @@
-//! Structured logs: to standard error for people or machines, to files that rotate daily, and as
-//! traces to a collector.
+//! Structured logs: to standard error as text or JSON, to files that rotate daily, and as traces to a
+//! collector.
 
 use std::path::{Path, PathBuf};
 
@@ -12,10 +12,10 @@ use tracing_subscriber::{Layer, Registry, fmt};
 
 use crate::traces::{self, Traces};
 
-/// How a log line looks.
+/// The format of a log line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum LogFormat {
-    /// For people.
+    /// Text for people.
     #[default]
     Text,
     /// One JSON object per line.
@@ -25,32 +25,32 @@ pub enum LogFormat {
 /// Where logs go, and which.
 #[derive(Debug, Clone)]
 pub struct LogOptions {
-    /// What standard error looks like.
+    /// The format on standard error.
     pub format: LogFormat,
     /// Levels: `info`, or by target as in `info,onelook::access=warn`. Access lines have the
     /// target `onelook::access`.
     pub levels: String,
     /// A directory for files with JSON lines, one per day.
     pub directory: Option<PathBuf>,
-    /// How many days are kept.
+    /// Number of days to keep.
     pub keep: usize,
-    /// Whether standard error takes colours.
+    /// Whether to use colours on standard error.
     pub colour: bool,
     /// Address of an OpenTelemetry collector for traces (OTLP over gRPC).
     pub otlp: Option<String>,
 }
 
-/// Writes what is still in memory when dropped.
+/// Writes the remaining lines when dropped.
 #[must_use = "lines still in memory are written when this is dropped"]
 pub struct Logs {
     _files: Option<WorkerGuard>,
     _traces: Option<Traces>,
 }
 
-/// Starts logging for the whole process; within a runtime of tokio when traces are wanted.
+/// Starts logging for the whole process. With traces, this needs a tokio runtime.
 ///
 /// # Errors
-/// Levels that make no sense, a directory that cannot be written, logs that run already.
+/// Invalid levels, a directory that cannot be written to, or logging that was already started.
 pub fn start(options: &LogOptions) -> Result<Logs, String> {
     let levels: Targets = options.levels.parse().map_err(|_| {
         format!(

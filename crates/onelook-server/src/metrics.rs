@@ -1,6 +1,6 @@
-//! Figures for Prometheus: names with the prefix `onelook_`, and those of Triton that load tools read.
+//! Metrics for Prometheus: our own with the prefix `onelook_`, and those of Triton that load tools read.
 //!
-//! Counters and histograms are touched where things happen; gauges are read when somebody asks.
+//! Counters and histograms are updated where things happen, gauges when the metrics are read.
 
 use std::time::Duration;
 
@@ -9,11 +9,11 @@ use prometheus::{
     IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
-use crate::inference::VERSION;
-use crate::problem::Kind;
-use crate::statistics::Times;
+use crate::open_inference::protocol::MODEL_VERSION;
+use crate::problem::ProblemKind;
+use crate::statistics::StageTimes;
 
-/// The stations of a request, as labels.
+/// The stages of a request, as labels.
 pub const STAGES: [&str; 6] = [
     "decode",
     "queue",
@@ -29,44 +29,44 @@ const STAGE_BUCKETS: [f64; 14] = [
 
 const BATCH_BUCKETS: [f64; 7] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0];
 
-/// All figures of one server.
+/// All metrics of one server.
 pub struct Metrics {
     registry: Registry,
     /// Requests by method, route and status.
     pub requests: IntCounterVec,
-    /// Time of a request from its head to the end of its answer's head, by route.
+    /// Time from a request's headers to its response's headers, by route.
     pub request_seconds: HistogramVec,
-    /// Requests that are being answered.
+    /// Requests in progress.
     pub in_flight: IntGauge,
     /// Open connections.
     pub connections: IntGauge,
-    /// Pictures and tensors without an answer, by model and kind.
+    /// Failed images and tensors, by model and kind.
     pub failures: IntCounterVec,
-    /// Time per station, by model and stage.
+    /// Time per stage, by model and stage.
     pub stage_seconds: HistogramVec,
-    /// Pictures per run, by model.
+    /// Images per run, by model.
     pub batch_size: HistogramVec,
-    /// Pictures that were run, by model.
-    pub pictures: IntCounterVec,
-    /// Objects found, by model.
+    /// Images that were run, by model.
+    pub images: IntCounterVec,
+    /// Detected objects, by model.
     pub detections: IntCounterVec,
-    /// Requests that wait, by model.
+    /// Waiting requests, by model.
     pub queue_length: IntGaugeVec,
-    /// 1 where the model serves, by model.
+    /// 1 if the model serves, by model.
     pub model_ready: IntGaugeVec,
-    /// Host and process, by what.
+    /// Load and memory of host and process.
     pub host: GaugeVec,
-    /// Figures under Triton's names.
+    /// Metrics under Triton's names.
     pub triton: TritonNames,
 }
 
-/// Figures under the names that Triton's clients know; times in microseconds.
+/// Metrics under the names that Triton's clients know; times in microseconds.
 pub struct TritonNames {
-    /// Requests that were answered.
+    /// Answered requests.
     pub success: IntCounterVec,
-    /// Requests that were not.
+    /// Failed requests.
     pub failure: IntCounterVec,
-    /// Pictures.
+    /// Images.
     pub inferences: IntCounterVec,
     /// Runs.
     pub executions: IntCounterVec,
@@ -83,121 +83,122 @@ pub struct TritonNames {
 }
 
 impl Metrics {
-    /// Fresh figures, all at zero.
+    /// Metrics that are all zero.
     pub fn new() -> Self {
         let registry = Registry::new();
-        let make = Maker(&registry);
+        let build = MetricBuilder(&registry);
         Self {
-            requests: make.count(
+            requests: build.count(
                 "onelook_http_requests_total",
                 "Requests by method, route and status.",
                 &["method", "route", "status"],
             ),
-            request_seconds: make.times(
+            request_seconds: build.times(
                 "onelook_http_request_duration_seconds",
                 "Time from a request's head to its answer.",
                 &["route"],
             ),
-            in_flight: make.level(
-                "onelook_http_requests_in_flight",
-                "Requests being answered.",
-            ),
-            connections: make.level("onelook_connections", "Open connections."),
-            failures: make.count(
+            in_flight: build.level("onelook_http_requests_in_flight", "Requests in progress."),
+            connections: build.level("onelook_connections", "Open connections."),
+            failures: build.count(
                 "onelook_failures_total",
-                "Pictures and tensors without an answer, by kind of refusal.",
+                "Failed images and tensors, by kind of failure.",
                 &["model", "kind"],
             ),
-            stage_seconds: make.times(
+            stage_seconds: build.times(
                 "onelook_stage_duration_seconds",
-                "Time of a picture at each station.",
+                "Time of an image in each stage.",
                 &["model", "stage"],
             ),
-            batch_size: make.histogram(
+            batch_size: build.histogram(
                 "onelook_batch_pictures",
-                "Pictures that shared a run.",
+                "Images per run.",
                 &["model"],
                 &BATCH_BUCKETS,
             ),
-            pictures: make.count(
+            images: build.count(
                 "onelook_pictures_total",
-                "Pictures that were run.",
+                "Images that were run.",
                 &["model"],
             ),
-            detections: make.count("onelook_detections_total", "Objects found.", &["model"]),
-            queue_length: make.levels(
+            detections: build.count("onelook_detections_total", "Detected objects.", &["model"]),
+            queue_length: build.levels(
                 "onelook_queue_length",
                 "Requests that wait for the model.",
                 &["model"],
             ),
-            model_ready: make.levels(
+            model_ready: build.levels(
                 "onelook_model_ready",
-                "1 where the model serves, else 0.",
+                "1 if the model serves, else 0.",
                 &["model"],
             ),
-            host: make.gauges(
+            host: build.gauges(
                 "onelook_host",
-                "Host and process: cpu and process_cpu as ratios of one core, memory in bytes.",
+                "Host and process: cpu and process_cpu in cores, memory in bytes.",
                 &["what"],
             ),
-            triton: TritonNames::new(&make),
+            triton: TritonNames::new(&build),
             registry: registry.clone(),
         }
     }
 
-    /// Notes how long a picture was at a station.
-    pub fn stage(&self, model: &str, stage: &str, time: Duration) {
+    /// Records the time that an image or a tensor spent in a stage.
+    pub fn record_stage(&self, model: &str, stage: &str, time: Duration) {
         self.stage_seconds
             .with_label_values(&[model, stage])
             .observe(time.as_secs_f64());
     }
 
-    /// Notes a run.
-    pub fn ran(&self, model: &str, pictures: usize, time: Duration) {
+    /// Records a run.
+    pub fn record_run(&self, model: &str, images: usize, time: Duration) {
         self.batch_size
             .with_label_values(&[model])
-            .observe(pictures as f64);
-        self.pictures
-            .with_label_values(&[model])
-            .inc_by(pictures as u64);
-        let labels = &[model, VERSION];
-        let names = &self.triton;
-        names
-            .inferences
-            .with_label_values(labels)
-            .inc_by(pictures as u64);
-        names.executions.with_label_values(labels).inc();
-        names
-            .infer_us
-            .with_label_values(labels)
-            .inc_by(time.as_secs_f64() * 1e6);
+            .observe(images as f64);
+        let count = images as u64;
+        self.images.with_label_values(&[model]).inc_by(count);
+        let labels = &[model, MODEL_VERSION];
+        let triton = &self.triton;
+        triton.inferences.with_label_values(labels).inc_by(count);
+        triton.executions.with_label_values(labels).inc();
+        add_us(&triton.infer_us, labels, time);
     }
 
-    /// Notes an answered request.
-    pub fn answered(&self, model: &str, whole: Duration, times: &Times) {
-        let labels = &[model, VERSION];
-        let names = &self.triton;
-        names.success.with_label_values(labels).inc();
-        let add = |figure: &CounterVec, time: Duration| {
-            let microseconds = time.as_secs_f64() * 1e6;
-            figure.with_label_values(labels).inc_by(microseconds);
-        };
-        add(&names.request_us, whole);
-        add(&names.queue_us, times.queue);
-        add(&names.input_us, times.decode + times.preprocess);
-        add(&names.output_us, times.postprocess + times.encode);
+    /// Records an answered request. Stages that it did not have take no time and are left out.
+    pub fn record_success(&self, model: &str, whole: Duration, times: &StageTimes) {
+        self.record_stage(model, "queue", times.queue);
+        for (stage, time) in [
+            ("decode", times.decode),
+            ("preprocess", times.preprocess),
+            ("inference", times.inference),
+            ("postprocess", times.postprocess),
+        ] {
+            if !time.is_zero() {
+                self.record_stage(model, stage, time);
+            }
+        }
+        let labels = &[model, MODEL_VERSION];
+        let triton = &self.triton;
+        triton.success.with_label_values(labels).inc();
+        add_us(&triton.request_us, labels, whole);
+        add_us(&triton.queue_us, labels, times.queue);
+        add_us(&triton.input_us, labels, times.input());
+        add_us(&triton.output_us, labels, times.postprocess);
     }
 
-    /// Notes a request that a model did not answer.
-    pub fn refused(&self, model: &str, kind: Kind) {
+    /// Records a request that failed.
+    pub fn record_failure(&self, model: &str, kind: ProblemKind) {
         self.failures.with_label_values(&[model, kind.name()]).inc();
-        self.triton
-            .failure
-            .with_label_values(&[model, VERSION])
-            .inc();
+        let failure = &self.triton.failure;
+        failure.with_label_values(&[model, MODEL_VERSION]).inc();
     }
 
-    /// All figures as text (Prometheus exposition format 0.0.4).
+    /// Records whether a model serves.
+    pub fn set_ready(&self, model: &str, ready: bool) {
+        let gauge = self.model_ready.with_label_values(&[model]);
+        gauge.set(i64::from(ready));
+    }
+
+    /// All metrics as text (Prometheus exposition format 0.0.4).
     pub fn text(&self) -> String {
         let mut text = Vec::new();
         // Writing to memory does not fail.
@@ -205,9 +206,9 @@ impl Metrics {
         String::from_utf8(text).unwrap_or_default()
     }
 
-    /// Registers figures that are made elsewhere.
+    /// Registers metrics from elsewhere.
     pub fn register(&self, collector: Box<dyn prometheus::core::Collector>) {
-        // Only a name that is taken is refused; names are constants of this crate.
+        // Fails only for a name that is taken; names are constants of this crate.
         let _ = self.registry.register(collector);
     }
 }
@@ -219,14 +220,14 @@ impl Default for Metrics {
 }
 
 impl TritonNames {
-    fn new(make: &Maker<'_>) -> Self {
+    fn new(build: &MetricBuilder<'_>) -> Self {
         let labels = &["model", "version"];
-        let count = |name, help| make.count(name, help, labels);
-        let time = |name, help| make.sum(name, help, labels);
+        let count = |name, help| build.count(name, help, labels);
+        let time = |name, help| build.sum(name, help, labels);
         Self {
             success: count("nv_inference_request_success", "Requests answered."),
             failure: count("nv_inference_request_failure", "Requests failed."),
-            inferences: count("nv_inference_count", "Pictures run."),
+            inferences: count("nv_inference_count", "Images run."),
             executions: count("nv_inference_exec_count", "Runs."),
             request_us: time(
                 "nv_inference_request_duration_us",
@@ -252,35 +253,41 @@ impl TritonNames {
     }
 }
 
-/// Makes figures and registers them; names are constants, so nothing can be wrong with them.
-struct Maker<'a>(&'a Registry);
+fn add_us(counter: &CounterVec, labels: &[&str; 2], time: Duration) {
+    counter
+        .with_label_values(labels)
+        .inc_by(time.as_secs_f64() * 1e6);
+}
 
-const SOUND: &str = "names and labels are constants and used once";
+/// Makes metrics and registers them.
+struct MetricBuilder<'a>(&'a Registry);
 
-impl Maker<'_> {
+const VALID: &str = "names and labels are valid constants and used once";
+
+impl MetricBuilder<'_> {
     fn add<C: prometheus::core::Collector + Clone + 'static>(&self, collector: C) -> C {
-        self.0.register(Box::new(collector.clone())).expect(SOUND);
+        self.0.register(Box::new(collector.clone())).expect(VALID);
         collector
     }
 
     fn count(&self, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
-        self.add(IntCounterVec::new(Opts::new(name, help), labels).expect(SOUND))
+        self.add(IntCounterVec::new(Opts::new(name, help), labels).expect(VALID))
     }
 
     fn sum(&self, name: &str, help: &str, labels: &[&str]) -> CounterVec {
-        self.add(CounterVec::new(Opts::new(name, help), labels).expect(SOUND))
+        self.add(CounterVec::new(Opts::new(name, help), labels).expect(VALID))
     }
 
     fn level(&self, name: &str, help: &str) -> IntGauge {
-        self.add(IntGauge::new(name, help).expect(SOUND))
+        self.add(IntGauge::new(name, help).expect(VALID))
     }
 
     fn levels(&self, name: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
-        self.add(IntGaugeVec::new(Opts::new(name, help), labels).expect(SOUND))
+        self.add(IntGaugeVec::new(Opts::new(name, help), labels).expect(VALID))
     }
 
     fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> GaugeVec {
-        self.add(GaugeVec::new(Opts::new(name, help), labels).expect(SOUND))
+        self.add(GaugeVec::new(Opts::new(name, help), labels).expect(VALID))
     }
 
     fn times(&self, name: &str, help: &str, labels: &[&str]) -> HistogramVec {
@@ -289,6 +296,6 @@ impl Maker<'_> {
 
     fn histogram(&self, name: &str, help: &str, labels: &[&str], buckets: &[f64]) -> HistogramVec {
         let opts = HistogramOpts::new(name, help).buckets(buckets.to_vec());
-        self.add(HistogramVec::new(opts, labels).expect(SOUND))
+        self.add(HistogramVec::new(opts, labels).expect(VALID))
     }
 }

@@ -1,5 +1,5 @@
-//! Why a request is not answered as asked: one type for all protocols, each of which words it in
-//! its own form. The own API's form is RFC 9457, `application/problem+json`.
+//! Why a request failed: one type for all protocols, each of which has its own form for it. The form
+//! of the native API is RFC 9457, `application/problem+json`.
 
 use std::time::Duration;
 
@@ -8,42 +8,42 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-/// What kind of refusal; the same word in every protocol, in logs and in metrics.
+/// The kind of a problem; the same name in every protocol, in logs and in metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Kind {
-    /// A parameter or a body makes no sense.
+pub enum ProblemKind {
+    /// A parameter or the body is invalid.
     BadRequest,
-    /// No token, or one that is not known.
+    /// No token, or an unknown one.
     Unauthorised,
     /// The token does not allow this.
     Forbidden,
-    /// No such path or model.
+    /// There is no such path or model.
     NotFound,
     /// The path exists, the method does not.
     MethodNotAllowed,
-    /// Nothing that is served fits the `Accept` header.
+    /// No response format fits the `Accept` header.
     NotAcceptable,
-    /// The request came too slowly.
+    /// The request arrived too slowly.
     Timeout,
-    /// The body or the picture is larger than allowed.
+    /// The body or an image is larger than allowed.
     TooLarge,
-    /// The body's form is not one that is read here.
+    /// The format of the body or of an image is not supported.
     Unsupported,
-    /// The body was understood, its content cannot be used.
+    /// The body was understood, but its content cannot be used.
     Unprocessable,
-    /// This client asks for more than its share.
+    /// This client sends more than its share.
     TooMany,
-    /// Everybody together asks for more than can be done.
+    /// All clients together send more than the server can do.
     Overloaded,
     /// The model is not loaded.
     NotReady,
-    /// The deadline passed before the answer was there.
+    /// The deadline passed before the answer was ready.
     Deadline,
-    /// A bug or a failing machine.
+    /// A bug, or the machine fails.
     Internal,
 }
 
-impl Kind {
+impl ProblemKind {
     /// The HTTP status.
     pub fn status(self) -> StatusCode {
         match self {
@@ -80,7 +80,7 @@ impl Kind {
         }
     }
 
-    /// The word.
+    /// The name.
     pub fn name(self) -> &'static str {
         match self {
             Self::BadRequest => "bad-request",
@@ -102,21 +102,27 @@ impl Kind {
     }
 }
 
-/// A refusal: its kind, what happened and what to do.
+/// A client's text for an error message: quoted, escaped and cut.
+pub fn shown(text: &str) -> String {
+    let start: String = text.chars().take(80).collect();
+    format!("{start:?}")
+}
+
+/// Why a request failed: what happened and what to do.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{detail}")]
 pub struct Problem {
-    /// What kind.
-    pub kind: Kind,
-    /// For people: names the thing and what to do.
+    /// Its kind.
+    pub kind: ProblemKind,
+    /// For people: what happened and what to do.
     pub detail: String,
-    /// When to try again.
+    /// After how long to try again.
     pub retry_after: Option<Duration>,
 }
 
 impl Problem {
-    /// A refusal of this kind.
-    pub fn new(kind: Kind, detail: impl Into<String>) -> Self {
+    /// A problem of this kind.
+    pub fn new(kind: ProblemKind, detail: impl Into<String>) -> Self {
         Self {
             kind,
             detail: detail.into(),
@@ -124,18 +130,27 @@ impl Problem {
         }
     }
 
-    /// A parameter or a body makes no sense.
+    /// A parameter or the body is invalid.
     pub fn bad_request(detail: impl Into<String>) -> Self {
-        Self::new(Kind::BadRequest, detail)
+        Self::new(ProblemKind::BadRequest, detail)
     }
 
-    /// Something that no request should be able to cause; the log has more than the answer.
+    /// The body is larger than `--max-body` allows.
+    pub fn too_large(max_bytes: u64) -> Self {
+        let detail = format!(
+            "the body has more than the {max_bytes} bytes that this server accepts: send less, or \
+             start the server with a larger --max-body"
+        );
+        Self::new(ProblemKind::TooLarge, detail)
+    }
+
+    /// Something that no request should be able to cause. Logged as an error.
     pub fn internal(detail: impl std::fmt::Display) -> Self {
-        tracing::error!(%detail, "a request failed inside");
-        Self::new(Kind::Internal, detail.to_string())
+        tracing::error!(%detail, "internal error");
+        Self::new(ProblemKind::Internal, detail.to_string())
     }
 
-    /// The same, to be tried again after this time.
+    /// Adds the time after which to try again.
     #[must_use]
     pub fn retry_after(self, time: Duration) -> Self {
         Self {
@@ -144,7 +159,7 @@ impl Problem {
         }
     }
 
-    /// The form in JSON.
+    /// The problem in JSON.
     pub fn body(&self, request_id: &str) -> ProblemBody {
         ProblemBody {
             kind: format!("/problems/{}", self.kind.name()),
@@ -162,15 +177,15 @@ impl Problem {
     }
 }
 
-/// A refusal in JSON (RFC 9457).
+/// Why a request failed (RFC 9457).
 #[derive(Debug, Clone, Serialize, ToSchema)]
 #[schema(as = Problem)]
 pub struct ProblemBody {
-    /// The kind, as a relative address.
+    /// The kind, as a relative URL.
     #[serde(rename = "type")]
     #[schema(rename = "type", example = "/problems/not-found")]
     pub kind: String,
-    /// The status in words.
+    /// The status's name.
     #[schema(value_type = String, example = "Not Found")]
     pub title: &'static str,
     /// The HTTP status.
@@ -190,12 +205,12 @@ impl From<onelook::Error> for Problem {
             onelook::Error::Run(_) | onelook::Error::Graph(_) | onelook::Error::Vision(_) => {
                 Self::internal(detail)
             }
-            _ => Self::new(Kind::Unprocessable, detail),
+            _ => Self::new(ProblemKind::Unprocessable, detail),
         }
     }
 }
 
-/// The request id is put in by the layer that knows it.
+/// Only the status and some headers: the middleware adds the body in the form of the protocol.
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let mut response = self.kind.status().into_response();
@@ -203,7 +218,7 @@ impl IntoResponse for Problem {
             let value = HeaderValue::from(seconds);
             response.headers_mut().insert(header::RETRY_AFTER, value);
         }
-        if self.kind == Kind::Unauthorised {
+        if self.kind == ProblemKind::Unauthorised {
             let value = HeaderValue::from_static("Bearer");
             response
                 .headers_mut()
@@ -211,5 +226,16 @@ impl IntoResponse for Problem {
         }
         response.extensions_mut().insert(self);
         response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_of_a_client_is_escaped_and_cut() {
+        assert_eq!(shown("a\n\"b"), "\"a\\n\\\"b\"");
+        assert_eq!(shown(&"x".repeat(1000)).len(), 82);
     }
 }

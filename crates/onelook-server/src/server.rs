@@ -1,4 +1,4 @@
-//! From a configuration to a running server, and to its end.
+//! Starts a server from its configuration, runs it, and shuts it down.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -9,33 +9,33 @@ use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
 use crate::config::Config;
+use crate::connections::ConnectionAcceptor;
 use crate::http;
-use crate::listen::Harbour;
 use crate::tls::Tls;
 
 /// Why a server could not start.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
-    /// The configuration makes no sense.
+    /// The configuration is invalid.
     #[error("{0}")]
     Config(String),
-    /// The system refused a port.
+    /// The port cannot be used.
     #[error("cannot listen on {address}: {source}")]
     Bind {
         /// Host and port.
         address: String,
-        /// What the system said.
+        /// The system's error.
         source: std::io::Error,
     },
-    /// The system refused threads.
+    /// Threads cannot be started.
     #[error("the server's threads could not be started: {0}")]
     Threads(std::io::Error),
 }
 
-/// What happens to a server, for those who watch.
+/// What happens to a server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
-    /// It answers from now on; models may still be loading.
+    /// It answers requests from now on; models may still be loading.
     Listening {
         /// HTTP (and gRPC).
         http: SocketAddr,
@@ -48,7 +48,7 @@ pub enum Event {
         /// Time since the start of the process.
         after: Duration,
     },
-    /// A model serves.
+    /// A model is ready.
     Loaded {
         /// Its name.
         model: String,
@@ -71,16 +71,16 @@ pub enum Event {
         /// Time since the start of the process.
         after: Duration,
     },
-    /// It was told to stop and finishes what it has.
+    /// It was told to stop and finishes the requests in progress.
     Stopping,
-    /// It has stopped; whether everything was finished in time.
+    /// It has stopped.
     Stopped {
-        /// False when connections had to be cut.
+        /// False if connections had to be cut.
         finished: bool,
     },
 }
 
-/// A server that listens.
+/// A server that is bound to its ports.
 pub struct Server {
     app: Arc<App>,
     http: TcpListener,
@@ -90,7 +90,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// Takes the ports. `started` is when the process began.
+    /// Binds the ports. `started` is when the process began.
     pub async fn bind(config: Config, started: Instant) -> Result<Self, ServeError> {
         let tls = config.tls.as_ref().map(Tls::load).transpose();
         let tls = tls.map_err(ServeError::Config)?;
@@ -115,7 +115,7 @@ impl Server {
         })
     }
 
-    /// Where HTTP is answered.
+    /// The address of the HTTP port.
     pub fn address(&self) -> std::io::Result<SocketAddr> {
         self.http.local_addr()
     }
@@ -125,7 +125,7 @@ impl Server {
         &self.app
     }
 
-    /// Answers until `stop`, then finishes what it has. Models load while it answers already.
+    /// Answers requests until `stop`, then finishes those in progress. Models load meanwhile.
     pub async fn run(
         self,
         stop: CancellationToken,
@@ -142,29 +142,33 @@ impl Server {
                 after: self.app.started.elapsed(),
             });
         }
-        let harbour = Harbour::new(Arc::clone(&self.app), stop.clone());
+        let acceptor = ConnectionAcceptor::new(Arc::clone(&self.app), stop.clone());
         let router = http::router(Arc::clone(&self.app));
-        let mut ports = vec![tokio::spawn(harbour.clone().accept(
+        let mut ports = vec![tokio::spawn(acceptor.clone().accept(
             self.http,
             router.clone(),
             self.tls.clone(),
         ))];
         if let Some(listener) = self.grpc {
             let tls = self.tls.clone();
-            ports.push(tokio::spawn(harbour.clone().accept(listener, router, tls)));
+            ports.push(tokio::spawn(acceptor.clone().accept(listener, router, tls)));
         }
         if let Some(listener) = self.metrics {
             let router = http::metrics_router(Arc::clone(&self.app));
-            ports.push(tokio::spawn(harbour.clone().accept(listener, router, None)));
+            ports.push(tokio::spawn(
+                acceptor.clone().accept(listener, router, None),
+            ));
         }
         let loading = tokio::spawn(load_all(Arc::clone(&self.app), Arc::clone(&on_event)));
+        // Graceful shutdown, in this order: load no further model, accept no further connection, then
+        // let the open ones finish within the limit. What is left after that is cut with the process.
         stop.cancelled().await;
         on_event(Event::Stopping);
         loading.abort();
         for port in ports {
             let _ = port.await;
         }
-        let finished = harbour.finish().await;
+        let finished = acceptor.finish().await;
         on_event(Event::Stopped { finished });
     }
 }
@@ -178,13 +182,13 @@ async fn listen(host: &str, port: u16) -> Result<TcpListener, ServeError> {
 }
 
 async fn load_all(app: Arc<App>, on_event: Arc<impl Fn(Event) + Send + Sync + 'static>) {
-    for slot in app.catalogue.announce() {
-        let model = slot.name.clone();
-        on_event(match app.catalogue.load(&slot).await {
-            Ok(served) => Event::Loaded {
+    for entry in app.models.announce() {
+        let model = entry.name.clone();
+        on_event(match app.models.load(&entry).await {
+            Ok(loaded) => Event::Loaded {
                 model,
-                device: served.model.device().to_owned(),
-                time: served.load_time,
+                device: loaded.model.device().to_owned(),
+                time: loaded.load_time,
             },
             Err(problem) => Event::Failed {
                 model,
@@ -193,7 +197,7 @@ async fn load_all(app: Arc<App>, on_event: Arc<impl Fn(Event) + Send + Sync + 's
         });
     }
     on_event(Event::Ready {
-        ready: app.catalogue.is_ready(),
+        ready: app.models.is_ready(),
         after: app.started.elapsed(),
     });
 }

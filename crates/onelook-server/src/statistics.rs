@@ -1,10 +1,10 @@
-//! What a model has done since it was first loaded; survives reloads of the model.
+//! What a model has done since it was first loaded; kept when the model is reloaded.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// How often and how long.
+/// How often something happened and how long it took in all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Tally {
     /// How often.
@@ -20,104 +20,109 @@ impl Tally {
     }
 }
 
-/// Times of one answered request.
+/// Time of each stage of one answered request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Times {
-    /// From the bytes to a frame.
+pub struct StageTimes {
+    /// Decoding the image.
     pub decode: Duration,
-    /// Waiting for its turn and for its run.
+    /// Waiting for admission and for the run.
     pub queue: Duration,
-    /// Fitting the picture into the input.
+    /// Preparing the network's input.
     pub preprocess: Duration,
-    /// The run, which others may have shared.
+    /// The run, which other requests may have shared.
     pub inference: Duration,
-    /// Reading boxes off the outputs.
+    /// Reading boxes from the network's outputs.
     pub postprocess: Duration,
-    /// Drawing and encoding the answer's picture.
-    pub encode: Duration,
-    /// Pictures in its run, or in the last of its runs.
+    /// Number of images in the run, or in the last of several.
     pub batch: usize,
 }
 
-/// Runs of one number of pictures, and the requests that shared them.
+impl StageTimes {
+    /// Time of making the network's input.
+    pub fn input(&self) -> Duration {
+        self.decode + self.preprocess
+    }
+}
+
+/// Runs with one number of images, and the requests that shared them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Batch {
+pub struct BatchTotals {
     /// Running, by run.
     pub infer: Tally,
-    /// Decoding and fitting, by request.
+    /// Making inputs, by request.
     pub input: Tally,
-    /// Reading boxes, encoding, by request.
+    /// Reading outputs, by request.
     pub output: Tally,
 }
 
-/// A copy of the figures at one moment.
+/// A copy of the statistics at one moment.
 #[derive(Debug, Clone, Default)]
-pub struct Figures {
+pub struct StatisticsSnapshot {
     /// Requests answered, and their whole time.
     pub success: Tally,
     /// Requests failed, and their whole time.
     pub failure: Tally,
     /// Waiting.
     pub queue: Tally,
-    /// Decoding and fitting.
+    /// Making inputs.
     pub input: Tally,
     /// Running.
     pub infer: Tally,
-    /// Reading boxes, encoding.
+    /// Reading outputs.
     pub output: Tally,
-    /// Pictures run.
-    pub pictures: u64,
-    /// Runs by their number of pictures.
-    pub batches: BTreeMap<usize, Batch>,
-    /// When a picture was last run, in milliseconds since 1970.
+    /// Number of images that were run.
+    pub images: u64,
+    /// Runs by their number of images.
+    pub batches: BTreeMap<usize, BatchTotals>,
+    /// Time of the last run, in milliseconds since 1970.
     pub last_run_ms: u64,
 }
 
-impl Figures {
-    /// Runs.
+impl StatisticsSnapshot {
+    /// Number of runs.
     pub fn runs(&self) -> u64 {
         self.batches.values().map(|batch| batch.infer.count).sum()
     }
 }
 
-/// The figures of one model.
+/// The statistics of one model.
 #[derive(Debug, Default)]
-pub struct Statistics(Mutex<Figures>);
+pub struct Statistics(Mutex<StatisticsSnapshot>);
 
 impl Statistics {
     /// A copy as of now.
-    pub fn figures(&self) -> Figures {
+    pub fn snapshot(&self) -> StatisticsSnapshot {
         self.lock().clone()
     }
 
-    /// A run took place.
-    pub fn ran(&self, pictures: usize, time: Duration) {
-        let mut figures = self.lock();
-        figures.pictures += pictures as u64;
-        figures.batches.entry(pictures).or_default().infer.add(time);
+    /// Counts a run.
+    pub fn record_run(&self, images: usize, time: Duration) {
+        let mut totals = self.lock();
+        totals.images += images as u64;
+        totals.batches.entry(images).or_default().infer.add(time);
         let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH);
-        figures.last_run_ms = since_1970.map_or(0, |time| time.as_millis() as u64);
+        totals.last_run_ms = since_1970.map_or(0, |time| time.as_millis() as u64);
     }
 
-    /// A request was answered.
-    pub fn succeeded(&self, whole: Duration, times: &Times) {
-        let mut figures = self.lock();
-        let shared = figures.batches.entry(times.batch).or_default();
-        shared.input.add(times.decode + times.preprocess);
-        shared.output.add(times.postprocess + times.encode);
-        figures.success.add(whole);
-        figures.queue.add(times.queue);
-        figures.input.add(times.decode + times.preprocess);
-        figures.infer.add(times.inference);
-        figures.output.add(times.postprocess + times.encode);
+    /// Counts an answered request.
+    pub fn record_success(&self, whole: Duration, times: &StageTimes) {
+        let mut totals = self.lock();
+        let batch = totals.batches.entry(times.batch).or_default();
+        batch.input.add(times.input());
+        batch.output.add(times.postprocess);
+        totals.success.add(whole);
+        totals.queue.add(times.queue);
+        totals.input.add(times.input());
+        totals.infer.add(times.inference);
+        totals.output.add(times.postprocess);
     }
 
-    /// A request was not answered.
-    pub fn failed(&self, whole: Duration) {
+    /// Counts a request that failed.
+    pub fn record_failure(&self, whole: Duration) {
         self.lock().failure.add(whole);
     }
 
-    fn lock(&self) -> MutexGuard<'_, Figures> {
+    fn lock(&self) -> MutexGuard<'_, StatisticsSnapshot> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -13,7 +13,7 @@ mod rustls_acceptor {
 
     use crate::config::TlsFiles;
 
-    /// Turns connections into encrypted ones.
+    /// Accepts TLS connections.
     #[derive(Clone)]
     pub struct Tls(TlsAcceptor);
 
@@ -43,7 +43,7 @@ mod rustls_acceptor {
             Ok(Self(TlsAcceptor::from(Arc::new(config))))
         }
 
-        /// Agrees on keys with the other end.
+        /// Does the TLS handshake.
         pub async fn accept(&self, stream: TcpStream) -> std::io::Result<TlsStream<TcpStream>> {
             self.0.accept(stream).await
         }
@@ -56,12 +56,12 @@ mod rustls_acceptor {
 
     use crate::config::TlsFiles;
 
-    /// What this build lacks.
+    /// Missing in this build.
     #[derive(Clone)]
     pub struct Tls(std::convert::Infallible);
 
     impl Tls {
-        /// Says that it is lacking.
+        /// Fails: this build has no TLS.
         pub fn load(_: &TlsFiles) -> Result<Self, String> {
             Err("this build has no TLS: build it with the feature 'tls'".to_owned())
         }

@@ -1,5 +1,5 @@
-//! Traces for OpenTelemetry: a span per request and per station, joined to the caller's own trace by
-//! the header `traceparent` (W3C Trace Context).
+//! Traces for OpenTelemetry: a span per request and per stage, as part of the caller's own trace if
+//! the header `traceparent` names one (W3C Trace Context).
 
 #[cfg(feature = "otlp")]
 mod export {
@@ -14,12 +14,12 @@ mod export {
     use tracing_subscriber::filter::LevelFilter;
     use tracing_subscriber::{Layer, Registry};
 
-    /// Sends what is still in memory when dropped.
+    /// Sends the remaining spans when dropped.
     pub struct Traces(SdkTracerProvider);
 
     impl Drop for Traces {
         fn drop(&mut self) {
-            // The collector may be gone; there is nobody to tell.
+            // Fails if the collector is gone; there is nothing left to do about it.
             let _ = self.0.shutdown();
         }
     }
@@ -27,7 +27,7 @@ mod export {
     /// A layer that sends spans to a collector.
     ///
     /// # Errors
-    /// An address that makes no sense.
+    /// An invalid address.
     pub fn layer(
         endpoint: &str,
     ) -> Result<(Box<dyn Layer<Registry> + Send + Sync>, Traces), String> {
@@ -47,10 +47,10 @@ mod export {
         Ok((layer.boxed(), Traces(provider)))
     }
 
-    /// Makes the span a part of the trace that the request's head names.
+    /// Makes the span part of the trace that the request's headers name.
     pub fn join(span: &tracing::Span, headers: &HeaderMap) {
         let parent = TraceContextPropagator::new().extract(&Head(headers));
-        // Without a layer for traces there is nothing to join.
+        // Fails without a layer for traces, and then there is nothing to join.
         let _ = span.set_parent(parent);
     }
 
@@ -72,18 +72,18 @@ mod export {
     use axum::http::HeaderMap;
     use tracing_subscriber::{Layer, Registry};
 
-    /// What this build lacks.
+    /// Missing in this build.
     pub struct Traces(std::convert::Infallible);
 
-    /// Says that it is lacking.
+    /// Fails: this build cannot export traces.
     ///
     /// # Errors
     /// Always.
     pub fn layer(_: &str) -> Result<(Box<dyn Layer<Registry> + Send + Sync>, Traces), String> {
-        Err("--otlp: this build has no export of traces: build it with the feature 'otlp'".into())
+        Err("--otlp: this build cannot export traces: build it with the feature 'otlp'".into())
     }
 
-    /// There is no trace to join.
+    /// Does nothing: there is no trace.
     pub fn join(_: &tracing::Span, _: &HeaderMap) {}
 }
 

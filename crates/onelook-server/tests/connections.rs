@@ -1,4 +1,4 @@
-//! Connections: those that are used stay, those that only sit there go.
+//! Connections in use are kept, idle ones are closed.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod support;
@@ -9,11 +9,11 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
-use support::{Running, config, serve};
+use support::{TestServer, config, serve};
 
 const PATIENCE: Duration = Duration::from_millis(400);
 
-async fn server() -> Running {
+async fn server() -> TestServer {
     let mut config = config(&[]);
     config.limits.header_timeout = PATIENCE;
     serve(config).await
@@ -28,7 +28,7 @@ async fn ask(stream: &mut TcpStream, request: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_connection_in_use_outlives_the_time_for_a_head() {
+async fn a_connection_in_use_outlives_the_header_timeout() {
     let server = server().await;
     let mut stream = TcpStream::connect(server.address).await.unwrap();
     let start = Instant::now();
@@ -40,7 +40,7 @@ async fn a_connection_in_use_outlives_the_time_for_a_head() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_body_may_take_longer_than_a_head() {
+async fn a_body_may_take_longer_than_the_header_timeout() {
     let server = server().await;
     let mut stream = TcpStream::connect(server.address).await.unwrap();
     let head = "POST /nowhere HTTP/1.1\r\nhost: a\r\ncontent-length: 2\r\n\r\n";
@@ -51,7 +51,7 @@ async fn a_body_may_take_longer_than_a_head() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn silence_and_half_a_head_are_cut() {
+async fn idle_connections_and_incomplete_headers_are_cut() {
     let server = server().await;
     for words in ["", "P", "PRI * HTTP/2", "GET /livez HTTP/1.1\r\nhost:"] {
         let mut stream = TcpStream::connect(server.address).await.unwrap();

@@ -1,4 +1,4 @@
-//! The Open Inference Protocol over gRPC, on a synthetic model and a real connection.
+//! The Open Inference Protocol over gRPC, with a synthetic model and a real connection.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod support;
@@ -23,8 +23,7 @@ use http_body_util::StreamBody;
 use hyper::body::Frame;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use onelook::types::Tensor;
-use onelook::{LoadOptions, Model};
-use support::{Running, config, fixture, serve, tiny};
+use support::{TestServer, config, fixture, le_bytes, output0, serve, test_tensor, tiny};
 use tokio::net::TcpStream;
 use tonic::{Code, Status};
 use tower::ServiceExt;
@@ -37,7 +36,7 @@ type Carrier = tower::util::BoxCloneService<
 type Client = GrpcInferenceServiceClient<Carrier>;
 
 /// One HTTP/2 connection to the server.
-async fn carrier(server: &Running) -> Carrier {
+async fn carrier(server: &TestServer) -> Carrier {
     let stream = TcpStream::connect(server.address).await.unwrap();
     let io = TokioIo::new(stream);
     let shaken = hyper::client::conn::http2::handshake(TokioExecutor::new(), io).await;
@@ -53,19 +52,8 @@ async fn carrier(server: &Running) -> Carrier {
     tower::service_fn(send).boxed_clone()
 }
 
-async fn client(server: &Running) -> Client {
+async fn client(server: &TestServer) -> Client {
     Client::new(carrier(server).await)
-}
-
-fn picture(shape: [usize; 4]) -> Tensor {
-    Tensor::from_fn(shape, |index| ((index * 37) % 251) as f32 / 251.0)
-}
-
-fn bytes(numbers: &[f32]) -> Vec<u8> {
-    numbers
-        .iter()
-        .flat_map(|number| number.to_le_bytes())
-        .collect()
 }
 
 fn raw(input: &Tensor) -> ModelInferRequest {
@@ -77,7 +65,7 @@ fn raw(input: &Tensor) -> ModelInferRequest {
             shape: input.shape().iter().map(|&size| size as i64).collect(),
             ..Default::default()
         }],
-        raw_input_contents: vec![bytes(input.data()).into()],
+        raw_input_contents: vec![le_bytes(input.data()).into()],
         ..Default::default()
     }
 }
@@ -92,9 +80,8 @@ fn parameter(choice: ParameterChoice) -> InferParameter {
 async fn raw_and_typed_tensors_give_the_same_bits_as_the_library() {
     let server = tiny().await;
     let mut client = client(&server).await;
-    let input = picture([2, 3, 64, 96]);
-    let model = Model::load(fixture("tiny.model"), &LoadOptions::default()).unwrap();
-    let expected = model.output0(&input).unwrap();
+    let input = test_tensor([2, 3, 64, 96]);
+    let expected = output0("tiny.model", &input);
 
     let mut asked = raw(&input);
     asked.id = "ask-7".to_owned();
@@ -105,7 +92,7 @@ async fn raw_and_typed_tensors_give_the_same_bits_as_the_library() {
     );
     let shape: Vec<i64> = expected.shape().iter().map(|&size| size as i64).collect();
     assert_eq!(answer.outputs[0].shape, shape);
-    assert_eq!(answer.raw_output_contents[0], bytes(expected.data()));
+    assert_eq!(answer.raw_output_contents[0], le_bytes(expected.data()));
 
     let mut asked = raw(&input);
     asked.raw_input_contents.clear();
@@ -122,7 +109,7 @@ async fn raw_and_typed_tensors_give_the_same_bits_as_the_library() {
 }
 
 #[tokio::test]
-async fn a_request_that_makes_no_sense_is_an_invalid_argument() {
+async fn an_invalid_request_is_an_invalid_argument() {
     let server = tiny().await;
     let mut client = client(&server).await;
     type Change = fn(&mut ModelInferRequest);
@@ -130,7 +117,7 @@ async fn a_request_that_makes_no_sense_is_an_invalid_argument() {
         (
             |asked| asked.inputs[0].name = "image".into(),
             Code::InvalidArgument,
-            "takes 'images'",
+            "input is 'images'",
         ),
         (
             |asked| asked.inputs[0].datatype = "FP16".into(),
@@ -145,7 +132,7 @@ async fn a_request_that_makes_no_sense_is_an_invalid_argument() {
         (
             |asked| asked.inputs[0].shape = vec![1, 3, 8, 16],
             Code::InvalidArgument,
-            "1536 bytes, 768 came",
+            "1536 bytes, the request has 768",
         ),
         (
             |asked| asked.raw_input_contents.push(Default::default()),
@@ -160,7 +147,7 @@ async fn a_request_that_makes_no_sense_is_an_invalid_argument() {
         (
             |asked| asked.raw_input_contents.clear(),
             Code::InvalidArgument,
-            "0 came",
+            "the request has 0",
         ),
         (
             |asked| asked.inputs.clear(),
@@ -199,7 +186,7 @@ async fn a_request_that_makes_no_sense_is_an_invalid_argument() {
         ),
     ];
     for (change, code, words) in cases {
-        let mut asked = raw(&picture([1, 3, 8, 8]));
+        let mut asked = raw(&test_tensor([1, 3, 8, 8]));
         change(&mut asked);
         let status = client.model_infer(asked).await.unwrap_err();
         assert_eq!(status.code(), code, "{status:?}");
@@ -212,7 +199,7 @@ async fn a_stream_answers_in_order_and_survives_a_bad_request() {
     let server = tiny().await;
     let mut client = client(&server).await;
     let numbered = |number: usize, size: usize| {
-        let mut asked = raw(&picture([1, 3, size, size]));
+        let mut asked = raw(&test_tensor([1, 3, size, size]));
         asked.id = number.to_string();
         asked
     };
@@ -224,7 +211,10 @@ async fn a_stream_answers_in_order_and_survives_a_bad_request() {
     while let Some(answer) = answers.message().await.unwrap() {
         let response = answer.infer_response.unwrap();
         assert!(response.parameters.contains_key("triton_final_response"));
-        seen.push((response.id, answer.error_message.contains("takes 'images'")));
+        seen.push((
+            response.id,
+            answer.error_message.contains("input is 'images'"),
+        ));
     }
     let expected = [("0", false), ("1", true), ("2", false)];
     assert_eq!(seen, expected.map(|(id, wrong)| (id.to_owned(), wrong)));
@@ -232,7 +222,7 @@ async fn a_stream_answers_in_order_and_survives_a_bad_request() {
     let all = server.app.config.limits.bodies_bytes >> 10;
     for _ in 0..100 {
         tokio::time::sleep(Duration::from_millis(10)).await;
-        if server.app.bodies.available_permits() == all {
+        if server.app.body_budget.free_kibibytes() == all {
             return;
         }
     }
@@ -240,7 +230,7 @@ async fn a_stream_answers_in_order_and_survives_a_bad_request() {
 }
 
 #[tokio::test]
-async fn a_message_that_does_not_come_ends_in_time() {
+async fn a_message_that_does_not_arrive_times_out() {
     let mut config = config(&[("tiny", fixture("tiny.model"))]);
     config.limits.body_timeout = Duration::from_millis(100);
     let server = serve(config).await;
@@ -257,7 +247,7 @@ async fn a_message_that_does_not_come_ends_in_time() {
 }
 
 #[tokio::test]
-async fn the_server_and_its_models_are_described_as_over_http() {
+async fn server_and_models_are_described_as_over_http() {
     let server = tiny().await;
     let mut client = client(&server).await;
     assert!(
@@ -324,7 +314,7 @@ async fn the_server_and_its_models_are_described_as_over_http() {
 }
 
 #[tokio::test]
-async fn models_come_and_go() {
+async fn models_are_loaded_and_unloaded() {
     let server = tiny().await;
     let mut client = client(&server).await;
     let unload = RepositoryModelUnloadRequest {
@@ -333,7 +323,7 @@ async fn models_come_and_go() {
     };
     client.repository_model_unload(unload).await.unwrap();
     let status = client
-        .model_infer(raw(&picture([1, 3, 8, 8])))
+        .model_infer(raw(&test_tensor([1, 3, 8, 8])))
         .await
         .unwrap_err();
     assert_eq!(status.code(), Code::Unavailable);
@@ -343,7 +333,7 @@ async fn models_come_and_go() {
     };
     client.repository_model_load(load("tiny")).await.unwrap();
     let answer = client
-        .model_infer(raw(&picture([1, 3, 8, 8])))
+        .model_infer(raw(&test_tensor([1, 3, 8, 8])))
         .await
         .unwrap();
     assert_eq!(answer.into_inner().model_version, "1");
@@ -370,29 +360,29 @@ async fn the_health_service_of_grpc_is_answered() {
 }
 
 #[tokio::test]
-async fn a_message_beyond_the_limits_is_refused_and_the_budget_comes_back() {
+async fn a_message_beyond_the_limits_is_refused_and_returns_its_budget() {
     let mut config = config(&[("tiny", fixture("tiny.model"))]);
     config.limits.body_bytes = 1 << 20;
     config.limits.bodies_bytes = 1 << 19;
     let server = serve(config).await;
     let mut client = client(&server).await;
     let status = client
-        .model_infer(raw(&picture([8, 3, 128, 128])))
+        .model_infer(raw(&test_tensor([8, 3, 128, 128])))
         .await
         .unwrap_err();
     assert_eq!(status.code(), Code::OutOfRange, "{status:?}");
     let status = client
-        .model_infer(raw(&picture([4, 3, 128, 128])))
+        .model_infer(raw(&test_tensor([4, 3, 128, 128])))
         .await
         .unwrap_err();
     assert_eq!(status.code(), Code::Unavailable, "{status:?}");
     for _ in 0..8 {
         client
-            .model_infer(raw(&picture([1, 3, 128, 128])))
+            .model_infer(raw(&test_tensor([1, 3, 128, 128])))
             .await
             .unwrap();
     }
-    assert_eq!(server.app.bodies.available_permits(), 512);
+    assert_eq!(server.app.body_budget.free_kibibytes(), 512);
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! The Open Inference Protocol over HTTP, on a synthetic model: answers, and refusals.
+//! The Open Inference Protocol over HTTP, with a synthetic model: responses and errors.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod support;
@@ -8,32 +8,16 @@ use std::io::Write;
 use axum::body::Body;
 use axum::http::StatusCode;
 use onelook::types::Tensor;
-use onelook::{LoadOptions, Model};
 use serde_json::{Value, json};
-use support::{Answered, Running, config, fixture, serve, tiny};
+use support::{
+    TestResponse, TestServer, config, fixture, le_bytes, output0, serve, test_tensor, tiny,
+};
 
 const INFER: &str = "/v2/models/tiny/infer";
 
-/// Pictures that differ from value to value.
-fn picture(shape: [usize; 4]) -> Tensor {
-    Tensor::from_fn(shape, |index| ((index * 37) % 251) as f32 / 251.0)
-}
-
-fn expected(model: &str, input: &Tensor) -> Tensor {
-    let model = Model::load(fixture(model), &LoadOptions::default()).unwrap();
-    model.output0(input).unwrap()
-}
-
-fn bytes(numbers: &[f32]) -> Vec<u8> {
-    numbers
-        .iter()
-        .flat_map(|number| number.to_le_bytes())
-        .collect()
-}
-
-/// JSON with the tensor's bytes behind it, and the JSON's length.
+/// JSON followed by the tensor's bytes, and the length of the JSON.
 fn binary(input: &Tensor, change: impl Fn(&mut Value)) -> (Vec<u8>, usize) {
-    let data = bytes(input.data());
+    let data = le_bytes(input.data());
     let tensor = json!({
         "name": "images",
         "datatype": "FP32",
@@ -48,7 +32,11 @@ fn binary(input: &Tensor, change: impl Fn(&mut Value)) -> (Vec<u8>, usize) {
     (body, length)
 }
 
-async fn infer(server: &Running, body: impl Into<Body>, headers: &[(&str, &str)]) -> Answered {
+async fn infer(
+    server: &TestServer,
+    body: impl Into<Body>,
+    headers: &[(&str, &str)],
+) -> TestResponse {
     let mut request = server.request("POST", INFER, body.into());
     for (name, value) in headers {
         let name: axum::http::HeaderName = name.parse().unwrap();
@@ -57,7 +45,11 @@ async fn infer(server: &Running, body: impl Into<Body>, headers: &[(&str, &str)]
     server.send(request).await
 }
 
-async fn infer_binary(server: &Running, input: &Tensor, change: impl Fn(&mut Value)) -> Answered {
+async fn infer_binary(
+    server: &TestServer,
+    input: &Tensor,
+    change: impl Fn(&mut Value),
+) -> TestResponse {
     let (body, length) = binary(input, change);
     let length = length.to_string();
     infer(
@@ -68,7 +60,7 @@ async fn infer_binary(server: &Running, input: &Tensor, change: impl Fn(&mut Val
     .await
 }
 
-fn error(answer: &Answered) -> String {
+fn error(answer: &TestResponse) -> String {
     assert_eq!(answer.header("content-type"), "application/json");
     answer.json()["error"].as_str().unwrap().to_owned()
 }
@@ -76,8 +68,8 @@ fn error(answer: &Answered) -> String {
 #[tokio::test]
 async fn json_and_binary_tensors_give_the_same_bits_as_the_library() {
     let server = tiny().await;
-    let input = picture([2, 3, 64, 96]);
-    let expected = expected("tiny.model", &input);
+    let input = test_tensor([2, 3, 64, 96]);
+    let expected = output0("tiny.model", &input);
 
     let answer = infer_binary(&server, &input, |_| {}).await;
     assert_eq!(answer.status, StatusCode::OK, "{answer:?}");
@@ -90,7 +82,7 @@ async fn json_and_binary_tensors_give_the_same_bits_as_the_library() {
     assert_eq!(head["model_version"], "1");
     assert_eq!(head["outputs"][0]["name"], "output0");
     assert_eq!(head["outputs"][0]["shape"], json!(expected.shape()[..]));
-    assert_eq!(answer.body[length..], bytes(expected.data()));
+    assert_eq!(answer.body[length..], le_bytes(expected.data()));
 
     let tensor = json!({"name": "images", "datatype": "FP32", "shape": input.shape()[..], "data": input.data()});
     let asked = json!({"id": "ask-7", "inputs": [tensor], "outputs": [{"name": "output0"}]});
@@ -99,17 +91,17 @@ async fn json_and_binary_tensors_give_the_same_bits_as_the_library() {
     let answer = answer.json();
     assert_eq!(answer["id"], "ask-7");
     let numbers: Vec<f32> = serde_json::from_value(answer["outputs"][0]["data"].clone()).unwrap();
-    assert_eq!(bytes(&numbers), bytes(expected.data()));
+    assert_eq!(le_bytes(&numbers), le_bytes(expected.data()));
 }
 
 #[tokio::test]
-async fn a_request_larger_than_a_batch_gives_what_its_pictures_give_alone() {
+async fn a_request_larger_than_a_batch_gives_what_its_images_give_alone() {
     let mut config = config(&[("tiny", fixture("tiny.model"))]);
     config.max_batch = Some(2);
     let server = serve(config).await;
-    let input = picture([5, 3, 32, 32]);
+    let input = test_tensor([5, 3, 32, 32]);
     let answer = infer_binary(&server, &input, |_| {}).await;
-    let expected = bytes(expected("tiny.model", &input).data());
+    let expected = le_bytes(output0("tiny.model", &input).data());
     assert!(answer.body.ends_with(&expected));
     let statistics = server.get("/v2/models/tiny/stats").await.json();
     let model = &statistics["model_stats"][0];
@@ -123,7 +115,7 @@ async fn a_request_larger_than_a_batch_gives_what_its_pictures_give_alone() {
 #[tokio::test]
 async fn nested_lists_and_compressed_bodies_are_read() {
     let server = tiny().await;
-    let input = picture([1, 3, 8, 8]);
+    let input = test_tensor([1, 3, 8, 8]);
     let rows = |plane: &[f32]| json!(plane.chunks(8).collect::<Vec<_>>());
     let planes: Vec<Value> = input.data().chunks(64).map(rows).collect();
     let tensor =
@@ -149,7 +141,7 @@ async fn nested_lists_and_compressed_bodies_are_read() {
 }
 
 #[tokio::test]
-async fn a_body_that_swells_beyond_the_limit_is_refused() {
+async fn a_body_that_decompresses_beyond_the_limit_is_refused() {
     let mut config = config(&[("tiny", fixture("tiny.model"))]);
     config.limits.body_bytes = 1 << 20;
     let server = serve(config).await;
@@ -161,15 +153,15 @@ async fn a_body_that_swells_beyond_the_limit_is_refused() {
 }
 
 #[tokio::test]
-async fn a_tensor_that_contradicts_the_model_or_its_bytes_is_refused_by_name() {
+async fn a_tensor_that_contradicts_the_model_or_its_bytes_is_refused() {
     let server = tiny().await;
-    let sound = picture([1, 3, 32, 32]);
+    let sound = test_tensor([1, 3, 32, 32]);
     type Case = (&'static str, Box<dyn Fn(&mut Value)>, &'static str);
     let cases: Vec<Case> = vec![
         (
             "name",
             Box::new(|head| head["inputs"][0]["name"] = json!("image")),
-            "takes 'images'",
+            "input is 'images'",
         ),
         (
             "datatype",
@@ -179,7 +171,7 @@ async fn a_tensor_that_contradicts_the_model_or_its_bytes_is_refused_by_name() {
         (
             "rank",
             Box::new(|head| head["inputs"][0]["shape"] = json!([3, 32, 32])),
-            "[pictures,3,height,width]",
+            "[images,3,height,width]",
         ),
         (
             "channels",
@@ -199,7 +191,7 @@ async fn a_tensor_that_contradicts_the_model_or_its_bytes_is_refused_by_name() {
         (
             "longer",
             Box::new(|head| head["inputs"][0]["shape"] = json!([2, 3, 32, 32])),
-            "asks for 24576 bytes, 12288 came",
+            "needs 24576 bytes, the request has 12288",
         ),
         (
             "stride",
@@ -209,12 +201,12 @@ async fn a_tensor_that_contradicts_the_model_or_its_bytes_is_refused_by_name() {
         (
             "sides",
             Box::new(|head| head["inputs"][0]["shape"] = json!([1, 3, 1, 8192])),
-            "more than 4096",
+            "longer than 4096",
         ),
         (
-            "pictures",
+            "images",
             Box::new(|head| head["inputs"][0]["shape"] = json!([4294967296i64, 3, 4096, 4096])),
-            "more than 32",
+            "at most 32",
         ),
         (
             "axes",
@@ -234,7 +226,7 @@ async fn a_tensor_that_contradicts_the_model_or_its_bytes_is_refused_by_name() {
         (
             "left",
             Box::new(|head| head["inputs"][0]["parameters"]["binary_data_size"] = json!(12284)),
-            "4 bytes follow",
+            "4 bytes after the JSON",
         ),
         (
             "both",
@@ -253,7 +245,7 @@ async fn a_tensor_that_contradicts_the_model_or_its_bytes_is_refused_by_name() {
         (
             "output",
             Box::new(|head| head["outputs"] = json!([{"name": "boxes"}])),
-            "gives 'output0'",
+            "its output is 'output0'",
         ),
         (
             "classes",
@@ -292,10 +284,10 @@ async fn a_tensor_that_contradicts_the_model_or_its_bytes_is_refused_by_name() {
 }
 
 #[tokio::test]
-async fn a_model_of_one_size_takes_no_other() {
+async fn a_model_with_a_fixed_size_refuses_other_sizes() {
     let server = tiny().await;
     for (size, status) in [(64, StatusCode::OK), (32, StatusCode::BAD_REQUEST)] {
-        let (body, length) = binary(&picture([1, 3, size, size]), |_| {});
+        let (body, length) = binary(&test_tensor([1, 3, size, size]), |_| {});
         let mut request = server.request("POST", "/v2/models/fixed/infer", body.into());
         let headers = request.headers_mut();
         headers.insert("inference-header-content-length", length.into());
@@ -307,7 +299,7 @@ async fn a_model_of_one_size_takes_no_other() {
 }
 
 #[tokio::test]
-async fn a_body_that_is_no_request_is_refused() {
+async fn a_body_that_is_not_a_request_is_refused() {
     let server = tiny().await;
     let tensor = |data: Value| {
         json!({"inputs": [{"name": "images", "datatype": "FP32", "shape": [1, 3, 8, 8], "data": data}]})
@@ -339,7 +331,7 @@ async fn a_body_that_is_no_request_is_refused() {
         assert!(error(&answer).len() < 400, "{start}");
     }
     for length in ["99999999", "abc", "-5", "0"] {
-        let (body, _) = binary(&picture([1, 3, 8, 8]), |_| {});
+        let (body, _) = binary(&test_tensor([1, 3, 8, 8]), |_| {});
         let headers = [("inference-header-content-length", length)];
         let answer = infer(&server, body, &headers).await;
         assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{length}");
@@ -347,9 +339,9 @@ async fn a_body_that_is_no_request_is_refused() {
 }
 
 #[tokio::test]
-async fn a_request_may_say_how_urgent_it_is_and_statistics_count_it() {
+async fn a_request_may_have_a_priority_and_is_counted_in_the_statistics() {
     let server = tiny().await;
-    let input = picture([1, 3, 8, 8]);
+    let input = test_tensor([1, 3, 8, 8]);
     let answer = infer_binary(&server, &input, |head| {
         head["parameters"]["timeout"] = json!(60_000_000);
         head["parameters"]["priority"] = json!(1);

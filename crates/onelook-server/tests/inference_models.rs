@@ -1,13 +1,13 @@
-//! The models of the Open Inference Protocol over HTTP: descriptions, health, coming and going.
+//! Models in the Open Inference Protocol over HTTP: metadata, health, loading and unloading.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod support;
 
 use axum::http::StatusCode;
 use serde_json::{Value, json};
-use support::{Answered, config, start, tiny};
+use support::{TestResponse, config, start, tiny};
 
-fn error(answer: &Answered) -> String {
+fn error(answer: &TestResponse) -> String {
     assert_eq!(answer.header("content-type"), "application/json");
     answer.json()["error"].as_str().unwrap().to_owned()
 }
@@ -39,7 +39,7 @@ async fn models_are_described_as_they_are() {
 }
 
 #[tokio::test]
-async fn unknown_models_versions_and_paths_are_not_found_in_the_protocols_words() {
+async fn unknown_models_versions_and_paths_are_not_found_in_the_form_of_the_protocol() {
     let server = tiny().await;
     for path in [
         "/v2/models/nope",
@@ -80,7 +80,7 @@ async fn unknown_models_versions_and_paths_are_not_found_in_the_protocols_words(
 }
 
 #[tokio::test]
-async fn models_come_and_go_and_the_index_tells() {
+async fn the_index_shows_loaded_and_unloaded_models() {
     let server = tiny().await;
     let post = |path: &'static str, body: &'static str| server.post(path, "application/json", body);
     let state = |index: &Value, name: &str| {
@@ -123,7 +123,7 @@ async fn models_come_and_go_and_the_index_tells() {
 }
 
 #[tokio::test]
-async fn nothing_is_ready_before_a_model_is() {
+async fn the_server_is_not_ready_before_a_model_is() {
     let (server, _events) = start(config(&[("gone", "/nowhere/gone.pt".into())])).await;
     assert_eq!(
         server.get("/v2/health/live").await.json(),

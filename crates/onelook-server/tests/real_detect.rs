@@ -1,4 +1,4 @@
-//! `/v1/detect` with real weights against the library: the same boxes to the bit, alone and in crowds.
+//! `/v1/detect` with real weights against the library: the same boxes to the bit, in any batch.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
@@ -18,21 +18,21 @@ use support::{config, serve};
 use test_support::data;
 use tokio::task::JoinSet;
 
-/// What the library finds on pictures, each alone.
-fn expected(weights: &Path, pictures: &[Bytes]) -> Vec<Value> {
+/// The objects that the library detects on each image alone.
+fn expected(weights: &Path, images: &[Bytes]) -> Vec<Value> {
     let model = Model::load(weights, &LoadOptions::default()).unwrap();
     let pipeline = Pipeline::new(model, Options::default()).unwrap();
     let names = pipeline.model().metadata().names.clone();
-    let record = |picture: &Bytes| {
-        let frame = decode(picture, &Limits::default()).unwrap();
+    let record = |image: &Bytes| {
+        let frame = decode(image, &Limits::default()).unwrap();
         let found = pipeline.predict(&[frame]).unwrap().remove(0);
-        serde_json::to_value(objects(&found.detections, &names)).unwrap()
+        serde_json::to_value(objects(found.instances(), &names)).unwrap()
     };
-    pictures.iter().map(record).collect()
+    images.iter().map(record).collect()
 }
 
-/// Pictures of several shapes, some of them equal.
-fn pictures(data: &Path) -> Vec<Bytes> {
+/// Images of several shapes, some of them equal.
+fn images(data: &Path) -> Vec<Bytes> {
     let coco = data.join("coco-val-subset");
     let mut paths = vec![data.join("images/bus.jpg"), data.join("images/zidane.jpg")];
     let mut found: Vec<_> = walk(&coco);
@@ -55,11 +55,11 @@ fn walk(directory: &Path) -> Vec<std::path::PathBuf> {
     found
 }
 
-fn form(pictures: &[Bytes]) -> Bytes {
+fn form(images: &[Bytes]) -> Bytes {
     let mut form = Vec::new();
-    for picture in pictures {
+    for image in images {
         form.extend(b"--XX\r\nContent-Disposition: form-data; name=a; filename=a.jpg\r\n\r\n");
-        form.extend_from_slice(picture);
+        form.extend_from_slice(image);
         form.extend(b"\r\n");
     }
     form.extend(b"--XX--\r\n");
@@ -67,11 +67,11 @@ fn form(pictures: &[Bytes]) -> Bytes {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn boxes_are_the_librarys_to_the_bit_whoever_shares_the_run() {
+async fn boxes_equal_the_librarys_to_the_bit_in_any_batch() {
     let Some(data) = data() else { return };
     let weights = data.join("weights/yolo11n-recon.pt");
-    let pictures = pictures(&data);
-    let expected = expected(&weights, &pictures);
+    let images = images(&data);
+    let expected = expected(&weights, &images);
     assert_eq!(expected[0].as_array().unwrap().len(), 5, "bus.jpg");
     let settings = Config {
         max_batch: Some(4),
@@ -81,10 +81,7 @@ async fn boxes_are_the_librarys_to_the_bit_whoever_shares_the_run() {
     let server = Arc::new(serve(settings).await);
 
     let kind = "multipart/form-data; boundary=XX";
-    let together = server
-        .post("/v1/detect", kind, form(&pictures))
-        .await
-        .json();
+    let together = server.post("/v1/detect", kind, form(&images)).await.json();
     for (index, expected) in expected.iter().enumerate() {
         assert_eq!(
             &together["images"][index]["detections"], expected,
@@ -93,11 +90,11 @@ async fn boxes_are_the_librarys_to_the_bit_whoever_shares_the_run() {
     }
 
     let mut clients = JoinSet::new();
-    for (index, picture) in pictures.iter().cloned().enumerate() {
+    for (index, image) in images.iter().cloned().enumerate() {
         for _ in 0..3 {
-            let (server, picture) = (Arc::clone(&server), picture.clone());
+            let (server, image) = (Arc::clone(&server), image.clone());
             clients.spawn(async move {
-                let answer = server.post("/v1/detect", "image/jpeg", picture).await;
+                let answer = server.post("/v1/detect", "image/jpeg", image).await;
                 (index, answer.json()["images"][0]["detections"].clone())
             });
         }
@@ -105,8 +102,8 @@ async fn boxes_are_the_librarys_to_the_bit_whoever_shares_the_run() {
     for (index, found) in clients.join_all().await {
         assert_eq!(found, expected[index], "{index}");
     }
-    let slot = server.app.catalogue.slot(None).unwrap();
-    let sizes: BTreeSet<usize> = slot.statistics.figures().batches.into_keys().collect();
+    let entry = server.app.models.find(None).unwrap();
+    let sizes: BTreeSet<usize> = entry.statistics.snapshot().batches.into_keys().collect();
     assert!(
         sizes.iter().any(|size| *size > 1),
         "nothing shared a run: {sizes:?}"

@@ -1,4 +1,4 @@
-//! The raw network over all carriers against the library, with real weights and every form of head.
+//! Raw outputs over HTTP and gRPC against the library, with real weights and every kind of head.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod support;

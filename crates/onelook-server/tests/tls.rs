@@ -1,4 +1,4 @@
-//! HTTPS: the server's own certificate, both versions of HTTP, and plain words refused.
+//! HTTPS: the configured certificate, HTTP/1.1 and HTTP/2, and no plain text.
 #![cfg(feature = "tls")]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
@@ -10,13 +10,13 @@ use onelook_server::{Server, TlsFiles};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
-use support::{Running, config, fixture, serve};
+use support::{TestServer, config, fixture, serve};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-/// A certificate for localhost that signs itself, made for this test alone.
+/// A self-signed certificate for localhost, for this test only.
 fn files() -> TlsFiles {
     TlsFiles {
         certificate: fixture("localhost.crt"),
@@ -24,13 +24,13 @@ fn files() -> TlsFiles {
     }
 }
 
-async fn server() -> Running {
+async fn server() -> TestServer {
     let mut config = config(&[]);
     config.tls = Some(files());
     serve(config).await
 }
 
-async fn connect(server: &Running, protocol: &[u8]) -> std::io::Result<TlsStream<TcpStream>> {
+async fn connect(server: &TestServer, protocol: &[u8]) -> std::io::Result<TlsStream<TcpStream>> {
     let mut roots = RootCertStore::empty();
     let certificate = CertificateDer::from_pem_file(files().certificate).unwrap();
     roots.add(certificate).unwrap();
@@ -50,7 +50,7 @@ async fn connect(server: &Running, protocol: &[u8]) -> std::io::Result<TlsStream
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_encrypted_connection_is_answered() {
+async fn an_encrypted_connection_works() {
     let server = server().await;
     let mut stream = connect(&server, b"http/1.1").await.unwrap();
     let request = b"GET /livez HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
@@ -62,14 +62,14 @@ async fn an_encrypted_connection_is_answered() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn clients_of_grpc_get_the_version_that_they_need() {
+async fn grpc_clients_get_http_2() {
     let server = server().await;
     let stream = connect(&server, b"h2").await.unwrap();
     assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn plain_words_get_no_answer() {
+async fn plain_text_gets_no_response() {
     let server = server().await;
     let mut stream = TcpStream::connect(server.address).await.unwrap();
     stream
@@ -82,7 +82,7 @@ async fn plain_words_get_no_answer() {
 }
 
 #[tokio::test]
-async fn files_that_are_no_certificate_are_named() {
+async fn files_without_a_certificate_are_named() {
     for (certificate, key, named) in [
         ("nowhere.crt", "localhost.key", "nowhere.crt"),
         ("tiny.model", "localhost.key", "tiny.model"),

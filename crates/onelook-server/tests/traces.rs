@@ -1,4 +1,4 @@
-//! Traces as a collector sees them: a span per request and per station, in the caller's own trace.
+//! Traces as a collector sees them: a span per request and per stage, in the caller's own trace.
 //! Needs the feature `otlp`: `cargo test -p onelook-server --features otlp --test traces`.
 #![cfg(feature = "otlp")]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
@@ -19,7 +19,7 @@ use tokio::sync::mpsc;
 const EXPORT: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 
-/// Takes whatever is exported; the messages' names stand in them as plain text.
+/// A collector that accepts everything. The names of spans are plain text in its messages.
 async fn collector() -> (String, mpsc::UnboundedReceiver<Bytes>) {
     let (tell, exported) = mpsc::unbounded_channel();
     let take = move |body: Bytes| async move {
@@ -52,8 +52,8 @@ async fn a_request_becomes_spans_of_the_callers_trace() {
     let logs = running.unwrap();
     let server = support::tiny().await;
     let frame = Frame::filled(64, 64, [90, 120, 30]).unwrap();
-    let picture = onelook::media::encode_png(&frame).unwrap();
-    let mut request = server.request("POST", "/v1/detect", Body::from(picture));
+    let image = onelook::media::encode_png(&frame).unwrap();
+    let mut request = server.request("POST", "/v1/detect", Body::from(image));
     let headers = request.headers_mut();
     headers.insert("content-type", "image/png".parse().unwrap());
     let parent = format!("00-{TRACE}-b7ad6b7169203331-01");

@@ -1,11 +1,11 @@
-// Talking with the server. In, what the pages want; out, answers with types, or a `Problem` that can
-// be shown to people. A 401 asks for a token once, however many requests wait for it. It must never
-// write the token anywhere but into this tab's session storage.
+// Requests to the server: typed responses, or a `Problem` with a text for people. On a 401, asks
+// for a token once, however many requests wait for it. Keeps the token only in this tab's session
+// storage.
 
 /** @typedef {{ x1: number, y1: number, x2: number, y2: number }} Box */
 /** @typedef {{ name: string, class: number, confidence: number, box: Box }} Detection */
 /**
- * @typedef {object} Found
+ * @typedef {object} ImageResponse
  * @property {string | null} [name]
  * @property {number} width
  * @property {number} height
@@ -13,7 +13,7 @@
  * @property {Record<string, number>} [speed_ms]
  * @property {ProblemDetails} [error]
  */
-/** @typedef {{ model: string, request_id: string, images: Found[] }} Answer */
+/** @typedef {{ model: string, request_id: string, images: ImageResponse[] }} DetectResponse */
 /**
  * @typedef {object} ProblemDetails
  * @property {string} [type]
@@ -63,7 +63,7 @@
  *   stages: Record<string, { count: number, sum_ms: number } | undefined> }[]} models
  */
 
-/** Why a request brought no answer, in the server's words where it gave any. */
+/** Why a request failed, with the server's own message if there is one. */
 export class Problem extends Error {
   /**
    * @param {"network" | "token" | "answer"} kind
@@ -109,7 +109,7 @@ let askForToken = async () => null;
 let asking = null;
 
 /**
- * How to get a token from the person in front of the page; null when they decline.
+ * Sets how to ask the user for a token; null if they decline.
  * @param {(refused: boolean) => Promise<string | null>} ask
  */
 export function onTokenWanted(ask) {
@@ -129,7 +129,7 @@ async function freshToken(used) {
 }
 
 /**
- * A request with the token, asked for when the server wants one.
+ * Sends a request with the token, which the user is asked for if the server requires one.
  * @param {string} path
  * @param {RequestInit} [options]
  * @returns {Promise<Response>}
@@ -192,25 +192,25 @@ export async function json(path, options) {
 }
 
 /**
- * One picture to one model; everything found above the given thresholds.
- * @param {Blob} picture
+ * Sends one image to one model; returns all detections above the thresholds.
+ * @param {Blob} image
  * @param {{ model: string | null, imgsz: string | null, conf: number, iou: number, maxDet: number }} options
  * @param {AbortSignal} [signal]
- * @returns {Promise<{ model: string, found: Found }>}
+ * @returns {Promise<{ model: string, found: ImageResponse }>}
  */
-export async function detect(picture, options, signal) {
+export async function detect(image, options, signal) {
   const query = new URLSearchParams();
   if (options.model !== null) query.set("model", options.model);
   if (options.imgsz !== null) query.set("imgsz", options.imgsz);
   query.set("conf", String(options.conf));
   query.set("iou", options.iou.toFixed(1));
   query.set("max_det", String(options.maxDet));
-  const type = picture.type.startsWith("image/") ? picture.type : "application/octet-stream";
-  const answer = /** @type {Answer} */ (
+  const type = image.type.startsWith("image/") ? image.type : "application/octet-stream";
+  const answer = /** @type {DetectResponse} */ (
     await json(`/v1/detect?${query}`, {
       method: "POST",
       headers: { "Content-Type": type, Accept: "application/json" },
-      body: picture,
+      body: image,
       signal: signal ?? null,
     })
   );

@@ -1,12 +1,12 @@
-// The browser's camera. In, which camera; out, one frame after another, each with what was found on
-// it: one request in flight, so a slow server is never piled up on. It must never leave the camera
-// on after `stop`.
+// The browser's camera: sends one frame after the other and reports each with its boxes. Only one
+// request is in flight, so that a slow server is not overloaded. `stop` always turns the camera
+// off.
 
 import { detect, Problem } from "./api.js";
 import { CANDIDATES } from "./nms.js";
 import { aborted } from "./problem.js";
 
-/** @typedef {import("./api.js").Found} Found */
+/** @typedef {import("./api.js").ImageResponse} ImageResponse */
 /** @typedef {import("./i18n.js").Key} Key */
 
 const RATE_OVER_MS = 3000;
@@ -24,7 +24,7 @@ export class Camera {
     this.abort = null;
     /** @type {number[]} */
     this.arrivals = [];
-    /** @type {(frame: { picture: HTMLCanvasElement, blob: Blob, found: Found, fps: number, latency: number }) => void} */
+    /** @type {(frame: { image: HTMLCanvasElement, blob: Blob, found: ImageResponse, fps: number, latency: number }) => void} */
     this.onFrame = () => {};
     /** @type {(error: unknown) => void} */
     this.onError = () => {};
@@ -37,7 +37,7 @@ export class Camera {
 
   /**
    * @param {string | null} deviceId
-   * @param {() => { model: string | null, imgsz: string | null }} options Asked before each frame.
+   * @param {() => { model: string | null, imgsz: string | null }} options Called before each frame.
    * @returns {Promise<Key | null>} What is in the way, if anything.
    */
   async start(deviceId, options) {
@@ -92,7 +92,7 @@ export class Camera {
       try {
         const frame = document.hidden ? null : await this.#grab();
         if (!frame) await pause(50);
-        else await this.#ask(frame.picture, frame.blob, options(), signal);
+        else await this.#detect(frame.image, frame.blob, options(), signal);
       } catch (error) {
         if (aborted(error) || signal.aborted) return;
         this.onError(error);
@@ -103,12 +103,12 @@ export class Camera {
   }
 
   /**
-   * @param {HTMLCanvasElement} picture
+   * @param {HTMLCanvasElement} image
    * @param {Blob} blob
    * @param {{ model: string | null, imgsz: string | null }} options
    * @param {AbortSignal} signal
    */
-  async #ask(picture, blob, options, signal) {
+  async #detect(image, blob, options, signal) {
     const sent = performance.now();
     const { found } = await detect(blob, { ...options, ...CANDIDATES }, signal);
     if (signal.aborted) return;
@@ -116,21 +116,21 @@ export class Camera {
     this.arrivals = [...this.arrivals.filter((time) => now - time < RATE_OVER_MS), now];
     const [first] = this.arrivals;
     const fps = first === undefined || now === first ? 0 : ((this.arrivals.length - 1) * 1000) / (now - first);
-    this.onFrame({ picture, blob, found, fps, latency: now - sent });
+    this.onFrame({ image, blob, found, fps, latency: now - sent });
   }
 
-  /** @returns {Promise<{ picture: HTMLCanvasElement, blob: Blob } | null>} */
+  /** @returns {Promise<{ image: HTMLCanvasElement, blob: Blob } | null>} */
   async #grab() {
     const { videoWidth, videoHeight } = this.video;
     if (!videoWidth || !videoHeight || this.video.readyState < HTMLMediaElement.HAVE_CURRENT_DATA) return null;
-    const picture = document.createElement("canvas");
-    picture.width = videoWidth;
-    picture.height = videoHeight;
-    picture.getContext("2d")?.drawImage(this.video, 0, 0);
+    const image = document.createElement("canvas");
+    image.width = videoWidth;
+    image.height = videoHeight;
+    image.getContext("2d")?.drawImage(this.video, 0, 0);
     const blob = await new Promise((/** @type {(blob: Blob | null) => void} */ done) =>
-      picture.toBlob(done, "image/jpeg", 0.9),
+      image.toBlob(done, "image/jpeg", 0.9),
     );
-    return blob && { picture, blob };
+    return blob && { image, blob };
   }
 }
 

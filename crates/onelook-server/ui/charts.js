@@ -1,6 +1,5 @@
-// Line and area charts of the last two minutes, as SVG. In, series of figures over time; out, one
-// picture that rescales itself, with the values under the pointer. It must never connect two points
-// across a gap.
+// Line and area charts of the last two minutes as SVG. They scale with the page and show the values
+// under the pointer. A gap in the data stays a gap in the line.
 
 import { make } from "./dom.js";
 import { niceCeiling } from "./format.js";
@@ -159,7 +158,7 @@ function text(words, x, y, anchor) {
 }
 
 /**
- * Each series on top of those before it; a missing figure counts as nothing where others are known.
+ * Stacks each series on those before it. A missing value counts as zero if others are known.
  * @param {Series[]} series
  * @returns {{ low: (number | null)[] | null, high: (number | null)[] }[]}
  */
@@ -177,7 +176,7 @@ export function stack(series) {
 }
 
 /**
- * Neighbouring indices whose figures are known and not far apart in time.
+ * Runs of neighbouring indices whose values are known and close in time.
  * @param {(number | null)[]} values
  * @param {number[]} times
  * @returns {number[][]}

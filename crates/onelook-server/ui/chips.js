@@ -1,5 +1,5 @@
-// The class filter. In, how many boxes there are of each class; out, the set of classes to show
-// (empty: all). It must never forget a chosen class because one picture lacks it.
+// The class filter: takes the number of boxes of each class, and gives the set of classes to show
+// (empty for all). A chosen class stays chosen if an image has none of it.
 
 import { classColour } from "./colour.js";
 import { get, make } from "./dom.js";

@@ -1,5 +1,5 @@
-// A colour per class, the same as in the pictures that the server draws, and black or white on it,
-// whichever is easier to read. In, the number of a class; out, CSS colours.
+// A CSS colour per class, the same as in the images that the server draws, and black or white for
+// text on it, whichever has more contrast.
 
 const COLOURS = [
   0xff4d4f, 0x1677ff, 0xffc53d, 0x13a8a8, 0x9254de, 0x73d13d, 0xf759ab, 0x0b5f8a, 0xfa8c16,
@@ -24,7 +24,7 @@ export function classRgb(classNumber) {
 }
 
 /**
- * `eighths` of the way from one value to another.
+ * Interpolates between two values by a number of eighths.
  * @param {number} from
  * @param {number} to
  * @param {number} eighths
@@ -39,7 +39,7 @@ export function classColour(classNumber) {
 }
 
 /**
- * Black or white, whichever contrasts more with the class's colour (WCAG 2 relative luminance).
+ * Black or white, whichever has more contrast with the class's colour (WCAG 2 relative luminance).
  * @param {number} classNumber
  */
 export function textColour(classNumber) {

@@ -1,6 +1,5 @@
-// The first page: pictures in, boxes out. It ties the parts together: pictures and camera bring
-// candidates, the settings choose among them, the stage and the table show the choice. It must never
-// ask the server again because a threshold moved.
+// The Detect page. Connects its parts: images and camera give candidates, the settings filter them,
+// the viewer and the table show the rest. A changed threshold needs no new request.
 
 import { models } from "./api.js";
 import { Camera } from "./camera.js";
@@ -11,7 +10,7 @@ import { milliseconds, number, percent } from "./format.js";
 import { onLanguage, plural, t } from "./i18n.js";
 import { startIntake } from "./intake.js";
 import { CANDIDATES, countByClass, select } from "./nms.js";
-import { Pictures } from "./pictures.js";
+import { ImageQueue } from "./images.js";
 import { explain } from "./problem.js";
 import { readable, record } from "./record.js";
 import { Results, showSpeed } from "./results.js";
@@ -20,12 +19,12 @@ import { Strip } from "./strip.js";
 import { Viewer } from "./viewer.js";
 
 /** @typedef {import("./api.js").Detection} Detection */
-/** @typedef {import("./pictures.js").Picture} Picture */
+/** @typedef {import("./images.js").ImageItem} ImageItem */
 /**
- * What is on the stage, whether from a file or from the camera.
+ * What the viewer shows, from a file or from the camera.
  * @typedef {object} Scene
  * @property {string} name
- * @property {CanvasImageSource | null} picture
+ * @property {CanvasImageSource | null} image
  * @property {number} width
  * @property {number} height
  * @property {Detection[]} candidates
@@ -40,7 +39,7 @@ const ANNOUNCE_AFTER_MS = 600;
 export class DetectPage {
   constructor() {
     this.settings = new Settings();
-    this.pictures = new Pictures();
+    this.images = new ImageQueue();
     this.camera = new Camera();
     this.viewer = new Viewer(get("canvas", HTMLCanvasElement));
     this.results = new Results();
@@ -67,15 +66,15 @@ export class DetectPage {
     onLanguage(() => this.#retranslate());
   }
 
-  /** The page comes into sight. */
+  /** Called when the page is shown. */
   async enter() {
     try {
       this.settings.setModels(await models());
-      this.pictures.setOptions(this.settings.options);
+      this.images.setOptions(this.settings.options);
     } catch (error) {
       this.#complain(explain(error));
     }
-    this.pictures.release();
+    this.images.release();
   }
 
   leave() {
@@ -84,15 +83,15 @@ export class DetectPage {
 
   #connect() {
     this.settings.onThresholds = () => this.#refreshSoon();
-    this.settings.onModel = () => this.pictures.setOptions(this.settings.options);
+    this.settings.onModel = () => this.images.setOptions(this.settings.options);
     this.chips.onChange = () => this.#refresh();
-    this.pictures.onChange = (picture) => this.#pictureChanged(picture);
-    this.strip.count = (picture) => select(picture.candidates, this.settings.thresholds).length;
-    this.strip.onOpen = (picture) => {
+    this.images.onChange = (image) => this.#imageChanged(image);
+    this.strip.count = (image) => select(image.candidates, this.settings.thresholds).length;
+    this.strip.onOpen = (image) => {
       if (this.camera.running) this.#stopCamera();
-      void this.#open(picture);
+      void this.#open(image);
     };
-    this.strip.onRemove = (picture) => this.#remove(picture);
+    this.strip.onRemove = (image) => this.#remove(image);
     this.strip.onRemoveAll = () => this.#removeAll();
     this.results.onHighlight = (index) => this.#highlight(index);
     this.results.onPick = (index) => {
@@ -116,66 +115,66 @@ export class DetectPage {
 
   /** @param {File[]} files */
   async #add(files) {
-    const pictures = files.filter((file) => file.type.startsWith("image/") || file.type === "");
-    if (files.length > 0 && pictures.length === 0) this.#complain(t("detect.noPictures"));
-    if (pictures.length === 0) return;
+    const images = files.filter((file) => file.type.startsWith("image/") || file.type === "");
+    if (files.length > 0 && images.length === 0) this.#complain(t("detect.noImages"));
+    if (images.length === 0) return;
     if (this.camera.running) this.#stopCamera();
     this.#complain("");
     const onWelcome = get("welcome").contains(document.activeElement);
-    const added = pictures.map((file) => this.pictures.add(file, file.name || "picture"));
+    const added = images.map((file) => this.images.add(file, file.name || "image"));
     await this.#open(added[0] ?? null);
     if (onWelcome) get("canvas").focus();
   }
 
-  /** @param {Picture | null} picture */
-  async #open(picture) {
-    this.pictures.current = picture;
+  /** @param {ImageItem | null} image */
+  async #open(image) {
+    this.images.current = image;
     this.#thumbs();
-    void this.pictures.run();
-    if (picture) await this.pictures.decode(picture);
-    if (this.pictures.current !== picture || this.camera.running) return;
-    this.#sceneOf(picture);
-    this.pictures.tidy();
+    void this.images.run();
+    if (image) await this.images.decode(image);
+    if (this.images.current !== image || this.camera.running) return;
+    this.#sceneOf(image);
+    this.images.tidy();
   }
 
-  /** @param {Picture | null} picture */
-  #sceneOf(picture) {
-    const again = picture !== null && this.scene?.picture === picture.bitmap && this.scene?.name === picture.name;
-    this.scene = picture && {
-      name: picture.name,
-      picture: picture.bitmap,
-      width: picture.width,
-      height: picture.height,
-      candidates: picture.candidates,
-      speed: picture.speed,
-      model: picture.model,
-      pending: picture.state !== "done",
-      failed: picture.state === "failed",
+  /** @param {ImageItem | null} image */
+  #sceneOf(image) {
+    const again = image !== null && this.scene?.image === image.bitmap && this.scene?.name === image.name;
+    this.scene = image && {
+      name: image.name,
+      image: image.bitmap,
+      width: image.width,
+      height: image.height,
+      candidates: image.candidates,
+      speed: image.speed,
+      model: image.model,
+      pending: image.state !== "done",
+      failed: image.state === "failed",
     };
-    get("busy").hidden = !picture || picture.state === "done" || picture.state === "failed";
-    if (picture?.state === "failed") this.#complain(explain(picture.error), this.#retryButton(picture));
-    else if (picture?.state === "done" && !picture.drawable) this.#complain(t("detect.undrawable", { name: picture.name }));
+    get("busy").hidden = !image || image.state === "done" || image.state === "failed";
+    if (image?.state === "failed") this.#complain(explain(image.error), this.#retryButton(image));
+    else if (image?.state === "done" && !image.drawable) this.#complain(t("detect.undrawable", { name: image.name }));
     else this.#complain("");
-    this.#stage(again);
+    this.#showScene(again);
   }
 
   /** @param {boolean} keepView */
-  #stage(keepView) {
+  #showScene(keepView) {
     const { scene } = this;
     get("welcome").hidden = scene !== null;
     get("viewer").hidden = scene === null;
-    get("broken").hidden = !scene || scene.picture !== null || scene.width > 0 || !scene.failed;
-    if (scene) this.viewer.show(scene.picture, scene.width, scene.height, keepView);
+    get("broken").hidden = !scene || scene.image !== null || scene.width > 0 || !scene.failed;
+    if (scene) this.viewer.show(scene.image, scene.width, scene.height, keepView);
     else this.viewer.show(null, 0, 0);
     this.#refresh();
   }
 
-  /** @param {Picture} picture */
-  #pictureChanged(picture) {
+  /** @param {ImageItem} image */
+  #imageChanged(image) {
     this.#thumbs();
-    if (picture !== this.pictures.current || this.camera.running) return;
-    this.#sceneOf(picture);
-    if (picture.state === "done") this.#announceCount(0);
+    if (image !== this.images.current || this.camera.running) return;
+    this.#sceneOf(image);
+    if (image.state === "done") this.#announceCount(0);
   }
 
   #refreshSoon() {
@@ -186,7 +185,7 @@ export class DetectPage {
     });
   }
 
-  /** Chooses anew among what was found and shows the choice everywhere. */
+  /** Filters the candidates again and updates every view. */
   #refresh() {
     const { scene } = this;
     const thresholds = this.settings.thresholds;
@@ -203,7 +202,7 @@ export class DetectPage {
     this.#forms();
     get("count").textContent = scene && !scene.pending ? plural("boxes", this.shown.length) : "";
     get("downloads").hidden = !scene || scene.pending || this.camera.running;
-    get("save-all").hidden = this.pictures.list.length < 2;
+    get("save-all").hidden = this.images.list.length < 2;
     showSpeed(scene?.speed ?? {});
     this.#describe();
     this.#warnTruncated();
@@ -252,29 +251,29 @@ export class DetectPage {
     message(get("problem"), text, ...extras, close);
   }
 
-  /** @param {Picture} picture */
-  #retryButton(picture) {
+  /** @param {ImageItem} image */
+  #retryButton(image) {
     const button = make("button", { type: "button", class: "button small" }, t("detect.retry"));
-    button.addEventListener("click", () => this.pictures.retry(picture));
+    button.addEventListener("click", () => this.images.retry(image));
     return button;
   }
 
   #thumbs() {
-    this.strip.show(this.pictures.list, this.pictures.current, this.camera.running);
+    this.strip.show(this.images.list, this.images.current, this.camera.running);
   }
 
-  /** @param {Picture} picture */
-  #remove(picture) {
-    const wasCurrent = picture === this.pictures.current;
-    this.pictures.remove(picture);
-    if (wasCurrent && !this.camera.running) void this.#open(this.pictures.current);
+  /** @param {ImageItem} image */
+  #remove(image) {
+    const wasCurrent = image === this.images.current;
+    this.images.remove(image);
+    if (wasCurrent && !this.camera.running) void this.#open(this.images.current);
     else this.#thumbs();
-    if (this.pictures.list.length === 0) this.#emptied();
+    if (this.images.list.length === 0) this.#emptied();
     else get("add").focus();
   }
 
   #removeAll() {
-    for (const picture of [...this.pictures.list]) this.pictures.remove(picture);
+    for (const image of [...this.images.list]) this.images.remove(image);
     if (!this.camera.running) void this.#open(null);
     this.#thumbs();
     this.#emptied();
@@ -311,14 +310,14 @@ export class DetectPage {
     return record({ ...scene, task: this.settings.find(scene.model)?.task ?? null }, detections);
   }
 
-  /** Of every picture that is done, at the present settings. */
+  /** The results of all finished images at the current settings. */
   #records() {
     const thresholds = { ...this.settings.thresholds, classes: this.chips.chosen };
-    return this.pictures.list
-      .filter((picture) => picture.state === "done")
-      .map((picture) => {
-        const task = this.settings.find(picture.model)?.task ?? null;
-        return record({ ...picture, task }, select(picture.candidates, thresholds));
+    return this.images.list
+      .filter((image) => image.state === "done")
+      .map((image) => {
+        const task = this.settings.find(image.model)?.task ?? null;
+        return record({ ...image, task }, select(image.candidates, thresholds));
       });
   }
 
@@ -331,17 +330,17 @@ export class DetectPage {
     });
     this.camera.onEnd = () => this.#stopCamera();
     this.camera.onError = (error) => this.#complain(explain(error));
-    this.camera.onFrame = ({ picture, blob, found, fps, latency }) => {
+    this.camera.onFrame = ({ image, blob, found, fps, latency }) => {
       this.liveBlob = blob;
       this.#complain("");
-      const { width, height } = picture;
+      const { width, height } = image;
       const model = this.settings.options.model;
-      this.scene = { name: t("camera.live"), picture, width, height, candidates: found.detections, speed: found.speed_ms ?? {}, model, pending: false, failed: false };
+      this.scene = { name: t("camera.live"), image, width, height, candidates: found.detections, speed: found.speed_ms ?? {}, model, pending: false, failed: false };
       get("busy").hidden = true;
       get("live").hidden = false;
       get("live-fps").textContent = t("camera.fps", { fps: number(fps) });
       get("live-latency").textContent = t("camera.latency", { time: milliseconds(latency) });
-      this.#stage(true);
+      this.#showScene(true);
     };
   }
 
@@ -381,16 +380,16 @@ export class DetectPage {
     get("camera-bar").hidden = true;
     get("live").hidden = true;
     if (ran) announce(t("camera.stopped"));
-    void this.#open(this.pictures.current);
-    if (ran) get(this.pictures.current ? "add-camera" : "use-camera").focus();
+    void this.#open(this.images.current);
+    if (ran) get(this.images.current ? "add-camera" : "use-camera").focus();
   }
 
   #keep() {
     if (!this.liveBlob) return;
     const time = new Date().toTimeString().slice(0, 8).replaceAll(":", "");
-    this.pictures.current = this.pictures.add(this.liveBlob, `${t("camera.name", { time })}.jpg`);
+    this.images.current = this.images.add(this.liveBlob, `${t("camera.name", { time })}.jpg`);
     this.#thumbs();
-    void this.pictures.run();
+    void this.images.run();
   }
 
   #retranslate() {

@@ -1,5 +1,5 @@
-// Questions to the person in front of the page: a yes or no, a token. In, the words; out, a promise
-// of the answer. It must never show two at once, nor keep a token that was typed.
+// Dialogs: a confirmation, and the form for a token. Each returns a promise of the answer. Shows
+// one at a time, and does not keep the token.
 
 import { get, make } from "./dom.js";
 import { t } from "./i18n.js";

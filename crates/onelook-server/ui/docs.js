@@ -1,6 +1,5 @@
-// The page of the API: a readable form of /openapi.json. In, that document; out, operations by tag,
-// their parameters, bodies and answers, a command line and a form to try each. It must never show a
-// text of the document as markup.
+// The API page: shows /openapi.json as operations by tag, with parameters, bodies, responses, a
+// command line and a form to try each. Text of the document is never inserted as markup.
 
 import { json, onTokenWanted, request, token } from "./api.js";
 import { askToken } from "./dialogs.js";
@@ -190,7 +189,7 @@ function method(name) {
 }
 
 /**
- * Paths may break after a slash.
+ * Allows line breaks after each slash of a path.
  * @param {string} path
  */
 function breakable(path) {
@@ -198,7 +197,7 @@ function breakable(path) {
 }
 
 /**
- * Paragraphs, with `code` between backticks.
+ * Makes paragraphs, with `code` between backticks.
  * @param {string} text
  */
 function prose(text) {

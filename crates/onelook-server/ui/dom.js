@@ -1,5 +1,4 @@
-// Making elements. In, a tag, attributes, children; out, an element. Text is always text: it must
-// never read a string as markup.
+// Creates elements from a tag, attributes and children. Strings become text, never markup.
 
 /**
  * @template {keyof HTMLElementTagNameMap} Tag
@@ -20,7 +19,7 @@ export function make(tag, attributes = {}, ...children) {
 }
 
 /**
- * The element of that id, which the page is known to have.
+ * The element with this id, which must exist.
  * @template {typeof Element} [Kind=typeof HTMLElement]
  * @param {string} id
  * @param {Kind} [kind]
@@ -33,7 +32,7 @@ export function get(id, kind) {
 }
 
 /**
- * A drawing of the sprite in the page.
+ * An icon of the sprite in the page.
  * @param {string} name
  */
 export function icon(name) {
@@ -48,7 +47,7 @@ export function icon(name) {
 }
 
 /**
- * Says something to those who listen to the page rather than look at it.
+ * Announces a text to screen readers.
  * @param {string} text
  */
 export function announce(text) {
@@ -56,7 +55,7 @@ export function announce(text) {
 }
 
 /**
- * Hands the browser a file to keep.
+ * Saves a file by a download.
  * @param {Blob} blob
  * @param {string} name
  */
@@ -67,7 +66,7 @@ export function save(blob, name) {
 }
 
 /**
- * Fills a place for messages; empty text clears it.
+ * Shows a message in an element; an empty text clears it.
  * @param {HTMLElement} place
  * @param {string} text
  * @param {...Node} extras

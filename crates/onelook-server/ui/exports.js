@@ -1,19 +1,19 @@
-// Results to take away: copied, or as files. In, what is shown; out, text in the clipboard, pictures
-// and JSON in the browser's downloads. It must never ask the server: all is drawn here at full size.
+// Exports: copies results to the clipboard, and saves images and JSON as files. Everything is drawn
+// in the browser at full size, without a request.
 
 import { announce, get, save } from "./dom.js";
 import { stem } from "./format.js";
 import { t } from "./i18n.js";
-import { paintPicture } from "./paint.js";
+import { paintImage } from "./paint.js";
 import { readable } from "./record.js";
 
 /** @typedef {import("./api.js").Detection} Detection */
 /** @typedef {ReturnType<typeof import("./record.js").record>} Entry */
 /**
  * @typedef {object} Source
- * @property {() => { name: string, picture: CanvasImageSource | null, width: number, height: number, shown: Detection[], labels: boolean } | null} scene
+ * @property {() => { name: string, image: CanvasImageSource | null, width: number, height: number, shown: Detection[], labels: boolean } | null} scene
  * @property {() => Entry | null} entry Of what is shown.
- * @property {() => Entry[]} entries Of all pictures.
+ * @property {() => Entry[]} entries Of all images.
  * @property {(text: string) => void} complain
  */
 
@@ -23,8 +23,8 @@ const JPEG_QUALITY = 0.92;
 /** @param {Source} source */
 export function startExports(source) {
   get("copy").addEventListener("click", () => void copy(source));
-  get("save-png").addEventListener("click", () => savePicture(source, "image/png", "png"));
-  get("save-jpeg").addEventListener("click", () => savePicture(source, "image/jpeg", "jpg"));
+  get("save-png").addEventListener("click", () => saveImage(source, "image/png", "png"));
+  get("save-jpeg").addEventListener("click", () => saveImage(source, "image/jpeg", "jpg"));
   get("save-json").addEventListener("click", () => {
     const entry = source.entry();
     if (entry) save(new Blob([`${readable(entry)}\n`], { type: "application/json" }), `${stem(entry.source)}.json`);
@@ -58,11 +58,11 @@ async function copy(source) {
  * @param {string} type
  * @param {string} ending
  */
-function savePicture(source, type, ending) {
+function saveImage(source, type, ending) {
   const scene = source.scene();
   if (!scene) return;
   const tooLarge = () => source.complain(t("results.tooLarge"));
-  const canvas = paintPicture(scene.picture, scene.width, scene.height, scene.shown, scene.labels);
+  const canvas = paintImage(scene.image, scene.width, scene.height, scene.shown, scene.labels);
   if (!canvas) return tooLarge();
   const done = (/** @type {Blob | null} */ blob) =>
     blob ? save(blob, `${stem(scene.name)}-boxes.${ending}`) : tooLarge();

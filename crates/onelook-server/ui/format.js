@@ -1,5 +1,5 @@
-// Numbers as people read them. In, figures as the server gives them; out, short texts. Units that
-// both languages share stay as they are; it must never throw on a figure that is missing.
+// Formats numbers, times and sizes as short texts. Units are the same in both languages. A missing
+// number gives an empty text, not an exception.
 
 const MISSING = "–";
 
@@ -12,7 +12,7 @@ function known(value) {
 }
 
 /**
- * Three significant digits or so: 0.123, 4.56, 78.9, 123, 12,345.
+ * About three significant digits: 0.123, 4.56, 78.9, 123, 12,345.
  * @param {number | null | undefined} value
  */
 export function number(value) {
@@ -55,7 +55,7 @@ export function bytes(value) {
 }
 
 /**
- * Days, hours, minutes, seconds: the two largest.
+ * The two largest of days, hours, minutes and seconds.
  * @param {number | null | undefined} seconds
  */
 export function duration(seconds) {
@@ -77,7 +77,7 @@ export function duration(seconds) {
 }
 
 /**
- * A round figure at or above `value`, to end an axis on.
+ * A round number at or above `value`, for the end of an axis.
  * @param {number} value
  */
 export function niceCeiling(value) {
@@ -88,10 +88,10 @@ export function niceCeiling(value) {
 }
 
 /**
- * A name for a file made of another's: no folders, no ending.
+ * A file's name without folders and extension.
  * @param {string} name
  */
 export function stem(name) {
   const last = name.split(/[\\/]/).pop() ?? "";
-  return last.replace(/\.[^.]*$/, "") || "picture";
+  return last.replace(/\.[^.]*$/, "") || "image";
 }

@@ -1,11 +1,11 @@
-// The last two minutes of the server's figures. In, what /v1/status answers (sums since start);
-// out, what happened between two answers (rates and means). It must never grow without bound, and
-// a restarted server must not show as a negative rate.
+// The statistics of the last two minutes: takes responses of /v1/status (sums since the start), and
+// gives rates and means between them. Bounded in size; a restarted server does not give negative
+// rates.
 
 /** @typedef {import("./api.js").Status} Status */
 
 export const SPAN_SECONDS = 120;
-/** Looks further apart than this are not joined: nobody looked in between. */
+/** Samples further apart than this are not connected. */
 export const GAP_SECONDS = 5;
 export const STAGES = /** @type {const} */ ([
   "decode",
@@ -18,13 +18,13 @@ export const STAGES = /** @type {const} */ ([
 /** @typedef {(typeof STAGES)[number]} Stage */
 
 /**
- * What happened between two looks at the server.
+ * What happened between two samples.
  * @typedef {object} Sample
  * @property {number} time Seconds, of the later look.
- * @property {number | null} throughput Pictures per second.
- * @property {Record<Stage, number | null>} stages Mean milliseconds of a picture.
- * @property {number | null} batch Mean pictures in a batch.
- * @property {number} queue Pictures that wait.
+ * @property {number | null} throughput Images per second.
+ * @property {Record<Stage, number | null>} stages Mean milliseconds of an image.
+ * @property {number | null} batch Mean images in a batch.
+ * @property {number} queue Images that wait.
  * @property {number} queueCapacity
  * @property {number} inFlight
  * @property {number | null} cpu Per cent of the whole machine.
@@ -75,7 +75,7 @@ export function compare(before, now, model) {
   const sums = total(now.status, model);
   const past = before && total(before.status, model);
   const seconds = before ? now.time - before.time : 0;
-  const pictures = past ? sums.pictures - past.pictures : 0;
+  const images = past ? sums.images - past.images : 0;
   const batches = past ? sums.batches - past.batches : 0;
   /** @type {Record<string, number | null>} */
   const stages = {};
@@ -83,9 +83,9 @@ export function compare(before, now, model) {
   const cores = Math.max(1, host.cores);
   return {
     time: now.time,
-    throughput: past && seconds > 0 ? Math.max(0, pictures) / seconds : null,
+    throughput: past && seconds > 0 ? Math.max(0, images) / seconds : null,
     stages: /** @type {Record<Stage, number | null>} */ (stages),
-    batch: batches > 0 && pictures > 0 ? pictures / batches : null,
+    batch: batches > 0 && images > 0 ? images / batches : null,
     queue: sums.queue,
     queueCapacity: sums.capacity,
     inFlight: requests.in_flight,
@@ -109,7 +109,7 @@ export function compare(before, now, model) {
  */
 function total(status, model) {
   const sums = {
-    pictures: 0,
+    images: 0,
     batches: 0,
     queue: 0,
     capacity: 0,
@@ -118,7 +118,7 @@ function total(status, model) {
   for (const stage of STAGES) sums.stages[stage] = { count: 0, sum_ms: 0 };
   for (const entry of status.models) {
     if (model !== null && entry.name !== model) continue;
-    sums.pictures += entry.pictures;
+    sums.images += entry.pictures;
     sums.batches += entry.batches;
     sums.queue += entry.queue_length;
     sums.capacity += entry.queue_capacity;

@@ -1,6 +1,5 @@
-// The words of the page in the reader's language. In, keys and values to fill in; out, text. Elements
-// with `data-i18n` (text) or `data-i18n-ATTRIBUTE` change when the language does. It must never show
-// a bare key: English stands in.
+// Translations: takes keys and values to fill in, gives text. Elements with `data-i18n` (text) or
+// `data-i18n-ATTRIBUTE` change with the language. A text that is missing is shown in English.
 
 import { en } from "./en.js";
 import { zh } from "./zh.js";
@@ -19,7 +18,7 @@ let current = "en";
 const listeners = new Set();
 
 /**
- * The language to start with: what was chosen before, else the first of the browser's that is known.
+ * The initial language: the stored choice, else the first supported one of the browser.
  * @param {string | null} stored
  * @param {readonly string[]} preferred
  * @returns {Language}
@@ -53,7 +52,7 @@ export function t(key, values = {}) {
 }
 
 /**
- * The form for one or for many: looks for `KEY.one` when `count` is 1.
+ * Singular or plural: `KEY.one` if `count` is 1, else `KEY.other`.
  * @param {string} key
  * @param {number} count
  */
@@ -92,7 +91,7 @@ export function setLanguage(next) {
   apply();
 }
 
-/** Chooses the first language and translates the page. */
+/** Sets the initial language and translates the page. */
 export function startLanguage() {
   let stored = null;
   try {

@@ -1,10 +1,10 @@
-// Ways for pictures to come in: choosing, pasting, dropping. In, the page's events; out, files. It
-// must never let a dropped file replace the page.
+// Image files from the file dialog, the clipboard, and drag and drop. A dropped file never replaces
+// the page.
 
 import { get } from "./dom.js";
 
 /**
- * @param {() => boolean} wanted Whether pictures are taken now.
+ * @param {() => boolean} wanted Whether images are taken now.
  * @param {(files: File[]) => void} onFiles
  */
 export function startIntake(wanted, onFiles) {
@@ -29,7 +29,7 @@ export function startIntake(wanted, onFiles) {
  */
 function startDrop(wanted, onFiles) {
   let depth = 0;
-  const veil = () => get("stage").classList.toggle("dropping", depth > 0);
+  const veil = () => get("viewport").classList.toggle("dropping", depth > 0);
   const drag = (/** @type {DragEvent} */ event, /** @type {1 | -1} */ step) => {
     if (!event.dataTransfer?.types.includes("Files")) return;
     event.preventDefault();

@@ -1,6 +1,5 @@
-// Links to the server's own texts (/metrics, /openapi.json) when it wants a token: a link carries
-// none, so the text is fetched with it and shown. In, clicks; out, the text in this tab. It must
-// never put the token into an address.
+// Links to /metrics and /openapi.json on a server that requires a token. A link cannot send the
+// token, so the text is fetched with it and shown in this tab. The token never gets into a URL.
 
 import { request, token } from "./api.js";
 import { get, message } from "./dom.js";

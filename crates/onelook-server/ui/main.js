@@ -1,5 +1,4 @@
-// The app: three pages in one document, chosen by the address after `#`. In, where the person goes;
-// out, the page that shows and the pages that rest. It must never leave a hidden page polling.
+// The app: three pages in one document, chosen by the URL's fragment. A hidden page does not poll.
 
 import { onTokenWanted, status } from "./api.js";
 import { DetectPage } from "./detect.js";

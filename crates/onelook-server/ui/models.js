@@ -1,5 +1,5 @@
-// The models page: what the server can run and in what state. In, /v1/models; out, cards with load,
-// load again and unload, each asked about first. It must never act without a yes.
+// The Models page: shows /v1/models as cards, with buttons to load, reload and unload. Every action
+// that affects a running model is confirmed first.
 
 import { change, models } from "./api.js";
 import { confirmed } from "./dialogs.js";

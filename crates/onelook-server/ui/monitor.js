@@ -1,5 +1,5 @@
-// The monitor page: the server's figures of the last two minutes. In, /v1/status once a second while
-// the page can be seen; out, charts and the numbers beside them.
+// The Monitor page: polls /v1/status once a second while the page is visible, and shows charts and
+// numbers of the last two minutes.
 
 import { status } from "./api.js";
 import { Chart } from "./charts.js";

@@ -1,6 +1,6 @@
-// Non-maximum suppression in the browser: in, everything the model found above a low threshold;
-// out, what stays at the chosen thresholds. The same rule as the server's, so that a slider needs
-// no second inference. It must never depend on anything but its arguments.
+// Non-maximum suppression in the browser: takes all candidates above a low threshold, gives those
+// that remain at the chosen thresholds. Same algorithm as the server's, so a slider needs no new
+// request.
 
 /** @typedef {import("./api.js").Detection} Detection */
 
@@ -22,7 +22,7 @@ export const DEFAULTS = Object.freeze({
   classes: new Set(),
 });
 
-/** Asked of the server once; every later choice is a subset of the answer. */
+/** The parameters of the only request; every later choice is a subset of its response. */
 export const CANDIDATES = Object.freeze({ conf: 0.05, iou: 1, maxDet: 1000 });
 
 const f32 = Math.fround;
@@ -45,7 +45,7 @@ function area(box) {
 }
 
 /**
- * What stays, the surest first; among equally sure ones the earlier counts as surer.
+ * The boxes that remain, highest confidence first; of equal ones, the earlier first.
  * @param {readonly Detection[]} candidates
  * @param {Thresholds} thresholds
  * @returns {Detection[]}

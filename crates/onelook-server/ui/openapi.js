@@ -1,6 +1,5 @@
-// Reading an OpenAPI 3.1 description. In, the document as JSON; out, operations by tag, references
-// followed, schemas as short texts, examples. It must never follow a reference out of the document,
-// nor one in a circle.
+// Reads an OpenAPI 3.1 document: operations by tag, resolved references, schemas as short texts,
+// examples. References out of the document and circular ones are not followed.
 
 /** @typedef {Record<string, any>} Json An object of the document; its parts are checked where used. */
 /**
@@ -153,9 +152,9 @@ export function curl(entry, origin, secured) {
   if (entry.method !== "GET" && !(entry.method === "POST" && entry.body)) parts.push(`-X ${entry.method}`);
   if (secured) parts.push(`-H "Authorization: Bearer $TOKEN"`);
   const types = Object.keys(entry.body?.content ?? {});
-  const picture = types.find((type) => type.startsWith("image/") || type === "application/octet-stream");
-  if (picture) parts.push(`-H "Content-Type: ${picture === "image/*" ? "image/jpeg" : picture}"`, "--data-binary @picture.jpg");
-  else if (types.includes("multipart/form-data")) parts.push("-F image=@picture.jpg");
+  const image = types.find((type) => type.startsWith("image/") || type === "application/octet-stream");
+  if (image) parts.push(`-H "Content-Type: ${image === "image/*" ? "image/jpeg" : image}"`, "--data-binary @image.jpg");
+  else if (types.includes("multipart/form-data")) parts.push("-F image=@image.jpg");
   else if (types[0]) parts.push(`-H "Content-Type: ${types[0]}"`, "-d '{}'");
   parts.push(`"${origin}${path}"`);
   return parts.join(" \\\n  ");

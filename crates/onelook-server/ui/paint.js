@@ -1,10 +1,10 @@
-// Boxes and labels on a canvas. In, detections, where the picture lies on the canvas and how thick
-// to draw; out, pixels. Edges fall on whole device pixels. It must never change its arguments.
+// Draws boxes and labels on a canvas, from detections, the image's placement on the canvas and a
+// line width. Edges are aligned to device pixels.
 
 import { classColour, textColour } from "./colour.js";
 
 /** @typedef {import("./api.js").Detection} Detection */
-/** @typedef {{ scale: number, x: number, y: number }} Placement Picture pixel to device pixel. */
+/** @typedef {{ scale: number, x: number, y: number }} Placement Image pixel to device pixel. */
 /**
  * @typedef {object} Style
  * @property {number} line Device pixels.
@@ -16,9 +16,9 @@ import { classColour, textColour } from "./colour.js";
 const FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans CJK SC", sans-serif';
 
 /**
- * The least sure first, so that the surest lie on top; the brought-out one last.
+ * Lowest confidence first, so that the highest is on top; the selected one last.
  * @param {CanvasRenderingContext2D} context
- * @param {readonly Detection[]} detections The surest first.
+ * @param {readonly Detection[]} detections Highest confidence first.
  * @param {Placement} placement
  * @param {Style} style
  */
@@ -71,7 +71,7 @@ function paintBox(context, found, placement, style, filled) {
 }
 
 /**
- * Above the box where there is room, else inside.
+ * Above the box if there is space, else inside.
  * @param {CanvasRenderingContext2D} context
  * @param {Detection} found
  * @param {number} left
@@ -90,15 +90,15 @@ function paintLabel(context, found, left, top, font) {
 }
 
 /**
- * The picture with its boxes at full size.
- * @param {CanvasImageSource | null} picture
+ * The image with its boxes at full size.
+ * @param {CanvasImageSource | null} image
  * @param {number} width
  * @param {number} height
  * @param {readonly Detection[]} detections
  * @param {boolean} labels
- * @returns {HTMLCanvasElement | null} Nothing when the browser has no room for it.
+ * @returns {HTMLCanvasElement | null} Null if the browser cannot create it.
  */
-export function paintPicture(picture, width, height, detections, labels) {
+export function paintImage(image, width, height, detections, labels) {
   const canvas = document.createElement("canvas");
   canvas.width = width;
   canvas.height = height;
@@ -106,7 +106,7 @@ export function paintPicture(picture, width, height, detections, labels) {
   if (!context || canvas.width !== width || canvas.height !== height) return null;
   context.fillStyle = "#808080";
   context.fillRect(0, 0, width, height);
-  if (picture) context.drawImage(picture, 0, 0, width, height);
+  if (image) context.drawImage(image, 0, 0, width, height);
   const line = Math.max(2, Math.round((width + height) * 0.0015));
   const style = { line, font: Math.max(12, line * 6), labels, highlight: null };
   paintBoxes(context, detections, { scale: 1, x: 0, y: 0 }, style);

@@ -1,5 +1,5 @@
-// Language and colours as the person chooses them. In, the switches of the page; out, attributes on
-// the root element, remembered by the browser. It must never fail where storage is forbidden.
+// Language and colour theme: takes the switches of the page, sets attributes on the root element,
+// and stores the choice in the browser. Works without storage too.
 
 import { language, onLanguage, setLanguage, startLanguage } from "./i18n.js";
 

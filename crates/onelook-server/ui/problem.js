@@ -1,5 +1,5 @@
-// Errors in plain words. In, whatever was thrown; out, a sentence in the reader's language that says
-// what happened and, after it, what the server said. It must never show a stack or an object.
+// Errors as text: takes whatever was thrown, gives a sentence in the user's language, followed by
+// the server's own message. Never shows a stack trace or an object.
 
 import { Problem } from "./api.js";
 import { has, t } from "./i18n.js";

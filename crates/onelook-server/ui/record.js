@@ -1,18 +1,18 @@
-// Results as other tools read them: the object that `onelook predict --json` prints per picture. In,
-// a picture and the boxes that are shown; out, plain data and texts. Its form is fixed.
+// Results as JSON in the format of `onelook predict --json`, one object per image. The format is
+// fixed.
 
 /** @typedef {import("./api.js").Detection} Detection */
 
 /**
- * @param {{ name: string, width: number, height: number, task: string | null, speed: Record<string, number> }} picture
+ * @param {{ name: string, width: number, height: number, task: string | null, speed: Record<string, number> }} image
  * @param {readonly Detection[]} detections
  */
-export function record(picture, detections) {
+export function record(image, detections) {
   return {
-    source: picture.name,
-    width: picture.width,
-    height: picture.height,
-    task: picture.task ?? "detect",
+    source: image.name,
+    width: image.width,
+    height: image.height,
+    task: image.task ?? "detect",
     detections: detections.map((found) => ({
       name: found.name,
       class: found.class,
@@ -24,7 +24,7 @@ export function record(picture, detections) {
         y2: rounded(found.box.y2),
       },
     })),
-    speed_ms: picture.speed,
+    speed_ms: image.speed,
   };
 }
 

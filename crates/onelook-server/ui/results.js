@@ -1,5 +1,5 @@
-// The boxes as a table, as JSON, and the time they took. In, boxes and where the pointer is; out,
-// rows that can be sorted and walked through by arrow keys. It must never ask the server anything.
+// The boxes as a table and as JSON, and the time of each stage. Rows can be sorted and navigated
+// with the arrow keys.
 
 import { classColour } from "./colour.js";
 import { get, make } from "./dom.js";

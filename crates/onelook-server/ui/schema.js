@@ -1,5 +1,5 @@
-// A schema as a tree that opens on demand. In, a schema of an OpenAPI document; out, a list of its
-// properties. It must never open a reference by itself: documents may be circular.
+// A schema of an OpenAPI document as a tree of its properties that is expanded on demand, because
+// documents may be circular.
 
 import { make } from "./dom.js";
 import { t } from "./i18n.js";

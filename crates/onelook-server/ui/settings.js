@@ -1,5 +1,5 @@
-// Thresholds, model and size as the person chose them. In, the controls of the page; out, values and
-// a call when they change. It must never ask the server anything.
+// Thresholds, model and size: takes the controls of the page, gives their values and a callback on
+// changes.
 
 import { get, make } from "./dom.js";
 import { t } from "./i18n.js";
@@ -42,7 +42,7 @@ export class Settings {
     };
   }
 
-  /** What the server is asked with; nothing chosen means the server's own default. */
+  /** The options of requests; nothing chosen stands for the server's default. */
   get options() {
     return { model: this.model.value || null, imgsz: this.imgsz.value || null };
   }

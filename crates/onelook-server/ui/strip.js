@@ -1,49 +1,49 @@
-// The row of small pictures to go between. In, the pictures and which one shows; out, which one to
-// show or to take away. It must never lose the keyboard's place when it is drawn again.
+// The row of thumbnails: takes the images and the current one, reports which one to show or to
+// remove. Keeps the keyboard focus when it is drawn again.
 
 import { get, icon, make } from "./dom.js";
 import { t } from "./i18n.js";
 
-/** @typedef {import("./pictures.js").Picture} Picture */
+/** @typedef {import("./images.js").ImageItem} ImageItem */
 
 export class Strip {
   constructor() {
-    /** @type {(picture: Picture) => void} */
+    /** @type {(image: ImageItem) => void} */
     this.onOpen = () => {};
-    /** @type {(picture: Picture) => void} */
+    /** @type {(image: ImageItem) => void} */
     this.onRemove = () => {};
     this.onRemoveAll = () => {};
-    /** @type {(picture: Picture) => number} How many boxes to tell of. */
+    /** @type {(image: ImageItem) => number} How many boxes to tell of. */
     this.count = () => 0;
     get("remove-all").addEventListener("click", () => this.onRemoveAll());
   }
 
   /**
-   * @param {readonly Picture[]} list
-   * @param {Picture | null} current
-   * @param {boolean} live Whether the camera holds the stage.
+   * @param {readonly ImageItem[]} list
+   * @param {ImageItem | null} current
+   * @param {boolean} live Whether the viewer shows the camera.
    */
   show(list, current, live) {
     const focused = document.activeElement instanceof HTMLElement ? document.activeElement.dataset.key : undefined;
     get("strip").hidden = list.length === 0;
     get("strip-end").hidden = live;
     get("remove-all").hidden = list.length < 2;
-    get("thumbs").replaceChildren(...list.map((picture) => this.#item(picture, picture === current && !live)));
+    get("thumbs").replaceChildren(...list.map((image) => this.#item(image, image === current && !live)));
     const place = focused ? get("thumbs").querySelector(`[data-key="${focused}"]`) : null;
     if (place instanceof HTMLElement) place.focus();
   }
 
   /**
-   * @param {Picture} picture
+   * @param {ImageItem} image
    * @param {boolean} current
    */
-  #item(picture, current) {
-    const { id, name, state } = picture;
-    const told = {
+  #item(image, current) {
+    const { id, name, state } = image;
+    const stateText = {
       waiting: () => t("detect.waiting"),
       working: () => t("detect.working"),
       failed: () => t("detect.failed"),
-      done: () => String(this.count(picture)),
+      done: () => String(this.count(image)),
     };
     const open = make(
       "button",
@@ -54,24 +54,24 @@ export class Strip {
         "data-state": state,
         "data-key": `open-${id}`,
         "aria-current": current ? "true" : null,
-        "aria-label": `${t("detect.show", { name })}, ${told[state]()}`,
+        "aria-label": `${t("detect.show", { name })}, ${stateText[state]()}`,
       },
-      picture.drawable ? small(picture.address) : icon("picture"),
+      image.drawable ? small(image.address) : icon("image"),
     );
     const label = t("detect.remove", { name });
     const remove = make("button", { type: "button", class: "thumb-remove", "data-key": `remove-${id}`, "aria-label": label }, icon("close"));
-    open.addEventListener("click", () => this.onOpen(picture));
-    remove.addEventListener("click", () => this.onRemove(picture));
+    open.addEventListener("click", () => this.onOpen(image));
+    remove.addEventListener("click", () => this.onRemove(image));
     return make("li", {}, open, remove);
   }
 }
 
 /**
- * The picture itself, or a drawing where the browser cannot show its format.
+ * The image itself, or a drawing where the browser cannot show its format.
  * @param {string} address
  */
 function small(address) {
   const image = make("img", { src: address, alt: "", draggable: "false", decoding: "async", loading: "lazy" });
-  image.addEventListener("error", () => image.replaceWith(icon("picture")));
+  image.addEventListener("error", () => image.replaceWith(icon("image")));
   return image;
 }

@@ -1,6 +1,5 @@
-// The colours of the page, set before the first paint: in, what was chosen before; out,
-// `data-theme` on the root element. A classic script, so that nothing flashes in the wrong colours;
-// it must never wait for anything.
+// Sets `data-theme` on the root element from the stored choice before the first paint. A classic
+// script, because a module would run too late and the page would flash.
 (() => {
   try {
     const theme = localStorage.getItem("onelook.theme");

@@ -1,5 +1,5 @@
-// A form that sends an operation. In, the operation and a way to send; out, the answer as text or
-// picture. It must never send without the person's press of the button.
+// The form that sends an operation of the API page, and shows the response as text or image. Sends
+// only when the button is pressed.
 
 import { make } from "./dom.js";
 import { bytes, milliseconds } from "./format.js";
@@ -38,10 +38,10 @@ export function tryForm(entry, send) {
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
     const path = address(entry, fields);
-    const picture = file?.files?.[0];
+    const image = file?.files?.[0];
     /** @type {RequestInit} */
     const options = { method: entry.method };
-    if (picture) Object.assign(options, { body: picture, headers: { "Content-Type": picture.type || "application/octet-stream" } });
+    if (image) Object.assign(options, { body: image, headers: { "Content-Type": image.type || "application/octet-stream" } });
     else if (body) Object.assign(options, { body: body.value, headers: { "Content-Type": "application/json" } });
     await show(result, () => send(path, options));
   });

@@ -1,6 +1,5 @@
-// The picture on the stage: zoom, pan, boxes that answer to the pointer. In, a picture, boxes, which
-// one to bring out; out, which one the pointer is on. It must never draw blurred: the canvas has as
-// many pixels as the screen shows.
+// The image viewer: zoom, pan, and boxes that react to the pointer. Takes an image, its boxes and
+// the selected one; reports the one under the pointer. The canvas has the screen's full resolution.
 
 import { paintBoxes } from "./paint.js";
 
@@ -15,7 +14,7 @@ export class Viewer {
   constructor(canvas) {
     this.canvas = canvas;
     /** @type {CanvasImageSource | null} */
-    this.picture = null;
+    this.image = null;
     this.width = 0;
     this.height = 0;
     /** @type {readonly Detection[]} */
@@ -42,14 +41,14 @@ export class Viewer {
   }
 
   /**
-   * @param {CanvasImageSource | null} picture
+   * @param {CanvasImageSource | null} image
    * @param {number} width
    * @param {number} height
    * @param {boolean} keepView
    */
-  show(picture, width, height, keepView = false) {
+  show(image, width, height, keepView = false) {
     const sameSize = width === this.width && height === this.height;
-    this.picture = picture;
+    this.image = image;
     this.width = width;
     this.height = height;
     if (!(keepView && sameSize)) this.fit();
@@ -177,7 +176,7 @@ export class Viewer {
     context.imageSmoothingEnabled = placement.scale < 3;
     context.imageSmoothingQuality = "high";
     const [width, height] = [this.width * placement.scale, this.height * placement.scale];
-    if (this.picture) context.drawImage(this.picture, placement.x, placement.y, width, height);
+    if (this.image) context.drawImage(this.image, placement.x, placement.y, width, height);
     else {
       context.fillStyle = "#808080";
       context.fillRect(placement.x, placement.y, width, height);
@@ -288,14 +287,14 @@ export class Viewer {
 }
 
 /**
- * Keeps a picture in sight: centred when it is smaller than the stage, else without a gap.
+ * Keeps an image in view: centred if it is smaller than the viewport, else without a gap at the edges.
  * @param {number} offset
- * @param {number} picture
- * @param {number} stage
+ * @param {number} image
+ * @param {number} viewport
  */
-function clampOffset(offset, picture, stage) {
-  if (picture <= stage) return (stage - picture) / 2;
-  return Math.min(0, Math.max(stage - picture, offset));
+function clampOffset(offset, image, viewport) {
+  if (image <= viewport) return (viewport - image) / 2;
+  return Math.min(0, Math.max(viewport - image, offset));
 }
 
 /**

@@ -1,4 +1,4 @@
-// The words of the page in Chinese, under the keys of en.js.
+// The texts of the Web UI in Chinese, with the keys of en.js.
 
 export const zh = Object.freeze({
   "app.title": "onelook：目标检测",
@@ -35,7 +35,7 @@ export const zh = Object.freeze({
   "detect.add": "添加",
   "detect.addLabel": "添加图片",
   "detect.release": "松开即可添加图片",
-  "detect.pictures": "图片",
+  "detect.images": "图片",
   "detect.remove": "移除 {name}",
   "detect.removeAll": "全部移除",
   "detect.show": "显示 {name}",
@@ -43,7 +43,7 @@ export const zh = Object.freeze({
   "detect.working": "正在检测",
   "detect.failed": "失败",
   "detect.undrawable": "浏览器无法显示 {name} 的格式。检测框是正确的，只是缺少背后的图片。",
-  "detect.noPictures": "这些文件都不是图片。",
+  "detect.noImages": "这些文件都不是图片。",
   "detect.done": "{name}：{boxes}。",
   "detect.retry": "重试",
   "detect.dismiss": "关闭此消息",

@@ -1,4 +1,4 @@
-//! A connection to one address, with TLS where the target asks for it.
+//! Opens a connection to one address, with TLS if the URL has https.
 
 use std::net::SocketAddr;
 
@@ -9,30 +9,29 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
-use super::address::Target;
-use super::failed;
+use super::url::{Target, failed};
 use crate::problem::Problem;
 
-/// Connects to the address; the target's name is only shown to the other end.
+/// Connects to this address. The target's host name is used for TLS only.
 pub async fn open(
     target: &Target,
     address: SocketAddr,
 ) -> Result<SendRequest<Empty<Bytes>>, Problem> {
     let stream = TcpStream::connect(address).await;
-    let stream = stream.map_err(|_| failed("the address cannot be reached"))?;
+    let stream = stream.map_err(|_| failed("the host cannot be reached"))?;
     match target.is_encrypted() {
-        false => greet(stream).await,
+        false => http_handshake(stream).await,
         true => encrypted::open(target, stream).await,
     }
 }
 
-async fn greet<S>(stream: S) -> Result<SendRequest<Empty<Bytes>>, Problem>
+async fn http_handshake<S>(stream: S) -> Result<SendRequest<Empty<Bytes>>, Problem>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let (sender, connection) = handshake(TokioIo::new(stream))
         .await
-        .map_err(|_| failed("the address does not speak HTTP"))?;
+        .map_err(|_| failed("the host does not answer in HTTP"))?;
     // Ends with the response's body, or when both halves are dropped.
     tokio::spawn(connection);
     Ok(sender)
@@ -53,11 +52,11 @@ mod encrypted {
         stream: TcpStream,
     ) -> Result<SendRequest<Empty<Bytes>>, Problem> {
         let name = ServerName::try_from(target.host().to_owned())
-            .map_err(|_| failed("the address's name is none that a certificate could have"))?;
+            .map_err(|_| failed("the host's name cannot be in a certificate"))?;
         let connector = connector().ok_or_else(|| failed("this build has no TLS"))?;
         let stream = connector.connect(name, stream).await;
-        let stream = stream.map_err(|_| failed("the address's certificate is not accepted"))?;
-        greet(stream).await
+        let stream = stream.map_err(|_| failed("the host's certificate is not accepted"))?;
+        http_handshake(stream).await
     }
 
     fn connector() -> Option<TlsConnector> {

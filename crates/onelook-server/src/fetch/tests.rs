@@ -1,4 +1,4 @@
-//! What is fetched and what is not, against a server on this machine that tests may ask.
+//! What is fetched and what is not, against a server on this machine.
 
 use std::io::{Read, Write};
 use std::net::{IpAddr, TcpListener};
@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::*;
 
-/// Answers each connection with the next of these answers; tells where, and counts connections.
+/// A server that gives each connection the next response; its address and number of connections.
 fn server(answers: Vec<String>) -> (SocketAddr, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -35,7 +35,7 @@ fn redirect(location: &str) -> String {
     format!("HTTP/1.1 302 Found\r\nLocation: {location}\r\nContent-Length: 0\r\n\r\n")
 }
 
-/// Thinks that one name is that of the test's server, and resolves all others as ever.
+/// Resolves one name to the test's server, and all others as usual.
 fn fetcher(name: &'static str, address: SocketAddr) -> Fetcher {
     let real = Fetcher::new();
     Fetcher {
@@ -43,8 +43,8 @@ fn fetcher(name: &'static str, address: SocketAddr) -> Fetcher {
             true => Box::pin(async move { Ok(vec![address]) }),
             false => (real.resolve)(host, port),
         }),
-        // Only the port of a test's own server is free to be asked; ephemeral ports are high.
-        may_ask: |address| address.port() > 1024 || is_public(address.ip()),
+        // Allows the test servers, whose ephemeral ports are high.
+        is_allowed: |address| address.port() > 1024 || is_public(address.ip()),
     }
 }
 
@@ -74,11 +74,11 @@ async fn every_spelling_of_this_machine_is_refused_without_a_connection() {
         "127.0.0.1.",
     ] {
         let problem = refusal(&Fetcher::new(), &format!("http://{host}:{port}/x")).await;
-        // A spelling that the system does not know at all is as good as refused.
+        // A spelling that the system cannot resolve is refused just as well.
         assert!(
             matches!(
                 problem.kind,
-                Kind::Forbidden | Kind::Unprocessable | Kind::BadRequest
+                ProblemKind::Forbidden | ProblemKind::Unprocessable | ProblemKind::BadRequest
             ),
             "{host}: {problem:?}"
         );
@@ -87,7 +87,7 @@ async fn every_spelling_of_this_machine_is_refused_without_a_connection() {
 }
 
 #[tokio::test]
-async fn metadata_of_clouds_and_inner_networks_are_forbidden() {
+async fn cloud_metadata_and_private_networks_are_refused() {
     for host in [
         "169.254.169.254",
         "10.0.0.1",
@@ -97,39 +97,39 @@ async fn metadata_of_clouds_and_inner_networks_are_forbidden() {
         "2852039166",
     ] {
         let problem = refusal(&Fetcher::new(), &format!("http://{host}/latest/meta-data/")).await;
-        assert_eq!(problem.kind, Kind::Forbidden, "{host}");
+        assert_eq!(problem.kind, ProblemKind::Forbidden, "{host}");
     }
 }
 
 #[tokio::test]
-async fn a_name_that_leads_inside_is_forbidden_even_beside_public_addresses() {
+async fn a_name_with_one_private_address_is_refused() {
     let fetcher = Fetcher {
         resolve: Box::new(|_, port| {
             let addresses = ["1.1.1.1", "127.0.0.1"].map(|ip| ip.parse::<IpAddr>().unwrap());
             Box::pin(async move { Ok(addresses.map(|ip| SocketAddr::new(ip, port)).to_vec()) })
         }),
-        may_ask: |address| is_public(address.ip()),
+        is_allowed: |address| is_public(address.ip()),
     };
     assert_eq!(
         refusal(&fetcher, "http://mixed.example/").await.kind,
-        Kind::Forbidden
+        ProblemKind::Forbidden
     );
 }
 
 #[tokio::test]
-async fn what_is_allowed_is_fetched_along_redirects() {
-    let (address, connections) = server(vec![redirect("/b"), redirect("c?d"), ok("picture")]);
+async fn redirects_to_allowed_addresses_are_followed() {
+    let (address, connections) = server(vec![redirect("/b"), redirect("c?d"), ok("image")]);
     let response = fetcher("good.example", address)
         .get("http://good.example/a")
         .await
         .unwrap();
     let body = response.into_body().collect().await.unwrap().to_bytes();
-    assert_eq!(&body[..], b"picture");
+    assert_eq!(&body[..], b"image");
     assert_eq!(connections.load(Ordering::SeqCst), 3);
 }
 
 #[tokio::test]
-async fn a_redirect_to_a_forbidden_place_is_refused() {
+async fn a_redirect_to_a_private_address_is_refused() {
     for location in [
         "http://169.254.169.254/latest/meta-data/",
         "http://127.0.0.1/",
@@ -139,15 +139,15 @@ async fn a_redirect_to_a_forbidden_place_is_refused() {
     ] {
         let (address, _) = server(vec![redirect(location)]);
         let problem = refusal(&fetcher("good.example", address), "http://good.example/").await;
-        assert_eq!(problem.kind, Kind::Forbidden, "{location}");
+        assert_eq!(problem.kind, ProblemKind::Forbidden, "{location}");
     }
     let (address, _) = server(vec![redirect("file:///etc/passwd")]);
     let problem = refusal(&fetcher("good.example", address), "http://good.example/").await;
-    assert_eq!(problem.kind, Kind::BadRequest);
+    assert_eq!(problem.kind, ProblemKind::BadRequest);
 }
 
 #[tokio::test]
-async fn redirects_without_end_are_refused() {
+async fn endless_redirects_are_refused() {
     let (address, connections) = server(vec![redirect("/again"); 10]);
     let problem = refusal(&fetcher("good.example", address), "http://good.example/").await;
     assert!(problem.detail.contains("more than 3 times"), "{problem}");
@@ -160,7 +160,7 @@ async fn a_name_is_resolved_once_per_request_and_the_connection_goes_there() {
     let (inside, stolen) = server(vec![ok("secret"); 4]);
     let lookups = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&lookups);
-    // Public when first looked up, inside ever after: what a rebinding name does.
+    // Allowed at the first lookup, private afterwards: DNS rebinding.
     let resolve: Resolve = Box::new(move |_, _| {
         let first = count.fetch_add(1, Ordering::SeqCst) == 0;
         let address = if first { good } else { inside };
@@ -170,21 +170,21 @@ async fn a_name_is_resolved_once_per_request_and_the_connection_goes_there() {
     GOOD_PORT.store(usize::from(good.port()), Ordering::SeqCst);
     let fetcher = Fetcher {
         resolve,
-        may_ask: |address| usize::from(address.port()) == GOOD_PORT.load(Ordering::SeqCst),
+        is_allowed: |address| usize::from(address.port()) == GOOD_PORT.load(Ordering::SeqCst),
     };
     let response = fetcher.get("http://rebound.example/").await.unwrap();
     let body = response.into_body().collect().await.unwrap().to_bytes();
     assert_eq!(&body[..], b"public");
     assert_eq!(lookups.load(Ordering::SeqCst), 1);
-    // The next request looks the name up anew, and is refused.
+    // The next request resolves the name again, and is refused.
     let problem = refusal(&fetcher, "http://rebound.example/").await;
-    assert_eq!(problem.kind, Kind::Forbidden);
+    assert_eq!(problem.kind, ProblemKind::Forbidden);
     assert_eq!(asked.load(Ordering::SeqCst), 1);
     assert_eq!(stolen.load(Ordering::SeqCst), 0);
 }
 
 #[tokio::test]
-async fn an_answer_that_is_no_success_is_a_failure() {
+async fn a_response_without_success_is_an_error() {
     for answer in [
         "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n".to_owned(),
         "HTTP/1.1 302 Found\r\nContent-Length: 0\r\n\r\n".to_owned(),
@@ -193,6 +193,6 @@ async fn an_answer_that_is_no_success_is_a_failure() {
     ] {
         let (address, _) = server(vec![answer]);
         let problem = refusal(&fetcher("good.example", address), "http://good.example/").await;
-        assert_eq!(problem.kind, Kind::Unprocessable);
+        assert_eq!(problem.kind, ProblemKind::Unprocessable);
     }
 }

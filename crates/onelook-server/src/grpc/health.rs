@@ -1,4 +1,4 @@
-//! The health service of gRPC: the server as a whole by the empty name, a model by its own.
+//! gRPC health service: the empty name asks for the whole server, a model's name for that model.
 
 use std::sync::Arc;
 
@@ -6,10 +6,10 @@ use tonic::{Request, Response, Status};
 
 use super::generated::health::health_check_response::ServingStatus;
 use super::generated::health::{HealthCheckRequest, HealthCheckResponse, health_server};
-use super::status;
+use super::status::status;
 use crate::app::App;
 
-/// Name of the service that models are asked by.
+/// Name of the inference service; as ready as the whole server.
 const INFERENCE: &str = "inference.GRPCInferenceService";
 
 /// The service.
@@ -22,10 +22,10 @@ impl health_server::Health for Health {
         request: Request<HealthCheckRequest>,
     ) -> Result<Response<HealthCheckResponse>, Status> {
         let serves = match request.into_inner().service.as_str() {
-            "" | INFERENCE => self.0.catalogue.is_ready(),
+            "" | INFERENCE => self.0.models.is_ready(),
             model => {
-                let slot = self.0.catalogue.slot(Some(model)).map_err(status)?;
-                slot.served().is_ok()
+                let entry = self.0.models.find(Some(model)).map_err(status)?;
+                entry.loaded().is_ok()
             }
         };
         let said = match serves {

@@ -1,4 +1,4 @@
-//! Messages of the protocol into the server's own types, and back.
+//! Converts messages of the protocol into the server's own types, and back.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -6,45 +6,47 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::generated::inference as proto;
-use crate::inference::describe::{ModelConfig, ModelMetadata, SERVER, TensorMetadata};
-use crate::inference::repository::Entry;
-use crate::inference::statistics::{BatchStatistics, Count, ModelStatistics, Stages};
-use crate::inference::{
-    Answer, CLASSIFICATION, DATATYPE, INPUT, Input, OUTPUT, Parameters, Request, SEQUENCES,
-    SHARED_MEMORY, Values, shown,
+use crate::open_inference::describe::{ModelConfig, ModelMetadata, SERVER_NAME, TensorMetadata};
+use crate::open_inference::protocol::{
+    CLASSIFICATION, DATATYPE, INPUT, InferInput, InferParameters, InferRequest, InferResponse,
+    OUTPUT, SEQUENCES, SHARED_MEMORY, TensorData,
 };
-use crate::problem::Problem;
+use crate::open_inference::repository::IndexEntry;
+use crate::open_inference::statistics::{
+    InferBatchStatistics, InferStatistics, ModelStatistics, StatisticDuration,
+};
+use crate::problem::{Problem, shown};
 use proto::infer_parameter::ParameterChoice;
 use proto::model_config::SchedulingChoice;
 use proto::model_infer_request::InferInputTensor;
 
 type Choices = HashMap<String, proto::InferParameter>;
 
-/// A request's own form.
-pub fn request(message: proto::ModelInferRequest) -> Result<Request, Problem> {
-    let unserved = unserved(&message);
-    let parameters = Parameters {
+/// A request in the server's own type.
+pub fn request(message: proto::ModelInferRequest) -> Result<InferRequest, Problem> {
+    let unsupported = unsupported(&message);
+    let parameters = InferParameters {
         priority: number(&message.parameters, "priority")?,
         timeout: match number(&message.parameters, "timeout")? {
             0 => None,
             microseconds => Some(Duration::from_micros(microseconds)),
         },
     };
-    let inputs = match unserved {
+    let inputs = match unsupported {
         None => inputs(message.inputs, message.raw_input_contents)?,
         Some(_) => Vec::new(),
     };
     let outputs = message.outputs.into_iter().map(|output| output.name);
-    Ok(Request {
+    Ok(InferRequest {
         id: (!message.id.is_empty()).then_some(message.id),
         parameters,
         inputs,
         outputs: outputs.collect(),
-        unserved,
+        unsupported,
     })
 }
 
-fn unserved(message: &proto::ModelInferRequest) -> Option<&'static str> {
+fn unsupported(message: &proto::ModelInferRequest) -> Option<&'static str> {
     let is_set = |choices: &Choices, name: &str| choices.get(name).is_some_and(is_set);
     let sequence = ["sequence_id", "sequence_start", "sequence_end"]
         .iter()
@@ -61,7 +63,7 @@ fn unserved(message: &proto::ModelInferRequest) -> Option<&'static str> {
     })
 }
 
-/// Whether a parameter says more than its absence would.
+/// Whether a parameter differs from its default.
 fn is_set(parameter: &proto::InferParameter) -> bool {
     match &parameter.parameter_choice {
         None => false,
@@ -73,7 +75,7 @@ fn is_set(parameter: &proto::InferParameter) -> bool {
     }
 }
 
-/// A whole number that is not negative; 0 when absent.
+/// A whole number that is not negative; 0 if absent.
 fn number(choices: &Choices, name: &str) -> Result<u64, Problem> {
     let choice = choices
         .get(name)
@@ -86,16 +88,16 @@ fn number(choices: &Choices, name: &str) -> Result<u64, Problem> {
     };
     number.ok_or_else(|| {
         Problem::bad_request(format!(
-            "the parameter '{name}' takes a whole number from 0 on"
+            "the parameter '{name}' must be a whole number, 0 or more"
         ))
     })
 }
 
-/// Values come all in messages of their own, or all apart as bytes.
-fn inputs(messages: Vec<InferInputTensor>, raw: Vec<Bytes>) -> Result<Vec<Input>, Problem> {
+/// Values are either all in the inputs, or all in `raw_input_contents`.
+fn inputs(messages: Vec<InferInputTensor>, raw: Vec<Bytes>) -> Result<Vec<InferInput>, Problem> {
     if !raw.is_empty() && raw.len() != messages.len() {
         return Err(Problem::bad_request(format!(
-            "{} raw_input_contents came for {} inputs",
+            "the request has {} raw_input_contents for {} inputs",
             raw.len(),
             messages.len()
         )));
@@ -103,16 +105,16 @@ fn inputs(messages: Vec<InferInputTensor>, raw: Vec<Bytes>) -> Result<Vec<Input>
     let mut raw = raw.into_iter();
     let input = |message: InferInputTensor| {
         let values = match (raw.next(), message.contents) {
-            (Some(bytes), None) => Values::Bytes(bytes),
-            (None, Some(contents)) => Values::Numbers(contents.fp32_contents),
+            (Some(bytes), None) => TensorData::Bytes(bytes),
+            (None, Some(contents)) => TensorData::Numbers(contents.fp32_contents),
             (Some(_), Some(_)) => {
                 let name = shown(&message.name);
                 let detail = format!("input {name} has both contents and raw_input_contents");
                 return Err(Problem::bad_request(detail));
             }
-            (None, None) => Values::Bytes(Bytes::new()),
+            (None, None) => TensorData::Bytes(Bytes::new()),
         };
-        Ok(Input {
+        Ok(InferInput {
             name: message.name,
             datatype: message.datatype,
             shape: message.shape,
@@ -122,9 +124,9 @@ fn inputs(messages: Vec<InferInputTensor>, raw: Vec<Bytes>) -> Result<Vec<Input>
     messages.into_iter().map(input).collect()
 }
 
-/// An answer's message; its tensor apart, as bytes.
-pub fn response(answer: Answer) -> proto::ModelInferResponse {
-    let shape = answer.output.shape().iter().map(|&size| size as i64);
+/// A response as a message, with its tensor in `raw_output_contents`.
+pub fn response(response: InferResponse) -> proto::ModelInferResponse {
+    let shape = response.output.shape().iter().map(|&size| size as i64);
     let output = proto::model_infer_response::InferOutputTensor {
         name: OUTPUT.to_owned(),
         datatype: DATATYPE.to_owned(),
@@ -132,11 +134,11 @@ pub fn response(answer: Answer) -> proto::ModelInferResponse {
         ..Default::default()
     };
     let mut bytes = Vec::new();
-    answer.push_bytes(&mut bytes);
+    response.push_bytes(&mut bytes);
     proto::ModelInferResponse {
-        model_name: answer.model,
-        model_version: answer.version,
-        id: answer.id.unwrap_or_default(),
+        model_name: response.model,
+        model_version: response.version,
+        id: response.id.unwrap_or_default(),
         parameters: HashMap::new(),
         outputs: vec![output],
         raw_output_contents: vec![bytes.into()],
@@ -172,8 +174,8 @@ impl From<ModelConfig> for proto::ModelConfig {
         };
         let kind = if config.gpu { Kind::Gpu } else { Kind::Cpu };
         Self {
-            platform: SERVER.to_owned(),
-            backend: SERVER.to_owned(),
+            platform: SERVER_NAME.to_owned(),
+            backend: SERVER_NAME.to_owned(),
             version_policy: Some(proto::ModelVersionPolicy {
                 policy_choice: Some(PolicyChoice::Latest(Latest { num_versions: 1 })),
             }),
@@ -206,14 +208,14 @@ impl From<ModelConfig> for proto::ModelConfig {
     }
 }
 
-impl From<Count> for proto::StatisticDuration {
-    fn from(Count { count, ns }: Count) -> Self {
+impl From<StatisticDuration> for proto::StatisticDuration {
+    fn from(StatisticDuration { count, ns }: StatisticDuration) -> Self {
         Self { count, ns }
     }
 }
 
-impl From<Stages> for proto::InferStatistics {
-    fn from(stages: Stages) -> Self {
+impl From<InferStatistics> for proto::InferStatistics {
+    fn from(stages: InferStatistics) -> Self {
         Self {
             success: Some(stages.success.into()),
             fail: Some(stages.fail.into()),
@@ -227,8 +229,8 @@ impl From<Stages> for proto::InferStatistics {
     }
 }
 
-impl From<BatchStatistics> for proto::InferBatchStatistics {
-    fn from(batch: BatchStatistics) -> Self {
+impl From<InferBatchStatistics> for proto::InferBatchStatistics {
+    fn from(batch: InferBatchStatistics) -> Self {
         Self {
             batch_size: batch.batch_size,
             compute_input: Some(batch.compute_input.into()),
@@ -252,8 +254,8 @@ impl From<ModelStatistics> for proto::ModelStatistics {
     }
 }
 
-impl From<Entry> for proto::repository_index_response::ModelIndex {
-    fn from(entry: Entry) -> Self {
+impl From<IndexEntry> for proto::repository_index_response::ModelIndex {
+    fn from(entry: IndexEntry) -> Self {
         Self {
             name: entry.name,
             version: entry.version,

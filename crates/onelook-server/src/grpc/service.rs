@@ -1,4 +1,4 @@
-//! The calls of the protocol's service.
+//! The calls of the inference service.
 
 use std::collections::HashMap;
 use std::pin::Pin;
@@ -9,30 +9,31 @@ use futures_util::stream::try_unfold;
 use prost::Message;
 use tonic::{Extensions, Request, Response, Status, Streaming};
 
-use super::budget::Ledger;
 use super::generated::inference as proto;
 use super::generated::inference::grpc_inference_service_server::GrpcInferenceService;
-use super::{message, status};
+use super::message;
+use super::status::status;
 use crate::app::App;
-use crate::catalogue::Slot;
-use crate::http::Visit;
-use crate::inference::{self, describe, repository, statistics};
+use crate::body_budget::BudgetShare;
+use crate::inference_service::blocking;
+use crate::model_repository::ModelEntry;
+use crate::open_inference::{self, describe, repository, statistics};
 use crate::problem::Problem;
-use crate::stations::{Errand, blocking};
+use crate::request_context::RequestContext;
 
 type Outcome<T> = Result<Response<T>, Status>;
 
 /// The service.
-pub struct Inference(pub Arc<App>);
+pub struct InferenceGrpc(pub Arc<App>);
 
-impl Inference {
-    fn slot(&self, name: &str) -> Result<Arc<Slot>, Status> {
-        self.0.catalogue.slot(Some(name)).map_err(status)
+impl InferenceGrpc {
+    fn entry(&self, name: &str) -> Result<Arc<ModelEntry>, Status> {
+        self.0.models.find(Some(name)).map_err(status)
     }
 }
 
 #[tonic::async_trait]
-impl GrpcInferenceService for Inference {
+impl GrpcInferenceService for InferenceGrpc {
     type ModelStreamInferStream =
         Pin<Box<dyn Stream<Item = Result<proto::ModelStreamInferResponse, Status>> + Send>>;
 
@@ -47,7 +48,7 @@ impl GrpcInferenceService for Inference {
         &self,
         _: Request<proto::ServerReadyRequest>,
     ) -> Outcome<proto::ServerReadyResponse> {
-        let ready = self.0.catalogue.is_ready();
+        let ready = self.0.models.is_ready();
         Ok(Response::new(proto::ServerReadyResponse { ready }))
     }
 
@@ -56,21 +57,22 @@ impl GrpcInferenceService for Inference {
         _: Request<proto::ServerMetadataRequest>,
     ) -> Outcome<proto::ServerMetadataResponse> {
         Ok(Response::new(proto::ServerMetadataResponse {
-            name: describe::SERVER.to_owned(),
-            version: describe::VERSION.to_owned(),
+            name: describe::SERVER_NAME.to_owned(),
+            version: describe::SERVER_VERSION.to_owned(),
             extensions: describe::EXTENSIONS.map(str::to_owned).to_vec(),
         }))
     }
 
-    /// A model that is not known is not ready.
+    /// An unknown model is not ready.
     async fn model_ready(
         &self,
         request: Request<proto::ModelReadyRequest>,
     ) -> Outcome<proto::ModelReadyResponse> {
-        let asked = request.into_inner();
-        let slot = self.0.catalogue.slot(Some(&asked.name));
-        let served = slot.and_then(|slot| inference::served(&slot, Some(&asked.version)));
-        let ready = served.is_ok();
+        let message = request.into_inner();
+        let entry = self.0.models.find(Some(&message.name));
+        let loaded =
+            entry.and_then(|entry| open_inference::loaded_version(&entry, Some(&message.version)));
+        let ready = loaded.is_ok();
         Ok(Response::new(proto::ModelReadyResponse { ready }))
     }
 
@@ -78,9 +80,9 @@ impl GrpcInferenceService for Inference {
         &self,
         request: Request<proto::ModelMetadataRequest>,
     ) -> Outcome<proto::ModelMetadataResponse> {
-        let asked = request.into_inner();
-        let slot = self.slot(&asked.name)?;
-        let metadata = describe::metadata(&slot, Some(&asked.version)).map_err(status)?;
+        let message = request.into_inner();
+        let entry = self.entry(&message.name)?;
+        let metadata = describe::metadata(&entry, Some(&message.version)).map_err(status)?;
         Ok(Response::new(metadata.into()))
     }
 
@@ -88,9 +90,9 @@ impl GrpcInferenceService for Inference {
         &self,
         request: Request<proto::ModelConfigRequest>,
     ) -> Outcome<proto::ModelConfigResponse> {
-        let asked = request.into_inner();
-        let slot = self.slot(&asked.name)?;
-        let config = describe::config(&self.0, &slot, Some(&asked.version)).map_err(status)?;
+        let message = request.into_inner();
+        let entry = self.entry(&message.name)?;
+        let config = describe::config(&self.0, &entry, Some(&message.version)).map_err(status)?;
         let config = Some(config.into());
         Ok(Response::new(proto::ModelConfigResponse { config }))
     }
@@ -99,10 +101,10 @@ impl GrpcInferenceService for Inference {
         &self,
         request: Request<proto::ModelStatisticsRequest>,
     ) -> Outcome<proto::ModelStatisticsResponse> {
-        let asked = request.into_inner();
-        let all = match asked.name.as_str() {
+        let message = request.into_inner();
+        let all = match message.name.as_str() {
             "" => statistics::all(&self.0),
-            name => statistics::of(&*self.slot(name)?, Some(&asked.version)).map_err(status)?,
+            name => statistics::of(&*self.entry(name)?, Some(&message.version)).map_err(status)?,
         };
         let model_stats = all.model_stats.into_iter().map(Into::into).collect();
         Ok(Response::new(proto::ModelStatisticsResponse {
@@ -115,30 +117,29 @@ impl GrpcInferenceService for Inference {
         request: Request<proto::ModelInferRequest>,
     ) -> Outcome<proto::ModelInferResponse> {
         let (_, extensions, message) = request.into_parts();
-        let errand = visit(&extensions)?.errand.clone();
-        infer(&self.0, &errand, message)
+        infer(&self.0, request_context(&extensions)?, message)
             .await
             .map(Response::new)
             .map_err(status)
     }
 
-    /// Answers in the order of the requests, one at a time; one that fails does not end the stream.
+    /// Answers one request after the other, in order. One that fails does not end the stream.
     async fn model_stream_infer(
         &self,
         request: Request<Streaming<proto::ModelInferRequest>>,
     ) -> Outcome<Self::ModelStreamInferStream> {
         let (_, extensions, messages) = request.into_parts();
-        let call = Call {
+        let stream = InferStream {
             app: Arc::clone(&self.0),
-            errand: visit(&extensions)?.errand.clone(),
-            ledger: extensions.get::<Arc<Ledger>>().cloned(),
+            context: request_context(&extensions)?.clone(),
+            budget: extensions.get::<Arc<BudgetShare>>().cloned(),
             messages,
         };
-        let answers = try_unfold(call, |mut call| async move {
-            let answer = call.next().await?;
-            Ok(answer.map(|answer| (answer, call)))
+        let responses = try_unfold(stream, |mut stream| async move {
+            let response = stream.next().await?;
+            Ok(response.map(|response| (response, stream)))
         });
-        Ok(Response::new(Box::pin(answers)))
+        Ok(Response::new(Box::pin(responses)))
     }
 
     async fn repository_index(
@@ -154,10 +155,10 @@ impl GrpcInferenceService for Inference {
         &self,
         request: Request<proto::RepositoryModelLoadRequest>,
     ) -> Outcome<proto::RepositoryModelLoadResponse> {
-        let asked = request.into_inner();
-        let mut names = asked.parameters.keys();
+        let message = request.into_inner();
+        let mut names = message.parameters.keys();
         let overrides = names.any(|name| repository::is_override(name));
-        let loaded = repository::load(&self.0, &asked.model_name, overrides).await;
+        let loaded = repository::load(&self.0, &message.model_name, overrides).await;
         loaded.map_err(status)?;
         Ok(Response::new(proto::RepositoryModelLoadResponse {}))
     }
@@ -172,51 +173,51 @@ impl GrpcInferenceService for Inference {
     }
 }
 
-/// What the server's entry found out about the caller.
-fn visit(extensions: &Extensions) -> Result<&Visit, Status> {
-    let absent = || Status::internal("a call came past the entry");
-    extensions.get::<Visit>().ok_or_else(absent)
+/// The context that the HTTP middleware made.
+fn request_context(extensions: &Extensions) -> Result<&RequestContext, Status> {
+    let absent = || Status::internal("a call has no request context");
+    extensions.get::<RequestContext>().ok_or_else(absent)
 }
 
 async fn infer(
     app: &App,
-    errand: &Errand,
-    asked: proto::ModelInferRequest,
+    context: &RequestContext,
+    message: proto::ModelInferRequest,
 ) -> Result<proto::ModelInferResponse, Problem> {
-    let slot = app.catalogue.slot(Some(&asked.model_name))?;
-    let version = asked.model_version.clone();
-    let request = message::request(asked)?;
-    let answer = inference::infer(app, &slot, Some(&version), errand, request).await?;
-    blocking(move || message::response(answer)).await
+    let entry = app.models.find(Some(&message.model_name))?;
+    let version = message.model_version.clone();
+    let request = message::request(message)?;
+    let response = open_inference::infer(app, &entry, Some(&version), context, request).await?;
+    blocking(move || message::response(response)).await
 }
 
-/// A stream of requests being answered.
-struct Call {
+/// An open stream of requests.
+struct InferStream {
     app: Arc<App>,
-    errand: Errand,
-    ledger: Option<Arc<Ledger>>,
+    context: RequestContext,
+    budget: Option<Arc<BudgetShare>>,
     messages: Streaming<proto::ModelInferRequest>,
 }
 
-impl Call {
+impl InferStream {
     async fn next(&mut self) -> Result<Option<proto::ModelStreamInferResponse>, Status> {
-        let Some(asked) = self.messages.message().await? else {
+        let Some(message) = self.messages.message().await? else {
             return Ok(None);
         };
-        let (id, held) = (asked.id.clone(), asked.encoded_len());
-        // A stream lives as long as its client wants; each of its requests has the whole time.
-        let patience = self.app.config.limits.request_timeout;
-        self.errand.deadline = tokio::time::Instant::now() + patience;
-        let outcome = infer(&self.app, &self.errand, asked).await;
-        if let Some(ledger) = &self.ledger {
-            ledger.release(held);
+        let (id, held) = (message.id.clone(), message.encoded_len());
+        // A stream lasts as long as its client wants: the time limit is for each of its requests.
+        let limit = self.app.config.limits.request_timeout;
+        self.context.deadline = tokio::time::Instant::now() + limit;
+        let outcome = infer(&self.app, &self.context, message).await;
+        if let Some(budget) = &self.budget {
+            budget.shrink(held);
         }
         let (error_message, mut response) = match outcome {
             Ok(response) => (String::new(), response),
             Err(problem) => (problem.detail, proto::ModelInferResponse::default()),
         };
         response.id = id;
-        response.parameters = last_of_its_request();
+        response.parameters = final_response();
         Ok(Some(proto::ModelStreamInferResponse {
             error_message,
             infer_response: Some(response),
@@ -224,8 +225,8 @@ impl Call {
     }
 }
 
-/// Triton's clients count answers per request by this word: here each has one.
-fn last_of_its_request() -> HashMap<String, proto::InferParameter> {
+/// Triton's clients read from this parameter that a request has no further response.
+fn final_response() -> HashMap<String, proto::InferParameter> {
     let yes = proto::infer_parameter::ParameterChoice::BoolParam(true);
     let parameter = proto::InferParameter {
         parameter_choice: Some(yes),

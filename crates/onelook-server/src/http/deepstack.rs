@@ -1,7 +1,7 @@
-//! The protocol of DeepStack and CodeProject.AI, which cameras' programs and home automation speak:
-//! a form with one picture in, boxes in whole pixels out.
+//! The protocol of DeepStack and CodeProject.AI, used by camera software and home automation: a form
+//! with one image in, boxes in whole pixels out.
 
-mod answer;
+mod response;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -15,19 +15,20 @@ use axum::{Json, Router};
 use onelook::Options;
 use onelook::types::Thresholds;
 
-use super::Visit;
 use super::detect::fraction;
 use super::multipart::{self, Part};
 use crate::app::App;
-use crate::body::{self, Held};
-use crate::catalogue::Slot;
-use crate::problem::{Kind, Problem, ProblemBody};
-use answer::{CustomModels, Pong, Predictions, Refusal, VisionForm};
+use crate::body::{self, BufferedBody};
+use crate::model_repository::ModelEntry;
+use crate::problem::{Problem, ProblemKind, shown};
+use crate::request_context::RequestContext;
+pub use response::DeepStackError;
+use response::{CustomModels, Pong, Predictions, VisionForm};
 
-/// Clients that send no threshold expect the protocol's own.
+/// The protocol's default threshold.
 const MIN_CONFIDENCE: f32 = 0.4;
 
-/// Most fields of a form; clients send a few that mean nothing here.
+/// Largest number of fields of a form; clients send some that are not used here.
 const MAX_FIELDS: usize = 32;
 
 /// Routes.
@@ -39,134 +40,117 @@ pub fn routes() -> Router<Arc<App>> {
         .route("/v1/status/ping", get(ping).post(ping_by_post))
 }
 
-/// Finds objects with the default model.
+/// Detects objects with the default model.
 #[utoipa::path(
     post, path = "/v1/vision/detection", tag = "deepstack", operation_id = "visionDetection",
-    summary = "Find objects, as DeepStack and CodeProject.AI do",
+    summary = "Detect objects (DeepStack, CodeProject.AI)",
     request_body(content = VisionForm, content_type = "multipart/form-data"),
     responses(
-        (status = 200, description = "What was found.", body = Predictions),
-        (status = 400, description = "The form makes no sense, has no picture, or one that cannot be read.", body = Refusal),
-        (status = 401, description = "No token, or one that is not known.", body = Refusal),
-        (status = 403, description = "The token does not allow this.", body = Refusal),
-        (status = 404, description = "There is no model.", body = Refusal),
-        (status = 408, description = "The body came too slowly.", body = Refusal),
-        (status = 413, description = "The body or the picture is larger than allowed.", body = Refusal),
-        (status = 415, description = "The body is no form.", body = Refusal),
-        (status = 429, description = "This client asks for more than its share.", body = Refusal),
-        (status = 503, description = "Too much to do, or the model is not loaded.", body = Refusal),
+        (status = 200, description = "The detected objects.", body = Predictions),
+        (status = 400), (status = 401), (status = 403), (status = 404), (status = 408),
+        (status = 413), (status = 415), (status = 429), (status = 503),
     )
 )]
 pub async fn detection(
     State(app): State<Arc<App>>,
-    Extension(visit): Extension<Visit>,
+    Extension(context): Extension<RequestContext>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Json<Predictions>, Problem> {
-    let slot = app.catalogue.slot(None);
-    find(&app, visit, slot, &headers, body).await
+    let entry = app.models.find(None);
+    detect(&app, context, entry, &headers, body).await
 }
 
-/// Finds objects with a named model.
+/// Detects objects with a named model.
 #[utoipa::path(
     post, path = "/v1/vision/custom/{name}", tag = "deepstack", operation_id = "visionCustom",
-    summary = "Find objects with a named model, as DeepStack and CodeProject.AI do",
+    summary = "Detect objects with a named model (DeepStack, CodeProject.AI)",
     params(("name" = String, Path, description = "The model's name.", example = "yolo11n")),
     request_body(content = VisionForm, content_type = "multipart/form-data"),
     responses(
-        (status = 200, description = "What was found.", body = Predictions),
-        (status = 400, description = "The form makes no sense, has no picture, or one that cannot be read.", body = Refusal),
-        (status = 401, description = "No token, or one that is not known.", body = Refusal),
-        (status = 403, description = "The token does not allow this.", body = Refusal),
-        (status = 404, description = "There is no such model; the answer names those that are.", body = Refusal),
-        (status = 408, description = "The body came too slowly.", body = Refusal),
-        (status = 413, description = "The body or the picture is larger than allowed.", body = Refusal),
-        (status = 415, description = "The body is no form.", body = Refusal),
-        (status = 429, description = "This client asks for more than its share.", body = Refusal),
-        (status = 503, description = "Too much to do, or the model is not loaded.", body = Refusal),
+        (status = 200, description = "The detected objects.", body = Predictions),
+        (status = 400), (status = 401), (status = 403), (status = 404), (status = 408),
+        (status = 413), (status = 415), (status = 429), (status = 503),
     )
 )]
 pub async fn custom(
     State(app): State<Arc<App>>,
-    Extension(visit): Extension<Visit>,
+    Extension(context): Extension<RequestContext>,
     name: Result<Path<String>, PathRejection>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Json<Predictions>, Problem> {
-    let slot = match name {
-        Ok(Path(name)) => app.catalogue.slot(Some(&name)),
+    let entry = match name {
+        Ok(Path(name)) => app.models.find(Some(&name)),
         Err(_) => Err(Problem::bad_request(
-            "the model's name is not text in UTF-8",
+            "the model's name in the path is not UTF-8",
         )),
     };
-    find(&app, visit, slot, &headers, body).await
+    detect(&app, context, entry, &headers, body).await
 }
 
-async fn find(
+async fn detect(
     app: &App,
-    visit: Visit,
-    slot: Result<Arc<Slot>, Problem>,
+    context: RequestContext,
+    entry: Result<Arc<ModelEntry>, Problem>,
     headers: &HeaderMap,
     body: Body,
 ) -> Result<Json<Predictions>, Problem> {
     let start = Instant::now();
-    let knocked = slot.and_then(|slot| {
-        app.stations.knock(&slot, &visit.errand.ask(1))?;
-        Ok((slot, multipart::boundary(headers)?))
+    let prechecked = entry.and_then(|entry| {
+        app.inference.precheck(&entry, &context)?;
+        Ok((entry, multipart::boundary(headers)?))
     });
-    let (slot, boundary) = match knocked {
-        Ok(knocked) => knocked,
-        Err(problem) => {
-            body::drain(body).await;
-            return Err(problem);
-        }
-    };
-    let (held, form) = form(app, body, &boundary).await?;
-    let visit = visit.identified(app, form.token.as_deref())?;
-    let thresholds = Thresholds {
-        confidence: form.min_confidence,
-        ..Thresholds::default()
-    };
+    let ((entry, boundary), body) = body::keep_if_ok(prechecked, body).await?;
+    let (body, form) = read_form(app, body, &boundary).await?;
+    let context = context.authenticated(&app.config.tokens, form.token.as_deref())?;
     let options = Options {
-        thresholds,
+        thresholds: Thresholds {
+            confidence: form.min_confidence,
+            ..Thresholds::default()
+        },
         ..Options::default()
     };
-    let picture = form.picture.ok_or_else(|| {
-        Problem::bad_request("the form has no picture: send it as a file in the field 'image'")
+    let image = form.image.ok_or_else(|| {
+        Problem::bad_request("the form has no image: send it as a file in the field 'image'")
     })?;
-    let served = slot.served()?;
-    let found = app
-        .stations
-        .detect(&slot, &visit.errand, picture.content, &options);
-    let found = found.await.map_err(unreadable)?;
-    drop(held);
-    let (model, elapsed) = (&served.model, start.elapsed());
-    Ok(Json(Predictions::of(&slot.name, model, &found, elapsed)))
+    let loaded = entry.loaded()?;
+    let result = app
+        .inference
+        .detect(&entry, &context, image.content, &options);
+    let result = result.await.map_err(invalid_image)?;
+    drop(body);
+    let (model, elapsed) = (&loaded.model, start.elapsed());
+    Ok(Json(Predictions::of(&entry.name, model, &result, elapsed)))
 }
 
-/// Clients of this protocol know one status for all that is wrong with a picture.
-fn unreadable(problem: Problem) -> Problem {
+/// Clients of this protocol expect the same status for every invalid image.
+fn invalid_image(problem: Problem) -> Problem {
     match problem.kind {
-        Kind::Unsupported | Kind::Unprocessable => Problem {
-            kind: Kind::BadRequest,
+        ProblemKind::Unsupported | ProblemKind::Unprocessable => Problem {
+            kind: ProblemKind::BadRequest,
             ..problem
         },
         _ => problem,
     }
 }
 
-/// What the form says, as far as it means something here.
-struct Form {
-    picture: Option<Part>,
+/// The fields of the form that are used here.
+struct VisionRequest {
+    image: Option<Part>,
     min_confidence: f32,
     token: Option<String>,
 }
 
-async fn form<'a>(app: &'a App, body: Body, boundary: &str) -> Result<(Held<'a>, Form), Problem> {
-    let mut held = body::read(app, body).await?;
-    let bytes = std::mem::take(&mut held.bytes);
-    let mut form = Form {
-        picture: None,
+async fn read_form(
+    app: &App,
+    body: Body,
+    boundary: &str,
+) -> Result<(BufferedBody, VisionRequest), Problem> {
+    let mut body = body::read(app, body).await?;
+    let bytes = std::mem::take(&mut body.bytes);
+    let mut form = VisionRequest {
+        image: None,
         min_confidence: MIN_CONFIDENCE,
         token: None,
     };
@@ -174,100 +158,90 @@ async fn form<'a>(app: &'a App, body: Body, boundary: &str) -> Result<(Held<'a>,
         match part.name.as_str() {
             "min_confidence" => form.min_confidence = min_confidence(part.text()?)?,
             "api_key" => form.token = Some(part.text()?.to_owned()),
-            // Clients name it image, image1, or as they like: the first file counts.
-            name if form.picture.is_none() && (part.is_picture() || name == "image1") => {
-                form.picture = Some(part);
+            // Clients call it image, image1, or something else: the first file counts.
+            name if form.image.is_none() && (part.is_image() || name == "image1") => {
+                form.image = Some(part);
             }
             _ => {}
         }
     }
-    Ok((held, form))
+    Ok((body, form))
 }
 
 fn min_confidence(text: &str) -> Result<f32, Problem> {
     if text.is_empty() {
         return Ok(MIN_CONFIDENCE);
     }
-    let shown: String = text.chars().take(80).collect();
-    let wrong = |reason| Problem::bad_request(format!("min_confidence: {shown:?}: {reason}"));
-    fraction(text).map_err(wrong)
+    let invalid =
+        |reason| Problem::bad_request(format!("min_confidence: {}: {reason}", shown(text)));
+    fraction(text).map_err(invalid)
 }
 
-/// Which models there are.
+/// Lists the models.
 #[utoipa::path(
     post, path = "/v1/vision/custom/list", tag = "deepstack", operation_id = "visionCustomList",
-    summary = "Which models there are, as DeepStack and CodeProject.AI tell",
+    summary = "List the models (DeepStack, CodeProject.AI)",
     responses(
-        (status = 200, description = "The models that answer.", body = CustomModels),
-        (status = 400, description = "The form or a header makes no sense.", body = Refusal),
-        (status = 401, description = "No token, or one that is not known.", body = Refusal),
-        (status = 403, description = "The token does not allow this.", body = Refusal),
-        (status = 408, description = "The body came too slowly.", body = Refusal),
-        (status = 413, description = "The body is larger than allowed.", body = Refusal),
-        (status = 503, description = "Too much to do.", body = Refusal),
+        (status = 200, description = "The models that serve.", body = CustomModels),
+        (status = 400), (status = 401), (status = 403), (status = 408), (status = 413), (status = 503),
     )
 )]
 pub async fn list(
     State(app): State<Arc<App>>,
-    Extension(visit): Extension<Visit>,
+    Extension(context): Extension<RequestContext>,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Json<CustomModels>, Problem> {
     let token = match multipart::boundary(&headers) {
-        Ok(boundary) => form(&app, body, &boundary).await?.1.token,
+        Ok(boundary) => read_form(&app, body, &boundary).await?.1.token,
         Err(_) => {
             body::drain(body).await;
             None
         }
     };
-    visit.identified(&app, token.as_deref())?;
+    context.authenticated(&app.config.tokens, token.as_deref())?;
     Ok(Json(CustomModels::of(&app)))
 }
 
-/// Which models there are.
+/// Lists the models.
 #[utoipa::path(
     get, path = "/v1/vision/custom/list", tag = "deepstack", operation_id = "visionCustomListByGet",
-    summary = "The same by GET",
+    summary = "The same with GET",
     responses(
-        (status = 200, description = "The models that answer.", body = CustomModels),
-        (status = 400, description = "A header makes no sense.", body = Refusal),
-        (status = 401, description = "No token, or one that is not known.", body = Refusal),
-        (status = 403, description = "The token does not allow this.", body = Refusal),
+        (status = 200, description = "The models that serve.", body = CustomModels),
+        (status = 400), (status = 401), (status = 403),
     )
 )]
 pub async fn list_by_get(
     State(app): State<Arc<App>>,
-    Extension(visit): Extension<Visit>,
+    Extension(context): Extension<RequestContext>,
 ) -> Result<Json<CustomModels>, Problem> {
-    visit.identified(&app, None)?;
+    context.authenticated(&app.config.tokens, None)?;
     Ok(Json(CustomModels::of(&app)))
 }
 
-/// A sign of life.
+/// Liveness.
 #[utoipa::path(
     get, path = "/v1/status/ping", tag = "deepstack", operation_id = "ping",
-    summary = "Whether requests can be answered, as CodeProject.AI tells",
+    summary = "Liveness (CodeProject.AI)",
     responses(
-        (status = 200, description = "The server lives; whether a model is ready is in the answer.", body = Pong),
-        (status = 400, description = "A header makes no sense.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 401, description = "No token, or one that is not known.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 200, description = "The process answers; `success` says whether a model is ready.", body = Pong),
+        (status = 400), (status = 401),
     )
 )]
 pub async fn ping(State(app): State<Arc<App>>) -> Json<Pong> {
     Json(Pong {
-        success: app.catalogue.is_ready(),
+        success: app.models.is_ready(),
     })
 }
 
-/// A sign of life.
+/// Liveness, by POST.
 #[utoipa::path(
     post, path = "/v1/status/ping", tag = "deepstack", operation_id = "pingByPost",
-    summary = "The same by POST",
+    summary = "The same with POST",
     responses(
-        (status = 200, description = "The server lives; whether a model is ready is in the answer.", body = Pong),
-        (status = 400, description = "A header makes no sense.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 401, description = "No token, or one that is not known.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 403, description = "The token does not allow this.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 200, description = "The process answers; `success` says whether a model is ready.", body = Pong),
+        (status = 400), (status = 401), (status = 403),
     )
 )]
 pub async fn ping_by_post(state: State<Arc<App>>, body: Body) -> Json<Pong> {
@@ -280,7 +254,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_threshold_that_is_left_empty_is_the_usual_one() {
+    fn an_empty_threshold_is_the_default() {
         assert_eq!(min_confidence(""), Ok(0.4));
         assert_eq!(min_confidence("0.55"), Ok(0.55));
         assert!(min_confidence("40").is_err());

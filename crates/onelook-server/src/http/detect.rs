@@ -1,13 +1,12 @@
-//! `POST /v1/detect`: pictures in as they are, in a form or in JSON; boxes out, or the picture with
-//! boxes on it.
+//! `POST /v1/detect`: images in as they are, in a form or in JSON; boxes out, or the image with boxes
+//! drawn on it.
 
 mod accept;
-mod answer;
-mod describe;
-mod intake;
 mod parameters;
+mod request;
+mod response;
+mod schema;
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 
 use axum::Router;
@@ -17,27 +16,27 @@ use axum::http::{HeaderMap, Uri};
 use axum::response::Response;
 use axum::routing::post;
 use bytes::Bytes;
+use futures_util::stream::{self, StreamExt};
 use onelook::Options;
-use tokio::task::JoinSet;
 
-use super::Visit;
 use crate::app::App;
-use crate::body::{self, Held};
-use crate::catalogue::Slot;
+use crate::body::{self, BufferedBody};
 use crate::fetch;
-use crate::problem::{Kind, Problem, ProblemBody};
-use crate::stations::{Errand, Found, blocking};
-use accept::Form;
-use answer::Answer;
-use answer::ImageSeen;
-use intake::{BodyForm, Content, Picture};
+use crate::inference_service::{DetectResult, blocking};
+use crate::model_repository::ModelEntry;
+use crate::problem::{Problem, ProblemKind};
+use crate::request_context::RequestContext;
+use accept::ResponseFormat;
+use parameters::DetectParameters;
+use request::{BodyFormat, ImageSource, RequestImage};
+use response::{DetectResponse, ImageResponse};
 
-pub use describe::{DetectForm, DetectJson, PictureBytes};
 #[cfg(test)]
 pub use parameters::NAMES;
-pub use parameters::{Parameters, fraction};
+pub use parameters::fraction;
+pub use schema::{DetectForm, DetectJson, ImageBytes};
 
-/// Bodies larger than this are taken apart away from the threads that answer.
+/// Larger bodies are parsed away from the threads that answer requests.
 const SMALL_BODY: usize = 256 << 10;
 
 /// Routes.
@@ -46,29 +45,30 @@ pub fn routes() -> Router<Arc<App>> {
 }
 
 /// What is known of a request before its body is read.
-struct Plan {
-    parameters: Parameters,
-    body: BodyForm,
-    answer: Form,
+struct RequestHead {
+    parameters: DetectParameters,
+    body: BodyFormat,
+    response: ResponseFormat,
 }
 
-/// Finds objects on pictures.
+/// Detects objects on images.
 #[utoipa::path(
     post, path = "/v1/detect", tag = "detect", operation_id = "detect",
-    summary = "Find objects on pictures",
-    description = "Takes one picture as the body, or several in a form or in JSON, up to the \
-                   server's limit. Parameters stand in the query, in the form's fields or in the \
-                   JSON object, each once.\n\nJPEG, PNG, WebP, BMP, TIFF and GIF are read, told \
-                   by their first bytes. Of several pictures some may fail: the answer is 200 and \
-                   has the reason in their place. If all fail, the answer is the first one's \
-                   problem.\n\nWith `Accept: image/jpeg` or `image/png` the answer is the picture \
-                   with boxes drawn on it; the request must then have one picture.",
-    params(describe::DetectQuery),
+    summary = "Detect objects on images",
+    description = "Takes one image as the body, or several in a form or in JSON, up to the server's \
+                   limit. Parameters can be in the query, in the form's fields or in the JSON \
+                   object, but each only once.\n\nReads JPEG, PNG, WebP, BMP, TIFF and GIF, which \
+                   are recognised by their first bytes. If some of several images fail, the status \
+                   is 200 and each of them has its error in place of a result. If all fail, the \
+                   response is the first one's problem.\n\nWith `Accept: image/jpeg` or \
+                   `image/png` the response is the image with the boxes drawn on it; the request \
+                   must then have exactly one image.",
+    params(schema::DetectQuery),
     request_body(
-        description = "A bare picture, a form, or JSON.",
+        description = "An image, a form, or JSON.",
         content(
-            (PictureBytes = "image/*"),
-            (PictureBytes = "application/octet-stream"),
+            (ImageBytes = "image/*"),
+            (ImageBytes = "application/octet-stream"),
             (DetectForm = "multipart/form-data"),
             (DetectJson = "application/json", example = json!({
                 "image": {"base64": "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR4nGP4z8AAAAMBAQDJ/pLvAAAAAElFTkSuQmCC"},
@@ -77,187 +77,157 @@ struct Plan {
         )
     ),
     responses(
-        (status = 200, description = "What was found, or the picture with boxes on it.", content(
-            (Answer = "application/json"),
-            (PictureBytes = "image/jpeg"),
-            (PictureBytes = "image/png"),
+        (status = 200, description = "The detected objects, or the image with boxes drawn on it.", content(
+            (DetectResponse = "application/json"),
+            (ImageBytes = "image/jpeg"),
+            (ImageBytes = "image/png"),
         )),
-        (status = 400, description = "A parameter, a header or the body makes no sense.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 401, description = "No token, or one that is not known.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 403, description = "The token does not allow this, or addresses are not fetched.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 404, description = "There is no such model; the answer names those that are.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 406, description = "Nothing that Accept names can be answered.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 408, description = "The body came too slowly.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 413, description = "The body or the picture is larger than allowed, or there are too many pictures.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 415, description = "The body's form is not read here, or the picture is of no known format.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 422, description = "The picture is damaged or cannot be fetched.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 429, description = "This client asks for more than its share.", body = ProblemBody, content_type = "application/problem+json",
-            headers(("retry-after" = u64, description = "Seconds to wait."))),
-        (status = 503, description = "Too much to do for the deadline, or the model is not loaded.", body = ProblemBody, content_type = "application/problem+json",
-            headers(("retry-after" = u64, description = "Seconds to wait, where that is known."))),
+        (status = 400), (status = 401),
+        (status = 403, description = "The token does not allow this, or URLs are not fetched."),
+        (status = 404), (status = 406), (status = 408), (status = 413), (status = 415),
+        (status = 422, description = "An image is damaged or cannot be fetched."),
+        (status = 429), (status = 503),
     )
 )]
 pub async fn detect(
     State(app): State<Arc<App>>,
-    Extension(visit): Extension<Visit>,
+    Extension(context): Extension<RequestContext>,
     uri: Uri,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    let plan = match plan(&app, &visit, &uri, &headers) {
-        Ok(plan) => plan,
-        Err(problem) => {
-            body::drain(body).await;
-            return Err(problem);
-        }
-    };
-    let held = body::read(&app, body).await?;
-    let (mut held, parameters, pictures) =
-        take_apart(&app, held, plan.body, plan.parameters).await?;
-    let slot = app.catalogue.slot(parameters.model.as_deref())?;
-    let metadata = slot.served()?.model.metadata().clone();
-    let work = Work {
+    let head = read_head(&app, &context, &uri, &headers);
+    let (head, body) = body::keep_if_ok(head, body).await?;
+    let body = body::read(&app, body).await?;
+    let (body, parameters, images) = parse(&app, body, head.body, head.parameters).await?;
+    let entry = app.models.find(parameters.model.as_deref())?;
+    let metadata = entry.loaded()?.model.metadata().clone();
+    let job = DetectJob {
         app: Arc::clone(&app),
-        slot: Arc::clone(&slot),
-        errand: visit.errand.clone(),
-        options: Arc::new(parameters.options(&metadata)?),
+        entry: Arc::clone(&entry),
+        options: parameters.options(&metadata)?,
+        context,
     };
-    if plan.answer == Form::Json {
-        let names = Arc::new(metadata.names);
-        let images = work.see_all(pictures, &names).await;
-        held.release();
-        return answer::json(&slot.name, &visit.id, images);
+    if head.response == ResponseFormat::Json {
+        let images = job.detect_all(images, &metadata.names).await;
+        drop(body);
+        return response::json(&entry.name, &job.context.id, images);
     }
-    let picture = only(pictures)?;
-    let found = work.see(picture.content).await?;
-    held.release();
+    let result = job.detect(only(images)?.source).await?;
+    drop(body);
     let style = parameters.style();
-    answer::picture(&app, &slot, found, metadata.names, style, plan.answer).await
+    response::image(&app, &entry, result, metadata.names, style, head.response).await
 }
 
-/// Refuses early what can be refused before the body is read.
-fn plan(app: &App, visit: &Visit, uri: &Uri, headers: &HeaderMap) -> Result<Plan, Problem> {
-    let mut parameters = Parameters::default();
-    for (name, value) in words(uri)? {
+/// Reads query and headers, and refuses what can be refused before the body is read.
+fn read_head(
+    app: &App,
+    context: &RequestContext,
+    uri: &Uri,
+    headers: &HeaderMap,
+) -> Result<RequestHead, Problem> {
+    let mut parameters = DetectParameters::default();
+    for (name, value) in query(uri)? {
         parameters.set(&name, &value)?;
     }
-    let plan = Plan {
-        answer: accept::negotiate(headers)?,
-        body: BodyForm::of(headers)?,
+    let head = RequestHead {
+        response: accept::negotiate(headers)?,
+        body: BodyFormat::of(headers)?,
         parameters,
     };
-    // A form may still name another model than the first.
-    let named = plan.parameters.model.as_deref();
-    if named.is_some() || plan.body == BodyForm::Bare || app.catalogue.all().len() == 1 {
-        let slot = app.catalogue.slot(named)?;
-        app.stations.knock(&slot, &visit.errand.ask(1))?;
-        plan.parameters.options(slot.served()?.model.metadata())?;
+    // A form or JSON may still name a model other than the default.
+    let named = head.parameters.model.as_deref();
+    if named.is_some() || head.body == BodyFormat::Image || app.models.all().len() == 1 {
+        let entry = app.models.find(named)?;
+        app.inference.precheck(&entry, context)?;
+        head.parameters.options(entry.loaded()?.model.metadata())?;
     }
-    Ok(plan)
+    Ok(head)
 }
 
-/// The words of a query.
-fn words(uri: &Uri) -> Result<Vec<(String, String)>, Problem> {
+/// The pairs of a query.
+fn query(uri: &Uri) -> Result<Vec<(String, String)>, Problem> {
     Query::try_from_uri(uri)
-        .map(|Query(words)| words)
+        .map(|Query(pairs)| pairs)
         .map_err(|error| Problem::bad_request(format!("the query cannot be read: {error}")))
 }
 
-async fn take_apart<'a>(
+/// Parses a body. Its share of the budget is returned too, to be kept as long as the images.
+async fn parse(
     app: &App,
-    mut held: Held<'a>,
-    form: BodyForm,
-    mut parameters: Parameters,
-) -> Result<(Held<'a>, Parameters, Vec<Picture>), Problem> {
-    let body = std::mem::take(&mut held.bytes);
-    let (most, large) = (app.config.limits.pictures, body.len() > SMALL_BODY);
-    let work = move || {
-        let pictures = form.read(body, &mut parameters, most)?;
-        Ok::<_, Problem>((parameters, pictures))
+    mut body: BufferedBody,
+    format: BodyFormat,
+    mut parameters: DetectParameters,
+) -> Result<(BufferedBody, DetectParameters, Vec<RequestImage>), Problem> {
+    let bytes = std::mem::take(&mut body.bytes);
+    let (max_images, is_large) = (app.config.limits.images, bytes.len() > SMALL_BODY);
+    let parse = move || {
+        let images = format.parse(bytes, &mut parameters, max_images)?;
+        Ok::<_, Problem>((parameters, images))
     };
-    let (parameters, pictures) = match large {
-        true => blocking(work).await??,
-        false => work()?,
+    let (parameters, images) = match is_large {
+        true => blocking(parse).await??,
+        false => parse()?,
     };
-    Ok((held, parameters, pictures))
+    Ok((body, parameters, images))
 }
 
-fn only(mut pictures: Vec<Picture>) -> Result<Picture, Problem> {
-    match (pictures.pop(), pictures.is_empty()) {
-        (Some(picture), true) => Ok(picture),
+fn only(mut images: Vec<RequestImage>) -> Result<RequestImage, Problem> {
+    match (images.pop(), images.is_empty()) {
+        (Some(image), true) => Ok(image),
         _ => Err(Problem::new(
-            Kind::NotAcceptable,
-            "only a request with one picture can be answered with a picture: send one, or accept \
-             application/json",
+            ProblemKind::NotAcceptable,
+            "only a request with exactly one image can be answered with an image: send one, or \
+             accept application/json",
         )),
     }
 }
 
-/// What the pictures of a request have in common.
-#[derive(Clone)]
-struct Work {
+/// What the images of a request have in common.
+struct DetectJob {
     app: Arc<App>,
-    slot: Arc<Slot>,
-    errand: Errand,
-    options: Arc<Options>,
+    entry: Arc<ModelEntry>,
+    context: RequestContext,
+    options: Options,
 }
 
-impl Work {
-    /// Finds objects on all pictures, several at a time; what was found, in their order.
-    async fn see_all(
+impl DetectJob {
+    /// Detects objects on all images, several at a time; the results are in the images' order.
+    async fn detect_all(
         &self,
-        pictures: Vec<Picture>,
-        names: &Arc<Vec<String>>,
-    ) -> Vec<(String, Result<ImageSeen, Problem>)> {
-        let width = self.slot.served().map_or(1, |served| 2 * served.max_batch);
-        let mut outcomes: Vec<(String, Option<Result<ImageSeen, Problem>>)> = pictures
-            .iter()
-            .map(|picture| (picture.name.clone(), None))
-            .collect();
-        let mut rest: VecDeque<(usize, Picture)> = pictures.into_iter().enumerate().collect();
-        // Dropped with the request: whatever still waits leaves the queue.
-        let mut running = JoinSet::new();
-        loop {
-            while running.len() < width.max(4)
-                && let Some((index, picture)) = rest.pop_front()
-            {
-                let (work, names) = (self.clone(), Arc::clone(names));
-                running.spawn(async move {
-                    let found = work.see(picture.content).await;
-                    (
-                        index,
-                        found.map(|found| ImageSeen::of(picture.name, &found, &names)),
-                    )
-                });
-            }
-            match running.join_next().await {
-                None => break,
-                Some(Ok((index, outcome))) => outcomes[index].1 = Some(outcome),
-                Some(Err(error)) => tracing::error!(%error, "a picture's task failed"),
-            }
-        }
-        let failed = || Err(Problem::internal("the picture's task failed"));
-        let settled = outcomes.into_iter();
-        settled
-            .map(|(name, outcome)| (name, outcome.unwrap_or_else(failed)))
+        images: Vec<RequestImage>,
+        names: &[String],
+    ) -> Vec<(String, Result<ImageResponse, Problem>)> {
+        // Enough to fill a batch while another runs. The rest must not occupy the queue.
+        let width = self.entry.loaded().map_or(1, |loaded| 2 * loaded.max_batch);
+        let detect = |(index, image): (usize, RequestImage)| async move {
+            let result = self.detect(image.source).await;
+            let response = result.map(|result| ImageResponse::of(&image.name, &result, names));
+            (index, (image.name, response))
+        };
+        let responses = stream::iter(images.into_iter().enumerate().map(detect));
+        let mut responses: Vec<_> = responses.buffer_unordered(width.max(4)).collect().await;
+        responses.sort_by_key(|(index, _)| *index);
+        responses
+            .into_iter()
+            .map(|(_, response)| response)
             .collect()
     }
 
-    async fn see(&self, content: Result<Content, Problem>) -> Result<Found, Problem> {
-        match content? {
-            Content::Bytes(bytes) => self.look(bytes).await,
-            Content::Url(url) => {
-                let mut fetched = fetch::picture(&self.app, &url, self.errand.deadline).await?;
-                let bytes = std::mem::take(&mut fetched.bytes);
-                self.look(bytes).await
+    async fn detect(&self, source: Result<ImageSource, Problem>) -> Result<DetectResult, Problem> {
+        match source? {
+            ImageSource::Bytes(bytes) => self.detect_bytes(bytes).await,
+            ImageSource::Url(url) => {
+                let fetched = fetch::image(&self.app, &url, self.context.deadline).await?;
+                self.detect_bytes(fetched.bytes.clone()).await
             }
         }
     }
 
-    async fn look(&self, bytes: Bytes) -> Result<Found, Problem> {
-        let stations = &self.app.stations;
-        stations
-            .detect(&self.slot, &self.errand, bytes, &self.options)
+    async fn detect_bytes(&self, bytes: Bytes) -> Result<DetectResult, Problem> {
+        let inference = &self.app.inference;
+        inference
+            .detect(&self.entry, &self.context, bytes, &self.options)
             .await
     }
 }

@@ -1,4 +1,4 @@
-//! Whether the server lives, whether it is ready, and its figures for Prometheus.
+//! Liveness, readiness, and metrics for Prometheus.
 
 use std::sync::Arc;
 
@@ -10,18 +10,17 @@ use axum::{Json, Router};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::models::ModelState;
 use crate::app::App;
-use crate::problem::ProblemBody;
+use crate::model_repository::ModelStateName;
 
-/// A sign of life.
+/// Liveness.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Live {
     /// Always true.
     live: bool,
 }
 
-/// Whether requests can be answered, and what each model is doing.
+/// Readiness of the server and state of each model.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Readiness {
     /// Whether requests can be answered.
@@ -30,15 +29,14 @@ pub struct Readiness {
     models: Vec<ModelReadiness>,
 }
 
-/// What a model is doing.
+/// The state of a model.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ModelReadiness {
     /// Its name.
     #[schema(example = "yolo11n")]
     name: String,
-    /// What it is doing.
-    #[schema(value_type = ModelState)]
-    state: &'static str,
+    /// Its state.
+    state: ModelStateName,
     /// Why the last load failed, if it did.
     error: Option<String>,
 }
@@ -55,60 +53,63 @@ pub fn metrics_routes() -> Router<Arc<App>> {
     Router::new().route("/metrics", get(metrics))
 }
 
-/// Whether the process answers.
+/// Liveness of the process.
 #[utoipa::path(
     get, path = "/livez", tag = "server", operation_id = "live",
-    summary = "Whether the process answers",
+    summary = "Liveness",
     responses(
-        (status = 200, description = "It does.", body = Live),
-        (status = 400, description = "A header makes no sense.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 200, description = "The process answers.", body = Live),
+        (status = 400),
     )
 )]
 pub async fn live() -> Response {
     Json(Live { live: true }).into_response()
 }
 
-/// Ready once every model has been tried and at least one has answered a first run.
+/// Ready once loading of every model has been tried and at least one has done a first run.
 #[utoipa::path(
     get, path = "/readyz", tag = "server", operation_id = "ready",
-    summary = "Whether requests can be answered",
+    summary = "Readiness",
     responses(
-        (status = 200, description = "Every model has been tried and at least one serves.", body = Readiness),
-        (status = 400, description = "A header makes no sense.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 200, description = "Loading of every model has been tried and at least one serves.", body = Readiness),
+        (status = 400),
         (status = 503, description = "Not yet, or no model serves.", body = Readiness),
     )
 )]
 pub async fn ready(State(app): State<Arc<App>>) -> Response {
-    let ready = app.catalogue.is_ready();
-    let models = app.catalogue.all();
-    let models = models.iter().map(|slot| ModelReadiness {
-        name: slot.name.clone(),
-        state: slot.state().name(),
-        error: slot.error(),
+    let ready = app.models.is_ready();
+    let models = app.models.all();
+    let models = models.iter().map(|entry| ModelReadiness {
+        name: entry.name.clone(),
+        state: entry.state().name(),
+        error: entry.error(),
     });
     let body = Readiness {
         ready,
         models: models.collect(),
     };
-    let status = match ready {
-        true => StatusCode::OK,
-        false => StatusCode::SERVICE_UNAVAILABLE,
-    };
-    (status, Json(body)).into_response()
+    (readiness(ready), Json(body)).into_response()
 }
 
-/// Figures for Prometheus.
+/// The status by which load balancers read readiness.
+pub fn readiness(ready: bool) -> StatusCode {
+    match ready {
+        true => StatusCode::OK,
+        false => StatusCode::SERVICE_UNAVAILABLE,
+    }
+}
+
+/// Metrics for Prometheus.
 #[utoipa::path(
     get, path = "/metrics", tag = "server", operation_id = "metrics",
-    summary = "Figures for Prometheus",
+    summary = "Metrics for Prometheus",
     responses(
         (status = 200, description = "Text in the exposition format 0.0.4.", body = String, content_type = "text/plain"),
-        (status = 400, description = "A header makes no sense.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 401, description = "No token, or one that is not known.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 400), (status = 401),
     )
 )]
 pub async fn metrics(State(app): State<Arc<App>>) -> Response {
-    let host = app.host.figures();
+    let host = app.host.usage();
     for (what, value) in [
         ("cpu", host.cpu_percent * app.host.cores() as f64 / 100.0),
         ("process_cpu", host.process_cpu_percent / 100.0),
@@ -118,9 +119,9 @@ pub async fn metrics(State(app): State<Arc<App>>) -> Response {
     ] {
         app.metrics.host.with_label_values(&[what]).set(value);
     }
-    for slot in app.catalogue.all() {
-        let length = slot.served().map_or(0, |served| served.gate.length());
-        let gauge = app.metrics.queue_length.with_label_values(&[&slot.name]);
+    for entry in app.models.all() {
+        let length = entry.loaded().map_or(0, |loaded| loaded.admission.length());
+        let gauge = app.metrics.queue_length.with_label_values(&[&entry.name]);
         gauge.set(length as i64);
     }
     let kind = "text/plain; version=0.0.4; charset=utf-8";

@@ -1,21 +1,21 @@
-//! `multipart/form-data` (RFC 7578) that is in memory: bytes in, parts out that share those bytes.
+//! Parses `multipart/form-data` (RFC 7578): a body in memory in, parts out that are slices of it.
 //!
-//! Copies no content. A form that breaks its own rules is an error; the number of parts is bounded.
+//! Copies no content. A malformed form is an error; the number of parts is bounded.
 
 use axum::http::HeaderMap;
 use axum::http::header::CONTENT_TYPE;
 use bytes::Bytes;
 use memchr::memmem;
 
-use crate::problem::{Kind, Problem};
+use crate::problem::{Problem, ProblemKind};
 
 /// Longest boundary (RFC 2046).
 const MAX_BOUNDARY: usize = 70;
 
-/// Longest head of a part.
+/// Longest headers of a part.
 const MAX_HEAD: usize = 8 << 10;
 
-/// Longest name of a field or a file that is kept.
+/// Longest name of a field or a file; the rest is cut.
 const MAX_NAME: usize = 255;
 
 /// One field of a form.
@@ -23,21 +23,21 @@ const MAX_NAME: usize = 255;
 pub struct Part {
     /// The field's name.
     pub name: String,
-    /// The file's name, where it is a file.
+    /// The file's name, if it is a file.
     pub file_name: Option<String>,
     /// Its content.
     pub content: Bytes,
 }
 
 impl Part {
-    /// Whether it is a picture: a file, or a field that is named like one.
-    pub fn is_picture(&self) -> bool {
+    /// Whether it is an image: a file, or a field with a name for images.
+    pub fn is_image(&self) -> bool {
         const NAMES: [&str; 4] = ["image", "images", "file", "files"];
         self.file_name.is_some() || NAMES.contains(&self.name.as_str())
     }
 
-    /// What the picture is called in the answer.
-    pub fn picture_name(&self) -> String {
+    /// The image's name in the response.
+    pub fn image_name(&self) -> String {
         let named = self.file_name.as_deref().filter(|name| !name.is_empty());
         named.unwrap_or(&self.name).to_owned()
     }
@@ -46,11 +46,11 @@ impl Part {
     pub fn text(&self) -> Result<&str, Problem> {
         std::str::from_utf8(&self.content)
             .map(str::trim)
-            .map_err(|_| malformed(format!("the field '{}' is not text in UTF-8", self.name)))
+            .map_err(|_| malformed(format!("the field '{}' is not UTF-8 text", self.name)))
     }
 }
 
-/// The boundary of a form, or the reason why the body is none.
+/// The boundary of a form, by the content type.
 pub fn boundary(headers: &HeaderMap) -> Result<String, Problem> {
     let value = headers.get(CONTENT_TYPE).map(|value| value.to_str());
     let Some(Ok(value)) = value else {
@@ -63,7 +63,7 @@ pub fn boundary(headers: &HeaderMap) -> Result<String, Problem> {
     let boundary = parameter(parameters, "boundary").unwrap_or_default();
     if boundary.is_empty() || boundary.len() > MAX_BOUNDARY {
         return Err(malformed(
-            "the content type multipart/form-data lacks its boundary of 1 to 70 characters",
+            "the content type multipart/form-data needs a boundary of 1 to 70 characters",
         ));
     }
     Ok(boundary)
@@ -82,40 +82,42 @@ pub fn parts(body: &Bytes, boundary: &str, limit: usize) -> Result<Vec<Part>, Pr
         }
         let padding = line.iter().take_while(|byte| b" \t".contains(byte)).count();
         if !line[padding..].starts_with(b"\r\n") {
-            return Err(malformed("a boundary is followed by neither a line nor --"));
+            return Err(malformed(
+                "a boundary must be followed by a line break or --",
+            ));
         }
         if parts.len() == limit {
-            let detail = format!("the form has more than the {limit} parts that are read");
-            return Err(Problem::new(Kind::TooLarge, detail));
+            let detail = format!("the form has more than {limit} parts");
+            return Err(Problem::new(ProblemKind::TooLarge, detail));
         }
         let start = rest + padding;
         let length = finder
             .find(&body[start..])
-            .ok_or_else(|| malformed("it ends before its last boundary"))?;
-        // The line break after the boundary stays: a part without a head has an empty line next.
+            .ok_or_else(|| malformed("the closing boundary is missing"))?;
+        // The line break after the boundary is kept: a part without headers has an empty line next.
         parts.push(part(body.slice(start..start + length))?);
         rest = start + length + delimiter.len();
     }
 }
 
-/// The place after the first boundary, which may stand at the very start.
+/// The position after the first boundary, which may be at the very start.
 fn first_delimiter(body: &[u8], delimiter: &str) -> Result<usize, Problem> {
     let bare = &delimiter[2..];
     if body.starts_with(bare.as_bytes()) {
         return Ok(bare.len());
     }
     memmem::find(body, delimiter.as_bytes())
-        .map(|place| place + delimiter.len())
-        .ok_or_else(|| malformed("its boundary does not occur in it"))
+        .map(|position| position + delimiter.len())
+        .ok_or_else(|| malformed("its boundary does not occur in the body"))
 }
 
 /// A part from `CRLF head CRLF CRLF content`.
 fn part(bytes: Bytes) -> Result<Part, Problem> {
     let searched = &bytes[..bytes.len().min(MAX_HEAD)];
     let length = memmem::find(searched, b"\r\n\r\n")
-        .ok_or_else(|| malformed("a part's head does not end"))?;
+        .ok_or_else(|| malformed("the headers of a part do not end"))?;
     let head = std::str::from_utf8(&bytes[..length])
-        .map_err(|_| malformed("a part's head is not text in UTF-8"))?;
+        .map_err(|_| malformed("the headers of a part are not UTF-8"))?;
     let disposition = head
         .split("\r\n")
         .find_map(|line| {
@@ -123,8 +125,8 @@ fn part(bytes: Bytes) -> Result<Part, Problem> {
             let found = name.trim().eq_ignore_ascii_case("content-disposition");
             found.then(|| value.split_once(';').map_or("", |(_, rest)| rest))
         })
-        .ok_or_else(|| malformed("a part lacks its Content-Disposition"))?;
-    let name = parameter(disposition, "name").ok_or_else(|| malformed("a part lacks its name"))?;
+        .ok_or_else(|| malformed("a part has no Content-Disposition"))?;
+    let name = parameter(disposition, "name").ok_or_else(|| malformed("a part has no name"))?;
     Ok(Part {
         name: clean(&name),
         file_name: parameter(disposition, "filename").map(|name| clean(&name)),
@@ -132,7 +134,7 @@ fn part(bytes: Bytes) -> Result<Part, Problem> {
     })
 }
 
-/// The value of `name=value` or `name="value"` among parameters that semicolons separate.
+/// The value of `name=value` or `name="value"` in a list separated by semicolons.
 fn parameter(text: &str, wanted: &str) -> Option<String> {
     let mut rest = text;
     loop {
@@ -154,11 +156,11 @@ fn value(text: &str) -> (String, &str) {
     };
     let mut value = String::new();
     let mut letters = quoted.char_indices();
-    while let Some((place, letter)) = letters.next() {
+    while let Some((position, letter)) = letters.next() {
         match letter {
-            '"' => return (value, &quoted[place + 1..]),
-            // Browsers of old sent paths with bare backslashes: only a quote is escaped.
-            '\\' if quoted[place + 1..].starts_with('"') => {
+            '"' => return (value, &quoted[position + 1..]),
+            // Old browsers send paths with unescaped backslashes: only a quote counts as escaped.
+            '\\' if quoted[position + 1..].starts_with('"') => {
                 value.push('"');
                 letters.next();
             }
@@ -168,7 +170,7 @@ fn value(text: &str) -> (String, &str) {
     (value, "")
 }
 
-/// A name that can stand in answers: no control characters, not too long.
+/// A name without control characters, cut to a bounded length.
 pub fn clean(name: &str) -> String {
     let letters = name.chars().filter(|letter| !letter.is_control());
     letters.take(MAX_NAME).collect()
@@ -182,8 +184,8 @@ fn malformed(reason: impl AsRef<str>) -> Problem {
 }
 
 fn unsupported() -> Problem {
-    let detail = "send the picture as multipart/form-data";
-    Problem::new(Kind::Unsupported, detail)
+    let detail = "send the image as multipart/form-data";
+    Problem::new(ProblemKind::Unsupported, detail)
 }
 
 #[cfg(test)]
@@ -206,32 +208,29 @@ mod tests {
         .unwrap();
         assert_eq!(parts.len(), 2);
         assert_eq!(parts[0].text(), Ok("0.5"));
-        assert!(!parts[0].is_picture());
+        assert!(!parts[0].is_image());
         assert_eq!(parts[1].file_name.as_deref(), Some("a \"b\";c.jpg"));
         assert_eq!(&parts[1].content[..], b"\xff\r\n--b\r\n");
         assert_eq!(read(b"--B--").unwrap(), []);
     }
 
     #[test]
-    fn a_broken_form_is_refused_with_its_reason() {
+    fn a_malformed_form_is_refused_with_the_reason() {
         let cases: [(&[u8], &str); 6] = [
             (b"", "does not occur"),
-            (b"--Bx", "neither a line nor --"),
+            (b"--Bx", "a line break or --"),
             (
                 b"--B\r\nContent-Disposition: form-data; name=a\r\n\r\nx",
-                "before its last",
+                "closing boundary",
             ),
-            (
-                b"--B\r\n\r\n\r\nx\r\n--B--",
-                "lacks its Content-Disposition",
-            ),
+            (b"--B\r\n\r\n\r\nx\r\n--B--", "no Content-Disposition"),
             (
                 b"--B\r\nContent-Disposition: form-data\r\n\r\nx\r\n--B--",
-                "lacks its name",
+                "no name",
             ),
             (
                 b"--B\r\nContent-Disposition: form-data; name=a\r\n--B--",
-                "does not end",
+                "do not end",
             ),
         ];
         for (body, reason) in cases {
@@ -240,23 +239,29 @@ mod tests {
         }
         let one = "--B\r\nContent-Disposition: form-data; name=a\r\n\r\n\r\n".repeat(9) + "--B--";
         let many = parts(&Bytes::from(one), "B", 8).unwrap_err();
-        assert_eq!(many.kind, Kind::TooLarge);
+        assert_eq!(many.kind, ProblemKind::TooLarge);
     }
 
     #[test]
     fn the_boundary_may_be_quoted() {
         let mut headers = HeaderMap::new();
-        assert_eq!(boundary(&headers).unwrap_err().kind, Kind::Unsupported);
+        assert_eq!(
+            boundary(&headers).unwrap_err().kind,
+            ProblemKind::Unsupported
+        );
         let value = "multipart/form-data; charset=utf-8; boundary=\"a b\"";
         headers.insert(CONTENT_TYPE, value.parse().unwrap());
         assert_eq!(boundary(&headers).unwrap(), "a b");
         headers.insert(CONTENT_TYPE, "multipart/form-data".parse().unwrap());
-        assert_eq!(boundary(&headers).unwrap_err().kind, Kind::BadRequest);
+        assert_eq!(
+            boundary(&headers).unwrap_err().kind,
+            ProblemKind::BadRequest
+        );
     }
 
     proptest! {
         #[test]
-        fn whatever_comes_nothing_breaks(body in "(--B|\r\n|--|name=|\"|;|:|Content-Disposition|x| )*") {
+        fn no_body_makes_it_panic(body in "(--B|\r\n|--|name=|\"|;|:|Content-Disposition|x| )*") {
             let _ = parts(&Bytes::from(body), "B", 8);
         }
     }

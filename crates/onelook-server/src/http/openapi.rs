@@ -1,5 +1,4 @@
-//! `/openapi.json`: what this server answers, for programs (OpenAPI 3.1). The page `/docs` shows it
-//! to people.
+//! `/openapi.json`: the description of the HTTP API (OpenAPI 3.1), which the page `/docs` shows.
 
 use std::sync::{Arc, LazyLock};
 
@@ -7,12 +6,15 @@ use axum::Router;
 use axum::http::header;
 use axum::response::IntoResponse;
 use axum::routing::get;
+use utoipa::openapi::header::Header;
+use utoipa::openapi::schema::{Object, Ref, Type};
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
-use utoipa::openapi::{RefOr, Schema};
+use utoipa::openapi::{Content, RefOr, Schema};
 use utoipa::{Modify, OpenApi};
 
 use super::{deepstack, detect, health, models, status};
 use crate::app::App;
+use crate::problem::ProblemBody;
 
 /// Routes.
 pub fn routes() -> Router<Arc<App>> {
@@ -23,11 +25,12 @@ pub fn routes() -> Router<Arc<App>> {
 #[openapi(
     info(
         title = "onelook",
-        description = "Object detection with YOLO models. Pictures go in over HTTP, boxes come out.\n\n\
-            The Open Inference Protocol v2 is spoken too, under `/v2` and over gRPC, for the raw \
-            network; its own description holds for it.\n\n\
-            Headers that every request may carry: `x-request-id` (comes back, and stands in the log), \
-            `x-priority` (high, normal or low), `x-timeout-ms` (after which an answer is of no use).",
+        description = "Object detection with YOLO models: images in over HTTP, boxes out.\n\n\
+            The server also speaks the Open Inference Protocol v2, under `/v2` and over gRPC, for \
+            tensors in and the network's raw output out; see that protocol's own specification.\n\n\
+            Headers that every request may have: `x-request-id` (repeated in the response and in \
+            the log), `x-priority` (high, normal or low), `x-timeout-ms` (after which the client no \
+            longer waits for the response).",
     ),
     paths(
         detect::detect,
@@ -46,30 +49,35 @@ pub fn routes() -> Router<Arc<App>> {
         deepstack::ping,
         deepstack::ping_by_post,
     ),
-    components(schemas(detect::DetectJson, detect::DetectForm, detect::PictureBytes)),
+    components(schemas(
+        detect::DetectJson,
+        detect::DetectForm,
+        detect::ImageBytes,
+        deepstack::DeepStackError,
+        ProblemBody,
+    )),
     tags(
-        (name = "detect", description = "Pictures in, boxes out."),
-        (name = "models", description = "Which models there are; loading and unloading them."),
-        (name = "server", description = "How the server is doing."),
-        (name = "deepstack", description = "What clients of DeepStack and CodeProject.AI speak."),
+        (name = "detect", description = "Images in, boxes out."),
+        (name = "models", description = "List, describe, load and unload models."),
+        (name = "server", description = "Health, statistics and metrics."),
+        (name = "deepstack", description = "The protocol of DeepStack and CodeProject.AI."),
     ),
-    modifiers(&Server, &Form),
+    modifiers(&ServerAndTokens, &DetectParameters, &ProblemResponses),
 )]
 struct Api;
 
-/// What the macros do not say: relative addresses, and tokens.
-struct Server;
+/// Adds what the macros do not know: the relative server URL, and tokens.
+struct ServerAndTokens;
 
-impl Modify for Server {
+impl Modify for ServerAndTokens {
     fn modify(&self, api: &mut utoipa::openapi::OpenApi) {
         api.servers = Some(vec![utoipa::openapi::Server::new("/")]);
         let components = api.components.get_or_insert_default();
         let bearer = HttpBuilder::new()
             .scheme(HttpAuthScheme::Bearer)
-            .description(Some("Only where the server was started with tokens."));
+            .description(Some("Only if the server was started with tokens."));
         components.add_security_scheme("bearer", SecurityScheme::Http(bearer.build()));
-        let key =
-            ApiKeyValue::with_description("X-API-Key", "The same token in a header of its own.");
+        let key = ApiKeyValue::with_description("X-API-Key", "The same token in another header.");
         components.add_security_scheme("key", SecurityScheme::ApiKey(ApiKey::Header(key)));
         let one_of = |name: &str| {
             utoipa::openapi::SecurityRequirement::new::<&str, [&str; 0], &str>(name, [])
@@ -79,31 +87,95 @@ impl Modify for Server {
     }
 }
 
-/// A form's fields are the parameters of the query: described once, and copied.
-struct Form;
+/// Copies the parameters of the query into the form and the JSON, where they mean the same. What is
+/// declared there already has a type of its own.
+struct DetectParameters;
 
-impl Modify for Form {
+impl Modify for DetectParameters {
     fn modify(&self, api: &mut utoipa::openapi::OpenApi) {
-        let operation = api
-            .paths
-            .paths
-            .get("/v1/detect")
-            .and_then(|path| path.post.as_ref());
+        let path = api.paths.paths.get("/v1/detect");
+        let operation = path.and_then(|path| path.post.as_ref());
         let parameters = operation.and_then(|operation| operation.parameters.clone());
-        let form = api
-            .components
-            .as_mut()
-            .and_then(|components| components.schemas.get_mut("DetectForm"));
-        let Some(RefOr::T(Schema::Object(form))) = form else {
-            return;
-        };
-        for parameter in parameters.into_iter().flatten() {
-            if let Some(schema) = parameter.schema {
-                form.properties.insert(parameter.name, schema);
+        let schemas = &mut api.components.get_or_insert_default().schemas;
+        for body in ["DetectForm", "DetectJson"] {
+            let Some(RefOr::T(Schema::Object(body))) = schemas.get_mut(body) else {
+                continue;
+            };
+            for parameter in parameters.iter().flatten() {
+                if let Some(RefOr::T(Schema::Object(schema))) = &parameter.schema {
+                    let mut schema = schema.clone();
+                    schema.description.clone_from(&parameter.description);
+                    let property = body.properties.entry(parameter.name.clone());
+                    property.or_insert(RefOr::T(Schema::Object(schema)));
+                }
             }
         }
     }
 }
+
+/// Completes the responses with an error status that an operation lists: description, body, and the
+/// header of those that can be retried.
+struct ProblemResponses;
+
+impl Modify for ProblemResponses {
+    fn modify(&self, api: &mut utoipa::openapi::OpenApi) {
+        for (path, item) in &mut api.paths.paths {
+            // As in the middleware, which writes these bodies.
+            let (schema, content_type) = match path.starts_with("/v1/vision/") {
+                true => ("DeepStackError", "application/json"),
+                false => ("Problem", "application/problem+json"),
+            };
+            for operation in [&mut item.get, &mut item.post].into_iter().flatten() {
+                for (status, response) in &mut operation.responses.responses {
+                    let RefOr::T(response) = response else {
+                        continue;
+                    };
+                    let standard = PROBLEMS.iter().find(|(known, _)| known == status);
+                    let Some((_, description)) = standard.filter(|_| response.content.is_empty())
+                    else {
+                        continue;
+                    };
+                    if response.description.is_empty() {
+                        (*description).clone_into(&mut response.description);
+                    }
+                    let content = Content::new(Some(Ref::from_schema_name(schema)));
+                    response.content.insert(content_type.to_owned(), content);
+                    if matches!(status.as_str(), "429" | "503") {
+                        let mut header = Header::new(Object::with_type(Type::Integer));
+                        header.description = Some("Seconds to wait, if known.".to_owned());
+                        response.headers.insert("retry-after".to_owned(), header);
+                    }
+                }
+            }
+        }
+    }
+}
+
+const PROBLEMS: [(&str, &str); 11] = [
+    ("400", "A parameter, a header or the body is invalid."),
+    ("401", "No token, or an unknown one."),
+    ("403", "The token does not allow this."),
+    (
+        "404",
+        "There is no such model; the response names the known ones.",
+    ),
+    ("406", "No format in Accept is available."),
+    ("408", "The body arrived too slowly."),
+    (
+        "413",
+        "The body or an image is too large, or there are too many images.",
+    ),
+    (
+        "415",
+        "The format of the body or of the image is not supported.",
+    ),
+    ("422", "The content of the body cannot be used."),
+    ("429", "This client sends more than its share."),
+    (
+        "503",
+        "The server is overloaded, or the model is not loaded.",
+    ),
+];
 
 /// The document, written once.
 static DOCUMENT: LazyLock<String> = LazyLock::new(|| {
@@ -121,18 +193,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_description_is_as_reviewed() {
+    fn the_document_is_as_reviewed() {
         insta::assert_snapshot!("openapi", DOCUMENT.as_str());
     }
 
     #[test]
-    fn every_parameter_is_described_in_every_form_and_none_that_is_not_read() {
+    fn query_form_and_json_describe_the_same_parameters_as_are_parsed() {
         let api: serde_json::Value = serde_json::from_str(&DOCUMENT).unwrap();
-        let members = |schema: &str, pictures: &[&str]| {
+        let members = |schema: &str, images: &[&str]| {
             let schema = &api["components"]["schemas"][schema];
             let names = schema["properties"].as_object().unwrap().keys();
             let mut names: Vec<String> = names.cloned().collect();
-            names.retain(|name| !pictures.contains(&name.as_str()));
+            names.retain(|name| !images.contains(&name.as_str()));
             names.sort();
             names
         };

@@ -1,4 +1,4 @@
-//! The Web UI: files that are part of the binary, served as they are.
+//! The Web UI: serves files that are embedded in the binary.
 
 use std::sync::Arc;
 
@@ -10,13 +10,13 @@ use axum::routing::get;
 use sha2::{Digest, Sha256};
 
 use crate::app::App;
-use crate::problem::{Kind, Problem};
+use crate::problem::{Problem, ProblemKind, shown};
 
-/// Nothing from elsewhere, nothing inline.
+/// Content security policy: no resources of other origins, nothing inline.
 const POLICY: &str = "default-src 'self'; img-src 'self' blob: data:; media-src 'self' blob:; \
     object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
 
-/// A file of the page.
+/// A file of the Web UI.
 struct File {
     name: &'static str,
     bytes: &'static [u8],
@@ -31,8 +31,8 @@ macro_rules! files {
 const FILES: &[File] = files! {
     "api.js" "camera.js" "charts.js" "chips.js" "colour.js" "detect.js" "dialogs.js" "docs.css"
     "docs.html" "docs.js" "dom.js" "en.js" "exports.js" "favicon.svg" "format.js" "history.js"
-    "i18n.js" "index.html" "intake.js" "links.js" "main.js" "models.js" "monitor.js" "nms.js"
-    "openapi.js" "paint.js" "pictures.js" "preferences.js" "problem.js" "record.js" "results.js"
+    "i18n.js" "images.js" "index.html" "intake.js" "links.js" "main.js" "models.js" "monitor.js" "nms.js"
+    "openapi.js" "paint.js" "preferences.js" "problem.js" "record.js" "results.js"
     "schema.js" "settings.js" "strip.js" "style.css" "theme.js" "try.js" "viewer.js" "zh.js"
 };
 
@@ -53,9 +53,8 @@ pub fn routes() -> Router<Arc<App>> {
 
 async fn page(head: HeaderMap, name: &str) -> Response {
     let Some(file) = FILES.iter().find(|file| file.name == name) else {
-        let shown: String = name.chars().take(80).collect();
-        let detail = format!("the page has no file {shown:?}");
-        return Problem::new(Kind::NotFound, detail).into_response();
+        let detail = format!("the Web UI has no file {}", shown(name));
+        return Problem::new(ProblemKind::NotFound, detail).into_response();
     };
     let tag = tag(file.bytes);
     let known = head.get(header::IF_NONE_MATCH);
@@ -93,7 +92,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_file_of_the_page_is_embedded() {
+    fn every_file_of_the_ui_is_embedded() {
         let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/ui");
         let kinds = [".html", ".js", ".css", ".svg"];
         let mut names: Vec<String> = std::fs::read_dir(folder)
@@ -107,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn the_page_asks_for_nothing_from_elsewhere() {
+    fn no_file_refers_to_another_origin() {
         for file in FILES {
             let text = String::from_utf8_lossy(file.bytes);
             for word in [
@@ -123,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn every_file_has_a_type_that_browsers_take() {
+    fn every_file_has_a_content_type() {
         for file in FILES {
             assert_ne!(
                 content_type(file.name),

@@ -1,35 +1,29 @@
-//! Forms that the documentation needs and no handler builds: what is written elsewhere, described.
+//! Schemas of JSON that the library writes, for the OpenAPI document.
 
 use utoipa::ToSchema;
 
-/// One object on a picture.
+/// One object on an image.
 #[derive(ToSchema)]
-#[expect(
-    dead_code,
-    reason = "only described, never built: the library writes this form"
-)]
+#[expect(dead_code, reason = "for the OpenAPI document only")]
 pub struct Detection {
-    /// Name of the class, or its number where the model has no name for it.
+    /// Name of the class, or its number if the model has no name for it.
     #[schema(example = "bus")]
     name: String,
     /// Number of the class.
     #[schema(example = 5)]
     class: usize,
-    /// How sure.
+    /// Confidence.
     #[schema(minimum = 0, maximum = 1, example = 0.93912)]
     confidence: f64,
-    /// Where.
+    /// Its box.
     #[schema(rename = "box")]
     bbox: BoxCorners,
 }
 
-/// Corners in pixels of the picture; x to the right, y downwards.
+/// Corners of a box in pixels of the image; x to the right, y downwards.
 #[derive(ToSchema)]
 #[schema(as = Box)]
-#[expect(
-    dead_code,
-    reason = "only described, never built: the library writes this form"
-)]
+#[expect(dead_code, reason = "for the OpenAPI document only")]
 pub struct BoxCorners {
     /// Left edge.
     #[schema(example = 3.83276)]

@@ -1,5 +1,6 @@
-//! `/v1/status`: the figures that the page's charts are drawn from; sums since the start.
+//! `/v1/status`: statistics for the charts of the Web UI, summed since the start.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::extract::State;
@@ -7,21 +8,19 @@ use axum::routing::get;
 use axum::{Json, Router};
 use prometheus::core::Collector;
 use serde::Serialize;
-use std::collections::BTreeMap;
 use utoipa::ToSchema;
 
-use super::models::{ModelState, QueueCard};
+use super::models::QueueCard;
 use crate::app::App;
-use crate::catalogue::Slot;
 use crate::metrics::STAGES;
-use crate::problem::ProblemBody;
+use crate::model_repository::{ModelEntry, ModelStateName};
 
 /// Routes.
 pub fn routes() -> Router<Arc<App>> {
     Router::new().route("/v1/status", get(status))
 }
 
-/// Live figures; all counts are sums since the start.
+/// Live statistics. All counts are sums since the start.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Status {
     /// The server's version.
@@ -29,16 +28,16 @@ pub struct Status {
     version: &'static str,
     /// Seconds since the start.
     uptime_s: f64,
-    /// Whether every model has been tried and at least one serves.
+    /// Whether loading of every model has been tried and at least one serves.
     ready: bool,
-    /// Host and port that it was told to listen on.
+    /// The configured host and port.
     #[schema(example = "127.0.0.1:8000")]
     listening: String,
     /// The machine and the server's process.
     host: Host,
     /// The machine's GPUs.
     gpus: Vec<Gpu>,
-    /// Requests that run models or change them.
+    /// Requests that run or change models.
     requests: Requests,
     /// What each model has done.
     models: Vec<ModelFigures>,
@@ -55,9 +54,9 @@ pub struct Host {
     memory_used_bytes: u64,
     /// Memory of the machine.
     memory_total_bytes: u64,
-    /// Load that the server makes: 100 for each core that it keeps busy.
+    /// Load of the server's process: 100 for each core that it keeps busy.
     process_cpu_percent: f64,
-    /// Memory of the server.
+    /// Memory of the server's process.
     process_memory_bytes: u64,
 }
 
@@ -72,20 +71,20 @@ pub struct Gpu {
     memory_used_bytes: u64,
     /// Its memory.
     memory_total_bytes: u64,
-    /// Power that it draws.
+    /// Power draw.
     power_watts: f64,
 }
 
-/// Requests by POST: those that run models or change them.
+/// Requests with POST, which run or change models.
 #[derive(Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Requests {
-    /// Requests that are being answered, this one included.
+    /// Requests in progress, including this one.
     in_flight: u64,
-    /// Requests that were answered, in whatever way.
+    /// Finished requests, with any status.
     total: u64,
-    /// Requests that were answered with an error other than those of overload.
+    /// Requests that failed for another reason than overload.
     failed: u64,
-    /// Requests that were refused because of overload (429 and 503).
+    /// Requests that were rejected because of overload (429 and 503).
     rejected: u64,
 }
 
@@ -95,48 +94,46 @@ pub struct ModelFigures {
     /// Its name.
     #[schema(example = "yolo11n")]
     name: String,
-    /// What it is doing.
-    #[schema(value_type = ModelState)]
-    state: &'static str,
-    /// Pictures that were run.
+    /// Its state.
+    state: ModelStateName,
+    /// Number of images that were run.
     pictures: u64,
-    /// Runs.
+    /// Number of runs.
     batches: u64,
-    /// Requests that wait.
+    /// Number of waiting requests.
     queue_length: usize,
-    /// Most requests that may wait.
+    /// Largest number of waiting requests.
     queue_capacity: usize,
-    /// How often and how long at each station: decode, queue, preprocess, inference, postprocess and
-    /// encode.
+    /// Time in each stage: decode, queue, preprocess, inference, postprocess and encode.
     stages: BTreeMap<&'static str, StageFigures>,
 }
 
-/// How often and how long.
+/// How often a stage ran and how long it took.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct StageFigures {
-    /// Pictures.
+    /// Number of images.
     count: u64,
     /// Milliseconds in all.
     sum_ms: f64,
 }
 
 impl ModelFigures {
-    fn of(app: &App, slot: &Slot) -> Self {
-        let figures = slot.statistics.figures();
-        let served = slot.served().ok();
-        let (queue_length, queue_capacity) = QueueCard::of(app, served.as_deref()).figures();
+    fn of(app: &App, entry: &ModelEntry) -> Self {
+        let totals = entry.statistics.snapshot();
+        let loaded = entry.loaded().ok();
+        let (queue_length, queue_capacity) = QueueCard::of(app, loaded.as_deref()).figures();
         let stage = |stage: &'static str| {
             let seconds = &app.metrics.stage_seconds;
-            let histogram = seconds.with_label_values(&[slot.name.as_str(), stage]);
+            let histogram = seconds.with_label_values(&[entry.name.as_str(), stage]);
             let sum_ms = (histogram.get_sample_sum() * 1e6).round() / 1e3;
             let count = histogram.get_sample_count();
             (stage, StageFigures { count, sum_ms })
         };
         Self {
-            name: slot.name.clone(),
-            state: slot.state().name(),
-            pictures: figures.pictures,
-            batches: figures.runs(),
+            name: entry.name.clone(),
+            state: entry.state().name(),
+            pictures: totals.images,
+            batches: totals.runs(),
             queue_length,
             queue_capacity,
             stages: STAGES.into_iter().map(stage).collect(),
@@ -175,25 +172,24 @@ impl Requests {
     }
 }
 
-/// Live figures.
+/// Live statistics.
 #[utoipa::path(
     get, path = "/v1/status", tag = "server", operation_id = "status",
-    summary = "Live figures",
-    description = "Counts are sums since the start: whoever draws charts takes differences.",
+    summary = "Live statistics",
+    description = "Counts are sums since the start; rates are differences between two responses.",
     responses(
-        (status = 200, description = "The figures as of now.", body = Status),
-        (status = 400, description = "A header makes no sense.", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 401, description = "No token, or one that is not known.", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 200, description = "The statistics now.", body = Status),
+        (status = 400), (status = 401),
     )
 )]
 pub async fn status(State(app): State<Arc<App>>) -> Json<Status> {
-    let host = app.host.figures();
-    let slots = app.catalogue.all();
-    let models = slots.iter().map(|slot| ModelFigures::of(&app, slot));
+    let host = app.host.usage();
+    let entries = app.models.all();
+    let models = entries.iter().map(|entry| ModelFigures::of(&app, entry));
     Json(Status {
         version: env!("CARGO_PKG_VERSION"),
         uptime_s: app.started.elapsed().as_millis() as f64 / 1e3,
-        ready: app.catalogue.is_ready(),
+        ready: app.models.is_ready(),
         listening: format!("{}:{}", app.config.host, app.config.port),
         host: Host {
             cores: app.host.cores(),
@@ -214,7 +210,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn overload_is_counted_apart_from_failure() {
+    fn overload_is_counted_separately_from_failure() {
         let mut requests = Requests::default();
         for status in [200, 204, 400, 422, 429, 503, 500] {
             requests.add(status, 2);

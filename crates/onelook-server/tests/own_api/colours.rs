@@ -1,4 +1,4 @@
-//! A model that finds squares of 32 pixels that are red or green, pictures for it, and forms.
+//! A model that detects red and green squares of 32 pixels, images for it, and forms.
 
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
@@ -8,10 +8,10 @@ use onelook::graph::Graph;
 use onelook::graph::op::Conv;
 use onelook::graph::read::ModelFile;
 use onelook::media::encode_png;
-use onelook::types::{DetectHead, Frame, HeadOutputs, Metadata, Task, Tensor};
+use onelook::types::{DetectHead, Frame, Head, Metadata, OutputEncoding, Tensor};
 use onelook_server::Config;
 
-use crate::support::{Running, config, serve};
+use crate::support::{TestServer, config, serve};
 
 /// Pixels of a cell's side.
 pub const CELL: usize = 32;
@@ -55,26 +55,25 @@ fn file() -> ModelFile {
     let classes = graph.add("classes", look(weights, vec![-10.0; 2]), &[images]);
     graph.outputs = vec![sides, classes];
     let metadata = Metadata {
-        task: Task::Detect,
         architecture: "colours".to_owned(),
         names: vec!["red".to_owned(), "green".to_owned()],
         stride: CELL,
         image_size: [64, 64],
         fixed_size: false,
-        head: DetectHead {
+        head: Head::Detect(DetectHead {
             classes: 2,
             reg_max: 1,
             strides: vec![CELL],
             end_to_end: false,
-            outputs: HeadOutputs::Maps,
-        },
+            encoding: OutputEncoding::Maps,
+        }),
         notes: vec![("license".to_owned(), "free".to_owned())],
     };
     ModelFile { graph, metadata }
 }
 
 /// A PNG of 2 x 2 cells of these colours, row by row.
-pub fn picture(cells: [[u8; 3]; 4]) -> Bytes {
+pub fn image(cells: [[u8; 3]; 4]) -> Bytes {
     let mut frame = Frame::filled(2 * CELL, 2 * CELL, BLACK).unwrap();
     let pixels = frame.pixels_mut().chunks_exact_mut(3).enumerate();
     for (at, pixel) in pixels {
@@ -84,9 +83,9 @@ pub fn picture(cells: [[u8; 3]; 4]) -> Bytes {
     encode_png(&frame).unwrap().into()
 }
 
-/// Red above to the left, green below to the right.
+/// Red at the top left, green at the bottom right.
 pub fn red_and_green() -> Bytes {
-    picture([RED, BLACK, BLACK, GREEN])
+    image([RED, BLACK, BLACK, GREEN])
 }
 
 /// A configuration for the model under the name `colours`.
@@ -95,7 +94,7 @@ pub fn colours() -> Config {
 }
 
 /// A server with the model.
-pub async fn server() -> Running {
+pub async fn server() -> TestServer {
     serve(colours()).await
 }
 

@@ -10,7 +10,7 @@ use crate::support::serve;
 const DETECTION: &str = "/v1/vision/detection";
 
 #[tokio::test]
-async fn boxes_come_in_whole_pixels_the_surest_first() {
+async fn boxes_are_in_whole_pixels_highest_confidence_first() {
     let server = server().await;
     let body = form(
         &[("min_confidence", "0.6"), ("unknown", "x")],
@@ -51,7 +51,7 @@ async fn boxes_come_in_whole_pixels_the_surest_first() {
 }
 
 #[tokio::test]
-async fn refusals_have_the_protocols_own_form() {
+async fn errors_have_the_form_of_the_protocol() {
     let server = server().await;
     let png = red_and_green();
     for (path, kind, body, status) in [
@@ -94,7 +94,7 @@ async fn refusals_have_the_protocols_own_form() {
 }
 
 #[tokio::test]
-async fn models_are_listed_and_a_ping_is_answered() {
+async fn models_are_listed_and_ping_works() {
     let server = server().await;
     let list = json!({"success": true, "models": ["colours"]});
     assert_eq!(server.get("/v1/vision/custom/list").await.json(), list);
@@ -121,7 +121,7 @@ async fn models_are_listed_and_a_ping_is_answered() {
 }
 
 #[tokio::test]
-async fn the_token_may_stand_in_the_form() {
+async fn the_token_may_be_in_the_form() {
     let tokens = Tokens::parse("eye look read\ncamera shoot infer").unwrap();
     let server = serve(Config {
         tokens,

@@ -1,21 +1,25 @@
-//! `/v1/detect` as it should be used.
+//! Valid requests to `/v1/detect`.
+
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::StatusCode;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use futures_util::future::join_all;
 use onelook::media::{Limits, decode};
+use onelook_server::Config;
 use serde_json::{Value, json};
 
-use crate::colours::{FORM, GREEN, RED, form, picture, red_and_green, server};
-use crate::support::{Answered, Running};
+use crate::colours::{FORM, GREEN, RED, colours, form, image, red_and_green, server};
+use crate::support::{TestResponse, TestServer, another_client, serve};
 
-/// Labels and boxes of the first picture.
-fn seen(answer: &Answered) -> Vec<(String, [i64; 4])> {
+/// Labels and boxes of the first image.
+fn seen(answer: &TestResponse) -> Vec<(String, [i64; 4])> {
     seen_at(answer, 0)
 }
 
-fn seen_at(answer: &Answered, index: usize) -> Vec<(String, [i64; 4])> {
+fn seen_at(answer: &TestResponse, index: usize) -> Vec<(String, [i64; 4])> {
     assert_eq!(answer.status, StatusCode::OK, "{answer:?}");
     let answer = answer.json();
     let detections = answer["images"][index]["detections"].as_array().unwrap();
@@ -36,7 +40,7 @@ fn both() -> Vec<(String, [i64; 4])> {
     ]
 }
 
-async fn accepting(server: &Running, accept: &str, body: impl Into<Body>) -> Answered {
+async fn accepting(server: &TestServer, accept: &str, body: impl Into<Body>) -> TestResponse {
     let mut request = server.request("POST", "/v1/detect?show_labels=false", body.into());
     let headers = request.headers_mut();
     headers.insert("content-type", "image/png".parse().unwrap());
@@ -45,7 +49,7 @@ async fn accepting(server: &Running, accept: &str, body: impl Into<Body>) -> Ans
 }
 
 #[tokio::test]
-async fn a_picture_in_any_form_gives_the_same_boxes() {
+async fn an_image_in_any_body_format_gives_the_same_boxes() {
     let server = server().await;
     let png = red_and_green();
     for kind in ["image/png", "image/jpeg", "application/octet-stream"] {
@@ -65,7 +69,7 @@ async fn a_picture_in_any_form_gives_the_same_boxes() {
 }
 
 #[tokio::test]
-async fn the_answer_has_the_form_that_predict_prints() {
+async fn the_response_has_the_form_that_predict_prints() {
     let server = server().await;
     let mut request = server.request("POST", "/v1/detect", Body::from(red_and_green()));
     let id = "my-id.1".parse().unwrap();
@@ -100,7 +104,7 @@ async fn the_answer_has_the_form_that_predict_prints() {
 }
 
 #[tokio::test]
-async fn parameters_act_wherever_they_stand() {
+async fn parameters_work_in_query_form_and_json() {
     let server = server().await;
     let png = red_and_green();
     let red = &both()[1..];
@@ -132,9 +136,9 @@ async fn parameters_act_wherever_they_stand() {
 }
 
 #[tokio::test]
-async fn pictures_keep_their_order_and_their_names_and_one_may_fail() {
+async fn images_keep_their_order_and_their_names_and_one_may_fail() {
     let server = server().await;
-    let (red, green) = (picture([RED; 4]), picture([GREEN; 4]));
+    let (red, green) = (image([RED; 4]), image([GREEN; 4]));
     let body = form(
         &[],
         &[
@@ -163,7 +167,7 @@ async fn pictures_keep_their_order_and_their_names_and_one_may_fail() {
 }
 
 #[tokio::test]
-async fn many_pictures_at_once_give_what_each_gives_alone() {
+async fn many_images_at_once_give_what_each_gives_alone() {
     let server = server().await;
     let cells = |index: usize| {
         std::array::from_fn(|cell| match (index >> cell) & 1 {
@@ -171,18 +175,18 @@ async fn many_pictures_at_once_give_what_each_gives_alone() {
             _ => [(index * 5) as u8, 250, 3],
         })
     };
-    let pictures: Vec<_> = (0..16).map(|index| picture(cells(index))).collect();
-    let files: Vec<(&str, &[u8])> = pictures
+    let images: Vec<_> = (0..16).map(|index| image(cells(index))).collect();
+    let files: Vec<(&str, &[u8])> = images
         .iter()
-        .map(|picture| ("images;x.png", &picture[..]))
+        .map(|image| ("images;x.png", &image[..]))
         .collect();
     let together = server
         .post("/v1/detect?conf=0.01", FORM, form(&[], &files))
         .await
         .json();
-    for (index, picture) in pictures.iter().enumerate() {
+    for (index, image) in images.iter().enumerate() {
         let alone = server
-            .post("/v1/detect?conf=0.01", "image/png", picture.clone())
+            .post("/v1/detect?conf=0.01", "image/png", image.clone())
             .await
             .json();
         assert_eq!(
@@ -193,7 +197,36 @@ async fn many_pictures_at_once_give_what_each_gives_alone() {
 }
 
 #[tokio::test]
-async fn the_annotated_picture_comes_when_it_is_asked_for() {
+async fn requests_with_different_thresholds_share_a_batch() {
+    let queries = ["conf=0.01", "classes=0", "max_det=1", "conf=1"];
+    let server = serve(Config {
+        max_batch: Some(queries.len()),
+        // Long enough to be sure; a batch that is full does not wait.
+        max_delay: Duration::from_secs(10),
+        ..colours()
+    })
+    .await;
+    let detect = async |query: &str| {
+        let path = format!("/v1/detect?{query}");
+        seen(&server.post(&path, "image/png", red_and_green()).await)
+    };
+    let mut alone = Vec::new();
+    for query in queries {
+        alone.push(detect(query).await);
+    }
+    assert_eq!(alone.iter().map(Vec::len).collect::<Vec<_>>(), [2, 1, 1, 0]);
+    // A run waits for a full batch as long as another request is admitted.
+    let entry = server.app.models.find(None).unwrap();
+    let loaded = entry.loaded().unwrap();
+    let another = loaded.admission.admit(&another_client()).await;
+    assert_eq!(join_all(queries.map(detect)).await, alone);
+    drop(another);
+    let batches = entry.statistics.snapshot();
+    assert_eq!(batches.batches[&queries.len()].infer.count, 1);
+}
+
+#[tokio::test]
+async fn the_annotated_image_is_sent_if_the_client_accepts_images() {
     let server = server().await;
     for (accept, kind) in [
         ("image/png", "image/png"),
@@ -215,7 +248,7 @@ async fn the_annotated_picture_comes_when_it_is_asked_for() {
 }
 
 #[tokio::test]
-async fn a_picture_cannot_answer_for_two() {
+async fn one_image_cannot_be_the_response_for_two() {
     let server = server().await;
     let png = red_and_green();
     let body = form(&[], &[("images;a.png", &png), ("images;b.png", &png)]);

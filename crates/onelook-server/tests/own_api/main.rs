@@ -1,4 +1,4 @@
-//! The own API, DeepStack's and the description of both, over HTTP, with a model that sees colours.
+//! The native API, DeepStack's, and the OpenAPI document, with a model that detects colours.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 

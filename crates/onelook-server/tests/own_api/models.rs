@@ -6,9 +6,9 @@ use onelook_server::Config;
 use serde_json::json;
 
 use crate::colours::{colours, model, red_and_green};
-use crate::support::{Running, config, serve};
+use crate::support::{TestServer, config, serve};
 
-async fn act(server: &Running, name: &str, action: &str) -> crate::support::Answered {
+async fn act(server: &TestServer, name: &str, action: &str) -> crate::support::TestResponse {
     let path = format!("/v1/models/{name}/{action}");
     server
         .send(server.request("POST", &path, Body::empty()))
@@ -16,7 +16,7 @@ async fn act(server: &Running, name: &str, action: &str) -> crate::support::Answ
 }
 
 #[tokio::test]
-async fn a_loaded_model_tells_what_it_is_and_one_that_failed_tells_why() {
+async fn a_loaded_model_is_described_and_a_failed_one_has_its_error() {
     let models = [("colours", model()), ("gone", "/nowhere/gone.pt".into())];
     let server = serve(config(&models)).await;
     let list = server.get("/v1/models").await.json();
@@ -102,7 +102,7 @@ async fn a_model_is_replaced_while_it_serves_without_a_failed_request() {
 }
 
 #[tokio::test]
-async fn new_files_in_the_model_directory_are_found_by_asking() {
+async fn new_files_in_the_model_directory_are_listed() {
     let directory = std::env::temp_dir().join(format!("onelook-own-api-{}", std::process::id()));
     std::fs::create_dir_all(&directory).unwrap();
     let only_a_directory = Config {

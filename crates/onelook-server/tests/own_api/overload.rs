@@ -1,60 +1,57 @@
-//! More than can be done: refused at once, with the time to come back; who goes away is forgotten.
+//! Overload: requests beyond the queue are refused at once, and disconnected clients leave it.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use onelook_server::Config;
-use onelook_server::gate::{Ask, Gate, Permit, Priority};
+use onelook_server::admission::{AdmissionController, Permit};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
 use crate::colours::{colours, red_and_green};
-use crate::support::{Running, serve};
+use crate::support::{TestServer, another_client, serve};
 
-/// A server with room for one in its queue, and everything before the model taken.
-async fn full() -> (Running, Arc<Gate>, Vec<Permit>) {
+/// A server whose queue takes one request, and whose permits are all taken.
+async fn full() -> (TestServer, Arc<AdmissionController>, Vec<Permit>) {
     let server = serve(Config {
         queue: 1,
         ..colours()
     })
     .await;
-    let slot = server.app.catalogue.slot(None).unwrap();
-    let gate = Arc::clone(&slot.served().unwrap().gate);
-    let ask = Ask {
-        client: Arc::from("somebody else"),
-        priority: Priority::Normal,
-        pictures: 1,
-        deadline: tokio::time::Instant::now() + Duration::from_secs(60),
-    };
+    let entry = server.app.models.find(None).unwrap();
+    let admission = Arc::clone(&entry.loaded().unwrap().admission);
+    let request = another_client();
     let mut permits = Vec::new();
-    while let Ok(permit) = tokio::time::timeout(Duration::from_millis(20), gate.enter(&ask)).await {
+    while let Ok(permit) =
+        tokio::time::timeout(Duration::from_millis(20), admission.admit(&request)).await
+    {
         permits.push(permit.unwrap());
     }
-    assert_eq!(gate.length(), 0);
-    (server, gate, permits)
+    assert_eq!(admission.length(), 0);
+    (server, admission, permits)
 }
 
-async fn wait_for(gate: &Gate, length: usize) {
+async fn wait_for(admission: &AdmissionController, length: usize) {
     let patience = Instant::now() + Duration::from_secs(5);
-    while gate.length() != length {
+    while admission.length() != length {
         assert!(
             Instant::now() < patience,
             "{} wait, not {length}",
-            gate.length()
+            admission.length()
         );
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
 
 #[tokio::test]
-async fn a_full_queue_is_answered_at_once_and_the_one_that_waited_is_served() {
-    let (server, gate, permits) = full().await;
+async fn a_request_to_a_full_queue_is_refused_at_once_and_the_waiting_one_is_served() {
+    let (server, admission, permits) = full().await;
     let server = Arc::new(server);
     let other = Arc::clone(&server);
     let waiting =
         tokio::spawn(async move { other.post("/v1/detect", "image/png", red_and_green()).await });
-    wait_for(&gate, 1).await;
+    wait_for(&admission, 1).await;
     let start = Instant::now();
     let refused = server
         .post("/v1/detect", "image/png", red_and_green())
@@ -70,8 +67,8 @@ async fn a_full_queue_is_answered_at_once_and_the_one_that_waited_is_served() {
 }
 
 #[tokio::test]
-async fn an_answer_that_would_come_too_late_is_refused_in_time() {
-    let (server, gate, _permits) = full().await;
+async fn a_request_that_cannot_make_its_deadline_is_refused_in_time() {
+    let (server, admission, _permits) = full().await;
     let mut request = server.request("POST", "/v1/detect", Body::from(red_and_green()));
     request
         .headers_mut()
@@ -81,12 +78,12 @@ async fn an_answer_that_would_come_too_late_is_refused_in_time() {
     assert!(start.elapsed() < Duration::from_secs(2));
     assert_eq!(answer.status.as_u16(), 503);
     assert_eq!(answer.json()["type"], "/problems/deadline");
-    assert_eq!(gate.length(), 0);
+    assert_eq!(admission.length(), 0);
 }
 
 #[tokio::test]
-async fn a_client_that_goes_away_leaves_the_queue() {
-    let (server, gate, _permits) = full().await;
+async fn a_disconnected_client_leaves_the_queue() {
+    let (server, admission, _permits) = full().await;
     let png = red_and_green();
     let mut stream = TcpStream::connect(server.address).await.unwrap();
     let head = format!(
@@ -95,7 +92,7 @@ async fn a_client_that_goes_away_leaves_the_queue() {
     );
     stream.write_all(head.as_bytes()).await.unwrap();
     stream.write_all(&png).await.unwrap();
-    wait_for(&gate, 1).await;
+    wait_for(&admission, 1).await;
     drop(stream);
-    wait_for(&gate, 0).await;
+    wait_for(&admission, 0).await;
 }

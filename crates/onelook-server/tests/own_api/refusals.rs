@@ -1,4 +1,4 @@
-//! Bad requests: each a clear refusal, none a panic, and the server answers on.
+//! Bad requests: each gets a clear error, none makes the server panic or stop.
 
 use std::time::Duration;
 
@@ -11,10 +11,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::colours::{FORM, colours, form, red_and_green, server};
-use crate::support::{Answered, Running, serve};
+use crate::support::{TestResponse, TestServer, serve};
 
-/// Status and kind of a problem, whose form is checked on the way.
-fn problem(answer: &Answered) -> (u16, String) {
+/// Status and kind of a problem. Checks its form too.
+fn problem(answer: &TestResponse) -> (u16, String) {
     assert_eq!(
         answer.header("content-type"),
         "application/problem+json",
@@ -31,20 +31,20 @@ fn problem(answer: &Answered) -> (u16, String) {
     (answer.status.as_u16(), kind)
 }
 
-fn detail(answer: &Answered) -> String {
+fn detail(answer: &TestResponse) -> String {
     let _ = problem(answer);
     answer.json()["detail"].as_str().unwrap().to_owned()
 }
 
-async fn still_answers(server: &Running) {
+async fn still_answers(server: &TestServer) {
     let answer = server
         .post("/v1/detect", "image/png", red_and_green())
         .await;
     assert_eq!(answer.status, StatusCode::OK);
 }
 
-/// Answers to bytes as they are.
-async fn raw(server: &Running, pieces: &[&[u8]], pause: Duration) -> String {
+/// The response to raw bytes.
+async fn raw(server: &TestServer, pieces: &[&[u8]], pause: Duration) -> String {
     let mut stream = TcpStream::connect(server.address).await.unwrap();
     for piece in pieces {
         if stream.write_all(piece).await.is_err() {
@@ -57,7 +57,7 @@ async fn raw(server: &Running, pieces: &[&[u8]], pause: Duration) -> String {
     String::from_utf8_lossy(&answer).into_owned()
 }
 
-/// A PNG whose header claims so many pixels.
+/// A PNG whose header declares this size.
 fn bomb(width: u32, height: u32) -> Vec<u8> {
     let mut png = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR".to_vec();
     png.extend(width.to_be_bytes());
@@ -74,12 +74,12 @@ fn bomb(width: u32, height: u32) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn what_is_no_picture_is_told_by_what_is_wrong_with_it() {
+async fn an_invalid_image_is_refused_with_the_reason() {
     let server = server().await;
     let whole = red_and_green();
     let cases: [(&str, Bytes, (u16, &str)); 6] = [
         (
-            "no picture",
+            "no image",
             Bytes::from_static(b"<html>hello</html>"),
             (415, "unsupported"),
         ),
@@ -101,12 +101,14 @@ async fn what_is_no_picture_is_told_by_what_is_wrong_with_it() {
         let answer = server.post("/v1/detect", "image/png", body).await;
         let (status, kind) = problem(&answer);
         assert_eq!((status, kind.as_str()), expected, "{what}");
+        let names_the_flag = detail(&answer).contains("--max-pixels");
+        assert_eq!(names_the_flag, status == 413, "{what}: {answer:?}");
     }
     still_answers(&server).await;
 }
 
 #[tokio::test]
-async fn wrong_words_are_answered_with_the_right_ones() {
+async fn invalid_requests_are_refused_with_what_is_expected() {
     let server = server().await;
     let mut texts = String::new();
     for query in [
@@ -196,7 +198,7 @@ async fn wrong_words_are_answered_with_the_right_ones() {
 }
 
 #[tokio::test]
-async fn wrong_headers_are_refused() {
+async fn invalid_headers_are_refused() {
     let server = server().await;
     for (name, value, status) in [
         ("accept", "text/html", 406),
@@ -210,7 +212,7 @@ async fn wrong_headers_are_refused() {
 }
 
 #[tokio::test]
-async fn names_of_models_are_never_paths() {
+async fn model_names_are_never_paths() {
     let server = server().await;
     for name in [
         "..%2f..%2fetc%2fpasswd",
@@ -248,10 +250,10 @@ async fn names_of_models_are_never_paths() {
 }
 
 #[tokio::test]
-async fn a_body_that_is_too_large_is_refused_declared_or_not() {
+async fn a_body_that_is_too_large_is_refused_with_and_without_a_length() {
     let limits = Limits {
         body_bytes: 1500,
-        pictures: 2,
+        images: 2,
         ..Limits::default()
     };
     let server = serve(Config {
@@ -261,6 +263,7 @@ async fn a_body_that_is_too_large_is_refused_declared_or_not() {
     .await;
     let declared = server.post("/v1/detect", "image/png", vec![0; 5000]).await;
     assert_eq!(problem(&declared), (413, "too-large".to_owned()));
+    assert!(detail(&declared).contains("--max-body"), "{declared:?}");
     let chunk = [b"3e8\r\n".as_slice(), &[b'x'; 1000], b"\r\n"].concat();
     let head = b"POST /v1/detect HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\n\
                  Transfer-Encoding: chunked\r\nConnection: close\r\n\r\n";
@@ -278,10 +281,11 @@ async fn a_body_that_is_too_large_is_refused_declared_or_not() {
     );
     assert!(
         many.len() <= 1500,
-        "the pictures are to be too many, not too large"
+        "the images are to be too many, not too large"
     );
     let many = server.post("/v1/detect", FORM, many).await;
     assert_eq!(problem(&many).0, 413);
+    assert!(detail(&many).contains("--max-images"), "{many:?}");
     still_answers(&server).await;
 }
 
@@ -303,7 +307,7 @@ async fn bodies_together_stay_within_the_budget() {
 }
 
 #[tokio::test]
-async fn a_body_that_trickles_in_is_given_up() {
+async fn a_body_that_arrives_too_slowly_is_refused() {
     let limits = Limits {
         body_timeout: Duration::from_millis(300),
         ..Limits::default()
@@ -322,7 +326,7 @@ async fn a_body_that_trickles_in_is_given_up() {
 }
 
 #[tokio::test]
-async fn tokens_open_what_they_are_for() {
+async fn a_token_allows_its_scope_only() {
     let tokens = Tokens::parse("eye look read\ncamera shoot infer\nroot all admin").unwrap();
     let server = serve(Config {
         tokens,

@@ -1,4 +1,4 @@
-//! Figures and the description of the API: what they say is so.
+//! Statistics and the OpenAPI document are correct.
 
 use axum::body::Body;
 use serde_json::json;
@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::colours::{red_and_green, server};
 
 #[tokio::test]
-async fn figures_count_what_was_done() {
+async fn statistics_count_requests_and_images() {
     let server = server().await;
     for _ in 0..3 {
         server
@@ -40,7 +40,7 @@ async fn figures_count_what_was_done() {
 }
 
 #[tokio::test]
-async fn every_described_operation_is_there_and_no_other_method() {
+async fn exactly_the_described_operations_exist() {
     let server = server().await;
     let api = server.get("/openapi.json").await;
     assert_eq!(api.header("content-type"), "application/json");

@@ -1,4 +1,4 @@
-//! Pictures by address: off unless allowed, and then never from inside.
+//! Images by URL: off by default, and never from private addresses.
 
 use onelook_server::Config;
 use serde_json::json;
@@ -8,7 +8,7 @@ use crate::colours::{colours, server};
 use crate::support::serve;
 
 #[tokio::test]
-async fn addresses_are_not_fetched_unless_the_server_was_told_to() {
+async fn urls_are_not_fetched_by_default() {
     let server = server().await;
     let body = json!({"image": {"url": "http://example.com/a.png"}}).to_string();
     let answer = server.post("/v1/detect", "application/json", body).await;
@@ -22,7 +22,7 @@ async fn addresses_are_not_fetched_unless_the_server_was_told_to() {
 }
 
 #[tokio::test]
-async fn addresses_inside_are_forbidden_even_then_and_nobody_is_asked() {
+async fn private_addresses_are_refused_without_a_connection() {
     let inside = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = inside.local_addr().unwrap().port();
     let server = serve(Config {

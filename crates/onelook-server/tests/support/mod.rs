@@ -1,17 +1,20 @@
-//! A server in the test's own process on a free port, and a plain client for it.
+//! A server in the test's own process on a free port, a plain client for it, and test data.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 #![allow(dead_code, reason = "every test file takes what it needs of these")]
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use axum::http::{HeaderMap, Request, StatusCode, header};
 use bytes::Bytes;
 use http_body_util::BodyExt;
 use hyper_util::rt::TokioIo;
+use onelook::types::Tensor;
+use onelook::{LoadOptions, Model};
+use onelook_server::admission::{AdmissionRequest, Priority};
 use onelook_server::app::App;
 use onelook_server::{Config, Event, ModelSource, Server};
 use serde_json::Value;
@@ -20,7 +23,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 /// A server that runs until this is dropped.
-pub struct Running {
+pub struct TestServer {
     /// Where it listens.
     pub address: SocketAddr,
     /// Its state.
@@ -28,27 +31,27 @@ pub struct Running {
     stop: CancellationToken,
 }
 
-impl Drop for Running {
+impl Drop for TestServer {
     fn drop(&mut self) {
         self.stop.cancel();
     }
 }
 
-/// An answer of the server.
+/// A response of the server.
 #[derive(Debug)]
-pub struct Answered {
+pub struct TestResponse {
     pub status: StatusCode,
     pub headers: HeaderMap,
     pub body: Bytes,
 }
 
-impl Answered {
+impl TestResponse {
     /// The body as JSON.
     pub fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 
-    /// A header's text, or nothing.
+    /// A header's text; empty if absent.
     pub fn header(&self, name: &str) -> &str {
         self.headers
             .get(name)
@@ -77,10 +80,10 @@ pub fn config(models: &[(&str, PathBuf)]) -> Config {
 }
 
 /// Starts a server, which may still be loading its models.
-pub async fn start(config: Config) -> (Running, mpsc::UnboundedReceiver<Event>) {
+pub async fn start(config: Config) -> (TestServer, mpsc::UnboundedReceiver<Event>) {
     let server = Server::bind(config, Instant::now()).await.unwrap();
     let stop = CancellationToken::new();
-    let running = Running {
+    let running = TestServer {
         address: server.address().unwrap(),
         app: Arc::clone(server.app()),
         stop: stop.clone(),
@@ -90,8 +93,8 @@ pub async fn start(config: Config) -> (Running, mpsc::UnboundedReceiver<Event>) 
     (running, events)
 }
 
-/// Starts a server and waits until every model was tried.
-pub async fn serve(config: Config) -> Running {
+/// Starts a server and waits until loading of every model has been tried.
+pub async fn serve(config: Config) -> TestServer {
     let (running, mut events) = start(config).await;
     loop {
         match events.recv().await.expect("the server runs") {
@@ -102,7 +105,7 @@ pub async fn serve(config: Config) -> Running {
 }
 
 /// The two synthetic models, `tiny` for any size and `fixed` for one.
-pub async fn tiny() -> Running {
+pub async fn tiny() -> TestServer {
     serve(config(&[
         ("tiny", fixture("tiny.model")),
         ("fixed", fixture("fixed.model")),
@@ -110,16 +113,43 @@ pub async fn tiny() -> Running {
     .await
 }
 
-impl Running {
+/// A request for admission by another client than those of a test.
+pub fn another_client() -> AdmissionRequest {
+    AdmissionRequest {
+        client: Arc::from("another"),
+        priority: Priority::Normal,
+        images: 1,
+        deadline: tokio::time::Instant::now() + Duration::from_secs(600),
+    }
+}
+
+/// A tensor of images whose values differ from each other.
+pub fn test_tensor(shape: [usize; 4]) -> Tensor {
+    Tensor::from_fn(shape, |index| ((index * 37) % 251) as f32 / 251.0)
+}
+
+/// Numbers as little-endian bytes.
+pub fn le_bytes(numbers: &[f32]) -> Vec<u8> {
+    let bytes = numbers.iter().flat_map(|number| number.to_le_bytes());
+    bytes.collect()
+}
+
+/// What the library gives for a tensor.
+pub fn output0(model: &str, input: &Tensor) -> Tensor {
+    let model = Model::load(fixture(model), &LoadOptions::default()).unwrap();
+    model.output0(input).unwrap()
+}
+
+impl TestServer {
     /// Sends a request on a connection of its own.
-    pub async fn send(&self, request: Request<Body>) -> Answered {
+    pub async fn send(&self, request: Request<Body>) -> TestResponse {
         let stream = TcpStream::connect(self.address).await.unwrap();
         let shaken = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await;
         let (mut sender, connection) = shaken.unwrap();
         tokio::spawn(connection);
         let response = sender.send_request(request).await.unwrap();
         let (parts, body) = response.into_parts();
-        Answered {
+        TestResponse {
             status: parts.status,
             headers: parts.headers,
             body: body.collect().await.unwrap().to_bytes(),
@@ -127,12 +157,12 @@ impl Running {
     }
 
     /// `GET path`.
-    pub async fn get(&self, path: &str) -> Answered {
+    pub async fn get(&self, path: &str) -> TestResponse {
         self.send(self.request("GET", path, Body::empty())).await
     }
 
     /// `POST path` with a body of this type.
-    pub async fn post(&self, path: &str, kind: &str, body: impl Into<Bytes>) -> Answered {
+    pub async fn post(&self, path: &str, kind: &str, body: impl Into<Bytes>) -> TestResponse {
         let body = Body::from(body.into());
         let mut request = self.request("POST", path, body);
         let kind = kind.parse().unwrap();

@@ -15,7 +15,7 @@ import { token } from "./browser/token.mjs";
 
 const HELP = `npm run browser -- [options]
   --url ADDRESS       of a running onelook serve (ONELOOK_URL, else http://127.0.0.1:8000)
-  --pictures FOLDER   with bus.jpg and zidane.jpg (ONELOOK_TEST_DATA/images)
+  --images FOLDER   with bus.jpg and zidane.jpg (ONELOOK_TEST_DATA/images)
   --shots FOLDER      for screenshots (default: screenshots)
   --chromium PATH     default /usr/bin/chromium
   --only NAME         detection, pages, camera, keyboard, token or accessibility
@@ -24,7 +24,7 @@ const HELP = `npm run browser -- [options]
 const { values } = parseArgs({
   options: {
     url: { type: "string", default: process.env.ONELOOK_URL ?? "http://127.0.0.1:8000" },
-    pictures: { type: "string", default: `${process.env.ONELOOK_TEST_DATA ?? "../../../../shared/data"}/images` },
+    images: { type: "string", default: `${process.env.ONELOOK_TEST_DATA ?? "../../../../shared/data"}/images` },
     shots: { type: "string", default: "screenshots" },
     chromium: { type: "string", default: "/usr/bin/chromium" },
     only: { type: "string" },
@@ -36,8 +36,8 @@ if (values.help) {
   process.exit(0);
 }
 for (const name of ["bus.jpg", "zidane.jpg"]) {
-  if (existsSync(`${values.pictures}/${name}`)) continue;
-  process.stderr.write(`FAILED: ${values.pictures}/${name} not found; name the folder with --pictures\n`);
+  if (existsSync(`${values.images}/${name}`)) continue;
+  process.stderr.write(`FAILED: ${values.images}/${name} not found; name the folder with --images\n`);
   process.exit(1);
 }
 mkdirSync(values.shots, { recursive: true });
@@ -50,21 +50,21 @@ let failures = 0;
 let checks = 0;
 
 /** What every group of checks gets. */
-const bench = {
+const suite = {
   url: values.url.replace(/\/$/, ""),
-  pictures: values.pictures,
-  bus: `${values.pictures}/bus.jpg`,
-  zidane: `${values.pictures}/zidane.jpg`,
+  images: values.images,
+  bus: `${values.images}/bus.jpg`,
+  zidane: `${values.images}/zidane.jpg`,
 
   /** A fresh page; anything the browser complains of is a failure. */
   async open(path = "/", options = {}, expected = () => false) {
     const context = await browser.newContext({ viewport: { width: 1440, height: 900 }, locale: "en-US", colorScheme: "light", ...options });
     const page = await context.newPage();
-    page.on("pageerror", (error) => bench.check(`no error in the page: ${error.message}`, false));
+    page.on("pageerror", (error) => suite.check(`no error in the page: ${error.message}`, false));
     page.on("console", (line) => {
-      if (line.type() === "error" && !expected(line.text())) bench.check(`no complaint in the console: ${line.text()}`, false);
+      if (line.type() === "error" && !expected(line.text())) suite.check(`no complaint in the console: ${line.text()}`, false);
     });
-    await page.goto(bench.url + path);
+    await page.goto(suite.url + path);
     return page;
   },
 
@@ -76,7 +76,7 @@ const bench = {
 
   equal(name, found, wanted) {
     const same = JSON.stringify(found) === JSON.stringify(wanted);
-    bench.check(name, same, same ? "" : `${JSON.stringify(found)} instead of ${JSON.stringify(wanted)}`);
+    suite.check(name, same, same ? "" : `${JSON.stringify(found)} instead of ${JSON.stringify(wanted)}`);
   },
 
   async shot(page, name, fullPage = false) {
@@ -88,9 +88,9 @@ const groups = { detection, pages, camera, keyboard, token, accessibility };
 for (const [name, group] of Object.entries(groups)) {
   if (values.only && values.only !== name) continue;
   try {
-    await group(bench);
+    await group(suite);
   } catch (error) {
-    bench.check(`${name} runs to its end`, false, error instanceof Error ? error.message : String(error));
+    suite.check(`${name} runs to its end`, false, error instanceof Error ? error.message : String(error));
   }
 }
 await browser.close();

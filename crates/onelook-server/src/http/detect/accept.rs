@@ -1,21 +1,21 @@
-//! Which form an answer takes: the header `Accept` in, one of three forms out (RFC 9110, 12.5.1).
+//! Content negotiation: the header `Accept` in, one of three response formats out (RFC 9110, 12.5.1).
 
 use axum::http::{HeaderMap, header};
 
-use crate::problem::{Kind, Problem};
+use crate::problem::{Problem, ProblemKind};
 
-/// The form of an answer.
+/// The format of a response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Form {
+pub enum ResponseFormat {
     /// Boxes as JSON.
     Json,
-    /// The picture with boxes drawn on it, as JPEG.
+    /// The image with boxes drawn on it, as JPEG.
     Jpeg,
-    /// The picture with boxes drawn on it, as PNG.
+    /// The image with boxes drawn on it, as PNG.
     Png,
 }
 
-impl Form {
+impl ResponseFormat {
     /// The media type.
     pub fn media_type(self) -> &'static str {
         match self {
@@ -27,52 +27,61 @@ impl Form {
 }
 
 /// A media range of the header.
-struct Range<'a> {
+struct MediaRange<'a> {
     kind: &'a str,
     subtype: &'a str,
-    /// Thousandths, so that equal ones are equal.
+    /// In thousandths, so that qualities compare exactly.
     quality: u32,
     position: usize,
 }
 
-/// The form that the client likes best; JSON where it says nothing.
-pub fn negotiate(headers: &HeaderMap) -> Result<Form, Problem> {
+/// The format that the client prefers; JSON if it has no preference.
+pub fn negotiate(headers: &HeaderMap) -> Result<ResponseFormat, Problem> {
     let values = headers.get_all(header::ACCEPT).iter();
     let text: Vec<&str> = values.filter_map(|value| value.to_str().ok()).collect();
     let text = text.join(",");
     if text.trim().is_empty() {
-        return Ok(Form::Json);
+        return Ok(ResponseFormat::Json);
     }
     let words = text.split(',').enumerate();
-    let ranges: Vec<Range<'_>> = words
-        .filter_map(|(position, word)| Range::parse(word, position))
+    let ranges: Vec<MediaRange<'_>> = words
+        .filter_map(|(position, word)| MediaRange::parse(word, position))
         .collect();
-    let offers = [Form::Json, Form::Jpeg, Form::Png].into_iter().rev();
-    let liked = offers.filter_map(|form| Some((rank(form, &ranges)?, form)));
-    liked
+    let offers = [
+        ResponseFormat::Json,
+        ResponseFormat::Jpeg,
+        ResponseFormat::Png,
+    ]
+    .into_iter()
+    .rev();
+    let accepted = offers.filter_map(|format| Some((rank(format, &ranges)?, format)));
+    accepted
         .max_by_key(|(rank, _)| *rank)
-        .map(|(_, form)| form)
+        .map(|(_, format)| format)
         .ok_or_else(|| {
             Problem::new(
-                Kind::NotAcceptable,
-                "an answer can be application/json, image/jpeg or image/png: name one in Accept",
+                ProblemKind::NotAcceptable,
+                "the response can be application/json, image/jpeg or image/png: name one in Accept",
             )
         })
 }
 
-/// How much the client likes a form: quality, how precisely it was named, how early.
-fn rank(form: Form, ranges: &[Range<'_>]) -> Option<(u32, u32, std::cmp::Reverse<usize>)> {
+/// The client's preference for a format: its quality, how precisely it is named, how early.
+fn rank(
+    format: ResponseFormat,
+    ranges: &[MediaRange<'_>],
+) -> Option<(u32, u32, std::cmp::Reverse<usize>)> {
     let fitting = ranges
         .iter()
-        .filter_map(|range| Some((range.precision(form)?, range)));
+        .filter_map(|range| Some((range.precision(format)?, range)));
     let (precision, range) =
         fitting.max_by_key(|(precision, range)| (*precision, std::cmp::Reverse(range.position)))?;
     let position = std::cmp::Reverse(range.position);
     (range.quality > 0).then_some((range.quality, precision, position))
 }
 
-impl<'a> Range<'a> {
-    /// `None` for what is no media range; such words are as if they were not there.
+impl<'a> MediaRange<'a> {
+    /// `None` for what is not a media range; it is ignored.
     fn parse(word: &'a str, position: usize) -> Option<Self> {
         let mut parts = word.split(';').map(str::trim);
         let (kind, subtype) = parts.next()?.split_once('/')?;
@@ -89,9 +98,9 @@ impl<'a> Range<'a> {
         })
     }
 
-    /// 2 for the very type, 1 for `image/*`, 0 for `*/*`.
-    fn precision(&self, form: Form) -> Option<u32> {
-        let (kind, subtype) = form.media_type().split_once('/')?;
+    /// 2 for the exact type, 1 for `image/*`, 0 for `*/*`.
+    fn precision(&self, format: ResponseFormat) -> Option<u32> {
+        let (kind, subtype) = format.media_type().split_once('/')?;
         let is = |a: &str, b: &str| a.eq_ignore_ascii_case(b);
         match (self.kind, self.subtype) {
             ("*", "*") => Some(0),
@@ -107,21 +116,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_form_that_is_liked_best_is_taken() {
+    fn the_preferred_format_is_chosen() {
         let cases = [
-            ("", Some(Form::Json)),
-            ("*/*", Some(Form::Json)),
-            ("image/jpeg", Some(Form::Jpeg)),
-            ("IMAGE/PNG", Some(Form::Png)),
-            ("image/*", Some(Form::Jpeg)),
-            ("image/jpeg, */*", Some(Form::Jpeg)),
-            ("image/png, image/jpeg", Some(Form::Png)),
-            ("image/png;q=0.5, image/jpeg;q=0.9", Some(Form::Jpeg)),
-            ("image/png;q=0, image/*", Some(Form::Jpeg)),
-            ("application/json;q=0.1, image/png;q=0.2", Some(Form::Png)),
+            ("", Some(ResponseFormat::Json)),
+            ("*/*", Some(ResponseFormat::Json)),
+            ("image/jpeg", Some(ResponseFormat::Jpeg)),
+            ("IMAGE/PNG", Some(ResponseFormat::Png)),
+            ("image/*", Some(ResponseFormat::Jpeg)),
+            ("image/jpeg, */*", Some(ResponseFormat::Jpeg)),
+            ("image/png, image/jpeg", Some(ResponseFormat::Png)),
+            (
+                "image/png;q=0.5, image/jpeg;q=0.9",
+                Some(ResponseFormat::Jpeg),
+            ),
+            ("image/png;q=0, image/*", Some(ResponseFormat::Jpeg)),
+            (
+                "application/json;q=0.1, image/png;q=0.2",
+                Some(ResponseFormat::Png),
+            ),
             (
                 "text/html, application/xhtml+xml, */*;q=0.8",
-                Some(Form::Json),
+                Some(ResponseFormat::Json),
             ),
             ("*/*;q=0", None),
             ("text/html", None),
@@ -129,11 +144,14 @@ mod tests {
             ("image/png;q=x", None),
             ("image/png;q=7", None),
         ];
-        for (accept, form) in cases {
+        for (accept, format) in cases {
             let mut headers = HeaderMap::new();
             headers.insert(header::ACCEPT, accept.parse().unwrap());
-            assert_eq!(negotiate(&headers).ok(), form, "{accept}");
+            assert_eq!(negotiate(&headers).ok(), format, "{accept}");
         }
-        assert_eq!(negotiate(&HeaderMap::new()).ok(), Some(Form::Json));
+        assert_eq!(
+            negotiate(&HeaderMap::new()).ok(),
+            Some(ResponseFormat::Json)
+        );
     }
 }

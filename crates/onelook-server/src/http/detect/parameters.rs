@@ -1,14 +1,14 @@
-//! What a request asks for besides its pictures: words of a query, of a form or of JSON in, options
-//! out. An unknown name or a wrong value is an error that says what would be right.
+//! Parses the parameters of a request: text from a query or a form, or JSON, in; options out. An
+//! unknown name or an invalid value is an error that says what is expected.
 
 use onelook::types::{Metadata, Thresholds};
 use onelook::vision::draw::DrawStyle;
 use onelook::{ClassList, ClassWord, Options};
 use serde_json::Value;
 
-use crate::problem::Problem;
+use crate::problem::{Problem, shown};
 
-/// The names, in the order of the documentation.
+/// The names of all parameters, in the order of the documentation.
 pub const NAMES: [&str; 11] = [
     "model",
     "conf",
@@ -23,19 +23,19 @@ pub const NAMES: [&str; 11] = [
     "line_width",
 ];
 
-/// Bounds of `imgsz`, the rounding to the model's stride included.
+/// Bounds of `imgsz`, also after rounding to the model's stride.
 const SIDES: std::ops::RangeInclusive<usize> = 32..=4096;
 
-/// Most detections that may be asked for.
+/// Upper bound of `max_det`.
 const MAX_DETECTIONS: usize = 10_000;
 
-/// Widest line that may be asked for.
+/// Upper bound of `line_width`.
 const MAX_LINE: usize = 100;
 
-/// What was asked for; what is absent has its default.
+/// The parameters of a request; absent ones have their defaults.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Parameters {
-    /// Which model.
+pub struct DetectParameters {
+    /// The model's name.
     pub model: Option<String>,
     conf: Option<f32>,
     iou: Option<f32>,
@@ -49,69 +49,63 @@ pub struct Parameters {
     line_width: Option<usize>,
 }
 
-impl Parameters {
-    /// Takes in a word of a query or a form.
+impl DetectParameters {
+    /// Sets a parameter from the text of a query or a form.
     pub fn set(&mut self, name: &str, text: &str) -> Result<(), Problem> {
         let text = text.trim();
-        let place = Place { name, shown: text };
+        let parameter = Parameter { name, value: text };
         match name {
-            "model" => place.fill(&mut self.model, Ok(text.to_owned())),
-            "conf" => place.fill(&mut self.conf, fraction(text)),
-            "iou" => place.fill(&mut self.iou, fraction(text)),
-            "classes" => place.fill(&mut self.classes, text.parse()),
-            "max_det" => place.fill(&mut self.max_det, count(text, MAX_DETECTIONS)),
-            "imgsz" => place.fill(&mut self.imgsz, image_size(text)),
-            "rect" => place.fill(&mut self.rect, boolean(text)),
-            "agnostic_nms" => place.fill(&mut self.agnostic_nms, boolean(text)),
-            "show_labels" => place.fill(&mut self.show_labels, boolean(text)),
-            "show_conf" => place.fill(&mut self.show_conf, boolean(text)),
-            "line_width" => place.fill(&mut self.line_width, count(text, MAX_LINE)),
+            "model" => parameter.assign(&mut self.model, Ok(text.to_owned())),
+            "conf" => parameter.assign(&mut self.conf, fraction(text)),
+            "iou" => parameter.assign(&mut self.iou, fraction(text)),
+            "classes" => parameter.assign(&mut self.classes, text.parse()),
+            "max_det" => parameter.assign(&mut self.max_det, count(text, MAX_DETECTIONS)),
+            "imgsz" => parameter.assign(&mut self.imgsz, image_size(text)),
+            "rect" => parameter.assign(&mut self.rect, boolean(text)),
+            "agnostic_nms" => parameter.assign(&mut self.agnostic_nms, boolean(text)),
+            "show_labels" => parameter.assign(&mut self.show_labels, boolean(text)),
+            "show_conf" => parameter.assign(&mut self.show_conf, boolean(text)),
+            "line_width" => parameter.assign(&mut self.line_width, count(text, MAX_LINE)),
             _ => Err(unknown(name)),
         }
     }
 
-    /// Takes in a member of a JSON object; unlike words, values have types there.
+    /// Sets a parameter from a member of a JSON object, where values have types.
     pub fn set_json(&mut self, name: &str, value: &Value) -> Result<(), Problem> {
-        let expected = match name {
-            "model" => value.is_string().then_some(()).ok_or("a string"),
-            "conf" | "iou" => value
-                .is_number()
-                .then_some(())
-                .ok_or("a number from 0 to 1"),
-            "max_det" | "line_width" => value.is_u64().then_some(()).ok_or("a whole number"),
-            "classes" => is_list(value, 1..=usize::MAX, |one| one.is_u64() || one.is_string())
-                .then_some(())
-                .ok_or("a list of class numbers or names"),
-            "imgsz" => (value.is_u64() || is_list(value, 2..=2, Value::is_u64))
-                .then_some(())
-                .ok_or("pixels, such as 640, or a list of height and width"),
-            _ if NAMES.contains(&name) => value.is_boolean().then_some(()).ok_or("true or false"),
+        let text = value.to_string();
+        let parameter = Parameter { name, value: &text };
+        let (fits, expected) = match name {
+            "model" => (value.is_string(), "a string"),
+            "conf" | "iou" => (value.is_number(), "a number from 0 to 1"),
+            "max_det" | "line_width" => (value.is_u64(), "a whole number"),
+            "classes" => (
+                is_list(value, 1..=usize::MAX, |one| one.is_u64() || one.is_string()),
+                "a list of class numbers or names",
+            ),
+            "imgsz" => (
+                value.is_u64() || is_list(value, 2..=2, Value::is_u64),
+                "pixels, such as 640, or a list of height and width",
+            ),
+            _ if NAMES.contains(&name) => (value.is_boolean(), "true or false"),
             _ => return Err(unknown(name)),
         };
-        if let Err(expected) = expected {
-            let shown = value.to_string();
-            let place = Place {
-                name,
-                shown: &shown,
-            };
-            return Err(place.wrong(&format!("expected {expected}")));
+        if !fits {
+            return Err(parameter.invalid(&format!("expected {expected}")));
         }
         match (name, value) {
             ("classes", Value::Array(classes)) => {
+                // A number that is out of range becomes one that no model has as a class.
+                let index = |number: &Value| {
+                    let index = number
+                        .as_u64()
+                        .and_then(|index| usize::try_from(index).ok());
+                    ClassWord::Index(index.unwrap_or(usize::MAX))
+                };
                 let words = classes.iter().map(|class| match class {
                     Value::String(name) => ClassWord::Name(name.clone()),
-                    number => number
-                        .as_u64()
-                        .map_or(ClassWord::Index(usize::MAX), |number| {
-                            ClassWord::Index(usize::try_from(number).unwrap_or(usize::MAX))
-                        }),
+                    number => index(number),
                 });
-                let shown = value.to_string();
-                let place = Place {
-                    name,
-                    shown: &shown,
-                };
-                place.fill(&mut self.classes, Ok(words.collect()))
+                parameter.assign(&mut self.classes, Ok(words.collect()))
             }
             (_, Value::String(text)) => self.set(name, text),
             (_, Value::Array(items)) => {
@@ -122,7 +116,7 @@ impl Parameters {
         }
     }
 
-    /// What it means for a model.
+    /// The options for a model.
     pub fn options(&self, metadata: &Metadata) -> Result<Options, Problem> {
         let standard = Thresholds::default();
         let options = Options {
@@ -151,7 +145,7 @@ impl Parameters {
         Ok(options)
     }
 
-    /// How the answer's picture is drawn.
+    /// How to draw on the image of the response.
     pub fn style(&self) -> DrawStyle {
         let standard = DrawStyle::default();
         DrawStyle {
@@ -170,16 +164,16 @@ impl Parameters {
     }
 }
 
-/// A parameter's name and its value as it was sent.
-struct Place<'a> {
+/// A parameter's name, and its value as the client sent it.
+struct Parameter<'a> {
     name: &'a str,
-    shown: &'a str,
+    value: &'a str,
 }
 
-impl Place<'_> {
-    fn fill<T>(&self, place: &mut Option<T>, value: Result<T, String>) -> Result<(), Problem> {
-        let value = value.map_err(|reason| self.wrong(&reason))?;
-        match place.replace(value) {
+impl Parameter<'_> {
+    fn assign<T>(&self, target: &mut Option<T>, value: Result<T, String>) -> Result<(), Problem> {
+        let value = value.map_err(|reason| self.invalid(&reason))?;
+        match target.replace(value) {
             None => Ok(()),
             Some(_) => Err(Problem::bad_request(format!(
                 "the parameter '{}' is given twice: send it once",
@@ -188,16 +182,16 @@ impl Place<'_> {
         }
     }
 
-    fn wrong(&self, reason: &str) -> Problem {
-        let shown: String = self.shown.chars().take(80).collect();
-        Problem::bad_request(format!("{}: {shown:?}: {reason}", self.name))
+    fn invalid(&self, reason: &str) -> Problem {
+        let (name, value) = (self.name, shown(self.value));
+        Problem::bad_request(format!("{name}: {value}: {reason}"))
     }
 }
 
 fn unknown(name: &str) -> Problem {
-    let shown: String = name.chars().take(80).collect();
     Problem::bad_request(format!(
-        "there is no parameter {shown:?}; known are: {}",
+        "there is no parameter {}; known are: {}",
+        shown(name),
         NAMES.join(", ")
     ))
 }
@@ -269,11 +263,14 @@ mod tests {
     use serde_json::json;
 
     fn refusal(name: &str, text: &str) -> String {
-        Parameters::default().set(name, text).unwrap_err().detail
+        DetectParameters::default()
+            .set(name, text)
+            .unwrap_err()
+            .detail
     }
 
     #[test]
-    fn a_wrong_value_is_named_with_what_would_be_right() {
+    fn an_invalid_value_is_refused_with_what_is_expected() {
         assert_eq!(
             refusal("conf", "1.5"),
             "conf: \"1.5\": expected a number from 0 to 1"
@@ -296,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_name_is_answered_with_the_known_ones() {
+    fn an_unknown_name_is_refused_with_the_known_ones() {
         assert_eq!(
             refusal("confidence", "0.5"),
             "there is no parameter \"confidence\"; known are: model, conf, iou, classes, max_det, \
@@ -305,8 +302,8 @@ mod tests {
     }
 
     #[test]
-    fn a_parameter_is_given_once() {
-        let mut parameters = Parameters::default();
+    fn a_parameter_may_be_set_only_once() {
+        let mut parameters = DetectParameters::default();
         parameters.set("conf", "0.5").unwrap();
         let twice = parameters.set_json("conf", &json!(0.5)).unwrap_err();
         assert_eq!(
@@ -316,8 +313,8 @@ mod tests {
     }
 
     #[test]
-    fn json_and_words_mean_the_same() {
-        let (mut words, mut typed) = (Parameters::default(), Parameters::default());
+    fn json_and_text_mean_the_same() {
+        let (mut words, mut typed) = (DetectParameters::default(), DetectParameters::default());
         for (name, word, value) in [
             ("model", "a", json!("a")),
             ("conf", "0.5", json!(0.5)),
@@ -333,7 +330,7 @@ mod tests {
     }
 
     #[test]
-    fn json_is_taken_by_its_types() {
+    fn json_values_must_have_the_right_type() {
         for (name, value) in [
             ("conf", json!("0.5")),
             ("conf", json!(null)),
@@ -347,7 +344,9 @@ mod tests {
             ("imgsz", json!({"h": 1})),
             ("model", json!(1)),
         ] {
-            let refused = Parameters::default().set_json(name, &value).unwrap_err();
+            let refused = DetectParameters::default()
+                .set_json(name, &value)
+                .unwrap_err();
             assert!(refused.detail.starts_with(name), "{}", refused.detail);
         }
     }

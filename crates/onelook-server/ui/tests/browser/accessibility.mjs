@@ -11,39 +11,39 @@ const SCREENS = [
   ["less motion, more contrast", { reducedMotion: "reduce", contrast: "more" }],
 ];
 
-export async function accessibility(bench) {
+export async function accessibility(suite) {
   for (const [name, options] of SCREENS) {
-    const page = await bench.open("/", options);
-    await inspect(bench, page, `${name}: first screen`);
-    await page.setInputFiles("#files", [bench.bus, bench.zidane]);
+    const page = await suite.open("/", options);
+    await inspect(suite, page, `${name}: first screen`);
+    await page.setInputFiles("#files", [suite.bus, suite.zidane]);
     await boxes(page, 5);
     await page.click(".chip >> nth=0");
-    await inspect(bench, page, `${name}: boxes`);
+    await inspect(suite, page, `${name}: boxes`);
     await page.click("#show-json");
-    await inspect(bench, page, `${name}: JSON`);
+    await inspect(suite, page, `${name}: JSON`);
     await page.click("a[data-page=monitor]");
     await page.waitForTimeout(2500);
-    await inspect(bench, page, `${name}: monitor`);
+    await inspect(suite, page, `${name}: monitor`);
     await page.click("a[data-page=models]");
     await page.waitForSelector(".model");
     await page.click(".model summary >> nth=0");
-    await inspect(bench, page, `${name}: models`);
+    await inspect(suite, page, `${name}: models`);
     await page.locator(".model .button:not(:first-child)").first().click();
-    await inspect(bench, page, `${name}: question`);
-    await page.goto(`${bench.url}/docs`);
+    await inspect(suite, page, `${name}: question`);
+    await page.goto(`${suite.url}/docs`);
     await page.click(".operation > summary >> nth=0");
-    await inspect(bench, page, `${name}: API`);
+    await inspect(suite, page, `${name}: API`);
     await page.context().close();
   }
 }
 
-async function inspect(bench, page, name) {
+async function inspect(suite, page, name) {
   await settle(page);
   await page.evaluate(axe.source);
   const { violations } = await page.evaluate(() => globalThis.axe.run(document, { resultTypes: ["violations"] }));
   const grave = violations.filter(({ impact }) => impact === "serious" || impact === "critical");
   const told = grave.map(({ id, nodes }) => `${id} (${nodes.map(({ target }) => target.join(" ")).slice(0, 3).join("; ")})`);
-  bench.check(`axe, ${name}: nothing serious`, grave.length === 0, told.join(", "));
+  suite.check(`axe, ${name}: nothing serious`, grave.length === 0, told.join(", "));
   for (const { id, impact, nodes } of violations.filter((found) => !grave.includes(found))) {
     process.stdout.write(`note   axe, ${name}: ${impact} ${id} (${nodes[0]?.target.join(" ")})\n`);
   }

@@ -3,7 +3,7 @@
 import { readFileSync } from "node:fs";
 import { basename } from "node:path";
 
-/** Drops files on the stage as a browser does, events and all. */
+/** Drops files on the viewer as a browser does, with all its events. */
 export async function drop(page, ...paths) {
   const files = paths.map((path) => ({ name: basename(path), data: readFileSync(path).toString("base64") }));
   const transfer = await page.evaluateHandle((given) => {
@@ -14,7 +14,7 @@ export async function drop(page, ...paths) {
     }
     return made;
   }, files);
-  for (const event of ["dragenter", "dragover", "drop"]) await page.dispatchEvent("#stage", event, { dataTransfer: transfer });
+  for (const event of ["dragenter", "dragover", "drop"]) await page.dispatchEvent("#viewport", event, { dataTransfer: transfer });
 }
 
 /** Pastes a file as a browser does. */

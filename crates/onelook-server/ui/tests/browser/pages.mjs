@@ -4,176 +4,176 @@ import { readFileSync } from "node:fs";
 
 import { boxes, drop, requests, settle } from "./actions.mjs";
 
-export async function pages(bench) {
-  await languages(bench);
-  await colours(bench);
-  await monitor(bench);
-  await models(bench);
-  await docs(bench);
-  await phone(bench);
+export async function pages(suite) {
+  await languages(suite);
+  await colours(suite);
+  await monitor(suite);
+  await models(suite);
+  await docs(suite);
+  await phone(suite);
 }
 
-async function languages(bench) {
-  const page = await bench.open();
-  bench.equal("English first", await page.getAttribute("html", "lang"), "en");
-  await drop(page, bench.bus);
+async function languages(suite) {
+  const page = await suite.open();
+  suite.equal("English first", await page.getAttribute("html", "lang"), "en");
+  await drop(page, suite.bus);
   await boxes(page, 5);
   await page.click("[data-language=zh]");
-  bench.equal("Chinese is told to readers of the page", await page.getAttribute("html", "lang"), "zh-Hans");
-  bench.equal("the count is in Chinese", await page.textContent("#count"), "5 个框");
+  suite.equal("Chinese is told to readers of the page", await page.getAttribute("html", "lang"), "zh-Hans");
+  suite.equal("the count is in Chinese", await page.textContent("#count"), "5 个框");
   const left = await page.$$eval("[data-i18n]", (list) => list.map((element) => element.textContent ?? "").filter((text) => /[a-z]{4}/.test(text)));
-  bench.equal("no English is left", left.filter((text) => !/[\u4e00-\u9fff]/.test(text)), []);
-  await bench.shot(page, "07-chinese");
+  suite.equal("no English is left", left.filter((text) => !/[\u4e00-\u9fff]/.test(text)), []);
+  await suite.shot(page, "07-chinese");
   await page.reload();
-  bench.equal("the language is remembered", await page.getAttribute("html", "lang"), "zh-Hans");
+  suite.equal("the language is remembered", await page.getAttribute("html", "lang"), "zh-Hans");
   await page.context().close();
-  const chinese = await bench.open("/", { locale: "zh-CN" });
-  bench.equal("a Chinese browser begins in Chinese", await chinese.textContent("#languages [aria-pressed=true]"), "中文");
+  const chinese = await suite.open("/", { locale: "zh-CN" });
+  suite.equal("a Chinese browser begins in Chinese", await chinese.textContent("#languages [aria-pressed=true]"), "中文");
   await chinese.context().close();
 }
 
-async function colours(bench) {
-  const page = await bench.open("/", { colorScheme: "dark" });
+async function colours(suite) {
+  const page = await suite.open("/", { colorScheme: "dark" });
   const ground = () => page.$eval("body", (body) => getComputedStyle(body).backgroundColor);
   const dark = await ground();
-  await drop(page, bench.bus);
+  await drop(page, suite.bus);
   await boxes(page, 5);
-  await bench.shot(page, "08-dark");
+  await suite.shot(page, "08-dark");
   await page.click("[data-theme-choice=light]");
   const light = await ground();
-  bench.check("dark follows the system, light can be chosen", dark !== light, `${dark}, ${light}`);
+  suite.check("dark follows the system, light can be chosen", dark !== light, `${dark}, ${light}`);
   await page.reload();
-  bench.equal("the choice is remembered", await ground(), light);
+  suite.equal("the choice is remembered", await ground(), light);
   await page.click("[data-theme-choice=system]");
-  bench.equal("the system's colours again", await ground(), dark);
+  suite.equal("the system's colours again", await ground(), dark);
   await page.context().close();
 }
 
-async function monitor(bench) {
-  const page = await bench.open();
+async function monitor(suite) {
+  const page = await suite.open();
   const asked = requests(page, "/v1/status");
   await page.waitForFunction(() => document.getElementById("health")?.dataset.state === "ready");
   const before = asked.length;
   await page.waitForTimeout(1500);
-  bench.equal("nothing is polled while the charts are out of sight", asked.length, before);
-  await drop(page, bench.bus);
+  suite.equal("nothing is polled while the charts are out of sight", asked.length, before);
+  await drop(page, suite.bus);
   await page.click("a[data-page=monitor]");
   await page.waitForTimeout(2200);
-  await load(bench, page);
+  await load(suite, page);
   const looks = asked.length - before;
-  bench.check("a look about each second", looks >= 4 && looks <= 12, `${looks}`);
+  suite.check("a look about each second", looks >= 4 && looks <= 12, `${looks}`);
   const charts = await page.locator(".chart svg.plot").count();
-  bench.check("charts of throughput, stages, queue, CPU and memory", charts >= 5, `${charts}`);
+  suite.check("charts of throughput, stages, queue, CPU and memory", charts >= 5, `${charts}`);
   const labels = await page.$$eval("svg.plot", (list) => list.map((svg) => svg.getAttribute("aria-label") ?? ""));
-  bench.check("each chart says its figures", labels.every((label) => /now, at most/.test(label)), labels[0]);
+  suite.check("each chart says its figures", labels.every((label) => /now, at most/.test(label)), labels[0]);
   const stages = await page.locator("svg.plot .area[class*=stage-]").count();
-  bench.check("stages were drawn", stages > 0, `${stages}`);
+  suite.check("stages were drawn", stages > 0, `${stages}`);
   const memory = await page.textContent(".chart:nth-child(5) .big");
-  bench.check("memory has a figure", /MiB|GiB/.test(memory ?? ""), memory ?? "");
+  suite.check("memory has a figure", /MiB|GiB/.test(memory ?? ""), memory ?? "");
   const frame = await page.locator("svg.plot").first().boundingBox();
   await page.mouse.move(frame.x + frame.width - 4, frame.y + 40);
-  bench.check("the pointer shows the values there", await page.locator(".tip").first().isVisible());
-  await bench.shot(page, "09-monitor", true);
+  suite.check("the pointer shows the values there", await page.locator(".tip").first().isVisible());
+  await suite.shot(page, "09-monitor", true);
   await page.click("a[data-page=models]");
   const gone = asked.length;
   await page.waitForTimeout(1500);
-  bench.equal("polling stops on leaving", asked.length, gone);
+  suite.equal("polling stops on leaving", asked.length, gone);
   await page.context().close();
 }
 
 /** A few seconds of real work, so that the charts have something to show. */
-async function load(bench, page) {
-  const body = readFileSync(bench.bus);
+async function load(suite, page) {
+  const body = readFileSync(suite.bus);
   const until = Date.now() + 5000;
   const one = async () => {
-    while (Date.now() < until) await fetch(`${bench.url}/v1/detect`, { method: "POST", headers: { "Content-Type": "image/jpeg" }, body });
+    while (Date.now() < until) await fetch(`${suite.url}/v1/detect`, { method: "POST", headers: { "Content-Type": "image/jpeg" }, body });
   };
   await Promise.all([one(), one()]);
   await page.waitForTimeout(1200);
 }
 
-async function models(bench) {
-  const page = await bench.open("/#models");
+async function models(suite) {
+  const page = await suite.open("/#models");
   const card = page.locator(".model").first();
   await card.waitFor();
   const name = await card.locator("h2").textContent();
-  bench.equal("the first model is ready", await card.locator("[data-state]").getAttribute("data-state"), "ready");
+  suite.equal("the first model is ready", await card.locator("[data-state]").getAttribute("data-state"), "ready");
   const text = (await card.locator("dl").first().textContent()) ?? "";
   for (const word of ["Task", "Classes", "Stride", "Device", "Why this device", "File", "Load time"]) {
-    bench.check(`details: ${word}`, text.includes(word));
+    suite.check(`details: ${word}`, text.includes(word));
   }
   await card.locator("summary").first().click();
-  bench.check("the names of the classes unfold", await card.locator(".names li", { hasText: "bus" }).first().isVisible());
-  await bench.shot(page, "10-models", true);
+  suite.check("the names of the classes unfold", await card.locator(".names li", { hasText: "bus" }).first().isVisible());
+  await suite.shot(page, "10-models", true);
   await card.getByRole("button", { name: `Unload ${name}` }).click();
-  bench.check("unloading is asked about", await page.locator("#confirm").isVisible());
-  await bench.shot(page, "11-confirm");
+  suite.check("unloading is asked about", await page.locator("#confirm").isVisible());
+  await suite.shot(page, "11-confirm");
   await page.keyboard.press("Escape");
-  bench.equal("Escape means no", await card.locator("[data-state]").getAttribute("data-state"), "ready");
-  await act(bench, page, card, `Reload ${name}`, "Reload", "ready");
-  await act(bench, page, card, `Unload ${name}`, "Unload", "unloaded");
-  await bench.shot(page, "12-unloaded", true);
-  await act(bench, page, card, `Load ${name}`, null, "ready");
+  suite.equal("Escape means no", await card.locator("[data-state]").getAttribute("data-state"), "ready");
+  await act(suite, page, card, `Reload ${name}`, "Reload", "ready");
+  await act(suite, page, card, `Unload ${name}`, "Unload", "unloaded");
+  await suite.shot(page, "12-unloaded", true);
+  await act(suite, page, card, `Load ${name}`, null, "ready");
   await page.context().close();
 }
 
-async function act(bench, page, card, label, yes, state) {
+async function act(suite, page, card, label, yes, state) {
   await card.getByRole("button", { name: label, exact: true }).click();
   if (yes) await page.click("#confirm-yes");
   const badge = card.locator(`.badge[data-state=${state}]`);
   await page.waitForFunction(() => document.querySelectorAll(".model .spinner").length === 0, null, { timeout: 30_000 });
   await badge.waitFor({ timeout: 30_000 });
-  bench.check(`${label}: ${state}`, (await card.locator(".bad").count()) === 0);
+  suite.check(`${label}: ${state}`, (await card.locator(".bad").count()) === 0);
 }
 
-async function docs(bench) {
-  const page = await bench.open("/docs");
+async function docs(suite) {
+  const page = await suite.open("/docs");
   await page.waitForSelector(".operation");
   const count = await page.locator(".operation").count();
-  bench.check("the page of the API lists operations and schemas", count > 5, `${count}`);
+  suite.check("the page of the API lists operations and schemas", count > 5, `${count}`);
   const detect = page.locator(".operation", { has: page.locator("code", { hasText: /^\/\u200bv1\/\u200bdetect$/ }) });
   await detect.locator("> summary").click();
   const inside = (await detect.textContent()) ?? "";
-  bench.check("detect shows its parameters and a command line", inside.includes("conf") && inside.includes("curl"));
-  await bench.shot(page, "13-docs");
-  await detect.locator("input[type=file]").setInputFiles(bench.bus);
+  suite.check("detect shows its parameters and a command line", inside.includes("conf") && inside.includes("curl"));
+  await suite.shot(page, "13-docs");
+  await detect.locator("input[type=file]").setInputFiles(suite.bus);
   await detect.locator("button", { hasText: "Send" }).click();
   await detect.locator(".result pre").waitFor({ timeout: 30_000 });
-  bench.check("it can be tried", ((await detect.locator(".result pre").textContent()) ?? "").includes('"confidence"'));
+  suite.check("it can be tried", ((await detect.locator(".result pre").textContent()) ?? "").includes('"confidence"'));
   await page.fill("#find", "models");
-  bench.check("operations are found", (await page.locator(".operation:visible").count()) < count);
+  suite.check("operations are found", (await page.locator(".operation:visible").count()) < count);
   await page.context().close();
 }
 
-async function phone(bench) {
+async function phone(suite) {
   const options = { viewport: { width: 360, height: 740 }, deviceScaleFactor: 3, hasTouch: true, isMobile: true };
-  const page = await bench.open("/", options);
+  const page = await suite.open("/", options);
   const fits = async (name) => {
     const width = await page.evaluate(() => document.documentElement.scrollWidth);
-    bench.check(`360 px wide: ${name} fits`, width <= 360, `${width}`);
+    suite.check(`360 px wide: ${name} fits`, width <= 360, `${width}`);
   };
   await fits("the first screen");
-  await bench.shot(page, "14-phone-first");
-  await page.setInputFiles("#files", bench.bus);
+  await suite.shot(page, "14-phone-first");
+  await page.setInputFiles("#files", suite.bus);
   await boxes(page, 5);
   await settle(page);
-  await fits("a picture");
-  bench.equal("three pixels a point", await page.$eval("#canvas", (canvas) => Math.round(canvas.width / canvas.clientWidth)), 3);
-  await bench.shot(page, "15-phone-bus");
+  await fits("an image");
+  suite.equal("three pixels a point", await page.$eval("#canvas", (canvas) => Math.round(canvas.width / canvas.clientWidth)), 3);
+  await suite.shot(page, "15-phone-bus");
   await page.locator("#rows").scrollIntoViewIfNeeded();
-  await bench.shot(page, "16-phone-table");
+  await suite.shot(page, "16-phone-table");
   for (const name of ["monitor", "models"]) {
     await page.tap(`a[data-page=${name}]`);
     await page.waitForTimeout(1500);
     await fits(name);
-    await bench.shot(page, `17-phone-${name}`);
+    await suite.shot(page, `17-phone-${name}`);
   }
   const small = await page.$$eval("button, a, select, summary", (list) =>
     list.filter((element) => element.checkVisibility()).map((element) => [element.textContent?.trim() || element.id, element.getBoundingClientRect()]).filter(([, { width, height }]) => (width < 24 || height < 24) && width > 1).map(([name]) => name));
-  bench.equal("nothing to tap is smaller than 24 px", small, []);
-  await page.goto(`${bench.url}/docs`);
+  suite.equal("nothing to tap is smaller than 24 px", small, []);
+  await page.goto(`${suite.url}/docs`);
   await page.waitForSelector(".operation");
   await fits("the API");
-  await bench.shot(page, "18-phone-docs");
+  await suite.shot(page, "18-phone-docs");
   await page.context().close();
 }

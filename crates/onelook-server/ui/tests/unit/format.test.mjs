@@ -20,22 +20,22 @@ cases("times", milliseconds, [[0.2, "0.2 ms"], [0.711, "0.71 ms"], [46.23, "46.2
 cases("sizes", bytes, [[0, "0 B"], [1023, "1023 B"], [1024, "1 KiB"], [2.1e8, "200 MiB"], [16 * 2 ** 30, "16 GiB"], [1048575, "1 MiB"], [null, "–"]]);
 cases("durations", duration, [[0, "0 s"], [59.9, "59 s"], [61, "1 min 1 s"], [3600, "1 h"], [90_061, "1 d 1 h"], [-1, "0 s"], [null, "–"]]);
 cases("axis ends are round and not below the value", niceCeiling, [[0, 1], [0.3, 0.3], [7, 8], [99, 100], [101, 150], [1234, 1500], [Number.NaN, 1]]);
-cases("names of files", stem, [["bus.jpg", "bus"], ["a/b/c.tar.gz", "c.tar"], ["C:\\x\\y.png", "y"], [".jpg", "picture"], ["noending", "noending"]]);
+cases("names of files", stem, [["bus.jpg", "bus"], ["a/b/c.tar.gz", "c.tar"], ["C:\\x\\y.png", "y"], [".jpg", "image"], ["noending", "noending"]]);
 
-const picture = { name: "bus.jpg", width: 810, height: 1080, task: "detect", speed: { decode: 5.1 } };
+const image = { name: "bus.jpg", width: 810, height: 1080, task: "detect", speed: { decode: 5.1 } };
 const found = { name: "bus", class: 5, confidence: 0.9390912, box: { x1: 1.2345678, y1: 2, x2: 3, y2: 4 } };
 
 test("a record has the keys of predict --json in their order, five decimals", () => {
   const expected =
     '{"source":"bus.jpg","width":810,"height":1080,"task":"detect","detections":[{"name":"bus","class":5,' +
     '"confidence":0.93909,"box":{"x1":1.23457,"y1":2,"x2":3,"y2":4}}],"speed_ms":{"decode":5.1}}';
-  assert.equal(JSON.stringify(record(picture, [found])), expected);
+  assert.equal(JSON.stringify(record(image, [found])), expected);
 });
 
 test("the readable form is the same JSON", () => {
   for (const list of [[], [found], [found, found]]) {
-    const entry = record(picture, list);
+    const entry = record(image, list);
     assert.deepEqual(JSON.parse(readable(entry)), entry);
   }
-  assert.equal(readable(record(picture, [found, found])).split("\n").length, 11);
+  assert.equal(readable(record(image, [found, found])).split("\n").length, 11);
 });

@@ -55,7 +55,7 @@ test("among equally sure boxes the earlier one stays", () => {
   assert.deepEqual(select(pair, all), [pair[0]]);
 });
 
-test("at most so many boxes, the surest first", () => {
+test("at most so many boxes, highest confidence first", () => {
   const many = Array.from({ length: 500 }, (_, index) => found((index + 1) / 1000, [index * 20, 0, index * 20 + 10, 10]));
   const kept = select(many, all);
   assert.equal(kept.length, 300);

@@ -21,7 +21,7 @@ const document = {
   },
 };
 
-test("references are followed, circles and strangers are not", () => {
+test("references are followed, circular and external ones are not", () => {
   assert.deepEqual(resolve(document, { $ref: "#/components/schemas/A" }), { type: "object" });
   assert.deepEqual(resolve(document, { $ref: "#/components/schemas/Loop" }), {});
   assert.deepEqual(resolve(document, { $ref: "#/constructor/prototype" }), {});
@@ -57,6 +57,6 @@ test("a command line for each kind of operation", () => {
   const [group, other] = byTag(document);
   const [get, post] = group?.operations ?? [];
   assert.equal(curl(get, "http://h", false), 'curl \\\n  "http://h/v1/models/NAME"');
-  assert.match(curl(post, "http://h", true), /Bearer \$TOKEN" \\\n {2}-H "Content-Type: image\/jpeg" \\\n {2}--data-binary @picture.jpg/);
+  assert.match(curl(post, "http://h", true), /Bearer \$TOKEN" \\\n {2}-H "Content-Type: image\/jpeg" \\\n {2}--data-binary @image.jpg/);
   assert.match(curl(other?.operations[0], "http://h", false), /^curl \\\n {2}-X DELETE/);
 });

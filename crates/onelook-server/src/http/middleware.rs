@@ -1,7 +1,6 @@
-//! What every request passes on its way in and out: an id, who it is, how long it may take; the
-//! words of a refusal in the form of the protocol; figures and a line in the log.
+//! Middleware around every request: makes its context, authenticates it, gives problems the form of
+//! the protocol, and records metrics and a log line.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -14,72 +13,43 @@ use axum::response::{IntoResponse, Response};
 use serde_json::json;
 use tracing::Instrument;
 
-use super::is_grpc;
+use crate::admission::{ClientKey, Priority};
 use crate::app::App;
 use crate::auth::{self, Caller, Scope};
-use crate::gate::{ClientKey, Priority};
-use crate::problem::{Kind, Problem};
-use crate::stations::Errand;
+use crate::problem::Problem;
+use crate::request_context::{PeerAddress, RequestContext};
 use crate::traces;
 
-/// The other end of a connection.
-#[derive(Debug, Clone, Copy)]
-pub struct Peer(pub SocketAddr);
-
-/// What is known of a request before its handler runs; every handler finds it in the extensions.
-#[derive(Debug, Clone)]
-pub struct Visit {
-    /// The request's id.
-    pub id: Arc<str>,
-    /// Who asks; nobody yet where the form carries the token.
-    pub caller: Option<Caller>,
-    /// Whose share it counts for, how urgent it is, until when.
-    pub errand: Errand,
-}
-
-impl Visit {
-    /// Settles who asks by a token in the form, where the head had none.
-    pub fn identified(mut self, app: &App, token: Option<&str>) -> Result<Self, Problem> {
-        if self.caller.is_none() {
-            let caller = app.config.tokens.identify(token)?;
-            permit(&caller, Scope::Infer)?;
-            self.errand.client = client_key(&caller, &self.errand.client);
-            self.caller = Some(caller);
-        }
-        Ok(self)
-    }
-}
-
-/// The route that answered, for figures; paths themselves would be without number.
+/// The route that matched, as a label: the number of paths is unbounded.
 #[derive(Clone)]
-struct Route(MatchedPath);
+struct MatchedRoute(MatchedPath);
 
-/// Copies the route to where [`layer`] finds it.
+/// Copies the route into the response, where [`layer`] finds it.
 pub async fn remember_route(request: Request, next: Next) -> Response {
     let route = request.extensions().get::<MatchedPath>().cloned();
     let mut response = next.run(request).await;
     if let Some(route) = route {
-        response.extensions_mut().insert(Route(route));
+        response.extensions_mut().insert(MatchedRoute(route));
     }
     response
 }
 
-/// The way in and out.
+/// The middleware.
 pub async fn layer(State(app): State<Arc<App>>, mut request: Request, next: Next) -> Response {
     let start = Instant::now();
     let id = request_id(request.headers());
-    let form = Form::of(&request);
+    let format = ErrorFormat::of(&request);
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let origin = allowed_origin(&app, request.headers());
     app.metrics.in_flight.inc();
-    let _out = Leaving(&app);
-    let peer = request.extensions().get::<Peer>().copied();
+    let _in_flight = InFlightGuard(&app);
+    let peer = request.extensions().get::<PeerAddress>().copied();
     let span = tracing::info_span!("request", request_id = id, method = method.as_str(), path);
     traces::join(&span, request.headers());
-    let response = match admit(&app, &request, &id, peer) {
+    let response = match request_context(&app, &request, &id, peer) {
         _ if is_preflight(&request) && origin.is_some() => preflight(),
-        Ok(visit) => {
-            request.extensions_mut().insert(visit);
+        Ok(context) => {
+            request.extensions_mut().insert(context);
             next.run(request).instrument(span).await
         }
         Err(problem) => {
@@ -87,77 +57,56 @@ pub async fn layer(State(app): State<Arc<App>>, mut request: Request, next: Next
             problem.into_response()
         }
     };
-    let mut response = form.word(response, &id);
-    sign(&mut response, &id, origin.as_ref());
-    note(&app, &method, &path, peer, &response, start.elapsed(), &id);
+    let mut response = format.apply(response, &id);
+    add_common_headers(&mut response, &id, origin.as_ref());
+    log_request(&app, &method, &path, peer, &response, start.elapsed(), &id);
     response
 }
 
-/// Counts a request as answered however it ends, a connection that breaks included.
-struct Leaving<'a>(&'a App);
+/// Counts a request as finished however it ends, also if its connection breaks.
+struct InFlightGuard<'a>(&'a App);
 
-impl Drop for Leaving<'_> {
+impl Drop for InFlightGuard<'_> {
     fn drop(&mut self) {
         self.0.metrics.in_flight.dec();
     }
 }
 
-fn admit(app: &App, request: &Request, id: &str, peer: Option<Peer>) -> Result<Visit, Problem> {
+fn request_context(
+    app: &App,
+    request: &Request,
+    id: &str,
+    peer: Option<PeerAddress>,
+) -> Result<RequestContext, Problem> {
     let path = request.uri().path();
     let scope = required_scope(request.method(), path);
     let headers = request.headers();
     let token = auth::presented(headers);
     let address: ClientKey = match peer {
-        Some(Peer(address)) => Arc::from(address.ip().to_string()),
+        Some(PeerAddress(address)) => Arc::from(address.ip().to_string()),
         None => Arc::from("local"),
     };
     let caller = match scope {
         None => None,
-        // Clients of this protocol know only a field of the form.
+        // Clients of DeepStack send the token as a field of the form: see `authenticated`.
         Some(_) if token.is_none() && path.starts_with("/v1/vision/") => None,
         Some(scope) => {
             let caller = app.config.tokens.identify(token)?;
-            permit(&caller, scope)?;
+            caller.check(scope)?;
             Some(caller)
         }
     };
-    let client = match &caller {
-        Some(caller) => client_key(caller, &address),
-        None => address,
-    };
-    Ok(Visit {
+    let by_token = caller.as_ref().and_then(Caller::client_key);
+    Ok(RequestContext {
         id: Arc::from(id),
         caller,
-        errand: Errand {
-            client,
-            priority: priority(headers)?,
-            deadline: tokio::time::Instant::now() + time_allowed(app, headers)?,
-        },
+        client: by_token.unwrap_or(address),
+        priority: priority(headers)?,
+        deadline: tokio::time::Instant::now() + time_limit(app, headers)?,
     })
 }
 
-fn client_key(caller: &Caller, address: &ClientKey) -> ClientKey {
-    match &caller.name {
-        Some(name) => Arc::from(format!("token:{name}")),
-        None => Arc::clone(address),
-    }
-}
-
-fn permit(caller: &Caller, scope: Scope) -> Result<(), Problem> {
-    match caller.scope >= scope {
-        true => Ok(()),
-        false => Err(Problem::new(
-            Kind::Forbidden,
-            format!(
-                "this needs a token of scope {scope:?}, this one is of scope {:?}",
-                caller.scope
-            )
-            .to_lowercase(),
-        )),
-    }
-}
-
-/// What a path asks of a token; nothing for health and for the page's own files.
+/// The scope that a path requires; none for health and for the files of the Web UI.
 fn required_scope(method: &Method, path: &str) -> Option<Scope> {
     const RPC: &str = "/inference.GRPCInferenceService/";
     let is_open = matches!(path, "/" | "/livez" | "/readyz" | "/docs" | "/favicon.ico")
@@ -190,25 +139,25 @@ fn priority(headers: &HeaderMap) -> Result<Priority, Problem> {
         Some(b"high") => Ok(Priority::High),
         Some(b"low") => Ok(Priority::Low),
         Some(_) => Err(Problem::bad_request(
-            "the header x-priority takes high, normal or low",
+            "the header x-priority must be high, normal or low",
         )),
     }
 }
 
-/// The least of what the server and the client allow.
-fn time_allowed(app: &App, headers: &HeaderMap) -> Result<Duration, Problem> {
-    let most = app.config.limits.request_timeout;
+/// The shorter of the server's limit and the client's.
+fn time_limit(app: &App, headers: &HeaderMap) -> Result<Duration, Problem> {
+    let limit = app.config.limits.request_timeout;
     let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or(""));
-    let asked =
+    let wanted =
         match (text("x-timeout-ms"), text("grpc-timeout")) {
             (Some(text), _) => Some(text.parse().ok().map(Duration::from_millis).ok_or_else(
-                || Problem::bad_request("the header x-timeout-ms takes a number of milliseconds"),
+                || Problem::bad_request("the header x-timeout-ms must be a number of milliseconds"),
             )?),
-            // The protocol's own library refuses what it cannot read.
+            // tonic refuses what cannot be parsed.
             (None, Some(text)) => grpc_timeout(text),
             (None, None) => None,
         };
-    Ok(asked.map_or(most, |asked| asked.min(most)))
+    Ok(wanted.map_or(limit, |wanted| wanted.min(limit)))
 }
 
 /// `10S`, `250m`: at most eight digits and a unit (gRPC over HTTP/2).
@@ -226,7 +175,7 @@ fn grpc_timeout(text: &str) -> Option<Duration> {
     })
 }
 
-/// The client's own id if it is harmless, else a new one.
+/// The client's own id if it cannot forge a log line, else a new one.
 fn request_id(headers: &HeaderMap) -> String {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     let given = headers.get("x-request-id").and_then(|id| id.to_str().ok());
@@ -272,7 +221,7 @@ fn preflight() -> Response {
     response
 }
 
-fn sign(response: &mut Response, id: &str, origin: Option<&HeaderValue>) {
+fn add_common_headers(response: &mut Response, id: &str, origin: Option<&HeaderValue>) {
     let headers = response.headers_mut();
     if let Ok(id) = HeaderValue::from_str(id) {
         headers.insert("x-request-id", id);
@@ -287,16 +236,16 @@ fn sign(response: &mut Response, id: &str, origin: Option<&HeaderValue>) {
     }
 }
 
-/// How a protocol words a refusal.
+/// The form that a protocol has for problems.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Form {
+enum ErrorFormat {
     Problem,
     Inference,
     DeepStack,
     Grpc,
 }
 
-impl Form {
+impl ErrorFormat {
     fn of(request: &Request) -> Self {
         let path = request.uri().path();
         if is_grpc(request) {
@@ -310,8 +259,8 @@ impl Form {
         }
     }
 
-    /// Gives a refusal its words; other answers stay as they are.
-    fn word(self, mut response: Response, id: &str) -> Response {
+    /// Gives a problem its form. Other responses stay as they are.
+    fn apply(self, mut response: Response, id: &str) -> Response {
         let Some(problem) = response.extensions_mut().remove::<Problem>() else {
             return response;
         };
@@ -342,16 +291,16 @@ impl Form {
     }
 }
 
-fn note(
+fn log_request(
     app: &App,
     method: &Method,
     path: &str,
-    peer: Option<Peer>,
+    peer: Option<PeerAddress>,
     response: &Response,
     time: Duration,
     id: &str,
 ) {
-    let route = response.extensions().get::<Route>();
+    let route = response.extensions().get::<MatchedRoute>();
     let route = route.map_or("other", |route| route.0.as_str());
     let status = response.status().as_u16();
     let known = [Method::GET, Method::POST, Method::HEAD, Method::OPTIONS];
@@ -368,7 +317,7 @@ fn note(
         .request_seconds
         .with_label_values(&[route])
         .observe(time.as_secs_f64());
-    let peer = peer.map(|Peer(address)| address.to_string());
+    let peer = peer.map(|PeerAddress(address)| address.to_string());
     tracing::info!(
         target: "onelook::access",
         request_id = id,
@@ -381,12 +330,20 @@ fn note(
     );
 }
 
+/// Whether this is a gRPC call, by its content type.
+pub fn is_grpc<B>(request: &axum::http::Request<B>) -> bool {
+    request
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn what_changes_models_needs_more_than_what_looks_at_them() {
+    fn changing_models_needs_a_higher_scope_than_reading() {
         let cases = [
             ("GET", "/livez", None),
             ("GET", "/v2/health/ready", None),
@@ -428,7 +385,7 @@ mod tests {
     }
 
     #[test]
-    fn times_of_grpc_are_read_by_their_unit() {
+    fn grpc_timeouts_are_read_by_their_unit() {
         assert_eq!(grpc_timeout("10S"), Some(Duration::from_secs(10)));
         assert_eq!(grpc_timeout("250m"), Some(Duration::from_millis(250)));
         for wrong in ["", "S", "1", "1x", "123456789S", "é"] {

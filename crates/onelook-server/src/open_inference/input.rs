@@ -1,32 +1,32 @@
-//! A request's tensor against what the model takes; then its values as numbers.
+//! Checks a request's tensor against the model, then reads its values as numbers.
 
 use std::sync::Arc;
 
 use onelook::types::{Metadata, Tensor};
 
-use super::{DATATYPE, INPUT, Input, Values, shown};
-use crate::catalogue::{Served, Slot};
-use crate::problem::{Kind, Problem};
+use super::protocol::{DATATYPE, INPUT, InferInput, TensorData};
+use crate::model_repository::{LoadedModel, ModelEntry};
+use crate::problem::{Problem, ProblemKind, shown};
 
-/// Longest side of a picture.
+/// Longest side of an image.
 const LONGEST_SIDE: usize = 4096;
 
-/// Pictures that one request may always bring.
-const PICTURES: usize = 32;
+/// Number of images that one request may always have.
+const IMAGES: usize = 32;
 
-/// Most pictures in one request to this model.
-pub fn most_pictures(served: &Served) -> usize {
-    PICTURES.max(served.max_batch)
+/// Largest number of images in one request to this model.
+pub fn max_images(loaded: &LoadedModel) -> usize {
+    IMAGES.max(loaded.max_batch)
 }
 
-/// The one tensor that the model takes.
-pub fn only(slot: &Slot, inputs: Vec<Input>) -> Result<Input, Problem> {
-    let name = &slot.name;
-    let strange = inputs.iter().find(|input| input.name != INPUT);
-    if let Some(strange) = strange {
-        let strange = shown(&strange.name);
+/// The one input tensor of the model.
+pub fn only(entry: &ModelEntry, inputs: Vec<InferInput>) -> Result<InferInput, Problem> {
+    let name = &entry.name;
+    let unexpected = inputs.iter().find(|input| input.name != INPUT);
+    if let Some(unexpected) = unexpected {
+        let unexpected = shown(&unexpected.name);
         return Err(Problem::bad_request(format!(
-            "unexpected inference input {strange} for model '{name}': it takes '{INPUT}'"
+            "unexpected inference input {unexpected} for model '{name}': its input is '{INPUT}'"
         )));
     }
     let count = inputs.len();
@@ -34,15 +34,19 @@ pub fn only(slot: &Slot, inputs: Vec<Input>) -> Result<Input, Problem> {
     match (inputs.next(), inputs.next()) {
         (Some(input), None) => Ok(input),
         _ => Err(Problem::bad_request(format!(
-            "expected 1 input but got {count} for model '{name}': it takes '{INPUT}' once"
+            "expected 1 input but got {count} for model '{name}': it takes '{INPUT}', once"
         ))),
     }
 }
 
-/// The shape, once type, shape and length fit each other and the model.
-pub fn check(slot: &Slot, served: &Arc<Served>, input: &Input) -> Result<[usize; 4], Problem> {
+/// The shape, if type, shape and length fit each other and the model.
+pub fn check(
+    entry: &ModelEntry,
+    loaded: &Arc<LoadedModel>,
+    input: &InferInput,
+) -> Result<[usize; 4], Problem> {
     let refuse = |what: String| {
-        let name = &slot.name;
+        let name = &entry.name;
         Problem::bad_request(format!("input '{INPUT}' for model '{name}': {what}"))
     };
     if input.datatype != DATATYPE {
@@ -52,23 +56,23 @@ pub fn check(slot: &Slot, served: &Arc<Served>, input: &Input) -> Result<[usize;
         )));
     }
     let shape = sizes(&input.shape).map_err(refuse)?;
-    fits(served.model.metadata(), shape).map_err(refuse)?;
-    let most = most_pictures(served);
+    fits(loaded.model.metadata(), shape).map_err(refuse)?;
+    let most = max_images(loaded);
     if shape[0] > most {
-        let detail = format!("{} pictures are more than {most}", shape[0]);
+        let detail = format!("{} images, at most {most} are allowed", shape[0]);
         return Err(refuse(detail));
     }
     let (expected, got, what) = match &input.values {
-        Values::Bytes(bytes) => (length(shape, 4), bytes.len(), "bytes"),
-        Values::Numbers(numbers) => (length(shape, 1), numbers.len(), "numbers"),
+        TensorData::Bytes(bytes) => (length(shape, 4), bytes.len(), "bytes"),
+        TensorData::Numbers(numbers) => (length(shape, 1), numbers.len(), "numbers"),
     };
     match expected {
         Some(expected) if expected == got => Ok(shape),
         Some(expected) => Err(refuse(format!(
-            "its shape asks for {expected} {what}, {got} came"
+            "its shape needs {expected} {what}, the request has {got}"
         ))),
         None => Err(Problem::new(
-            Kind::TooLarge,
+            ProblemKind::TooLarge,
             format!("input '{INPUT}': its shape does not fit into memory"),
         )),
     }
@@ -86,31 +90,31 @@ fn sizes(shape: &[i64]) -> Result<[usize; 4], String> {
             let got: Vec<String> = shape.iter().take(8).map(i64::to_string).collect();
             let got = got.join(",");
             Err(format!(
-                "its shape is [{got}], expected [pictures,3,height,width]"
+                "its shape is [{got}], expected [images,3,height,width]"
             ))
         }
     }
 }
 
-fn fits(metadata: &Metadata, [pictures, _, height, width]: [usize; 4]) -> Result<(), String> {
-    if pictures == 0 || height == 0 || width == 0 {
+fn fits(metadata: &Metadata, [images, _, height, width]: [usize; 4]) -> Result<(), String> {
+    if images == 0 || height == 0 || width == 0 {
         return Err("it is empty".to_owned());
     }
     let [own_height, own_width] = metadata.image_size;
     if metadata.fixed_size && [height, width] != metadata.image_size {
         return Err(format!(
-            "its pictures are {height}x{width}, this model takes only {own_height}x{own_width}"
+            "its images are {height}x{width}, this model takes only {own_height}x{own_width}"
         ));
     }
     if height > LONGEST_SIDE || width > LONGEST_SIDE {
         return Err(format!(
-            "its pictures are {height}x{width}, more than {LONGEST_SIDE} on a side"
+            "its images are {height}x{width}, no side may be longer than {LONGEST_SIDE}"
         ));
     }
     let stride = metadata.stride.max(1);
     if height % stride != 0 || width % stride != 0 {
         return Err(format!(
-            "its pictures are {height}x{width}, both must be multiples of {stride}"
+            "its images are {height}x{width}, both must be multiples of {stride}"
         ));
     }
     Ok(())
@@ -122,11 +126,11 @@ fn length(shape: [usize; 4], each: usize) -> Option<usize> {
         .try_fold(each, |product, &size| product.checked_mul(size))
 }
 
-/// The values of an input that was checked.
-pub fn tensor(shape: [usize; 4], values: Values) -> Tensor {
+/// The values of a checked input.
+pub fn tensor(shape: [usize; 4], values: TensorData) -> Tensor {
     let numbers = match values {
-        Values::Numbers(numbers) => numbers,
-        Values::Bytes(bytes) => bytes
+        TensorData::Numbers(numbers) => numbers,
+        TensorData::Bytes(bytes) => bytes
             .chunks_exact(4)
             .map(|four| f32::from_le_bytes([four[0], four[1], four[2], four[3]]))
             .collect(),
@@ -152,7 +156,7 @@ mod tests {
         for shape in wrong {
             let reason = sizes(shape).unwrap_err();
             assert!(
-                reason.contains("expected [pictures,3,height,width]"),
+                reason.contains("expected [images,3,height,width]"),
                 "{reason}"
             );
         }
@@ -165,12 +169,12 @@ mod tests {
     }
 
     #[test]
-    fn bytes_are_read_lowest_first() {
+    fn bytes_are_read_as_little_endian() {
         let bytes: Vec<u8> = [1.5f32, -2.0, 0.25]
             .iter()
             .flat_map(|number| number.to_le_bytes())
             .collect();
-        let made = tensor([1, 3, 1, 1], Values::Bytes(bytes.into()));
+        let made = tensor([1, 3, 1, 1], TensorData::Bytes(bytes.into()));
         assert_eq!(made.data(), [1.5, -2.0, 0.25]);
     }
 }

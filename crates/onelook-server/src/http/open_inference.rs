@@ -1,31 +1,29 @@
-//! The Open Inference Protocol v2 over HTTP: JSON, and tensors as bytes behind the JSON.
+//! The Open Inference Protocol v2 over HTTP: JSON, optionally followed by tensors as bytes.
 //!
-//! What it means is in [`crate::inference`]; here are only paths, bodies and statuses.
+//! The protocol's meaning is in [`crate::open_inference`]; here are only paths, bodies and statuses.
 
-pub mod answer;
 pub mod request;
+pub mod response;
 
 use std::sync::Arc;
 
 use axum::extract::{FromRequestParts, RawPathParams, Request, State};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Extension, Json, Router};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::Visit;
+use super::health::readiness;
 use crate::app::App;
 use crate::body;
-use crate::catalogue::Slot;
-use crate::inference::{self, describe, repository, statistics};
+use crate::inference_service::blocking;
+use crate::model_repository::ModelEntry;
+use crate::open_inference::{self, describe, repository, statistics};
 use crate::problem::Problem;
-use crate::stations::blocking;
-
-/// The length of a request's or an answer's JSON, where tensors follow it.
-const HEAD_LENGTH: &str = "inference-header-content-length";
+use crate::request_context::RequestContext;
 
 /// Routes.
 pub fn routes() -> Router<Arc<App>> {
@@ -52,15 +50,15 @@ pub fn routes() -> Router<Arc<App>> {
     router
 }
 
-/// The model of a path, and its version if the path has one.
-struct Asked {
+/// The model in a path, and the version if there is one.
+struct ModelPath {
     model: String,
     version: Option<String>,
 }
 
-impl Asked {
-    fn slot(&self, app: &App) -> Result<Arc<Slot>, Problem> {
-        app.catalogue.slot(Some(&self.model))
+impl ModelPath {
+    fn entry(&self, app: &App) -> Result<Arc<ModelEntry>, Problem> {
+        app.models.find(Some(&self.model))
     }
 
     fn version(&self) -> Option<&str> {
@@ -68,7 +66,7 @@ impl Asked {
     }
 }
 
-impl FromRequestParts<Arc<App>> for Asked {
+impl FromRequestParts<Arc<App>> for ModelPath {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
@@ -96,15 +94,8 @@ async fn live() -> Json<Value> {
 }
 
 async fn ready(State(app): State<Arc<App>>) -> Response {
-    let ready = app.catalogue.is_ready();
-    (health(ready), Json(json!({"ready": ready}))).into_response()
-}
-
-fn health(ready: bool) -> StatusCode {
-    match ready {
-        true => StatusCode::OK,
-        false => StatusCode::SERVICE_UNAVAILABLE,
-    }
+    let ready = app.models.is_ready();
+    (readiness(ready), Json(json!({"ready": ready}))).into_response()
 }
 
 async fn models(State(app): State<Arc<App>>) -> Json<Value> {
@@ -115,21 +106,21 @@ async fn models(State(app): State<Arc<App>>) -> Json<Value> {
 
 async fn metadata(
     State(app): State<Arc<App>>,
-    asked: Asked,
+    path: ModelPath,
 ) -> Result<Json<describe::ModelMetadata>, Problem> {
-    let slot = asked.slot(&app)?;
-    describe::metadata(&slot, asked.version()).map(Json)
+    let entry = path.entry(&app)?;
+    describe::metadata(&entry, path.version()).map(Json)
 }
 
-async fn model_ready(State(app): State<Arc<App>>, asked: Asked) -> Result<Json<Value>, Problem> {
-    let slot = asked.slot(&app)?;
-    inference::served(&slot, asked.version())?;
-    Ok(Json(json!({"name": slot.name, "ready": true})))
+async fn model_ready(State(app): State<Arc<App>>, path: ModelPath) -> Result<Json<Value>, Problem> {
+    let entry = path.entry(&app)?;
+    open_inference::loaded_version(&entry, path.version())?;
+    Ok(Json(json!({"name": entry.name, "ready": true})))
 }
 
-async fn config(State(app): State<Arc<App>>, asked: Asked) -> Result<Json<Value>, Problem> {
-    let slot = asked.slot(&app)?;
-    let config = describe::config(&app, &slot, asked.version())?;
+async fn config(State(app): State<Arc<App>>, path: ModelPath) -> Result<Json<Value>, Problem> {
+    let entry = path.entry(&app)?;
+    let config = describe::config(&app, &entry, path.version())?;
     Ok(Json(config.json()))
 }
 
@@ -139,105 +130,98 @@ async fn all_statistics(State(app): State<Arc<App>>) -> Json<statistics::AllStat
 
 async fn model_statistics(
     State(app): State<Arc<App>>,
-    asked: Asked,
+    path: ModelPath,
 ) -> Result<Json<statistics::AllStatistics>, Problem> {
-    let slot = asked.slot(&app)?;
-    statistics::of(&slot, asked.version()).map(Json)
+    let entry = path.entry(&app)?;
+    statistics::of(&entry, path.version()).map(Json)
 }
 
 async fn index(
     State(app): State<Arc<App>>,
     request: Request,
-) -> Result<Json<Vec<repository::Entry>>, Problem> {
+) -> Result<Json<Vec<repository::IndexEntry>>, Problem> {
     #[derive(Default, Deserialize)]
-    struct Wanted {
+    struct Options {
         #[serde(default)]
         ready: bool,
     }
-    let wanted: Wanted = small_json(&app, request).await?.unwrap_or_default();
-    Ok(Json(repository::index(&app, wanted.ready)))
+    let options: Options = small_json(&app, request).await?.unwrap_or_default();
+    Ok(Json(repository::index(&app, options.ready)))
 }
 
 async fn load(
     State(app): State<Arc<App>>,
-    asked: Asked,
+    path: ModelPath,
     request: Request,
 ) -> Result<Json<Value>, Problem> {
     #[derive(Default, Deserialize)]
-    struct Wanted {
+    struct Options {
         #[serde(default)]
         parameters: std::collections::BTreeMap<String, serde::de::IgnoredAny>,
     }
-    let wanted: Wanted = small_json(&app, request).await?.unwrap_or_default();
-    let mut names = wanted.parameters.keys();
+    let options: Options = small_json(&app, request).await?.unwrap_or_default();
+    let mut names = options.parameters.keys();
     let overrides = names.any(|name| repository::is_override(name));
-    repository::load(&app, &asked.model, overrides).await?;
-    Ok(Json(describe::nothing()))
+    repository::load(&app, &path.model, overrides).await?;
+    Ok(Json(describe::empty()))
 }
 
 async fn unload(
     State(app): State<Arc<App>>,
-    asked: Asked,
+    path: ModelPath,
     request: Request,
 ) -> Result<Json<Value>, Problem> {
     body::read(&app, request.into_body()).await?;
-    repository::unload(&app, &asked.model).await?;
-    Ok(Json(describe::nothing()))
+    repository::unload(&app, &path.model).await?;
+    Ok(Json(describe::empty()))
 }
 
-/// A body that is JSON or nothing.
+/// A body that is JSON or empty.
 async fn small_json<T: for<'a> Deserialize<'a>>(
     app: &App,
     request: Request,
 ) -> Result<Option<T>, Problem> {
-    let held = body::read(app, request.into_body()).await?;
-    if held.bytes.trim_ascii().is_empty() {
+    let body = body::read(app, request.into_body()).await?;
+    if body.bytes.trim_ascii().is_empty() {
         return Ok(None);
     }
-    let value = serde_json::from_slice(&held.bytes);
+    let value = serde_json::from_slice(&body.bytes);
     value.map(Some).map_err(|error| request::not_json(&error))
 }
 
 async fn infer(
     State(app): State<Arc<App>>,
-    Extension(visit): Extension<Visit>,
-    asked: Asked,
+    Extension(context): Extension<RequestContext>,
+    path: ModelPath,
     request: Request,
 ) -> Result<Response, Problem> {
     let (parts, body) = request.into_parts();
-    let slot = match door(&app, &visit, &asked) {
-        Ok(slot) => slot,
-        Err(problem) => {
-            body::drain(body).await;
-            return Err(problem);
-        }
-    };
-    let held = body::read(&app, body).await?;
+    let entry = precheck(&app, &context, &path);
+    let (entry, body) = body::keep_if_ok(entry, body).await?;
+    let body = body::read(&app, body).await?;
     let encoding = text(&parts.headers, header::CONTENT_ENCODING.as_str())?;
-    let held = body::inflated(&app, encoding.unwrap_or_default(), held).await?;
-    let head_length = text(&parts.headers, HEAD_LENGTH)?;
-    let head_length = head_length.map(request::head_length).transpose()?;
-    let bytes = held.bytes.clone();
-    let asked_for = blocking(move || request::parse(&bytes, head_length)).await??;
-    let binary = asked_for.binary;
-    let answer = inference::infer(
-        &app,
-        &slot,
-        asked.version(),
-        &visit.errand,
-        asked_for.request,
-    );
-    let answer = answer.await?;
-    drop(held);
-    blocking(move || answer::response(&answer, binary)).await
+    let body = body::inflate(&app, encoding.unwrap_or_default(), body).await?;
+    let json_length = text(&parts.headers, request::JSON_LENGTH)?;
+    let json_length = json_length.map(request::json_length).transpose()?;
+    let bytes = body.bytes.clone();
+    let parsed = blocking(move || request::parse(&bytes, json_length)).await??;
+    let binary = parsed.binary;
+    let response = open_inference::infer(&app, &entry, path.version(), &context, parsed.request);
+    let response = response.await?;
+    drop(body);
+    blocking(move || response::response(&response, binary)).await
 }
 
-/// The model, unless it would refuse anyway: nobody needs to send a body in vain.
-fn door(app: &App, visit: &Visit, asked: &Asked) -> Result<Arc<Slot>, Problem> {
-    let slot = asked.slot(app)?;
-    inference::served(&slot, asked.version())?;
-    app.stations.knock(&slot, &visit.errand.ask(1))?;
-    Ok(slot)
+/// The model, if it would admit a request now. Called before the body is read.
+fn precheck(
+    app: &App,
+    context: &RequestContext,
+    path: &ModelPath,
+) -> Result<Arc<ModelEntry>, Problem> {
+    let entry = path.entry(app)?;
+    open_inference::loaded_version(&entry, path.version())?;
+    app.inference.precheck(&entry, context)?;
+    Ok(entry)
 }
 
 fn text<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>, Problem> {

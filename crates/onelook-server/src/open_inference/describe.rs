@@ -1,16 +1,18 @@
-//! What the server and its models say of themselves: metadata and configuration.
+//! Metadata and configuration of the server and its models.
 
-use onelook::types::{HeadOutputs, Metadata};
+use onelook::types::{Metadata, OutputEncoding};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use super::literal::Literal;
-use super::{DATATYPE, INPUT, OUTPUT, input, served};
+use super::input;
+use super::protocol::{DATATYPE, INPUT, MODEL_VERSION, OUTPUT};
+use super::python_literal::PythonLiteral;
+use super::version::loaded_version;
 use crate::app::App;
-use crate::catalogue::{Served, Slot};
+use crate::model_repository::{LoadedModel, ModelEntry};
 use crate::problem::Problem;
 
-/// What is offered beyond the protocol itself.
+/// The supported extensions of the protocol.
 pub const EXTENSIONS: [&str; 5] = [
     "binary_tensor_data",
     "model_configuration",
@@ -19,12 +21,12 @@ pub const EXTENSIONS: [&str; 5] = [
     "statistics",
 ];
 
-/// The server's name in answers.
-pub const SERVER: &str = "onelook";
+/// The server's name in responses.
+pub const SERVER_NAME: &str = "onelook";
 /// The server's version.
-pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+pub const SERVER_VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// What a model takes and gives.
+/// Inputs and outputs of a model.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ModelMetadata {
     /// Its name.
@@ -33,13 +35,13 @@ pub struct ModelMetadata {
     pub versions: Vec<String>,
     /// What runs it.
     pub platform: &'static str,
-    /// What it takes.
+    /// Its inputs.
     pub inputs: Vec<TensorMetadata>,
-    /// What it gives.
+    /// Its outputs.
     pub outputs: Vec<TensorMetadata>,
 }
 
-/// A tensor by name, type and shape; -1 for sizes that are free.
+/// Name, type and shape of a tensor; -1 for variable sizes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct TensorMetadata {
     /// Its name.
@@ -50,60 +52,64 @@ pub struct TensorMetadata {
     pub shape: Vec<i64>,
 }
 
-/// A model's configuration, as far as Triton's words for it make sense here.
+/// A model's configuration, in the terms of Triton that apply here.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ModelConfig {
     /// Its name.
     pub name: String,
-    /// Most pictures in one request.
+    /// Largest number of images in one request.
     pub max_batch_size: i32,
-    /// Sizes of a picture of the input.
+    /// Shape of one image of the input.
     pub input: Vec<i64>,
-    /// Sizes of a picture's part of the output.
+    /// Shape of one image's part of the output.
     pub output: Vec<i64>,
-    /// Most pictures of different requests in one run.
+    /// Largest number of images in one run.
     pub preferred_batch_size: i32,
-    /// Longest wait for others to share a run.
+    /// Longest time that a ready image waits for others to share its run.
     pub max_queue_delay_microseconds: u64,
     /// Whether it runs on a GPU.
     pub gpu: bool,
-    /// What Ultralytics' client wants to know, as a Python dictionary.
+    /// What Ultralytics' client needs, as a Python dictionary.
     pub metadata: String,
 }
 
-/// What a model takes and gives.
-pub fn metadata(slot: &Slot, version: Option<&str>) -> Result<ModelMetadata, Problem> {
-    let served = served(slot, version)?;
-    let own = served.model.metadata();
-    let tensor = |name, picture: Vec<i64>| TensorMetadata {
+/// Inputs and outputs of a model.
+pub fn metadata(entry: &ModelEntry, version: Option<&str>) -> Result<ModelMetadata, Problem> {
+    let loaded = loaded_version(entry, version)?;
+    let metadata = loaded.model.metadata();
+    let tensor = |name, image: Vec<i64>| TensorMetadata {
         name,
         datatype: DATATYPE,
-        shape: std::iter::once(-1).chain(picture).collect(),
+        shape: std::iter::once(-1).chain(image).collect(),
     };
     Ok(ModelMetadata {
-        name: slot.name.clone(),
-        versions: vec![super::VERSION.to_owned()],
-        platform: SERVER,
-        inputs: vec![tensor(INPUT, input_sizes(own))],
-        outputs: vec![tensor(OUTPUT, output_sizes(own))],
+        name: entry.name.clone(),
+        versions: vec![MODEL_VERSION.to_owned()],
+        platform: SERVER_NAME,
+        inputs: vec![tensor(INPUT, input_sizes(metadata))],
+        outputs: vec![tensor(OUTPUT, output_sizes(metadata))],
     })
 }
 
 /// How a model is run.
-pub fn config(app: &App, slot: &Slot, version: Option<&str>) -> Result<ModelConfig, Problem> {
-    let served = served(slot, version)?;
-    let own = served.model.metadata();
+pub fn config(
+    app: &App,
+    entry: &ModelEntry,
+    version: Option<&str>,
+) -> Result<ModelConfig, Problem> {
+    let loaded = loaded_version(entry, version)?;
+    let metadata = loaded.model.metadata();
     let whole = |number: usize| i32::try_from(number).unwrap_or(i32::MAX);
     let delay = app.config.max_delay.as_micros();
     Ok(ModelConfig {
-        name: slot.name.clone(),
-        max_batch_size: whole(input::most_pictures(&served)),
-        input: input_sizes(own),
-        output: output_sizes(own),
-        preferred_batch_size: whole(served.max_batch),
+        name: entry.name.clone(),
+        max_batch_size: whole(input::max_images(&loaded)),
+        input: input_sizes(metadata),
+        output: output_sizes(metadata),
+        preferred_batch_size: whole(loaded.max_batch),
         max_queue_delay_microseconds: u64::try_from(delay).unwrap_or(u64::MAX),
-        gpu: served.model.device().starts_with("cuda"),
-        metadata: for_ultralytics(own, &served).python(),
+        gpu: loaded.model.device().starts_with("cuda"),
+        metadata: for_ultralytics(metadata, &loaded).python(),
     })
 }
 
@@ -113,8 +119,8 @@ impl ModelConfig {
         let kind = if self.gpu { "KIND_GPU" } else { "KIND_CPU" };
         json!({
             "name": self.name,
-            "platform": SERVER,
-            "backend": SERVER,
+            "platform": SERVER_NAME,
+            "backend": SERVER_NAME,
             "version_policy": {"latest": {"num_versions": 1}},
             "max_batch_size": self.max_batch_size,
             "input": [{"name": INPUT, "data_type": "TYPE_FP32", "format": "FORMAT_NONE", "dims": self.input}],
@@ -131,11 +137,11 @@ impl ModelConfig {
 
 /// The server itself, in JSON.
 pub fn server() -> Value {
-    json!({"name": SERVER, "version": VERSION, "extensions": EXTENSIONS})
+    json!({"name": SERVER_NAME, "version": SERVER_VERSION, "extensions": EXTENSIONS})
 }
 
-/// An object without entries, where the protocol wants one.
-pub fn nothing() -> Value {
+/// The empty object that the protocol has for some responses.
+pub fn empty() -> Value {
     Value::Object(Map::new())
 }
 
@@ -150,25 +156,26 @@ fn input_sizes(metadata: &Metadata) -> Vec<i64> {
     }
 }
 
-/// One row of the output per picture: values by anchors, or boxes by their six values.
+/// Shape of the output of one image: values by anchors, or boxes by six values.
 fn output_sizes(metadata: &Metadata) -> Vec<i64> {
-    let head = &metadata.head;
-    let anchors = anchors(metadata);
+    let Some(head) = metadata.head.detect() else {
+        return vec![metadata.head.classes() as i64];
+    };
+    let anchors = anchors(metadata, &head.strides);
     let rows = |anchors: usize| anchors.min(onelook::vision::head::END_TO_END_ROWS) as i64;
-    match (head.outputs, head.end_to_end) {
-        (HeadOutputs::DecodedEndToEnd, _) => vec![-1, 6],
-        (HeadOutputs::Maps, true) => vec![anchors.map_or(-1, rows), 6],
-        (HeadOutputs::Maps, false) | (HeadOutputs::Decoded, _) => {
+    match (head.encoding, head.end_to_end) {
+        (OutputEncoding::DecodedEndToEnd, _) => vec![-1, 6],
+        (OutputEncoding::Maps, true) => vec![anchors.map_or(-1, rows), 6],
+        (OutputEncoding::Maps, false) | (OutputEncoding::Decoded, _) => {
             let values = 4 + head.classes as i64;
             vec![values, anchors.map_or(-1, |anchors| anchors as i64)]
         }
     }
 }
 
-/// Cells of all levels, where the input's size is known and all levels are.
-fn anchors(metadata: &Metadata) -> Option<usize> {
+/// Number of cells of all levels, if the input size and all strides are known.
+fn anchors(metadata: &Metadata, strides: &[usize]) -> Option<usize> {
     let [height, width] = metadata.image_size;
-    let strides = &metadata.head.strides;
     let known = metadata.fixed_size && !strides.is_empty() && !strides.contains(&0);
     let cells = strides
         .iter()
@@ -176,28 +183,29 @@ fn anchors(metadata: &Metadata) -> Option<usize> {
     known.then(|| cells.sum())
 }
 
-/// Notes of a model file that its readers may want to see; others could mean something to them.
+/// Notes of a model file that are passed on. Others could have a meaning for the client.
 const NOTES: [&str; 5] = ["description", "author", "date", "version", "license"];
 
-fn for_ultralytics(metadata: &Metadata, served: &Served) -> Literal {
-    let text = |word: &str| Literal::Text(word.to_owned());
-    let number = |number: usize| Literal::Number(number as u64);
+fn for_ultralytics(metadata: &Metadata, loaded: &LoadedModel) -> PythonLiteral {
+    let text = |word: &str| PythonLiteral::Text(word.to_owned());
+    let number = |number: usize| PythonLiteral::Number(number as u64);
     let notes = metadata.notes.iter();
     let notes = notes.filter(|(key, _)| NOTES.contains(&key.as_str()));
-    let mut entries: Vec<(Literal, Literal)> =
+    let mut entries: Vec<(PythonLiteral, PythonLiteral)> =
         notes.map(|(key, value)| (text(key), text(value))).collect();
     let names = metadata.names.iter().enumerate();
     let names = names.map(|(index, name)| (number(index), text(name)));
     let sizes = metadata.image_size.map(number);
+    let end_to_end = metadata.head.detect().is_some_and(|head| head.end_to_end);
     let own = [
-        ("task", text(metadata.task.name())),
+        ("task", text(metadata.task().name())),
         ("stride", number(metadata.stride)),
-        ("batch", number(served.max_batch)),
+        ("batch", number(loaded.max_batch)),
         ("channels", number(3)),
-        ("imgsz", Literal::List(sizes.to_vec())),
-        ("names", Literal::Dict(names.collect())),
-        ("end2end", Literal::Truth(metadata.head.end_to_end)),
+        ("imgsz", PythonLiteral::List(sizes.to_vec())),
+        ("names", PythonLiteral::Dict(names.collect())),
+        ("end2end", PythonLiteral::Bool(end_to_end)),
     ];
     entries.extend(own.map(|(key, value)| (text(key), value)));
-    Literal::Dict(entries)
+    PythonLiteral::Dict(entries)
 }

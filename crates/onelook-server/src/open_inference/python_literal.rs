@@ -1,25 +1,25 @@
-//! Values as Python would write them, for clients that read a model's description with
-//! `ast.literal_eval`. Whatever a model file names its classes, what is written is one literal.
+//! Python literals, for clients that read a model's description with `ast.literal_eval`. Whatever
+//! names a model file gives its classes, the text is exactly one literal.
 
 use std::fmt::Write;
 
-/// A value that Python has a literal for.
+/// A value that has a Python literal.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Literal {
+pub enum PythonLiteral {
     /// `True` or `False`.
-    Truth(bool),
+    Bool(bool),
     /// A whole number.
     Number(u64),
     /// A string.
     Text(String),
     /// A list.
-    List(Vec<Literal>),
+    List(Vec<PythonLiteral>),
     /// A dictionary, in order.
-    Dict(Vec<(Literal, Literal)>),
+    Dict(Vec<(PythonLiteral, PythonLiteral)>),
 }
 
-impl Literal {
-    /// The value in Python.
+impl PythonLiteral {
+    /// The value as Python source.
     pub fn python(&self) -> String {
         let mut text = String::new();
         self.write(&mut text);
@@ -28,8 +28,8 @@ impl Literal {
 
     fn write(&self, text: &mut String) {
         match self {
-            Self::Truth(true) => text.push_str("True"),
-            Self::Truth(false) => text.push_str("False"),
+            Self::Bool(true) => text.push_str("True"),
+            Self::Bool(false) => text.push_str("False"),
             Self::Number(number) => text.push_str(&number.to_string()),
             Self::Text(word) => quote(word, text),
             Self::List(items) => {
@@ -60,7 +60,7 @@ fn separate(index: usize, text: &mut String) {
     }
 }
 
-/// Letters, digits and plain signs as they are; everything else by its number.
+/// Printable ASCII as it is; every other character by its code point.
 fn quote(word: &str, text: &mut String) {
     text.push('\'');
     for letter in word.chars() {
@@ -79,7 +79,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// The string that Python reads off a literal in single quotes; `None` where it ends early.
+    /// The string that Python reads from a literal in single quotes; `None` if it is not exactly one.
     fn read(literal: &str) -> Option<String> {
         let mut letters = literal.strip_prefix('\'')?.chars();
         let mut word = String::new();
@@ -102,19 +102,19 @@ mod tests {
 
     #[test]
     fn a_dictionary_is_written_as_python_does() {
-        let text = |word: &str| Literal::Text(word.to_owned());
+        let text = |word: &str| PythonLiteral::Text(word.to_owned());
         let names = vec![
-            (Literal::Number(0), text("traffic light")),
-            (Literal::Number(1), text("l'\\n")),
-            (Literal::Number(2), text("猫\n")),
+            (PythonLiteral::Number(0), text("traffic light")),
+            (PythonLiteral::Number(1), text("l'\\n")),
+            (PythonLiteral::Number(2), text("猫\n")),
         ];
-        let dict = Literal::Dict(vec![
-            (text("names"), Literal::Dict(names)),
+        let dict = PythonLiteral::Dict(vec![
+            (text("names"), PythonLiteral::Dict(names)),
             (
                 text("imgsz"),
-                Literal::List(vec![Literal::Number(640), Literal::Number(480)]),
+                PythonLiteral::List(vec![PythonLiteral::Number(640), PythonLiteral::Number(480)]),
             ),
-            (text("end2end"), Literal::Truth(false)),
+            (text("end2end"), PythonLiteral::Bool(false)),
         ]);
         assert_eq!(
             dict.python(),
@@ -124,8 +124,8 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_word_comes_back_and_never_ends_its_literal(word in any::<String>()) {
-            let literal = Literal::Text(word.clone()).python();
+        fn any_text_round_trips_and_never_ends_its_literal(word in any::<String>()) {
+            let literal = PythonLiteral::Text(word.clone()).python();
             prop_assert_eq!(read(&literal), Some(word));
         }
     }

@@ -1,41 +1,40 @@
-//! Answers in the words of DeepStack and CodeProject.AI.
+//! Responses in the form of DeepStack and CodeProject.AI.
 
 use std::time::Duration;
 
 use onelook::Model;
 use onelook::record::{class_name, milliseconds};
-use onelook::types::{Detection, Frame};
+use onelook::types::{Frame, Instance};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::app::App;
-use crate::catalogue::State;
-use crate::http::detect::PictureBytes;
-use crate::stations::Found;
+use crate::http::detect::ImageBytes;
+use crate::inference_service::DetectResult;
 
-/// What was found on a picture.
+/// The objects on an image.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Predictions {
-    /// Whether it worked; here always true.
+    /// Always true.
     success: bool,
     /// The HTTP status.
     #[schema(example = 200)]
     code: u16,
-    /// What was found in words.
+    /// The objects as text.
     #[schema(example = "Found bus, person, person")]
     message: String,
-    /// The objects, the surest first.
+    /// The objects, highest confidence first.
     predictions: Vec<PredictedObject>,
-    /// How many.
+    /// Number of objects.
     count: usize,
-    /// Seconds in all.
+    /// Seconds of the whole request.
     duration: f64,
     /// Milliseconds of the run.
     inference_ms: f64,
-    /// Milliseconds from the picture's bytes to boxes, without waiting.
+    /// Milliseconds from the encoded image to boxes, without waiting.
     process_ms: f64,
-    /// Milliseconds in all.
+    /// Milliseconds of the whole request.
     analysis_round_trip_ms: f64,
     /// The model.
     #[schema(example = "yolo11n")]
@@ -43,26 +42,26 @@ pub struct Predictions {
     /// The server.
     #[schema(example = "onelook")]
     module_name: &'static str,
-    /// What was asked for.
+    /// The command.
     #[schema(example = "detect")]
     command: &'static str,
-    /// Where the network ran.
+    /// The device.
     #[schema(example = "CPU")]
     execution_provider: String,
-    /// Where the network ran.
+    /// The device.
     #[schema(example = "CPU")]
     inference_device: String,
-    /// Whether the network could run here.
+    /// Whether a GPU is used.
     can_use_gpu: bool,
 }
 
-/// An object and its box in whole pixels of the picture.
+/// An object and its box in whole pixels of the image.
 #[derive(Debug, PartialEq, Serialize, ToSchema)]
 pub struct PredictedObject {
     /// Name of the class.
     #[schema(example = "bus")]
     label: String,
-    /// How sure, 0 to 1.
+    /// Confidence, 0 to 1.
     #[schema(example = 0.93912)]
     confidence: f64,
     /// Left edge.
@@ -76,14 +75,14 @@ pub struct PredictedObject {
 }
 
 impl Predictions {
-    /// What was found in the words of this protocol.
-    pub fn of(name: &str, model: &Model, found: &Found, elapsed: Duration) -> Self {
+    /// The response for a result.
+    pub fn of(name: &str, model: &Model, result: &DetectResult, elapsed: Duration) -> Self {
         let names = &model.metadata().names;
-        let objects = found.detections.iter();
+        let objects = result.instances().iter();
         let predictions: Vec<PredictedObject> = objects
-            .map(|object| predicted(object, &found.frame, names))
+            .map(|object| predicted(object, &result.frame, names))
             .collect();
-        let times = &found.times;
+        let times = &result.times;
         let process = times.decode + times.preprocess + times.inference + times.postprocess;
         let device = device(model.device());
         Self {
@@ -106,13 +105,13 @@ impl Predictions {
     }
 }
 
-/// A refusal as this protocol words it.
+/// An error of this protocol.
 #[derive(Debug, ToSchema)]
 #[expect(
     dead_code,
-    reason = "only described: the layer that words refusals builds it"
+    reason = "for the OpenAPI document only: the middleware writes it"
 )]
-pub struct Refusal {
+pub struct DeepStackError {
     /// Always false.
     #[schema(example = false)]
     success: bool,
@@ -134,44 +133,42 @@ pub struct CustomModels {
 }
 
 impl CustomModels {
-    /// The models that answer now.
+    /// The models that serve now.
     pub fn of(app: &App) -> Self {
-        let slots = app.catalogue.all();
-        let ready = slots
-            .iter()
-            .filter(|slot| matches!(slot.state(), State::Ready(_)));
+        let entries = app.models.all();
+        let ready = entries.iter().filter(|entry| entry.loaded().is_ok());
         Self {
             success: true,
-            models: ready.map(|slot| slot.name.clone()).collect(),
+            models: ready.map(|entry| entry.name.clone()).collect(),
         }
     }
 }
 
-/// A sign of life.
+/// Liveness.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Pong {
     /// Whether requests can be answered.
     pub success: bool,
 }
 
-/// The form that clients send.
+/// The form of a request.
 #[derive(ToSchema)]
-#[expect(dead_code, reason = "only described: the form is read by its parts")]
+#[expect(dead_code, reason = "for the OpenAPI document only")]
 pub struct VisionForm {
-    /// The picture.
-    image: PictureBytes,
-    /// Least confidence, 0 to 1.
+    /// The image.
+    image: ImageBytes,
+    /// Smallest confidence of an object, 0 to 1.
     #[schema(minimum = 0, maximum = 1, default = 0.4)]
     min_confidence: Option<f64>,
-    /// A token, where the server wants one.
+    /// A token, if the server requires one.
     api_key: Option<String>,
 }
 
-fn predicted(object: &Detection, frame: &Frame, names: &[String]) -> PredictedObject {
+fn predicted(object: Instance<'_>, frame: &Frame, names: &[String]) -> PredictedObject {
     let pixel = |value: f32, side: usize| value.round().clamp(0.0, side as f32) as usize;
     PredictedObject {
         label: class_name(names, object.class),
-        confidence: (f64::from(object.confidence) * 1e5).round() / 1e5,
+        confidence: (f64::from(object.score) * 1e5).round() / 1e5,
         x_min: pixel(object.bbox.x1, frame.width()),
         y_min: pixel(object.bbox.y1, frame.height()),
         x_max: pixel(object.bbox.x2, frame.width()),
@@ -190,7 +187,7 @@ fn message(predictions: &[PredictedObject]) -> String {
     format!("Found {}{more}", labels.join(", "))
 }
 
-/// `CPU` or `GPU`, from the device in words.
+/// `CPU` or `GPU`, from the device's description.
 fn device(words: &str) -> String {
     let kind = words.split([',', ':', ' ']).next().unwrap_or_default();
     match kind {
@@ -205,18 +202,15 @@ mod tests {
     use onelook::types::BoxXyxy;
 
     #[test]
-    fn boxes_are_whole_pixels_inside_the_picture() {
+    fn boxes_are_whole_pixels_inside_the_image() {
         let frame = Frame::filled(10, 8, [0; 3]).unwrap();
-        let object = Detection {
-            bbox: BoxXyxy {
-                x1: -0.4,
-                y1: 1.5,
-                x2: 10.6,
-                y2: 7.4,
-            },
-            class: 3,
-            confidence: 0.123_456_7,
+        let bbox = BoxXyxy {
+            x1: -0.4,
+            y1: 1.5,
+            x2: 10.6,
+            y2: 7.4,
         };
+        let object = Instance::new(bbox, 3, 0.123_456_7);
         let expected = PredictedObject {
             label: "3".to_owned(),
             confidence: 0.12346,
@@ -225,6 +219,6 @@ mod tests {
             x_max: 10,
             y_max: 7,
         };
-        assert_eq!(predicted(&object, &frame, &[]), expected);
+        assert_eq!(predicted(object, &frame, &[]), expected);
     }
 }

@@ -1,16 +1,16 @@
-//! Addresses as requests write them, and which of the numbers behind them are public.
+//! Parses URLs, and tells public addresses from others.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use axum::http::Uri;
 use axum::http::uri::Scheme;
 
-use crate::problem::Problem;
+use crate::problem::{Problem, ProblemKind};
 
-/// Longest address that is read.
+/// Longest URL that is parsed.
 const MAX_LENGTH: usize = 2048;
 
-/// Where to ask, and for what.
+/// A parsed URL.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
     uri: Uri,
@@ -18,16 +18,16 @@ pub struct Target {
 }
 
 impl Target {
-    /// Reads `http://host[:port]/path` or the same with `https`.
+    /// Parses `http://host[:port]/path`, or the same with `https`.
     pub fn parse(text: &str) -> Result<Self, Problem> {
-        // What follows a # is for browsers.
+        // The fragment is not part of a request.
         let text = text.trim().split('#').next().unwrap_or_default();
         if text.len() > MAX_LENGTH {
             return Err(malformed("it has more than 2048 characters"));
         }
         let uri: Uri = text
             .parse()
-            .map_err(|_| malformed("it is no http:// or https:// address"))?;
+            .map_err(|_| malformed("it is not an http:// or https:// URL"))?;
         let encrypted = match uri.scheme() {
             Some(scheme) if *scheme == Scheme::HTTP => false,
             Some(scheme) if *scheme == Scheme::HTTPS => true,
@@ -35,19 +35,19 @@ impl Target {
         };
         let authority = uri.authority().map_or("", |authority| authority.as_str());
         if authority.contains('@') {
-            return Err(malformed("it carries credentials, which are never sent"));
+            return Err(malformed("it has credentials, which are never sent"));
         }
         if uri.host().is_none_or(str::is_empty) {
-            return Err(malformed("it names no host"));
+            return Err(malformed("it has no host"));
         }
-        // A port that is no number is absent to the parser, and another one would be asked.
+        // To the parser an invalid port is absent, and the default one would be used.
         if uri.host() != Some(authority) && uri.port_u16().is_none_or(|port| port == 0) {
-            return Err(malformed("its port is no number from 1 to 65535"));
+            return Err(malformed("its port is not a number from 1 to 65535"));
         }
         Ok(Self { uri, encrypted })
     }
 
-    /// Where a redirect leads: an address of its own, or a path on the same host.
+    /// The target of a redirect: a URL, or a path on the same host.
     pub fn join(&self, location: &str) -> Result<Self, Problem> {
         let location = location.trim();
         let scheme = if self.encrypted { "https" } else { "http" };
@@ -80,13 +80,13 @@ impl Target {
         inner.unwrap_or(host)
     }
 
-    /// The port, by the scheme where none is written.
+    /// The port; by default that of the scheme.
     pub fn port(&self) -> u16 {
         let usual = if self.encrypted { 443 } else { 80 };
         self.uri.port_u16().unwrap_or(usual)
     }
 
-    /// Whether to speak TLS.
+    /// Whether to use TLS.
     pub fn is_encrypted(&self) -> bool {
         self.encrypted
     }
@@ -104,14 +104,20 @@ impl Target {
     }
 }
 
+/// The error for a URL that was not fetched.
+pub fn failed(reason: &str) -> Problem {
+    let detail = format!("url: {reason}: check it, or send the image itself");
+    Problem::new(ProblemKind::Unprocessable, detail)
+}
+
 fn malformed(reason: &str) -> Problem {
     Problem::bad_request(format!("url: {reason}"))
 }
 
-/// Whether an address is one of the open Internet, by the registries of RFC 6890 and its successors.
+/// Whether an address is public, by the registries of RFC 6890 and its successors.
 ///
-/// Of IPv6 only what is handed out to be reached (2000::/3) counts, less the parts of it that stand
-/// for something else: all forms that carry an IPv4 address inside lie outside of what is left.
+/// Of IPv6, only global unicast (2000::/3) is public, except for its ranges with a special purpose.
+/// All forms that embed an IPv4 address are outside of what remains.
 pub fn is_public(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => !is_special_v4(address),
@@ -129,7 +135,7 @@ const SPECIAL_V4: [([u8; 4], u32); 16] = [
     ([10, 0, 0, 0], 8),       // private
     ([100, 64, 0, 0], 10),    // shared by carriers
     ([127, 0, 0, 0], 8),      // loopback
-    ([169, 254, 0, 0], 16),   // link-local, clouds' metadata
+    ([169, 254, 0, 0], 16),   // link-local, metadata of clouds
     ([172, 16, 0, 0], 12),    // private
     ([192, 0, 0, 0], 24),     // protocol assignments
     ([192, 0, 2, 0], 24),     // documentation
@@ -140,7 +146,7 @@ const SPECIAL_V4: [([u8; 4], u32); 16] = [
     ([203, 0, 113, 0], 24),   // documentation
     ([224, 0, 0, 0], 4),      // multicast
     ([240, 0, 0, 0], 4),      // reserved, broadcast
-    ([168, 63, 129, 16], 32), // a cloud's host, reached from inside only
+    ([168, 63, 129, 16], 32), // a cloud's virtual host
 ];
 
 const SPECIAL_V6: [([u16; 8], u32); 4] = [
@@ -166,7 +172,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_of_the_open_internet_are_public_and_no_others() {
+    fn only_addresses_of_the_internet_are_public() {
         for public in [
             "1.1.1.1",
             "9.255.255.255",
@@ -228,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_is_http_and_carries_no_credentials() {
+    fn a_url_is_http_and_has_no_credentials() {
         for wrong in [
             "",
             "/etc/passwd",
@@ -257,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn a_redirect_is_read_like_an_address() {
+    fn a_redirect_is_parsed_like_a_url() {
         let target = Target::parse("https://a.example:8443/b/c.jpg").unwrap();
         for (location, expected) in [
             ("/d", "https://a.example:8443/d"),

@@ -1,14 +1,14 @@
-//! The answer to an inference request: JSON with numbers, or JSON and the tensor's bytes behind it.
+//! The response to an inference request: JSON with numbers, or JSON followed by the tensor's bytes.
 
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
-use super::HEAD_LENGTH;
-use crate::inference::{Answer, DATATYPE, OUTPUT};
+use super::request::JSON_LENGTH;
+use crate::open_inference::protocol::{DATATYPE, InferResponse, OUTPUT};
 
 #[derive(Serialize)]
-struct Head<'a> {
+struct JsonHead<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     id: Option<&'a str>,
     model_name: &'a str,
@@ -22,29 +22,29 @@ struct Output<'a> {
     datatype: &'a str,
     shape: &'a [usize],
     #[serde(skip_serializing_if = "Option::is_none")]
-    parameters: Option<Announced>,
+    parameters: Option<BinaryParameters>,
     #[serde(skip_serializing_if = "Option::is_none")]
     data: Option<&'a [f32]>,
 }
 
 #[derive(Serialize)]
-struct Announced {
+struct BinaryParameters {
     binary_data_size: usize,
 }
 
-/// The answer, with its tensor in the form that was asked for.
-pub fn response(answer: &Answer, binary: bool) -> Response {
-    let numbers = answer.output.data();
+/// The response, with its tensor in the requested format.
+pub fn response(output: &InferResponse, binary: bool) -> Response {
+    let numbers = output.output.data();
     let size = numbers.len() * 4;
-    let head = Head {
-        id: answer.id.as_deref(),
-        model_name: &answer.model,
-        model_version: &answer.version,
+    let head = JsonHead {
+        id: output.id.as_deref(),
+        model_name: &output.model,
+        model_version: &output.version,
         outputs: [Output {
             name: OUTPUT,
             datatype: DATATYPE,
-            shape: answer.output.shape(),
-            parameters: binary.then_some(Announced {
+            shape: output.output.shape(),
+            parameters: binary.then_some(BinaryParameters {
                 binary_data_size: size,
             }),
             data: (!binary).then_some(numbers),
@@ -60,11 +60,11 @@ pub fn response(answer: &Answer, binary: bool) -> Response {
         return ([(header::CONTENT_TYPE, "application/json")], body).into_response();
     }
     let head_length = HeaderValue::from(body.len());
-    answer.push_bytes(&mut body);
+    output.push_bytes(&mut body);
     let kind = HeaderValue::from_static("application/octet-stream");
     let headers = [
         (header::CONTENT_TYPE, kind),
-        (header::HeaderName::from_static(HEAD_LENGTH), head_length),
+        (header::HeaderName::from_static(JSON_LENGTH), head_length),
     ];
     (headers, body).into_response()
 }

@@ -1,4 +1,4 @@
-//! A model directory: the model files that lie directly in it, by the stems of their names.
+//! A model directory: the model files directly in it, named by their stems.
 
 use std::path::Path;
 
@@ -6,7 +6,7 @@ use crate::config::ModelSource;
 
 const EXTENSIONS: [&str; 3] = ["pt", "onnx", "safetensors"];
 
-/// The models of a directory, by name. Links that lead elsewhere and hidden files do not count.
+/// The models of a directory, by name, without hidden files and links to other directories.
 pub fn models(directory: &Path) -> Result<Vec<ModelSource>, String> {
     let refused = |error: std::io::Error| format!("'{}': {error}", directory.display());
     let root = directory.canonicalize().map_err(refused)?;
@@ -33,7 +33,7 @@ pub fn models(directory: &Path) -> Result<Vec<ModelSource>, String> {
     Ok(found)
 }
 
-/// Of files that differ only in their extension, the one that loads fastest counts.
+/// Of files that differ only in their extension, the one that loads fastest is used.
 fn rank(path: &Path) -> usize {
     let extension = path.extension().and_then(|extension| extension.to_str());
     let by_speed = ["safetensors", "pt", "onnx"];
@@ -48,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_model_files_directly_inside_count() {
+    fn only_model_files_directly_in_the_directory_are_found() {
         let root = std::env::temp_dir().join(format!("onelook-models-{}", std::process::id()));
         std::fs::create_dir_all(root.join("below")).unwrap();
         for name in [

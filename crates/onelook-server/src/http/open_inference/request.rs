@@ -1,6 +1,6 @@
-//! The body of an inference request: JSON, then the bytes of tensors that the JSON announces.
+//! Parses the body of an inference request: JSON, then the bytes of the tensors that it announces.
 //!
-//! Takes a stranger's bytes and never more memory than a small multiple of them.
+//! The bytes are untrusted. Takes no more memory than a small multiple of them.
 
 use std::fmt;
 use std::time::Duration;
@@ -9,25 +9,28 @@ use bytes::Bytes;
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, SeqAccess, Visitor};
 
-use crate::inference::{
-    CLASSIFICATION, Input, Parameters, Request, SEQUENCES, SHARED_MEMORY, Values, shown,
+use crate::open_inference::protocol::{
+    CLASSIFICATION, InferInput, InferParameters, InferRequest, SEQUENCES, SHARED_MEMORY, TensorData,
 };
-use crate::problem::Problem;
+use crate::problem::{Problem, shown};
 
-/// Sizes that a shape may have; more than any tensor here.
-const AXES: usize = 8;
+/// The header with the length of the JSON of a request or a response, if tensors follow it.
+pub const JSON_LENGTH: &str = "inference-header-content-length";
 
-/// A request and how its answer is to be written.
+/// Largest number of axes of a shape, more than any tensor here has.
+const MAX_AXES: usize = 8;
+
+/// A request, and the format of its response.
 #[derive(Debug, PartialEq)]
-pub struct Asked {
-    /// What is asked.
-    pub request: Request,
-    /// Whether the output comes as bytes behind the JSON.
+pub struct HttpInferRequest {
+    /// The request.
+    pub request: InferRequest,
+    /// Whether the output follows the JSON as bytes.
     pub binary: bool,
 }
 
 #[derive(Deserialize)]
-struct Head {
+struct JsonHead {
     id: Option<String>,
     parameters: Option<HeadParameters>,
     inputs: Vec<HeadInput>,
@@ -70,50 +73,51 @@ struct TensorParameters {
     shared_memory_region: Option<IgnoredAny>,
 }
 
-/// Reads a body; without a head's length, all of it is JSON.
-pub fn parse(body: &Bytes, head_length: Option<usize>) -> Result<Asked, Problem> {
-    let length = head_length.unwrap_or(body.len());
+/// Parses a body. Without the length of the JSON, all of it is JSON.
+pub fn parse(body: &Bytes, json_length: Option<usize>) -> Result<HttpInferRequest, Problem> {
+    let length = json_length.unwrap_or(body.len());
     if length == 0 || length > body.len() {
         let bytes = body.len();
         return Err(Problem::bad_request(format!(
-            "the request's JSON is to be {length} bytes long, the body has {bytes}"
+            "the JSON of the request should have {length} bytes, the body has {bytes}"
         )));
     }
-    let head: Head = serde_json::from_slice(&body[..length]).map_err(|error| not_json(&error))?;
+    let head: JsonHead =
+        serde_json::from_slice(&body[..length]).map_err(|error| not_json(&error))?;
     let parameters = head.parameters.unwrap_or_default();
     let outputs = head.outputs.unwrap_or_default();
-    let unserved = unserved(&parameters, &head.inputs, &outputs);
+    let unsupported = unsupported(&parameters, &head.inputs, &outputs);
     let own = outputs.iter().find_map(|output| output.binary());
-    Ok(Asked {
+    Ok(HttpInferRequest {
         binary: own.unwrap_or(parameters.binary_data_output),
-        request: Request {
+        request: InferRequest {
             id: head.id,
-            parameters: Parameters {
+            parameters: InferParameters {
                 priority: parameters.priority,
                 timeout: (parameters.timeout > 0)
                     .then(|| Duration::from_micros(parameters.timeout)),
             },
-            inputs: match unserved {
+            inputs: match unsupported {
                 None => inputs(head.inputs, body.slice(length..))?,
                 Some(_) => Vec::new(),
             },
             outputs: outputs.into_iter().map(|output| output.name).collect(),
-            unserved,
+            unsupported,
         },
     })
 }
 
 /// The value of the header `Inference-Header-Content-Length`.
-pub fn head_length(text: &str) -> Result<usize, Problem> {
+pub fn json_length(text: &str) -> Result<usize, Problem> {
     text.parse().map_err(|_| {
         Problem::bad_request(format!(
-            "the header Inference-Header-Content-Length takes a number of bytes, not {}",
+            "the header Inference-Header-Content-Length must be a number of bytes, not {}",
             shown(text)
         ))
     })
 }
 
-/// What is wrong with JSON; never longer than a line, whatever the JSON held.
+/// The error for invalid JSON, cut to one line.
 pub fn not_json(error: &serde_json::Error) -> Problem {
     let reason: String = error.to_string().chars().take(200).collect();
     Problem::bad_request(format!(
@@ -121,7 +125,7 @@ pub fn not_json(error: &serde_json::Error) -> Problem {
     ))
 }
 
-fn unserved(
+fn unsupported(
     parameters: &HeadParameters,
     inputs: &[HeadInput],
     outputs: &[HeadOutput],
@@ -142,8 +146,8 @@ fn unserved(
     })
 }
 
-/// Gives each input its bytes, in order; none may be left.
-fn inputs(heads: Vec<HeadInput>, mut rest: Bytes) -> Result<Vec<Input>, Problem> {
+/// Gives each input its bytes, in order. No byte may be left.
+fn inputs(heads: Vec<HeadInput>, mut rest: Bytes) -> Result<Vec<InferInput>, Problem> {
     let mut inputs = Vec::with_capacity(heads.len());
     for head in heads {
         let announced = head.parameters.and_then(|tensor| tensor.binary_data_size);
@@ -160,18 +164,18 @@ fn inputs(heads: Vec<HeadInput>, mut rest: Bytes) -> Result<Vec<Input>, Problem>
                 let size = size.ok_or_else(|| {
                     let left = rest.len();
                     Problem::bad_request(format!(
-                        "input {name} announces more bytes than the {left} that came"
+                        "input {name} announces more bytes than the {left} that follow"
                     ))
                 })?;
-                Values::Bytes(rest.split_to(size))
+                TensorData::Bytes(rest.split_to(size))
             }
-            (None, Some(numbers)) => Values::Numbers(numbers.0),
+            (None, Some(numbers)) => TensorData::Numbers(numbers.0),
             (None, None) => {
                 let detail = format!("input {name} has neither 'data' nor 'binary_data_size'");
                 return Err(Problem::bad_request(detail));
             }
         };
-        inputs.push(Input {
+        inputs.push(InferInput {
             name: head.name,
             datatype: head.datatype,
             shape: head.shape,
@@ -181,7 +185,7 @@ fn inputs(heads: Vec<HeadInput>, mut rest: Bytes) -> Result<Vec<Input>, Problem>
     match rest.len() {
         0 => Ok(inputs),
         left => Err(Problem::bad_request(format!(
-            "{left} bytes follow the request that no input announces"
+            "{left} bytes after the JSON belong to no input"
         ))),
     }
 }
@@ -194,7 +198,7 @@ impl HeadOutput {
     }
 }
 
-/// Whether a sequence's id names one: neither 0 nor empty.
+/// Whether a sequence id is set: neither 0 nor empty.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Sequence(bool);
 
@@ -220,7 +224,7 @@ impl<'de> Deserialize<'de> for Sequence {
     }
 }
 
-/// A short list of whole numbers.
+/// A list of a few whole numbers.
 fn shape<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<i64>, D::Error> {
     struct Sizes;
     impl<'de> Visitor<'de> for Sizes {
@@ -233,8 +237,8 @@ fn shape<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<i64>, D::Erro
         fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Vec<i64>, A::Error> {
             let mut sizes = Vec::new();
             while let Some(size) = list.next_element()? {
-                if sizes.len() == AXES {
-                    return Err(A::Error::custom("a shape of more than 8 sizes"));
+                if sizes.len() == MAX_AXES {
+                    return Err(A::Error::custom("a shape of more than 8 axes"));
                 }
                 sizes.push(size);
             }
@@ -244,7 +248,7 @@ fn shape<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<i64>, D::Erro
     deserializer.deserialize_seq(Sizes)
 }
 
-/// Numbers in one list, or in lists of lists, which say nothing that the shape does not.
+/// Numbers in one list or in nested lists. The nesting is ignored: the shape has its own field.
 struct Numbers(Vec<f32>);
 
 impl<'de> Deserialize<'de> for Numbers {
@@ -283,8 +287,8 @@ impl<'de> Visitor<'de> for Nested<'_> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
-        if self.depth == AXES {
-            return Err(A::Error::custom("lists within lists, more than 8 deep"));
+        if self.depth == MAX_AXES {
+            return Err(A::Error::custom("lists nested more than 8 deep"));
         }
         let depth = self.depth + 1;
         loop {

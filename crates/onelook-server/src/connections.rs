@@ -1,4 +1,5 @@
-//! Connections: accepts them, bounds them, closes what only sits there, lets the rest finish.
+//! Connections of all ports: accepts them, limits their number, closes those that send nothing, and
+//! lets the others finish when the server stops.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -19,31 +20,31 @@ use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
 use crate::app::App;
-use crate::http::Peer;
+use crate::request_context::PeerAddress;
 use crate::tls::Tls;
 
-/// Pause after the system refuses a connection, which it does when files run out.
+/// Pause after `accept` fails, which it does when the process has no file descriptors left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// How often the other end of an HTTP/2 connection is asked whether it is still there.
-const PING: Duration = Duration::from_secs(20);
+/// Interval of HTTP/2 keep-alive pings.
+const PING_INTERVAL: Duration = Duration::from_secs(20);
 
-/// What the connections of all ports share.
+/// Accepts connections; shared by all ports.
 #[derive(Clone)]
-pub struct Harbour {
+pub struct ConnectionAcceptor {
     app: Arc<App>,
-    places: Arc<Semaphore>,
+    permits: Arc<Semaphore>,
     stop: CancellationToken,
     tasks: TaskTracker,
 }
 
-impl Harbour {
-    /// Room for as many connections as the limits allow.
+impl ConnectionAcceptor {
+    /// An acceptor for as many connections as the limits allow.
     pub fn new(app: Arc<App>, stop: CancellationToken) -> Self {
-        let places = Arc::new(Semaphore::new(app.config.limits.connections.max(1)));
+        let permits = Arc::new(Semaphore::new(app.config.limits.connections.max(1)));
         Self {
             app,
-            places,
+            permits,
             stop,
             tasks: TaskTracker::new(),
         }
@@ -64,41 +65,45 @@ impl Harbour {
                     continue;
                 }
             };
-            // Dropped at once when there is no room: a full house must not keep others waiting.
-            let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
-                tracing::warn!(%peer, "a connection was closed: there are as many as allowed");
+            // Closed at once instead of queued: a client that is turned away can go elsewhere.
+            let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() else {
+                tracing::warn!(%peer, "a connection was closed: the limit of --max-connections is reached");
                 continue;
             };
-            let (harbour, router, tls) = (self.clone(), router.clone(), tls.clone());
+            let (acceptor, router, tls) = (self.clone(), router.clone(), tls.clone());
             self.tasks.spawn(async move {
-                harbour.app.metrics.connections.inc();
-                harbour.greet(stream, peer, router, tls).await;
-                harbour.app.metrics.connections.dec();
-                drop(place);
+                acceptor.app.metrics.connections.inc();
+                acceptor.handshake(stream, peer, router, tls).await;
+                acceptor.app.metrics.connections.dec();
+                drop(permit);
             });
         }
     }
 
-    /// Waits for the connections to finish what they have; false when that took too long.
+    /// Waits for the connections to finish their requests; false if that took too long.
     pub async fn finish(&self) -> bool {
         self.tasks.close();
-        let patience = self.app.config.limits.shutdown_timeout;
-        tokio::time::timeout(patience, self.tasks.wait())
-            .await
-            .is_ok()
+        let limit = self.app.config.limits.shutdown_timeout;
+        tokio::time::timeout(limit, self.tasks.wait()).await.is_ok()
     }
 
-    async fn greet(&self, stream: TcpStream, peer: SocketAddr, router: Router, tls: Option<Tls>) {
-        // Small answers must not wait for more to send.
+    async fn handshake(
+        &self,
+        stream: TcpStream,
+        peer: SocketAddr,
+        router: Router,
+        tls: Option<Tls>,
+    ) {
+        // Without this, a small answer may wait until there is more to send (Nagle's algorithm).
         let _ = stream.set_nodelay(true);
         let Some(tls) = tls else {
             return self.serve(stream, peer, router).await;
         };
-        let patience = self.app.config.limits.header_timeout;
-        match tokio::time::timeout(patience, tls.accept(stream)).await {
+        let limit = self.app.config.limits.header_timeout;
+        match tokio::time::timeout(limit, tls.accept(stream)).await {
             Ok(Ok(stream)) => self.serve(stream, peer, router).await,
-            Ok(Err(error)) => tracing::debug!(%peer, %error, "TLS could not be agreed upon"),
-            Err(_) => tracing::debug!(%peer, "TLS was not agreed upon in time"),
+            Ok(Err(error)) => tracing::debug!(%peer, %error, "the TLS handshake failed"),
+            Err(_) => tracing::debug!(%peer, "the TLS handshake timed out"),
         }
     }
 
@@ -106,23 +111,23 @@ impl Harbour {
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let patience = self.app.config.limits.header_timeout;
-        let asked = Arc::new(AtomicBool::new(false));
-        let seen = Arc::clone(&asked);
+        let limit = self.app.config.limits.header_timeout;
+        let has_request = Arc::new(AtomicBool::new(false));
+        let mark = Arc::clone(&has_request);
         let service = service_fn(move |mut request: hyper::Request<Incoming>| {
-            seen.store(true, Ordering::Relaxed);
-            request.extensions_mut().insert(Peer(peer));
+            mark.store(true, Ordering::Relaxed);
+            request.extensions_mut().insert(PeerAddress(peer));
             router
                 .clone()
                 .oneshot(request.map(axum::body::Body::new) as Request)
         });
-        let builder = builder(patience);
+        let builder = builder(limit);
         let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
         tokio::pin!(connection);
-        // The protocols' own timers start with the first request's head.
-        let silence = tokio::time::sleep(patience);
-        tokio::pin!(silence);
-        let (mut leaving, mut waiting) = (false, true);
+        // hyper's own timers start only with the first bytes of a request's head.
+        let first_request = tokio::time::sleep(limit);
+        tokio::pin!(first_request);
+        let (mut shutting_down, mut awaits_first_request) = (false, true);
         loop {
             tokio::select! {
                 outcome = &mut connection => {
@@ -131,13 +136,15 @@ impl Harbour {
                     }
                     return;
                 }
-                // Asked now and not before: the branch was chosen while nothing had been asked yet.
-                () = &mut silence, if waiting => match asked.load(Ordering::Relaxed) {
-                    true => waiting = false,
+                // The flag is read here, not in the guard: guards are evaluated before the wait.
+                () = &mut first_request, if awaits_first_request => match has_request.load(Ordering::Relaxed) {
+                    true => awaits_first_request = false,
                     false => return,
                 },
-                () = self.stop.cancelled(), if !leaving => {
-                    leaving = true;
+                // Graceful shutdown: requests in progress are answered, then the connection closes.
+                // The loop goes on until it has; `finish` bounds the wait.
+                () = self.stop.cancelled(), if !shutting_down => {
+                    shutting_down = true;
                     connection.as_mut().graceful_shutdown();
                 }
             }
@@ -145,18 +152,18 @@ impl Harbour {
     }
 }
 
-fn builder(patience: Duration) -> Builder<TokioExecutor> {
+fn builder(header_timeout: Duration) -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new());
     builder
         .http1()
         .timer(TokioTimer::new())
-        .header_read_timeout(patience)
+        .header_read_timeout(header_timeout)
         .max_buf_size(64 << 10);
     builder
         .http2()
         .timer(TokioTimer::new())
-        .keep_alive_interval(PING)
-        .keep_alive_timeout(PING)
+        .keep_alive_interval(PING_INTERVAL)
+        .keep_alive_timeout(PING_INTERVAL)
         .max_concurrent_streams(256)
         .max_header_list_size(32 << 10)
         .initial_stream_window_size(1 << 20)

@@ -1,0 +1,367 @@
+//! The path of a request through a model: admit, decode, prepare, run, finish.
+//!
+//! Every protocol comes through here, with images or with tensors, so that all of them share queues,
+//! batches, statistics and metrics. What becomes of an image is the library's [`Pipeline`] alone.
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use onelook::graph::RunOutput;
+use onelook::media::{self, DecodeError};
+use onelook::types::{Frame, Instances, Prediction, Tensor};
+use onelook::{Options, Pipeline, PreparedImage, PreparedInput, usable_cores};
+use tokio::sync::Semaphore;
+use tracing::{Instrument, debug_span};
+
+use crate::admission::{AdmissionError, AdmissionRequest, Permit};
+use crate::metrics::Metrics;
+use crate::model_repository::{LoadedModel, ModelEntry};
+use crate::problem::{Problem, ProblemKind};
+use crate::request_context::RequestContext;
+use crate::statistics::StageTimes;
+
+/// From this confidence on, so few candidates pass that decoding them costs less than a change of
+/// thread.
+const CHEAP_CONFIDENCE: f32 = 0.05;
+
+/// The objects on an image.
+#[derive(Debug)]
+pub struct DetectResult {
+    /// The decoded image.
+    pub frame: Arc<Frame>,
+    /// What the model says of it.
+    pub prediction: Prediction,
+    /// Time of each stage.
+    pub times: StageTimes,
+}
+
+impl DetectResult {
+    /// The objects on the image.
+    pub fn instances(&self) -> &Instances {
+        self.prediction.instances()
+    }
+}
+
+/// Runs models on requests.
+#[derive(Clone)]
+pub struct InferenceService {
+    metrics: Arc<Metrics>,
+    limits: media::Limits,
+    encode_permits: Arc<Semaphore>,
+}
+
+impl InferenceService {
+    /// A service that decodes images within these limits.
+    pub fn new(metrics: Arc<Metrics>, limits: media::Limits) -> Self {
+        Self {
+            metrics,
+            limits,
+            encode_permits: Arc::new(Semaphore::new(8 + 4 * usable_cores())),
+        }
+    }
+
+    /// Detects objects on an encoded image.
+    pub async fn detect(
+        &self,
+        entry: &Arc<ModelEntry>,
+        context: &RequestContext,
+        image: Bytes,
+        options: &Options,
+    ) -> Result<DetectResult, Problem> {
+        let start = Instant::now();
+        let outcome = self.detect_once(entry, context, image, options).await;
+        let times = outcome.as_ref().map(|result| &result.times);
+        self.record(entry, start.elapsed(), times);
+        outcome.inspect(|result| {
+            let objects = self.metrics.detections.with_label_values(&[&entry.name]);
+            objects.inc_by(result.instances().len() as u64);
+        })
+    }
+
+    async fn detect_once(
+        &self,
+        entry: &Arc<ModelEntry>,
+        context: &RequestContext,
+        image: Bytes,
+        options: &Options,
+    ) -> Result<DetectResult, Problem> {
+        let mut times = StageTimes::default();
+        let request = context.admission_request(1);
+        let (loaded, permit) = self.admit(entry, &request, &mut times).await?;
+        let pipeline = Arc::new(Pipeline::new(Arc::clone(&loaded.model), options.clone())?);
+        let (prepare, limits) = (Arc::clone(&pipeline), self.limits);
+        let span = debug_span!("decode and prepare");
+        let prepared =
+            blocking(move || span.in_scope(|| decode_and_prepare(&image, &limits, &prepare)));
+        let prepared = prepared.await??;
+        times.decode = prepared.decode;
+        times.preprocess = prepared.prepare;
+        let PreparedImage { input, placement } = prepared.image;
+        let run = loaded.worker.run(input);
+        let output = run.instrument(debug_span!("inference")).await?;
+        // The next request may prepare its image while this one's boxes are read.
+        drop(permit);
+        times.queue += output.waited;
+        times.inference = output.time;
+        times.batch = output.batch;
+        let start = Instant::now();
+        let span = debug_span!("finish");
+        let is_cheap = match *output.output {
+            // The engine has done the work.
+            RunOutput::Predictions(_) => true,
+            RunOutput::Raw(_) => options.thresholds.confidence >= CHEAP_CONFIDENCE,
+        };
+        let finish =
+            move || span.in_scope(|| pipeline.finish(&placement, &output.output, output.index));
+        let prediction = match is_cheap {
+            true => finish()?,
+            false => blocking(finish).await??,
+        };
+        times.postprocess = start.elapsed();
+        Ok(DetectResult {
+            frame: prepared.frame,
+            prediction,
+            times,
+        })
+    }
+
+    /// Runs the network on a tensor as it is, and returns the one output that an exported model has.
+    /// `input` is called once the request is admitted.
+    pub async fn output0(
+        &self,
+        entry: &Arc<ModelEntry>,
+        context: &RequestContext,
+        images: usize,
+        input: impl FnOnce() -> Tensor + Send + 'static,
+    ) -> Result<Tensor, Problem> {
+        let start = Instant::now();
+        let mut times = StageTimes::default();
+        let request = context.admission_request(images);
+        let outcome = self.output0_once(entry, &request, input, &mut times).await;
+        self.record(entry, start.elapsed(), outcome.as_ref().map(|_| &times));
+        outcome
+    }
+
+    async fn output0_once(
+        &self,
+        entry: &Arc<ModelEntry>,
+        request: &AdmissionRequest,
+        input: impl FnOnce() -> Tensor + Send + 'static,
+        times: &mut StageTimes,
+    ) -> Result<Tensor, Problem> {
+        let (loaded, permit) = self.admit(entry, request, times).await?;
+        let start = Instant::now();
+        let input = blocking(input).await?;
+        times.preprocess = start.elapsed();
+        let mut runs = Vec::new();
+        // One request never makes a run larger than a batch, however many images it has.
+        for part in split(input, loaded.max_batch) {
+            let (own, size) = (rows(&part), size(&part));
+            let run = loaded.worker.run(PreparedInput::Tensor(part));
+            let output = run.instrument(debug_span!("inference")).await?;
+            times.queue += output.waited;
+            times.inference += output.time;
+            times.batch = output.batch;
+            runs.push((output.index..output.index + own, size, output.output));
+        }
+        drop(permit);
+        let start = Instant::now();
+        let model = Arc::clone(&loaded.model);
+        let decode = move || {
+            let decode = |(own, size, output): (Range<usize>, _, Arc<RunOutput>)| match &*output {
+                RunOutput::Raw(outputs) => Ok(model.decode_output0(outputs, own, size)?),
+                RunOutput::Predictions(_) => Err(Problem::internal("a tensor gave predictions")),
+            };
+            runs.into_iter().map(decode).collect::<Result<Vec<_>, _>>()
+        };
+        let output = join(blocking(decode).await??);
+        times.postprocess = start.elapsed();
+        Ok(output)
+    }
+
+    /// Refuses a request that would not be admitted. Called before its body is read.
+    pub fn precheck(&self, entry: &ModelEntry, context: &RequestContext) -> Result<(), Problem> {
+        let request = context.admission_request(1);
+        match entry.loaded()?.admission.precheck(&request) {
+            // Closed means that this version is being replaced: the next one will admit it.
+            Ok(()) | Err(AdmissionError::Closed) => Ok(()),
+            Err(error) => Err(admission_problem(entry, error)),
+        }
+    }
+
+    async fn admit(
+        &self,
+        entry: &Arc<ModelEntry>,
+        request: &AdmissionRequest,
+        times: &mut StageTimes,
+    ) -> Result<(Arc<LoadedModel>, Permit), Problem> {
+        let start = Instant::now();
+        loop {
+            let loaded = entry.loaded()?;
+            let admitted = loaded.admission.admit(request);
+            match admitted.instrument(debug_span!("queue")).await {
+                Ok(permit) => {
+                    times.queue = start.elapsed();
+                    return Ok((loaded, permit));
+                }
+                // Another version took over between `loaded` and `admit`: ask that one.
+                Err(AdmissionError::Closed) => tokio::task::yield_now().await,
+                Err(error) => return Err(admission_problem(entry, error)),
+            }
+        }
+    }
+
+    /// Counts a request: its stages if it was answered, its problem if not.
+    fn record(&self, entry: &ModelEntry, whole: Duration, outcome: Result<&StageTimes, &Problem>) {
+        match outcome {
+            Ok(times) => {
+                entry.statistics.record_success(whole, times);
+                self.metrics.record_success(&entry.name, whole, times);
+            }
+            Err(problem) => {
+                entry.statistics.record_failure(whole);
+                self.metrics.record_failure(&entry.name, problem.kind);
+            }
+        }
+    }
+
+    /// Draws on and encodes an image for an answer. Only as many as can be encoded soon are kept in
+    /// memory; more are refused.
+    pub async fn encode<T: Send + 'static>(
+        &self,
+        entry: &ModelEntry,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Problem> {
+        let start = Instant::now();
+        let _permit = self.encode_permits.try_acquire().map_err(|_| {
+            let detail = "too many images wait to be drawn and encoded: try again later, or accept \
+                          application/json";
+            Problem::new(ProblemKind::Overloaded, detail).retry_after(Duration::from_secs(1))
+        })?;
+        let encoded = blocking(work).await?;
+        self.metrics
+            .record_stage(&entry.name, "encode", start.elapsed());
+        Ok(encoded)
+    }
+}
+
+/// Runs long work on a thread of the blocking pool, away from those that answer requests.
+pub async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Problem> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|error| Problem::internal(format!("a worker thread failed: {error}")))
+}
+
+fn rows(tensor: &Tensor) -> usize {
+    tensor.shape().first().copied().unwrap_or(1)
+}
+
+fn size(input: &Tensor) -> [usize; 2] {
+    input.shape().nchw().map_or([0, 0], |[_, _, h, w]| [h, w])
+}
+
+/// The images of a tensor in parts of at most `max` images.
+fn split(tensor: Tensor, max: usize) -> Vec<Tensor> {
+    if rows(&tensor) <= max {
+        return vec![tensor];
+    }
+    let image = tensor.data().len() / rows(&tensor);
+    let part = |data: &[f32]| {
+        let mut extents = tensor.shape().to_vec();
+        extents[0] = data.len() / image;
+        Tensor::new(extents, data.to_vec()).expect("a part holds whole images")
+    };
+    tensor.data().chunks(max * image).map(part).collect()
+}
+
+/// Undoes [`split`].
+fn join(mut parts: Vec<Tensor>) -> Tensor {
+    if parts.len() == 1 {
+        return parts.remove(0);
+    }
+    let mut extents = parts[0].shape().to_vec();
+    extents[0] = parts.iter().map(rows).sum();
+    let data = parts.into_iter().flat_map(Tensor::into_data).collect();
+    Tensor::new(extents, data).expect("all parts are of one model and one size")
+}
+
+struct DecodedImage {
+    frame: Arc<Frame>,
+    image: PreparedImage<'static>,
+    decode: Duration,
+    prepare: Duration,
+}
+
+fn decode_and_prepare(
+    image: &[u8],
+    limits: &media::Limits,
+    pipeline: &Pipeline,
+) -> Result<DecodedImage, Problem> {
+    let start = Instant::now();
+    let frame = media::decode(image, limits).map_err(|error| decode_problem(&error))?;
+    let frame = Arc::new(frame);
+    let decoded = Instant::now();
+    Ok(DecodedImage {
+        image: pipeline.prepare(Arc::clone(&frame)),
+        frame,
+        decode: decoded - start,
+        prepare: decoded.elapsed(),
+    })
+}
+
+/// Why an image cannot be decoded. Limits are named by the server's flags: the library, whose
+/// callers set them in code, cannot do that.
+fn decode_problem(error: &DecodeError) -> Problem {
+    match error {
+        DecodeError::TooManyPixels {
+            width,
+            height,
+            max_pixels,
+            ..
+        } => Problem::new(
+            ProblemKind::TooLarge,
+            format!(
+                "the image has {width}x{height} pixels, this server accepts at most {max_pixels}: \
+                 scale it down, or start the server with a larger --max-pixels"
+            ),
+        ),
+        DecodeError::TooManyBytes { max_bytes, .. } => Problem::too_large(*max_bytes),
+        DecodeError::Empty | DecodeError::UnknownFormat { .. } => {
+            Problem::new(ProblemKind::Unsupported, error.to_string())
+        }
+        _ => Problem::new(ProblemKind::Unprocessable, error.to_string()),
+    }
+}
+
+fn admission_problem(entry: &ModelEntry, error: AdmissionError) -> Problem {
+    let name = &entry.name;
+    match error {
+        AdmissionError::QueueFull {
+            own_fault,
+            retry_after,
+        } => {
+            let (kind, reason) = match own_fault {
+                true => (
+                    ProblemKind::TooMany,
+                    "is full, mostly with this client's requests: send fewer at a time",
+                ),
+                false => (ProblemKind::Overloaded, "is full: try again later"),
+            };
+            Problem::new(kind, format!("the queue of model '{name}' {reason}"))
+                .retry_after(retry_after)
+        }
+        AdmissionError::Deadline { retry_after } => Problem::new(
+            ProblemKind::Deadline,
+            format!("model '{name}' is too busy to answer within the deadline: try again later"),
+        )
+        .retry_after(retry_after),
+        AdmissionError::Closed => Problem::new(
+            ProblemKind::NotReady,
+            format!("model '{name}' is being unloaded"),
+        ),
+    }
+}

@@ -1,0 +1,72 @@
+//! The protocol's extension for the model repository: lists, loads and unloads models.
+
+use serde::Serialize;
+
+use super::protocol::MODEL_VERSION;
+use crate::app::App;
+use crate::model_repository::ModelState;
+use crate::problem::Problem;
+
+/// A model and its state.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct IndexEntry {
+    /// Its name.
+    pub name: String,
+    /// Its version; empty if it does not serve.
+    pub version: String,
+    /// `READY`, `LOADING` or `UNAVAILABLE`.
+    pub state: &'static str,
+    /// Why it does not serve, or why the last load failed.
+    pub reason: String,
+}
+
+/// All models, or only those that serve.
+pub fn index(app: &App, only_ready: bool) -> Vec<IndexEntry> {
+    app.models.rescan();
+    let entries = app.models.all();
+    let entries = entries.iter().map(|entry| {
+        let (version, state, reason) = match entry.state() {
+            ModelState::Ready(_) => {
+                let warning = entry.error().unwrap_or_default();
+                (MODEL_VERSION.to_owned(), "READY", warning)
+            }
+            ModelState::Loading => (String::new(), "LOADING", String::new()),
+            ModelState::Unloaded => (String::new(), "UNAVAILABLE", "unloaded".to_owned()),
+            ModelState::Failed(reason) => (String::new(), "UNAVAILABLE", reason),
+        };
+        IndexEntry {
+            name: entry.name.clone(),
+            version,
+            state,
+            reason,
+        }
+    });
+    entries
+        .filter(|entry| !only_ready || entry.state == "READY")
+        .collect()
+}
+
+/// Loads a model, or loads it again while the old version serves. Returns when it is ready.
+/// `overrides` says whether the request has a configuration or files of its own.
+pub async fn load(app: &App, name: &str, overrides: bool) -> Result<(), Problem> {
+    if overrides {
+        return Err(Problem::bad_request(
+            "models are loaded only from the server's own files: send neither 'config' nor 'file:'",
+        ));
+    }
+    app.models.rescan();
+    let entry = app.models.find(Some(name))?;
+    app.models.load(&entry).await.map(drop)
+}
+
+/// Unloads a model. Returns when the requests that it has admitted are answered.
+pub async fn unload(app: &App, name: &str) -> Result<(), Problem> {
+    let entry = app.models.find(Some(name))?;
+    app.models.unload(&entry).await;
+    Ok(())
+}
+
+/// Whether a parameter of this name is a configuration or a file.
+pub fn is_override(parameter: &str) -> bool {
+    parameter == "config" || parameter.starts_with("file:")
+}

@@ -1,0 +1,57 @@
+//! What is known of a request before its handler runs.
+//!
+//! Made by the HTTP middleware, put into the request's extensions, and passed on to whatever runs a
+//! model: every protocol hands the same type to the inference service.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use crate::admission::{AdmissionRequest, ClientKey, Priority};
+use crate::auth::{Caller, Scope, Tokens};
+use crate::problem::Problem;
+
+/// Address of the other end of a connection.
+#[derive(Debug, Clone, Copy)]
+pub struct PeerAddress(pub SocketAddr);
+
+/// Who sent a request, how urgent it is and until when an answer is useful.
+#[derive(Debug, Clone)]
+pub struct RequestContext {
+    /// The request's id.
+    pub id: Arc<str>,
+    /// The authenticated caller; none yet if the token is in the request's form.
+    pub caller: Option<Caller>,
+    /// The client whose share of the queue the request counts towards.
+    pub client: ClientKey,
+    /// How urgent it is.
+    pub priority: Priority,
+    /// Time after which an answer is useless.
+    pub deadline: Instant,
+}
+
+impl RequestContext {
+    /// What admission needs to know of a request with this number of images.
+    pub fn admission_request(&self, images: usize) -> AdmissionRequest {
+        AdmissionRequest {
+            client: Arc::clone(&self.client),
+            priority: self.priority,
+            images: images as u64,
+            deadline: self.deadline,
+        }
+    }
+
+    /// Authenticates with a token from the request's form, if its headers had none.
+    pub fn authenticated(mut self, tokens: &Tokens, token: Option<&str>) -> Result<Self, Problem> {
+        if self.caller.is_none() {
+            let caller = tokens.identify(token)?;
+            caller.check(Scope::Infer)?;
+            if let Some(client) = caller.client_key() {
+                self.client = client;
+            }
+            self.caller = Some(caller);
+        }
+        Ok(self)
+    }
+}
