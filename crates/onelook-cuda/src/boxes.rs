@@ -9,7 +9,7 @@ use crate::kernels::nms::{Row, read_output};
 pub struct DetectResult {
     /// The detections, highest confidence first.
     pub detections: Detections,
-    /// How many candidates there were; with more than the plan has room for, some were lost.
+    /// How many candidates there were. Beyond the capacity of the plan, candidates were dropped.
     pub candidates: u32,
 }
 

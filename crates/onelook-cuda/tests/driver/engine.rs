@@ -1,4 +1,4 @@
-//! A small network through the engine's door: what is loaded and launched, shape by shape.
+//! A small network through the engine: what is loaded and launched, shape by shape.
 
 use std::sync::Arc;
 
@@ -39,7 +39,7 @@ fn compiled(fake: &Fake, options: &CudaOptions) -> Box<dyn Executable> {
     cuda.compile(&graph()).unwrap()
 }
 
-fn halves() -> CudaOptions {
+fn f16_options() -> CudaOptions {
     CudaOptions {
         precision: Precision::F16,
         ..CudaOptions::default()
@@ -50,7 +50,7 @@ fn halves() -> CudaOptions {
 fn a_network_is_loaded_once_per_shape_and_launched_as_one_graph() {
     let fake = Fake::new(&[H100]);
     {
-        let executable = compiled(&fake, &halves());
+        let executable = compiled(&fake, &f16_options());
         let input = Tensor::zeros([2, 3, 32, 64]);
         let outputs = executable.run(&[&input]).unwrap();
         assert_eq!(*outputs[0].shape(), Shape::from([2, 8, 16, 32]));
@@ -75,7 +75,7 @@ fn a_network_is_loaded_once_per_shape_and_launched_as_one_graph() {
 #[test]
 fn launches_never_run_before_what_they_wait_for() {
     let fake = Fake::new(&[H100]);
-    let executable = compiled(&fake, &halves());
+    let executable = compiled(&fake, &f16_options());
     let input = Tensor::zeros([1, 3, 32, 32]);
     executable.run(&[&input]).unwrap();
     let nodes: Vec<String> = fake
@@ -109,7 +109,7 @@ fn memory_that_does_not_suffice_is_an_error_of_the_run_with_figures() {
     let fake = Fake::new(&[H100]);
     let options = CudaOptions {
         memory_limit: Some(1 << 20),
-        ..halves()
+        ..f16_options()
     };
     let executable = compiled(&fake, &options);
     let error = executable
@@ -127,7 +127,7 @@ fn plans_that_are_not_in_use_give_way_to_a_new_one() {
     let fake = Fake::new(&[H100]);
     let options = CudaOptions {
         memory_limit: Some(5 << 20),
-        ..halves()
+        ..f16_options()
     };
     let executable = compiled(&fake, &options);
     for side in [192, 224, 256, 192] {
