@@ -9,6 +9,8 @@ mod entry;
 mod hook;
 #[path = "launched.rs"]
 mod launched;
+#[path = "location.rs"]
+mod location;
 #[path = "script.rs"]
 mod script;
 #[path = "state.rs"]
