@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Everything that is to be known of a GPU, in one go: what each network computes there and how long it takes, beside
-# PyTorch where ONNX files are given. Nothing is built: the binary and the models are carried.
+# Checks and measures a GPU in one call: what each network computes there and how long it takes, beside PyTorch where
+# ONNX files are given. Nothing is built: the binary and the models are copied to the machine.
 #
 #   benches/gpu.sh ONELOOK OUT MODEL[=FILE.onnx]...
 #   benches/gpu.sh target/release/onelook out yolo11n.pt=yolo11n.onnx yolo11x.yaml
@@ -34,7 +34,7 @@ for pair in "$@"; do
     name=$(basename "$model")
     step "gpu-check $name" "$out/$name.log" \
         "$onelook" gpu-check --device 0 model="$model" --report "$out/$name.json"
-    grep -hE '^batch .*boxes|^  (plain graph|dependent launch) |pictures/s,' "$out/$name.log" | sed 's/^/    /' | tee -a "$summary"
+    grep -hE '^batch .*boxes|^  (plain graph|dependent launch) |images/s,' "$out/$name.log" | sed 's/^/    /' | tee -a "$summary"
     [ -n "$onnx" ] || continue
     step "PyTorch $name" "$out/$name-peers.log" \
         python3 "$here/gpu_peers.py" "$onnx" --check "$out/$name.json" --report "$out/$name-peers.json"

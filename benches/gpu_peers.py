@@ -4,9 +4,9 @@
     python3 benches/gpu_peers.py yolo11n.onnx --check check.json --report peers.json
 
 Needs torch, onnx and numpy; torchvision for boxes; onnxruntime, where it is, checks the network that is built from the
-file. Pictures are `uint8` on the device already, as large as the network's input; weights and maps are halves,
+file. Images are `uint8` on the device already, as large as the network's input; weights and maps are f16,
 channels last. Three ways: eager, the same in a CUDA graph, `torch.compile(mode="max-autotune")`. Times are those
-of the device by events: medians, pictures drawn anew for each way. "network" ends at the export's output, "boxes"
+of the device by events: medians, images drawn anew for each way. "network" ends at the export's output, "boxes"
 behind torchvision's NMS, which no graph can hold. `--device cpu` tries the script out, and times mean nothing there.
 
 `--strip FILE` writes the file without its weights (some 300 kB, for machines that nothing can be sent to); a file
@@ -47,7 +47,7 @@ def weights(tensor, generator):
 
 
 class Network(torch.nn.Module):
-    """An ONNX export as torch functions, for any number of pictures."""
+    """An ONNX export as torch functions, for any number of images."""
 
     def __init__(self, graph):
         super().__init__()
@@ -68,8 +68,8 @@ class Network(torch.nn.Module):
         if unknown:
             sys.exit(f"no torch function is known for: {', '.join(unknown)}")
 
-    def forward(self, pictures):
-        values = {self.input: pictures}
+    def forward(self, images):
+        values = {self.input: images}
 
         def value(name):
             if name in self.places:
@@ -130,13 +130,13 @@ class FromPictures(torch.nn.Module):
         super().__init__()
         self.network = network
 
-    def forward(self, pictures):
-        planes = pictures.permute(0, 3, 1, 2).to(torch.float16) / 255
+    def forward(self, images):
+        planes = images.permute(0, 3, 1, 2).to(torch.float16) / 255
         return self.network(planes.contiguous(memory_format=torch.channels_last))
 
 
 def boxes(output):
-    """The usual post-processing on the device: per picture rows of corners, score, class."""
+    """The usual post-processing on the device: per image rows of corners, score, class."""
     from torchvision.ops import batched_nms
 
     found = []
@@ -151,17 +151,17 @@ def boxes(output):
     return found
 
 
-def graphed(module, pictures):
-    """The module as a CUDA graph on these pictures' memory."""
+def graphed(module, images):
+    """The module as a CUDA graph on these images' memory."""
     side = torch.cuda.Stream()
     side.wait_stream(torch.cuda.current_stream())
     with torch.cuda.stream(side):
         for _ in range(3):
-            module(pictures)
+            module(images)
     torch.cuda.current_stream().wait_stream(side)
     graph = torch.cuda.CUDAGraph()
     with torch.cuda.graph(graph):
-        output = module(pictures)
+        output = module(images)
 
     def replay(_):
         graph.replay()
@@ -214,7 +214,7 @@ def strip(model, target):
 
 
 def ours(path):
-    """Microseconds of `onelook gpu-check`, from pictures to boxes: the quickest mechanism of each batch."""
+    """Microseconds of `onelook gpu-check`, from images to boxes: the quickest mechanism of each batch."""
     if path is None:
         return {}
     with open(path) as file:
@@ -253,19 +253,19 @@ def main():
     report = {"device": name, "torch": torch.__version__, "model": options.model, "random": random, "off": off, "times": []}
     known = ours(options.check)
     print(f"{name}, PyTorch {torch.__version__}; off from onnxruntime: {off}")
-    print(f"{'batch':>5} {'way':<8} {'network us':>11} {'boxes us':>10} {'pictures/s':>11}   onelook us, ratio to boxes")
+    print(f"{'batch':>5} {'way':<8} {'network us':>11} {'boxes us':>10} {'images/s':>11}   onelook us, ratio to boxes")
     with torch.inference_mode():
         for batch in options.batch:
             for way in options.ways.split(","):
-                pictures = torch.randint(0, 256, (batch, size, size, 3), dtype=torch.uint8, device=device)
+                images = torch.randint(0, 256, (batch, size, size, 3), dtype=torch.uint8, device=device)
                 if way == "graph" and device == "cpu":
                     continue
-                run = {"eager": lambda: module, "graph": lambda: graphed(module, pictures)}.get(
+                run = {"eager": lambda: module, "graph": lambda: graphed(module, images)}.get(
                     way, lambda: torch.compile(module, mode="max-autotune")
                 )()
                 line = {"batch": batch, "way": way}
-                line["network_us"] = median_us(lambda: run(pictures), device, options.seconds)
-                line["boxes_us"] = median_us(lambda: boxes(run(pictures)), device, options.seconds)
+                line["network_us"] = median_us(lambda: run(images), device, options.seconds)
+                line["boxes_us"] = median_us(lambda: boxes(run(images)), device, options.seconds)
                 own = known.get(batch)
                 line["onelook_us"], beside = own, ""
                 if own:

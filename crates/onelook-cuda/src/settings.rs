@@ -34,7 +34,7 @@ pub struct Settings {
     pub classes: Option<Vec<usize>>,
 }
 
-/// More detections are asked for than an image has room for.
+/// More detections are requested than fit the output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
     "{asked} detections per image are more than a CUDA device gives: ask for {MAX_ROWS} at most"
@@ -77,7 +77,7 @@ impl Settings {
     /// The bytes for a model of so many classes.
     ///
     /// # Errors
-    /// When more than [`MAX_ROWS`] detections are asked for: the suppression has room for no more.
+    /// When more than [`MAX_ROWS`] detections are asked for: the output has no more rows.
     pub fn encode(&self, classes: usize) -> Result<Vec<u8>, TooManyDetections> {
         let asked = self.max_detections;
         let detections = u32::try_from(asked).unwrap_or(u32::MAX);

@@ -1,7 +1,7 @@
 //! Every kernel of every model: right to the format's tolerance under five adversarial schedules of
 //! the interpreter, which finds races, poison and accesses out of bounds by itself.
 //!
-//! Tiles are those of 640 px, for one image and for many; maps are cut so that a trial takes
+//! Tiles are those of 640 px, for one image and for many; maps are cut so that a case takes
 //! milliseconds. Single precision at the larger scales takes minutes of scalar arithmetic and runs
 //! on demand (`-- --ignored`), as do the tiles for a few images.
 

@@ -14,20 +14,20 @@ use crate::args::{EngineArgs, ModelArgs, warn_of_random_weights};
 use crate::console::Console;
 use crate::failure::{Failure, refused};
 
-/// A person, a cat and a cup, for whoever names no pictures.
+/// The sample image, used without --source: a person, a cat and a cup.
 const SAMPLE: &[u8] = include_bytes!("../../../../assets/sample.jpg");
 
-/// More pictures show nothing more.
-const MAX_PICTURES: usize = 32;
+/// More images show nothing more.
+const MAX_IMAGES: usize = 32;
 
 /// Checks an NVIDIA GPU: every kernel against f64 and the interpreter, the network's maps and the
-/// boxes on pictures against the CPU engine; measures launches, memory, and the way from pictures to
+/// boxes on images against the CPU engine; measures launches, memory, and the time from images to
 /// boxes as a plain graph and with launches that start early. Needs nothing but the driver.
 #[derive(Args)]
 pub struct GpuCheckArgs {
     #[command(flatten)]
     model: ModelArgs,
-    /// Pictures on which boxes are compared, 32 at most: files, directories, globs, lists (.txt),
+    /// Images on which boxes are compared, 32 at most: files, directories, globs, lists (.txt),
     /// addresses, or - for standard input; several by repeating the flag [default: one that comes
     /// with the program]
     #[arg(long, short, allow_hyphen_values = true, value_name = "SOURCE")]
@@ -101,16 +101,16 @@ fn by_the_clock() -> u64 {
 fn frames(source: &[String]) -> Result<Vec<Frame>, Failure> {
     if source.is_empty() {
         let sample = decode(SAMPLE, &Limits::default()).map_err(|source| Error::Picture {
-            name: "the built-in picture".to_owned(),
+            name: "the built-in image".to_owned(),
             source,
         });
         return Ok(vec![sample?]);
     }
     let source = Source::open(source, &source_options()).map_err(Error::from)?;
     let count = source.len_hint().unwrap_or(usize::MAX);
-    if count > MAX_PICTURES {
+    if count > MAX_IMAGES {
         return Err(Failure::Usage(format!(
-            "--source: these are {count} pictures, gpu-check takes {MAX_PICTURES} at most"
+            "--source: these are {count} images, gpu-check takes {MAX_IMAGES} at most"
         )));
     }
     let frames: Result<Vec<Frame>, Error> = source.map(|item| Ok(item.image?.frame)).collect();

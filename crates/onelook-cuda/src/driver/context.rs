@@ -20,7 +20,7 @@ pub struct Context {
 /// Memory of a GPU at a moment, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MemoryInfo {
-    /// What nobody has.
+    /// Free bytes.
     pub free: u64,
     /// All there is.
     pub total: u64,

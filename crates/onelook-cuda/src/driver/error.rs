@@ -157,7 +157,7 @@ pub struct OutOfMemory {
     pub limit: Option<u64>,
     /// Bytes that onelook has.
     pub used: u64,
-    /// Bytes that nobody has.
+    /// Free bytes.
     pub free: u64,
     /// Bytes of the GPU.
     pub total: u64,

@@ -116,7 +116,7 @@ impl Graph {
         )
     }
 
-    /// Adds a node behind `after` by the driver's function of this name; `add` gets room for the
+    /// Adds a node behind `after` by the driver's function of this name; `add` gets a place for the
     /// node, the graph, and the nodes to wait for with their number.
     fn add(
         &mut self,

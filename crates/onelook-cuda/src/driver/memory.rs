@@ -8,7 +8,7 @@ use super::{Context, CudaError};
 
 /// Memory of a GPU; it goes back to the context's pool when dropped.
 ///
-/// Whoever hands work on it to a stream keeps it until that stream was waited for.
+/// A caller that enqueues work on it keeps it alive until the stream has been synchronised.
 pub struct DeviceBuffer {
     context: Arc<Context>,
     block: Block,

@@ -146,9 +146,11 @@ impl LoadedPlan {
     pub fn run(&mut self, inputs: &[&[u8]], outputs: &mut [&mut [u8]]) -> Result<(), CudaError> {
         let lengths: Vec<usize> = inputs.iter().map(|input| input.len()).collect();
         same_lengths("inputs", &self.plan.inputs, lengths.iter().copied())?;
-        let rooms = outputs.iter().map(|output| output.len());
-        same_lengths("outputs", &self.plan.outputs, rooms)?;
-        self.run_filled(&lengths, |index, room| room.copy_from_slice(inputs[index]))?;
+        let available = outputs.iter().map(|output| output.len());
+        same_lengths("outputs", &self.plan.outputs, available)?;
+        self.run_filled(&lengths, |index, buffer| {
+            buffer.copy_from_slice(inputs[index])
+        })?;
         for (index, output) in outputs.iter_mut().enumerate() {
             output.copy_from_slice(self.output(index));
         }
@@ -168,8 +170,8 @@ impl LoadedPlan {
         same_lengths("inputs", &self.plan.inputs, lengths.iter().copied())?;
         for (index, &bytes) in lengths.iter().enumerate() {
             self.grow_input(index, bytes)?;
-            let room = self.memory.inputs[index].host.as_mut_slice();
-            write(index, &mut room[..bytes]);
+            let buffer = self.memory.inputs[index].host.as_mut_slice();
+            write(index, &mut buffer[..bytes]);
         }
         let enqueued = self.enqueue(lengths);
         // Even after an error nothing may still run when the buffers are accessed again.
@@ -190,8 +192,8 @@ impl LoadedPlan {
             return Ok(());
         }
         let context = Arc::clone(self.stream.context());
-        let room = bytes.checked_next_power_of_two().unwrap_or(bytes);
-        let larger = TransferBuffers::new(&context, room, "images")?;
+        let rounded = bytes.checked_next_power_of_two().unwrap_or(bytes);
+        let larger = TransferBuffers::new(&context, rounded, "images")?;
         let smaller = mem::replace(&mut self.memory.inputs[input], larger);
         let rebuilt = self.rebuild(&context);
         if rebuilt.is_err() {
@@ -333,11 +335,11 @@ impl Memory {
         constants: Arc<Constants>,
     ) -> Result<Self, CudaError> {
         let exchanges = |sizes: &[usize], purpose| -> Result<Vec<TransferBuffers>, CudaError> {
-            let room = |bytes| match bytes {
+            let size = |bytes| match bytes {
                 Argument::WHOLE => INITIAL_INPUT_BYTES,
                 bytes => bytes,
             };
-            let new = |&bytes| TransferBuffers::new(context, room(bytes), purpose);
+            let new = |&bytes| TransferBuffers::new(context, size(bytes), purpose);
             sizes.iter().map(new).collect()
         };
         Ok(Self {

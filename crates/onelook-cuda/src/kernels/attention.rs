@@ -51,7 +51,7 @@ struct Tile {
     stages: u32,
 }
 
-/// So many blocks leave a large device room for more warps in each.
+/// With at most this many blocks a large device can hold more warps in each.
 const FEW_BLOCKS: u32 = 200;
 
 /// Stands for the largest product before there is one: below all, but finite, so that differences

@@ -15,7 +15,7 @@
 //! 3. Sums stay in shared memory as f32. Four lanes share an anchor: a quarter of the classes each,
 //!    then a side of the box each, and only in warps that have something sure enough.
 //! 4. Raw values are compared, probabilities computed for what is kept alone. A warp takes places
-//!    for all its candidates with one addition; their order is settled by whoever sorts them.
+//!    for all its candidates with one addition; the kernel that sorts them settles their order.
 //! 5. More classes than fit are gone through in rounds, of which the best so far is remembered.
 
 mod level;
@@ -56,7 +56,7 @@ pub struct HeadShape {
     pub reg_max: u32,
     /// Number of classes.
     pub classes: u32,
-    /// Candidates that there is room for, per image.
+    /// The capacity for candidates, per image.
     pub capacity: u32,
     /// Whether unwanted classes are left out here; end-to-end heads drop them last.
     pub filter: bool,
@@ -214,7 +214,7 @@ impl HeadShape {
 /// for each image; a counter for each image, 0 before; with `raw`, for each level the sides and the
 /// scores as f32 `[batch, channels, height, width]`.
 ///
-/// Counters may count beyond the capacity: what found no room is lost.
+/// Counters may count beyond the capacity; the candidates beyond it are dropped.
 pub fn head(target: Target, name: &str, shape: &HeadShape, batch: u32) -> Tiled {
     let tile = shape.choose(target, batch);
     let threads = 32 * (tile.warps[0] + tile.warps[1]);

@@ -11,7 +11,7 @@
 //! 1. A block per image. Candidates come in any order; what is sorted by has no equals, so that the
 //!    outcome depends on the candidates alone.
 //! 2. Up to 128 candidates are counted to their places, all at once. Up to 1024 are sorted in
-//!    shared memory, bitonically; more of them there in chunks, which are merged in memory.
+//!    shared memory, bitonically; more of them there in runs, which are merged in memory.
 //! 3. They are gone through 128 at a time: all of these against all kept so far and against each
 //!    other at once, as bits; one warp then keeps the first that is left, strikes out what that
 //!    overlaps, and so on: its steps are as many as boxes are kept, not candidates.
@@ -28,7 +28,8 @@ use super::Tiled;
 use crate::images::{HEADER_BACK, HEADER_BYTES, HEADER_SIZE};
 use crate::settings::{MAX_ROWS, SWITCHES, Settings, THRESHOLDS};
 
-/// Bytes ahead of an image's detections: their number, then that of candidates, room or not.
+/// Bytes ahead of an image's detections: their number, then the number of candidates, which may
+/// exceed the capacity.
 pub const OUTPUT_HEADER_BYTES: u32 = 16;
 
 /// Bytes of a detection: the corners on the original image and the score (floats), the class.
@@ -45,11 +46,11 @@ const CHUNK: u32 = 128;
 /// A suppression.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct NmsShape {
-    /// Candidates that there is room for, per image.
+    /// The capacity for candidates, per image.
     pub capacity: u32,
     /// Number of classes.
     pub classes: u32,
-    /// Detections that there is room for, per image; at most [`MAX_ROWS`].
+    /// The capacity for detections, per image; at most [`MAX_ROWS`].
     pub rows: u32,
     /// One box per object by training: nothing is suppressed.
     pub end_to_end: bool,
@@ -63,7 +64,7 @@ impl NmsShape {
 
     /// Bytes of scratch memory for one image.
     pub fn scratch_bytes(&self) -> u32 {
-        match self.capacity > sort::PIECE {
+        match self.capacity > sort::RUN {
             true => self.capacity.next_power_of_two() * sort::ENTRY_BYTES,
             false => 16,
         }
@@ -129,7 +130,7 @@ fn write(k: &Builder, shape: &NmsShape) {
         counter: k.input("counters") + image * 4,
         scratch: k.output("scratch") + image * shape.scratch_bytes(),
         output: k.output("output") + image * shape.output_bytes(),
-        entries: k.shared(sort::PIECE * sort::ENTRY_BYTES, 16),
+        entries: k.shared(sort::RUN * sort::ENTRY_BYTES, 16),
         chunk: k.shared(CHUNK * greedy::BOX_BYTES, 16),
         kept: k.shared(shape.rows * greedy::BOX_BYTES, 16),
         strikes: k.shared(CHUNK * 16, 16),

@@ -162,7 +162,7 @@ impl<'s> Chain<'s> {
             let y = inside(top, index / self.wide, map.height);
             let x = inside(left, index % self.wide, map.width);
             let from = input + self.offset(k, y * map.width + x, map.pitch);
-            k.async_copy(pixels + index * VECTOR_BYTES, from, 16, k.truth(true));
+            k.async_copy(pixels + index * VECTOR_BYTES, from, 16, k.bool(true));
         });
     }
 
@@ -276,7 +276,12 @@ pub fn pool(target: Target, name: &str, shape: &PoolShape, batch: u32) -> Tiled 
 }
 
 /// Visits the input pixels in an output pixel's window.
-fn each_tap<'k>(k: &'k Builder, shape: &PoolShape, pixel: U32<'k>, visit: impl FnOnce(U32<'k>)) {
+fn each_tap<'k>(
+    k: &'k Builder,
+    shape: &PoolShape,
+    pixel: U32<'k>,
+    with_pixel: impl FnOnce(U32<'k>),
+) {
     let across = shape.window.kernel[1];
     let (image, at) = shape.window.locate_in_kernel(pixel);
     k.count(0, shape.window.taps(), 1, |tap| {
@@ -285,7 +290,7 @@ fn each_tap<'k>(k: &'k Builder, shape: &PoolShape, pixel: U32<'k>, visit: impl F
             .seen_in_kernel(at, [tap / across, tap % across]);
         k.when(
             y.less(shape.input.height) & x.less(shape.input.width),
-            || visit((image * shape.input.height + y) * shape.input.width + x),
+            || with_pixel((image * shape.input.height + y) * shape.input.width + x),
         );
     });
 }

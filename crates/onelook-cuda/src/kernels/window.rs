@@ -1,5 +1,5 @@
 //! Windows that slide over a map: which input pixels an output pixel is made from. Convolutions and
-//! pools have one, and so do the trials that they are held to.
+//! pools have one, and so do their test cases.
 
 use std::ops::Add;
 

@@ -1,4 +1,4 @@
-//! Everything that kernels read and nobody writes, in one block of bytes.
+//! The constants of a plan, which kernels only read, in one block of bytes.
 
 /// Constants start on boundaries of so many bytes.
 const ALIGNMENT: usize = 256;

@@ -76,8 +76,8 @@ impl Run<'_> {
         let mut outputs: Vec<Vec<u8>> = sizes.iter().map(|&bytes| vec![0; bytes]).collect();
         let inputs: Vec<&[u8]> = self.inputs.iter().map(Vec::as_slice).collect();
         loaded.poison()?;
-        let mut rooms: Vec<&mut [u8]> = outputs.iter_mut().map(Vec::as_mut_slice).collect();
-        loaded.run(&inputs, &mut rooms)?;
+        let mut slices: Vec<&mut [u8]> = outputs.iter_mut().map(Vec::as_mut_slice).collect();
+        loaded.run(&inputs, &mut slices)?;
         Ok(outputs)
     }
 }

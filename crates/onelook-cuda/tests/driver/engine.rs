@@ -1,4 +1,4 @@
-//! A small network through the engine's door: what is loaded and launched, shape by shape.
+//! A small network through the engine: what is loaded and launched, shape by shape.
 
 use std::sync::Arc;
 

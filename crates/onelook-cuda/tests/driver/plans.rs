@@ -37,7 +37,7 @@ fn copy(from: Argument, to: Argument, after: &[usize]) -> Launch {
 }
 
 /// Input to output through two places of the arena; the constants and the counters to outputs of
-/// their own. The second place is used twice: whoever ignores an edge gets the wrong bytes.
+/// their own. The second place is used twice: an ignored edge gives the wrong bytes.
 fn plan() -> Plan {
     let (input, output) = (memory(Region::Input(0), 0), memory(Region::Output(0), 0));
     let (first, second) = (memory(Region::Arena, 0), memory(Region::Arena, 512));

@@ -9,6 +9,8 @@ mod entry;
 mod hook;
 #[path = "launched.rs"]
 mod launched;
+#[path = "location.rs"]
+mod location;
 #[path = "script.rs"]
 mod script;
 #[path = "state.rs"]
@@ -48,11 +50,11 @@ fn text(from: *const c_char) -> String {
     text.to_string_lossy().into_owned()
 }
 
-fn put_text(to: *mut c_char, room: i32, words: &str) {
+fn put_text(to: *mut c_char, capacity: i32, words: &str) {
     let mut bytes = words.as_bytes().to_vec();
-    bytes.truncate(usize::try_from(room - 1).unwrap_or(0));
+    bytes.truncate(usize::try_from(capacity - 1).unwrap_or(0));
     bytes.push(0);
-    // SAFETY: `onelook_cuda::driver`, the only caller, passes a buffer of `room` bytes; the
+    // SAFETY: `onelook_cuda::driver`, the only caller, passes a buffer of `capacity` bytes; the
     // truncated words and their final zero fit it.
     unsafe { ptr::copy_nonoverlapping(bytes.as_ptr().cast(), to, bytes.len()) };
 }
@@ -101,7 +103,7 @@ exports! {
         put(version, state.script.version);
         Ok(String::new())
     }
-    cuInit(_world, flags: u32) {
+    cuInit(_state, flags: u32) {
         Ok(flags.to_string())
     }
 }
@@ -119,7 +121,7 @@ exports! {
         });
         Ok(code.to_string())
     }
-    cuGetErrorString(_world, code: i32, words: *mut *const c_char) {
+    cuGetErrorString(_state, code: i32, words: *mut *const c_char) {
         put(words, c"words for it".as_ptr());
         Ok(code.to_string())
     }
@@ -134,8 +136,8 @@ exports! {
         put(device, ordinal);
         Ok(ordinal.to_string())
     }
-    cuDeviceGetName(state, name: *mut c_char, room: i32, device: i32) {
-        put_text(name, room, &state.device(device)?.name);
+    cuDeviceGetName(state, name: *mut c_char, capacity: i32, device: i32) {
+        put_text(name, capacity, &state.device(device)?.name);
         Ok(device.to_string())
     }
     cuDeviceGetUuid_v2(state, uuid: *mut [u8; 16], device: i32) {
@@ -143,8 +145,8 @@ exports! {
         put(uuid, [device as u8; 16]);
         Ok(device.to_string())
     }
-    cuDeviceGetPCIBusId(_world, name: *mut c_char, room: i32, device: i32) {
-        put_text(name, room, &format!("0000:{device:02x}:00.0"));
+    cuDeviceGetPCIBusId(_state, name: *mut c_char, capacity: i32, device: i32) {
+        put_text(name, capacity, &format!("0000:{device:02x}:00.0"));
         Ok(device.to_string())
     }
     cuDeviceTotalMem_v2(state, bytes: *mut usize, device: i32) {
@@ -184,7 +186,7 @@ exports! {
         state::push();
         Ok(String::new())
     }
-    cuCtxPopCurrent_v2(_world, context: *mut usize) {
+    cuCtxPopCurrent_v2(_state, context: *mut usize) {
         put(context, 0);
         state::pop()?;
         Ok(String::new())

@@ -21,7 +21,7 @@ struct Emulator {
     copies: BTreeMap<[u64; 2], Copied>,
 }
 
-/// A piece of the driver's memory in the interpreter's.
+/// A copy of a part of the driver's memory in that of the interpreter.
 struct Copied {
     buffer: Buffer,
     bytes: Vec<u8>,
@@ -76,7 +76,7 @@ impl Emulator {
     fn launch(&mut self, text: &str, grid: [u32; 3], given: &[LaunchArg]) {
         let Some(kernel) = self.kernels.get(text) else {
             let entry = text.lines().find(|line| line.contains(".entry"));
-            return eprintln!("nobody runs {}", entry.unwrap_or(text));
+            return eprintln!("no kernel is registered for {}", entry.unwrap_or(text));
         };
         let kernel = Arc::clone(kernel);
         let parameters = || kernel.parameters.iter().map(|it| it.kind).zip(given);

@@ -119,6 +119,7 @@ fn built(flags: &[&str]) -> PathBuf {
         "entry.rs",
         "hook.rs",
         "launched.rs",
+        "location.rs",
         "script.rs",
         "state.rs",
     ];

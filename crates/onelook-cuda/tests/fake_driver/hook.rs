@@ -11,7 +11,7 @@ pub fn set(hook: Hook) {
     *HOOK.lock().unwrap_or_else(PoisonError::into_inner) = Some(hook);
 }
 
-/// Hands a launch over; whether somebody took it.
+/// Passes a launch to the hook; whether there is one.
 pub fn hand_over(text: &str, grid: [u32; 3], values: &[LaunchArg]) -> bool {
     let hook = *HOOK.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(hook) = hook {

@@ -7,16 +7,16 @@
 use std::alloc::{Layout, alloc, dealloc};
 use std::cell::Cell;
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::ffi::{CStr, c_char, c_int, c_void};
 use std::fs::File;
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{LazyLock, Mutex, PoisonError};
 use std::{fs, ptr};
 
 use crate::entry::Entry;
 use crate::hook;
 use crate::launched::LaunchArg;
+use crate::location::library_folder;
 use crate::script::{Device, Script};
 
 /// What a call did, for the log, or the error's number.
@@ -123,7 +123,7 @@ pub struct DriverState {
 }
 
 static STATE: LazyLock<Mutex<DriverState>> =
-    LazyLock::new(|| Mutex::new(DriverState::open(&folder())));
+    LazyLock::new(|| Mutex::new(DriverState::open(&library_folder())));
 
 /// Answers a call: as the script says, or by `what` it does. Writes it down.
 pub fn call(name: &'static str, what: impl FnOnce(&mut DriverState) -> Outcome) -> i32 {
@@ -146,40 +146,6 @@ pub fn call(name: &'static str, what: impl FnOnce(&mut DriverState) -> Outcome) 
             code
         }
     }
-}
-
-/// `Dl_info`.
-#[repr(C)]
-struct DlInfo {
-    file: *const c_char,
-    base: *mut c_void,
-    symbol: *const c_char,
-    address: *mut c_void,
-}
-
-unsafe extern "C" {
-    fn dladdr(address: *const c_void, found: *mut DlInfo) -> c_int;
-}
-
-/// Where this library's file lies.
-fn folder() -> PathBuf {
-    let mut found = DlInfo {
-        file: ptr::null(),
-        base: ptr::null_mut(),
-        symbol: ptr::null(),
-        address: ptr::null_mut(),
-    };
-    let address = folder as fn() -> PathBuf as *const c_void;
-    // SAFETY: the address is of this function, the structure is the one that dladdr fills.
-    let answer = unsafe { dladdr(address, &raw mut found) };
-    assert!(
-        answer != 0 && !found.file.is_null(),
-        "the loader does not know this library"
-    );
-    // SAFETY: dladdr gave a text that ends in zero and lives as long as the library.
-    let file = unsafe { CStr::from_ptr(found.file) };
-    let path = PathBuf::from(file.to_string_lossy().into_owned());
-    path.parent().map_or_else(PathBuf::new, Path::to_path_buf)
 }
 
 impl DriverState {

@@ -67,7 +67,7 @@ fn integers<'k>(k: &'k Builder, a: U32<'k>, to: Global<'k>) {
     ];
     keep(k, to, &values);
     let to = to + 512;
-    let less = a.less(b) & !a.less_signed(b) | a.equals(3) ^ a.differs(b) & k.truth(true);
+    let less = a.less(b) & !a.less_signed(b) | a.equals(3) ^ a.differs(b) & k.bool(true);
     let odd = (a & 1).equals(1);
     k.emit(Instruction::Permute {
         to: values[0].register(),
@@ -81,7 +81,7 @@ fn integers<'k>(k: &'k Builder, a: U32<'k>, to: Global<'k>) {
     k.when_else(odd, || {}, || k.store(to + 132, [b]));
     k.when_else(odd, || k.store(to + 136, [a]), || k.store(to + 140, [b]));
     k.count(0, a, 3, |i| k.count(i, 9, 1, |j| k.store(to + j, [i])));
-    let held = k.truth(true).register();
+    let held = k.bool(true).register();
     k.store(to, [Bool::in_register(k, held).select(a, k.u32(1))]);
 }
 
@@ -111,9 +111,9 @@ fn floats<'k>(k: &'k Builder, a: F32<'k>, to: Global<'k>) {
         a.equals(b).select(a, b),
     ];
     keep(k, to, &values.map(F32::bits));
-    let halves = a.pack(b);
+    let pair = a.pack(b);
     let ones = F16x2::constant(k, 0x3c00_3c00);
-    let [low, high] = (halves + ones).max(halves * ones).unpack();
+    let [low, high] = (pair + ones).max(pair * ones).unpack();
     let [one, _] = ones.unpack();
     let folded = (ones + ones).max(k.zero_f16x2());
     keep(
@@ -177,7 +177,7 @@ fn memory<'k>(k: &'k Builder, from: Global<'k>, to: Global<'k>, shared: SharedAd
     for (i, bytes) in [4, 8, 16].into_iter().enumerate() {
         let place = shared + 64 * i as u32 + at;
         k.async_copy(place, from + at, bytes, at.less(100));
-        k.async_copy(place, from + at, bytes, k.truth(true));
+        k.async_copy(place, from + at, bytes, k.bool(true));
     }
     k.async_commit();
     k.async_wait(1);

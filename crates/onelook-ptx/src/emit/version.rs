@@ -60,7 +60,7 @@ pub(super) enum Need {
     Wgmma,
     /// `griddepcontrol`.
     DependentLaunch,
-    /// Raw text: nobody knows, so what every driver since CUDA 11 takes.
+    /// Raw text, of which nothing is known: the version that every driver since CUDA 11 takes.
     Asm,
 }
 

@@ -238,8 +238,8 @@ impl LaunchContext<'_> {
             .ranges
             .find(&mut self.latest, thread.lane, (address, bytes), false)?;
         if range.tracked {
-            let (visitor, visit) = block.access(thread, address, bytes);
-            self.races.read(visitor, &visit, cache)?;
+            let (history, access) = block.access(thread, address, bytes);
+            self.races.read(history, &access, cache)?;
         }
         self.check_wait(block, thread, address, false)?;
         self.read.touch(address);
@@ -257,8 +257,8 @@ impl LaunchContext<'_> {
         let bytes = values.len() as u32;
         self.ranges
             .find(&mut self.latest, thread.lane, (address, bytes), true)?;
-        let (visitor, visit) = block.access(thread, address, bytes);
-        self.races.write(visitor, &visit)?;
+        let (history, access) = block.access(thread, address, bytes);
+        self.races.write(history, &access)?;
         self.check_wait(block, thread, address, true)?;
         self.written.touch(address);
         self.memory.store(address, values);
@@ -274,8 +274,8 @@ impl LaunchContext<'_> {
     ) -> Result<u32, Fault> {
         self.ranges
             .find(&mut self.latest, thread.lane, (address, 4), true)?;
-        let (visitor, visit) = block.access(thread, address, 4);
-        self.races.change(visitor, &visit)?;
+        let (history, access) = block.access(thread, address, 4);
+        self.races.change(history, &access)?;
         self.check_wait(block, thread, address, true)?;
         self.report.atomics += 1;
         let old = self.memory.load::<4>(address);

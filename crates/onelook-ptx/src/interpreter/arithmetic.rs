@@ -178,27 +178,27 @@ impl Registers {
         b: Operand,
     ) -> Result<(), Fault> {
         let (a, b) = (self.operand(a)?, self.operand(b)?);
-        let truth = (0..WARP).fold(0, |truth, lane| {
-            truth | u32::from(op.of(kind, a[lane], b[lane])) << lane
+        let holds = (0..WARP).fold(0, |holds, lane| {
+            holds | u32::from(op.of(kind, a[lane], b[lane])) << lane
         });
-        self.set_truth(to, truth);
+        self.set_predicate(to, holds);
         Ok(())
     }
 
     pub(super) fn logic(&mut self, op: Predicate, to: RegP, a: RegP, b: RegP) -> Result<(), Fault> {
-        let (a, b) = (self.truth(a)?, self.truth(b)?);
-        let truth = match op {
+        let (a, b) = (self.predicate(a)?, self.predicate(b)?);
+        let holds = match op {
             Predicate::And => a & b,
             Predicate::Or => a | b,
             Predicate::Xor => a ^ b,
         };
-        self.set_truth(to, truth);
+        self.set_predicate(to, holds);
         Ok(())
     }
 
     pub(super) fn not(&mut self, to: RegP, a: RegP) -> Result<(), Fault> {
-        let truth = !self.truth(a)?;
-        self.set_truth(to, truth);
+        let holds = !self.predicate(a)?;
+        self.set_predicate(to, holds);
         Ok(())
     }
 
@@ -209,11 +209,11 @@ impl Registers {
         yes: Operand,
         no: Operand,
     ) -> Result<(), Fault> {
-        let truth = self.truth(condition)?;
+        let holds = self.predicate(condition)?;
         let (yes, no) = (self.operand(yes)?, self.operand(no)?);
         let out = each(|lane| {
-            let holds = truth >> lane & 1 == 1;
-            if holds { yes[lane] } else { no[lane] }
+            let here = holds >> lane & 1 == 1;
+            if here { yes[lane] } else { no[lane] }
         });
         self.set(to, &out);
         Ok(())
@@ -248,7 +248,7 @@ impl Registers {
     pub(super) fn vote(&mut self, what: Vote, to: Reg, from: RegP) -> Result<(), Fault> {
         self.converged("a vote")?;
         let Vote::Ballot = what;
-        let ballot = self.truth(from)?;
+        let ballot = self.predicate(from)?;
         self.set(to, &[ballot; WARP]);
         Ok(())
     }

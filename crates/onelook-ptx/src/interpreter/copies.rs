@@ -29,7 +29,7 @@ impl Warp {
         };
         let active = self.registers.active;
         let reading = match when {
-            Some(truth) => active & self.registers.truth(truth)?,
+            Some(holds) => active & self.registers.predicate(holds)?,
             None => active,
         };
         let (places, from) = (self.local(base, offset)?, self.global(source, beyond)?);

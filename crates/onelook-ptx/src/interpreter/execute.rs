@@ -66,7 +66,7 @@ impl Warp {
                 condition,
                 otherwise,
             } => {
-                let holds = active & self.registers.truth(condition)?;
+                let holds = active & self.registers.predicate(condition)?;
                 self.frames.push(MaskFrame {
                     before: active,
                     others: active & !holds,
@@ -94,7 +94,7 @@ impl Warp {
             }),
             CodeStep::Test { condition, exit } => {
                 // Lanes leave the loop one by one and wait at its end for the last.
-                self.registers.active = active & self.registers.truth(condition)?;
+                self.registers.active = active & self.registers.predicate(condition)?;
                 if self.registers.active == 0 {
                     self.registers.active = self.frame()?.before;
                     self.frames.pop();
@@ -147,9 +147,9 @@ impl Warp {
                 yes,
                 no,
             } => {
-                let truth = registers.truth(condition)?;
+                let holds = registers.predicate(condition)?;
                 let (yes, no) = (*registers.long(yes)?, *registers.long(no)?);
-                let pick = |lane: usize| [no[lane], yes[lane]][(truth >> lane & 1) as usize];
+                let pick = |lane: usize| [no[lane], yes[lane]][(holds >> lane & 1) as usize];
                 registers.set_long(to, &each(pick));
                 Ok(())
             }

@@ -47,8 +47,8 @@ pub(super) struct Registers {
     words_written: Vec<u32>,
     longs: Vec<[u64; WARP]>,
     longs_written: Vec<u32>,
-    truths: Vec<u32>,
-    truths_written: Vec<u32>,
+    predicates: Vec<u32>,
+    predicates_written: Vec<u32>,
     /// The active lanes: those that execute the current instruction.
     pub(super) active: u32,
     /// Registers that an unfinished `wgmma` uses; nothing may change them.
@@ -68,14 +68,14 @@ enum Busy {
 
 impl Registers {
     pub(super) fn new(counts: [u32; 3]) -> Self {
-        let [words, longs, truths] = counts.map(|count| count as usize);
+        let [words, longs, predicates] = counts.map(|count| count as usize);
         Self {
             words: vec![[0xdead_beef; WARP]; words],
             words_written: vec![0; words],
             longs: vec![[0xdead_beef_dead_beef; WARP]; longs],
             longs_written: vec![0; longs],
-            truths: vec![0; truths],
-            truths_written: vec![0; truths],
+            predicates: vec![0; predicates],
+            predicates_written: vec![0; predicates],
             active: ALL,
             busy: BTreeMap::new(),
             touched: None,
@@ -88,7 +88,7 @@ impl Registers {
     pub(super) fn reset(&mut self) {
         self.words_written.fill(0);
         self.longs_written.fill(0);
-        self.truths_written.fill(0);
+        self.predicates_written.fill(0);
         self.active = ALL;
         self.busy.clear();
         self.fences = 0;
@@ -114,10 +114,10 @@ impl Registers {
         Ok(&self.longs[index])
     }
 
-    pub(super) fn truth(&self, register: RegP) -> Result<u32, Fault> {
+    pub(super) fn predicate(&self, register: RegP) -> Result<u32, Fault> {
         let index = register.0 as usize;
-        self.written(self.truths_written[index], || format!("{register:?}"))?;
-        Ok(self.truths[index])
+        self.written(self.predicates_written[index], || format!("{register:?}"))?;
+        Ok(self.predicates[index])
     }
 
     fn written(&self, written: u32, name: impl FnOnce() -> String) -> Result<(), Fault> {
@@ -158,11 +158,11 @@ impl Registers {
         }
     }
 
-    pub(super) fn set_truth(&mut self, register: RegP, values: u32) {
+    pub(super) fn set_predicate(&mut self, register: RegP, values: u32) {
         let index = register.0 as usize;
-        self.truths_written[index] |= self.active;
-        let truth = &mut self.truths[index];
-        *truth = (*truth & !self.active) | (values & self.active);
+        self.predicates_written[index] |= self.active;
+        let holds = &mut self.predicates[index];
+        *holds = (*holds & !self.active) | (values & self.active);
     }
 
     /// `wgmma.fence`.

@@ -94,10 +94,10 @@ impl LaunchContext<'_> {
             row_bytes,
             barrier,
         };
-        let pieces = row_bytes / 16;
+        let vectors = row_bytes / 16;
         for (number, row) in map.rows(at, window).iter().enumerate() {
-            for piece in 0..pieces {
-                let address = to + (number * row_bytes + 16 * piece) as u32;
+            for vector in 0..vectors {
+                let address = to + (number * row_bytes + 16 * vector) as u32;
                 let place = block
                     .shared
                     .place(thread, swizzled(address, map.swizzle), 16)?;

@@ -194,7 +194,7 @@ impl TensorMap {
     }
 }
 
-/// An address of shared memory after the exchange of its 16-byte pieces.
+/// An address of shared memory after the exchange of its 16-byte vectors.
 pub(super) fn swizzled(address: u32, swizzle: Swizzle) -> u32 {
     let mask = match swizzle {
         Swizzle::None => 0,

@@ -8,12 +8,12 @@ use super::{Builder, Compare, CompareAs, Instruction, Operand, Predicate, RegP};
 #[derive(Debug, Clone, Copy)]
 pub struct Bool<'k> {
     pub(super) kernel: &'k Builder,
-    truth: Truth,
+    value: BoolValue,
 }
 
 /// A boolean that is known when the kernel is written, or one in a register.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Truth {
+pub(super) enum BoolValue {
     /// Known.
     Known(bool),
     /// Computed by the kernel.
@@ -23,25 +23,25 @@ pub(super) enum Truth {
 impl<'k> Bool<'k> {
     /// The same in every lane.
     pub fn known(kernel: &'k Builder, value: bool) -> Self {
-        let truth = Truth::Known(value);
-        Self { kernel, truth }
+        let value = BoolValue::Known(value);
+        Self { kernel, value }
     }
 
-    /// The truth in a predicate register.
+    /// The boolean in a predicate register.
     pub fn in_register(kernel: &'k Builder, register: RegP) -> Self {
-        let truth = Truth::Register(register);
-        Self { kernel, truth }
+        let value = BoolValue::Register(register);
+        Self { kernel, value }
     }
 
-    pub(super) fn truth(self) -> Truth {
-        self.truth
+    pub(super) fn value(self) -> BoolValue {
+        self.value
     }
 
-    /// The truth's register; what is known is compared into a fresh one.
+    /// The predicate register; a known value is compared into a fresh one.
     pub fn register(self) -> RegP {
-        match self.truth {
-            Truth::Register(register) => register,
-            Truth::Known(value) => {
+        match self.value {
+            BoolValue::Register(register) => register,
+            BoolValue::Known(value) => {
                 let to = self.kernel.predicate();
                 self.kernel.emit(Instruction::Compare {
                     op: Compare::Equal,
@@ -56,14 +56,12 @@ impl<'k> Bool<'k> {
     }
 
     fn logic(self, op: Predicate, other: Self) -> Self {
-        match (op, self.truth, other.truth) {
-            (Predicate::And, Truth::Known(true), _) | (Predicate::Or, Truth::Known(false), _) => {
-                other
-            }
-            (Predicate::And, Truth::Known(false), _) | (Predicate::Or, Truth::Known(true), _) => {
-                self
-            }
-            (_, Truth::Register(_), Truth::Known(_)) if op != Predicate::Xor => {
+        match (op, self.value, other.value) {
+            (Predicate::And, BoolValue::Known(true), _)
+            | (Predicate::Or, BoolValue::Known(false), _) => other,
+            (Predicate::And, BoolValue::Known(false), _)
+            | (Predicate::Or, BoolValue::Known(true), _) => self,
+            (_, BoolValue::Register(_), BoolValue::Known(_)) if op != Predicate::Xor => {
                 other.logic(op, self)
             }
             _ => {
@@ -100,9 +98,9 @@ impl<'k> BitXor for Bool<'k> {
 impl<'k> Not for Bool<'k> {
     type Output = Self;
     fn not(self) -> Self {
-        match self.truth {
-            Truth::Known(value) => Self::known(self.kernel, !value),
-            Truth::Register(a) => {
+        match self.value {
+            BoolValue::Known(value) => Self::known(self.kernel, !value),
+            BoolValue::Register(a) => {
                 let to = self.kernel.predicate();
                 self.kernel.emit(Instruction::Not { to, a });
                 Self::in_register(self.kernel, to)

@@ -31,7 +31,7 @@ pub enum Statement {
         /// What they do.
         body: Vec<Self>,
     },
-    /// For whoever reads the PTX.
+    /// A comment in the PTX.
     Comment(String),
 }
 
@@ -94,7 +94,7 @@ pub enum Instruction {
     },
     /// One of two f16 values as a float.
     UnpackF16 { to: Reg, from: Operand, high: bool },
-    /// A truth from two values.
+    /// A predicate from two values.
     Compare {
         op: Compare,
         kind: CompareAs,
@@ -102,14 +102,14 @@ pub enum Instruction {
         a: Operand,
         b: Operand,
     },
-    /// A truth from two truths.
+    /// A predicate from two predicates.
     Predicate {
         op: Predicate,
         to: RegP,
         a: RegP,
         b: RegP,
     },
-    /// The opposite truth.
+    /// The negated predicate.
     Not { to: RegP, a: RegP },
     /// `to = condition ? yes : no`.
     Select {

@@ -4,7 +4,7 @@ use super::{
     Builder, F16x2, F32, Feature, Instruction, MatrixA, MmaShape, Reg, Reg64, SharedAddress, U32,
 };
 
-/// How 16-byte pieces of a matrix in shared memory are exchanged, so that columns spread over
+/// How 16-byte vectors of a matrix in shared memory are exchanged, so that columns spread over
 /// banks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Swizzle {
@@ -25,7 +25,7 @@ pub struct Descriptor {
     pub leading_bytes: u32,
     /// Bytes between groups of eight rows.
     pub stride_bytes: u32,
-    /// How pieces are exchanged.
+    /// How vectors are exchanged.
     pub swizzle: Swizzle,
 }
 

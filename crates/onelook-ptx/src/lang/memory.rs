@@ -2,7 +2,7 @@
 
 use std::ops::Add;
 
-use super::boolean::Truth;
+use super::boolean::BoolValue;
 use super::{
     Address, Atomic, Bool, Builder, Cache, F16x2, F32, Feature, Global, Instruction, Operand,
     ShuffleBy, U32, U32Like, Vote,
@@ -168,8 +168,8 @@ impl Builder {
         when: Bool<'k>,
     ) {
         if self.target().has(Feature::AsyncCopy) {
-            let when = match when.truth() {
-                Truth::Known(true) => None,
+            let when = match when.value() {
+                BoolValue::Known(true) => None,
                 _ => Some(when.register()),
             };
             let (to, from) = (to.to_address(), from.to_address());
@@ -267,10 +267,10 @@ impl Builder {
         })
     }
 
-    /// A bit per lane: where the truth holds.
-    pub fn ballot<'k>(&'k self, truth: Bool<'k>) -> U32<'k> {
+    /// A bit per lane: where the condition holds.
+    pub fn ballot<'k>(&'k self, condition: Bool<'k>) -> U32<'k> {
         let to = self.reg();
-        let from = truth.register();
+        let from = condition.register();
         let what = Vote::Ballot;
         self.emit(Instruction::Vote { what, to, from });
         U32::in_register(self, to)

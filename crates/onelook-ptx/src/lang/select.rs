@@ -1,6 +1,6 @@
 //! Choosing one of two values by a boolean.
 
-use super::boolean::Truth;
+use super::boolean::BoolValue;
 use super::{Bool, F16x2, F32, Global, Instruction, U32};
 
 impl<'k> Bool<'k> {
@@ -9,10 +9,10 @@ impl<'k> Bool<'k> {
     where
         V: Into<U32<'k>> + Copy + Selectable<'k>,
     {
-        match self.truth() {
-            Truth::Known(true) => yes,
-            Truth::Known(false) => no,
-            Truth::Register(condition) => {
+        match self.value() {
+            BoolValue::Known(true) => yes,
+            BoolValue::Known(false) => no,
+            BoolValue::Register(condition) => {
                 let to = self.kernel.reg();
                 let (yes, no) = (yes.into().operand, no.into().operand);
                 self.kernel.emit(Instruction::Select {
@@ -28,10 +28,10 @@ impl<'k> Bool<'k> {
 
     /// One address where it holds, another elsewhere.
     pub fn select_address(self, yes: Global<'k>, no: Global<'k>) -> Global<'k> {
-        match self.truth() {
-            Truth::Known(true) => yes,
-            Truth::Known(false) => no,
-            Truth::Register(condition) => {
+        match self.value() {
+            BoolValue::Known(true) => yes,
+            BoolValue::Known(false) => no,
+            BoolValue::Register(condition) => {
                 let to = self.kernel.reg64();
                 let (yes, no) = (yes.settled(), no.settled());
                 self.kernel.emit(Instruction::Select64 {

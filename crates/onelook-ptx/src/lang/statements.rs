@@ -1,6 +1,6 @@
 //! The builder's methods for parameters, constants, variables, conditions and loops.
 
-use super::boolean::Truth;
+use super::boolean::BoolValue;
 use super::{
     Bool, Builder, F16x2, F32, Global, Instruction, ParameterKind, Special, Statement, U32, U32Like,
 };
@@ -52,7 +52,7 @@ impl Builder {
     }
 
     /// A boolean that is known when the kernel is written.
-    pub fn truth(&self, value: bool) -> Bool<'_> {
+    pub fn bool(&self, value: bool) -> Bool<'_> {
         Bool::known(self, value)
     }
 
@@ -109,10 +109,10 @@ impl Builder {
         then: impl FnOnce(),
         otherwise: impl FnOnce(),
     ) {
-        match condition.truth() {
-            Truth::Known(true) => then(),
-            Truth::Known(false) => otherwise(),
-            Truth::Register(condition) => {
+        match condition.value() {
+            BoolValue::Known(true) => then(),
+            BoolValue::Known(false) => otherwise(),
+            BoolValue::Register(condition) => {
                 let then = self.block(then);
                 let otherwise = self.block(otherwise);
                 self.push(Statement::If {
@@ -126,10 +126,10 @@ impl Builder {
 
     /// While the first closure's condition holds in a lane, runs the second's statements there.
     pub fn repeat_while<'k>(&'k self, condition: impl FnOnce() -> Bool<'k>, body: impl FnOnce()) {
-        let mut truth = None;
-        let head = self.block(|| truth = Some(condition().register()));
+        let mut register = None;
+        let head = self.block(|| register = Some(condition().register()));
         let body = self.block(body);
-        let condition = truth.expect("the closure has run");
+        let condition = register.expect("the closure has run");
         self.push(Statement::While {
             head,
             condition,

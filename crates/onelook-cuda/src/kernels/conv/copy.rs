@@ -67,7 +67,7 @@ impl<'k> Pixels<'k> {
                 .map(|axis| at[axis] * shape.window.stride[axis] - shape.window.padding[axis]);
             Row {
                 own: if whole {
-                    k.truth(true)
+                    k.bool(true)
                 } else {
                     row.less(tile.m)
                 },
@@ -95,7 +95,7 @@ impl<'k> Pixels<'k> {
         let per_pixel = shape.channels() / shape.element.per_vector();
         let vector = chunk * self.tile.vectors + self.vector;
         let inside = match shape.vectors().is_multiple_of(self.tile.vectors) {
-            true => self.k.truth(true),
+            true => self.k.bool(true),
             false => vector.less(shape.vectors()),
         };
         let (tap, vector) = match shape.window.kernel {
@@ -155,14 +155,14 @@ impl<'k> Pixels<'k> {
     fn pixel(&self, row: &Row<'k>, segment: &Segment, tap: [U32<'k>; 2]) -> (U32<'k>, Bool<'k>) {
         let shape = &self.shape;
         if shape.window.is_pointwise() && segment.upsample == 1 {
-            return (row.pixel, self.k.truth(true));
+            return (row.pixel, self.k.bool(true));
         }
         let (y, x) = (row.top + tap[0], row.left + tap[1]);
         let factor = segment.upsample;
         let line = row.line / factor + y / factor;
         let pixel = line * segment.map.width + x / factor;
         if shape.window.is_pointwise() {
-            return (pixel, self.k.truth(true));
+            return (pixel, self.k.bool(true));
         }
         let [height, width] = shape.input();
         (pixel, y.less(height) & x.less(width))

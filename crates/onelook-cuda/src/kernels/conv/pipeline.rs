@@ -47,14 +47,14 @@ impl<'k> Weights<'k> {
             let row = row + pass * rows;
             let whole = tile.n.is_multiple_of(rows);
             let inside = if whole {
-                k.truth(true)
+                k.bool(true)
             } else {
                 row.less(tile.n)
             };
             k.when(inside, || {
                 let to = to + slot(tile.vectors, row, vector);
                 let from = from + pass * tile.threads() * VECTOR_BYTES;
-                k.async_copy(to, from, VECTOR_BYTES, k.truth(true));
+                k.async_copy(to, from, VECTOR_BYTES, k.bool(true));
             });
         }
     }

@@ -103,7 +103,7 @@ impl<'k> Head<'k, '_> {
         let full = classes.is_multiple_of(16) && classes.is_multiple_of(columns.min(classes));
         let values = std::array::from_fn(|i| {
             let exists = match full {
-                true => k.truth(true),
+                true => k.bool(true),
                 false => (first + column + i as u32).less(classes),
             };
             (values[i].as_f32(), exists)

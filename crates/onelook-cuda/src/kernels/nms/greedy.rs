@@ -134,8 +134,8 @@ impl<'k> Nms<'k, '_> {
         overlap.above(limits.overlap) & (limits.agnostic | a.class.equals(b.class))
     }
 
-    /// Strikes out what clashes with boxes kept before, and finds who strikes out whom in the
-    /// chunk: four threads per candidate, for a quarter of either.
+    /// Suppresses what overlaps boxes kept before, and finds which candidates of the chunk suppress
+    /// which: four threads per candidate, a quarter of the others each.
     fn compare(&self, kept: U32<'k>, size: U32<'k>, limits: &Limits<'k>) {
         let k = self.k;
         let (own, quarter) = (k.thread() / 4, k.thread() % 4);

@@ -1,7 +1,7 @@
 //! Sorts candidates: highest confidence first, equals by anchor, then by class.
 //!
 //! Comes in: candidates in any order. Goes out: entries of four words (score, place in the order of
-//! anchors and classes, number of the candidate, nothing) in shared memory if one chunk holds them,
+//! anchors and classes, number of the candidate, nothing) in shared memory if one run holds them,
 //! else in scratch memory. The few of an ordinary image are counted to their places; more of them
 //! are sorted bitonically.
 
@@ -14,7 +14,7 @@ use crate::kernels::head::CANDIDATE_BYTES;
 pub(super) const ENTRY_BYTES: u32 = 16;
 
 /// Entries that are sorted in shared memory.
-pub(super) const PIECE: u32 = 1024;
+pub(super) const RUN: u32 = 1024;
 
 type Entry<'k> = [U32<'k>; 4];
 
@@ -54,23 +54,23 @@ impl<'k> Nms<'k, '_> {
     fn sort_bitonically(&self, count: U32<'k>) {
         let k = self.k;
         let all = k.u32(1) << ((count.max(1) - 1).highest_one() + 1);
-        k.count(0, all, PIECE, |first| {
-            self.fill(first, count, PIECE);
+        k.count(0, all, RUN, |first| {
+            self.fill(first, count, RUN);
             k.barrier();
             let size = k.variable(k.u32(2));
-            let largest = all.min(PIECE);
+            let largest = all.min(RUN);
             k.repeat_while(
                 || size.less_equal(largest),
                 || {
-                    self.merge_in_piece(first, size, largest);
+                    self.merge_in_run(first, size, largest);
                     k.assign(size, size * 2);
                 },
             );
-            if self.shape.capacity > PIECE {
-                k.when(all.above(PIECE), || self.put_back(first));
+            if self.shape.capacity > RUN {
+                k.when(all.above(RUN), || self.put_back(first));
             }
         });
-        if self.shape.capacity > PIECE {
+        if self.shape.capacity > RUN {
             self.merge_pieces(all);
         }
     }
@@ -79,15 +79,15 @@ impl<'k> Nms<'k, '_> {
     pub(super) fn sorted(&self, place: U32<'k>, count: U32<'k>) -> U32<'k> {
         let k = self.k;
         let number = k.variable(k.u32(0));
-        let from_piece = || {
+        let from_run = || {
             let [value] = k.load_shared(self.entry(place) + 8);
             k.assign(number, value);
         };
-        if self.shape.capacity <= PIECE {
-            from_piece();
+        if self.shape.capacity <= RUN {
+            from_run();
             return number;
         }
-        k.when_else(count.less_equal(PIECE), from_piece, || {
+        k.when_else(count.less_equal(RUN), from_run, || {
             let [value] = k.load(self.scratch + place * ENTRY_BYTES + 8, Cache::Default);
             k.assign(number, value);
         });
@@ -115,11 +115,11 @@ impl<'k> Nms<'k, '_> {
         });
     }
 
-    /// Merges runs of `size / 2` entries into runs of `size`, a chunk long at most. A warp's pairs
+    /// Merges runs of `size / 2` entries into runs of `size`, `RUN` long at most. A warp's pairs
     /// of near entries are its own: it need not wait for other warps between them.
-    fn merge_in_piece(&self, first: U32<'k>, size: U32<'k>, all: U32<'k>) {
+    fn merge_in_run(&self, first: U32<'k>, size: U32<'k>, all: U32<'k>) {
         let k = self.k;
-        let stride = k.variable((size / 2).min(PIECE / 2));
+        let stride = k.variable((size / 2).min(RUN / 2));
         k.repeat_while(
             || stride.above(0),
             || {
@@ -147,7 +147,7 @@ impl<'k> Nms<'k, '_> {
 
     fn put_back(&self, first: U32<'k>) {
         let k = self.k;
-        k.count(k.thread(), PIECE, THREADS, |index| {
+        k.count(k.thread(), RUN, THREADS, |index| {
             let entry = k.load_shared::<4>(self.entry(index));
             k.store(self.scratch + (first + index) * ENTRY_BYTES, entry);
         });
@@ -156,32 +156,32 @@ impl<'k> Nms<'k, '_> {
 
     fn fetch(&self, first: U32<'k>) {
         let k = self.k;
-        k.count(k.thread(), PIECE, THREADS, |index| {
+        k.count(k.thread(), RUN, THREADS, |index| {
             let from = self.scratch + (first + index) * ENTRY_BYTES;
             k.store_shared(self.entry(index), k.load::<4>(from, Cache::Default));
         });
         k.barrier();
     }
 
-    /// Merges sorted chunks in memory: far exchanges there, near ones in shared memory.
+    /// Merges sorted runs in memory: far exchanges there, near ones in shared memory.
     fn merge_pieces(&self, all: U32<'k>) {
         let k = self.k;
-        let size = k.variable(k.u32(2 * PIECE));
+        let size = k.variable(k.u32(2 * RUN));
         k.repeat_while(
             || size.less_equal(all),
             || {
                 let stride = k.variable(size / 2);
                 k.repeat_while(
-                    || stride.at_least(PIECE),
+                    || stride.at_least(RUN),
                     || {
                         self.exchange_in_memory(size, stride, all);
                         k.assign(stride, stride / 2);
                         k.barrier();
                     },
                 );
-                k.count(0, all, PIECE, |first| {
+                k.count(0, all, RUN, |first| {
                     self.fetch(first);
-                    self.merge_in_piece(first, size, k.u32(PIECE));
+                    self.merge_in_run(first, size, k.u32(RUN));
                     self.put_back(first);
                 });
                 k.assign(size, size * 2);

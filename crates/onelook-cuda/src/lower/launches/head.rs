@@ -12,7 +12,7 @@ use crate::lower::buffers::ChannelSlice;
 use crate::plan::{Argument, Region};
 use crate::settings::{MAX_ROWS, Settings};
 
-/// Candidates that there is room for, per anchor: with all classes counted there may be several.
+/// The capacity for candidates per anchor: with all classes counted there may be several.
 const CANDIDATES_PER_ANCHOR: u32 = 4;
 
 impl Lowering<'_> {
@@ -45,7 +45,7 @@ impl Lowering<'_> {
         }
         let (weights, biases) = self.head_weights(levels, &shape);
         let batch = self.batch;
-        let candidates = self.room((batch * shape.capacity * CANDIDATE_BYTES) as usize);
+        let candidates = self.scratch((batch * shape.capacity * CANDIDATE_BYTES) as usize);
         let counters = Argument::Memory {
             region: Region::Counters,
             offset: 0,
@@ -88,7 +88,7 @@ impl Lowering<'_> {
             offset: 0,
             bytes: Argument::WHOLE,
         };
-        let scratch = self.room((batch * shape.scratch_bytes()) as usize);
+        let scratch = self.scratch((batch * shape.scratch_bytes()) as usize);
         let output = Argument::Memory {
             region: Region::Output(0),
             offset: 0,
@@ -153,7 +153,7 @@ impl Lowering<'_> {
     }
 
     /// Memory of the arena that nothing else ever uses.
-    fn room(&mut self, bytes: usize) -> Argument {
+    fn scratch(&mut self, bytes: usize) -> Argument {
         let offset = self.plan.arena_bytes.next_multiple_of(super::ALIGNMENT);
         self.plan.arena_bytes = offset + bytes;
         self.plan.unshared_bytes += bytes;

@@ -9,9 +9,9 @@ use super::{CheckError, Checker};
 use crate::driver::{CudaError, DeviceBuffer, Function, Stream, Value};
 
 /// Bytes that a thread copies: vectors of 16.
-const PIECES: u32 = 4;
+const VECTORS: u32 = 4;
 const THREADS: u32 = 256;
-const BLOCK_BYTES: usize = THREADS as usize * PIECES as usize * 16;
+const BLOCK_BYTES: usize = THREADS as usize * VECTORS as usize * 16;
 /// Times per figure; the quickest counts.
 const ROUNDS: usize = 20;
 /// Copies of which one time is taken: the first alone waits for the CPU.
@@ -57,9 +57,9 @@ impl Checker<'_> {
     fn copy_kernel(&self) -> Result<Function, CudaError> {
         let k = Builder::new("bandwidth", self.gpu.target, THREADS);
         let (from, to) = (k.input("from"), k.output("to"));
-        let vector = k.special(Special::BlockX) * (THREADS * PIECES) + k.thread();
+        let vector = k.special(Special::BlockX) * (THREADS * VECTORS) + k.thread();
         let at = vector * 16;
-        let places = (0..PIECES).map(|number| number * THREADS * 16);
+        let places = (0..VECTORS).map(|number| number * THREADS * 16);
         let (from, to) = (from + at, to + at);
         let loaded: Vec<_> = places
             .clone()

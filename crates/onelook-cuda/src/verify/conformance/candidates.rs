@@ -92,7 +92,10 @@ impl Candidates {
         let (expected, count) = (&self.images[image], counter(outputs, image));
         let wrong = |what: String| Err(format!("image {image}: {what}"));
         if count > self.capacity {
-            return wrong(format!("{count} candidates, room for {}", self.capacity));
+            return wrong(format!(
+                "{count} candidates, a capacity of {}",
+                self.capacity
+            ));
         }
         let mut groups = HashSet::new();
         let mut pairs = Vec::new();

@@ -1,4 +1,4 @@
-//! Trials of pools, attention and reordering.
+//! Test cases for pools, attention and reordering.
 
 use super::{Expected, KernelArg, KernelTestCase, Random, Results, input_arg};
 use crate::kernels::attention::AttentionShape;

@@ -1,4 +1,4 @@
-//! Trials of suppression: crowds of candidates, many of them equally sure and some that are no
+//! Test cases for suppression: crowds of candidates, many of them of equal confidence and some that are no
 //! boxes; what must be left, to the bit.
 
 use onelook_graph::PlacedImage;
@@ -33,7 +33,7 @@ pub(super) fn any(shape: &NmsShape, batch: u32, random: &mut Random) -> KernelTe
     case(shape, &settings, &counts.collect::<Vec<u32>>(), random)
 }
 
-/// An image for each count of candidates, which may be more than there is room for.
+/// An image for each count of candidates, which may exceed the capacity.
 pub(crate) fn case(
     shape: &NmsShape,
     settings: &Settings,

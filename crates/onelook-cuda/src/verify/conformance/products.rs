@@ -1,4 +1,4 @@
-//! Trials of convolutions.
+//! Test cases for convolutions.
 
 use super::{Expected, KernelArg, KernelTestCase, Random, Results, apply, input_arg};
 use crate::kernels::conv::{ConvShape, pack_weights};

@@ -1,4 +1,4 @@
-//! Trials of the first convolution: a plain letterbox in whole numbers, then sums in f64.
+//! Test cases for the first convolution: a plain letterbox in whole numbers, then sums in f64.
 
 use onelook_graph::PlacedImage;
 use onelook_types::{AxisTap, FrameView, LetterboxPlacement, PixelFormat, Thresholds};

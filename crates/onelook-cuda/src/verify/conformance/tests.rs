@@ -61,7 +61,7 @@ fn candidates_missing_strange_or_there_twice_are_noticed() {
     let twice = judged(&tried, |outputs| outputs[0].copy_within(..size, size)).unwrap_err();
     assert!(twice.contains("there twice"), "{twice}");
     let many = judged(&tried, |outputs| outputs[1].fill(0xff)).unwrap_err();
-    assert!(many.contains("room for 144"), "{many}");
+    assert!(many.contains("capacity of 144"), "{many}");
 }
 
 #[test]

@@ -45,7 +45,7 @@ fn a_copy_that_was_not_committed_is_not_waited_for() {
         kernel(32, |k| {
             let (input, output) = with_memory(k);
             let (shared, thread) = (k.shared(512, 16), k.thread());
-            k.async_copy(shared + thread * 16, input + thread * 16, 16, k.truth(true));
+            k.async_copy(shared + thread * 16, input + thread * 16, 16, k.bool(true));
             if committed {
                 k.async_commit();
             }
@@ -84,7 +84,7 @@ fn copy_chunk<'k>(k: &'k Builder, input: Global<'k>, shared: SharedAddress<'k>, 
     k.when(chunk.less(8), || {
         let from = input + (chunk * 128 + thread * 4);
         let to = shared + (chunk % 2 * 128 + thread * 4);
-        k.async_copy(to, from, 4, k.truth(true));
+        k.async_copy(to, from, 4, k.bool(true));
     });
     k.async_commit();
 }

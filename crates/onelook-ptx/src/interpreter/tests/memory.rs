@@ -110,7 +110,7 @@ fn shared_memory_is_poison_in_every_block_anew() {
             let (_, output) = with_memory(k);
             let shared = k.shared(128, 16) + k.thread() * 4;
             let first = k.special(crate::lang::Special::BlockX).equals(0);
-            let writes = if written { k.truth(true) } else { first };
+            let writes = if written { k.bool(true) } else { first };
             k.when(writes, || k.store_shared(shared, [k.thread()]));
             let [word]: [U32<'_>; 1] = k.load_shared(shared);
             k.when(first, || k.store(output + k.thread() * 4, [word]));

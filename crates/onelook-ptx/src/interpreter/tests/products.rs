@@ -150,8 +150,8 @@ fn loads_matrices(transposed: bool) -> Kernel {
 
 #[test]
 fn fragments_are_loaded_as_the_isa_says() {
-    let halves: Vec<u32> = (0..256).collect();
-    let input: Vec<u32> = halves
+    let values: Vec<u32> = (0..256).collect();
+    let input: Vec<u32> = values
         .chunks(2)
         .map(|pair| pair[0] | pair[1] << 16)
         .collect();

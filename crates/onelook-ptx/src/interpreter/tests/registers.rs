@@ -131,8 +131,8 @@ fn floats_and_halves_are_rounded_as_a_device_rounds_them() {
         let (_, output) = with_memory(k);
         let thread = k.thread();
         let x = thread.to_f32() * 0.3;
-        let halves = x.pack(x + 1.0);
-        let [low, high] = (halves * halves + halves).unpack();
+        let pair = x.pack(x + 1.0);
+        let [low, high] = (pair * pair + pair).unpack();
         let to = k.reg();
         k.emit(Instruction::Float {
             op: Float::Max,

@@ -17,15 +17,15 @@ struct Outcome {
 fn run_maps(
     kernel: &Kernel,
     schedule: &Schedule,
-    halves: &[f16],
+    values: &[f16],
     maps: impl Fn(Buffer) -> Vec<TensorMap>,
 ) -> Result<Outcome, Trap> {
     let mut machine = Machine::new();
     let (input, output) = (
-        machine.allocate(halves.len() * 2),
+        machine.allocate(values.len() * 2),
         machine.allocate(4096 * 8),
     );
-    let bytes: Vec<u8> = halves.iter().flat_map(|half| half.to_le_bytes()).collect();
+    let bytes: Vec<u8> = values.iter().flat_map(|half| half.to_le_bytes()).collect();
     machine.write(input, 0, &bytes);
     let bytes = 4096 * 8;
     let mut values = vec![Value::Memory {
@@ -175,7 +175,7 @@ fn a_deadlock_tells_who_waits_where() {
 #[test]
 fn windows_arrive_pixel_by_pixel() {
     let (width, height, images, channels) = (5i64, 4i64, 2i64, 8i64);
-    let halves: Vec<f16> = (0..width * height * images * channels)
+    let values: Vec<f16> = (0..width * height * images * channels)
         .map(|number| f16::from_bits(number as u16 + 1))
         .collect();
     for stride in [1, 2] {
@@ -218,7 +218,7 @@ fn windows_arrive_pixel_by_pixel() {
             }]
         };
         for schedule in schedules() {
-            let words = run_maps(&kernel, &schedule, &halves, maps).unwrap().words;
+            let words = run_maps(&kernel, &schedule, &values, maps).unwrap().words;
             let (columns, rows) = (
                 (width + stride - 1) / stride,
                 (height + stride - 1) / stride,
