@@ -1,7 +1,7 @@
-//! The engine's own files, compiled on the primitives of the model checker loom: `cargo xtask loom`.
+//! The engine's own file of threads, compiled alone.
 //!
-//! Holds no code: what is checked is what runs.
+//! With `--cfg loom` on the primitives of the model checker (`cargo xtask loom`), without it for ThreadSanitizer, which
+//! wants the standard library compiled along (`cargo xtask tsan`). Holds no code: what is checked is what runs.
 
-#[cfg(loom)]
 #[path = "../../crates/onelook-cpu/src/threads.rs"]
 pub mod threads;

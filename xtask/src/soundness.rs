@@ -3,6 +3,7 @@
 //! Each tool compiles in a folder of its own below target/. What the toolchain at hand lacks is named, with the command
 //! that brings it; the quick parts are in `cargo xtask ci`.
 
+use std::path::Path;
 use std::process::Command;
 
 use crate::shell::{Outcome, cargo, command, read, run, succeeds};
@@ -49,31 +50,23 @@ impl Tool {
                     .args(args)
                     .env("MIRIFLAGS", flags))
             }
-            Self::Asan => sanitized("address", &[], &["--lib", "--tests"], args),
+            Self::Asan => sanitized("address", &[], args),
             Self::Tsan => {
-                // The standard library takes part in what orders two threads, so it is compiled along.
-                let source = read(&mut rustc(&["--print", "sysroot"]))?;
-                let source = format!("{}/lib/rustlib/src/rust/library", source.trim());
-                let has_source = std::path::Path::new(&source).is_dir();
-                require(
-                    &mut command(if has_source { "true" } else { "false" }),
-                    "rust-src",
-                    SOURCE,
-                )?;
-                sanitized("thread", &["-Zbuild-std"], &["--lib", "--tests"], args)
+                thread_pool_under_tsan()?;
+                sanitized("thread", &[BUILD_STD], args)
             }
         }
     }
 
-    /// The part that takes a minute or two, or word of what is missing.
+    /// The part that takes a few minutes, or word of what is missing.
     pub fn quick(self) -> Outcome {
-        let tests: &[&str] = match self {
-            Self::Loom | Self::Asan => &[],
-            Self::Miri => &QUICK_MIRI,
-            Self::Tsan => &QUICK_TSAN,
+        let tests = QUICK_MIRI.map(str::to_owned);
+        let outcome = match self {
+            Self::Loom | Self::Asan => self.run(&[]),
+            Self::Miri => self.run(&tests),
+            Self::Tsan => thread_pool_under_tsan(),
         };
-        let tests: Vec<String> = tests.iter().map(|&test| test.to_owned()).collect();
-        match self.run(&tests) {
+        match outcome {
             Err(why) if why.contains(MISSING) => {
                 eprintln!("SKIPPED: {why}");
                 Ok(())
@@ -83,13 +76,36 @@ impl Tool {
     }
 }
 
+const BUILD_STD: &str = "-Zbuild-std";
 const MISSING: &str = "is missing: ";
 const MIRI: &str = "rustup toolchain install nightly --component miri --component rust-src";
 const SOURCE: &str = "rustup component add rust-src";
 
-/// Every kernel once, without the shapes that take minutes.
-const QUICK_MIRI: [&str; 0] = [];
-const QUICK_TSAN: [&str; 0] = [];
+/// Memory, views and the kernels that are plain loops; the tiled ones take many minutes.
+const QUICK_MIRI: [&str; 10] = [
+    "kernels::buffer",
+    "kernels::layout",
+    "kernels::copy",
+    "kernels::channels",
+    "kernels::reorder",
+    "kernels::elementwise",
+    "kernels::upsample",
+    "kernels::reduce",
+    "kernels::broadcast",
+    "kernels::strided_copy",
+];
+
+/// The pool's own tests. The standard library takes part in what orders two threads, so it is compiled along.
+fn thread_pool_under_tsan() -> Outcome {
+    let source = read(&mut rustc(&["--print", "sysroot"]))?;
+    let source = format!("{}/lib/rustlib/src/rust/library", source.trim());
+    if !Path::new(&source).is_dir() {
+        return Err(format!("rust-src {MISSING}{SOURCE}"));
+    }
+    let mut test = under("thread")?;
+    test.args([BUILD_STD, "--manifest-path", "loom/Cargo.toml", "--lib"]);
+    run(&mut test)
+}
 
 fn require(probe: &mut Command, what: &str, advice: &str) -> Outcome {
     if succeeds(probe) {
@@ -110,23 +126,31 @@ fn rustc(args: &[&str]) -> Command {
     rustc
 }
 
-/// The CPU engine's tests with every access checked. The sanitizers' flags are unstable, their runtimes are not: they
-/// come with the stable toolchain.
-fn sanitized(sanitizer: &str, build: &[&str], tests: &[&str], args: &[String]) -> Outcome {
+/// The CPU engine's tests with every access checked.
+fn sanitized(sanitizer: &str, build: &[&str], args: &[String]) -> Outcome {
+    let mut test = under(sanitizer)?;
+    test.args(build)
+        .args(CPU)
+        .args(["--lib", "--tests", "--"])
+        .args(args);
+    run(&mut test)
+}
+
+/// `cargo test` under a sanitizer. Its flag is unstable, its runtime is not: it comes with the stable toolchain.
+fn under(sanitizer: &str) -> Outcome<Command> {
     let host = read(&mut rustc(&["-vV"]))?;
     let host = host.lines().find_map(|line| line.strip_prefix("host: "));
-    let host = host.ok_or("rustc -vV names no host")?.to_owned();
+    let host = host.ok_or("rustc -vV names no host")?;
     let folder = format!("target/{sanitizer}-sanitizer");
     let mut test = cargo(&[
         "test",
         "--locked",
         "--target",
-        &host,
+        host,
         "--target-dir",
         &folder,
     ]);
-    test.args(build).args(CPU).args(tests).arg("--").args(args);
-    run(test
-        .env("RUSTC_BOOTSTRAP", "1")
-        .env("RUSTFLAGS", format!("-Zsanitizer={sanitizer}")))
+    test.env("RUSTC_BOOTSTRAP", "1");
+    test.env("RUSTFLAGS", format!("-Zsanitizer={sanitizer}"));
+    Ok(test)
 }

@@ -258,7 +258,10 @@ mod tests {
 
     #[test]
     fn every_function_is_within_a_millionth_on_every_isa() {
-        let inputs: Vec<f32> = (-80_003..80_003).map(|i| i as f32 * 1e-3).collect();
+        let inputs: Vec<f32> = (-80_003..80_003)
+            .step_by(if cfg!(miri) { 1999 } else { 1 })
+            .map(|i| i as f32 * 1e-3)
+            .collect();
         for isa in Isa::available() {
             for activation in ALL {
                 let mut values = inputs.clone();

@@ -167,15 +167,18 @@ fn activations() -> impl Strategy<Value = Activation> {
     ]
 }
 
+/// Bounds of random outputs, rows and columns.
+const MOST: [usize; 3] = if cfg!(miri) { [40, 4, 6] } else { [90, 20, 40] };
+
 prop_compose! {
     pub(crate) fn cases(most_inputs: usize)(
         inputs in 1..=most_inputs,
-        outputs in 1usize..90,
+        outputs in 1usize..MOST[0],
         kernel in [1usize..4, 1usize..4],
         stride in [1usize..4, 1usize..4],
         dilation in [1usize..3, 1usize..3],
         pad in [0usize..3, 0usize..3],
-        extra in [0usize..20, 0usize..40],
+        extra in [0usize..MOST[1], 0usize..MOST[2]],
         batch in 1usize..3,
         activation in activations(),
         residual: bool,
@@ -230,6 +233,7 @@ fn case_3x3(inputs: usize, outputs: usize, stride: usize, side: usize) -> Case {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "minutes in miri")]
 fn large_layers_split_into_many_tasks_keep_their_bits() {
     for case in [
         case_3x3(128, 128, 1, 20),
@@ -244,6 +248,7 @@ fn large_layers_split_into_many_tasks_keep_their_bits() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "minutes in miri")]
 fn a_sum_near_zero_of_large_terms_is_held_to_the_rounding_of_the_terms() {
     let case = Case {
         shape: ConvShape {
@@ -268,6 +273,7 @@ fn a_sum_near_zero_of_large_terms_is_held_to_the_rounding_of_the_terms() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "minutes in miri")]
 fn a_map_of_many_bands_agrees_with_the_textbook() {
     let case = Case {
         batch: 1,
@@ -281,6 +287,7 @@ fn a_map_of_many_bands_agrees_with_the_textbook() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "minutes in miri")]
 fn batch_does_not_change_a_picture() {
     let both = case_3x3(24, 40, 1, 19);
     let first = Case {

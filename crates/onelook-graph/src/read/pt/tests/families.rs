@@ -23,17 +23,18 @@ fn described(layers: &Described, options: &ReadOptions) -> Option<ModelFile> {
 }
 
 fn weights(graph: &Graph) -> Vec<&[f32]> {
-    let of = |op| match op {
-        &Op::Conv(ref conv) => vec![conv.weight.data()],
-        Op::BatchNorm(norm) => vec![
-            norm.scale.data(),
-            norm.shift.data(),
-            norm.mean.data(),
-            norm.variance.data(),
-        ],
-        _ => Vec::new(),
-    };
-    graph.nodes.iter().flat_map(|node| of(&node.op)).collect()
+    let mut weights = Vec::new();
+    for node in &graph.nodes {
+        match &node.op {
+            Op::Conv(conv) => weights.push(conv.weight.data()),
+            Op::BatchNorm(norm) => {
+                let parts = [&norm.scale, &norm.shift, &norm.mean, &norm.variance];
+                weights.extend(parts.map(|part| part.data()));
+            }
+            _ => {}
+        }
+    }
+    weights
 }
 
 #[test]
