@@ -142,7 +142,9 @@ fn a_signal_ends_a_run_with_every_line_and_file_whole() {
             let mut child = scratch.list(100_000).command(&words).spawn().unwrap();
             let mut reader = BufReader::new(child.stdout.take().unwrap());
             let mut said = String::new();
-            (0..5).for_each(|_| drop(reader.read_line(&mut said).unwrap()));
+            for _ in 0..5 {
+                reader.read_line(&mut said).unwrap();
+            }
             signal(&child, name);
             reader.read_to_string(&mut said).unwrap();
             let output = child.wait_with_output().unwrap();

@@ -46,7 +46,7 @@ impl Default for SourceOptions {
             limits: Limits::default(),
             fetch: None,
             threads,
-            images_ahead: 2 * threads,
+            images_ahead: threads + 1,
             bytes_ahead: 512 << 20,
         }
     }
