@@ -113,6 +113,7 @@ impl CpuExecutable {
                 outputs = zeroed_outputs(&plan.outputs, count);
                 let images = Images::new(&items, &mut outputs, count);
                 self.run_side_by_side(&mut state, &plan, &images, first);
+                check(&plan)?;
             }
         }
         if first < count {
@@ -124,6 +125,7 @@ impl CpuExecutable {
             for image in first..count {
                 self.run_on_all(&mut state, &plan, &images, image, |_| ());
             }
+            check(&plan)?;
         }
         Ok(outputs)
     }
@@ -182,6 +184,14 @@ impl CpuExecutable {
             });
             after(index);
         }
+    }
+}
+
+/// Fails when a step of the plan did.
+fn check(plan: &Plan) -> Result<(), RunError> {
+    match plan.take_failure() {
+        None => Ok(()),
+        Some(reason) => Err(RunError::Device(format!("the model failed: {reason}"))),
     }
 }
 

@@ -1,4 +1,4 @@
-//! Binds convolutions: blocked, depthwise, or the first one, which reads the picture's planes.
+//! Binds convolutions: blocked, grouped, depthwise, or the first one, which reads the picture's planes.
 
 use onelook_graph::Node;
 use onelook_graph::op::Conv;
@@ -42,6 +42,9 @@ impl Placed {
                 residual,
                 output,
             }));
+        }
+        if conv.groups != 1 {
+            return self.bind_grouped(node, conv, weights);
         }
         let packed = weights.packed(conv, shape)?;
         let (from, to) = (input.layout(), output.layout());
@@ -88,7 +91,7 @@ impl Placed {
     }
 }
 
-fn conv_shape(conv: &Conv) -> ConvShape {
+pub(super) fn conv_shape(conv: &Conv) -> ConvShape {
     ConvShape {
         inputs: conv.channels(),
         outputs: conv.outputs(),
@@ -99,11 +102,11 @@ fn conv_shape(conv: &Conv) -> ConvShape {
     }
 }
 
-struct ConvStep {
-    kernel: conv::Conv,
-    input: MapPlace,
-    residual: Option<MapPlace>,
-    output: MapPlace,
+pub(super) struct ConvStep {
+    pub(super) kernel: conv::Conv,
+    pub(super) input: MapPlace,
+    pub(super) residual: Option<MapPlace>,
+    pub(super) output: MapPlace,
 }
 
 impl Step for ConvStep {
