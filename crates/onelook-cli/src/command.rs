@@ -15,9 +15,9 @@ pub mod verify;
 
 use std::time::Instant;
 
-use crate::args::Command;
 use crate::console::Console;
 use crate::failure::Failure;
+use crate::flags::Command;
 
 /// Does what was asked; `started` is when the process began.
 pub fn run(command: Command, console: &Console, started: Instant) -> Result<(), Failure> {

@@ -2,11 +2,11 @@
 //!
 //! Exit codes: 0 ok, 1 failed, 2 usage.
 
-mod args;
 mod command;
 mod console;
-mod dialect;
 mod failure;
+mod flags;
+mod options;
 mod output;
 mod plot;
 
@@ -16,13 +16,13 @@ use std::time::Instant;
 
 use clap::Parser;
 
-use args::Cli;
 use console::Console;
 use failure::Failure;
+use flags::Cli;
 
 fn main() -> ExitCode {
     let started = Instant::now();
-    let typed = dialect::normalise(std::env::args_os());
+    let typed = flags::normalise(std::env::args_os());
     let wants_json = typed.iter().any(|word| is_json(word));
     let cli = match Cli::try_parse_from(&typed) {
         Ok(cli) => cli,
@@ -42,6 +42,6 @@ fn main() -> ExitCode {
 fn is_json(word: &OsStr) -> bool {
     let value = word.to_str().and_then(|word| word.strip_prefix("--json"));
     value.is_some_and(|value| {
-        value.is_empty() || value.strip_prefix('=').map(args::boolean) == Some(Ok(true))
+        value.is_empty() || value.strip_prefix('=').map(flags::boolean) == Some(Ok(true))
     })
 }

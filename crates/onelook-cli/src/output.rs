@@ -6,7 +6,6 @@ mod labels;
 mod line;
 mod pictures;
 mod run_directory;
-mod save;
 mod table;
 
 use std::rc::Rc;
@@ -17,10 +16,10 @@ use onelook::types::{Frame, Metadata};
 
 use crate::console::Console;
 use crate::failure::Failure;
+use crate::flags::SaveArgs;
 
 pub use json::Recorded;
 pub use run_directory::RunDirectory;
-pub use save::SaveArgs;
 
 /// One picture and what was found on it.
 pub struct Seen<'a> {

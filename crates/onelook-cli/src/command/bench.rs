@@ -2,37 +2,14 @@
 
 use std::time::{Duration, Instant};
 
-use clap::Args;
 use onelook::types::{Shape, Tensor};
 use onelook::{Model, random, usable_cores};
 use serde_json::json;
 
 use super::explain::input_shape;
-use crate::args::{ImageSize, ModelArgs, image_size};
 use crate::console::Console;
 use crate::failure::Failure;
-
-/// Measures the time per node and in total.
-#[derive(Args)]
-pub struct BenchArgs {
-    #[command(flatten)]
-    model: ModelArgs,
-    /// Size of the input: 640, or height and width as 480,640 [default: the model's]
-    #[arg(long, value_parser = image_size, value_name = "PIXELS")]
-    imgsz: Option<ImageSize>,
-    /// Pictures in one run.
-    #[arg(long, default_value_t = 1, value_name = "N")]
-    batch: usize,
-    /// Runs that count.
-    #[arg(long, default_value_t = 20, value_name = "N")]
-    runs: usize,
-    /// Runs before those that count.
-    #[arg(long, default_value_t = 3, value_name = "N")]
-    warmup: usize,
-    /// Leave out the time per node.
-    #[arg(long)]
-    no_nodes: bool,
-}
+use crate::flags::BenchArgs;
 
 /// Times of whole runs, ascending.
 struct Times(Vec<Duration>);

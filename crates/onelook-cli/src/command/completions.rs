@@ -1,19 +1,11 @@
 //! `onelook completions`: a completion script for a shell.
 
-use clap::{Args, CommandFactory};
-use clap_complete::Shell;
+use clap::CommandFactory;
 
-use crate::args::Cli;
 use crate::console::write_result;
 use crate::failure::Failure;
-
-/// Prints completions for a shell.
-#[derive(Args)]
-pub struct CompletionsArgs {
-    /// Which shell.
-    #[arg(value_enum)]
-    pub shell: Shell,
-}
+use crate::flags::Cli;
+use crate::flags::CompletionsArgs;
 
 pub fn run(args: &CompletionsArgs) -> Result<(), Failure> {
     let mut script = Vec::new();

@@ -2,20 +2,12 @@
 
 use std::time::Instant;
 
-use clap::Args;
 use onelook::{available_memory, found_devices, random, registry, sample_pass, usable_cores};
 use serde_json::json;
 
-use crate::args::ModelArgs;
 use crate::console::Console;
 use crate::failure::Failure;
-
-/// Shows which devices were found, what was chosen and why, and tries it out.
-#[derive(Args)]
-pub struct DoctorArgs {
-    #[command(flatten)]
-    model: ModelArgs,
-}
+use crate::flags::DoctorArgs;
 
 pub fn run(args: &DoctorArgs, console: &Console) -> Result<(), Failure> {
     let devices = found_devices();

@@ -2,36 +2,14 @@
 
 mod gpu;
 
-use clap::Args;
 use onelook::graph::{Explanation, infer_shapes};
 use onelook::types::Shape;
 use onelook::{Device, Model};
 use serde_json::{Value, json};
 
-use crate::args::{ImageSize, ModelArgs, image_size};
 use crate::console::Console;
 use crate::failure::Failure;
-
-const PLANNED: &str = "\
-With --device cuda:sm_90 (sm_75 to sm_120): what such a GPU would do, in half precision unless
---quantize says 32, with predicted times. It needs neither a GPU nor a driver.";
-
-/// Shows what runs and why: graph, plan, memory, kernels.
-#[derive(Args)]
-#[command(after_help = PLANNED)]
-pub struct ExplainArgs {
-    #[command(flatten)]
-    model: ModelArgs,
-    /// Size of the input: 640, or height and width as 480,640 [default: the model's]
-    #[arg(long, value_parser = image_size, value_name = "PIXELS")]
-    imgsz: Option<ImageSize>,
-    /// Pictures in one run.
-    #[arg(long, default_value_t = 1, value_name = "N")]
-    batch: usize,
-    /// Leave out the graph.
-    #[arg(long)]
-    no_graph: bool,
-}
+use crate::flags::{ExplainArgs, ImageSize};
 
 pub fn run(args: &ExplainArgs, console: &Console) -> Result<(), Failure> {
     if let Device::CudaPlanned(target) = args.model.options()?.device {

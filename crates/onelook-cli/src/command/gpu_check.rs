@@ -1,44 +1,24 @@
 //! `onelook gpu-check`: whether a GPU computes what it should, and how quickly.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use clap::Args;
 use onelook::media::{Limits, Source, decode};
 use onelook::types::Frame;
 use onelook::{CheckEvent, Device, Error, GpuCheck, check_gpu, read_model};
 use serde_json::json;
 
 use super::predict::{load, source_options};
-use crate::args::{EngineArgs, ModelArgs, warn_of_random_weights};
 use crate::console::Console;
 use crate::failure::{Failure, refused};
+use crate::flags::{EngineArgs, GpuCheckArgs};
+use crate::options::warn_of_random_weights;
 
 /// A person, a cat and a cup, for whoever names no pictures.
 const SAMPLE: &[u8] = include_bytes!("../../../../assets/sample.jpg");
 
 /// More pictures show nothing more.
 const MAX_PICTURES: usize = 32;
-
-/// Checks an NVIDIA GPU: every kernel against f64 and the interpreter, the network's maps and the
-/// boxes on pictures against the CPU engine; measures launches, memory, and the way from pictures to
-/// boxes as a plain graph and with launches that start early. Needs nothing but the driver.
-#[derive(Args)]
-pub struct GpuCheckArgs {
-    #[command(flatten)]
-    model: ModelArgs,
-    /// Pictures on which boxes are compared, 32 at most: files, directories, globs, lists (.txt),
-    /// addresses, or - for standard input; several by repeating the flag [default: one that comes
-    /// with the program]
-    #[arg(long, short, allow_hyphen_values = true, value_name = "SOURCE")]
-    source: Vec<String>,
-    /// Also write everything that was found to this file, as JSON, after each step anew.
-    #[arg(long, value_name = "FILE")]
-    report: Option<PathBuf>,
-    /// Where random operands start, to repeat a check [default: by the clock]
-    #[arg(long, value_name = "N")]
-    seed: Option<u64>,
-}
 
 pub fn run(args: &GpuCheckArgs, console: &Console) -> Result<(), Failure> {
     let device = match args.model.engine.device.as_str() {

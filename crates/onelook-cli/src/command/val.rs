@@ -4,56 +4,14 @@ mod report;
 
 use std::path::PathBuf;
 
-use clap::Args;
 use onelook::dataset::Dataset;
 use onelook::{Options, Pipeline, ValidateOptions, Validation, validate};
 
-use crate::args::{FitArgs, ModelArgs, boolean};
 use crate::console::Console;
 use crate::failure::{Failure, refused};
+use crate::flags::ValArgs;
 use crate::output::RunDirectory;
 use crate::plot;
-
-/// Measures how well a model finds what a data set says is there.
-#[derive(Args)]
-pub struct ValArgs {
-    #[command(flatten)]
-    model: ModelArgs,
-    /// Data set: COCO annotations (.json) or a YOLO data set (.yaml).
-    #[arg(long, value_name = "FILE")]
-    data: PathBuf,
-    /// Directory of the pictures [default: as the data set says]
-    #[arg(long, value_name = "DIR")]
-    images: Option<PathBuf>,
-    #[command(flatten)]
-    fit: FitArgs,
-    /// Pad every picture to a square; the same as --no-rect.
-    #[arg(long, num_args = 0..=1, default_value = "false", default_missing_value = "true",
-          value_parser = boolean, value_name = "BOOL", hide_default_value = true)]
-    square: bool,
-    /// Save all predictions to predictions.json in COCO's form.
-    #[arg(long, num_args = 0..=1, default_value = "false", default_missing_value = "true",
-          value_parser = boolean, value_name = "BOOL", hide_default_value = true)]
-    save_json: bool,
-    /// Save plots of precision over recall and of confusions.
-    #[arg(long, num_args = 0..=1, default_value = "true", default_missing_value = "true",
-          value_parser = boolean, value_name = "BOOL")]
-    plots: bool,
-    /// Save anything at all; --no-save writes no files.
-    #[arg(long, num_args = 0..=1, default_value = "true", default_missing_value = "true",
-          value_parser = boolean, value_name = "BOOL")]
-    save: bool,
-    /// Directory of the runs [default: runs/TASK]
-    #[arg(long, value_name = "DIR")]
-    project: Option<PathBuf>,
-    /// Name of the run's directory; a number is added when it is there already.
-    #[arg(long, default_value = "val", value_name = "NAME")]
-    name: String,
-    /// Write into the directory even if it is there.
-    #[arg(long, num_args = 0..=1, default_value = "false", default_missing_value = "true",
-          value_parser = boolean, value_name = "BOOL", hide_default_value = true)]
-    exist_ok: bool,
-}
 
 pub fn run(args: &ValArgs, console: &Console) -> Result<(), Failure> {
     let dataset = Dataset::open(&args.data, args.images.as_deref())?;

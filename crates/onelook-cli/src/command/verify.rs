@@ -5,43 +5,15 @@ mod recorded;
 mod report;
 mod route;
 
-use std::path::PathBuf;
-
-use clap::Args;
 use onelook::media::Source;
 use onelook::types::{Detection, Frame};
 use onelook::{Parity, Tolerance, raw_error};
 
 use super::predict::{load, source_options};
-use crate::args::{FitArgs, ModelArgs};
 use crate::console::Console;
 use crate::failure::{Failure, refused};
+use crate::flags::VerifyArgs;
 use route::{Against, open_first};
-
-/// Compares two routes from the same pictures to boxes.
-#[derive(Args)]
-pub struct VerifyArgs {
-    #[command(flatten)]
-    model: ModelArgs,
-    /// The other route: a recorded file (.json of a reference, .jsonl of predict --json), another
-    /// model file such as an ONNX export, a device (reference, cpu), or a precision (f16, int8).
-    #[arg(long, default_value = "reference", value_name = "ROUTE")]
-    against: String,
-    /// Pictures: files, directories, globs, lists, addresses.
-    #[arg(long, short, required = true, value_name = "SOURCE")]
-    source: Vec<String>,
-    #[command(flatten)]
-    fit: FitArgs,
-    /// Most pixels that a box side may differ by.
-    #[arg(long, default_value_t = 0.5, value_name = "PIXELS")]
-    max_pixels: f32,
-    /// Most that a confidence may differ by.
-    #[arg(long, default_value_t = 0.002, value_name = "SCORE")]
-    max_score: f32,
-    /// Write a page that shows the pictures that differ most.
-    #[arg(long, value_name = "FILE")]
-    html: Option<PathBuf>,
-}
 
 /// What both routes said of one picture.
 pub struct Compared {

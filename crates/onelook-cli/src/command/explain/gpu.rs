@@ -5,10 +5,10 @@ use onelook::types::{Precision, Shape};
 use onelook::{GpuPlan, GpuTarget, PlannedLaunch, plan_for_gpu, read_model};
 use serde_json::{Value, json};
 
-use super::ExplainArgs;
-use crate::args::{ImageSize, warn_of_random_weights};
 use crate::console::Console;
 use crate::failure::Failure;
+use crate::flags::{ExplainArgs, ImageSize};
+use crate::options::warn_of_random_weights;
 
 /// Characters of the column of layers.
 const LAYERS_WIDTH: usize = 46;

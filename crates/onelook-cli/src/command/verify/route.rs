@@ -7,9 +7,9 @@ use onelook::vision::letterbox::{fill_input, place};
 use onelook::{Device, Pipeline};
 
 use super::recorded::Recording;
-use crate::args::{FitArgs, ModelArgs};
 use crate::console::Console;
 use crate::failure::Failure;
+use crate::flags::{FitArgs, ModelArgs};
 
 /// What `--against` names.
 pub enum Against {

@@ -7,7 +7,8 @@ use std::ffi::{OsStr, OsString};
 
 use clap::{Arg, Command, CommandFactory};
 
-use crate::args::{Cli, boolean};
+use super::cli::Cli;
+use super::value::boolean;
 
 const TASKS: [&str; 5] = ["detect", "segment", "pose", "classify", "obb"];
 

@@ -1,19 +1,19 @@
-//! What was typed: one struct per command, whose fields and their documentation make the parser,
-//! the help, the completions and the man page.
-
-mod fit;
-mod model;
-mod value;
+//! The command line as a whole: the commands, and what holds for all of them.
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::command::{
-    bench, completions, convert, doctor, explain, gpu_check, models, predict, serve, val, verify,
-};
-
-pub use fit::FitArgs;
-pub use model::{EngineArgs, ModelArgs, warn_of_random_weights};
-pub use value::{ImageSize, boolean, byte_size, fraction, image_size};
+use super::bench::BenchArgs;
+use super::completions::CompletionsArgs;
+use super::convert::ConvertArgs;
+use super::doctor::DoctorArgs;
+use super::explain::ExplainArgs;
+use super::gpu_check::GpuCheckArgs;
+use super::models::ModelsArgs;
+use super::predict::PredictArgs;
+use super::serve::ServeArgs;
+use super::val::ValArgs;
+use super::value::boolean;
+use super::verify::VerifyArgs;
 
 /// Finds objects on pictures with YOLO models. One binary, no Python.
 ///
@@ -54,27 +54,27 @@ pub struct GlobalArgs {
 #[derive(Subcommand)]
 pub enum Command {
     /// Finds objects on pictures.
-    Predict(Box<predict::PredictArgs>),
+    Predict(Box<PredictArgs>),
     /// Answers over HTTP and gRPC, with a page for people.
-    Serve(Box<serve::ServeArgs>),
+    Serve(Box<ServeArgs>),
     /// Measures how well a model finds what a data set says is there.
-    Val(Box<val::ValArgs>),
+    Val(Box<ValArgs>),
     /// Compares two routes from the same pictures to boxes.
-    Verify(Box<verify::VerifyArgs>),
+    Verify(Box<VerifyArgs>),
     /// Writes a model in the native form, which loads fastest.
-    Convert(convert::ConvertArgs),
+    Convert(ConvertArgs),
     /// Lists, fetches and shows models.
-    Models(models::ModelsArgs),
+    Models(ModelsArgs),
     /// Shows what runs and why: graph, plan, memory, kernels.
-    Explain(explain::ExplainArgs),
+    Explain(ExplainArgs),
     /// Measures the time per node and in total.
-    Bench(bench::BenchArgs),
+    Bench(BenchArgs),
     /// Shows which devices were found, what was chosen and why, and tries it out.
-    Doctor(doctor::DoctorArgs),
+    Doctor(DoctorArgs),
     /// Checks an NVIDIA GPU: every kernel, whole networks, times.
-    GpuCheck(gpu_check::GpuCheckArgs),
+    GpuCheck(GpuCheckArgs),
     /// Prints completions for a shell.
-    Completions(completions::CompletionsArgs),
+    Completions(CompletionsArgs),
     /// Prints the manual page.
     Man,
 }

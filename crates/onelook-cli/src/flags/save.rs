@@ -1,14 +1,10 @@
-//! What to keep of a run, and where.
+//! Flags that say what to keep of a run.
 
 use std::path::PathBuf;
 
 use clap::Args;
-use onelook::types::Task;
-use onelook::vision::draw::DrawStyle;
 
-use super::RunDirectory;
-use crate::args::boolean;
-use crate::failure::Failure;
+use super::value::boolean;
 
 /// What to keep of a run, and where.
 #[derive(Args, Clone)]
@@ -63,27 +59,4 @@ pub struct SaveArgs {
     #[arg(long, num_args = 0..=1, default_value = "false", default_missing_value = "true",
           value_parser = boolean, value_name = "BOOL", hide_default_value = true)]
     pub exist_ok: bool,
-}
-
-impl SaveArgs {
-    /// The run's directory, if anything is to be kept.
-    pub fn run_directory(&self, task: Task) -> Result<Option<RunDirectory>, Failure> {
-        let any = self.save || self.save_txt || self.save_crop || self.save_csv || self.save_json;
-        any.then(|| {
-            let project = self.project.clone();
-            let project = project.unwrap_or_else(|| PathBuf::from("runs").join(task.name()));
-            RunDirectory::create(&project, &self.name, self.exist_ok)
-        })
-        .transpose()
-    }
-
-    /// How boxes are drawn.
-    pub fn style(&self) -> DrawStyle {
-        DrawStyle {
-            line_width: self.line_width,
-            labels: self.show_labels,
-            confidence: self.show_conf,
-            boxes: self.show_boxes,
-        }
-    }
 }
