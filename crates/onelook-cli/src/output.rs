@@ -12,6 +12,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use onelook::Prediction;
+use onelook::printable::printable_path;
 use onelook::types::{Frame, Metadata};
 
 use crate::console::Console;
@@ -70,6 +71,7 @@ impl<'a> Outputs<'a> {
         }
         let directory = args.run_directory(metadata.task)?.map(Rc::new);
         if let Some(directory) = &directory {
+            console.saves_results();
             if args.save {
                 let style = args.style();
                 sinks.push(Box::new(pictures::Pictures::new(
@@ -110,8 +112,8 @@ impl<'a> Outputs<'a> {
     pub fn finish(&mut self) -> Result<(), Failure> {
         self.sinks.iter_mut().try_for_each(|sink| sink.finish())?;
         if let Some(directory) = &self.directory {
-            self.console
-                .line(format!("Results saved to {}", directory.path().display()));
+            let place = printable_path(directory.path());
+            self.console.line(format!("Results saved to {place}"))?;
         }
         Ok(())
     }

@@ -24,6 +24,8 @@ pub struct ValidateOptions {
     pub rect: bool,
     /// Pictures that share a canvas; with 1 the figures depend on nothing but each picture.
     pub batch: usize,
+    /// How large an image may be.
+    pub limits: Limits,
 }
 
 impl Default for ValidateOptions {
@@ -31,6 +33,7 @@ impl Default for ValidateOptions {
         Self {
             rect: true,
             batch: 1,
+            limits: Limits::default(),
         }
     }
 }
@@ -72,14 +75,17 @@ pub fn validate(
     }
     let size = pipeline.recipe().height.max(pipeline.recipe().width);
     let rect = options.rect && !metadata.fixed_size;
-    let steps = schedule(dataset, size, metadata.stride.max(1), options.batch, rect);
+    let steps = schedule(dataset, size, metadata.stride.max(1), options, rect);
     let mut tally = Tally::default();
     std::thread::scope(|scope| {
         let (sender, receiver) = sync_channel(4);
         scope.spawn(move || {
             for step in &steps {
                 if sender
-                    .send((step.clone(), load(&dataset.images[step.image])))
+                    .send((
+                        step.clone(),
+                        load(&dataset.images[step.image], &options.limits),
+                    ))
                     .is_err()
                 {
                     break;
@@ -164,9 +170,9 @@ fn claim(image: u64, category: usize, found: &Detection) -> Prediction {
     }
 }
 
-fn load(image: &DatasetImage) -> Result<Frame, Error> {
+fn load(image: &DatasetImage, limits: &Limits) -> Result<Frame, Error> {
     let bytes = std::fs::read(&image.path).map_err(|error| Error::file(&image.path, error))?;
-    decode(&bytes, &Limits::default()).map_err(|source| Error::Picture {
+    decode(&bytes, limits).map_err(|source| Error::Picture {
         name: image.path.display().to_string(),
         source,
     })

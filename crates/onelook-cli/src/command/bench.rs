@@ -37,9 +37,9 @@ pub fn run(args: &BenchArgs, console: &Console) -> Result<(), Failure> {
     }
     bar.finish_and_clear();
     times.sort();
-    let nodes = match args.no_nodes || console.is_json() {
-        true => Vec::new(),
-        false => fastest_nodes(&model, &input, args.runs.min(5))?,
+    let nodes = match args.nodes && !console.is_json() {
+        true => fastest_nodes(&model, &input, args.runs.min(5))?,
+        false => Vec::new(),
     };
     report(args, &model, &shape, &Times(times), &nodes, console)
 }
@@ -94,7 +94,7 @@ fn report(
             node.flops as f64 / 1e6 / time.max(1e-6),
             node.name,
             node.kernel
-        ));
+        ))?;
     }
     console.line(format!(
         "{} at {shape} on {}, {}: min {least:.2} ms, median {median:.2} ms over {} runs, {:.2} GFLOP a run, {:.1} GFLOP/s",
@@ -104,7 +104,7 @@ fn report(
         args.runs,
         flops / 1e9,
         flops / 1e6 / median,
-    ));
+    ))?;
     console.value(&json!({
         "min_ms": least,
         "median_ms": median,
@@ -117,7 +117,7 @@ fn report(
         "model": model.name(),
         "device": model.device(),
         "input": shape.to_vec(),
-    }));
+    }))?;
     Ok(())
 }
 

@@ -1,15 +1,11 @@
 //! `onelook completions`: a completion script for a shell.
 
-use clap::CommandFactory;
-
-use crate::console::write_result;
+use crate::console::Console;
 use crate::failure::Failure;
-use crate::flags::Cli;
-use crate::flags::CompletionsArgs;
+use crate::flags::{CompletionsArgs, declarations};
 
-pub fn run(args: &CompletionsArgs) -> Result<(), Failure> {
+pub fn run(args: &CompletionsArgs, console: &Console) -> Result<(), Failure> {
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut Cli::command(), "onelook", &mut script);
-    write_result(&String::from_utf8_lossy(&script));
-    Ok(())
+    clap_complete::generate(args.shell, &mut declarations(), "onelook", &mut script);
+    console.print(&String::from_utf8_lossy(&script))
 }

@@ -35,7 +35,7 @@ pub fn run(args: &ConvertArgs, console: &Console) -> Result<(), Failure> {
     let model = read_model(&source, &args.model.options()?)?;
     warn_of_random_weights(&source.display().to_string(), &model.metadata, console);
     let bytes = write_model(&model, &out)?;
-    console.line(format!("{} ({:.1} MB)", out.display(), bytes as f64 / 1e6));
-    console.value(&json!({"path": out.display().to_string(), "bytes": bytes}));
+    console.line(format!("{} ({:.1} MB)", out.display(), bytes as f64 / 1e6))?;
+    console.value(&json!({"path": out.display().to_string(), "bytes": bytes}))?;
     Ok(())
 }

@@ -14,13 +14,16 @@ use crate::failure::{Failure, refused};
 use crate::flags::{EngineArgs, GpuCheckArgs};
 use crate::options::warn_of_random_weights;
 
-/// A person, a cat and a cup, for whoever names no pictures.
+/// A person, a cat and a cup, where no images are named.
 const SAMPLE: &[u8] = include_bytes!("../../../../assets/sample.jpg");
 
-/// More pictures show nothing more.
-const MAX_PICTURES: usize = 32;
+/// More images show nothing more.
+const MAX_IMAGES: usize = 32;
 
 pub fn run(args: &GpuCheckArgs, console: &Console) -> Result<(), Failure> {
+    if args.report.is_some() {
+        console.saves_results();
+    }
     let device = match args.model.engine.device.as_str() {
         "auto" => "0",
         word => word,
@@ -42,7 +45,7 @@ pub fn run(args: &GpuCheckArgs, console: &Console) -> Result<(), Failure> {
     let options = engine.options()?;
     let model = read_model(&path, &options)?;
     warn_of_random_weights(&path.display().to_string(), &model.metadata, console);
-    let frames = frames(&args.source)?;
+    let frames = frames(&args.source, &args.limits.limits())?;
     let mut written = Ok(());
     let check = check_gpu(
         number,
@@ -61,8 +64,8 @@ pub fn run(args: &GpuCheckArgs, console: &Console) -> Result<(), Failure> {
     )?;
     written?;
     let value = json!(check);
-    console.line(&check);
-    console.value(&value);
+    console.line(&check)?;
+    console.value(&value)?;
     match check.passed() {
         true => Ok(()),
         false => Err(refuse(
@@ -78,22 +81,23 @@ fn by_the_clock() -> u64 {
     since.map_or(0, |since| u64::from(since.subsec_nanos()))
 }
 
-fn frames(source: &[String]) -> Result<Vec<Frame>, Failure> {
+fn frames(source: &[String], limits: &Limits) -> Result<Vec<Frame>, Failure> {
     if source.is_empty() {
-        let sample = decode(SAMPLE, &Limits::default()).map_err(|source| Error::Picture {
-            name: "the built-in picture".to_owned(),
+        let sample = decode(SAMPLE, limits).map_err(|source| Error::Picture {
+            name: "the built-in image".to_owned(),
             source,
         });
         return Ok(vec![sample?]);
     }
-    let source = Source::open(source, &source_options()).map_err(Error::from)?;
-    if source.len() > MAX_PICTURES {
+    let source = Source::open(source, &source_options(limits)).map_err(Error::from)?;
+    if source.len() > MAX_IMAGES {
         return Err(Failure::Usage(format!(
-            "--source: these are {} pictures, gpu-check takes {MAX_PICTURES} at most",
+            "--source: these are {} images, gpu-check takes {MAX_IMAGES} at most",
             source.len()
         )));
     }
-    let frames: Result<Vec<Frame>, Error> = source.map(|item| load::load(item).frame).collect();
+    let frames: Result<Vec<Frame>, Error> =
+        source.map(|item| load::load(item, limits).frame).collect();
     Ok(frames?)
 }
 

@@ -8,7 +8,7 @@ pub mod load;
 use std::time::Duration;
 
 use indicatif::ProgressBar;
-use onelook::media::{Source, SourceOptions};
+use onelook::media::{Limits, Source, SourceOptions};
 use onelook::{Pipeline, Speed};
 
 use crate::console::Console;
@@ -18,7 +18,9 @@ use crate::output::{Outputs, Seen};
 use load::{Loaded, load_ahead};
 
 pub fn run(args: &PredictArgs, console: &Console) -> Result<(), Failure> {
-    let source = Source::open(&args.source, &source_options()).map_err(onelook::Error::from)?;
+    let limits = args.limits.limits();
+    let source =
+        Source::open(&args.source, &source_options(&limits)).map_err(onelook::Error::from)?;
     let model = args.model.load(console)?;
     console.note(format!(
         "{} on {} ({})",
@@ -43,20 +45,20 @@ pub fn run(args: &PredictArgs, console: &Console) -> Result<(), Failure> {
             ..Tally::default()
         },
     };
-    run.all(source)?;
+    run.all(source, limits)?;
     run.bar.finish_and_clear();
-    run.tally.summary(console);
+    run.tally.summary(console)?;
     run.outputs.finish()?;
     run.tally.outcome()
 }
 
 /// Pictures may come from addresses, which the user's own client fetches.
-pub fn source_options() -> SourceOptions {
+pub fn source_options(limits: &Limits) -> SourceOptions {
     SourceOptions {
+        max_bytes: limits.max_bytes,
         fetch: Some(std::sync::Arc::new(|url: &str, max_bytes: u64| {
             onelook::registry::get(url, max_bytes)
         })),
-        ..SourceOptions::default()
     }
 }
 
@@ -69,11 +71,11 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    fn all(&mut self, source: Source) -> Result<(), Failure> {
+    fn all(&mut self, source: Source, limits: Limits) -> Result<(), Failure> {
         let batch = self.pipeline.options().batch;
         std::thread::scope(|scope| {
             let mut waiting = Vec::with_capacity(batch);
-            for picture in load_ahead(scope, source, batch) {
+            for picture in load_ahead(scope, source, batch, limits) {
                 waiting.push(picture);
                 if waiting.len() == batch {
                     self.batch(&mut waiting)?;
@@ -141,10 +143,10 @@ impl Tally {
         self.input = seen.prediction.input;
     }
 
-    fn summary(&self, console: &Console) {
+    fn summary(&self, console: &Console) -> Result<(), Failure> {
         let done = self.position - self.failed;
         if done == 0 {
-            return;
+            return Ok(());
         }
         let mean = |total: Duration| total.as_secs_f64() * 1e3 / done as f64;
         let [height, width] = self.input;
@@ -153,7 +155,7 @@ impl Tally {
             mean(self.speed.preprocess),
             mean(self.speed.inference),
             mean(self.speed.postprocess),
-        ));
+        ))
     }
 
     fn outcome(&self) -> Result<(), Failure> {

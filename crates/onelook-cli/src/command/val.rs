@@ -2,44 +2,68 @@
 
 mod report;
 
-use std::path::PathBuf;
+use std::path::Path;
 
-use onelook::dataset::Dataset;
+use onelook::dataset::{Dataset, DatasetOptions};
+use onelook::printable::printable_path;
 use onelook::{Options, Pipeline, ValidateOptions, Validation, validate};
 
 use crate::console::Console;
 use crate::failure::{Failure, refused};
 use crate::flags::ValArgs;
-use crate::output::RunDirectory;
+use crate::options::run_directory;
 use crate::plot;
 
 pub fn run(args: &ValArgs, console: &Console) -> Result<(), Failure> {
-    let dataset = Dataset::open(&args.data, args.images.as_deref())?;
+    let options = DatasetOptions {
+        images: args.images.as_deref(),
+        split: args.split,
+    };
+    let dataset = Dataset::open(&args.data, &options)?;
     let pipeline = pipeline(args, console)?;
+    if saves(args) {
+        console.saves_results();
+    }
+    for image in &dataset.excluded {
+        report_unused(&image.path, &image.error, console);
+    }
+    let total = dataset.images.len() + dataset.excluded.len();
+    if dataset.images.is_empty() {
+        return Err(unused(total, total));
+    }
     let options = ValidateOptions {
         rect: args.fit.rect.unwrap_or(true) && !args.square,
         batch: args.fit.batch.unwrap_or(ValidateOptions::default().batch),
+        limits: args.limits.limits(),
     };
     let bar = console.bar(dataset.images.len(), "validating");
     let validation = validate(&pipeline, &dataset, &options, &mut || bar.inc(1))?;
     bar.finish_and_clear();
     for (path, error) in &validation.failed {
-        let failure = Failure::failed(error.kind(), error.to_string());
-        console.error(&failure, Some(&path.display().to_string()));
+        report_unused(path, error, console);
     }
-    report::words(&validation, &dataset, console);
-    console.value(&report::value(&validation, &dataset));
+    report::words(&validation, &dataset, args.verbose, console)?;
+    console.value(&report::value(&validation, &dataset))?;
     save(args, &pipeline, &dataset, &validation, console)?;
-    match validation.failed.len() {
+    match validation.failed.len() + dataset.excluded.len() {
         0 => Ok(()),
-        failed => Err(Failure::failed(
-            "picture",
-            format!(
-                "{failed} of {} pictures could not be used, see above",
-                dataset.images.len()
-            ),
-        )),
+        count => Err(unused(count, total)),
     }
+}
+
+fn report_unused(path: &Path, error: &onelook::Error, console: &Console) {
+    console.error(&Failure::from(error), Some(&path.display().to_string()));
+}
+
+fn unused(count: usize, total: usize) -> Failure {
+    Failure::failed(
+        "image",
+        format!("{count} of {total} images could not be used, see above"),
+    )
+}
+
+fn saves(args: &ValArgs) -> bool {
+    args.save && (args.plots || args.save_json)
 }
 
 /// The thresholds of validation differ from those of prediction: everything counts.
@@ -54,7 +78,7 @@ fn pipeline(args: &ValArgs, console: &Console) -> Result<Pipeline, Failure> {
         .is_some_and(|[height, width]| height != width)
     {
         return Err(Failure::Usage(
-            "--imgsz: validation takes one number, pictures are fitted by their longer side"
+            "--imgsz: validation takes one number, images are fitted by their longer side"
                 .to_owned(),
         ));
     }
@@ -68,15 +92,11 @@ fn save(
     validation: &Validation,
     console: &Console,
 ) -> Result<(), Failure> {
-    if !args.save || !(args.plots || args.save_json) {
+    if !saves(args) {
         return Ok(());
     }
-    let task = pipeline.model().metadata().task.name();
-    let project = args
-        .project
-        .clone()
-        .unwrap_or_else(|| PathBuf::from("runs").join(task));
-    let directory = RunDirectory::create(&project, &args.name, args.exist_ok)?;
+    let task = pipeline.model().metadata().task;
+    let directory = run_directory(args.project.as_deref(), &args.name, args.exist_ok, task)?;
     let file = |name: &str| directory.path().join(name);
     if args.plots {
         plot::precision_recall(&validation.stats, &file("precision_recall.svg"))?;
@@ -88,6 +108,8 @@ fn save(
         let text = report::predictions(validation).to_string();
         std::fs::write(&path, text).map_err(refused(&path))?;
     }
-    console.line(format!("Results saved to {}", directory.path().display()));
-    Ok(())
+    console.line(format!(
+        "Results saved to {}",
+        printable_path(directory.path())
+    ))
 }

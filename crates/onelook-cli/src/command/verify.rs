@@ -1,37 +1,23 @@
-//! `onelook verify`: the same pictures through two routes, and how far their boxes are apart.
+//! `onelook verify`: the same images through two routes, and how far apart their boxes are.
 
+mod compared;
 mod html;
 mod recorded;
 mod report;
 mod route;
 
-use onelook::media::Source;
-use onelook::types::{Detection, Frame};
+use onelook::media::{Limits, Source};
+use onelook::printable::printable;
 use onelook::{Parity, Tolerance, raw_error};
 
 use super::predict::{load, source_options};
 use crate::console::Console;
 use crate::failure::{Failure, refused};
 use crate::flags::VerifyArgs;
+use compared::{Compared, Shown};
 use route::{Against, open_first};
 
-/// What both routes said of one picture.
-pub struct Compared {
-    name: String,
-    parity: Parity,
-    /// Error of the raw tensors, where both routes have comparable ones.
-    raw: Option<f32>,
-}
-
-/// A picture worth showing.
-pub struct Shown {
-    name: String,
-    severity: f32,
-    frame: Frame,
-    routes: [Vec<Detection>; 2],
-}
-
-/// Pictures on the page.
+/// Images on the page.
 const SHOWN: usize = 5;
 
 pub fn run(args: &VerifyArgs, console: &Console) -> Result<(), Failure> {
@@ -39,23 +25,29 @@ pub fn run(args: &VerifyArgs, console: &Console) -> Result<(), Failure> {
         pixels: args.max_pixels,
         score: args.max_score,
     };
-    let source = Source::open(&args.source, &source_options()).map_err(onelook::Error::from)?;
+    let defaults = Limits::default();
+    let limits = Limits {
+        max_pixels: args.max_image_pixels.unwrap_or(defaults.max_pixels),
+        max_bytes: args.max_bytes.unwrap_or(defaults.max_bytes),
+    };
+    let source =
+        Source::open(&args.source, &source_options(&limits)).map_err(onelook::Error::from)?;
     let other = Against::parse(&args.against, &args.model)?;
     let (first, second) = open_first(&args.model, &args.fit, other, console)?;
     let bar = console.bar(source.len(), "comparing");
     let mut compared = Vec::new();
     let mut shown: Vec<Shown> = Vec::new();
     for item in source {
-        let picture = load::load(item);
-        let frame = picture.frame?;
+        let image = load::load(item, &limits);
+        let frame = image.frame.map_err(unusable)?;
         let own = first
             .predict(std::slice::from_ref(&frame))?
             .remove(0)
             .detections;
-        let Some(answer) = second.answer(&picture.name, &frame)? else {
+        let Some(answer) = second.answer(&image.name, &frame)? else {
             console.warn(format!(
                 "'{}' is not in the recorded file, left out",
-                picture.name
+                printable(&image.name)
             ));
             continue;
         };
@@ -67,14 +59,14 @@ pub fn run(args: &VerifyArgs, console: &Console) -> Result<(), Failure> {
         keep_worst(
             &mut shown,
             Shown {
-                name: picture.name.clone(),
+                name: image.name.clone(),
                 severity: parity.severity(&tolerance),
                 frame,
                 routes: [own.items, answer],
             },
         );
         compared.push(Compared {
-            name: picture.name,
+            name: image.name,
             parity,
             raw,
         });
@@ -84,17 +76,20 @@ pub fn run(args: &VerifyArgs, console: &Console) -> Result<(), Failure> {
     if compared.is_empty() {
         return Err(Failure::failed(
             "verify",
-            "no picture could be compared by both routes",
+            "no image could be compared by both routes",
         ));
     }
     let routes = [route::describe(&first), second.describe()];
     let names = &first.model().metadata().names;
-    report::words(&compared, &routes, &tolerance, names, console);
-    console.value(&report::value(&compared, &routes, &tolerance));
+    if args.html.is_some() {
+        console.saves_results();
+    }
+    report::words(&compared, &routes, &tolerance, names, console)?;
+    console.value(&report::value(&compared, &routes, &tolerance))?;
     if let Some(path) = &args.html {
         let page = html::page(&compared, &shown, &routes, &tolerance, names)?;
         std::fs::write(path, page).map_err(refused(path))?;
-        console.line(format!("page written to {}", path.display()));
+        console.line(format!("page written to {}", path.display()))?;
     }
     match compared
         .iter()
@@ -105,15 +100,24 @@ pub fn run(args: &VerifyArgs, console: &Console) -> Result<(), Failure> {
         count => Err(Failure::failed(
             "parity",
             format!(
-                "{count} of {} pictures differ by more than tolerated",
+                "{count} of {} images differ by more than tolerated",
                 compared.len()
             ),
         )),
     }
 }
 
-fn keep_worst(shown: &mut Vec<Shown>, picture: Shown) {
-    let place = shown.partition_point(|other| other.severity >= picture.severity);
-    shown.insert(place, picture);
+/// Here `--max-pixels` is a tolerance of boxes.
+fn unusable(error: onelook::Error) -> Failure {
+    let failure = Failure::from(error);
+    let message = failure
+        .message()
+        .replace("--max-pixels", "--max-image-pixels");
+    Failure::failed("image", message)
+}
+
+fn keep_worst(shown: &mut Vec<Shown>, image: Shown) {
+    let place = shown.partition_point(|other| other.severity >= image.severity);
+    shown.insert(place, image);
     shown.truncate(SHOWN);
 }

@@ -13,16 +13,16 @@ pub struct BenchArgs {
     /// Size of the input: 640, or height and width as 480,640 [default: the model's]
     #[arg(long, value_parser = image_size, value_name = "PIXELS")]
     pub imgsz: Option<ImageSize>,
-    /// Pictures in one run.
+    /// Images in one run.
     #[arg(long, default_value_t = 1, value_name = "N")]
     pub batch: usize,
-    /// Runs that count.
+    /// Runs that are measured.
     #[arg(long, default_value_t = 20, value_name = "N")]
     pub runs: usize,
-    /// Runs before those that count.
+    /// Runs before those that are measured.
     #[arg(long, default_value_t = 3, value_name = "N")]
     pub warmup: usize,
-    /// Leave out the time per node.
-    #[arg(long)]
-    pub no_nodes: bool,
+    /// Print the time per node.
+    #[arg(long, default_value_t = true)]
+    pub nodes: bool,
 }

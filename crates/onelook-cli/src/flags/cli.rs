@@ -1,21 +1,25 @@
 //! The command line as a whole: the commands, and what holds for all of them.
 
-use clap::{Args, Parser, Subcommand};
+use std::ffi::{OsStr, OsString};
+
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use super::bench::BenchArgs;
 use super::completions::CompletionsArgs;
 use super::convert::ConvertArgs;
+use super::dialect::normalise;
 use super::doctor::DoctorArgs;
 use super::explain::ExplainArgs;
 use super::gpu_check::GpuCheckArgs;
 use super::models::ModelsArgs;
 use super::predict::PredictArgs;
 use super::serve::ServeArgs;
+use super::switch::with_switches;
 use super::val::ValArgs;
 use super::value::boolean;
 use super::verify::VerifyArgs;
 
-/// Finds objects on pictures with YOLO models. One binary, no Python.
+/// Finds objects in images with YOLO models. One binary, no Python.
 ///
 /// Flags can be written both ways: `--conf 0.25` or `conf=0.25`. Exit codes: 0 ok, 1 failed,
 /// 2 usage.
@@ -39,29 +43,25 @@ pub struct Cli {
 #[derive(Args)]
 pub struct GlobalArgs {
     /// Write results as JSON to standard output, errors as JSON to standard error.
-    #[arg(long, global = true, num_args = 0..=1, require_equals = true, value_name = "BOOL",
-          default_value = "false", default_missing_value = "true", value_parser = boolean,
-          hide_default_value = true, hide_possible_values = true, display_order = 900)]
+    #[arg(long, global = true, display_order = 900)]
     pub json: bool,
-    /// Say only what was asked for.
-    #[arg(long, short, global = true, num_args = 0..=1, require_equals = true,
-          value_name = "BOOL", default_value = "false", default_missing_value = "true",
-          value_parser = boolean, hide_default_value = true, display_order = 901)]
+    /// Print results only, without remarks and progress bars.
+    #[arg(long, short, global = true, display_order = 901)]
     pub quiet: bool,
 }
 
 /// The commands, a file each.
 #[derive(Subcommand)]
 pub enum Command {
-    /// Finds objects on pictures.
+    /// Finds objects in images.
     Predict(Box<PredictArgs>),
-    /// Answers over HTTP and gRPC, with a page for people.
+    /// Serves models over HTTP and gRPC, with a web page.
     Serve(Box<ServeArgs>),
-    /// Measures how well a model finds what a data set says is there.
+    /// Measures a model's accuracy on a data set.
     Val(Box<ValArgs>),
-    /// Compares two routes from the same pictures to boxes.
+    /// Compares the boxes of two models, devices or recordings on the same images.
     Verify(Box<VerifyArgs>),
-    /// Writes a model in the native form, which loads fastest.
+    /// Writes a model in the native format, which loads fastest.
     Convert(ConvertArgs),
     /// Lists, fetches and shows models.
     Models(ModelsArgs),
@@ -69,7 +69,7 @@ pub enum Command {
     Explain(ExplainArgs),
     /// Measures the time per node and in total.
     Bench(BenchArgs),
-    /// Shows which devices were found, what was chosen and why, and tries it out.
+    /// Shows the devices, which one is chosen and why, and runs a test.
     Doctor(DoctorArgs),
     /// Checks an NVIDIA GPU: every kernel, whole networks, times.
     GpuCheck(GpuCheckArgs),
@@ -77,4 +77,41 @@ pub enum Command {
     Completions(CompletionsArgs),
     /// Prints the manual page.
     Man,
+}
+
+/// The declarations of all commands and flags: for the parser, the help, the completions, the
+/// manual page and the dialect.
+pub fn declarations() -> clap::Command {
+    with_switches(Cli::command())
+}
+
+/// The command line, from words in either dialect.
+///
+/// # Errors
+/// The words make no sense, or they ask for help or the version.
+pub fn parse(words: &[OsString]) -> Result<Cli, clap::Error> {
+    let mut declared = declarations();
+    declared.build();
+    let words = normalise(&declared, words).map_err(|reason| {
+        let kind = clap::error::ErrorKind::InvalidValue;
+        declared.clone().error(kind, reason)
+    })?;
+    let mut matches = declared.clone().try_get_matches_from(words)?;
+    Cli::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut declared))
+}
+
+/// Whether the words ask for JSON; needed where they cannot be parsed.
+pub fn wants_json(words: &[OsString]) -> bool {
+    let asks = |word: &OsStr| {
+        let word = word.to_str()?;
+        let value = word
+            .strip_prefix("--")
+            .unwrap_or(word)
+            .strip_prefix("json")?;
+        match value.strip_prefix('=') {
+            Some(value) => boolean(value).ok(),
+            None => Some(value.is_empty()),
+        }
+    };
+    words.iter().filter_map(|word| asks(word)).next_back() == Some(true)
 }

@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::model::ModelArgs;
 
-/// Writes a model in the native form, which loads fastest.
+/// Writes a model in the native format, which loads fastest.
 #[derive(Args)]
 pub struct ConvertArgs {
     #[command(flatten)]
@@ -14,7 +14,7 @@ pub struct ConvertArgs {
     /// File to write [default: the model's name with .safetensors]
     #[arg(long, short, alias = "output", value_name = "FILE")]
     pub out: Option<PathBuf>,
-    /// Replace the file if it is there.
+    /// Replace the file if it exists.
     #[arg(long)]
     pub force: bool,
 }

@@ -4,7 +4,7 @@ use clap::Args;
 
 use super::model::ModelArgs;
 
-/// Shows which devices were found, what was chosen and why, and tries it out.
+/// Shows the devices, which one is chosen and why, and runs a test.
 #[derive(Args)]
 pub struct DoctorArgs {
     #[command(flatten)]

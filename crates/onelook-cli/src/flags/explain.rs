@@ -18,10 +18,10 @@ pub struct ExplainArgs {
     /// Size of the input: 640, or height and width as 480,640 [default: the model's]
     #[arg(long, value_parser = image_size, value_name = "PIXELS")]
     pub imgsz: Option<ImageSize>,
-    /// Pictures in one run.
+    /// Images in one run.
     #[arg(long, default_value_t = 1, value_name = "N")]
     pub batch: usize,
-    /// Leave out the graph.
-    #[arg(long)]
-    pub no_graph: bool,
+    /// Print the graph.
+    #[arg(long, default_value_t = true)]
+    pub graph: bool,
 }

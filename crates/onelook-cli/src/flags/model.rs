@@ -3,7 +3,7 @@
 use clap::Args;
 use onelook::types::{Precision, Task};
 
-use super::value::{boolean, byte_size};
+use super::value::byte_size;
 
 /// Which model, and where it runs.
 #[derive(Args, Clone, Default)]
@@ -16,7 +16,10 @@ pub struct ModelArgs {
     /// Where it runs, and how.
     #[command(flatten)]
     pub engine: EngineArgs,
-    /// What the model must be for; also accepted as a word before the command.
+    /// Most bytes of a model file and of its tensors, such as 8GiB [default: 4GiB]
+    #[arg(long, value_parser = byte_size, value_name = "BYTES")]
+    pub max_model_bytes: Option<u64>,
+    /// Task that the model must be for; also accepted as a word before the command.
     #[arg(long, hide = true)]
     pub task: Option<Task>,
 }
@@ -35,15 +38,14 @@ pub struct EngineArgs {
     /// Threads of the CPU engine [default: all cores]
     #[arg(long, alias = "workers", value_name = "N")]
     pub threads: Option<usize>,
-    /// Most memory of a GPU to take, such as 4GiB or 800MB [default: all of it]
+    /// Most GPU memory to use, such as 4GiB or 800MB [default: all of it]
     #[arg(long, value_parser = byte_size, value_name = "BYTES")]
     pub gpu_memory: Option<u64>,
     /// Number format in bits: 32, 16 or 8 [default: 32]
     #[arg(long, alias = "precision", value_name = "BITS")]
     pub quantize: Option<Precision>,
-    /// For models with two heads (YOLO26): the one without NMS (true) or with it (false)
+    /// For models with two heads (YOLO26): use the one without NMS (true) or with it (false)
     /// [default: with NMS where the file has both]
-    #[arg(long, alias = "end2end", num_args = 0..=1, default_missing_value = "true",
-          value_parser = boolean, value_name = "BOOL")]
+    #[arg(long, alias = "end2end")]
     pub end_to_end: Option<bool>,
 }

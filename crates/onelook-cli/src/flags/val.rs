@@ -3,12 +3,13 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use onelook::dataset::Split;
 
 use super::fit::FitArgs;
+use super::limit::LimitArgs;
 use super::model::ModelArgs;
-use super::value::boolean;
 
-/// Measures how well a model finds what a data set says is there.
+/// Measures a model's accuracy on a data set.
 #[derive(Args)]
 pub struct ValArgs {
     #[command(flatten)]
@@ -16,35 +17,38 @@ pub struct ValArgs {
     /// Data set: COCO annotations (.json) or a YOLO data set (.yaml).
     #[arg(long, value_name = "FILE")]
     pub data: PathBuf,
-    /// Directory of the pictures [default: as the data set says]
+    /// Directory of the images [default: as the data set says]
     #[arg(long, value_name = "DIR")]
     pub images: Option<PathBuf>,
+    /// Part of a YOLO data set: train, val or test [default: val]
+    #[arg(long, value_name = "SPLIT")]
+    pub split: Option<Split>,
     #[command(flatten)]
     pub fit: FitArgs,
-    /// Pad every picture to a square; the same as --no-rect.
-    #[arg(long, num_args = 0..=1, default_value = "false", default_missing_value = "true",
-          value_parser = boolean, value_name = "BOOL", hide_default_value = true)]
+    #[command(flatten)]
+    pub limits: LimitArgs,
+    /// Print a line per class.
+    #[arg(long, default_value_t = true)]
+    pub verbose: bool,
+    /// Pad every image to a square; the same as --no-rect.
+    #[arg(long)]
     pub square: bool,
-    /// Save all predictions to predictions.json in COCO's form.
-    #[arg(long, num_args = 0..=1, default_value = "false", default_missing_value = "true",
-          value_parser = boolean, value_name = "BOOL", hide_default_value = true)]
+    /// Save all predictions to predictions.json in COCO's format.
+    #[arg(long)]
     pub save_json: bool,
-    /// Save plots of precision over recall and of confusions.
-    #[arg(long, num_args = 0..=1, default_value = "true", default_missing_value = "true",
-          value_parser = boolean, value_name = "BOOL")]
+    /// Save plots: precision over recall, and the confusion matrix.
+    #[arg(long, default_value_t = true)]
     pub plots: bool,
-    /// Save anything at all; --no-save writes no files.
-    #[arg(long, num_args = 0..=1, default_value = "true", default_missing_value = "true",
-          value_parser = boolean, value_name = "BOOL")]
+    /// Save files; --no-save writes none.
+    #[arg(long, default_value_t = true)]
     pub save: bool,
     /// Directory of the runs [default: runs/TASK]
     #[arg(long, value_name = "DIR")]
     pub project: Option<PathBuf>,
-    /// Name of the run's directory; a number is added when it is there already.
+    /// Name of the run's directory; a number is added if it exists.
     #[arg(long, default_value = "val", value_name = "NAME")]
     pub name: String,
-    /// Write into the directory even if it is there.
-    #[arg(long, num_args = 0..=1, default_value = "false", default_missing_value = "true",
-          value_parser = boolean, value_name = "BOOL", hide_default_value = true)]
+    /// Write into the directory even if it exists.
+    #[arg(long)]
     pub exist_ok: bool,
 }

@@ -1,4 +1,4 @@
-//! How pictures are fitted into the network, and what counts as a detection, for a model.
+//! How images are fitted into the network, and what counts as a detection, for a model.
 
 use onelook::types::{Metadata, Thresholds};
 use onelook::{Model, Options, Pipeline};

@@ -42,7 +42,13 @@ impl EngineArgs {
 impl ModelArgs {
     /// What the flags mean for loading.
     pub fn options(&self) -> Result<LoadOptions, Failure> {
-        self.engine.options()
+        let mut options = self.engine.options()?;
+        if let Some(bytes) = self.max_model_bytes {
+            let limits = &mut options.limits;
+            limits.file_bytes = bytes;
+            limits.tensor_bytes = bytes;
+        }
+        Ok(options)
     }
 
     /// Finds the model, fetching it if need be, and loads it.
@@ -81,7 +87,7 @@ impl ModelArgs {
     }
 }
 
-/// Nobody may take the boxes of an architecture for those of a model.
+/// Warns that the boxes of an architecture with random weights mean nothing.
 pub fn warn_of_random_weights(name: &str, metadata: &Metadata, console: &Console) {
     if has_random_weights(metadata) {
         console.warn(format!(

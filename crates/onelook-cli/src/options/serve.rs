@@ -31,7 +31,7 @@ impl ServeArgs {
             limits: Limits {
                 body_bytes: megabytes("--max-body", self.max_body)?,
                 pixels: self.max_pixels.saturating_mul(1_000_000).max(1),
-                pictures: at_least_one("--max-pictures")(self.max_pictures)?,
+                pictures: at_least_one("--max-images")(self.max_images)?,
                 connections: at_least_one("--max-connections")(self.max_connections)?,
                 request_timeout: Duration::from_secs_f64(positive("--timeout", self.timeout)?),
                 ..Limits::default()

@@ -35,8 +35,7 @@ impl<'a> JsonLines<'a> {
 
 impl Sink for JsonLines<'_> {
     fn accept(&mut self, seen: &Seen<'_>) -> Result<(), Failure> {
-        self.console.value(&record(seen, self.metadata));
-        Ok(())
+        self.console.value(&record(seen, self.metadata))
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use onelook::printable::printable;
 use onelook::record::class_name;
 use onelook::types::Detections;
 
@@ -28,9 +29,8 @@ impl Sink for Lines<'_> {
         let time = seen.prediction.speed.inference.as_secs_f64() * 1e3;
         self.console.line(format!(
             "image {position}/{total} {}: {height}x{width} {found}, {time:.1}ms",
-            seen.source
-        ));
-        Ok(())
+            printable(seen.source)
+        ))
     }
 }
 

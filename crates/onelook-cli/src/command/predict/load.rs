@@ -23,11 +23,12 @@ pub fn load_ahead<'scope>(
     scope: &'scope Scope<'scope, '_>,
     source: Source,
     batch: usize,
+    limits: Limits,
 ) -> Receiver<Loaded> {
     let (sender, receiver) = sync_channel(2 * batch.max(1));
     scope.spawn(move || {
         for item in source {
-            if sender.send(load(item)).is_err() {
+            if sender.send(load(item, &limits)).is_err() {
                 break;
             }
         }
@@ -36,10 +37,10 @@ pub fn load_ahead<'scope>(
 }
 
 /// Decodes one picture of a source.
-pub fn load(item: SourceItem) -> Loaded {
+pub fn load(item: SourceItem, limits: &Limits) -> Loaded {
     let start = Instant::now();
     let frame = item.bytes.map_err(Error::from).and_then(|bytes| {
-        decode(&bytes, &Limits::default()).map_err(|source| Error::Picture {
+        decode(&bytes, limits).map_err(|source| Error::Picture {
             name: item.name.clone(),
             source,
         })

@@ -9,13 +9,13 @@ use serde::Deserialize;
 use crate::failure::{Failure, refused};
 use crate::output::Recorded;
 
-/// Detections by file name of the picture.
+/// Detections by file name of the image.
 pub struct Recording {
     origin: String,
-    pictures: HashMap<String, Vec<Detection>>,
+    images: HashMap<String, Vec<Detection>>,
 }
 
-/// A reference file: detections by model and picture.
+/// A reference file: detections by model and image.
 #[derive(Deserialize)]
 struct Reference {
     #[serde(default)]
@@ -51,7 +51,7 @@ impl Recording {
                 format!("'{origin}' is neither a reference nor lines of predict --json: {error}"),
             )
         })?;
-        let pictures = recorded.into_iter().map(|line| {
+        let images = recorded.into_iter().map(|line| {
             let detections = line.detections.iter().map(|found| Detection {
                 bbox: BoxXyxy {
                     x1: found.bbox.x1,
@@ -66,7 +66,7 @@ impl Recording {
         });
         Ok(Self {
             origin,
-            pictures: pictures.collect(),
+            images: images.collect(),
         })
     }
 
@@ -92,7 +92,7 @@ impl Recording {
             .models
             .remove(&key)
             .map_or_else(HashMap::new, |model| model.images);
-        let pictures = images.into_iter().map(|(picture, found)| {
+        let images = images.into_iter().map(|(image, found)| {
             let detections = found.iter().map(|found| {
                 let [x1, y1, x2, y2] = found.xyxy;
                 Detection {
@@ -101,17 +101,17 @@ impl Recording {
                     confidence: found.conf,
                 }
             });
-            (file_name(&picture), detections.collect())
+            (file_name(&image), detections.collect())
         });
         Ok(Self {
             origin: format!("{origin}, {key} by {}", reference.tool),
-            pictures: pictures.collect(),
+            images: images.collect(),
         })
     }
 
-    /// The detections recorded for a picture of this path.
-    pub fn find(&self, picture: &str) -> Option<&[Detection]> {
-        self.pictures.get(&file_name(picture)).map(Vec::as_slice)
+    /// The detections recorded for a image of this path.
+    pub fn find(&self, image: &str) -> Option<&[Detection]> {
+        self.images.get(&file_name(image)).map(Vec::as_slice)
     }
 
     /// The recording in words.

@@ -80,7 +80,7 @@ pub fn open_first(
 }
 
 impl Second {
-    /// The detections on a picture; `None` when it was not recorded.
+    /// The detections on a image; `None` when it was not recorded.
     pub fn answer(&self, name: &str, frame: &Frame) -> Result<Option<Vec<Detection>>, Failure> {
         match self {
             Self::Recording(recording) => Ok(recording.find(name).map(<[Detection]>::to_vec)),
@@ -91,7 +91,7 @@ impl Second {
         }
     }
 
-    /// The raw tensor for a picture, if there is a network behind this route.
+    /// The raw tensor for a image, if there is a network behind this route.
     pub fn raw(&self, frame: &Frame) -> Result<Option<Tensor>, Failure> {
         match self {
             Self::Recording(_) => Ok(None),
@@ -117,7 +117,7 @@ pub fn describe(pipeline: &Pipeline) -> String {
     )
 }
 
-/// The one tensor that an exported model would give for this picture.
+/// The one tensor that an exported model would give for this image.
 pub fn raw(pipeline: &Pipeline, frame: &Frame) -> Result<Tensor, Failure> {
     let recipe = pipeline.recipe();
     let placement = place(recipe, frame.width(), frame.height());
