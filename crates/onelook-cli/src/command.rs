@@ -15,11 +15,11 @@ pub mod verify;
 
 use std::time::Instant;
 
-use crate::args::Command;
 use crate::console::Console;
 use crate::failure::Failure;
+use crate::flags::Command;
 
-/// Does what was asked; `started` is when the process began.
+/// Runs the command; `started` is when the process began.
 pub fn run(command: Command, console: &Console, started: Instant) -> Result<(), Failure> {
     match command {
         Command::Predict(args) => predict::run(&args, console),
@@ -32,7 +32,7 @@ pub fn run(command: Command, console: &Console, started: Instant) -> Result<(), 
         Command::Bench(args) => bench::run(&args, console),
         Command::Doctor(args) => doctor::run(&args, console),
         Command::GpuCheck(args) => gpu_check::run(&args, console),
-        Command::Completions(args) => completions::run(&args),
-        Command::Man => man::run(),
+        Command::Completions(args) => completions::run(&args, console),
+        Command::Man => man::run(console),
     }
 }

@@ -1,11 +1,17 @@
 //! What people and machines see: results on standard output, everything else on standard error.
+//!
+//! A result that cannot be written is a failure. Only a reader that has gone away is none: the
+//! command ends in silence, or goes on in silence when it saves something. Control characters of
+//! names never reach a terminal.
 
+use std::cell::Cell;
 use std::fmt::Display;
-use std::io::{ErrorKind, IsTerminal, Write, stderr, stdout};
-use std::process::{ExitCode, exit};
+use std::io::{self, ErrorKind, IsTerminal, Write, stderr, stdout};
+use std::process::ExitCode;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use onelook::printable::{printable, printable_lines, printable_path};
 use onelook::registry::FetchEvent;
 use serde_json::{Value, json};
 
@@ -17,6 +23,10 @@ pub struct Console {
     quiet: bool,
     colour: bool,
     bars: bool,
+    /// Whether something is saved, which goes on when the reader of standard output has gone.
+    saves: Cell<bool>,
+    /// Whether that reader has gone.
+    closed: Cell<bool>,
 }
 
 impl Console {
@@ -29,6 +39,8 @@ impl Console {
             quiet,
             colour: terminal && !no_colour,
             bars: terminal && !json && !quiet,
+            saves: Cell::new(false),
+            closed: Cell::new(false),
         }
     }
 
@@ -37,58 +49,114 @@ impl Console {
         self.json
     }
 
-    /// Whether only what was asked for is wanted.
-    pub fn is_quiet(&self) -> bool {
-        self.quiet
-    }
-
     /// Whether standard error takes colours.
     pub fn has_colour(&self) -> bool {
         self.colour
     }
 
+    /// Says that the command saves something, which must not end with the reader of its lines.
+    pub fn saves_results(&self) {
+        self.saves.set(true);
+    }
+
     /// A line of the result, unless values are wanted.
-    pub fn line(&self, text: impl Display) {
-        if !self.json {
-            write_result(&format!("{text}\n"));
+    pub fn line(&self, text: impl Display) -> Result<(), Failure> {
+        match self.json {
+            true => Ok(()),
+            false => self.print(&format!("{}\n", printable_lines(&text.to_string()))),
         }
     }
 
     /// A line that only accompanies the result: not when quiet.
-    pub fn detail(&self, text: impl Display) {
-        if !self.quiet {
-            self.line(text);
+    pub fn detail(&self, text: impl Display) -> Result<(), Failure> {
+        match self.quiet {
+            true => Ok(()),
+            false => self.line(text),
         }
     }
 
     /// A value of the result, on a line of its own, if values are wanted.
-    pub fn value(&self, value: &Value) {
-        if self.json {
-            write_result(&format!("{value}\n"));
+    pub fn value(&self, value: &Value) -> Result<(), Failure> {
+        match self.json {
+            true => self.print(&format!("{value}\n")),
+            false => Ok(()),
         }
+    }
+
+    /// Text of the program's own on standard output, as it is.
+    pub fn print(&self, text: &str) -> Result<(), Failure> {
+        if self.closed.get() {
+            return Ok(());
+        }
+        let mut out = stdout().lock();
+        let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+        self.settle(written)
+    }
+
+    fn settle(&self, written: io::Result<()>) -> Result<(), Failure> {
+        match written {
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => {
+                self.closed.set(true);
+                match self.saves.get() {
+                    true => Ok(()),
+                    false => Err(Failure::ReaderGone),
+                }
+            }
+            Err(error) => Err(Failure::failed("file", format!("standard output: {error}"))),
+            Ok(()) => Ok(()),
+        }
+    }
+
+    /// Answers words that do not make a command: the help or version that they ask for, or what is
+    /// wrong with them.
+    pub fn answer(&self, error: &clap::Error) -> ExitCode {
+        let failure = Failure::typed(error);
+        if !error.use_stderr() {
+            let written = error.print().and_then(|()| stdout().flush());
+            return self
+                .settle(written)
+                .map_or_else(|failure| self.fail(&failure), |()| ExitCode::SUCCESS);
+        }
+        // The parser repeats what was typed, such as the file names that a glob stands for.
+        let is_hostile = |word: &str| printable(word) != word;
+        if self.json || std::env::args_os().any(|word| is_hostile(&word.to_string_lossy())) {
+            return self.fail(&failure);
+        }
+        let _ = error.print();
+        failure.exit_code()
     }
 
     /// A remark on standard error.
     pub fn note(&self, text: impl Display) {
         if !self.quiet && !self.json {
-            let _ = writeln!(stderr(), "{text}");
+            let _ = writeln!(stderr(), "{}", printable_lines(&text.to_string()));
         }
     }
 
     /// Something that is not as asked, though work goes on; for machines an object with `warning`.
     pub fn warn(&self, text: impl Display) {
         let text = match self.json {
-            false => format!("{} {text}", self.painted("warning:", "33")),
+            false => {
+                let text = text.to_string();
+                format!(
+                    "{} {}",
+                    self.painted("warning:", "33"),
+                    printable_lines(&text)
+                )
+            }
             true => json!({"warning": text.to_string()}).to_string(),
         };
         let _ = writeln!(stderr(), "{text}");
     }
 
     /// A failure on standard error; for machines an object with `error`, and `source` where one
-    /// picture of many failed.
+    /// image of many failed.
     pub fn error(&self, failure: &Failure, source: Option<&str>) {
         let text = match (self.json, source) {
-            (false, _) => format!("{} {}", self.painted("error:", "31"), failure.message()),
+            (false, _) => {
+                let message = printable_lines(failure.message());
+                format!("{} {message}", self.painted("error:", "31"))
+            }
             (true, None) => json!({"error": error_value(failure)}).to_string(),
             (true, Some(source)) => {
                 json!({"error": error_value(failure), "source": source}).to_string()
@@ -99,7 +167,9 @@ impl Console {
 
     /// Reports what ended the command; gives the exit code.
     pub fn fail(&self, failure: &Failure) -> ExitCode {
-        self.error(failure, None);
+        if !matches!(failure, Failure::ReaderGone) {
+            self.error(failure, None);
+        }
         failure.exit_code()
     }
 
@@ -123,6 +193,10 @@ impl Console {
             bar.enable_steady_tick(Duration::from_millis(200));
         }
         move |event| match event {
+            FetchEvent::Damaged { path, flaw } => self.warn(format!(
+                "'{}' in the cache cannot be used ({flaw}): it is fetched again",
+                printable_path(path)
+            )),
             FetchEvent::Trying { source } => self.note(format!("fetching {source}")),
             FetchEvent::Failed { source, reason } => {
                 self.note(format!("could not be fetched from {source}: {reason}"));
@@ -159,13 +233,4 @@ fn style(template: &str) -> ProgressStyle {
 
 fn error_value(failure: &Failure) -> Value {
     json!({"kind": failure.kind(), "message": failure.message()})
-}
-
-/// Ends the program when the reader of standard output has gone: nothing is left to do.
-pub fn write_result(text: &str) {
-    let mut out = stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() == ErrorKind::BrokenPipe => exit(0),
-        _ => {}
-    }
 }

@@ -2,6 +2,11 @@
 
 use std::process::ExitCode;
 
+use onelook::Error;
+use onelook::graph::read::ReadError;
+use onelook::media::{DecodeError, SourceError};
+use onelook::printable::printable_path;
+
 /// Why a command did not do what was asked.
 #[derive(Debug)]
 pub enum Failure {
@@ -21,6 +26,9 @@ pub enum Failure {
         /// How far it came.
         message: String,
     },
+    /// Nobody reads standard output any more, and nothing else is being written: it ends in silence,
+    /// with exit code 0.
+    ReaderGone,
 }
 
 impl Failure {
@@ -45,6 +53,7 @@ impl Failure {
             Self::Usage(_) => "usage",
             Self::Failed { kind, .. } => kind,
             Self::Interrupted { .. } => "interrupted",
+            Self::ReaderGone => "reader",
         }
     }
 
@@ -54,29 +63,58 @@ impl Failure {
             Self::Usage(message)
             | Self::Failed { message, .. }
             | Self::Interrupted { message, .. } => message,
+            Self::ReaderGone => "",
         }
     }
 
-    /// 2 for usage, 128 and its number for a signal, else 1.
+    /// 2 for usage, 128 and its number for a signal, 0 when the reader has gone, else 1.
     pub fn exit_code(&self) -> ExitCode {
         match self {
             Self::Usage(_) => ExitCode::from(2),
             Self::Failed { .. } => ExitCode::FAILURE,
             Self::Interrupted { signal, .. } => ExitCode::from(signal.saturating_add(128)),
+            Self::ReaderGone => ExitCode::SUCCESS,
         }
     }
 }
 
 impl From<onelook::Error> for Failure {
     fn from(error: onelook::Error) -> Self {
+        Self::from(&error)
+    }
+}
+
+impl From<&onelook::Error> for Failure {
+    fn from(error: &onelook::Error) -> Self {
         match error {
-            onelook::Error::Setting { .. } => Self::Usage(error.to_string()),
-            error => Self::failed(error.kind(), error.to_string()),
+            Error::Setting { .. } => Self::Usage(error.to_string()),
+            error => Self::failed(error.kind(), format!("{error}{}", raise_limit(error))),
         }
     }
 }
 
+/// The flag that raises the limit which was exceeded.
+fn raise_limit(error: &onelook::Error) -> &'static str {
+    match error {
+        Error::Picture { source, .. } => match source {
+            DecodeError::TooManyPixels { .. } => " (--max-pixels MEGAPIXELS)",
+            DecodeError::TooManyBytes { .. } => MAX_BYTES,
+            _ => "",
+        },
+        Error::Source(SourceError::TooLarge { .. }) => MAX_BYTES,
+        Error::Model {
+            source: ReadError::Limit { what, .. },
+            ..
+        } if what == "the file" || what.contains("tensor") => {
+            ": if you trust it, raise the limit of bytes (--max-model-bytes 16GiB)"
+        }
+        _ => "",
+    }
+}
+
+const MAX_BYTES: &str = " (--max-bytes BYTES)";
+
 /// The system's refusal to write or read `path`.
 pub fn refused(path: &std::path::Path) -> impl Fn(std::io::Error) -> Failure {
-    move |error| Failure::failed("file", format!("'{}': {error}", path.display()))
+    move |error| Failure::failed("file", format!("'{}': {error}", printable_path(path)))
 }

@@ -2,47 +2,31 @@
 //!
 //! Exit codes: 0 ok, 1 failed, 2 usage, 130 and 143 ended by Ctrl-C and SIGTERM.
 
-mod args;
 mod command;
 mod console;
-mod dialect;
 mod failure;
+mod flags;
+mod options;
 mod output;
 mod plot;
 mod signals;
 
-use std::ffi::OsStr;
+use std::ffi::OsString;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use clap::Parser;
-
-use args::Cli;
 use console::Console;
-use failure::Failure;
 
 fn main() -> ExitCode {
     let started = Instant::now();
-    let typed = dialect::normalise(std::env::args_os());
-    let wants_json = typed.iter().any(|word| is_json(word));
-    let cli = match Cli::try_parse_from(&typed) {
+    let words: Vec<OsString> = std::env::args_os().collect();
+    let cli = match flags::parse(&words) {
         Ok(cli) => cli,
-        Err(error) if error.use_stderr() && wants_json => {
-            return Console::new(true, false).fail(&Failure::typed(&error));
-        }
-        Err(error) => error.exit(),
+        Err(error) => return Console::new(flags::wants_json(&words), false).answer(&error),
     };
     let console = Console::new(cli.global.json, cli.global.quiet);
     match command::run(cli.command, &console, started) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => console.fail(&failure),
     }
-}
-
-/// Whether this word asks for JSON; needed where parsing failed.
-fn is_json(word: &OsStr) -> bool {
-    let value = word.to_str().and_then(|word| word.strip_prefix("--json"));
-    value.is_some_and(|value| {
-        value.is_empty() || value.strip_prefix('=').map(args::boolean) == Some(Ok(true))
-    })
 }

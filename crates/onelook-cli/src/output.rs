@@ -9,33 +9,30 @@ mod json;
 mod labels;
 mod line;
 mod predicted;
-mod printer;
 mod run_directory;
-mod save;
 mod table;
 mod whole_file;
 
 use std::rc::Rc;
 
+use onelook::printable::printable_path;
 use onelook::types::Metadata;
 
 use crate::console::Console;
 use crate::failure::Failure;
+use crate::flags::SaveArgs;
 
 pub use json::Recorded;
 pub use predicted::PredictedImage;
 pub use run_directory::RunDirectory;
-pub use save::SaveArgs;
 pub use whole_file::write_whole;
 
 use predicted::Sink;
-use printer::Printer;
 
 /// Everything that was asked for.
 pub struct Outputs<'a> {
     sinks: Vec<Box<dyn Sink + 'a>>,
     directory: Option<Rc<RunDirectory>>,
-    printer: Rc<Printer>,
     console: &'a Console,
 }
 
@@ -48,15 +45,15 @@ impl<'a> Outputs<'a> {
         console: &'a Console,
     ) -> Result<Self, Failure> {
         let names = metadata.names.as_slice();
-        let printer = Rc::new(Printer::default());
         let mut sinks: Vec<Box<dyn Sink + 'a>> = Vec::new();
         if console.is_json() {
-            sinks.push(Box::new(json::JsonLines::new(metadata, printer.clone())));
+            sinks.push(Box::new(json::JsonLines::new(metadata, console)));
         } else if verbose {
-            sinks.push(Box::new(line::Lines::new(names, printer.clone())));
+            sinks.push(Box::new(line::Lines::new(names, console)));
         }
-        let directory = args.run_directory(metadata.task)?.map(Rc::new);
+        let directory = args.run_directory(metadata.task())?.map(Rc::new);
         if let Some(directory) = &directory {
+            console.saves_results();
             if args.save {
                 let style = args.style();
                 sinks.push(Box::new(images::Images::new(
@@ -84,7 +81,6 @@ impl<'a> Outputs<'a> {
         Ok(Self {
             sinks,
             directory,
-            printer,
             console,
         })
     }
@@ -94,29 +90,16 @@ impl<'a> Outputs<'a> {
         self.sinks.iter_mut().try_for_each(|sink| sink.write(image))
     }
 
-    /// Whether nobody would notice another image: nothing is saved, and the reader has gone.
-    pub fn are_done(&self) -> bool {
-        self.directory.is_none() && self.printer.is_closed()
-    }
-
-    /// A line that only accompanies the results.
-    pub fn detail(&self, text: &str) -> Result<(), Failure> {
-        match self.console.is_json() || self.console.is_quiet() {
-            true => Ok(()),
-            false => self.printer.line(text),
-        }
-    }
-
     /// Closes every sink, also after one that fails, and tells where files are.
     pub fn finish(&mut self) -> Result<(), Failure> {
         let finished = self.sinks.iter_mut().map(|sink| sink.finish());
         finished.fold(Ok(()), Result::and)?;
         match &self.directory {
-            Some(directory) if !self.console.is_json() => {
-                let path = directory.path().display();
-                self.printer.line(&format!("Results saved to {path}"))
+            Some(directory) => {
+                let path = printable_path(directory.path());
+                self.console.line(format!("Results saved to {path}"))
             }
-            _ => Ok(()),
+            None => Ok(()),
         }
     }
 }

@@ -89,3 +89,53 @@ fn a_model_without_a_known_hash_is_said_to_be_unpinned() {
     assert!(said.contains(HASH) && said.contains("not pinned"), "{said}");
     std::fs::remove_dir_all(&root).unwrap();
 }
+
+/// A cached file that was cut or changed is fetched again, once, and that is said.
+#[test]
+fn a_cached_file_that_was_cut_or_changed_is_fetched_again() {
+    let mut changed = BODY.to_vec();
+    changed[7] ^= 1;
+    for (pinned, hash) in [(true, format!("\"{HASH}\"")), (false, "null".to_owned())] {
+        let root = place("again", &url(&server()), &hash);
+        assert!(fetch(&root).status.success());
+        let cached = root.join("cache/tiny.pt");
+        for damaged in [&BODY[..9], &[], &changed] {
+            std::fs::write(&cached, damaged).unwrap();
+            let output = fetch(&root);
+            let said = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert!(output.status.success(), "{pinned}: {said}");
+            assert!(
+                said.contains("warning: '") && said.contains("it is fetched again"),
+                "{said}"
+            );
+            assert_eq!(said.matches("fetching http").count(), 1, "{said}");
+            assert_eq!(std::fs::read(&cached).unwrap(), BODY);
+        }
+        let output = fetch(&root);
+        assert!(
+            output.stderr.is_empty(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        std::fs::remove_dir_all(&root).unwrap();
+    }
+}
+
+/// `predict` too looks at the file before it loads it.
+#[test]
+fn a_damaged_file_that_cannot_be_fetched_again_is_told_as_such() {
+    let root = place("gone", &url("http://127.0.0.1:1"), "null");
+    std::fs::create_dir_all(root.join("cache")).unwrap();
+    std::fs::write(root.join("cache/tiny.pt"), &BODY[..9]).unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_onelook"))
+        .args(["predict", "model=tiny", "source=/dev/null", "save=False"])
+        .env("ONELOOK_REGISTRY", root.join("models.json"))
+        .env("ONELOOK_MODELS", root.join("cache"))
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("it has 9 bytes, expected 44"), "{said}");
+    assert!(said.contains("could not be fetched again"), "{said}");
+    std::fs::remove_dir_all(&root).unwrap();
+}

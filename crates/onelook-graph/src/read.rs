@@ -104,12 +104,32 @@ pub fn read(bytes: &[u8], options: &ReadOptions) -> Result<ModelFile, ReadError>
         Some(Format::Pt) => pt::read(bytes, options),
         Some(Format::Onnx) => onnx::read(bytes, options),
         Some(Format::Safetensors) => safetensors::read(bytes, options),
-        None => Err(ReadError::UnknownFormat {
-            start: bytes[..bytes.len().min(8)].to_vec(),
-        }),
+        None => Err(unknown(bytes)),
     }?;
     make_printable(&mut model.metadata);
     Ok(model)
+}
+
+/// What a file is that is no model: some text that stands where the model should be, or anything.
+fn unknown(bytes: &[u8]) -> ReadError {
+    let text = String::from_utf8_lossy(&bytes[..bytes.len().min(64)]).to_ascii_lowercase();
+    let reason = if text.starts_with("version https://git-lfs.github.com/spec/") {
+        "it is a Git LFS pointer, a few lines of text in place of the model: run `git lfs pull` in \
+         its repository, or download the file itself"
+    } else if ["<!doctype", "<html", "<?xml"]
+        .iter()
+        .any(|tag| text.trim_start().starts_with(tag))
+    {
+        "it is a web page, not a model: the download gave an error or a sign-in page; download the \
+         file itself"
+    } else {
+        return ReadError::UnknownFormat {
+            start: bytes[..bytes.len().min(8)].to_vec(),
+        };
+    };
+    ReadError::Unsupported {
+        reason: reason.to_owned(),
+    }
 }
 
 /// Replaces control characters, which could steer a terminal that the file's words are printed on.
@@ -131,6 +151,23 @@ mod tests {
     use onelook_types::{DetectHead, Head, OutputEncoding};
 
     use super::*;
+
+    #[test]
+    fn text_in_place_of_a_model_is_recognised() {
+        let refusal = |bytes: &[u8]| read(bytes, &ReadOptions::default()).unwrap_err();
+        let pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n";
+        assert!(refusal(pointer).to_string().contains("git lfs pull"));
+        for page in [
+            &b"<!DOCTYPE html><html>"[..],
+            b"\n<html>",
+            b"<?xml version=\"1.0\"?>",
+        ] {
+            assert!(refusal(page).to_string().contains("web page"));
+        }
+        for other in [&b""[..], b"version 1", b"\xff\xfe"] {
+            assert!(matches!(refusal(other), ReadError::UnknownFormat { .. }));
+        }
+    }
 
     #[test]
     fn words_of_a_file_cannot_steer_a_terminal() {

@@ -8,13 +8,14 @@ use onelook_media::{DecodeError, EncodeError, SourceError};
 use onelook_types::FrameError;
 use onelook_vision::VisionError;
 
+use crate::printable::{printable, printable_path};
 use crate::registry::FetchError;
 
 /// Why something of this library failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The system refused a file.
-    #[error("'{path}': {source}", path = path.display())]
+    #[error("'{path}': {source}", path = printable_path(path))]
     File {
         /// Which file.
         path: PathBuf,
@@ -22,7 +23,7 @@ pub enum Error {
         source: std::io::Error,
     },
     /// A model file was refused.
-    #[error("'{name}': {source}")]
+    #[error("'{name}': {source}", name = printable(name))]
     Model {
         /// Path or name of the model.
         name: String,
@@ -33,7 +34,7 @@ pub enum Error {
     #[error(transparent)]
     Fetch(#[from] FetchError),
     /// There is no such device, or this build cannot use it.
-    #[error("device '{device}': {reason}")]
+    #[error("device '{device}': {reason}", device = printable(device))]
     Device {
         /// What was asked for.
         device: String,
@@ -49,7 +50,7 @@ pub enum Error {
         reason: String,
     },
     /// The engine cannot take the model.
-    #[error("'{name}': {source}")]
+    #[error("'{name}': {source}", name = printable(name))]
     Compile {
         /// Path or name of the model.
         name: String,
@@ -65,25 +66,25 @@ pub enum Error {
     /// The network's outputs do not fit its head.
     #[error("the network's outputs cannot be read: {0}")]
     Vision(#[from] VisionError),
-    /// A picture could not be decoded.
-    #[error("'{name}': {source}")]
+    /// An image could not be decoded.
+    #[error("'{name}': {source}", name = printable(name))]
     Picture {
-        /// Path or address of the picture.
+        /// Path or address of the image.
         name: String,
         /// Why.
         source: DecodeError,
     },
-    /// Pixels that are no picture.
+    /// Pixels that are no image.
     #[error(transparent)]
     Frame(#[from] FrameError),
-    /// A source of pictures could not be had.
+    /// A source of images could not be had.
     #[error(transparent)]
     Source(SourceError),
-    /// A picture could not be encoded.
+    /// An image could not be encoded.
     #[error(transparent)]
     Encode(#[from] EncodeError),
     /// A data set description is wrong.
-    #[error("data set '{path}': {reason}", path = path.display())]
+    #[error("data set '{path}': {reason}", path = printable_path(path))]
     Dataset {
         /// Which file.
         path: PathBuf,
@@ -114,7 +115,7 @@ impl Error {
             Self::Compile { .. } => "compile",
             Self::Run(_) | Self::Graph(_) => "run",
             Self::Vision(_) => "head",
-            Self::Picture { .. } | Self::Frame(_) => "picture",
+            Self::Picture { .. } | Self::Frame(_) => "image",
             Self::Source(_) => "source",
             Self::Encode(_) => "encode",
             Self::Dataset { .. } => "dataset",

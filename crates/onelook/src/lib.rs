@@ -27,6 +27,7 @@ pub mod packed;
 mod parity;
 mod pipeline;
 mod plan;
+pub mod printable;
 pub mod record;
 pub mod registry;
 mod validate;

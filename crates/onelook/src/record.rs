@@ -1,4 +1,4 @@
-//! What was found on a picture in the form that is written down: one object of JSON per object found.
+//! What was found in an image in the form that is written down: one object of JSON per object found.
 //!
 //! Command line and server write the same form, and other tools read it: it is fixed.
 
@@ -7,7 +7,7 @@ use std::time::Duration;
 use onelook_types::Instances;
 use serde::{Deserialize, Serialize, Serializer};
 
-/// One object of a picture.
+/// One object of an image.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ObjectRecord {
     /// Name of the class, or its number where the model has no name for it.
@@ -17,12 +17,12 @@ pub struct ObjectRecord {
     /// 0 to 1.
     #[serde(serialize_with = "five_decimals")]
     pub confidence: f32,
-    /// Corners in pixels of the picture.
+    /// Corners in pixels of the image.
     #[serde(rename = "box")]
     pub bbox: BoxRecord,
 }
 
-/// Corners in pixels of the picture.
+/// Corners in pixels of the image.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct BoxRecord {
     /// Left edge.

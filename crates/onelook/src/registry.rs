@@ -42,7 +42,7 @@ pub struct Entry {
     pub task: String,
     /// Bytes, where known.
     pub size: Option<u64>,
-    /// SHA-256 in lower-case hexadecimal; `None` where nobody told us.
+    /// SHA-256 in lower-case hexadecimal; `None` where it is not known.
     pub sha256: Option<String>,
     /// Licence of the weights.
     pub licence: String,
@@ -109,18 +109,14 @@ impl Entry {
         self.cached_path().is_file()
     }
 
-    /// The path of its file, fetched when it is not there yet.
+    /// The path of its file, fetched when it is not there yet or was cut or changed since.
     pub fn obtain(&self, observe: &mut dyn FnMut(FetchEvent<'_>)) -> Result<PathBuf, FetchError> {
-        let path = self.cached_path();
-        if path.is_file() {
-            return Ok(path);
-        }
-        self.fetch(observe)
+        fetch::obtain(self, observe)
     }
 
     /// Fetches its file, whether or not it is there.
     pub fn fetch(&self, observe: &mut dyn FnMut(FetchEvent<'_>)) -> Result<PathBuf, FetchError> {
-        fetch::fetch(self, observe)
+        fetch::fetch(self, None, observe)
     }
 }
 

@@ -25,6 +25,8 @@ pub struct ValidateOptions {
     pub rect: bool,
     /// Images that share a canvas; with 1 the figures depend on nothing but each image.
     pub batch: usize,
+    /// How large an image may be.
+    pub limits: Limits,
 }
 
 impl Default for ValidateOptions {
@@ -32,6 +34,7 @@ impl Default for ValidateOptions {
         Self {
             rect: true,
             batch: 1,
+            limits: Limits::default(),
         }
     }
 }
@@ -73,14 +76,17 @@ pub fn validate(
     }
     let size = pipeline.recipe().height.max(pipeline.recipe().width);
     let rect = options.rect && !metadata.fixed_size;
-    let steps = schedule(dataset, size, metadata.stride.max(1), options.batch, rect);
+    let steps = schedule(dataset, size, metadata.stride.max(1), options, rect);
     let mut tally = Tally::default();
     std::thread::scope(|scope| {
         let (sender, receiver) = sync_channel(4);
         scope.spawn(move || {
             for step in &steps {
                 if sender
-                    .send((step.clone(), load(&dataset.images[step.image])))
+                    .send((
+                        step.clone(),
+                        load(&dataset.images[step.image], &options.limits),
+                    ))
                     .is_err()
                 {
                     break;
@@ -186,9 +192,9 @@ fn coco_result(image: u64, category: usize, instance: &Instance<'_>) -> CocoResu
     }
 }
 
-fn load(image: &DatasetImage) -> Result<Frame, Error> {
+fn load(image: &DatasetImage, limits: &Limits) -> Result<Frame, Error> {
     let bytes = std::fs::read(&image.path).map_err(|error| Error::file(&image.path, error))?;
-    decode(&bytes, &Limits::default()).map_err(|source| Error::Picture {
+    decode(&bytes, limits).map_err(|source| Error::Picture {
         name: image.path.display().to_string(),
         source,
     })

@@ -1,38 +1,17 @@
 //! `onelook bench`: the time of a run, in total and per node, on random input.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use clap::Args;
-use onelook::types::{Shape, Tensor};
-use onelook::{Model, random, usable_cores};
+use onelook::graph::PlanKind;
+use onelook::types::{Frame, Shape};
+use onelook::{Model, Options, Pipeline, PreparedInput, random, usable_cores};
 use serde_json::json;
 
 use super::explain::input_shape;
-use crate::args::{ImageSize, ModelArgs, image_size};
 use crate::console::Console;
 use crate::failure::Failure;
-
-/// Measures the time per node and in total.
-#[derive(Args)]
-pub struct BenchArgs {
-    #[command(flatten)]
-    model: ModelArgs,
-    /// Size of the input: 640, or height and width as 480,640 [default: the model's]
-    #[arg(long, value_parser = image_size, value_name = "PIXELS")]
-    imgsz: Option<ImageSize>,
-    /// Pictures in one run.
-    #[arg(long, default_value_t = 1, value_name = "N")]
-    batch: usize,
-    /// Runs that count.
-    #[arg(long, default_value_t = 20, value_name = "N")]
-    runs: usize,
-    /// Runs before those that count.
-    #[arg(long, default_value_t = 3, value_name = "N")]
-    warmup: usize,
-    /// Leave out the time per node.
-    #[arg(long)]
-    no_nodes: bool,
-}
+use crate::flags::BenchArgs;
 
 /// Times of whole runs, ascending.
 struct Times(Vec<Duration>);
@@ -43,28 +22,49 @@ pub fn run(args: &BenchArgs, console: &Console) -> Result<(), Failure> {
             "--runs and --batch: expected at least 1".to_owned(),
         ));
     }
-    let model = args.model.load(console)?;
+    let model = Arc::new(args.model.load(console)?);
     let shape = input_shape(&model, args.imgsz, args.batch);
-    let input = random(shape.clone(), 1.0);
+    let inputs = random_batch(&model, &shape)?;
+    let batch: Vec<&PreparedInput<'_>> = inputs.iter().collect();
     let bar = console.bar(args.warmup + args.runs, "running");
     for _ in 0..args.warmup {
-        model.run(&input)?;
+        model.run(&batch)?;
         bar.inc(1);
     }
     let mut times = Vec::with_capacity(args.runs);
     for _ in 0..args.runs {
         let start = Instant::now();
-        model.run(&input)?;
+        model.run(&batch)?;
         times.push(start.elapsed());
         bar.inc(1);
     }
     bar.finish_and_clear();
     times.sort();
-    let nodes = match args.no_nodes || console.is_json() {
-        true => Vec::new(),
-        false => fastest_nodes(&model, &input, args.runs.min(5))?,
+    let nodes = match args.nodes && !console.is_json() {
+        true => fastest_nodes(&model, &batch, args.runs.min(5))?,
+        false => Vec::new(),
     };
     report(args, &model, &shape, &Times(times), &nodes, console)
+}
+
+/// Random input in the form that predictions take on this model's engine.
+fn random_batch(model: &Arc<Model>, shape: &Shape) -> Result<Vec<PreparedInput<'static>>, Failure> {
+    if model.plan_kind() == PlanKind::Tensor {
+        return Ok(vec![PreparedInput::Tensor(random(shape.clone(), 1.0))]);
+    }
+    let (batch, height, width) = (shape[0], shape[2], shape[3]);
+    let pixels = random([height, width, 3], 255.0).into_data();
+    let pixels = pixels.into_iter().map(|value| value as u8).collect();
+    let frame = Frame::new(width, height, pixels)
+        .map_err(|error| Failure::Usage(format!("--imgsz: {error}")))?;
+    let options = Options {
+        image_size: Some([height, width]),
+        ..Options::default()
+    };
+    let pipeline = Pipeline::new(Arc::clone(model), options)?;
+    let frame = Arc::new(frame);
+    let prepared = (0..batch).map(|_| pipeline.prepare(Arc::clone(&frame)).input);
+    Ok(prepared.collect())
 }
 
 impl Times {
@@ -86,10 +86,14 @@ fn milliseconds(time: &Duration) -> f64 {
 }
 
 /// The least time of each node over some profiled runs.
-fn fastest_nodes(model: &Model, input: &Tensor, runs: usize) -> Result<Vec<Duration>, Failure> {
-    let mut least: Vec<Duration> = model.profile(input)?;
+fn fastest_nodes(
+    model: &Model,
+    batch: &[&PreparedInput<'_>],
+    runs: usize,
+) -> Result<Vec<Duration>, Failure> {
+    let mut least: Vec<Duration> = model.profile(batch)?;
     for _ in 1..runs {
-        for (least, time) in least.iter_mut().zip(model.profile(input)?) {
+        for (least, time) in least.iter_mut().zip(model.profile(batch)?) {
             *least = time.min(*least);
         }
     }
@@ -104,7 +108,7 @@ fn report(
     nodes: &[Duration],
     console: &Console,
 ) -> Result<(), Failure> {
-    let explanation = model.explain(shape)?;
+    let explanation = model.explain(model.plan_kind(), shape)?;
     let flops = model.flops(shape)? as f64;
     let (least, median) = (times.least(), times.median());
     let threads = args.model.engine.threads.unwrap_or_else(usable_cores);
@@ -117,7 +121,7 @@ fn report(
             node.flops as f64 / 1e6 / time.max(1e-6),
             node.name,
             node.kernel
-        ));
+        ))?;
     }
     console.line(format!(
         "{} at {shape} on {}, {}: min {least:.2} ms, median {median:.2} ms over {} runs, {:.2} GFLOP a run, {:.1} GFLOP/s",
@@ -127,7 +131,7 @@ fn report(
         args.runs,
         flops / 1e9,
         flops / 1e6 / median,
-    ));
+    ))?;
     console.value(&json!({
         "min_ms": least,
         "median_ms": median,
@@ -140,7 +144,7 @@ fn report(
         "model": model.name(),
         "device": model.device(),
         "input": shape.to_vec(),
-    }));
+    }))?;
     Ok(())
 }
 

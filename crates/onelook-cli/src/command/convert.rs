@@ -2,26 +2,13 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
 use onelook::{read_model, write_model};
 use serde_json::json;
 
-use crate::args::{ModelArgs, warn_of_random_weights};
 use crate::console::Console;
 use crate::failure::Failure;
-
-/// Writes a model in the native form, which loads fastest.
-#[derive(Args)]
-pub struct ConvertArgs {
-    #[command(flatten)]
-    model: ModelArgs,
-    /// File to write [default: the model's name with .safetensors]
-    #[arg(long, short, alias = "output", value_name = "FILE")]
-    out: Option<PathBuf>,
-    /// Replace the file if it is there.
-    #[arg(long)]
-    force: bool,
-}
+use crate::flags::ConvertArgs;
+use crate::options::warn_of_random_weights;
 
 pub fn run(args: &ConvertArgs, console: &Console) -> Result<(), Failure> {
     let source = args.model.locate(console)?;
@@ -48,7 +35,7 @@ pub fn run(args: &ConvertArgs, console: &Console) -> Result<(), Failure> {
     let model = read_model(&source, &args.model.options()?)?;
     warn_of_random_weights(&source.display().to_string(), &model.metadata, console);
     let bytes = write_model(&model, &out)?;
-    console.line(format!("{} ({:.1} MB)", out.display(), bytes as f64 / 1e6));
-    console.value(&json!({"path": out.display().to_string(), "bytes": bytes}));
+    console.line(format!("{} ({:.1} MB)", out.display(), bytes as f64 / 1e6))?;
+    console.value(&json!({"path": out.display().to_string(), "bytes": bytes}))?;
     Ok(())
 }

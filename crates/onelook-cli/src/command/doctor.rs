@@ -2,20 +2,12 @@
 
 use std::time::Instant;
 
-use clap::Args;
 use onelook::{available_memory, found_devices, random, registry, sample_pass, usable_cores};
 use serde_json::json;
 
-use crate::args::ModelArgs;
 use crate::console::Console;
 use crate::failure::Failure;
-
-/// Shows which devices were found, what was chosen and why, and tries it out.
-#[derive(Args)]
-pub struct DoctorArgs {
-    #[command(flatten)]
-    model: ModelArgs,
-}
+use crate::flags::DoctorArgs;
 
 pub fn run(args: &DoctorArgs, console: &Console) -> Result<(), Failure> {
     let devices = found_devices();
@@ -24,23 +16,23 @@ pub fn run(args: &DoctorArgs, console: &Console) -> Result<(), Failure> {
         console.line(format!(
             "device    [{mark}] {} ({})",
             device.name, device.remark
-        ));
+        ))?;
     }
     let options = args.model.options()?;
     let chosen = options.device.open(&options.engine())?;
     let engine = chosen.backend.describe();
-    console.line(format!("chosen    {engine}"));
-    console.line(format!("because   {}", chosen.reason));
+    console.line(format!("chosen    {engine}"))?;
+    console.line(format!("because   {}", chosen.reason))?;
     if let Some(warning) = &chosen.warning {
-        console.line(format!("warning   {warning}"));
+        console.line(format!("warning   {warning}"))?;
     }
     let memory = available_memory();
     let memory_text = memory.map_or_else(
         || "unknown".to_owned(),
         |bytes| format!("{:.1} GB available", bytes as f64 / 1e9),
     );
-    console.line(format!("memory    {memory_text}"));
-    console.line(format!("models    {}", registry::directory().display()));
+    console.line(format!("memory    {memory_text}"))?;
+    console.line(format!("models    {}", registry::directory().display()))?;
     let start = Instant::now();
     let (what, [input, output]) = match args.model.model {
         None => (
@@ -61,8 +53,8 @@ pub fn run(args: &DoctorArgs, console: &Console) -> Result<(), Failure> {
     let elapsed = start.elapsed().as_secs_f64() * 1e3;
     console.line(format!(
         "sample    {what}: {input} random values in, {output} out, {elapsed:.1} ms with loading"
-    ));
-    console.line("all is well");
+    ))?;
+    console.line("all is well")?;
     console.value(&json!({
         "devices": devices.iter().map(|device| json!({
             "name": device.name, "usable": device.usable, "remark": device.remark,
@@ -74,6 +66,6 @@ pub fn run(args: &DoctorArgs, console: &Console) -> Result<(), Failure> {
         "memory_bytes": memory,
         "models": registry::directory().display().to_string(),
         "sample": {"model": what, "input": input.to_vec(), "output": output.to_vec()},
-    }));
+    }))?;
     Ok(())
 }

@@ -2,36 +2,14 @@
 
 mod gpu;
 
-use clap::Args;
 use onelook::graph::{Explanation, infer_shapes};
 use onelook::types::Shape;
 use onelook::{Device, Model};
 use serde_json::{Value, json};
 
-use crate::args::{ImageSize, ModelArgs, image_size};
 use crate::console::Console;
 use crate::failure::Failure;
-
-const PLANNED: &str = "\
-With --device cuda:sm_90 (sm_75 to sm_120): what such a GPU would run, in half precision unless
---quantize says 32, with estimated times. It needs neither a GPU nor a driver.";
-
-/// Shows what runs and why: graph, plan, memory, kernels.
-#[derive(Args)]
-#[command(after_help = PLANNED)]
-pub struct ExplainArgs {
-    #[command(flatten)]
-    model: ModelArgs,
-    /// Size of the input: 640, or height and width as 480,640 [default: the model's]
-    #[arg(long, value_parser = image_size, value_name = "PIXELS")]
-    imgsz: Option<ImageSize>,
-    /// Images in one run.
-    #[arg(long, default_value_t = 1, value_name = "N")]
-    batch: usize,
-    /// Leave out the graph.
-    #[arg(long)]
-    no_graph: bool,
-}
+use crate::flags::{ExplainArgs, ImageSize};
 
 pub fn run(args: &ExplainArgs, console: &Console) -> Result<(), Failure> {
     if let Device::CudaPlanned(target) = args.model.options()?.device {
@@ -39,15 +17,15 @@ pub fn run(args: &ExplainArgs, console: &Console) -> Result<(), Failure> {
     }
     let model = args.model.load(console)?;
     let input = input_shape(&model, args.imgsz, args.batch);
-    let explanation = model.explain(&input)?;
-    if !args.no_graph && !console.is_json() {
+    let explanation = model.explain(model.plan_kind(), &input)?;
+    if args.graph && !console.is_json() {
         let shapes = infer_shapes(model.graph(), std::slice::from_ref(&input))
             .map_err(onelook::Error::from)?;
-        console.line(model.graph().to_text(Some(&shapes)));
+        console.line(model.graph().to_text(Some(&shapes)))?;
     }
-    plan(&explanation, console);
-    memory(&model, &explanation, console);
-    console.value(&value(&model, &input, &explanation));
+    plan(&explanation, console)?;
+    memory(&model, &explanation, console)?;
+    console.value(&value(&model, &input, &explanation))?;
     Ok(())
 }
 
@@ -57,11 +35,11 @@ pub fn input_shape(model: &Model, size: Option<ImageSize>, batch: usize) -> Shap
     Shape::from([batch.max(1), 3, height, width])
 }
 
-fn plan(explanation: &Explanation, console: &Console) {
+fn plan(explanation: &Explanation, console: &Console) -> Result<(), Failure> {
     console.line(format!(
         "{:>4}  {:<28} {:<34} {:<18} {:>9} {:>9}  choice",
         "", "node", "kernel", "output", "MFLOP", "MB"
-    ));
+    ))?;
     for (index, node) in explanation.nodes.iter().enumerate() {
         console.line(format!(
             "{index:>4}  {:<28} {:<34} {:<18} {:>9.1} {:>9.2}  {}",
@@ -71,11 +49,12 @@ fn plan(explanation: &Explanation, console: &Console) {
             node.flops as f64 / 1e6,
             node.bytes as f64 / 1e6,
             node.choice
-        ));
+        ))?;
     }
+    Ok(())
 }
 
-fn memory(model: &Model, explanation: &Explanation, console: &Console) {
+fn memory(model: &Model, explanation: &Explanation, console: &Console) -> Result<(), Failure> {
     let megabytes = |bytes: usize| bytes as f64 / 1e6;
     let flops: u64 = explanation.nodes.iter().map(|node| node.flops).sum();
     console.line(format!(
@@ -83,20 +62,21 @@ fn memory(model: &Model, explanation: &Explanation, console: &Console) {
         explanation.device,
         model.device_reason(),
         explanation.precision
-    ));
-    console.line(format!("work      {:.2} GFLOP a run", flops as f64 / 1e9));
+    ))?;
+    console.line(format!("work      {:.2} GFLOP a run", flops as f64 / 1e9))?;
     console.line(format!(
         "arena     {:.1} MB at its peak",
         megabytes(explanation.arena_bytes)
-    ));
+    ))?;
     console.line(format!(
         "          {:.1} MB if no two values shared memory",
         megabytes(explanation.unshared_bytes)
-    ));
+    ))?;
     console.line(format!(
         "weights   {:.1} MB",
         megabytes(explanation.weight_bytes)
-    ));
+    ))?;
+    Ok(())
 }
 
 fn value(model: &Model, input: &Shape, explanation: &Explanation) -> Value {

@@ -1,18 +1,18 @@
 //! `onelook gpu-check`: whether a GPU computes what it should, and how quickly.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use clap::Args;
 use onelook::media::{Limits, Source, decode};
 use onelook::types::Frame;
 use onelook::{CheckEvent, Device, Error, GpuCheck, check_gpu, read_model};
 use serde_json::json;
 
 use super::predict::source_options;
-use crate::args::{EngineArgs, ModelArgs, warn_of_random_weights};
 use crate::console::Console;
 use crate::failure::{Failure, refused};
+use crate::flags::{EngineArgs, GpuCheckArgs};
+use crate::options::warn_of_random_weights;
 
 /// The sample image, used without --source: a person, a cat and a cup.
 const SAMPLE: &[u8] = include_bytes!("../../../../assets/sample.jpg");
@@ -20,27 +20,10 @@ const SAMPLE: &[u8] = include_bytes!("../../../../assets/sample.jpg");
 /// More images show nothing more.
 const MAX_IMAGES: usize = 32;
 
-/// Checks an NVIDIA GPU: every kernel against f64 and the interpreter, the network's maps and the
-/// boxes on images against the CPU engine; measures launches, memory, and the time from images to
-/// boxes as a plain graph and with launches that start early. Needs nothing but the driver.
-#[derive(Args)]
-pub struct GpuCheckArgs {
-    #[command(flatten)]
-    model: ModelArgs,
-    /// Images on which boxes are compared, 32 at most: files, directories, globs, lists (.txt),
-    /// addresses, or - for standard input; several by repeating the flag [default: one that comes
-    /// with the program]
-    #[arg(long, short, allow_hyphen_values = true, value_name = "SOURCE")]
-    source: Vec<String>,
-    /// Also write everything that was found to this file, as JSON, after each step anew.
-    #[arg(long, value_name = "FILE")]
-    report: Option<PathBuf>,
-    /// Where random operands start, to repeat a check [default: by the clock]
-    #[arg(long, value_name = "N")]
-    seed: Option<u64>,
-}
-
 pub fn run(args: &GpuCheckArgs, console: &Console) -> Result<(), Failure> {
+    if args.report.is_some() {
+        console.saves_results();
+    }
     let device = match args.model.engine.device.as_str() {
         "auto" => "0",
         word => word,
@@ -62,7 +45,7 @@ pub fn run(args: &GpuCheckArgs, console: &Console) -> Result<(), Failure> {
     let options = engine.options()?;
     let model = read_model(&path, &options)?;
     warn_of_random_weights(&path.display().to_string(), &model.metadata, console);
-    let frames = frames(&args.source)?;
+    let frames = frames(&args.source, &args.limits.limits())?;
     let mut written = Ok(());
     let check = check_gpu(
         number,
@@ -81,8 +64,8 @@ pub fn run(args: &GpuCheckArgs, console: &Console) -> Result<(), Failure> {
     )?;
     written?;
     let value = json!(check);
-    console.line(&check);
-    console.value(&value);
+    console.line(&check)?;
+    console.value(&value)?;
     match check.passed() {
         true => Ok(()),
         false => Err(refuse(
@@ -98,15 +81,15 @@ fn by_the_clock() -> u64 {
     since.map_or(0, |since| u64::from(since.subsec_nanos()))
 }
 
-fn frames(source: &[String]) -> Result<Vec<Frame>, Failure> {
+fn frames(source: &[String], limits: &Limits) -> Result<Vec<Frame>, Failure> {
     if source.is_empty() {
-        let sample = decode(SAMPLE, &Limits::default()).map_err(|source| Error::Picture {
+        let sample = decode(SAMPLE, limits).map_err(|source| Error::Picture {
             name: "the built-in image".to_owned(),
             source,
         });
         return Ok(vec![sample?]);
     }
-    let source = Source::open(source, &source_options()).map_err(Error::from)?;
+    let source = Source::open(source, &source_options(limits)).map_err(Error::from)?;
     let count = source.len_hint().unwrap_or(usize::MAX);
     if count > MAX_IMAGES {
         return Err(Failure::Usage(format!(

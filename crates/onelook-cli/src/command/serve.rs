@@ -1,6 +1,5 @@
 //! `onelook serve`: models answer over HTTP and gRPC until the process is told to stop.
 
-mod args;
 mod memory;
 mod report;
 
@@ -11,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::console::Console;
 use crate::failure::Failure;
-pub use args::ServeArgs;
+use crate::flags::ServeArgs;
 use report::report;
 
 pub fn run(args: &ServeArgs, console: &Console, started: Instant) -> Result<(), Failure> {
@@ -19,7 +18,7 @@ pub fn run(args: &ServeArgs, console: &Console, started: Instant) -> Result<(), 
     let config = args.config(console)?;
     if config.tokens.is_empty() && !is_loopback(&config.host) {
         console.warn(format!(
-            "{} can be reached from elsewhere and no token is set: whoever reaches it can use it (--token-file)",
+            "{} can be reached from other machines and no token is set: anyone who can reach it can use it (--token-file)",
             config.host
         ));
     }
@@ -48,10 +47,23 @@ async fn serve(
         // The receiver lives as long as the server.
         let _ = tell.send(event);
     }));
-    let asked = tokio::spawn(told_to_stop(stop));
+    let asked = tokio::spawn(told_to_stop(stop.clone()));
+    // A server goes on without a reader of its lines.
+    console.saves_results();
     let mut finished = true;
+    let mut ready = false;
+    let mut reported = Ok(());
     while let Some(event) = events.recv().await {
-        report(console, &event);
+        if let Err(failure) = report(console, &event) {
+            // Without the first lines nobody knows where it listens. Later lines must not cost the
+            // requests that are being answered.
+            match ready {
+                true => console.warn(failure.message()),
+                false => stop.cancel(),
+            }
+            reported = reported.and(Err(failure));
+        }
+        ready |= matches!(event, Event::Ready { .. });
         if event == (Event::Stopped { finished: false }) {
             finished = false;
         }
@@ -61,7 +73,7 @@ async fn serve(
         .await
         .map_err(|error| Failure::failed("server", error.to_string()))?;
     match finished {
-        true => Ok(()),
+        true => reported,
         false => Err(Failure::failed(
             "server",
             "some requests were not finished before the time for stopping was over",

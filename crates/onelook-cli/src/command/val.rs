@@ -2,86 +2,69 @@
 
 mod report;
 
-use std::path::PathBuf;
+use std::path::Path;
 
-use clap::Args;
-use onelook::dataset::Dataset;
+use onelook::dataset::{Dataset, DatasetOptions};
+use onelook::printable::printable_path;
 use onelook::{Options, Pipeline, ValidateOptions, Validation, validate};
 
-use crate::args::{FitArgs, ModelArgs, boolean};
 use crate::console::Console;
 use crate::failure::Failure;
-use crate::output::{RunDirectory, write_whole};
+use crate::flags::ValArgs;
+use crate::options::run_directory;
+use crate::output::write_whole;
 use crate::plot;
 
-/// Measures how well a model finds what a data set says is there.
-#[derive(Args)]
-pub struct ValArgs {
-    #[command(flatten)]
-    model: ModelArgs,
-    /// Data set: COCO annotations (.json) or a YOLO data set (.yaml).
-    #[arg(long, value_name = "FILE")]
-    data: PathBuf,
-    /// Directory of the pictures [default: as the data set says]
-    #[arg(long, value_name = "DIR")]
-    images: Option<PathBuf>,
-    #[command(flatten)]
-    fit: FitArgs,
-    /// Pad every picture to a square; the same as --no-rect.
-    #[arg(long, num_args = 0..=1, default_value = "false", default_missing_value = "true",
-          value_parser = boolean, value_name = "BOOL", hide_default_value = true)]
-    square: bool,
-    /// Save all predictions to predictions.json in COCO's form.
-    #[arg(long, num_args = 0..=1, default_value = "false", default_missing_value = "true",
-          value_parser = boolean, value_name = "BOOL", hide_default_value = true)]
-    save_json: bool,
-    /// Save plots of precision over recall and of confusions.
-    #[arg(long, num_args = 0..=1, default_value = "true", default_missing_value = "true",
-          value_parser = boolean, value_name = "BOOL")]
-    plots: bool,
-    /// Save anything at all; --no-save writes no files.
-    #[arg(long, num_args = 0..=1, default_value = "true", default_missing_value = "true",
-          value_parser = boolean, value_name = "BOOL")]
-    save: bool,
-    /// Directory of the runs [default: runs/TASK]
-    #[arg(long, value_name = "DIR")]
-    project: Option<PathBuf>,
-    /// Name of the run's directory; a number is added when it is there already.
-    #[arg(long, default_value = "val", value_name = "NAME")]
-    name: String,
-    /// Write into the directory even if it is there.
-    #[arg(long, num_args = 0..=1, default_value = "false", default_missing_value = "true",
-          value_parser = boolean, value_name = "BOOL", hide_default_value = true)]
-    exist_ok: bool,
-}
-
 pub fn run(args: &ValArgs, console: &Console) -> Result<(), Failure> {
-    let dataset = Dataset::open(&args.data, args.images.as_deref())?;
+    let options = DatasetOptions {
+        images: args.images.as_deref(),
+        split: args.split,
+    };
+    let dataset = Dataset::open(&args.data, &options)?;
     let pipeline = pipeline(args, console)?;
+    if saves(args) {
+        console.saves_results();
+    }
+    for image in &dataset.excluded {
+        report_unused(&image.path, &image.error, console);
+    }
+    let total = dataset.images.len() + dataset.excluded.len();
+    if dataset.images.is_empty() {
+        return Err(unused(total, total));
+    }
     let options = ValidateOptions {
         rect: args.fit.rect.unwrap_or(true) && !args.square,
         batch: args.fit.batch.unwrap_or(ValidateOptions::default().batch),
+        limits: args.limits.limits(),
     };
     let bar = console.bar(dataset.images.len(), "validating");
     let validation = validate(&pipeline, &dataset, &options, &mut || bar.inc(1))?;
     bar.finish_and_clear();
     for (path, error) in &validation.failed {
-        let failure = Failure::failed(error.kind(), error.to_string());
-        console.error(&failure, Some(&path.display().to_string()));
+        report_unused(path, error, console);
     }
-    report::words(&validation, &dataset, console);
-    console.value(&report::value(&validation, &dataset));
+    report::words(&validation, &dataset, args.verbose, console)?;
+    console.value(&report::value(&validation, &dataset))?;
     save(args, &pipeline, &dataset, &validation, console)?;
-    match validation.failed.len() {
+    match validation.failed.len() + dataset.excluded.len() {
         0 => Ok(()),
-        failed => Err(Failure::failed(
-            "picture",
-            format!(
-                "{failed} of {} pictures could not be used, see above",
-                dataset.images.len()
-            ),
-        )),
+        count => Err(unused(count, total)),
     }
+}
+
+fn report_unused(path: &Path, error: &onelook::Error, console: &Console) {
+    console.error(&Failure::from(error), Some(&path.display().to_string()));
+}
+
+fn unused(count: usize, total: usize) -> Failure {
+    Failure::failed(
+        "image",
+        format!("{count} of {total} images could not be used, see above"),
+    )
+}
+
+fn saves(args: &ValArgs) -> bool {
+    args.save && (args.plots || args.save_json)
 }
 
 /// The thresholds of validation differ from those of prediction: everything counts.
@@ -90,13 +73,13 @@ fn pipeline(args: &ValArgs, console: &Console) -> Result<Pipeline, Failure> {
     let mut options: Options = args.fit.options(model.metadata())?;
     options.thresholds.confidence = args.fit.conf.unwrap_or(0.001);
     options.thresholds.multi_label = true;
-    options.batch = 1;
+    options.batch = args.fit.batch.unwrap_or(1).max(model.preferred_batch());
     if options
         .image_size
         .is_some_and(|[height, width]| height != width)
     {
         return Err(Failure::Usage(
-            "--imgsz: validation takes one number, pictures are fitted by their longer side"
+            "--imgsz: validation takes one number, images are fitted by their longer side"
                 .to_owned(),
         ));
     }
@@ -110,15 +93,11 @@ fn save(
     validation: &Validation,
     console: &Console,
 ) -> Result<(), Failure> {
-    if !args.save || !(args.plots || args.save_json) {
+    if !saves(args) {
         return Ok(());
     }
-    let task = pipeline.model().metadata().task.name();
-    let project = args
-        .project
-        .clone()
-        .unwrap_or_else(|| PathBuf::from("runs").join(task));
-    let directory = RunDirectory::create(&project, &args.name, args.exist_ok)?;
+    let task = pipeline.model().metadata().task();
+    let directory = run_directory(args.project.as_deref(), &args.name, args.exist_ok, task)?;
     let file = |name: &str| directory.path().join(name);
     if args.plots {
         plot::precision_recall(&validation.stats, &file("precision_recall.svg"))?;
@@ -130,6 +109,8 @@ fn save(
         let text = report::predictions(validation).to_string();
         write_whole(&path, text.as_bytes())?;
     }
-    console.line(format!("Results saved to {}", directory.path().display()));
-    Ok(())
+    console.line(format!(
+        "Results saved to {}",
+        printable_path(directory.path())
+    ))
 }

@@ -1,66 +1,24 @@
-//! `onelook verify`: the same pictures through two routes, and how far their boxes are apart.
+//! `onelook verify`: the same images through two routes, and how far apart their boxes are.
 
+mod compared;
 mod html;
 mod recorded;
 mod report;
 mod route;
 
-use std::path::PathBuf;
-
-use clap::Args;
-use onelook::media::Source;
-use onelook::types::{Detection, Frame};
+use onelook::media::{Limits, Source};
+use onelook::printable::printable;
 use onelook::{Parity, Tolerance, raw_error};
 
 use super::predict::source_options;
-use crate::args::{FitArgs, ModelArgs};
 use crate::console::Console;
 use crate::failure::Failure;
+use crate::flags::VerifyArgs;
 use crate::output::write_whole;
+use compared::{Compared, Shown};
 use route::{Against, open_first};
 
-/// Compares two routes from the same pictures to boxes.
-#[derive(Args)]
-pub struct VerifyArgs {
-    #[command(flatten)]
-    model: ModelArgs,
-    /// The other route: a recorded file (.json of a reference, .jsonl of predict --json), another
-    /// model file such as an ONNX export, a device (reference, cpu), or a precision (f16, int8).
-    #[arg(long, default_value = "reference", value_name = "ROUTE")]
-    against: String,
-    /// Pictures: files, directories, globs, lists, addresses.
-    #[arg(long, short, required = true, value_name = "SOURCE")]
-    source: Vec<String>,
-    #[command(flatten)]
-    fit: FitArgs,
-    /// Most pixels that a box side may differ by.
-    #[arg(long, default_value_t = 0.5, value_name = "PIXELS")]
-    max_pixels: f32,
-    /// Most that a confidence may differ by.
-    #[arg(long, default_value_t = 0.002, value_name = "SCORE")]
-    max_score: f32,
-    /// Write a page that shows the pictures that differ most.
-    #[arg(long, value_name = "FILE")]
-    html: Option<PathBuf>,
-}
-
-/// What both routes said of one picture.
-pub struct Compared {
-    name: String,
-    parity: Parity,
-    /// Error of the raw tensors, where both routes have comparable ones.
-    raw: Option<f32>,
-}
-
-/// A picture worth showing.
-pub struct Shown {
-    name: String,
-    severity: f32,
-    frame: Frame,
-    routes: [Vec<Detection>; 2],
-}
-
-/// Pictures on the page.
+/// Images on the page.
 const SHOWN: usize = 5;
 
 pub fn run(args: &VerifyArgs, console: &Console) -> Result<(), Failure> {
@@ -68,26 +26,30 @@ pub fn run(args: &VerifyArgs, console: &Console) -> Result<(), Failure> {
         pixels: args.max_pixels,
         score: args.max_score,
     };
-    let source = Source::open(&args.source, &source_options()).map_err(onelook::Error::from)?;
+    let defaults = Limits::default();
+    let limits = Limits {
+        max_pixels: args.max_image_pixels.unwrap_or(defaults.max_pixels),
+        max_bytes: args.max_bytes.unwrap_or(defaults.max_bytes),
+    };
+    let source =
+        Source::open(&args.source, &source_options(&limits)).map_err(onelook::Error::from)?;
     let other = Against::parse(&args.against, &args.model)?;
     let (first, second) = open_first(&args.model, &args.fit, other, console)?;
     let bar = console.bar(source.len_hint().unwrap_or_default(), "comparing");
     let mut compared = Vec::new();
     let mut shown: Vec<Shown> = Vec::new();
     for item in source {
-        let frame = item.image.map_err(onelook::Error::from)?.frame;
-        let own = first
-            .predict(std::slice::from_ref(&frame))?
-            .remove(0)
-            .detections;
+        let frame = item.image.map_err(|error| unusable(error.into()))?.frame;
+        let results = first.predict(std::slice::from_ref(&frame))?;
+        let own = results[0].instances().clone();
         let Some(answer) = second.answer(&item.name, &frame)? else {
             console.warn(format!(
                 "'{}' is not in the recorded file, left out",
-                item.name
+                printable(&item.name)
             ));
             continue;
         };
-        let parity = Parity::of(&own.items, &answer);
+        let parity = Parity::of(&own, &answer);
         let raw = match second.raw(&frame)? {
             Some(raw) => raw_error(&route::raw(&first, &frame)?, &raw),
             None => None,
@@ -98,7 +60,7 @@ pub fn run(args: &VerifyArgs, console: &Console) -> Result<(), Failure> {
                 name: item.name.clone(),
                 severity: parity.severity(&tolerance),
                 frame,
-                routes: [own.items, answer],
+                routes: [own, answer],
             },
         );
         compared.push(Compared {
@@ -112,17 +74,20 @@ pub fn run(args: &VerifyArgs, console: &Console) -> Result<(), Failure> {
     if compared.is_empty() {
         return Err(Failure::failed(
             "verify",
-            "no picture could be compared by both routes",
+            "no image could be compared by both routes",
         ));
     }
     let routes = [route::describe(&first), second.describe()];
     let names = &first.model().metadata().names;
-    report::words(&compared, &routes, &tolerance, names, console);
-    console.value(&report::value(&compared, &routes, &tolerance));
+    if args.html.is_some() {
+        console.saves_results();
+    }
+    report::words(&compared, &routes, &tolerance, names, console)?;
+    console.value(&report::value(&compared, &routes, &tolerance))?;
     if let Some(path) = &args.html {
         let page = html::page(&compared, &shown, &routes, &tolerance, names)?;
         write_whole(path, page.as_bytes())?;
-        console.line(format!("page written to {}", path.display()));
+        console.line(format!("page written to {}", path.display()))?;
     }
     match compared
         .iter()
@@ -133,15 +98,24 @@ pub fn run(args: &VerifyArgs, console: &Console) -> Result<(), Failure> {
         count => Err(Failure::failed(
             "parity",
             format!(
-                "{count} of {} pictures differ by more than tolerated",
+                "{count} of {} images differ by more than tolerated",
                 compared.len()
             ),
         )),
     }
 }
 
-fn keep_worst(shown: &mut Vec<Shown>, picture: Shown) {
-    let place = shown.partition_point(|other| other.severity >= picture.severity);
-    shown.insert(place, picture);
+/// Here `--max-pixels` is a tolerance of boxes.
+fn unusable(error: onelook::Error) -> Failure {
+    let failure = Failure::from(error);
+    let message = failure
+        .message()
+        .replace("--max-pixels", "--max-image-pixels");
+    Failure::failed("image", message)
+}
+
+fn keep_worst(shown: &mut Vec<Shown>, image: Shown) {
+    let place = shown.partition_point(|other| other.severity >= image.severity);
+    shown.insert(place, image);
     shown.truncate(SHOWN);
 }

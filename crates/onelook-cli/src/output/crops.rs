@@ -25,7 +25,7 @@ impl<'a> Crops<'a> {
 
 impl Sink for Crops<'_> {
     fn write(&mut self, image: &PredictedImage<'_>) -> Result<(), Failure> {
-        for found in &image.prediction.detections {
+        for found in image.result.instances() {
             let Some(crop) = crop(image.frame, &found.bbox) else {
                 continue;
             };

@@ -37,7 +37,7 @@ impl Sink for Images<'_> {
         let mut frame = image.frame.clone();
         draw(
             &mut frame,
-            &image.prediction.detections,
+            image.result.instances(),
             self.names,
             &self.style,
         );

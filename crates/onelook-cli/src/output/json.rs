@@ -1,16 +1,14 @@
 //! A JSON object per image; other tools read these lines, so their form is fixed.
 
-use std::rc::Rc;
-
 use onelook::record::{ObjectRecord, milliseconds, objects};
 use onelook::types::Metadata;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::predicted::{PredictedImage, Sink};
-use super::printer::Printer;
 use super::run_directory::RunDirectory;
 use super::whole_file::LineFile;
+use crate::console::Console;
 use crate::failure::Failure;
 
 /// What is read back of such a line.
@@ -24,19 +22,18 @@ pub struct Recorded {
 
 pub struct JsonLines<'a> {
     metadata: &'a Metadata,
-    printer: Rc<Printer>,
+    console: &'a Console,
 }
 
 impl<'a> JsonLines<'a> {
-    pub fn new(metadata: &'a Metadata, printer: Rc<Printer>) -> Self {
-        Self { metadata, printer }
+    pub fn new(metadata: &'a Metadata, console: &'a Console) -> Self {
+        Self { metadata, console }
     }
 }
 
 impl Sink for JsonLines<'_> {
     fn write(&mut self, image: &PredictedImage<'_>) -> Result<(), Failure> {
-        let record = record(image, self.metadata);
-        self.printer.line(&record.to_string())
+        self.console.value(&record(image, self.metadata))
     }
 }
 
@@ -65,13 +62,13 @@ impl Sink for JsonFile<'_> {
 
 /// The object of one image; `warnings` is there only if there are any.
 fn record(image: &PredictedImage<'_>, metadata: &Metadata) -> Value {
-    let speed = &image.prediction.speed;
+    let speed = &image.result.speed;
     let mut record = json!({
         "source": image.source,
         "width": image.frame.width(),
         "height": image.frame.height(),
-        "task": metadata.task.name(),
-        "detections": objects(&image.prediction.detections, &metadata.names),
+        "task": metadata.task().name(),
+        "detections": objects(image.result.instances(), &metadata.names),
         "speed_ms": {
             "decode": milliseconds(image.decode),
             "preprocess": milliseconds(speed.preprocess),

@@ -28,12 +28,12 @@ impl Labels {
 impl Sink for Labels {
     fn write(&mut self, image: &PredictedImage<'_>) -> Result<(), Failure> {
         let path = self.directory.file(&self.place, &stem(image.source), "txt");
-        if image.prediction.detections.is_empty() {
+        if image.result.instances().is_empty() {
             return Ok(());
         }
         let (width, height) = (image.frame.width() as f32, image.frame.height() as f32);
         let mut text = String::new();
-        for found in &image.prediction.detections {
+        for found in image.result.instances() {
             let bbox = &found.bbox;
             text += &format!(
                 "{} {:.6} {:.6} {:.6} {:.6}",
@@ -44,7 +44,7 @@ impl Sink for Labels {
                 bbox.height() / height,
             );
             if self.with_confidence {
-                text += &format!(" {:.6}", found.confidence);
+                text += &format!(" {:.6}", found.score);
             }
             text.push('\n');
         }

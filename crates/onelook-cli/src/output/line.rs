@@ -1,23 +1,23 @@
 //! A line per image: `image 1/2 /p/bus.jpg: 640x480 4 persons, 1 bus, 36.4ms`.
 
 use std::collections::BTreeMap;
-use std::rc::Rc;
 
+use onelook::printable::printable;
 use onelook::record::class_name;
-use onelook::types::Detections;
+use onelook::types::Instances;
 
 use super::predicted::{PredictedImage, Sink};
-use super::printer::Printer;
+use crate::console::Console;
 use crate::failure::Failure;
 
 pub struct Lines<'a> {
     names: &'a [String],
-    printer: Rc<Printer>,
+    console: &'a Console,
 }
 
 impl<'a> Lines<'a> {
-    pub fn new(names: &'a [String], printer: Rc<Printer>) -> Self {
-        Self { names, printer }
+    pub fn new(names: &'a [String], console: &'a Console) -> Self {
+        Self { names, console }
     }
 }
 
@@ -27,20 +27,20 @@ impl Sink for Lines<'_> {
             Some(total) => format!("{}/{total}", image.position),
             None => image.position.to_string(),
         };
-        let [height, width] = image.prediction.input;
-        let found = counts(&image.prediction.detections, self.names);
-        let time = image.prediction.speed.inference.as_secs_f64() * 1e3;
-        self.printer.line(&format!(
+        let [height, width] = image.result.input;
+        let found = counts(image.result.instances(), self.names);
+        let time = image.result.speed.inference.as_secs_f64() * 1e3;
+        self.console.line(format!(
             "image {position} {}: {height}x{width} {found}, {time:.1}ms",
-            image.source
+            printable(image.source)
         ))
     }
 }
 
 /// `4 persons, 1 bus`, by class number.
-fn counts(detections: &Detections, names: &[String]) -> String {
+fn counts(instances: &Instances, names: &[String]) -> String {
     let mut counts: BTreeMap<usize, usize> = BTreeMap::new();
-    for found in detections {
+    for found in instances {
         *counts.entry(found.class).or_default() += 1;
     }
     if counts.is_empty() {
@@ -56,20 +56,16 @@ fn counts(detections: &Detections, names: &[String]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use onelook::types::{BoxXyxy, Detection};
+    use onelook::types::{BoxXyxy, Instance};
 
     #[test]
     fn classes_are_counted_in_their_order() {
         let names = ["person".to_owned(), "bus".to_owned()];
-        let items = [1, 0, 0].map(|class| Detection {
-            bbox: BoxXyxy::default(),
-            class,
-            confidence: 0.5,
-        });
-        let found = Detections {
-            items: items.to_vec(),
-        };
-        assert_eq!(counts(&found, &names), "2 persons, 1 bus");
-        assert_eq!(counts(&Detections::default(), &names), "(no detections)");
+        let rows = [1, 0, 0].map(|class| Instance::new(BoxXyxy::default(), class, 0.5));
+        assert_eq!(
+            counts(&Instances::from_iter(rows), &names),
+            "2 persons, 1 bus"
+        );
+        assert_eq!(counts(&Instances::default(), &names), "(no detections)");
     }
 }

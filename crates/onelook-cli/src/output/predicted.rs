@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use onelook::Prediction;
+use onelook::ImageResult;
 use onelook::media::DecodeWarning;
 use onelook::types::Frame;
 
 use crate::failure::Failure;
 
-/// One image and what was found on it.
+/// One image and what the model says of it.
 pub struct PredictedImage<'a> {
     /// Its position from 1.
     pub position: usize,
@@ -18,8 +18,8 @@ pub struct PredictedImage<'a> {
     pub source: &'a str,
     /// The pixels.
     pub frame: &'a Frame,
-    /// What was found.
-    pub prediction: &'a Prediction,
+    /// What the model says of it.
+    pub result: &'a ImageResult,
     /// Time of reading and decoding.
     pub decode: Duration,
     /// What is odd about the file; usually nothing.
@@ -28,7 +28,7 @@ pub struct PredictedImage<'a> {
 
 /// Where predictions go.
 pub trait Sink {
-    /// Takes what was found on one image.
+    /// Takes one image with its result.
     fn write(&mut self, image: &PredictedImage<'_>) -> Result<(), Failure>;
 
     /// Takes note that no more will come.

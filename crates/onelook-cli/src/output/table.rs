@@ -25,7 +25,7 @@ impl<'a> Table<'a> {
 impl Sink for Table<'_> {
     fn write(&mut self, image: &PredictedImage<'_>) -> Result<(), Failure> {
         let mut rows = String::new();
-        for found in &image.prediction.detections {
+        for found in image.result.instances() {
             let bbox = &found.bbox;
             let _ = writeln!(
                 rows,
@@ -33,7 +33,7 @@ impl Sink for Table<'_> {
                 quoted(image.source),
                 found.class,
                 quoted(&class_name(self.names, found.class)),
-                found.confidence,
+                found.score,
                 bbox.x1,
                 bbox.y1,
                 bbox.x2,

@@ -5,7 +5,7 @@ use std::path::Path;
 use onelook::vision::metric::CocoStats;
 use plotters::prelude::*;
 
-use super::undrawn;
+use super::undrawn::undrawn;
 use crate::failure::Failure;
 use crate::output::write_whole;
 

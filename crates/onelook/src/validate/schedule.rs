@@ -1,5 +1,6 @@
 //! In which order pictures are validated, and on which canvas.
 
+use super::ValidateOptions;
 use crate::dataset::Dataset;
 
 /// One picture's turn.
@@ -17,7 +18,7 @@ pub(super) fn schedule(
     dataset: &Dataset,
     size: usize,
     stride: usize,
-    batch: usize,
+    options: &ValidateOptions,
     rect: bool,
 ) -> Vec<Step> {
     if !rect {
@@ -26,11 +27,11 @@ pub(super) fn schedule(
         return (0..dataset.images.len()).map(step).collect();
     }
     let mut ratios: Vec<(usize, f64)> = (0..dataset.images.len())
-        .map(|index| (index, aspect_ratio(dataset, index)))
+        .map(|index| (index, aspect_ratio(dataset, index, options)))
         .collect();
     ratios.sort_by(|a, b| a.1.total_cmp(&b.1));
     ratios
-        .chunks(batch.max(1))
+        .chunks(options.batch.max(1))
         .flat_map(|chunk| {
             let (least, most) = (chunk[0].1, chunk[chunk.len() - 1].1);
             let canvas = canvas(least, most, size, stride);
@@ -40,10 +41,10 @@ pub(super) fn schedule(
 }
 
 /// Height over width.
-fn aspect_ratio(dataset: &Dataset, index: usize) -> f64 {
+fn aspect_ratio(dataset: &Dataset, index: usize, options: &ValidateOptions) -> f64 {
     let image = &dataset.images[index];
     let size = image.size.or_else(|| {
-        let frame = super::load(image).ok()?;
+        let frame = super::load(image, &options.limits).ok()?;
         Some([frame.width(), frame.height()])
     });
     size.map_or(1.0, |[width, height]| height as f64 / width.max(1) as f64)

@@ -5,10 +5,10 @@ use onelook::types::{Precision, Shape};
 use onelook::{GpuPlan, GpuTarget, PlannedLaunch, plan_for_gpu, read_model};
 use serde_json::{Value, json};
 
-use super::ExplainArgs;
-use crate::args::{ImageSize, warn_of_random_weights};
 use crate::console::Console;
 use crate::failure::Failure;
+use crate::flags::{ExplainArgs, ImageSize};
+use crate::options::warn_of_random_weights;
 
 /// Characters of the column of layers.
 const LAYERS_WIDTH: usize = 46;
@@ -21,21 +21,21 @@ pub fn run(args: &ExplainArgs, target: GpuTarget, console: &Console) -> Result<(
     let ImageSize([height, width]) = args.imgsz.unwrap_or(ImageSize(model.metadata.image_size));
     let input = Shape::from([args.batch.max(1), 3, height, width]);
     let precision = args.model.engine.quantize.unwrap_or(Precision::F16);
-    if !args.no_graph && !console.is_json() {
+    if args.graph && !console.is_json() {
         let mut graph = model.graph.clone();
         onelook::graph::pass::optimise(&mut graph);
         let shapes =
             infer_shapes(&graph, std::slice::from_ref(&input)).map_err(onelook::Error::from)?;
-        console.line(graph.to_text(Some(&shapes)));
+        console.line(graph.to_text(Some(&shapes)))?;
     }
     let plan = plan_for_gpu(model, target, precision, &input)?;
-    launches(&plan, console);
-    totals(&plan, target, precision, console);
-    console.value(&value(&plan, &name, target, precision, &input));
+    launches(&plan, console)?;
+    totals(&plan, target, precision, console)?;
+    console.value(&value(&plan, &name, target, precision, &input))?;
     Ok(())
 }
 
-fn launches(plan: &GpuPlan, console: &Console) {
+fn launches(plan: &GpuPlan, console: &Console) -> Result<(), Failure> {
     console.line(format!(
         "{:>4}  {:<LAYERS_WIDTH$} {:<36} {:>16} {:>4} {:>7} {:>6} {:>9} {:>8} {:>8} {:>8}  choice",
         "",
@@ -49,10 +49,11 @@ fn launches(plan: &GpuPlan, console: &Console) {
         "MB",
         "floor us",
         "est. us"
-    ));
+    ))?;
     for (index, launch) in plan.launches.iter().enumerate() {
-        console.line(row(index, launch));
+        console.line(row(index, launch))?;
     }
+    Ok(())
 }
 
 fn row(index: usize, launch: &PlannedLaunch) -> String {
@@ -85,35 +86,41 @@ fn shortened(layers: &str) -> String {
     }
 }
 
-fn totals(plan: &GpuPlan, target: GpuTarget, precision: Precision, console: &Console) {
+fn totals(
+    plan: &GpuPlan,
+    target: GpuTarget,
+    precision: Precision,
+    console: &Console,
+) -> Result<(), Failure> {
     let ends = ends(plan);
     let megabytes = |bytes: usize| bytes as f64 / 1e6;
     let flops: u64 = plan.launches.iter().map(|launch| launch.flops).sum();
     console.line(format!(
         "\ndevice     {target}, figures of {}, {precision}; planned only, nothing ran",
         plan.gpu
-    ));
-    console.line(format!("launches   {}, {ends}", plan.launches.len()));
-    console.line(format!("work       {:.2} GFLOP a run", flops as f64 / 1e9));
+    ))?;
+    console.line(format!("launches   {}, {ends}", plan.launches.len()))?;
+    console.line(format!("work       {:.2} GFLOP a run", flops as f64 / 1e9))?;
     console.line(format!(
         "arena      {:.1} MB at its peak, {:.1} MB if no two values shared memory",
         megabytes(plan.arena_bytes),
         megabytes(plan.unshared_bytes)
-    ));
+    ))?;
     console.line(format!(
         "constants  {:.1} MB",
         megabytes(plan.constant_bytes)
-    ));
+    ))?;
     console.line(format!(
         "busy       {:.0} us estimated if launches shared the device without loss",
         plan.busy_us
-    ));
+    ))?;
     for run in &plan.totals {
         console.line(format!(
             "{:<18} {:.0} us estimated: {} launches on the longest chain",
             run.mechanism, run.estimated_us, run.chain
-        ));
+        ))?;
     }
+    Ok(())
 }
 
 fn ends(plan: &GpuPlan) -> &'static str {

@@ -1,7 +1,7 @@
 //! What a server asks of the C library's allocator: freed memory is used again, by all threads.
 //!
 //! glibc gives threads arenas of their own, up to eight per core, and keeps in each what was freed
-//! there. A server frees on one thread what another took, weights of models and pixels of pictures,
+//! there. A server frees on one thread what another took, weights of models and pixels of images,
 //! so the arenas would grow for hours. Pieces that come from the system one by one would stay flat
 //! too, but their fresh pages cost a sixth of the throughput.
 
@@ -9,7 +9,7 @@
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 const LARGE: libc::c_int = 32 << 20;
 
-/// Free memory at the end of the arena that is kept for the next pictures.
+/// Free memory at the end of the arena that is kept for the next images.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 const KEPT: libc::c_int = 256 << 20;
 

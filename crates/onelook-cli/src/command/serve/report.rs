@@ -6,9 +6,10 @@ use onelook_server::Event;
 use serde_json::json;
 
 use crate::console::Console;
+use crate::failure::Failure;
 
 /// Says what happened.
-pub fn report(console: &Console, event: &Event) {
+pub fn report(console: &Console, event: &Event) -> Result<(), Failure> {
     match event {
         Event::Listening {
             http,
@@ -24,14 +25,14 @@ pub fn report(console: &Console, event: &Event) {
             console.line(format!(
                 "listening on {scheme}://{http}{grpc_text}{metrics_text} ({} after the start)",
                 milliseconds(*after)
-            ));
+            ))?;
             console.value(&json!({
                 "event": "listening",
                 "url": format!("{scheme}://{http}"),
                 "grpc": grpc,
                 "metrics": metrics,
                 "after_ms": after.as_secs_f64() * 1e3,
-            }));
+            }))
         }
         Event::Loaded {
             model,
@@ -41,33 +42,33 @@ pub fn report(console: &Console, event: &Event) {
             console.line(format!(
                 "model '{model}' on {device} (loaded and warmed up in {})",
                 milliseconds(*time)
-            ));
+            ))?;
             console.value(&json!({
                 "event": "loaded",
                 "model": model,
                 "device": device,
                 "time_ms": time.as_secs_f64() * 1e3,
-            }));
+            }))
         }
         Event::Failed { model, reason } => {
             console.warn(reason);
-            console.value(&json!({"event": "failed", "model": model, "reason": reason}));
+            console.value(&json!({"event": "failed", "model": model, "reason": reason}))
         }
         Event::Ready { ready, after } => {
             let word = if *ready { "ready" } else { "no model serves" };
-            console.line(format!("{word} ({} after the start)", milliseconds(*after)));
+            console.line(format!("{word} ({} after the start)", milliseconds(*after)))?;
             console.value(&json!({
                 "event": "ready",
                 "ready": ready,
                 "after_ms": after.as_secs_f64() * 1e3,
-            }));
+            }))
         }
         Event::Stopping => {
             console.note("stopping: what was accepted is finished");
-            console.value(&json!({"event": "stopping"}));
+            console.value(&json!({"event": "stopping"}))
         }
         Event::Stopped { finished } => {
-            console.value(&json!({"event": "stopped", "finished": finished}));
+            console.value(&json!({"event": "stopped", "finished": finished}))
         }
     }
 }

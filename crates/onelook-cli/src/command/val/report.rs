@@ -5,6 +5,7 @@ use onelook::dataset::Dataset;
 use serde_json::{Value, json};
 
 use crate::console::Console;
+use crate::failure::Failure;
 
 /// Names of pycocotools' figures, in its order.
 const FIGURES: [&str; 12] = [
@@ -22,41 +23,46 @@ const FIGURES: [&str; 12] = [
     "AR  IoU 0.50:0.95, large, 100",
 ];
 
-/// The table of the classes, the twelve figures, the speed.
-pub fn words(validation: &Validation, dataset: &Dataset, console: &Console) {
+/// The table of the classes if `verbose`, the twelve figures, the speed.
+pub fn words(
+    validation: &Validation,
+    dataset: &Dataset,
+    verbose: bool,
+    console: &Console,
+) -> Result<(), Failure> {
     let stats = &validation.stats;
     let row = |name: &str, images: usize, instances: usize, figures: [f64; 4]| {
         let [precision, recall, ap50, ap] = figures;
         console.line(format!(
             "{name:>22} {images:>8} {instances:>10} {precision:>8.3} {recall:>8.3} {ap50:>8.3} {ap:>9.3}"
-        ));
+        ))
     };
     console.line(format!(
         "{:>22} {:>8} {:>10} {:>8} {:>8} {:>8} {:>9}",
         "class", "images", "instances", "P", "R", "mAP50", "mAP50-95"
-    ));
+    ))?;
     let all = [
         stats.precision,
         stats.recall,
         stats.map50(),
         stats.map50_95(),
     ];
-    row("all", validation.images, validation.instances, all);
-    for class in &stats.classes {
+    row("all", validation.images, validation.instances, all)?;
+    for class in stats.classes.iter().filter(|_| verbose) {
         let figures = [class.precision, class.recall, class.ap50, class.ap50_95];
         row(
             dataset.name(class.category),
             class.images,
             class.instances,
             figures,
-        );
+        )?;
     }
     console.line(format!(
         "P and R at confidence {:.3}, where F1 is best\n",
         stats.confidence
-    ));
+    ))?;
     for (name, figure) in FIGURES.iter().zip(stats.stats) {
-        console.line(format!("{name:<32} {figure:.4}"));
+        console.line(format!("{name:<32} {figure:.4}"))?;
     }
     let milliseconds = |time: std::time::Duration| time.as_secs_f64() * 1e3;
     console.line(format!(
@@ -64,7 +70,8 @@ pub fn words(validation: &Validation, dataset: &Dataset, console: &Console) {
         milliseconds(validation.speed.preprocess),
         milliseconds(validation.speed.inference),
         milliseconds(validation.speed.postprocess),
-    ));
+    ))?;
+    Ok(())
 }
 
 /// One object; other tools read `map50_95`, `map50` and `stats`, so their form is fixed.

@@ -1,12 +1,12 @@
-//! The comparison as one page that needs nothing else: pictures are embedded.
+//! The comparison as one page that needs nothing else: images are embedded.
 
 use onelook::Tolerance;
 use onelook::media::encode_jpeg;
-use onelook::types::{Detection, Detections, Frame};
+use onelook::types::{Frame, Instances};
 use onelook::vision::draw::{DrawStyle, draw};
 
+use super::compared::{Compared, Shown};
 use super::report::{sentence, total, worst_raw};
-use super::{Compared, Shown};
 use crate::failure::Failure;
 
 const STYLE: &str = "body{font:15px/1.5 sans-serif;margin:2rem auto;max-width:1200px;padding:0 1rem}\
@@ -24,7 +24,7 @@ pub fn page(
 ) -> Result<String, Failure> {
     let mut page = format!(
         "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>onelook verify</title>\
-         <style>{STYLE}</style><h1>Two routes, {} pictures</h1>\
+         <style>{STYLE}</style><h1>Two routes, {} images</h1>\
          <p>First: {}<br>Second: {}<br>Tolerance: {} px, {} score</p><p>{}</p>",
         compared.len(),
         escaped(&routes[0]),
@@ -36,17 +36,17 @@ pub fn page(
     if let Some(error) = worst_raw(compared) {
         page += &format!("<p>Raw tensors: largest relative error {error:.2e}</p>");
     }
-    page += "<h2>Pictures that differ most</h2>";
-    for picture in shown {
-        page += &format!("<h3>{}</h3><div class=\"pair\">", escaped(&picture.name));
-        for (title, found) in ["first", "second"].iter().zip(&picture.routes) {
-            let image = embedded(&picture.frame, found, names)?;
+    page += "<h2>Images that differ most</h2>";
+    for one in shown {
+        page += &format!("<h3>{}</h3><div class=\"pair\">", escaped(&one.name));
+        for (title, found) in ["first", "second"].iter().zip(&one.routes) {
+            let image = embedded(&one.frame, found, names)?;
             page +=
                 &format!("<figure><img src=\"{image}\"><figcaption>{title}</figcaption></figure>");
         }
         page += "</div>";
     }
-    page += "<h2>All pictures</h2><table><tr><th>picture<th>verdict<th>differences<th>raw error";
+    page += "<h2>All images</h2><table><tr><th>image<th>verdict<th>differences<th>raw error";
     for one in compared {
         let (class, verdict) = match one.parity.holds(tolerance) {
             true => ("yes", "same"),
@@ -65,12 +65,9 @@ pub fn page(
     Ok(page)
 }
 
-fn embedded(frame: &Frame, found: &[Detection], names: &[String]) -> Result<String, Failure> {
+fn embedded(frame: &Frame, found: &Instances, names: &[String]) -> Result<String, Failure> {
     let mut frame = frame.clone();
-    let detections = Detections {
-        items: found.to_vec(),
-    };
-    draw(&mut frame, &detections, names, &DrawStyle::default());
+    draw(&mut frame, found, names, &DrawStyle::default());
     let bytes = encode_jpeg(&frame, 85).map_err(onelook::Error::from)?;
     Ok(format!("data:image/jpeg;base64,{}", base64(&bytes)))
 }

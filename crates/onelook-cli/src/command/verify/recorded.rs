@@ -3,19 +3,19 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use onelook::types::{BoxXyxy, Detection};
+use onelook::types::{BoxXyxy, Instance, Instances};
 use serde::Deserialize;
 
 use crate::failure::{Failure, refused};
 use crate::output::Recorded;
 
-/// Detections by file name of the picture.
+/// Detections by file name of the image.
 pub struct Recording {
     origin: String,
-    pictures: HashMap<String, Vec<Detection>>,
+    images: HashMap<String, Instances>,
 }
 
-/// A reference file: detections by model and picture.
+/// A reference file: detections by model and image.
 #[derive(Deserialize)]
 struct Reference {
     #[serde(default)]
@@ -51,22 +51,21 @@ impl Recording {
                 format!("'{origin}' is neither a reference nor lines of predict --json: {error}"),
             )
         })?;
-        let pictures = recorded.into_iter().map(|line| {
-            let detections = line.detections.iter().map(|found| Detection {
-                bbox: BoxXyxy {
+        let images = recorded.into_iter().map(|line| {
+            let objects = line.detections.iter().map(|found| {
+                let bbox = BoxXyxy {
                     x1: found.bbox.x1,
                     y1: found.bbox.y1,
                     x2: found.bbox.x2,
                     y2: found.bbox.y2,
-                },
-                class: found.class,
-                confidence: found.confidence,
+                };
+                Instance::new(bbox, found.class, found.confidence)
             });
-            (file_name(&line.source), detections.collect())
+            (file_name(&line.source), objects.collect())
         });
         Ok(Self {
             origin,
-            pictures: pictures.collect(),
+            images: images.collect(),
         })
     }
 
@@ -92,26 +91,22 @@ impl Recording {
             .models
             .remove(&key)
             .map_or_else(HashMap::new, |model| model.images);
-        let pictures = images.into_iter().map(|(picture, found)| {
-            let detections = found.iter().map(|found| {
+        let images = images.into_iter().map(|(image, found)| {
+            let objects = found.iter().map(|found| {
                 let [x1, y1, x2, y2] = found.xyxy;
-                Detection {
-                    bbox: BoxXyxy { x1, y1, x2, y2 },
-                    class: found.class,
-                    confidence: found.conf,
-                }
+                Instance::new(BoxXyxy { x1, y1, x2, y2 }, found.class, found.conf)
             });
-            (file_name(&picture), detections.collect())
+            (file_name(&image), objects.collect())
         });
         Ok(Self {
             origin: format!("{origin}, {key} by {}", reference.tool),
-            pictures: pictures.collect(),
+            images: images.collect(),
         })
     }
 
-    /// The detections recorded for a picture of this path.
-    pub fn find(&self, picture: &str) -> Option<&[Detection]> {
-        self.pictures.get(&file_name(picture)).map(Vec::as_slice)
+    /// The objects recorded for an image of this path.
+    pub fn find(&self, image: &str) -> Option<&Instances> {
+        self.images.get(&file_name(image))
     }
 
     /// The recording in words.

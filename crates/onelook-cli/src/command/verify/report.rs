@@ -1,12 +1,14 @@
-//! What two routes came to: a line per picture, a verdict; or an object.
+//! How two sets of predictions compare: a line per image, a verdict; or an object.
 
+use onelook::printable::printable;
 use onelook::{Parity, Tolerance};
 use serde_json::{Value, json};
 
-use super::Compared;
+use super::compared::Compared;
 use crate::console::Console;
+use crate::failure::Failure;
 
-/// All pictures together.
+/// All images together.
 pub fn total(compared: &[Compared]) -> Parity {
     let mut total = Parity::default();
     compared.iter().for_each(|one| total.add(&one.parity));
@@ -24,9 +26,9 @@ pub fn words(
     tolerance: &Tolerance,
     names: &[String],
     console: &Console,
-) {
-    console.line(format!("first     {}", routes[0]));
-    console.line(format!("second    {}", routes[1]));
+) -> Result<(), Failure> {
+    console.line(format!("first     {}", routes[0]))?;
+    console.line(format!("second    {}", routes[1]))?;
     for one in compared {
         let verdict = if one.parity.holds(tolerance) {
             "same"
@@ -36,39 +38,35 @@ pub fn words(
         console.line(format!(
             "{:<9} {}: {}",
             verdict,
-            one.name,
+            printable(&one.name),
             sentence(&one.parity)
-        ));
-        let lonely = |which: &str, found: &onelook::types::Detection| {
-            let name = names.get(found.class).map_or("?", String::as_str);
-            console.line(format!(
-                "          only {which}: {name} {:.3}",
-                found.confidence
-            ));
-        };
-        one.parity
-            .only_first
-            .iter()
-            .for_each(|found| lonely("first", found));
-        one.parity
-            .only_second
-            .iter()
-            .for_each(|found| lonely("second", found));
+        ))?;
+        let alone = [
+            ("first", &one.parity.only_first),
+            ("second", &one.parity.only_second),
+        ];
+        for (which, found) in alone {
+            for found in found {
+                let name = names.get(found.class).map_or("?", String::as_str);
+                console.line(format!("          only {which}: {name} {:.3}", found.score))?;
+            }
+        }
     }
     console.line(format!(
-        "in all    {} pictures: {}",
+        "in all    {} images: {}",
         compared.len(),
         sentence(&total(compared))
-    ));
+    ))?;
     let raw = worst_raw(compared).map_or_else(
         || "not comparable (a recording, or heads of different form)".to_owned(),
         |error| format!("largest relative error {error:.2e}"),
     );
-    console.line(format!("raw       {raw}"));
+    console.line(format!("raw       {raw}"))?;
     console.line(format!(
         "tolerance {} px, {} score",
         tolerance.pixels, tolerance.score
-    ));
+    ))?;
+    Ok(())
 }
 
 /// The differences in words.
@@ -95,7 +93,7 @@ pub fn value(compared: &[Compared], routes: &[String; 2], tolerance: &Tolerance)
             "raw_error": raw,
         })
     };
-    let pictures = compared.iter().map(|one| {
+    let images = compared.iter().map(|one| {
         let mut value = figures(&one.parity, one.raw);
         value["source"] = json!(one.name);
         value
@@ -103,6 +101,6 @@ pub fn value(compared: &[Compared], routes: &[String; 2], tolerance: &Tolerance)
     let mut value = figures(&total(compared), worst_raw(compared));
     value["routes"] = json!(routes);
     value["tolerance"] = json!({"pixels": tolerance.pixels, "score": tolerance.score});
-    value["pictures"] = pictures.collect();
+    value["pictures"] = images.collect();
     value
 }

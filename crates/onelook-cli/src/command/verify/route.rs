@@ -2,14 +2,13 @@
 
 use std::path::Path;
 
-use onelook::types::{Detection, Frame, Precision, Tensor};
-use onelook::vision::letterbox::{fill_input, place};
+use onelook::types::{Frame, Instances, Precision, Tensor};
 use onelook::{Device, Pipeline};
 
 use super::recorded::Recording;
-use crate::args::{FitArgs, ModelArgs};
 use crate::console::Console;
 use crate::failure::Failure;
+use crate::flags::{FitArgs, ModelArgs};
 
 /// What `--against` names.
 pub enum Against {
@@ -80,18 +79,18 @@ pub fn open_first(
 }
 
 impl Second {
-    /// The detections on a picture; `None` when it was not recorded.
-    pub fn answer(&self, name: &str, frame: &Frame) -> Result<Option<Vec<Detection>>, Failure> {
+    /// The objects on an image; `None` when it was not recorded.
+    pub fn answer(&self, name: &str, frame: &Frame) -> Result<Option<Instances>, Failure> {
         match self {
-            Self::Recording(recording) => Ok(recording.find(name).map(<[Detection]>::to_vec)),
+            Self::Recording(recording) => Ok(recording.find(name).cloned()),
             Self::Pipeline(pipeline) => {
-                let prediction = pipeline.predict(std::slice::from_ref(frame))?.remove(0);
-                Ok(Some(prediction.detections.items))
+                let results = pipeline.predict(std::slice::from_ref(frame))?;
+                Ok(Some(results[0].instances().clone()))
             }
         }
     }
 
-    /// The raw tensor for a picture, if there is a network behind this route.
+    /// The raw tensor for an image, if there is a network behind this route.
     pub fn raw(&self, frame: &Frame) -> Result<Option<Tensor>, Failure> {
         match self {
             Self::Recording(_) => Ok(None),
@@ -117,11 +116,8 @@ pub fn describe(pipeline: &Pipeline) -> String {
     )
 }
 
-/// The one tensor that an exported model would give for this picture.
+/// The one tensor that an exported model would give for this image.
 pub fn raw(pipeline: &Pipeline, frame: &Frame) -> Result<Tensor, Failure> {
-    let recipe = pipeline.recipe();
-    let placement = place(recipe, frame.width(), frame.height());
-    let mut input = Tensor::zeros([1, 3, placement.height, placement.width]);
-    fill_input(frame, &placement, recipe.padding, input.data_mut());
+    let input = pipeline.prepare(frame).input.to_tensor();
     Ok(pipeline.model().output0(&input)?)
 }

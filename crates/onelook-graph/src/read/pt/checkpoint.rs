@@ -31,10 +31,15 @@ impl<'p> Checkpoint<'p> {
                 .get(root, key)
                 .filter(|&value| !pickle.is_none(value))
         };
-        let is_model = |id| {
+        // A state_dict is an OrderedDict, which has a state too: the versions of its modules.
+        let is_mapping = |id| {
             pickle
-                .record(id)
-                .is_some_and(|record| record.state.is_some())
+                .class(id)
+                .is_some_and(|name| name.module == "collections")
+        };
+        let is_model = |id| {
+            let record = pickle.record(id);
+            record.is_some_and(|record| record.state.is_some()) && !is_mapping(id)
         };
         let model = match present("ema").or_else(|| present("model")) {
             Some(model) if is_model(model) => model,
@@ -55,7 +60,7 @@ impl<'p> Checkpoint<'p> {
             "OBBModel" => Task::Obb,
             class => {
                 return Err(unsupported(format!(
-                    "it is a {class}; onelook reads the DetectionModel of yolov8, yolo11 and yolo26"
+                    "its model is of the class {class}; onelook reads the DetectionModel of yolov8, yolo11 and yolo26"
                 )));
             }
         })
@@ -201,8 +206,8 @@ fn no_model(pickle: &Pickle<'_>, root: Id) -> ReadError {
     let items = pickle.items(holder);
     if items.is_some_and(|items| items.iter().any(|&(_, value)| is_tensor(value))) {
         return unsupported(
-            "it holds weights only (a state_dict), without the network they belong to; use the .pt \
-             that Ultralytics wrote, or export ONNX",
+            "it is a bare state_dict: weights without the architecture they belong to; use the .pt \
+             that the trainer of Ultralytics wrote (best.pt), or export the whole model to ONNX",
         );
     }
     if items.is_none() {

@@ -281,6 +281,59 @@ fn other_kinds_of_file_are_explained() {
     says(&archive(&[("a/data.pkl", b"\x80\x02}.")]), "no 'model'");
 }
 
+/// As `torch.save(model.state_dict())` writes it: an OrderedDict with items and a state.
+#[test]
+fn a_bare_state_dict_is_called_so_in_every_place() {
+    let weight = written::tensor("0", &[1], &[1]);
+    let metadata = dict(&[(text("_metadata"), dict(&[]))]);
+    let state_dict = [
+        &b"ccollections\nOrderedDict\n)R("[..],
+        &text("model.0.weight"),
+        &weight,
+        b"u",
+        &metadata,
+        b"b",
+    ]
+    .concat();
+    let of = |key: &str| dict(&[(text(key), state_dict.clone())]);
+    for root in [state_dict.clone(), of("model"), of("ema"), of("state_dict")] {
+        let pickle = [b"\x80\x02".as_slice(), &root, b"."].concat();
+        let error = read(
+            &archive(&[("a/data.pkl", &pickle)]),
+            &ReadOptions::default(),
+        );
+        let said = error.unwrap_err().to_string();
+        assert!(said.contains("a bare state_dict"), "{said}");
+        assert!(said.contains("best.pt"), "{said}");
+    }
+}
+
+#[test]
+fn checkpoints_of_other_projects_are_called_what_they_are() {
+    for (module, class, word) in [
+        ("models.yolo", "Model", "YOLOv5"),
+        ("models.yolo", "DetectionModel", "YOLOv7"),
+        ("models.common", "Conv", "YOLOv5"),
+        ("yolov5.models.yolo", "Model", "YOLOv5"),
+        (
+            "torchvision.transforms.transforms",
+            "Compose",
+            "a classifier",
+        ),
+        ("torchvision.models.resnet", "ResNet", "a classifier"),
+        ("yolox.models.yolox", "YOLOX", "another project"),
+        ("__main__", "Net", "the program that saved it"),
+    ] {
+        let pickle = format!("\u{2}c{module}\n{class}\n)R.");
+        let error = read_pickle(&[b"\x80", pickle.as_bytes()].concat()).unwrap_err();
+        assert!(matches!(error, ReadError::Unsupported { .. }), "{error}");
+        let said = error.to_string();
+        assert!(said.contains(word), "{said}");
+        assert!(said.contains(&format!("'{module}.{class}'")), "{said}");
+        assert!(!said.contains("refused"), "{said}");
+    }
+}
+
 #[test]
 fn all_unknown_modules_are_listed_at_once() {
     let unknown = |class| module(class, &[("f", negative(1))], &[], &[]);

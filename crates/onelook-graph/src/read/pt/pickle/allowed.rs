@@ -112,6 +112,49 @@ const TORCH: &[&str] = &[
     "uint8",
 ];
 
+/// Packages of other projects whose checkpoints people have, with what such a file is and what to do
+/// instead. They are refused like all other names, in words that fit.
+const FOREIGN: &[(&[&str], &str, &str)] = &[
+    (
+        &["models", "utils", "yolov5", "yolov7", "yolov9"],
+        "a checkpoint of the YOLOv5 repository, or of one built upon it (YOLOv7, YOLOv9)",
+        "onelook reads checkpoints of the ultralytics package, such as yolov8n.pt, yolo11n.pt or \
+         yolo26n.pt, and models trained from them",
+    ),
+    (
+        &["torchvision"],
+        "a classifier, or another model that was saved with objects of torchvision",
+        "onelook reads detection models of the ultralytics package, such as yolo11n.pt",
+    ),
+    (
+        &[
+            "detectron2",
+            "effdet",
+            "fastai",
+            "lightning",
+            "mmcv",
+            "mmdet",
+            "mmengine",
+            "mmyolo",
+            "pytorch_lightning",
+            "rfdetr",
+            "segmentation_models_pytorch",
+            "super_gradients",
+            "timm",
+            "transformers",
+            "yolov6",
+            "yolox",
+        ],
+        "a checkpoint of another project",
+        "onelook reads detection models of the ultralytics package, such as yolo11n.pt",
+    ),
+    (
+        &["__main__"],
+        "a checkpoint whose classes were defined in the program that saved it",
+        "save it again from a program that imports the ultralytics package",
+    ),
+];
+
 /// Refuses a name that is not on the list.
 pub(super) fn check<'a>(module: &'a str, name: &'a str) -> Result<Name<'a>, ReadError> {
     let listed = NAMES
@@ -120,7 +163,21 @@ pub(super) fn check<'a>(module: &'a str, name: &'a str) -> Result<Name<'a>, Read
     if listed || (is_class(name) && CLASSES_OF.iter().any(|parent| is_within(module, parent))) {
         return Ok(Name { module, name });
     }
-    Err(forbidden(Name { module, name }))
+    let name = Name { module, name };
+    Err(foreign(name).unwrap_or_else(|| forbidden(name)))
+}
+
+/// What a checkpoint is that names a class of another project.
+fn foreign(name: Name<'_>) -> Option<ReadError> {
+    let package = name.module.split('.').next().unwrap_or_default();
+    let is_listed = |(packages, ..): &&(&[&str], _, _)| packages.contains(&package);
+    let (_, what, instead) = FOREIGN.iter().find(is_listed)?;
+    let class = printable(&format!("{}.{}", name.module, name.name));
+    Some(ReadError::Unsupported {
+        reason: format!(
+            "it is {what}: it needs '{class}', code that is not in the file; {instead}"
+        ),
+    })
 }
 
 pub(super) fn forbidden(name: Name<'_>) -> ReadError {

@@ -1,10 +1,10 @@
-//! Words to values, in every spelling that people have in their hands.
+//! Words to values, in every usual spelling.
 
 /// Height and width in pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ImageSize(pub [usize; 2]);
 
-/// `true`, `false` and their kin.
+/// `true`, `false`, and other words for them.
 pub fn boolean(word: &str) -> Result<bool, String> {
     match word.to_ascii_lowercase().as_str() {
         "true" | "1" | "yes" | "on" => Ok(true),
@@ -32,6 +32,16 @@ pub fn byte_size(word: &str) -> Result<u64, String> {
     match bytes {
         1.0..1e18 => Ok(bytes as u64),
         _ => Err("expected a size above 0 in bytes, such as 4GiB or 800MB".to_owned()),
+    }
+}
+
+/// `400`, `400M` or `400MP`: pixels in millions.
+pub fn megapixels(word: &str) -> Result<u64, String> {
+    let number = word.trim().to_ascii_lowercase();
+    let number = number.trim_end_matches('p').trim_end_matches('m').trim();
+    match number.parse::<f64>().map(|millions| millions * 1e6) {
+        Ok(pixels @ 1.0..1e18) => Ok(pixels as u64),
+        _ => Err("expected megapixels above 0, such as 400".to_owned()),
     }
 }
 
@@ -91,6 +101,17 @@ mod tests {
         }
         for word in ["", "0", "GiB", "4TiBs", "-1", "1.2.3G", "NaN", "9e99"] {
             assert!(byte_size(word).is_err(), "{word}");
+        }
+    }
+
+    #[test]
+    fn pixels_are_counted_in_millions() {
+        for word in ["400", "400M", "400 MP", "400mp"] {
+            assert_eq!(megapixels(word), Ok(400_000_000), "{word}");
+        }
+        assert_eq!(megapixels("0.5"), Ok(500_000));
+        for word in ["", "0", "-1", "NaN", "many", "1e99", "inf"] {
+            assert!(megapixels(word).is_err(), "{word}");
         }
     }
 

@@ -1,0 +1,45 @@
+//! What was typed: one struct per command, whose fields and their documentation make the parser,
+//! the help, the completions and the man page.
+//!
+//! Imports no command. What the flags mean is settled in `options`.
+
+mod bench;
+mod cli;
+mod completions;
+mod convert;
+mod dialect;
+mod doctor;
+mod explain;
+mod fit;
+mod gpu_check;
+mod limit;
+mod model;
+mod models;
+mod predict;
+mod reference;
+mod save;
+mod serve;
+mod switch;
+mod val;
+mod value;
+mod verify;
+
+pub use bench::BenchArgs;
+pub use cli::{Command, declarations, parse, wants_json};
+pub use completions::CompletionsArgs;
+pub use convert::ConvertArgs;
+pub use doctor::DoctorArgs;
+pub use explain::ExplainArgs;
+pub use fit::{FitArgs, Preset};
+pub use gpu_check::GpuCheckArgs;
+pub use limit::LimitArgs;
+pub use model::{EngineArgs, ModelArgs};
+pub use models::{ModelsArgs, ModelsCommand};
+pub use predict::PredictArgs;
+pub use save::SaveArgs;
+#[cfg(test)]
+pub use serve::OptionalPort;
+pub use serve::ServeArgs;
+pub use val::ValArgs;
+pub use value::ImageSize;
+pub use verify::VerifyArgs;

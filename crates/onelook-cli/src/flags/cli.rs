@@ -1,0 +1,117 @@
+//! The command line as a whole: the commands, and what holds for all of them.
+
+use std::ffi::{OsStr, OsString};
+
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+
+use super::bench::BenchArgs;
+use super::completions::CompletionsArgs;
+use super::convert::ConvertArgs;
+use super::dialect::normalise;
+use super::doctor::DoctorArgs;
+use super::explain::ExplainArgs;
+use super::gpu_check::GpuCheckArgs;
+use super::models::ModelsArgs;
+use super::predict::PredictArgs;
+use super::serve::ServeArgs;
+use super::switch::with_switches;
+use super::val::ValArgs;
+use super::value::boolean;
+use super::verify::VerifyArgs;
+
+/// Finds objects in images with YOLO models. One binary, no Python.
+///
+/// Flags can be written both ways: `--conf 0.25` or `conf=0.25`. Exit codes: 0 ok, 1 failed,
+/// 2 usage.
+#[derive(Parser)]
+#[command(
+    name = "onelook",
+    version,
+    max_term_width = 100,
+    args_override_self = true
+)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+    /// What holds for every command.
+    #[command(flatten)]
+    pub global: GlobalArgs,
+}
+
+/// What holds for every command.
+#[derive(Args)]
+pub struct GlobalArgs {
+    /// Write results as JSON to standard output, errors as JSON to standard error.
+    #[arg(long, global = true, display_order = 900)]
+    pub json: bool,
+    /// Print results only, without remarks and progress bars.
+    #[arg(long, short, global = true, display_order = 901)]
+    pub quiet: bool,
+}
+
+/// The commands, a file each.
+#[derive(Subcommand)]
+pub enum Command {
+    /// Finds objects in images.
+    Predict(Box<PredictArgs>),
+    /// Serves models over HTTP and gRPC, with a web page.
+    Serve(Box<ServeArgs>),
+    /// Measures a model's accuracy on a data set.
+    Val(Box<ValArgs>),
+    /// Compares the boxes of two models, devices or recordings on the same images.
+    Verify(Box<VerifyArgs>),
+    /// Writes a model in the native format, which loads fastest.
+    Convert(ConvertArgs),
+    /// Lists, fetches and shows models.
+    Models(ModelsArgs),
+    /// Shows what runs and why: graph, plan, memory, kernels.
+    Explain(ExplainArgs),
+    /// Measures the time per node and in total.
+    Bench(BenchArgs),
+    /// Shows the devices, which one is chosen and why, and runs a test.
+    Doctor(DoctorArgs),
+    /// Checks an NVIDIA GPU: every kernel, whole networks, times.
+    GpuCheck(GpuCheckArgs),
+    /// Prints completions for a shell.
+    Completions(CompletionsArgs),
+    /// Prints the manual page.
+    Man,
+}
+
+/// The declarations of all commands and flags: for the parser, the help, the completions, the
+/// manual page and the dialect.
+pub fn declarations() -> clap::Command {
+    with_switches(Cli::command())
+}
+
+/// The command line, from words in either dialect.
+///
+/// # Errors
+/// The words make no sense, or they ask for help or the version.
+pub fn parse(words: &[OsString]) -> Result<Cli, clap::Error> {
+    let mut declared = declarations();
+    declared.build();
+    let words = normalise(&declared, words).map_err(|reason| {
+        let kind = clap::error::ErrorKind::InvalidValue;
+        declared.clone().error(kind, reason)
+    })?;
+    let mut matches = declared.clone().try_get_matches_from(words)?;
+    Cli::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut declared))
+}
+
+/// Whether the words ask for JSON; needed where they cannot be parsed.
+pub fn wants_json(words: &[OsString]) -> bool {
+    let asks = |word: &OsStr| {
+        let word = word.to_str()?;
+        let value = word
+            .strip_prefix("--")
+            .unwrap_or(word)
+            .strip_prefix("json")?;
+        match value.strip_prefix('=') {
+            Some(value) => boolean(value).ok(),
+            None => Some(value.is_empty()),
+        }
+    };
+    words.iter().filter_map(|word| asks(word)).next_back() == Some(true)
+}

@@ -1,0 +1,34 @@
+//! Flags of `onelook predict`.
+
+use clap::Args;
+
+use super::fit::FitArgs;
+use super::limit::LimitArgs;
+use super::model::ModelArgs;
+use super::save::SaveArgs;
+
+/// Finds objects in images.
+#[derive(Args)]
+pub struct PredictArgs {
+    #[command(flatten)]
+    pub model: ModelArgs,
+    /// Images: files, directories, globs, lists (.txt), URLs, or - for standard input;
+    /// several by repeating the flag.
+    #[arg(
+        long,
+        short,
+        required = true,
+        allow_hyphen_values = true,
+        value_name = "SOURCE"
+    )]
+    pub source: Vec<String>,
+    #[command(flatten)]
+    pub fit: FitArgs,
+    #[command(flatten)]
+    pub limits: LimitArgs,
+    #[command(flatten)]
+    pub save: SaveArgs,
+    /// Print a line per image.
+    #[arg(long, default_value_t = true)]
+    pub verbose: bool,
+}

@@ -1,0 +1,50 @@
+//! Flags that say what to keep of a run.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+/// What to keep of a run, and where.
+#[derive(Args, Clone)]
+#[command(next_help_heading = "Output")]
+pub struct SaveArgs {
+    /// Save annotated images; with save=False and no other save flag, no files are written.
+    #[arg(long, default_value_t = true)]
+    pub save: bool,
+    /// Save labels/NAME.txt: class, centre and size as fractions of the image.
+    #[arg(long)]
+    pub save_txt: bool,
+    /// Add the confidence to the labels.
+    #[arg(long)]
+    pub save_conf: bool,
+    /// Save the content of each box to crops/CLASS/.
+    #[arg(long)]
+    pub save_crop: bool,
+    /// Save all boxes to predictions.csv.
+    #[arg(long)]
+    pub save_csv: bool,
+    /// Save the lines of --json to predictions.jsonl.
+    #[arg(long)]
+    pub save_json: bool,
+    /// Write class names at boxes.
+    #[arg(long, default_value_t = true)]
+    pub show_labels: bool,
+    /// Write confidences at boxes.
+    #[arg(long, default_value_t = true)]
+    pub show_conf: bool,
+    /// Draw boxes.
+    #[arg(long, default_value_t = true)]
+    pub show_boxes: bool,
+    /// Line width of boxes in pixels [default: by the size of the image]
+    #[arg(long, value_name = "PIXELS")]
+    pub line_width: Option<usize>,
+    /// Directory of the runs [default: runs/TASK]
+    #[arg(long, value_name = "DIR")]
+    pub project: Option<PathBuf>,
+    /// Name of the run's directory; a number is added if it exists.
+    #[arg(long, default_value = "predict", value_name = "NAME")]
+    pub name: String,
+    /// Write into the directory even if it exists.
+    #[arg(long)]
+    pub exist_ok: bool,
+}

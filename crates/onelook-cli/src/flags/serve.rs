@@ -1,0 +1,109 @@
+//! Flags of `onelook serve`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::model::EngineArgs;
+
+/// Serves models over HTTP and gRPC, with a web page.
+#[derive(Args)]
+pub struct ServeArgs {
+    /// Model: FILE or NAME=FILE, or a name of `onelook models list`; several by repeating the
+    /// flag. The first is the default. Without it yolo11n, or yolo26n where only a package mirror
+    /// can be reached.
+    #[arg(long, short, value_name = "[NAME=]FILE")]
+    pub model: Vec<String>,
+    /// Directory whose model files are served too, named by their file names.
+    #[arg(long, value_name = "DIR")]
+    pub model_dir: Option<PathBuf>,
+    #[command(flatten)]
+    pub engine: EngineArgs,
+    /// Address to listen on; 0.0.0.0 for all.
+    #[arg(long, default_value = "127.0.0.1", value_name = "HOST")]
+    pub host: String,
+    /// Port for HTTP; 0 for any that is free. It answers gRPC too.
+    #[arg(long, short, default_value_t = 8000, value_name = "PORT")]
+    pub port: u16,
+    /// Second port, for gRPC clients that expect a port of their own; `none` for none.
+    #[arg(long, default_value = "8001", value_name = "PORT|none")]
+    pub grpc_port: OptionalPort,
+    /// Port for /metrics alone; the HTTP port has it too.
+    #[arg(long, default_value = "none", value_name = "PORT|none")]
+    pub metrics_port: OptionalPort,
+    /// Most images in one run [default: as many as the device gains from]
+    #[arg(long, alias = "batch", value_name = "N")]
+    pub max_batch: Option<usize>,
+    /// Longest time in milliseconds that a decoded image waits for others to share its run.
+    #[arg(long, default_value_t = 2.0, value_name = "MS")]
+    pub max_delay: f64,
+    /// Most requests that wait for a model; more are refused at once.
+    #[arg(long, default_value_t = 128, value_name = "N")]
+    pub queue: usize,
+    /// Longest time in seconds from a request to its response.
+    #[arg(long, default_value_t = 30.0, value_name = "SECONDS")]
+    pub timeout: f64,
+    /// Most megabytes of one request.
+    #[arg(long, default_value_t = 64, value_name = "MB")]
+    pub max_body: usize,
+    /// Most megapixels of one image.
+    #[arg(long, default_value_t = 64, value_name = "MP")]
+    pub max_pixels: u64,
+    /// Most images in one request.
+    #[arg(long, alias = "max-pictures", default_value_t = 64, value_name = "N")]
+    pub max_images: usize,
+    /// Most connections at one time.
+    #[arg(long, default_value_t = 12_000, value_name = "N")]
+    pub max_connections: usize,
+    /// File with a token per line: TOKEN, NAME TOKEN or NAME TOKEN SCOPE (read, infer, admin), a
+    /// token also as sha256:HEX. ONELOOK_TOKENS holds such lines too, and ONELOOK_TOKEN one token.
+    #[arg(long, value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
+    /// Origin whose pages may call this server, `*` for all; several by repeating the flag.
+    #[arg(long, value_name = "ORIGIN")]
+    pub cors: Vec<String>,
+    /// Let requests name URLs of images. Private, local and reserved addresses are never fetched.
+    #[arg(long)]
+    pub allow_urls: bool,
+    /// Certificate chain (PEM); makes it HTTPS.
+    #[arg(long, requires = "tls_key", value_name = "FILE")]
+    pub tls_cert: Option<PathBuf>,
+    /// Private key (PEM).
+    #[arg(long, requires = "tls_cert", value_name = "FILE")]
+    pub tls_key: Option<PathBuf>,
+    /// Format of the log on standard error.
+    #[arg(long, default_value = "text", value_parser = ["text", "json"], value_name = "FORMAT")]
+    pub log_format: String,
+    /// Which log lines: trace, debug, info, warn, error or off, also by target, as in
+    /// info,onelook::access=warn, which leaves out the line per request.
+    #[arg(long, default_value = "info", value_name = "LEVEL")]
+    pub log_level: String,
+    /// Directory for log files, a new file each day.
+    #[arg(long, value_name = "DIR")]
+    pub log_dir: Option<PathBuf>,
+    /// Days that log files are kept.
+    #[arg(long, default_value_t = 14, value_name = "DAYS")]
+    pub log_keep: usize,
+    /// Address of an OpenTelemetry collector that gets a trace per request (OTLP over gRPC), such
+    /// as http://localhost:4317; needs a build with the feature otlp.
+    #[arg(long, value_name = "URL")]
+    pub otlp: Option<String>,
+}
+
+/// A port, or none.
+#[derive(Debug, Clone, Copy)]
+pub struct OptionalPort(pub Option<u16>);
+
+impl std::str::FromStr for OptionalPort {
+    type Err = String;
+
+    fn from_str(word: &str) -> Result<Self, String> {
+        if word.eq_ignore_ascii_case("none") {
+            return Ok(Self(None));
+        }
+        let port = word.parse().map_err(|_| {
+            format!("'{word}' is not a port: expected a number up to 65535, or none")
+        })?;
+        Ok(Self(Some(port)))
+    }
+}

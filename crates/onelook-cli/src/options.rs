@@ -1,0 +1,10 @@
+//! What the flags mean: the structs of `flags` in, what the library takes out.
+
+mod fit;
+mod limit;
+mod model;
+mod run;
+mod serve;
+
+pub use model::warn_of_random_weights;
+pub use run::run_directory;

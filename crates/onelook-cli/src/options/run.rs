@@ -1,0 +1,48 @@
+//! What to keep of a run, and where.
+
+use std::path::{Path, PathBuf};
+
+use onelook::types::Task;
+use onelook::vision::draw::DrawStyle;
+
+use crate::failure::Failure;
+use crate::flags::SaveArgs;
+use crate::output::RunDirectory;
+
+/// The directory of a run: `name` in `project`, which is `runs/TASK` when absent. The name may lead
+/// through directories, as in `name=day/first`.
+pub fn run_directory(
+    project: Option<&Path>,
+    name: &str,
+    exist_ok: bool,
+    task: Task,
+) -> Result<RunDirectory, Failure> {
+    let project = project.map_or_else(|| Path::new("runs").join(task.name()), PathBuf::from);
+    let path = project.join(name);
+    let last = path.file_name().and_then(|last| last.to_str());
+    match (path.parent(), last.filter(|_| !name.trim().is_empty())) {
+        (Some(parent), Some(last)) => RunDirectory::create(parent, last, exist_ok),
+        _ => Err(Failure::Usage(format!(
+            "--name '{name}': expected a name for the run's directory"
+        ))),
+    }
+}
+
+impl SaveArgs {
+    /// The run's directory, if anything is to be kept.
+    pub fn run_directory(&self, task: Task) -> Result<Option<RunDirectory>, Failure> {
+        let any = self.save || self.save_txt || self.save_crop || self.save_csv || self.save_json;
+        any.then(|| run_directory(self.project.as_deref(), &self.name, self.exist_ok, task))
+            .transpose()
+    }
+
+    /// How boxes are drawn.
+    pub fn style(&self) -> DrawStyle {
+        DrawStyle {
+            line_width: self.line_width,
+            labels: self.show_labels,
+            confidence: self.show_conf,
+            boxes: self.show_boxes,
+        }
+    }
+}
