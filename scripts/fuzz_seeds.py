@@ -183,6 +183,89 @@ def onnx_model():
     return model.SerializeToString()
 
 
+def onnx_kinds():
+    """Small exports of the kinds that need more than operators: symbolic sides, quantised, suppression inside."""
+    import numpy as np
+    from onnx import TensorProto, helper, numpy_helper
+
+    def constant(name, value, kind=np.int64):
+        return numpy_helper.from_array(np.asarray(value, kind), name)
+
+    def export(nodes, constants, sides, output):
+        image = helper.make_tensor_value_info("images", TensorProto.FLOAT, ["batch", 3, *sides])
+        output = helper.make_tensor_value_info("output0", TensorProto.FLOAT, output)
+        graph = helper.make_graph([helper.make_node(*parts, **given) for parts, given in nodes], "tiny", [image], [output], constants)
+        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+        helper.set_model_props(model, {"names": "['a', 'b']", "stride": "4", "task": "detect", "imgsz": "[8, 8]"})
+        return model.SerializeToString()
+
+    weight = constant("w", np.ones((6, 3, 1, 1)), np.float32)
+    dynamic = export(
+        [
+            (("Conv", ["images", "w"], ["map"]), {}),
+            (("Shape", ["map"], ["shape"]), {}),
+            (("Slice", ["shape", "zero", "two", "zero"], ["start"]), {}),
+            (("Slice", ["shape", "two", "four", "zero"], ["sides"]), {}),
+            (("Concat", ["start", "rest"], ["extents"]), {"axis": 0}),
+            (("ReduceProd", ["sides"], ["count"]), {"keepdims": 0}),
+            (("Range", ["none", "count", "one"], ["cells"]), {}),
+            (("Cast", ["cells"], ["floats"]), {"to": TensorProto.FLOAT}),
+            (("ConstantOfShape", ["sides"], ["zeros"]), {}),
+            (("Expand", ["floats", "ones"], ["grid"]), {}),
+            (("Reshape", ["map", "extents"], ["flat"]), {}),
+            (("Add", ["flat", "grid"], ["output0"]), {}),
+        ],
+        [weight, constant("zero", [0]), constant("two", [2]), constant("four", [4]), constant("rest", [-1]), constant("none", 0),
+         constant("one", 1), constant("ones", [1, 1])],
+        ["height", "width"], ["batch", 6, "anchors"],
+    )
+    quantised = export(
+        [
+            (("QuantizeLinear", ["images", "s", "z"], ["q"]), {}),
+            (("DequantizeLinear", ["q", "s", "z"], ["x"]), {}),
+            (("DynamicQuantizeLinear", ["x"], ["y", "ys", "yz"]), {}),
+            (("ConvInteger", ["y", "wq", "yz", "z"], ["sums"]), {}),
+            (("Cast", ["sums"], ["c"]), {"to": TensorProto.FLOAT}),
+            (("Mul", ["ys", "s"], ["scale"]), {}),
+            (("Mul", ["c", "scale"], ["a"]), {}),
+            (("QuantizeLinear", ["a", "s", "z"], ["aq"]), {}),
+            (("QLinearConv", ["aq", "s", "z", "vq", "s", "z", "s", "z", "b"], ["d"]), {}),
+            (("DequantizeLinear", ["d", "s", "z"], ["e"]), {}),
+            (("Reshape", ["e", "flat"], ["output0"]), {}),
+        ],
+        [constant("s", 0.5, np.float32), constant("z", 3, np.uint8), constant("wq", np.ones((6, 3, 1, 1)), np.uint8),
+         constant("vq", np.ones((6, 6, 1, 1)), np.uint8), constant("b", np.ones(6), np.int32), constant("flat", [1, 6, -1])],
+        [8, 8], [1, 6, 64],
+    )
+    suppressed = export(
+        [
+            (("Conv", ["images", "w"], ["map"]), {}),
+            (("Reshape", ["map", "flat"], ["head"]), {}),
+            (("Transpose", ["head"], ["cells"]), {"perm": [0, 2, 1]}),
+            (("Split", ["cells", "cut"], ["boxes", "scores"]), {"axis": 2}),
+            (("Transpose", ["scores"], ["byclass"]), {"perm": [0, 2, 1]}),
+            (("NonMaxSuppression", ["boxes", "byclass", "most", "half", "half"], ["kept"]), {}),
+            (("ReduceMax", ["scores"], ["best"]), {"axes": [2], "keepdims": 0}),
+            (("TopK", ["best", "five"], ["top", "places"]), {}),
+            (("Mod", ["places", "five"], ["classes"]), {}),
+            (("NonZero", ["top"], ["found"]), {}),
+            (("Unsqueeze", ["places", "last"], ["column"]), {}),
+            (("Tile", ["column", "four"], ["index"]), {}),
+            (("GatherElements", ["boxes", "index"], ["topboxes"]), {"axis": 1}),
+            (("GatherND", ["scores", "kept"], ["unused"]), {}),
+            (("Where", ["condition", "classes", "places"], ["chosen"]), {}),
+            (("Cast", ["chosen"], ["floats"]), {"to": TensorProto.FLOAT}),
+            (("Unsqueeze", ["floats", "last"], ["b"]), {}),
+            (("Unsqueeze", ["top", "last"], ["a"]), {}),
+            (("Concat", ["topboxes", "a", "b"], ["output0"]), {"axis": 2}),
+        ],
+        [weight, constant("flat", [1, 6, -1]), constant("cut", [4, 2]), constant("most", [5]), constant("half", [0.5], np.float32),
+         constant("five", [5]), constant("last", [-1]), constant("four", [1, 1, 4]), constant("condition", [True], bool)],
+        [8, 8], [1, 5, 6],
+    )
+    return {"dynamic": dynamic, "quantised": quantised, "suppressed": suppressed}
+
+
 def pictures():
     from PIL import Image
 
@@ -239,6 +322,8 @@ def main():
     archives(description)
     for target in ("onnx", "engine"):
         save(target, "tiny.seed", onnx_model())
+    for name, data in onnx_kinds().items():
+        save("onnx", f"{name}.seed", data)
     tensors = {"w": {"dtype": "F16", "shape": [4, 3, 1, 1], "data_offsets": [0, 24]}}
     save("safetensors", "tiny.seed", json.dumps({"__metadata__": {"format": "onelook"}, **tensors}).encode())
     pictures()

@@ -11,8 +11,10 @@ mod conv;
 mod copy;
 mod mat_mul;
 mod pool;
+pub mod program;
 mod reduce;
 mod reshape;
+mod reshape_to;
 mod slice;
 mod softmax;
 mod split;
@@ -31,8 +33,10 @@ pub use conv::Conv;
 pub use copy::Copy;
 pub use mat_mul::MatMul;
 pub use pool::MaxPool;
+pub use program::Program;
 pub use reduce::{Reduce, Reduction};
 pub use reshape::Reshape;
+pub use reshape_to::ReshapeTo;
 pub use slice::Slice;
 pub use softmax::Softmax;
 pub use split::Split;
@@ -105,7 +109,7 @@ macro_rules! operators {
 
 operators!(
     Activation, Attention, BatchNorm, Binary, Concat, Constant, Conv, Copy, MatMul, MaxPool,
-    Reduce, Reshape, Slice, Softmax, Split, Transpose, Upsample,
+    Program, Reduce, Reshape, ReshapeTo, Slice, Softmax, Split, Transpose, Upsample,
 );
 
 impl Op {

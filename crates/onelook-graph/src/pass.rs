@@ -1,7 +1,9 @@
 //! Passes over the graph, one file each; every one keeps what the graph computes.
 
+mod bind_shapes;
 mod dead_code;
 mod elide_views;
+mod fold_affine;
 mod fold_batch_norm;
 mod fuse_activation;
 mod fuse_residual;
@@ -11,8 +13,10 @@ mod simplify_concat;
 #[cfg(test)]
 mod tests;
 
+pub use bind_shapes::bind_shapes;
 pub use dead_code::dead_code;
 pub use elide_views::elide_views;
+pub use fold_affine::fold_affine;
 pub use fold_batch_norm::fold_batch_norm;
 pub use fuse_activation::fuse_activation;
 pub use fuse_residual::fuse_residual;
@@ -25,6 +29,7 @@ use crate::Graph;
 /// [`elide_views`], because their alignment is the engine's.
 pub fn optimise(graph: &mut Graph) {
     fold_batch_norm(graph);
+    fold_affine(graph);
     fuse_activation(graph);
     fuse_residual(graph);
     simplify_concat(graph);

@@ -102,7 +102,8 @@ fn operands(op: &Op) -> (Option<usize>, usize) {
         Op::Constant(_) => (Some(0), 1),
         Op::Binary(_) | Op::MatMul(_) => (Some(2), 1),
         Op::Conv(conv) => (Some(1 + usize::from(conv.residual)), 1),
-        Op::Concat(_) => (None, 1),
+        Op::Concat(_) | Op::ReshapeTo(_) => (None, 1),
+        Op::Program(program) => (Some(program.inputs), 1),
         Op::Split(split) => (Some(1), split.sizes.len()),
         Op::Activation(_)
         | Op::Attention(_)

@@ -1,4 +1,5 @@
-//! Folds a batch normalisation into the convolution before it.
+//! Folds a batch normalisation into the convolution before it; one that stands elsewhere becomes a
+//! depthwise convolution of one pixel, which every engine has a kernel for.
 
 use std::sync::Arc;
 
@@ -8,7 +9,7 @@ use crate::op::{BatchNorm, Conv, Op};
 use crate::{Graph, ValueId};
 
 /// Scales the weights of every convolution whose only reader is a batch normalisation, and moves
-/// the normalisation's offset into the bias.
+/// the normalisation's offset into the bias. Leaves no batch normalisation.
 pub fn fold_batch_norm(graph: &mut Graph) {
     let producers = graph.producers();
     let readers = graph.readers();
@@ -18,6 +19,7 @@ pub fn fold_batch_norm(graph: &mut Graph) {
         };
         let norm = norm.clone();
         let (input, output) = (graph.nodes[index].inputs[0], graph.nodes[index].outputs[0]);
+        graph.nodes[index].op = as_convolution(&norm).into();
         let Some(producer) = producers[input.index()] else {
             continue;
         };
@@ -28,7 +30,8 @@ pub fn fold_batch_norm(graph: &mut Graph) {
         if !alone || conv.activation.is_some() || conv.residual || !fits(conv, &norm) {
             continue;
         }
-        fold(conv, &norm);
+        let (factors, offsets) = norm.as_affine();
+        scale_and_shift(conv, &factors, &offsets);
         take_over(graph, producer.0, index, output);
     }
     graph.nodes.retain(|node| !node.outputs.is_empty());
@@ -47,13 +50,25 @@ fn fits(conv: &Conv, norm: &BatchNorm) -> bool {
         .all(|tensor| tensor.data().len() == conv.outputs())
 }
 
-/// Scales in place where nobody shares the weights: a large model should not be in memory twice.
-fn fold(conv: &mut Conv, norm: &BatchNorm) {
+/// The normalisation as a convolution that sees one pixel of one channel at a time.
+fn as_convolution(norm: &BatchNorm) -> Conv {
     let (factors, offsets) = norm.as_affine();
+    let channels = factors.len();
+    let weight = Tensor::from_fn([channels, 1, 1, 1], |channel| factors[channel]);
+    let bias = Tensor::from_fn([channels], |channel| offsets[channel]);
+    Conv {
+        groups: channels,
+        ..Conv::new(Arc::new(weight), Some(Arc::new(bias)))
+    }
+}
+
+/// Multiplies what the convolution gives by a factor per output and adds an offset. In place where
+/// nobody shares the weights: a large model should not be in memory twice.
+pub(super) fn scale_and_shift(conv: &mut Conv, factors: &[f32], offsets: &[f32]) {
     let outputs = conv.outputs();
     let per_output = (conv.weight.data().len() / outputs.max(1)).max(1);
     let weight = Arc::make_mut(&mut conv.weight);
-    for (row, factor) in weight.data_mut().chunks_exact_mut(per_output).zip(&factors) {
+    for (row, factor) in weight.data_mut().chunks_exact_mut(per_output).zip(factors) {
         row.iter_mut().for_each(|value| *value *= factor);
     }
     let bias = Tensor::from_fn([outputs], |output| {
@@ -111,7 +126,7 @@ mod tests {
         insta::assert_snapshot!(graph, @r"
         input %0
         %1 = conv 1x1 3->2 (%0)  # conv
-        %2 = batch_norm (%1)  # norm
+        %2 = conv 1x1 2->2 groups 2 (%1)  # norm
         output %2
         output %1
         ");

@@ -2,16 +2,19 @@
 //!
 //! Operators that we lack are listed all at once. Shapes are inferred while reading, because some
 //! operators only make sense with them; a symbolic batch counts as 1 and symbolic sides as the
-//! training size.
+//! training size. Then `dynamic` and `batch` make the graph hold for other sizes and batches.
 
 mod batch;
 mod call;
 mod constant;
+mod dynamic;
 mod importer;
 mod literal;
 mod metadata;
 mod operators;
+mod order;
 mod proto;
+mod tail;
 #[cfg(test)]
 mod tests;
 mod wire;
@@ -21,7 +24,8 @@ use std::collections::HashSet;
 use onelook_types::Shape;
 use prost::Message;
 
-use self::importer::Importer;
+use self::constant::ConstantReader;
+use self::importer::{Constants, Importer};
 use self::metadata::{Image, Properties};
 use super::{Limits, ModelFile, ReadError, ReadOptions};
 
@@ -38,23 +42,58 @@ pub(super) fn read(bytes: &[u8], options: &ReadOptions) -> Result<ModelFile, Rea
         metadata_props,
         ..
     } = model;
-    let file = graph.ok_or_else(|| damaged("it holds no graph".to_owned()))?;
+    let mut file = graph.ok_or_else(|| damaged("it holds no graph".to_owned()))?;
     check_counts(&file, limits)?;
     let properties = Properties::new(&metadata_props, limits)?;
-    let (name, image, shape) = image_input(&file, &properties)?;
-
-    let mut importer = Importer::new(limits, opset);
-    importer.input(&name, shape.clone())?;
-    for tensor in file.initializer {
-        importer.initializer(tensor)?;
+    properties.task()?;
+    let (name, mut image, shape) = image_input(&file, &properties)?;
+    order::sort(&mut file.node);
+    let constants = constants(&mut file, limits)?;
+    let [output] = &file.output[..] else {
+        let reason = format!(
+            "it has {} outputs; a detection model has one",
+            file.output.len()
+        );
+        return Err(ReadError::Unsupported { reason });
+    };
+    let import = |shape: &Shape| {
+        let mut importer = Importer::new(limits, opset, image.is_dynamic());
+        importer.begin(&constants, &name, shape.clone())?;
+        file.node.iter().try_for_each(|node| importer.node(node))?;
+        importer.finish(output, shape[0])
+    };
+    let (mut graph, head) = import(&shape)?;
+    if image.is_dynamic() {
+        let other = image.another_size(&shape, properties.stride()?);
+        let holds = match (other != shape).then(|| import(&other)) {
+            None => true,
+            Some(Ok((twin, _))) => dynamic::reconcile(&mut graph, &twin, [&shape, &other])?,
+            Some(Err(_)) => false,
+        };
+        if holds {
+            dynamic::settle(&mut graph, [&shape, &other])?;
+        } else {
+            let [height, width] = image.size.map(|side| side as i64);
+            batch::admit_only(&mut graph, "fixed_size", [0, 3, height, width]);
+            image.sides = image.size.map(Some);
+        }
     }
-    for node in &file.node {
-        importer.node(node)?;
-    }
-    let (mut graph, outputs) = importer.finish(&file.output)?;
     batch::free(&mut graph, &shape, image.sides.iter().all(Option::is_some))?;
-    let metadata = properties.metadata(image, &outputs)?;
+    let metadata = properties.metadata(image, &head)?;
     Ok(ModelFile { graph, metadata })
+}
+
+/// The constants of the file by name; each message is dropped as soon as it is converted.
+fn constants(file: &mut proto::Graph, limits: &Limits) -> Result<Constants, ReadError> {
+    let mut reader = ConstantReader::new(limits);
+    let mut constants = Constants::new();
+    for tensor in std::mem::take(&mut file.initializer) {
+        let data = reader.read(&tensor)?;
+        if constants.insert(tensor.name.clone(), data).is_some() {
+            return Err(damaged(format!("'{}' is written twice", tensor.name)));
+        }
+    }
+    Ok(constants)
 }
 
 fn opset(model: &proto::Model) -> Result<i64, ReadError> {
@@ -133,6 +172,7 @@ fn image_input(
     let trained = properties.image_size()?.unwrap_or([640, 640]);
     let size = [height.unwrap_or(trained[0]), width.unwrap_or(trained[1])];
     let image = Image {
+        batch,
         sides: [height, width],
         size,
     };

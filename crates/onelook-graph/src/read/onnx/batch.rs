@@ -3,7 +3,8 @@
 
 use onelook_types::Shape;
 
-use crate::op::{Op, Reshape};
+use crate::op::program::Reads;
+use crate::op::{Op, Operator, Reshape, ReshapeTo};
 use crate::{Graph, GraphError, Node, infer_shapes};
 
 /// Lets the graph take any batch. Where that cannot be proven, it is pinned to the exported batch
@@ -40,6 +41,18 @@ fn freed_reshapes(
     let mut reshapes = Vec::new();
     for (index, node) in graph.nodes.iter().enumerate() {
         let output = &shapes[node.outputs.first()?.index()];
+        match &node.op {
+            Op::Program(program) if program.reads == Reads::Shapes => continue,
+            Op::ReshapeTo(reshape) => {
+                let is_led = led[node.inputs[0].index()];
+                if is_led && !follows_batch(reshape, node, &led, shapes, output) {
+                    return None;
+                }
+                led[node.outputs[0].index()] = is_led;
+                continue;
+            }
+            _ => {}
+        }
         let any_led = node.inputs.iter().any(|input| led[input.index()]);
         if let (Op::Reshape(reshape), true) = (&node.op, any_led) {
             let input = &shapes[node.inputs[0].index()];
@@ -79,13 +92,37 @@ fn keeps_led(node: &Node, led: &[bool], shapes: &[Shape], output: &Shape) -> boo
         }),
         Op::Concat(concat) => concat.axis > 0 && all_led(),
         Op::MatMul(_) => output.len() > 2 && all_led(),
+        // It runs image by image, or on as many as it was exported for.
+        Op::Program(program) => matches!(program.reads, Reads::Images(_)) && all_led(),
         Op::Reduce(reduce) => reduce.axis > 0,
         Op::Slice(slice) => slice.axis > 0,
         Op::Softmax(softmax) => softmax.axis > 0,
         Op::Split(split) => split.axis > 0,
         Op::Transpose(transpose) => transpose.order.first() == Some(&0),
-        Op::Constant(_) | Op::Reshape(_) => false,
+        Op::Constant(_) | Op::Reshape(_) | Op::ReshapeTo(_) => false,
     }
+}
+
+/// Whether twice the batch gives twice the first extent, and nothing else.
+fn follows_batch(
+    reshape: &ReshapeTo,
+    node: &Node,
+    led: &[bool],
+    shapes: &[Shape],
+    output: &Shape,
+) -> bool {
+    let doubled = |shape: &Shape| {
+        let mut extents = shape.to_vec();
+        extents.iter_mut().take(1).for_each(|first| *first *= 2);
+        Shape::from(extents)
+    };
+    let read = node.inputs.iter().map(|input| match led[input.index()] {
+        true => doubled(&shapes[input.index()]),
+        false => shapes[input.index()].clone(),
+    });
+    let read: Vec<Shape> = read.collect();
+    let written = reshape.infer(&read.iter().collect::<Vec<_>>());
+    written.is_ok_and(|written| written == [doubled(output)])
 }
 
 /// A reshape of a led value whose first extent follows the input's batch.
@@ -112,14 +149,19 @@ fn following(
 
 /// Lets the input through only at this batch, whatever its other extents are.
 fn pin(graph: &mut Graph, batch: usize) {
+    admit_only(graph, "fixed_batch", [batch as i64, 0, 0, 0]);
+}
+
+/// Lets the input through only with these extents; 0 stands for any.
+pub(super) fn admit_only(graph: &mut Graph, name: &str, extents: [i64; 4]) {
     let image = graph.inputs[0];
-    let Some(reshape) = Reshape::new(&[batch as i64, 0, 0, 0]) else {
+    let Some(reshape) = Reshape::new(&extents) else {
         return;
     };
-    let pinned = graph.add_value("fixed_batch");
+    let pinned = graph.add_value(name);
     graph.replace_uses(image, pinned);
     let node = Node {
-        name: "fixed_batch".to_owned(),
+        name: name.to_owned(),
         op: reshape.into(),
         inputs: vec![image],
         outputs: vec![pinned],

@@ -1,32 +1,61 @@
 //! One node of the file as its importer sees it: attributes with defaults, inputs by position.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use onelook_types::{Shape, Tensor};
 
-use super::constant::{Constant, Integers};
+use super::constant::ConstantReader;
 use super::proto;
 use crate::ValueId;
+use crate::op::program::{Attribute, Data, Instruction};
 use crate::read::ReadError;
 
 /// What a name of the file stands for.
 #[derive(Debug, Clone)]
 pub(super) enum Known {
-    /// A value of the graph, and its shape when the input has the file's.
+    /// A value of the graph, and its shape when the input has the one at hand.
     Value(ValueId, Shape),
     /// A constant that no node of the graph yields yet.
-    Constant(Constant),
+    Constant(Data),
+    /// What follows from the input's shape: its value for the one at hand, and how it is computed.
+    Bound(Data, Source),
+    /// What only a program can compute, from the image.
+    Computed(Source),
+    /// A value of the graph of which the file has the quantised form.
+    Quantised(ValueId, Shape, Quantisation),
     /// The output of an operator that we lack.
     Missing,
+}
+
+/// A result of a step that the importer has recorded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Source {
+    pub step: usize,
+    pub result: usize,
+}
+
+/// What a quantised value stands for: (value - zero) * scale.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Quantisation {
+    pub scale: f32,
+    pub zero: i64,
 }
 
 impl Known {
     pub(super) fn shape(&self) -> Shape {
         match self {
-            Self::Value(_, shape) => shape.clone(),
-            Self::Constant(Constant::Floats(tensor)) => tensor.shape().clone(),
-            Self::Constant(Constant::Integers(integers)) => integers.shape.clone(),
-            Self::Missing => Shape::default(),
+            Self::Value(_, shape) | Self::Quantised(_, shape, _) => shape.clone(),
+            Self::Constant(data) | Self::Bound(data, _) => data.shape().clone(),
+            Self::Computed(_) | Self::Missing => Shape::default(),
+        }
+    }
+
+    /// What is known of it before any image comes.
+    pub(super) fn data(&self) -> Option<&Data> {
+        match self {
+            Self::Constant(data) | Self::Bound(data, _) => Some(data),
+            _ => None,
         }
     }
 }
@@ -60,6 +89,11 @@ impl Call<'_> {
             Some(output) if self.node.name.is_empty() => output,
             _ => &self.node.name,
         }
+    }
+
+    /// Whether the operator is of the standard's own domain.
+    pub(super) fn is_standard(&self) -> bool {
+        matches!(self.node.domain.as_str(), "" | "ai.onnx")
     }
 
     /// This use of the operator is not supported.
@@ -111,10 +145,6 @@ impl Call<'_> {
         self.attribute(name).map(|one| one.floats.as_slice())
     }
 
-    pub(super) fn tensor_attribute(&self, name: &str) -> Option<&proto::Tensor> {
-        self.attribute(name)?.t.as_ref()
-    }
-
     /// `N` small non-negative numbers of an attribute that defaults to `default` each.
     pub(super) fn extents<const N: usize>(
         &self,
@@ -134,6 +164,36 @@ impl Call<'_> {
         }
     }
 
+    /// The node as an instruction of a program.
+    pub(super) fn instruction(
+        &self,
+        reader: &mut ConstantReader,
+    ) -> Result<Instruction, ReadError> {
+        let mut attributes = BTreeMap::new();
+        for attribute in &self.node.attribute {
+            let value = match attribute {
+                proto::Attribute {
+                    t: Some(tensor), ..
+                } => Attribute::Data(reader.read(tensor)?),
+                proto::Attribute { f: Some(value), .. } => Attribute::Float(*value),
+                proto::Attribute { i: Some(value), .. } => Attribute::Int(*value),
+                proto::Attribute { s: Some(value), .. } => {
+                    Attribute::Text(String::from_utf8_lossy(value).into_owned())
+                }
+                proto::Attribute { floats, .. } if !floats.is_empty() => {
+                    Attribute::Floats(floats.clone())
+                }
+                proto::Attribute { ints, .. } => Attribute::Ints(ints.clone()),
+            };
+            attributes.insert(attribute.name.clone(), value);
+        }
+        Ok(Instruction {
+            operator: self.node.op_type.clone(),
+            opset: self.opset,
+            attributes,
+        })
+    }
+
     /// The input at `index`, unless it is left out.
     pub(super) fn optional(&self, index: usize) -> Option<&Known> {
         self.inputs.get(index)?.as_ref()
@@ -147,21 +207,25 @@ impl Call<'_> {
 
     /// The input at `index` as weights.
     pub(super) fn weights(&self, index: usize) -> Result<Option<Arc<Tensor>>, Refusal> {
-        match self.optional(index) {
-            None => Ok(None),
-            Some(Known::Constant(Constant::Floats(tensor))) => Ok(Some(tensor.clone())),
-            Some(_) => Err(self.lacking(&format!("input {index} is not a constant"))),
+        match (
+            self.optional(index),
+            self.optional(index).and_then(Known::data),
+        ) {
+            (None, _) => Ok(None),
+            (_, Some(Data::Floats(tensor))) => Ok(Some(tensor.clone())),
+            _ => Err(self.lacking(&format!("input {index} is not a constant"))),
         }
     }
 
     /// The input at `index` as constant integers.
-    pub(super) fn integers(&self, index: usize) -> Result<Option<Arc<Integers>>, Refusal> {
-        match self.optional(index) {
-            None => Ok(None),
-            Some(Known::Constant(Constant::Integers(integers))) => Ok(Some(integers.clone())),
-            Some(_) => Err(self.lacking(&format!(
-                "input {index} is not a constant; export with dynamic=False"
-            ))),
+    fn integers(&self, index: usize) -> Result<Option<Vec<i64>>, Refusal> {
+        match (
+            self.optional(index),
+            self.optional(index).and_then(Known::data),
+        ) {
+            (None, _) => Ok(None),
+            (_, Some(Data::Integers(integers))) => Ok(Some(integers.values.clone())),
+            _ => Err(self.lacking(&format!("input {index} depends on the image"))),
         }
     }
 
@@ -173,7 +237,7 @@ impl Call<'_> {
     ) -> Result<Option<Vec<i64>>, Refusal> {
         match self.ints(name) {
             Some(ints) => Ok(Some(ints.to_vec())),
-            None => Ok(self.integers(index)?.map(|ints| ints.values.clone())),
+            None => self.integers(index),
         }
     }
 

@@ -6,25 +6,8 @@ use half::{bf16, f16};
 use onelook_types::{Shape, Tensor};
 
 use super::proto;
+use crate::op::program::{Data, IntegerKind, integer_kind};
 use crate::read::{Limits, ReadError};
-
-/// A constant, by what it is good for.
-#[derive(Debug, Clone)]
-pub(super) enum Constant {
-    /// Values that flow through the network, or weights.
-    Floats(Arc<Tensor>),
-    /// Shapes, axes, sizes.
-    Integers(Arc<Integers>),
-}
-
-/// A constant of integers.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Integers {
-    /// Its extents.
-    pub shape: Shape,
-    /// Its values in dense order.
-    pub values: Vec<i64>,
-}
 
 /// Reads constants and keeps count of their bytes.
 pub(super) struct ConstantReader<'a> {
@@ -33,11 +16,6 @@ pub(super) struct ConstantReader<'a> {
 }
 
 const FLOAT: i32 = 1;
-const UINT8: i32 = 2;
-const INT8: i32 = 3;
-const INT32: i32 = 6;
-const INT64: i32 = 7;
-const BOOL: i32 = 9;
 const FLOAT16: i32 = 10;
 const DOUBLE: i32 = 11;
 const BFLOAT16: i32 = 16;
@@ -48,7 +26,7 @@ impl<'a> ConstantReader<'a> {
     }
 
     /// The constant that `tensor` describes.
-    pub(super) fn read(&mut self, tensor: &proto::Tensor) -> Result<Constant, ReadError> {
+    pub(super) fn read(&mut self, tensor: &proto::Tensor) -> Result<Data, ReadError> {
         let name = &tensor.name;
         if tensor.data_location == 1 || !tensor.external_data.is_empty() {
             let reason = format!(
@@ -57,20 +35,26 @@ impl<'a> ConstantReader<'a> {
             return Err(ReadError::Unsupported { reason });
         }
         let shape = shape(tensor)?;
-        self.count(name, &shape)?;
-        let constant = match tensor.data_type {
-            INT64 | INT32 | BOOL => integers(tensor, shape.clone()),
-            _ => floats(tensor)?
+        let kind = integer_kind(i64::from(tensor.data_type));
+        let width = if kind.is_some() {
+            size_of::<i64>()
+        } else {
+            size_of::<f32>()
+        };
+        self.count(name, &shape, width as u64)?;
+        let constant = match kind {
+            Some(kind) => integers(tensor, shape.clone(), kind),
+            None => floats(tensor)?
                 .and_then(|values| Tensor::new(shape.clone(), values).ok())
-                .map(|tensor| Constant::Floats(Arc::new(tensor))),
+                .map(|tensor| Data::Floats(Arc::new(tensor))),
         };
         constant.ok_or_else(|| damaged(name, &format!("its data does not fill shape {shape}")))
     }
 
-    fn count(&mut self, name: &str, shape: &Shape) -> Result<(), ReadError> {
+    fn count(&mut self, name: &str, shape: &Shape, width: u64) -> Result<(), ReadError> {
         let bytes = shape
             .checked_elements()
-            .and_then(|elements| (elements as u64).checked_mul(4))
+            .and_then(|elements| (elements as u64).checked_mul(width))
             .unwrap_or(u64::MAX);
         self.bytes = self.bytes.saturating_add(bytes);
         if self.bytes <= self.limits.tensor_bytes {
@@ -98,17 +82,23 @@ fn shape(tensor: &proto::Tensor) -> Result<Shape, ReadError> {
         .map_err(|_| damaged(&tensor.name, "it has a negative extent"))
 }
 
-fn integers(tensor: &proto::Tensor, shape: Shape) -> Option<Constant> {
+fn integers(tensor: &proto::Tensor, shape: Shape, kind: IntegerKind) -> Option<Data> {
     let raw = &tensor.raw_data;
-    let values: Vec<i64> = match tensor.data_type {
-        INT64 if raw.is_empty() => tensor.int64_data.clone(),
-        INT64 => chunks(raw, i64::from_le_bytes)?,
-        _ if raw.is_empty() => tensor.int32_data.iter().map(|&x| i64::from(x)).collect(),
-        INT32 => chunks(raw, |bytes| i64::from(i32::from_le_bytes(bytes)))?,
-        _ => raw.iter().map(|&x| i64::from(x)).collect(),
+    let values: Vec<i64> = match kind {
+        IntegerKind::I64 if raw.is_empty() => tensor.int64_data.clone(),
+        _ if raw.is_empty() => {
+            let values = tensor.int32_data.iter();
+            values.map(|&x| kind.wrap(i64::from(x))).collect()
+        }
+        IntegerKind::I64 => chunks(raw, i64::from_le_bytes)?,
+        IntegerKind::I32 => chunks(raw, |bytes| i64::from(i32::from_le_bytes(bytes)))?,
+        IntegerKind::I16 => chunks(raw, |bytes| i64::from(i16::from_le_bytes(bytes)))?,
+        IntegerKind::U16 => chunks(raw, |bytes| i64::from(u16::from_le_bytes(bytes)))?,
+        IntegerKind::I8 | IntegerKind::U8 | IntegerKind::Bool => {
+            raw.iter().map(|&x| kind.wrap(i64::from(x))).collect()
+        }
     };
-    (shape.checked_elements() == Some(values.len()))
-        .then(|| Constant::Integers(Arc::new(Integers { shape, values })))
+    (shape.checked_elements() == Some(values.len())).then(|| Data::integers(shape, values, kind))
 }
 
 /// The values as f32, or `None` when the bytes are no whole number of values.
@@ -132,9 +122,6 @@ fn floats(tensor: &proto::Tensor) -> Result<Option<Vec<f32>>, ReadError> {
         BFLOAT16 => chunks(raw, |bytes| bf16::from_le_bytes(bytes).to_f32()),
         DOUBLE if raw.is_empty() => Some(tensor.double_data.iter().map(|&x| x as f32).collect()),
         DOUBLE => chunks(raw, |bytes| f64::from_le_bytes(bytes) as f32),
-        UINT8 | INT8 if raw.is_empty() => Some(small().map(|&x| x as f32).collect()),
-        UINT8 => Some(raw.iter().map(|&x| f32::from(x)).collect()),
-        INT8 => chunks(raw, |bytes| f32::from(i8::from_le_bytes(bytes))),
         other => {
             let reason = format!("tensor '{}' has ONNX data type {other}", tensor.name);
             return Err(ReadError::Unsupported { reason });

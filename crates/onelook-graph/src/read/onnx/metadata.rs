@@ -9,10 +9,28 @@ use crate::read::{Limits, ReadError};
 /// The image input as the file declares it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Image {
+    /// Images at a time, `None` for a symbol.
+    pub batch: Option<usize>,
     /// Height and width, `None` for a symbol.
     pub sides: [Option<usize>; 2],
     /// What is known of them, or the training size.
     pub size: [usize; 2],
+}
+
+impl Image {
+    /// Whether anything of the shape is a symbol.
+    pub(super) fn is_dynamic(&self) -> bool {
+        self.batch.is_none() || self.sides.contains(&None)
+    }
+
+    /// The shape for a slightly larger image with other proportions, where sides are symbols.
+    pub(super) fn another_size(&self, shape: &Shape, stride: usize) -> Shape {
+        let side = |axis: usize, steps: usize| match self.sides[axis] {
+            Some(side) => side,
+            None => self.size[axis] + steps * stride,
+        };
+        Shape::from([shape[0], shape[1], side(0, 1), side(1, 2)])
+    }
 }
 
 /// The properties by name, with what they mean where we know it.
@@ -73,17 +91,19 @@ impl<'a> Properties<'a> {
         }
     }
 
-    fn task(&self) -> Result<Task, ReadError> {
+    /// The task, which must be detection.
+    pub(super) fn task(&self) -> Result<Task, ReadError> {
         match self.text("task").unwrap_or("detect").parse() {
             Ok(Task::Detect) => Ok(Task::Detect),
             Ok(task) => Err(unsupported(format!(
-                "its task is {task}; onelook reads detection models only"
+                "it is an ONNX model for the task '{task}'; onelook reads ONNX models for detection only"
             ))),
             Err(error) => Err(unsupported(error.to_string())),
         }
     }
 
-    fn stride(&self) -> Result<usize, ReadError> {
+    /// The coarsest stride.
+    pub(super) fn stride(&self) -> Result<usize, ReadError> {
         match self.literal("stride")? {
             None => Ok(32),
             Some(literal) => literal
@@ -127,22 +147,12 @@ impl<'a> Properties<'a> {
             .unwrap_or_else(|| "onnx".to_owned())
     }
 
-    /// All that the file says, given its image input and the shapes of its outputs.
-    pub(super) fn metadata(&self, image: Image, outputs: &[Shape]) -> Result<Metadata, ReadError> {
+    /// All that the file says, given its image input and the shape of its output.
+    pub(super) fn metadata(&self, image: Image, output: &Shape) -> Result<Metadata, ReadError> {
         let task = self.task()?;
         let stride = self.stride()?;
         let mut names = self.names()?;
-        let head = head(outputs, names.len(), stride, image.size)?;
-        if names.len() > head.classes {
-            return Err(ReadError::Damaged {
-                format: "onnx",
-                reason: format!(
-                    "it names {} classes and scores {}",
-                    names.len(),
-                    head.classes
-                ),
-            });
-        }
+        let head = head(output, names.len(), stride, image.size)?;
         names.extend((names.len()..head.classes).map(|class| format!("class{class}")));
         let notes = self
             .entries
@@ -163,29 +173,25 @@ impl<'a> Properties<'a> {
     }
 }
 
+/// How objects are read off an output of this shape, given the number of class names.
 fn head(
-    outputs: &[Shape],
+    shape: &Shape,
     names: usize,
     stride: usize,
     image: [usize; 2],
 ) -> Result<DetectHead, ReadError> {
-    let [shape] = outputs else {
-        return Err(unsupported(format!(
-            "it has {} outputs; a detection model has one",
-            outputs.len()
-        )));
-    };
     let (classes, anchors, outputs) = match shape[..] {
         [_, detections, 6] if detections != 6 && names > 0 => {
             (names, detections, HeadOutputs::DecodedEndToEnd)
         }
-        [_, rows, anchors] if rows > 4 => (rows - 4, anchors, HeadOutputs::Decoded),
-        _ => {
-            return Err(unsupported(format!(
-                "its output has shape {shape}; a detection model's is 1 x (4 + classes) x anchors, \
-                 or 1 x detections x 6 with class names in the metadata"
-            )));
+        // Without names, rows and anchors could be mistaken for each other.
+        [_, rows, anchors] if rows > 4 && rows - 4 == names => {
+            (names, anchors, HeadOutputs::Decoded)
         }
+        [_, rows, anchors] if rows > 4 && names == 0 && rows <= anchors => {
+            (rows - 4, anchors, HeadOutputs::Decoded)
+        }
+        _ => return Err(unsupported(wrong_output(shape, names))),
     };
     Ok(DetectHead {
         classes,
@@ -194,6 +200,24 @@ fn head(
         end_to_end: outputs == HeadOutputs::DecodedEndToEnd,
         outputs,
     })
+}
+
+fn wrong_output(shape: &Shape, names: usize) -> String {
+    let named = match names {
+        0 => "names no classes".to_owned(),
+        count => format!("names {count} classes"),
+    };
+    let known = match shape[..] {
+        [_, rows, columns] if names > 0 && columns == names + 5 && columns < rows => {
+            "; this looks like an export of the YOLOv5 repository, with an objectness column: \
+             export it with the ultralytics package"
+        }
+        _ => "",
+    };
+    format!(
+        "its output has shape {shape} and its metadata {named}; a detection model's output is \
+         1 x (4 + classes) x anchors, or 1 x detections x 6 with class names{known}"
+    )
 }
 
 /// The levels whose cells add up to the number of anchors, else only the coarsest.

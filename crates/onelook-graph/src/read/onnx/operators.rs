@@ -1,24 +1,31 @@
 //! ONNX operators: each becomes one of ours, or a few, or is refused with what about it we lack.
 
 mod layout;
+mod quantised;
 mod window;
 
 use super::call::{Call, Known, Refusal};
-use super::constant::Constant;
 use super::importer::Importer;
+use crate::op::program::is_float;
 use crate::op::{Activation, Binary, Concat, MatMul, Reduce, Reduction, Softmax};
+
+/// Whether the operator can be a node of the graph, whatever its attributes are.
+pub(super) fn supports(call: &Call) -> bool {
+    find(call).is_some()
+}
+
+fn find(call: &Call) -> Option<Handler> {
+    match call.is_standard() {
+        true => handler(&call.node.op_type),
+        false => quantised::contributed(&call.node.domain, &call.node.op_type),
+    }
+}
 
 /// What the node's outputs stand for.
 pub(super) fn import(importer: &mut Importer, call: &Call) -> Result<Vec<Known>, Refusal> {
-    let supported = handler(&call.node.op_type)
-        .filter(|_| matches!(call.node.domain.as_str(), "" | "ai.onnx"))
-        .ok_or_else(|| Refusal::Missing(full_name(call)))?;
-    let reads_missing = call
-        .inputs
-        .iter()
-        .any(|input| matches!(input, Some(Known::Missing)));
-    match reads_missing {
-        true => Err(Refusal::Missing(String::new())),
+    let supported = find(call).ok_or_else(|| Refusal::Missing(full_name(call)))?;
+    match quantised::moves(&call.node.op_type) {
+        true => quantised::moved(importer, call, supported),
         false => supported(importer, call),
     }
 }
@@ -28,19 +35,26 @@ type Handler = fn(&mut Importer, &Call) -> Result<Vec<Known>, Refusal>;
 fn handler(op_type: &str) -> Option<Handler> {
     Some(match op_type {
         "Add" => |importer, call| binary(importer, call, Binary::Add),
+        "AveragePool" => window::average_pool,
         "BatchNormalization" => window::batch_norm,
         "Cast" | "Dropout" | "Identity" => same,
         "Clip" => clip,
         "Concat" => concat,
-        "Constant" => constant,
         "Conv" => window::conv,
+        "ConvInteger" => quantised::conv_integer,
+        "DequantizeLinear" => quantised::dequantise,
         "Div" => |importer, call| binary(importer, call, Binary::Div),
+        "DynamicQuantizeLinear" => quantised::quantise_dynamically,
         "Exp" => |importer, call| activation(importer, call, Activation::Exp),
         "Flatten" => layout::flatten,
         "GlobalAveragePool" => global_average,
         "MatMul" => mat_mul,
+        "MatMulInteger" => quantised::mat_mul_integer,
         "MaxPool" => window::max_pool,
         "Mul" => |importer, call| binary(importer, call, Binary::Mul),
+        "QLinearConv" => quantised::linear_conv,
+        "QLinearMatMul" => quantised::linear_mat_mul,
+        "QuantizeLinear" => quantised::quantise,
         "ReduceMax" => |importer, call| reduce(importer, call, Reduction::Max),
         "ReduceMean" => |importer, call| reduce(importer, call, Reduction::Mean),
         "ReduceSum" => |importer, call| reduce(importer, call, Reduction::Sum),
@@ -59,7 +73,7 @@ fn handler(op_type: &str) -> Option<Handler> {
     })
 }
 
-fn full_name(call: &Call) -> String {
+pub(super) fn full_name(call: &Call) -> String {
     match call.node.domain.as_str() {
         "" | "ai.onnx" => call.node.op_type.clone(),
         domain => format!("{domain}.{}", call.node.op_type),
@@ -76,32 +90,12 @@ fn activation(importer: &mut Importer, call: &Call, op: Activation) -> Result<Ve
 
 /// Number formats are all f32 to us, and dropping out is for training.
 fn same(_: &mut Importer, call: &Call) -> Result<Vec<Known>, Refusal> {
-    let to_float = matches!(call.int("to", 1), 1 | 10 | 11 | 16);
-    let input = call.input(0)?;
-    let is_integer = matches!(input, Known::Constant(Constant::Integers(_)));
-    match call.node.op_type.as_str() {
-        "Cast" if is_integer == to_float => Err(call.lacking("between floats and integers")),
-        _ => Ok(vec![input.clone()]),
-    }
-}
-
-fn constant(importer: &mut Importer, call: &Call) -> Result<Vec<Known>, Refusal> {
-    if let Some(tensor) = call.tensor_attribute("value") {
-        return Ok(vec![Known::Constant(importer.constants.read(tensor)?)]);
-    }
-    if let Some(&[value]) = call.floats("value_floats") {
-        return layout::float_constant(vec![1], vec![value]);
-    }
-    if call.has("value_float") {
-        return layout::float_constant(Vec::new(), vec![call.float("value_float", 0.0)]);
-    }
-    if call.has("value_int") {
-        return layout::integer_constant(Vec::new(), vec![call.int("value_int", 0)]);
-    }
-    match (call.floats("value_floats"), call.ints("value_ints")) {
-        (Some(values), _) => layout::float_constant(vec![values.len()], values.to_vec()),
-        (None, Some(values)) => layout::integer_constant(vec![values.len()], values.to_vec()),
-        (None, None) => Err(call.lacking("neither tensor nor numbers")),
+    let is_cast = call.node.op_type == "Cast";
+    match call.input(0)? {
+        Known::Value(..) if is_cast && !is_float(call.int("to", 1)) => {
+            Err(call.lacking("to integers"))
+        }
+        input => Ok(vec![input.clone()]),
     }
 }
 

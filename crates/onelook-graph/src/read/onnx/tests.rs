@@ -1,6 +1,7 @@
 //! Small exports made here: what is read, and what is refused with which words.
 
 mod export;
+mod kinds;
 
 use onelook_types::{HeadOutputs, Tensor};
 
@@ -54,6 +55,7 @@ fn many_operators() -> Export {
         .node("Transpose n -> q", &[])
         .node("Cast q -> r", &[int("to", 1)])
         .node("Transpose r -> s", &[])
+        .property("names", "['a', 'b', 'c']")
         .decoded("s", 7)
 }
 
@@ -135,13 +137,13 @@ fn all_that_is_lacking_is_listed_at_once() {
         .node("HardSwish images -> d", &[])
         .node(
             "MaxPool images -> e",
-            &[ints("kernel_shape", &[2, 2]), int("ceil_mode", 1)],
+            &[ints("kernel_shape", &[2, 2]), ints("dilations", &[2, 2])],
         )
         .node("Resize images _ scales -> f", &[word("mode", "linear")])
         .node("Conv images images -> g", &[])
         .node("Reshape c images -> output0", &[]);
     export.graph().node[1].domain = "com.example".to_owned();
-    insta::assert_snapshot!(export.refusal(), @"the ONNX model uses operators that onelook lacks: Conv (input 1 is not a constant), HardSwish, MaxPool (ceil_mode), NonMaxSuppression, Resize (by other than one whole number), Resize (mode linear), com.example.HardSwish");
+    insta::assert_snapshot!(export.refusal(), @"the ONNX model uses operators that onelook lacks: Conv (input 1 is not a constant), HardSwish, MaxPool (with dilation), Resize (by other than one whole number), Resize (mode linear), com.example.HardSwish");
 }
 
 #[test]
@@ -199,7 +201,7 @@ fn files_that_cannot_be_used_are_refused_by_name() {
     cannot use this model: its input 'images' is no batch x 3 x height x width tensor of floats
     cannot use this model: its input 'images' is no batch x 3 x height x width tensor of floats
     cannot use this model: tensor 'w' lies in another file; save the model with its weights inside
-    tensor 'w' with those before it asks for 4398046511116, more than the 4294967296 allowed
+    tensor 'w' with those before it asks for 4398046511128, more than the 4294967296 allowed
     the onnx file is damaged: tensor 'w': it has a negative extent; download or export it again
     the onnx file is damaged: tensor 'w': its data does not fill shape 2; download or export it again
     cannot use this model: tensor 'w' has ONNX data type 8
@@ -209,12 +211,12 @@ fn files_that_cannot_be_used_are_refused_by_name() {
     the onnx file is damaged: Softmax '/Softmax': there is no axis 4; download or export it again
     the ONNX model uses operators that onelook lacks: Conv (with a weight of shape 1)
     the model's graph is inconsistent: conv '/Conv' cannot take inputs of shape 1x3x4x4: it takes 1 channels
-    cannot use this model: its task is segment; onelook reads detection models only
+    cannot use this model: it is an ONNX model for the task 'segment'; onelook reads ONNX models for detection only
     the onnx file is damaged: its metadata has names '{0: __import__('os')}', which cannot be understood; download or export it again
-    the onnx file is damaged: it names 3 classes and scores 2; download or export it again
+    cannot use this model: its output has shape 1x6x8 and its metadata names 3 classes; a detection model's output is 1 x (4 + classes) x anchors, or 1 x detections x 6 with class names
     the onnx file is damaged: its metadata has names '{5: 'a'}', which cannot be understood; download or export it again
     the onnx file is damaged: its metadata has stride '0', which cannot be understood; download or export it again
-    cannot use this model: its output has shape 1x3x16; a detection model's is 1 x (4 + classes) x anchors, or 1 x detections x 6 with class names in the metadata
+    cannot use this model: its output has shape 1x3x16 and its metadata names no classes; a detection model's output is 1 x (4 + classes) x anchors, or 1 x detections x 6 with class names
     ");
 }
 

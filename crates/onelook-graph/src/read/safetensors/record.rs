@@ -4,8 +4,8 @@ use onelook_types::{DetectHead, HeadOutputs, Metadata};
 use serde::{Deserialize, Serialize};
 
 use crate::op::{
-    Activation, Attention, Binary, Concat, Copy, MatMul, MaxPool, Op, Reduce, Reshape, Slice,
-    Softmax, Split, Transpose, Upsample,
+    Activation, Attention, Binary, Concat, Copy, MatMul, MaxPool, Op, Program, Reduce, Reshape,
+    ReshapeTo, Slice, Softmax, Split, Transpose, Upsample,
 };
 
 /// Everything but the tensors.
@@ -67,8 +67,8 @@ macro_rules! plain_operators {
 }
 
 plain_operators!(
-    Activation, Attention, Binary, Concat, Copy, MatMul, MaxPool, Reduce, Reshape, Slice, Softmax,
-    Split, Transpose, Upsample,
+    Activation, Attention, Binary, Concat, Copy, MatMul, MaxPool, Program, Reduce, Reshape,
+    ReshapeTo, Slice, Softmax, Split, Transpose, Upsample,
 );
 
 /// A batch normalisation.

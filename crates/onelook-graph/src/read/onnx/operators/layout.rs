@@ -1,31 +1,13 @@
 //! Operators that move values about without changing them.
 
-use std::sync::Arc;
-
-use onelook_types::{Shape, Tensor};
-
 use super::super::call::{Call, Known, Refusal};
-use super::super::constant::{Constant, Integers};
 use super::super::importer::Importer;
 use crate::op::{Reshape, Slice, Split, Transpose};
 
-pub(super) fn float_constant(extents: Vec<usize>, values: Vec<f32>) -> Result<Vec<Known>, Refusal> {
-    let tensor = Tensor::new(extents, values).expect("the caller counted the values");
-    Ok(vec![Known::Constant(Constant::Floats(Arc::new(tensor)))])
-}
-
-pub(super) fn integer_constant(
-    extents: Vec<usize>,
-    values: Vec<i64>,
-) -> Result<Vec<Known>, Refusal> {
-    let shape = Shape::from(extents);
-    let integers = Integers { shape, values };
-    Ok(vec![Known::Constant(Constant::Integers(Arc::new(
-        integers,
-    )))])
-}
-
 pub(super) fn reshape(importer: &mut Importer, call: &Call) -> Result<Vec<Known>, Refusal> {
+    if let Some(Known::Bound(_, source)) = call.optional(1) {
+        return importer.reshape_to(call, call.input(0)?, *source);
+    }
     let extents = call
         .attribute_or_input("shape", 1)?
         .ok_or_else(|| call.broken("it has no shape"))?;
@@ -55,10 +37,6 @@ fn apply(
     input: &Known,
     extents: &[i64],
 ) -> Result<Vec<Known>, Refusal> {
-    if let Known::Constant(Constant::Integers(integers)) = input {
-        // Lists of extents and axes: only their order matters to us.
-        return integer_constant(vec![integers.values.len()], integers.values.clone());
-    }
     let op = Reshape::new(extents).ok_or_else(|| call.lacking("to more than six axes"))?;
     importer.apply(call, op, &[input])
 }

@@ -120,6 +120,17 @@ impl Export {
         })
     }
 
+    /// Small integers of an ONNX data type: 2 without a sign, 3 with one, 6 of 32 bits.
+    pub(super) fn small(self, name: &str, dims: &[i64], data_type: i32, values: &[i32]) -> Self {
+        self.tensor(proto::Tensor {
+            dims: dims.to_vec(),
+            data_type,
+            name: name.to_owned(),
+            int32_data: values.to_vec(),
+            ..Default::default()
+        })
+    }
+
     /// A node from words: `Op in in -> out`.
     pub(super) fn node(mut self, text: &str, attribute: &[proto::Attribute]) -> Self {
         let (left, right) = text.split_once(" -> ").unwrap();
