@@ -106,9 +106,8 @@ impl Backend for Cpu {
 /// What the engine has no kernel for, in words.
 fn missing_kernel(node: &onelook_graph::Node) -> Option<String> {
     let reason = match &node.op {
-        Op::Conv(conv) if conv.groups != 1 && !conv.is_depthwise() => "grouped",
-        Op::Conv(conv) if conv.is_depthwise() && conv.dilation != [1, 1] => "dilated depthwise",
-        Op::BatchNorm(_) => "not behind a convolution",
+        // The passes leave none.
+        Op::BatchNorm(_) => "of a graph that was not optimised",
         _ => return None,
     };
     let attributes = node.op.as_operator().attributes();

@@ -114,6 +114,7 @@ impl CpuExecutable {
                     &Pictures::new(inputs, outputs, batch),
                     first,
                 );
+                check(&plan)?;
             }
         }
         if first < batch {
@@ -123,6 +124,7 @@ impl CpuExecutable {
             for picture in first..batch {
                 self.run_on_all(&mut state, &plan, &pictures, picture, |_| ());
             }
+            check(&plan)?;
         }
         Ok(())
     }
@@ -181,6 +183,14 @@ impl CpuExecutable {
             });
             after(index);
         }
+    }
+}
+
+/// Fails when a step of the plan did.
+fn check(plan: &Plan) -> Result<(), RunError> {
+    match plan.take_failure() {
+        None => Ok(()),
+        Some(reason) => Err(RunError::Device(format!("the model failed: {reason}"))),
     }
 }
 

@@ -4,14 +4,16 @@
 
 mod conv;
 mod dense;
+mod grouped;
 mod maps;
+mod program;
 mod weights;
 
 pub(crate) use weights::WeightCache;
 
 use std::sync::Arc;
 
-use onelook_graph::pass::{elide_views, place_maps};
+use onelook_graph::pass::{bind_shapes, elide_views, place_maps};
 use onelook_graph::{
     ExplainedNode, Graph, GraphError, MemoryPlan, Node, Op, RunError, ValueId, infer_shapes,
 };
@@ -105,6 +107,7 @@ impl<'a> Lowering<'a> {
         let mut graph = self.graph.clone();
         let shapes = infer_shapes(&graph, inputs)?;
         check_sizes(&graph, &shapes)?;
+        bind_shapes(&mut graph, &shapes)?;
         let onelook_graph::pass::Placed { shapes, mut is_map } = place_maps(&mut graph, shapes);
         let shapes = elide_views(&mut graph, shapes, &is_map, BLOCK);
         is_map.resize(shapes.len(), true);

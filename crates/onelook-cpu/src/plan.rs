@@ -24,6 +24,13 @@ pub(crate) struct Plan {
     pub scratch_floats: usize,
 }
 
+impl Plan {
+    /// Why a step failed in the runs since the last call.
+    pub(crate) fn take_failure(&self) -> Option<String> {
+        self.steps.iter().find_map(|step| step.take_failure())
+    }
+}
+
 /// A kernel bound to its operands' places.
 pub(crate) trait Step: Send + Sync {
     /// The kernel's name.
@@ -40,6 +47,11 @@ pub(crate) trait Step: Send + Sync {
     /// Floats of scratch memory that a thread needs while it runs a task.
     fn scratch_floats(&self) -> usize {
         0
+    }
+
+    /// Why a run of the step failed since the last call; most steps cannot fail.
+    fn take_failure(&self) -> Option<String> {
+        None
     }
 
     /// Does one task.

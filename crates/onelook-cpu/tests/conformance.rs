@@ -6,12 +6,14 @@
 use std::sync::Arc;
 
 use onelook_cpu::{Cpu, Isa};
+use onelook_graph::op::program::{Attribute, Instruction, ProgramStep, Reads};
 use onelook_graph::op::{
-    Activation, Attention, Binary, Concat, Conv, MatMul, MaxPool, Op, Reduce, Reduction, Reshape,
-    Slice, Softmax, Split, Transpose, Upsample,
+    Activation, Attention, BatchNorm, Binary, Concat, Conv, MatMul, MaxPool, Program, Reduce,
+    Reduction, Reshape, ReshapeTo, Slice, Softmax, Split, Transpose, Upsample,
 };
 use onelook_graph::{Backend, Graph, ValueId, pass, reference};
 use onelook_types::{Shape, Tensor};
+use proptest::prelude::*;
 
 /// ‖ours - theirs‖ / ‖theirs‖ allowed.
 const TOLERANCE: f64 = 2e-6;
@@ -124,6 +126,137 @@ fn conv_cases(cases: &mut Vec<Case>) {
             },
         ));
     }
+}
+
+/// Groups of every kind: whole blocks, parts of blocks, one channel with several outputs, dilated.
+fn grouped_cases(cases: &mut Vec<Case>) {
+    for (inputs, outputs, groups, kernel, stride, dilation) in [
+        (32, 64, 2, 3, 1, 1),
+        (64, 64, 4, 3, 2, 1),
+        (24, 40, 4, 1, 1, 1),
+        (60, 36, 3, 3, 1, 2),
+        (20, 40, 20, 3, 1, 1),
+        (5, 15, 5, 3, 2, 1),
+        (12, 6, 6, 5, 1, 1),
+        (2, 4, 2, 3, 1, 1),
+        (40, 40, 40, 3, 1, 2),
+        (40, 40, 40, 3, 2, 3),
+    ] {
+        let name =
+            format!("conv {kernel}x{kernel}/{stride} {inputs}->{outputs} in {groups} groups");
+        cases.push(case(&name, [1, inputs, 13, 11], |graph, value| {
+            let conv = Conv {
+                activation: Some(Activation::Silu),
+                padding: [kernel / 2 * dilation; 4],
+                dilation: [dilation; 2],
+                ..conv(inputs, outputs, kernel, stride, groups)
+            };
+            let first = graph.add("grouped", conv, &[value]);
+            graph.add("next", self::conv(outputs, 16, 1, 1, 1), &[first])
+        }));
+    }
+    cases.push(case("a grouped residual", [1, 48, 7, 9], |graph, value| {
+        let first = graph.add("first", conv(48, 48, 1, 1, 1), &[value]);
+        let second = graph.add("second", conv(48, 48, 3, 1, 6), &[first]);
+        graph.add("sum", Binary::Add, &[first, second])
+    }));
+}
+
+/// What is padded on one side only, dilated, or stands where it cannot be fused.
+fn odd_cases(cases: &mut Vec<Case>) {
+    for (channels, dilation, padding) in [
+        (3, [2, 3], [2, 3, 2, 3]),
+        (3, [1, 1], [0, 1, 2, 0]),
+        (16, [1, 1], [0, 2, 1, 0]),
+        (16, [3, 2], [3, 2, 3, 2]),
+    ] {
+        cases.push(case(
+            &format!("conv of {channels} dilated by {dilation:?}, padded by {padding:?}"),
+            [1, channels, 12, 15],
+            |graph, value| {
+                let conv = Conv {
+                    dilation,
+                    padding,
+                    ..conv(channels, 20, 3, 2, 1)
+                };
+                graph.add("conv", conv, &[value])
+            },
+        ));
+    }
+    cases.push(case(
+        "a normalisation on its own",
+        [1, 20, 6, 7],
+        |graph, value| {
+            let vector = |seed: u64, least: f32| {
+                let mut tensor = random([20], seed);
+                tensor
+                    .data_mut()
+                    .iter_mut()
+                    .for_each(|x| *x = x.abs() + least);
+                Arc::new(tensor)
+            };
+            let norm = BatchNorm {
+                scale: vector(1, 0.5),
+                shift: vector(2, -1.0),
+                mean: vector(3, -0.5),
+                variance: vector(4, 0.5),
+                epsilon: 1e-3,
+            };
+            let norm = graph.add("norm", norm, &[value]);
+            let active = graph.add("active", Activation::Silu, &[norm]);
+            graph.add("next", conv(20, 16, 3, 1, 1), &[active])
+        },
+    ));
+    cases.push(case(
+        "the best of each row, by a program",
+        [1, 3, 5, 8],
+        |graph, value| {
+            let shape = graph.add("flat", Reshape::new(&[0, -1, 8]).unwrap(), &[value]);
+            let step = ProgramStep {
+                instruction: Instruction {
+                    operator: "TopK".to_owned(),
+                    opset: 17,
+                    attributes: [("k".to_owned(), Attribute::Int(3))].into(),
+                },
+                operands: vec![Some(0)],
+                results: 2,
+            };
+            let program = Program {
+                reads: Reads::Images(1),
+                inputs: 1,
+                constants: Vec::new(),
+                steps: vec![step],
+                result: 1,
+            };
+            graph.add("best", program, &[shape])
+        },
+    ));
+    cases.push(case(
+        "a reshape to another value's extents",
+        [1, 16, 6, 4],
+        |graph, value| {
+            let map = graph.add("map", conv(16, 8, 3, 2, 1), &[value]);
+            let flat = graph.add("flat", Reshape::new(&[0, 8, -1]).unwrap(), &[map]);
+            let step = ProgramStep {
+                instruction: Instruction {
+                    operator: "Shape".to_owned(),
+                    opset: 17,
+                    attributes: [].into(),
+                },
+                operands: vec![Some(0)],
+                results: 1,
+            };
+            let extents = Program {
+                reads: Reads::Shapes,
+                inputs: 1,
+                constants: Vec::new(),
+                steps: vec![step],
+                result: 1,
+            };
+            let back = graph.add("back", ReshapeTo { extents }, &[flat, map]);
+            graph.add("next", conv(8, 16, 3, 1, 1), &[back])
+        },
+    ));
 }
 
 fn map_cases(cases: &mut Vec<Case>) {
@@ -321,6 +454,8 @@ fn dense_cases(cases: &mut Vec<Case>) {
 fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     conv_cases(&mut cases);
+    grouped_cases(&mut cases);
+    odd_cases(&mut cases);
     map_cases(&mut cases);
     dense_cases(&mut cases);
     cases
@@ -438,11 +573,44 @@ fn an_input_beyond_the_memory_limit_is_refused_before_memory_is_taken() {
 }
 
 #[test]
-fn operators_without_a_kernel_are_all_named() {
+fn explain_says_how_groups_are_cut() {
     let mut graph = Graph::new();
     let input = graph.add_input("in");
-    let first = graph.add("first", conv(16, 16, 3, 1, 4), &[input]);
-    let second = graph.add("second", Op::from(conv(16, 16, 3, 1, 2)), &[first]);
+    let output = graph.add("grouped", conv(64, 64, 3, 1, 4), &[input]);
+    graph.outputs.push(output);
+    let network = Cpu::with_isa(Isa::Portable, 1).compile(&graph).unwrap();
+    let listing = network.explain(&[Shape::from([1, 64, 8, 8])]).unwrap();
+    let node = listing
+        .nodes
+        .iter()
+        .find(|node| node.name == "grouped")
+        .unwrap();
+    assert!(
+        node.choice.starts_with("groups in 4 parts, 0 % zeros"),
+        "{}",
+        node.choice
+    );
+    assert!(
+        node.kernel.starts_with("conv_f32_blocked"),
+        "{}",
+        node.kernel
+    );
+}
+
+#[test]
+fn operators_without_a_kernel_are_all_named() {
+    let vector = || Arc::new(random([16], 1));
+    let norm = BatchNorm {
+        scale: vector(),
+        shift: vector(),
+        mean: vector(),
+        variance: vector(),
+        epsilon: 1e-3,
+    };
+    let mut graph = Graph::new();
+    let input = graph.add_input("in");
+    let first = graph.add("first", norm.clone(), &[input]);
+    let second = graph.add("second", norm, &[first]);
     graph.outputs.push(second);
     let message = Cpu::with_isa(Isa::Portable, 1)
         .compile(&graph)
@@ -450,7 +618,76 @@ fn operators_without_a_kernel_are_all_named() {
         .unwrap()
         .to_string();
     assert!(
-        message.contains("first") && message.contains("second"),
+        message.contains("'first'") && message.contains("'second'"),
         "{message}"
     );
+}
+
+#[test]
+fn a_program_that_fails_on_an_image_is_an_error() {
+    let step = |operator: &str, operands: Vec<Option<usize>>| ProgramStep {
+        instruction: Instruction {
+            operator: operator.to_owned(),
+            opset: 17,
+            attributes: [("to".to_owned(), Attribute::Int(7))].into(),
+        },
+        operands,
+        results: 1,
+    };
+    let program = Program {
+        reads: Reads::Images(1),
+        inputs: 1,
+        constants: Vec::new(),
+        steps: vec![
+            step("Cast", vec![Some(0)]),
+            step("Gather", vec![Some(0), Some(1)]),
+        ],
+        result: 2,
+    };
+    let mut graph = Graph::new();
+    let input = graph.add_input("in");
+    let output = graph.add("gather", program, &[input]);
+    graph.outputs.push(output);
+    let network = Cpu::with_isa(Isa::Portable, 1).compile(&graph).unwrap();
+    let image = |value: f32| Tensor::from_fn([1, 1, 1, 1], |_| value);
+    assert!(network.run(&[&image(0.5)]).is_ok());
+    let message = network.run(&[&image(9.0)]).unwrap_err().to_string();
+    assert!(message.contains("an index lies outside"), "{message}");
+    assert!(network.run(&[&image(0.5)]).is_ok());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn grouped_convolutions_of_any_shape_equal_the_reference(
+        groups in 1usize..9,
+        depth in 1usize..20,
+        widening in 1usize..20,
+        kernel in [1usize..4, 1usize..4],
+        stride in [1usize..3, 1usize..3],
+        dilation in [1usize..3, 1usize..3],
+        padding in [0usize..3, 0usize..3, 0usize..3, 0usize..3],
+        side in [6usize..12, 6usize..12],
+    ) {
+        let (inputs, outputs) = (groups * depth, groups * widening);
+        let weight = random([outputs, depth, kernel[0], kernel[1]], 5);
+        let conv = Conv {
+            stride,
+            dilation,
+            padding,
+            groups,
+            ..Conv::new(Arc::new(weight), Some(Arc::new(random([outputs], 6))))
+        };
+        let mut graph = Graph::new();
+        let input = graph.add_input("in");
+        let output = graph.add("conv", conv, &[input]);
+        graph.outputs.push(output);
+        let image = random([1, inputs, side[0], side[1]], 7);
+        let expected = reference::run(&graph, &[&image]).unwrap();
+        for isa in Isa::available() {
+            let ours = Cpu::with_isa(isa, 2).compile(&graph).unwrap().run(&[&image]).unwrap();
+            prop_assert!(difference(&ours[0], &expected[0]) < TOLERANCE);
+        }
+    }
 }

@@ -1,4 +1,4 @@
-//! Binds convolutions: blocked, depthwise, or the first one, which reads the picture's planes.
+//! Binds convolutions: blocked, grouped, depthwise, or the first one, which reads the picture's planes.
 
 use onelook_graph::Node;
 use onelook_graph::op::Conv;
@@ -43,6 +43,9 @@ impl Placed {
                 output,
             }));
         }
+        if conv.groups != 1 {
+            return self.bind_grouped(node, conv, weights);
+        }
         let packed = weights.packed(conv, shape)?;
         let (from, to) = (input.layout(), output.layout());
         let kernel = conv::Conv::new(self.isa, packed, activation, from, to, self.threads)?;
@@ -82,7 +85,7 @@ impl Placed {
     }
 }
 
-fn conv_shape(conv: &Conv) -> ConvShape {
+pub(super) fn conv_shape(conv: &Conv) -> ConvShape {
     ConvShape {
         inputs: conv.channels(),
         outputs: conv.outputs(),
@@ -93,11 +96,11 @@ fn conv_shape(conv: &Conv) -> ConvShape {
     }
 }
 
-struct ConvStep {
-    kernel: conv::Conv,
-    input: MapPlace,
-    residual: Option<MapPlace>,
-    output: MapPlace,
+pub(super) struct ConvStep {
+    pub(super) kernel: conv::Conv,
+    pub(super) input: MapPlace,
+    pub(super) residual: Option<MapPlace>,
+    pub(super) output: MapPlace,
 }
 
 impl Step for ConvStep {

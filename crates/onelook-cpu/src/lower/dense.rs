@@ -42,6 +42,7 @@ impl Placed {
                 Box::new(whole_copy(target.elements(), input(0), output()))
             }
             Op::MatMul(_) => Box::new(self.mat_mul(node)),
+            Op::Program(program) => Box::new(self.program(node, program)),
             Op::Reduce(reduce) => Box::new(ReduceStep {
                 along: AlongAxis::new(shape(0), reduce.axis),
                 reduction: reduce.reduction,

@@ -13,7 +13,8 @@ use crate::kernels::conv::{ConvShape, ConvWeights};
 /// beside them.
 #[derive(Default)]
 pub(crate) struct WeightCache {
-    entries: HashMap<[usize; 2], Entry>,
+    /// The third number tells the parts of a grouped convolution apart: their first output.
+    entries: HashMap<[usize; 3], Entry>,
 }
 
 struct Entry {
@@ -36,13 +37,27 @@ impl WeightCache {
         conv: &Conv,
         shape: ConvShape,
     ) -> Result<Arc<ConvWeights>, KernelError> {
+        self.packed_part(conv, 0, || {
+            let bias = conv.bias.as_ref().map(|bias| bias.data());
+            ConvWeights::pack(shape, conv.weight.data(), bias)
+        })
+    }
+
+    /// The weights of the part of a convolution that starts with output `first`, made by `pack` at
+    /// the first call.
+    pub(super) fn packed_part(
+        &mut self,
+        conv: &Conv,
+        first: usize,
+        pack: impl FnOnce() -> Result<ConvWeights, KernelError>,
+    ) -> Result<Arc<ConvWeights>, KernelError> {
         let address = |tensor: &Arc<Tensor>| Arc::as_ptr(tensor) as usize;
-        let key = [address(&conv.weight), conv.bias.as_ref().map_or(0, address)];
+        let bias = conv.bias.as_ref().map_or(0, address);
+        let key = [address(&conv.weight), bias, first];
         if let Some(entry) = self.entries.get(&key) {
             return Ok(Arc::clone(&entry.packed));
         }
-        let bias = conv.bias.as_ref().map(|bias| bias.data());
-        let packed = Arc::new(ConvWeights::pack(shape, conv.weight.data(), bias)?);
+        let packed = Arc::new(pack()?);
         let _sources = (Arc::clone(&conv.weight), conv.bias.clone());
         self.entries.insert(
             key,
