@@ -31,6 +31,8 @@ const CHEAP_CONFIDENCE: f32 = 0.05;
 pub struct DetectResult {
     /// The decoded image.
     pub frame: Arc<Frame>,
+    /// What is odd about its file, though no pixel is missing.
+    pub warnings: Vec<String>,
     /// What the model says of it.
     pub prediction: Prediction,
     /// Time of each stage.
@@ -122,6 +124,7 @@ impl InferenceService {
         times.postprocess = start.elapsed();
         Ok(DetectResult {
             frame: prepared.frame,
+            warnings: prepared.warnings,
             prediction,
             times,
         })
@@ -289,8 +292,9 @@ fn join(mut parts: Vec<Tensor>) -> Tensor {
     Tensor::new(extents, data).expect("all parts are of one model and one size")
 }
 
-struct DecodedImage {
+struct PreparedRequest {
     frame: Arc<Frame>,
+    warnings: Vec<String>,
     image: PreparedImage<'static>,
     decode: Duration,
     prepare: Duration,
@@ -300,14 +304,15 @@ fn decode_and_prepare(
     image: &[u8],
     limits: &media::Limits,
     pipeline: &Pipeline,
-) -> Result<DecodedImage, Problem> {
+) -> Result<PreparedRequest, Problem> {
     let start = Instant::now();
-    let frame = media::decode(image, limits).map_err(|error| decode_problem(&error))?;
-    let frame = Arc::new(frame);
+    let image = media::decode_image(image, limits).map_err(|error| decode_problem(&error))?;
+    let frame = Arc::new(image.frame);
     let decoded = Instant::now();
-    Ok(DecodedImage {
+    Ok(PreparedRequest {
         image: pipeline.prepare(Arc::clone(&frame)),
         frame,
+        warnings: image.warnings.iter().map(ToString::to_string).collect(),
         decode: decoded - start,
         prepare: decoded.elapsed(),
     })

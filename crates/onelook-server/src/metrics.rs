@@ -9,9 +9,12 @@ use prometheus::{
     IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
-use crate::open_inference::protocol::MODEL_VERSION;
 use crate::problem::ProblemKind;
 use crate::statistics::StageTimes;
+
+/// The version of every model. There is one at a time, and a client that names it must not break when
+/// the model is replaced. The native API tells how often a model was loaded.
+pub const MODEL_VERSION: &str = "1";
 
 /// The stages of a request, as labels.
 pub const STAGES: [&str; 6] = [

@@ -15,10 +15,11 @@ mod version;
 use std::sync::Arc;
 
 use crate::app::App;
+use crate::metrics::MODEL_VERSION;
 use crate::model_repository::ModelEntry;
 use crate::problem::{Problem, shown};
 use crate::request_context::RequestContext;
-use protocol::{InferRequest, InferResponse, MODEL_VERSION, OUTPUT};
+use protocol::{InferRequest, InferResponse, OUTPUT};
 pub use version::loaded_version;
 
 /// Runs a model on a request's tensors.

@@ -5,10 +5,11 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::input;
-use super::protocol::{DATATYPE, INPUT, MODEL_VERSION, OUTPUT};
+use super::protocol::{DATATYPE, INPUT, OUTPUT};
 use super::python_literal::PythonLiteral;
 use super::version::loaded_version;
 use crate::app::App;
+use crate::metrics::MODEL_VERSION;
 use crate::model_repository::{LoadedModel, ModelEntry};
 use crate::problem::Problem;
 

@@ -14,9 +14,6 @@ pub const INPUT: &str = "images";
 pub const OUTPUT: &str = "output0";
 /// The data type of both.
 pub const DATATYPE: &str = "FP32";
-/// The version of every model. There is one at a time, and a client that names it must not break when
-/// the model is replaced. The native API tells how often a model was loaded.
-pub const MODEL_VERSION: &str = "1";
 
 /// Why a request of a sequence is refused.
 pub const SEQUENCES: &str = "sequences are not supported: models keep no state between requests";

@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 
-use super::protocol::MODEL_VERSION;
 use crate::app::App;
+use crate::metrics::MODEL_VERSION;
 use crate::model_repository::ModelState;
 use crate::problem::Problem;
 

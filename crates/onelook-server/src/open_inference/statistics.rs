@@ -2,9 +2,9 @@
 
 use serde::Serialize;
 
-use super::protocol::MODEL_VERSION;
 use super::version::loaded_version;
 use crate::app::App;
+use crate::metrics::MODEL_VERSION;
 use crate::model_repository::ModelEntry;
 use crate::problem::Problem;
 use crate::statistics::Tally;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::protocol::MODEL_VERSION;
+use crate::metrics::MODEL_VERSION;
 use crate::model_repository::{LoadedModel, ModelEntry};
 use crate::problem::{Problem, ProblemKind, shown};
 

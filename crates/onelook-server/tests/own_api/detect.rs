@@ -7,7 +7,7 @@ use axum::http::StatusCode;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use futures_util::future::join_all;
-use onelook::media::{Limits, decode};
+use onelook::media::{Limits, decode, encode_jpeg};
 use onelook_server::Config;
 use serde_json::{Value, json};
 
@@ -194,6 +194,24 @@ async fn many_images_at_once_give_what_each_gives_alone() {
             "{index}"
         );
     }
+}
+
+#[tokio::test]
+async fn a_jpeg_without_its_end_marker_gives_its_boxes_and_a_warning() {
+    let server = server().await;
+    let frame = decode(&red_and_green(), &Limits::default()).unwrap();
+    let whole = encode_jpeg(&frame, 95).unwrap();
+    let cut = whole[..whole.len() - 2].to_vec();
+    let complete = server.post("/v1/detect", "image/jpeg", whole).await;
+    let answer = server.post("/v1/detect", "image/jpeg", cut.clone()).await;
+    assert_eq!((seen(&answer), seen(&complete)), (both(), both()));
+    let warnings = |answer: &TestResponse| answer.json()["images"][0]["warnings"].clone();
+    assert_eq!(warnings(&complete), Value::Null);
+    let warning = warnings(&answer)[0].as_str().unwrap().to_owned();
+    assert!(warning.contains("lacks its end"), "{warning}");
+    let body = form(&[], &[("image;a.jpg", &cut)]);
+    let answer = server.post("/v1/vision/detection", FORM, body).await;
+    assert_eq!(answer.json()["count"], 2, "{answer:?}");
 }
 
 #[tokio::test]

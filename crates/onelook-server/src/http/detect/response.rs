@@ -60,6 +60,10 @@ pub struct ImageResponse {
     /// The objects, highest confidence first.
     #[schema(value_type = Vec<schema::Detection>)]
     pub detections: Vec<ObjectRecord>,
+    /// What is odd about the image's file; absent if nothing is.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    pub warnings: Vec<String>,
     /// Time of each stage.
     pub speed_ms: SpeedMs,
 }
@@ -108,6 +112,7 @@ impl ImageResponse {
             width: result.frame.width(),
             height: result.frame.height(),
             detections: objects(result.instances(), names),
+            warnings: result.warnings.clone(),
             speed_ms: SpeedMs::from(&result.times),
         }
     }
