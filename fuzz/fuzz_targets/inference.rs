@@ -4,7 +4,7 @@
 
 use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
-use onelook_server::open_inference::Values;
+use onelook_server::open_inference::protocol::TensorData;
 use onelook_server::parse_inference_request;
 
 fuzz_target!(|bytes: &[u8]| {
@@ -22,8 +22,8 @@ fuzz_target!(|bytes: &[u8]| {
         .inputs
         .iter()
         .map(|input| match &input.values {
-            Values::Bytes(values) => values.len(),
-            Values::Numbers(_) => 0,
+            TensorData::Bytes(values) => values.len(),
+            TensorData::Numbers(_) => 0,
         });
     if asked.request.unserved.is_none() {
         assert_eq!(length + tensors.sum::<usize>(), body.len());

@@ -18,8 +18,8 @@ pub struct Room {
 pub fn rooms() -> Vec<Room> {
     let map = text("ARCHITECTURE.md");
     let (_, after) = map
-        .split_once("\n## Rooms\n")
-        .expect("ARCHITECTURE.md has '## Rooms'");
+        .split_once("\n## Crates\n")
+        .expect("ARCHITECTURE.md has '## Crates'");
     let section = after.split("\n## ").next().unwrap();
     let rows = section.lines().filter(|line| line.starts_with('|')).skip(2);
     rows.map(room).collect()
