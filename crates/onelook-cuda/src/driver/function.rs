@@ -118,13 +118,14 @@ impl Function {
         driver.check("cuModuleGetFunction", code)
     }
 
-    /// What the kernel's text does not reserve itself is reserved at launch.
+    /// Allows launches with the kernel's shared memory. All of it is dynamic (`.extern .shared`). The
+    /// static size that the driver reports says nothing about it: from sm_90 on it includes 1024
+    /// bytes that the system reserves, also for kernels without static shared memory.
     fn reserve_shared(&mut self, bytes: u32) -> Result<(), CudaError> {
-        let reserved = self.attribute(attribute::SHARED_SIZE_BYTES)?;
-        if reserved >= bytes {
+        self.dynamic_shared_bytes = bytes;
+        if bytes == 0 {
             return Ok(());
         }
-        self.dynamic_shared_bytes = bytes;
         let driver = self.context.driver();
         let set = driver.table().cuFuncSetAttribute;
         let bytes = i32::try_from(bytes).unwrap_or(i32::MAX);

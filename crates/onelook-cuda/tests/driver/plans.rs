@@ -228,6 +228,26 @@ fn launches_get_their_grid_their_threads_and_their_places() {
 }
 
 #[test]
+fn launches_get_all_their_shared_memory_whatever_the_driver_reports_as_static() {
+    let builder = Builder::new("copy", Target::Sm80, 64);
+    builder.input("from");
+    builder.output("to");
+    builder.word("bytes");
+    builder.shared(512, 16);
+    let kernel = Arc::new(builder.finish());
+    let mut plan = plan();
+    for launch in &mut plan.launches {
+        launch.kernel = Arc::clone(&kernel);
+    }
+    let fake = Fake::new(&[H100]);
+    let mut loaded = loaded(&context(&fake, None), &plan).unwrap();
+    run(&mut loaded, 1).unwrap();
+    let launches = fake.launches();
+    let given = |launch: &String| launch.contains(" shared 512: ");
+    assert!(launches.iter().all(given), "{launches:#?}");
+}
+
+#[test]
 fn profiles_time_each_launch() {
     let fake = Fake::new(&[H100]);
     let mut loaded = loaded(&context(&fake, None), &plan()).unwrap();

@@ -313,6 +313,8 @@ exports! {
     cuFuncGetAttribute(state, value: *mut i32, attribute: i32, function: usize) {
         state.check("module", function)?;
         put(value, match attribute {
+            // Static shared memory: what the system reserves of each block, as on sm_90.
+            1 => 1024,
             4 => 32,
             _ => 0,
         });
