@@ -80,7 +80,7 @@ fn with_a_gpu_the_doctor_lists_it_and_tries_it() {
         "{text}"
     );
     assert!(
-        text.contains("chosen    cuda:0, NVIDIA H100 80GB HBM3, f16"),
+        text.contains("chosen    cuda:0, NVIDIA H100 80GB HBM3"),
         "{text}"
     );
     assert!(

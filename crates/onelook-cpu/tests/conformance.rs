@@ -555,7 +555,9 @@ fn a_batch_of_nothing_and_a_wrong_channel_count_are_refused() {
     let Case { graph, .. } = conv_cases_first();
     let executable = compile(Cpu::with_isa(Isa::Portable, 1), &graph);
     let wrong = random([1, 5, 9, 13], 1);
-    let message = run(&*executable, std::slice::from_ref(&wrong)).unwrap_err().to_string();
+    let message = run(&*executable, std::slice::from_ref(&wrong))
+        .unwrap_err()
+        .to_string();
     assert!(message.contains("16 channels"), "{message}");
     let right = random([1, 16, 9, 13], 1);
     for inputs in [

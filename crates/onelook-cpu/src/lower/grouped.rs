@@ -148,7 +148,8 @@ impl Step for GroupedStep {
     unsafe fn run(&self, memory: &Memory<'_>, mut task: usize, worker: usize) {
         for step in &self.steps {
             if task < step.tasks() {
-                // SAFETY: the caller's contract; parts write blocks of their own.
+                // SAFETY: the memory has the plan's extents and the task is one of this step's, which the caller
+                // guarantees; parts write blocks of their own.
                 return unsafe { step.run(memory, task, worker) };
             }
             task -= step.tasks();

@@ -78,7 +78,7 @@ impl Step for ProgramStep {
     }
 
     unsafe fn run(&self, memory: &Memory<'_>, _task: usize, _worker: usize) {
-        // SAFETY: the caller's contract is the same.
+        // SAFETY: the memory has the plan's extents and nobody else writes it, which the caller guarantees.
         match unsafe { self.compute(memory) } {
             Ok(result) => {
                 let values = result.data();
