@@ -3,7 +3,7 @@
 
 use super::trap::{Fault, Trap};
 
-/// An allocation of a [`Machine`].
+/// An allocation of a [`Machine`](super::Machine).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Buffer(pub(super) usize);
 
