@@ -176,6 +176,16 @@ fn grouped_cases(cases: &mut Vec<Case>) {
 
 /// What is padded on one side only, dilated, or stands where it cannot be fused.
 fn odd_cases(cases: &mut Vec<Case>) {
+    for padding in [[0, 0, 1, 0], [0, 0, 0, 2], [0, 1, 2, 0]] {
+        let name = format!("conv of the image padded by {padding:?}");
+        cases.push(case(&name, [1, 3, 6, 7], |graph, value| {
+            let conv = Conv {
+                padding,
+                ..conv(3, 5, 1, 1, 1)
+            };
+            graph.add("conv", conv, &[value])
+        }));
+    }
     for (channels, dilation, padding) in [
         (3, [2, 3], [2, 3, 2, 3]),
         (3, [1, 1], [0, 1, 2, 0]),

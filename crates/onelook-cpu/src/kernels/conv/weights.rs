@@ -29,18 +29,28 @@ impl ConvShape {
         2 * self.inputs * self.outputs * self.kernel[0] * self.kernel[1] * pixels
     }
 
-    /// Whether all reads for `output` stay within `input` and its padding.
-    pub(crate) fn check(&self, input: &MapLayout, output: &MapLayout) -> Result<(), KernelError> {
+    /// Whether the maps have the channels that the weights are for.
+    pub(crate) fn check_channels(
+        &self,
+        inputs: usize,
+        output: &MapLayout,
+    ) -> Result<(), KernelError> {
         let refuse = |reason: String| Err(KernelError::new(Self::KERNEL, reason));
-        if (self.inputs, self.outputs) != (input.channels, output.channels) {
+        if (self.inputs, self.outputs) != (inputs, output.channels) {
             return refuse(format!(
-                "takes {} to {} channels, the maps have {} and {}",
-                self.inputs, self.outputs, input.channels, output.channels
+                "takes {} to {} channels, the maps have {inputs} and {}",
+                self.inputs, self.outputs, output.channels
             ));
         }
         if output.pixels() == 0 {
             return refuse("the output has no pixels".to_owned());
         }
+        Ok(())
+    }
+
+    /// Whether all reads for `output` stay within `input` and its padding.
+    pub(crate) fn check(&self, input: &MapLayout, output: &MapLayout) -> Result<(), KernelError> {
+        self.check_channels(input.channels, output)?;
         for (axis, extent, outputs) in [
             (0, input.height, output.height),
             (1, input.width, output.width),
@@ -48,10 +58,8 @@ impl ConvShape {
             let last =
                 (outputs - 1) * self.stride[axis] + (self.kernel[axis] - 1) * self.dilation[axis];
             if self.padding[axis] > input.pad || last >= extent + input.pad + self.padding[axis] {
-                return refuse(format!(
-                    "reads beyond the padding of {} around its input",
-                    input.pad
-                ));
+                let reason = format!("reads beyond the padding of {} around its input", input.pad);
+                return Err(KernelError::new(Self::KERNEL, reason));
             }
         }
         Ok(())
