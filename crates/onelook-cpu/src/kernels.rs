@@ -12,6 +12,7 @@ pub mod buffer;
 pub mod channels;
 pub mod conv;
 pub mod copy;
+pub mod depth_to_space;
 pub mod depthwise;
 pub mod elementwise;
 pub mod gemm;

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use onelook_cpu::{Cpu, Isa};
 use onelook_graph::op::program::{Attribute, Instruction, ProgramStep, Reads};
 use onelook_graph::op::{
-    Activation, Attention, BatchNorm, Binary, Concat, Conv, MatMul, MaxPool, Program, Reduce,
-    Reduction, Reshape, ReshapeTo, Slice, Softmax, Split, Transpose, Upsample,
+    Activation, Attention, BatchNorm, Binary, Concat, Conv, DepthToSpace, MatMul, MaxPool, Program,
+    Reduce, Reduction, Reshape, ReshapeTo, Slice, Softmax, Split, Transpose, Upsample,
 };
 use onelook_graph::{
     Backend, CompileOptions, Executable, Graph, PlanKind, Prepared, RunError, RunLimits, ValueId,
@@ -357,6 +357,15 @@ fn map_cases(cases: &mut Vec<Case>) {
             graph.add("sum", Binary::Mul, &[first, second])
         },
     ));
+    for (channels, block) in [(16, 2), (5, 2), (24, 2), (3, 3)] {
+        let name = format!("squares of {block} out of channels of {channels}");
+        cases.push(case(&name, [1, 8, 5, 7], |graph, value| {
+            let deep = conv(8, channels * block * block, 1, 1, 1);
+            let deep = graph.add("deep", deep, &[value]);
+            let large = graph.add("larger", DepthToSpace { block }, &[deep]);
+            graph.add("next", conv(channels, 16, 3, 1, 1), &[large])
+        }));
+    }
     cases.push(case("attention", [1, 64, 5, 7], |graph, value| {
         let qkv = graph.add("qkv", conv(64, 256, 1, 1, 1), &[value]);
         let attention = Attention {

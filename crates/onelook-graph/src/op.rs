@@ -9,6 +9,7 @@ mod concat;
 mod constant;
 mod conv;
 mod copy;
+mod depth_to_space;
 mod mat_mul;
 mod pool;
 pub mod program;
@@ -31,6 +32,7 @@ pub use concat::Concat;
 pub use constant::Constant;
 pub use conv::Conv;
 pub use copy::Copy;
+pub use depth_to_space::DepthToSpace;
 pub use mat_mul::MatMul;
 pub use pool::MaxPool;
 pub use program::Program;
@@ -108,8 +110,26 @@ macro_rules! operators {
 }
 
 operators!(
-    Activation, Attention, BatchNorm, Binary, Concat, Constant, Conv, Copy, MatMul, MaxPool,
-    Program, Reduce, Reshape, ReshapeTo, Slice, Softmax, Split, Transpose, Upsample,
+    Activation,
+    Attention,
+    BatchNorm,
+    Binary,
+    Concat,
+    Constant,
+    Conv,
+    Copy,
+    DepthToSpace,
+    MatMul,
+    MaxPool,
+    Program,
+    Reduce,
+    Reshape,
+    ReshapeTo,
+    Slice,
+    Softmax,
+    Split,
+    Transpose,
+    Upsample,
 );
 
 impl Op {

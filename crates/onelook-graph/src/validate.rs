@@ -109,6 +109,7 @@ fn operands(op: &Op) -> (Option<usize>, usize) {
         | Op::Attention(_)
         | Op::BatchNorm(_)
         | Op::Copy(_)
+        | Op::DepthToSpace(_)
         | Op::MaxPool(_)
         | Op::Reduce(_)
         | Op::Reshape(_)

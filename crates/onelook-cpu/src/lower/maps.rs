@@ -6,6 +6,7 @@ use onelook_graph::{Node, ValueId};
 use super::Placed;
 use crate::kernels::activation::Activate;
 use crate::kernels::attention::Attention;
+use crate::kernels::depth_to_space::DepthToSpace;
 use crate::kernels::elementwise::{Combine, Elementwise};
 use crate::kernels::pool::MaxPool;
 use crate::kernels::upsample::Upsample;
@@ -59,6 +60,14 @@ impl Placed {
                 let (input, output) = maps();
                 Box::new(UpsampleStep {
                     kernel: Upsample::new(upsample.factor),
+                    input,
+                    output,
+                })
+            }
+            Op::DepthToSpace(op::DepthToSpace { block }) => {
+                let (input, output) = maps();
+                Box::new(DepthToSpaceStep {
+                    kernel: DepthToSpace::new(*block),
                     input,
                     output,
                 })
@@ -308,6 +317,9 @@ one_to_one!(PoolStep, MaxPool, |step| step.kernel.tasks(1));
 one_to_one!(UpsampleStep, Upsample, |step| step
     .kernel
     .tasks(step.input.planes(), 1));
+one_to_one!(DepthToSpaceStep, DepthToSpace, |step| step
+    .kernel
+    .tasks(step.output.planes(), 1));
 one_to_one!(ActivationStep, Activate, |step| step
     .kernel
     .tasks(step.input.planes(), 1));

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::op::Op;
+use crate::op::{DepthToSpace, Op};
 use crate::{Graph, Node};
 
 /// Channels and grid of a map; equal for two values only if their shapes always are.
@@ -127,6 +127,13 @@ fn written(
             channels,
             grid: grids.after(grid, Change::Larger(upsample.factor)),
         }),
+        Op::DepthToSpace(DepthToSpace { block }) => {
+            let MapShape { channels, grid } = input(0)?;
+            Some(MapShape {
+                channels: channels.checked_div(block.checked_mul(*block)?)?,
+                grid: grids.after(grid, Change::Larger(*block)),
+            })
+        }
         Op::Activation(_) | Op::BatchNorm(_) | Op::Copy(_) => input(0),
         Op::Attention(attention) => input(0).map(|MapShape { grid, .. }| MapShape {
             channels: attention.heads.saturating_mul(attention.head_size),

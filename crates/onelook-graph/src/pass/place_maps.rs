@@ -75,9 +75,12 @@ fn form_of(graph: &Graph, placed: &Placed, node: &Node) -> Form {
     let is_map = |value: &ValueId| placed.is_map[value.index()];
     let all = |condition: bool| if condition { Form::Map } else { Form::Dense };
     match &node.op {
-        Op::Conv(_) | Op::MaxPool(_) | Op::Upsample(_) | Op::Attention(_) | Op::BatchNorm(_) => {
-            Form::Map
-        }
+        Op::Attention(_)
+        | Op::BatchNorm(_)
+        | Op::Conv(_)
+        | Op::DepthToSpace(_)
+        | Op::MaxPool(_)
+        | Op::Upsample(_) => Form::Map,
         Op::Activation(_) | Op::Copy(_) => all(is_map(&node.inputs[0])),
         // A quotient of maps would leave 0 / 0 in unused channels.
         Op::Binary(function) => all(*function != Binary::Div

@@ -80,6 +80,7 @@ fn keeps_led(node: &Node, led: &[bool], shapes: &[Shape], output: &Shape) -> boo
         | Op::BatchNorm(_)
         | Op::Conv(_)
         | Op::Copy(_)
+        | Op::DepthToSpace(_)
         | Op::MaxPool(_)
         | Op::Upsample(_) => all_led(),
         Op::Binary(_) => node.inputs.iter().all(|input| {

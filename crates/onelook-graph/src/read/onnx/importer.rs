@@ -456,6 +456,7 @@ impl<'a> Importer<'a> {
             Op::Activation(function) => *function != Activation::Silu,
             Op::Softmax(_) => true,
             Op::Concat(_)
+            | Op::DepthToSpace(_)
             | Op::MaxPool(_)
             | Op::Reshape(_)
             | Op::ReshapeTo(_)

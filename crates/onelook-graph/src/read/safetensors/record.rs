@@ -6,8 +6,8 @@ use onelook_types::{
 use serde::{Deserialize, Serialize};
 
 use crate::op::{
-    Activation, Attention, Binary, Concat, Copy, MatMul, MaxPool, Op, Program, Reduce, Reshape,
-    ReshapeTo, Slice, Softmax, Split, Transpose, Upsample,
+    Activation, Attention, Binary, Concat, Copy, DepthToSpace, MatMul, MaxPool, Op, Program,
+    Reduce, Reshape, ReshapeTo, Slice, Softmax, Split, Transpose, Upsample,
 };
 
 /// Everything but the tensors.
@@ -69,8 +69,23 @@ macro_rules! plain_operators {
 }
 
 plain_operators!(
-    Activation, Attention, Binary, Concat, Copy, MatMul, MaxPool, Program, Reduce, Reshape,
-    ReshapeTo, Slice, Softmax, Split, Transpose, Upsample,
+    Activation,
+    Attention,
+    Binary,
+    Concat,
+    Copy,
+    DepthToSpace,
+    MatMul,
+    MaxPool,
+    Program,
+    Reduce,
+    Reshape,
+    ReshapeTo,
+    Slice,
+    Softmax,
+    Split,
+    Transpose,
+    Upsample,
 );
 
 /// A batch normalisation.

@@ -4,8 +4,8 @@ use onelook_types::{DetectHead, Head, Metadata, OutputEncoding};
 
 use super::*;
 use crate::op::{
-    Activation, Attention, Binary, Concat, Copy, MatMul, MaxPool, Reduce, Reduction, Reshape,
-    Slice, Softmax, Split, Transpose, Upsample,
+    Activation, Attention, Binary, Concat, Copy, DepthToSpace, MatMul, MaxPool, Reduce, Reduction,
+    Reshape, Slice, Softmax, Split, Transpose, Upsample,
 };
 
 fn weights(count: usize) -> Arc<Tensor> {
@@ -54,6 +54,7 @@ fn graph() -> Graph {
     };
     let map = graph.add("pool", pool, &[map]);
     let map = graph.add("larger", Upsample { factor: 2 }, &[map]);
+    let map = graph.add("smaller", DepthToSpace { block: 1 }, &[map]);
     let pieces = graph.add_with_outputs(
         "cut",
         Split {
@@ -220,7 +221,7 @@ fn every_lie_of_the_description_is_named() {
         .collect();
     insta::assert_snapshot!(texts.join("\n"), @r#"
     cannot use this model: its description has version 2, this onelook reads 1
-    the safetensors file is damaged: its description: unknown variant `teleport`, expected one of `batch_norm`, `constant`, `conv`, `activation`, `attention`, `binary`, `concat`, `copy`, `mat_mul`, `max_pool`, `program`, `reduce`, `reshape`, `reshape_to`, `slice`, `softmax`, `split`, `transpose`, `upsample` at line 1 column 578; download or export it again
+    the safetensors file is damaged: its description: unknown variant `teleport`, expected one of `batch_norm`, `constant`, `conv`, `activation`, `attention`, `binary`, `concat`, `copy`, `depth_to_space`, `mat_mul`, `max_pool`, `program`, `reduce`, `reshape`, `reshape_to`, `slice`, `softmax`, `split`, `transpose`, `upsample` at line 1 column 588; download or export it again
     the safetensors file is damaged: tensor 'nowhere' is missing; download or export it again
     the model's graph is inconsistent: 'conv "quoted"': 8 outputs cannot be cut into 7 groups
     the model's graph is inconsistent: 'conv "quoted"': its stride or dilation is 0
