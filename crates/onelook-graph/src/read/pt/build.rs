@@ -35,9 +35,9 @@ pub(super) fn build(
     options: &ReadOptions,
 ) -> Result<ModelFile, ReadError> {
     let task = checkpoint.task()?;
-    if task != Task::Detect {
+    if !matches!(task, Task::Detect | Task::Segment) {
         return Err(unsupported(format!(
-            "it is a {task} model; onelook reads detect models so far"
+            "it is a {task} model; onelook reads detect and segment models so far"
         )));
     }
     if checkpoint.channels() != 3 {
@@ -60,6 +60,12 @@ pub(super) fn build(
     let Some(detect) = head.detect() else {
         return Err(damaged("its last module finds no objects"));
     };
+    if head.task() != task {
+        let found = head.task();
+        return Err(damaged(format!(
+            "it is recorded as a {task} model, but its last module is the head of a {found} model"
+        )));
+    }
     check_outputs(&builder.graph, &head, detect)?;
     let coarsest = coarsest(detect);
     let metadata = Metadata {
@@ -92,7 +98,7 @@ impl Builder<'_> {
         let inputs = wires(pickle, head, &values, input)?;
         match modules::head(head.class) {
             Some(build) => build(self, head, &inputs),
-            None => Err(head.unsupported("is the last module, but no head of a detection model")),
+            None => Err(head.unsupported("is the last module, but no head that onelook knows")),
         }
     }
 
@@ -260,16 +266,23 @@ fn check_outputs(graph: &Graph, head: &Head, detect: &DetectHead) -> Result<(), 
         return Err(damaged("the head has other outputs than its task has"));
     }
     for (output, role) in graph.outputs.iter().zip(roles) {
-        let (level, channels) = match role {
-            OutputRole::Boxes { level } => (level, 4 * detect.reg_max),
-            OutputRole::Scores { level } => (level, detect.classes),
+        let cells = |level: usize| side / detect.strides[level];
+        let shape = &shapes[output.index()];
+        let (channels, cells) = match (role, head) {
+            (OutputRole::Boxes { level }, _) => (4 * detect.reg_max, cells(level)),
+            (OutputRole::Scores { level }, _) => (detect.classes, cells(level)),
+            (OutputRole::MaskCoefficients { level }, Head::Segment(segment)) => {
+                (segment.prototypes, cells(level))
+            }
+            // Any number of pixels to a value of a prototype, as long as it is a whole one.
+            (OutputRole::Prototypes, Head::Segment(segment)) => {
+                let rows = shape.get(2).copied().unwrap_or(0);
+                let fits = side.checked_rem(rows) == Some(0);
+                (segment.prototypes, if fits { rows } else { cells(0) })
+            }
             _ => return Err(damaged("the head has outputs that are not decoded yet")),
         };
-        let cells = side / detect.strides[level];
-        let (shape, wanted) = (
-            &shapes[output.index()],
-            Shape::from([1, channels, cells, cells]),
-        );
+        let wanted = Shape::from([1, channels, cells, cells]);
         if *shape != wanted {
             let name = &graph.value(*output).name;
             return Err(damaged(format!(

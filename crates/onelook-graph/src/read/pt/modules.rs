@@ -9,6 +9,7 @@ mod concat;
 mod conv;
 mod detect;
 mod pool;
+mod segment;
 mod sequence;
 mod sppf;
 mod upsample;
@@ -35,6 +36,7 @@ const BUILDERS: &[(&str, Build)] = &[
     ("Concat", concat::concat),
     ("Conv", conv::conv_block),
     ("Conv2d", conv::conv2d),
+    ("ConvTranspose2d", conv::conv_transpose2d),
     ("DWConv", conv::conv_block),
     ("Dropout", activation::identity),
     ("Identity", activation::identity),
@@ -48,10 +50,14 @@ const BUILDERS: &[(&str, Build)] = &[
     ("Upsample", upsample::upsample),
 ];
 
-const HEADS: &[(&str, BuildHead)] = &[("Detect", detect::detect)];
+const HEADS: &[(&str, BuildHead)] = &[
+    ("Detect", detect::detect),
+    ("Segment", segment::segment),
+    ("Segment26", segment::segment),
+];
 
 /// Classes whose parents read their children themselves, or decode what post-processing decodes.
-const PARTS: &[&str] = &["DFL", "ModuleList"];
+const PARTS: &[&str] = &["DFL", "ModuleList", "Proto", "Proto26"];
 
 /// The function that builds a module of this class.
 pub(super) fn builder(class: &str) -> Option<Build> {

@@ -9,7 +9,7 @@ use super::super::build::Builder;
 use super::super::module::Module;
 use super::{batch_norm, single};
 use crate::ValueId;
-use crate::op::Conv;
+use crate::op::{Conv, DepthToSpace};
 use crate::read::ReadError;
 
 pub(super) fn conv_block(
@@ -62,6 +62,53 @@ pub(super) fn conv2d(
     let input = single(module, inputs)?;
     let conv = read(builder, module)?;
     Ok(builder.graph.add(&module.path, conv, &[input]))
+}
+
+/// A transposed convolution whose windows neither overlap nor leave gaps: a convolution that computes
+/// all pixels of a window as channels of one, and these channels as pixels.
+pub(super) fn conv_transpose2d(
+    builder: &mut Builder<'_>,
+    module: &Module<'_>,
+    inputs: &[ValueId],
+) -> Result<ValueId, ReadError> {
+    let input = single(module, inputs)?;
+    let Some(weight) = builder.tensor(module, "weight")? else {
+        return Err(module.wrong("weight"));
+    };
+    let &[channels, outputs, side, _] = &weight.shape()[..] else {
+        return Err(module.wrong("weight"));
+    };
+    if weight.data().is_empty() || weight.shape()[3] != side {
+        return Err(module.wrong("weight"));
+    }
+    let plain = [
+        module.pair("stride", 1)? == [side; 2],
+        module.pair("padding", 0)? == [0; 2],
+        module.pair("output_padding", 0)? == [0; 2],
+        module.pair("dilation", 1)? == [1; 2],
+        module.count("groups")?.unwrap_or(1) == 1,
+    ];
+    if plain.contains(&false) {
+        return Err(module.unsupported("has windows that overlap or leave gaps"));
+    }
+    let bias = match module.tensor("bias") {
+        Some(_) => {
+            let bias = builder.shaped_tensor(module, "bias", &[outputs])?;
+            let repeated = |position| bias.data()[position % outputs];
+            Some(Arc::new(Tensor::from_fn([side * side * outputs], repeated)))
+        }
+        None => None,
+    };
+    let deep = Tensor::from_fn([side * side * outputs, channels, 1, 1], |position| {
+        let (row, channel) = (position / channels, position % channels);
+        let (pixel, output) = (row / outputs, row % outputs);
+        weight.data()[(channel * outputs + output) * side * side + pixel]
+    });
+    let conv = Conv::new(Arc::new(deep), bias);
+    let deep = builder.graph.add(&module.path, conv, &[input]);
+    let name = format!("{}.pixels", module.path);
+    let pixels = DepthToSpace { block: side };
+    Ok(builder.graph.add(&name, pixels, &[deep]))
 }
 
 fn read(builder: &mut Builder<'_>, module: &Module<'_>) -> Result<Conv, ReadError> {

@@ -1,5 +1,5 @@
-//! The detection head: per level one branch for boxes and one for classes. Their maps are the
-//! graph's outputs; decoding them is left to post-processing.
+//! The detection head: per level one branch for boxes and one for classes, and for other tasks one
+//! more. Their maps are the graph's outputs; decoding them is left to post-processing.
 
 use onelook_types::{DetectHead, Head, OutputEncoding};
 
@@ -9,38 +9,51 @@ use crate::ValueId;
 use crate::read::ReadError;
 
 /// Levels of a pyramid at most.
-const MOST_LEVELS: usize = 8;
+pub(super) const MOST_LEVELS: usize = 8;
 
 pub(super) fn detect(
     builder: &mut Builder<'_>,
     module: &Module<'_>,
     inputs: &[ValueId],
 ) -> Result<Head, ReadError> {
+    levels(builder, module, inputs, &["cv2", "cv3"]).map(Head::Detect)
+}
+
+/// Adds the branches of these names to the outputs, level by level: boxes, classes, and what else the
+/// task has.
+pub(super) fn levels(
+    builder: &mut Builder<'_>,
+    module: &Module<'_>,
+    inputs: &[ValueId],
+    names: &[&str],
+) -> Result<DetectHead, ReadError> {
     let end_to_end = choose_head(builder, module)?;
-    let names = match end_to_end {
-        true => ["one2one_cv2", "one2one_cv3"],
-        false => ["cv2", "cv3"],
-    };
-    let boxes = module.child(names[0])?.children()?;
-    let classes = module.child(names[1])?.children()?;
+    let mut branches = Vec::with_capacity(names.len());
+    for name in names {
+        let levels = match end_to_end {
+            true => module.child(&format!("one2one_{name}"))?.children()?,
+            false => module.child(name)?.children()?,
+        };
+        branches.push(levels);
+    }
     let strides = strides(builder, module)?;
-    let levels = inputs.len();
-    if levels == 0 || [boxes.len(), classes.len(), strides.len()] != [levels; 3] {
+    let mut counts = branches.iter().map(Vec::len).chain([strides.len()]);
+    if inputs.is_empty() || counts.any(|count| count != inputs.len()) {
         return Err(module.wrong("f"));
     }
-    for ((input, boxes), classes) in inputs.iter().zip(&boxes).zip(&classes) {
-        for branch in [boxes, classes] {
-            let map = builder.module(branch, &[*input])?;
+    for (level, &input) in inputs.iter().enumerate() {
+        for branch in &branches {
+            let map = builder.module(&branch[level], &[input])?;
             builder.graph.outputs.push(map);
         }
     }
-    Ok(Head::Detect(DetectHead {
+    Ok(DetectHead {
         classes: module.required("nc")?,
         reg_max: module.count("reg_max")?.unwrap_or(16),
         strides,
         end_to_end,
         encoding: OutputEncoding::Maps,
-    }))
+    })
 }
 
 /// Whether to use the branches that need no NMS: as the caller says; else the one-to-many branches

@@ -1,7 +1,7 @@
 //! One small checkpoint per family, written as PyTorch writes them: what is read of it is the described network, node by
 //! node and value by value. So the reader is tested where no real checkpoint is at hand.
 
-use onelook_types::{Shape, Tensor};
+use onelook_types::{Head, Shape, Tensor};
 
 use super::super::described::{self, Attribute, Described};
 use super::written::torch::{checkpoint, element};
@@ -96,25 +96,145 @@ fn a_checkpoint_of_each_family_runs() {
     }
 }
 
-/// A network of yolo26 whose last layer is its head for segmentation.
-fn segmentation() -> Described {
-    let mut layers = tiny_layers("yolo26");
+fn plain(class: &'static str, children: Vec<(&'static str, Described)>) -> Described {
+    Described {
+        class,
+        children,
+        ..Described::default()
+    }
+}
+
+/// A convolution as PyTorch records it, of any window.
+fn window(class: &'static str, weight: [usize; 4], outputs: usize) -> Described {
+    Described {
+        attributes: vec![("stride", Attribute::Int(if weight[2] == 2 { 2 } else { 1 }))],
+        tensors: vec![("weight", weight.into()), ("bias", vec![outputs])],
+        ..plain(class, Vec::new())
+    }
+}
+
+fn block(inputs: usize, outputs: usize) -> Described {
+    let conv = window("Conv2d", [outputs, inputs, 1, 1], outputs);
+    plain("Conv", vec![("conv", conv)])
+}
+
+/// A network of a family whose last layer is its head for segmentation with four prototypes.
+fn segmentation(family: &str) -> Described {
+    const PROTOTYPES: usize = 4;
+    let mut layers = tiny_layers(family);
     let (_, head) = layers.children.last_mut().unwrap();
-    head.class = "Segment26";
-    let (_, branches) = head.children[0].clone();
-    let coefficients = |name| (name, branches.clone());
-    head.children
-        .extend([coefficients("cv4"), coefficients("one2one_cv4")]);
+    let inputs: Vec<usize> = head.children[0]
+        .1
+        .children
+        .iter()
+        .map(|(_, branch)| {
+            let (_, first) = &branch.children[0];
+            first.children[0].1.tensors[0].1[1]
+        })
+        .collect();
+    let levels = ["0", "1", "2"].into_iter();
+    let branches: Vec<_> = levels
+        .clone()
+        .zip(inputs.iter().map(|&it| block(it, PROTOTYPES)))
+        .collect();
+    let mut proto = vec![
+        ("cv1", block(inputs[0], 8)),
+        ("upsample", window("ConvTranspose2d", [8, 8, 2, 2], 8)),
+        ("cv2", block(8, 8)),
+        ("cv3", block(8, PROTOTYPES)),
+    ];
+    let (head_class, proto_class) = match family {
+        "yolo26" => ("Segment26", "Proto26"),
+        _ => ("Segment", "Proto"),
+    };
+    if family == "yolo26" {
+        let refined = levels.zip(inputs[1..].iter().map(|&it| block(it, inputs[0])));
+        proto.push(("feat_refine", plain("ModuleList", refined.collect())));
+        proto.push(("feat_fuse", block(inputs[0], inputs[0])));
+        head.children
+            .push(("one2one_cv4", plain("ModuleList", branches.clone())));
+    }
+    head.class = head_class;
+    head.children.push(("cv4", plain("ModuleList", branches)));
+    head.children.push(("proto", plain(proto_class, proto)));
     head.attributes
-        .extend([("nm", Attribute::Int(4)), ("npr", Attribute::Int(8))]);
+        .push(("nm", Attribute::Int(PROTOTYPES as i64)));
     layers
 }
 
 #[test]
-fn a_segmentation_checkpoint_is_refused_by_its_task() {
-    let bytes = checkpoint("SegmentationModel", "yolo26n-seg.yaml", &segmentation());
+fn a_segmentation_checkpoint_gives_coefficients_and_prototypes() {
+    for (family, one_to_one) in [("yolov8", false), ("yolo11", false), ("yolo26", true)] {
+        let bytes = checkpoint("SegmentationModel", "any.yaml", &segmentation(family));
+        for end_to_end in [false, true] {
+            let options = ReadOptions {
+                end_to_end: Some(end_to_end),
+                ..ReadOptions::default()
+            };
+            let model = match read(&bytes, &options) {
+                Ok(model) => model,
+                Err(error) => {
+                    assert!(end_to_end && !one_to_one, "{family}: {error}");
+                    continue;
+                }
+            };
+            let Head::Segment(head) = &model.metadata.head else {
+                panic!("{family}: {:?}", model.metadata.head);
+            };
+            assert_eq!((head.prototypes, head.detect.end_to_end), (4, end_to_end));
+            let mut graph = model.graph;
+            pass::optimise(&mut graph);
+            let input = Tensor::from_fn([1, 3, 64, 32], |position| (position % 255) as f32 / 255.0);
+            let outputs = reference::run(&graph, &[&input]).unwrap();
+            let shapes: Vec<&[usize]> = outputs.iter().map(|it| &it.shape()[..]).collect();
+            assert_eq!(shapes.len(), 10, "{family}");
+            assert_eq!(shapes[2], [1, 4, 8, 4], "{family}");
+            assert_eq!(shapes[8], [1, 4, 2, 1], "{family}");
+            assert_eq!(shapes[9], [1, 4, 16, 8], "{family}");
+        }
+    }
+}
+
+#[test]
+fn a_segmentation_checkpoint_that_contradicts_itself_is_refused() {
+    let refused = |model: &str, spoil: &dyn Fn(&mut Described)| {
+        let mut layers = segmentation("yolo26");
+        spoil(&mut layers.children.last_mut().unwrap().1);
+        let bytes = checkpoint(model, "any.yaml", &layers);
+        read(&bytes, &ReadOptions::default())
+            .unwrap_err()
+            .to_string()
+    };
+    fn child<'a>(module: &'a mut Described, name: &str) -> &'a mut Described {
+        let child = module.children.iter_mut().find(|(other, _)| *other == name);
+        &mut child.unwrap().1
+    }
+    let error = refused("DetectionModel", &|_| ());
+    assert!(error.contains("recorded as a detect model"), "{error}");
+    let error = refused("SegmentationModel", &|head| {
+        head.attributes.retain(|(name, _)| *name != "nm");
+        head.attributes.push(("nm", Attribute::Int(5)));
+    });
+    assert!(error.contains("not 1x5x"), "{error}");
+    let error = refused("SegmentationModel", &|head| {
+        child(child(head, "proto"), "feat_refine").children.pop();
+    });
+    assert!(error.contains("feat_refine"), "{error}");
+    let error = refused("SegmentationModel", &|head| {
+        child(child(head, "proto"), "upsample").attributes = vec![("stride", Attribute::Int(1))];
+    });
+    assert!(error.contains("overlap or leave gaps"), "{error}");
+    let error = refused("SegmentationModel", &|head| {
+        child(head, "cv4").children.pop();
+    });
+    assert!(error.contains("'f' of Segment26"), "{error}");
+}
+
+#[test]
+fn a_pose_checkpoint_is_refused_by_its_task() {
+    let bytes = checkpoint("PoseModel", "yolo26n-pose.yaml", &tiny_layers("yolo26"));
     let error = read(&bytes, &ReadOptions::default())
         .unwrap_err()
         .to_string();
-    assert!(error.contains("segment model"), "{error}");
+    assert!(error.contains("pose model"), "{error}");
 }
