@@ -15,6 +15,8 @@ pub struct Thresholds {
     pub agnostic: bool,
     /// Whether every class above the threshold counts (for validation) or only an anchor's best.
     pub multi_label: bool,
+    /// Whether masks have the size of the image, instead of that of the image in the network's input.
+    pub retina_masks: bool,
 }
 
 impl Default for Thresholds {
@@ -32,6 +34,7 @@ impl Thresholds {
         classes: None,
         agnostic: false,
         multi_label: false,
+        retina_masks: false,
     };
 
     /// Whether objects of this class are reported.

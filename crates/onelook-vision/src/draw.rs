@@ -1,4 +1,4 @@
-//! Objects onto the image: boxes and labels, one colour per class.
+//! Objects onto the image: masks, boxes and labels, one colour per class.
 //!
 //! Changes pixels of the frame it is given, nothing else; whatever the boxes, it stays inside.
 
@@ -6,13 +6,16 @@ mod canvas;
 mod label;
 mod palette;
 
-use onelook_types::{BoxXyxy, Frame, Instance, Instances};
+use onelook_types::{BoxXyxy, Frame, Instance, Instances, Mask};
 
 use canvas::{Canvas, Rect};
 use label::Label;
 pub use palette::class_colour;
 
-/// How objects are drawn.
+/// Share of a mask's colour in the pixels under it.
+const MASK_OPACITY: f32 = 0.5;
+
+/// How objects are drawn. Masks, where objects have them, are drawn under everything else.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DrawStyle {
     /// Width of the boxes' lines in pixels; by the size of the image when absent.
@@ -43,6 +46,11 @@ impl Default for DrawStyle {
 pub fn draw(frame: &mut Frame, instances: &Instances, names: &[String], style: &DrawStyle) {
     let mut canvas = Canvas::new(frame);
     let line = line_width(&canvas, style);
+    for instance in instances.iter().rev() {
+        if let Some(mask) = instance.mask {
+            fill(&mut canvas, mask, class_colour(instance.class));
+        }
+    }
     let placed: Vec<(Rect, Instance<'_>)> = instances
         .iter()
         .filter_map(|instance| Some((outline(&instance.bbox, line, &canvas)?, instance)))
@@ -62,6 +70,23 @@ pub fn draw(frame: &mut Frame, instances: &Instances, names: &[String], style: &
     }
     for label in labels.iter().rev() {
         label.draw(&mut canvas);
+    }
+}
+
+/// Tints the pixels that a mask sets, which may be of another size than the image.
+fn fill(canvas: &mut Canvas<'_>, mask: &Mask, colour: [u8; 3]) {
+    let [width, height] = mask.size();
+    let (columns, rows) = (canvas.width(), canvas.height());
+    let region = mask.region();
+    let pixels = |first: usize, count: usize, size: usize, side: usize| {
+        first * side / size.max(1)..((first + count) * side).div_ceil(size.max(1)).min(side)
+    };
+    for y in pixels(region.top, region.height, height, rows) {
+        for x in pixels(region.left, region.width, width, columns) {
+            if mask.contains(x * width / columns, y * height / rows) {
+                canvas.blend(x as i64, y as i64, colour, MASK_OPACITY);
+            }
+        }
     }
 }
 

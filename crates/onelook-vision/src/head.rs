@@ -6,6 +6,7 @@
 use onelook_types::{BoxXyxy, DetectHead, Head, OutputEncoding, OutputRole, Tensor};
 
 use crate::VisionError;
+use crate::masks::Prototypes;
 use crate::postprocess::rank;
 
 /// Rows of the tensor that an end-to-end head's maps decode to, where the levels have that many
@@ -132,6 +133,31 @@ impl<'a> Outputs<'a> {
         let extents = &tensor.shape()[1..];
         let values: usize = extents.iter().product();
         Ok((extents, &tensor.data()[image * values..][..values]))
+    }
+
+    /// What the task adds for an object: the values of a cell of a level, or of a row.
+    pub(crate) fn extra(
+        &self,
+        image: usize,
+        [level, cell]: [usize; 2],
+    ) -> Result<Vec<f32>, VisionError> {
+        let rows = self.roles.contains(&OutputRole::DecodedEndToEnd);
+        if !rows {
+            return Ok(self.levels(image)?[level].extra(cell).collect());
+        }
+        let (_, values) = self.image(OutputRole::DecodedEndToEnd, image)?;
+        let width = ROW_VALUES + self.extra_channels();
+        Ok(values[cell * width..][ROW_VALUES..width].to_vec())
+    }
+
+    /// The prototype masks of an image.
+    pub(crate) fn prototypes(&self, image: usize) -> Result<Prototypes<'a>, VisionError> {
+        let (extents, _) = self.image(OutputRole::Prototypes, image)?;
+        let (height, width) = (extents[1], extents[2]);
+        let wanted = [self.extra_channels(), height, width];
+        let values = self.expect(OutputRole::Prototypes, image, &wanted)?;
+        Prototypes::new(values, height, width)
+            .ok_or_else(|| impossible("its prototype masks are empty"))
     }
 
     /// An image's values of an output that must have these extents.

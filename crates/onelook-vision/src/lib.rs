@@ -7,6 +7,7 @@ pub mod draw;
 mod error;
 pub mod head;
 pub mod letterbox;
+pub mod masks;
 pub mod metric;
 pub mod nms;
 pub mod postprocess;

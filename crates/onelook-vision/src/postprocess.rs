@@ -1,13 +1,13 @@
 //! Network outputs in, the prediction for the original image out.
 //!
 //! Keeps what is above the threshold, drops what overlaps something of a higher score (unless the
-//! network was trained to answer once per object), scales boxes back. The answer for one image of a
+//! network was trained to answer once per object), scales boxes back, makes masks of what is kept. The answer for one image of a
 //! batch never depends on the others, on a clock or on the number of threads.
 
 pub(crate) mod rank;
 
 use onelook_types::{
-    BoxXyxy, Classification, DetectHead, Head, Instances, LetterboxPlacement, OutputEncoding,
+    BoxXyxy, Classification, DetectHead, Head, Instances, LetterboxPlacement, Mask, OutputEncoding,
     OutputRole, Prediction, Tensor, Thresholds,
 };
 
@@ -35,24 +35,48 @@ pub fn postprocess(
     placement: &LetterboxPlacement,
 ) -> Result<Prediction, VisionError> {
     let outputs = Outputs::new(outputs, head)?;
-    let objects = match head {
-        Head::Detect(detect) => find(&outputs, index, detect, thresholds)?,
+    let detect = match head {
+        Head::Detect(detect) => detect,
+        Head::Segment(segment) => &segment.detect,
         Head::Classify(_) => {
             let (_, scores) = outputs.image(OutputRole::Probabilities, index)?;
             let scores = scores.to_vec();
             return Ok(Prediction::Classification(Classification { scores }));
         }
-        Head::Segment(_) | Head::Pose(_) | Head::Obb(_) => {
+        Head::Pose(_) | Head::Obb(_) => {
             let task = head.task();
             return Err(impossible(format!("{task} heads are not decoded yet")));
         }
     };
+    let objects = find(&outputs, index, detect, thresholds)?;
     let scaled = |object: &Object| scale_back(object.bbox, placement);
-    Ok(Prediction::Instances(Instances::new(
+    let instances = Instances::new(
         objects.iter().map(scaled).collect(),
         objects.iter().map(|object| object.class).collect(),
         objects.iter().map(|object| object.score).collect(),
-    )))
+    );
+    Ok(Prediction::Instances(match head {
+        Head::Segment(_) => {
+            let at_image_size = thresholds.retina_masks;
+            instances.with_masks(masks(&outputs, index, &objects, placement, at_image_size)?)
+        }
+        _ => instances,
+    }))
+}
+
+fn masks(
+    outputs: &Outputs<'_>,
+    index: usize,
+    objects: &[Object],
+    placement: &LetterboxPlacement,
+    at_image_size: bool,
+) -> Result<Vec<Mask>, VisionError> {
+    let prototypes = outputs.prototypes(index)?;
+    let mask = |object: &Object| {
+        let coefficients = outputs.extra(index, object.origin)?;
+        Ok(prototypes.mask(&coefficients, object.bbox, placement, at_image_size))
+    };
+    objects.iter().map(mask).collect()
 }
 
 /// An object in pixels of the network's input.
@@ -60,6 +84,8 @@ struct Object {
     bbox: BoxXyxy,
     class: usize,
     score: f32,
+    /// Level and cell that it was found at; of rows, 0 and the row.
+    origin: [usize; 2],
 }
 
 fn find(
@@ -125,8 +151,9 @@ fn read_rows(
     let rows = outputs.expect(OutputRole::DecodedEndToEnd, index, &[extents[0], width])?;
     let mut found: Vec<Object> = rows
         .chunks_exact(width)
-        .filter(|row| row[4] > thresholds.confidence && row[5] >= 0.0)
-        .map(|row| Object {
+        .enumerate()
+        .filter(|(_, row)| row[4] > thresholds.confidence && row[5] >= 0.0)
+        .map(|(index, row)| Object {
             bbox: BoxXyxy {
                 x1: row[0],
                 y1: row[1],
@@ -135,6 +162,7 @@ fn read_rows(
             },
             class: row[5] as usize,
             score: row[4],
+            origin: [0, index],
         })
         .filter(|object| object.class < detect.classes && object.bbox.is_finite())
         .collect();
@@ -163,6 +191,7 @@ impl<'a> BoxCache<'a> {
             bbox,
             class: candidate.class,
             score: candidate.score,
+            origin: [candidate.level, candidate.cell],
         }
     }
 }
