@@ -144,11 +144,12 @@ async fn share_a_run(driver: &Path) {
             batch: 1,
         };
         let pipeline = Pipeline::new(Arc::clone(&loaded.model), options).unwrap();
+        let size = [frame.width(), frame.height()];
         let expected = pipeline.predict(&[frame]).unwrap().remove(0);
         assert_eq!(expected.plan, PlanKind::Image);
         same(
             &found,
-            &objects(expected.instances(), &loaded.model.metadata().names),
+            &objects(expected.instances(), &loaded.model.metadata().names, size),
         );
     }
 }

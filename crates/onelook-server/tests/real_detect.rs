@@ -25,8 +25,9 @@ fn expected(weights: &Path, images: &[Bytes]) -> Vec<Value> {
     let names = pipeline.model().metadata().names.clone();
     let record = |image: &Bytes| {
         let frame = decode(image, &Limits::default()).unwrap();
+        let size = [frame.width(), frame.height()];
         let found = pipeline.predict(&[frame]).unwrap().remove(0);
-        serde_json::to_value(objects(found.instances(), &names)).unwrap()
+        serde_json::to_value(objects(found.instances(), &names, size)).unwrap()
     };
     images.iter().map(record).collect()
 }

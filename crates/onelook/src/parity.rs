@@ -1,6 +1,6 @@
 //! Whether two routes give the same: objects or raw outputs of both in, differences out.
 
-use onelook_types::{Instance, Instances, Tensor};
+use onelook_types::{Instance, Instances, Mask, Tensor};
 
 /// Boxes of one object overlap at least this much.
 const SAME_OBJECT: f32 = 0.5;
@@ -12,6 +12,8 @@ pub struct Tolerance {
     pub pixels: f32,
     /// Confidence.
     pub score: f32,
+    /// Masks of one object, where both routes have them, overlap at least this much.
+    pub mask_iou: f32,
 }
 
 impl Default for Tolerance {
@@ -19,6 +21,7 @@ impl Default for Tolerance {
         Self {
             pixels: 0.5,
             score: 0.002,
+            mask_iou: 0.99,
         }
     }
 }
@@ -32,6 +35,8 @@ pub struct Parity {
     pub worst_pixels: f32,
     /// Largest difference of a confidence.
     pub worst_score: f32,
+    /// Smallest overlap of two masks of one size; `None` where no pair has such masks.
+    pub worst_mask_iou: Option<f32>,
     /// Objects that only the first route found.
     pub only_first: Vec<Instance<'static>>,
     /// Objects that only the second route found.
@@ -76,6 +81,16 @@ impl Parity {
             .iter()
             .fold(self.worst_pixels, |most, side| worse(most, side.abs()));
         self.worst_score = worse(self.worst_score, (a.score - b.score).abs());
+        if let (Some(a), Some(b)) = (a.mask, b.mask)
+            && a.size() == b.size()
+        {
+            self.add_mask_iou(mask_iou(a, b));
+        }
+    }
+
+    fn add_mask_iou(&mut self, iou: f32) {
+        let worst = self.worst_mask_iou.unwrap_or(iou);
+        self.worst_mask_iou = Some(worst.min(iou));
     }
 
     /// Adds the comparison of another image.
@@ -83,6 +98,9 @@ impl Parity {
         self.matched += other.matched;
         self.worst_pixels = worse(self.worst_pixels, other.worst_pixels);
         self.worst_score = worse(self.worst_score, other.worst_score);
+        if let Some(iou) = other.worst_mask_iou {
+            self.add_mask_iou(iou);
+        }
         self.only_first.extend_from_slice(&other.only_first);
         self.only_second.extend_from_slice(&other.only_second);
     }
@@ -93,6 +111,9 @@ impl Parity {
             && self.only_second.is_empty()
             && self.worst_pixels <= tolerance.pixels
             && self.worst_score <= tolerance.score
+            && self
+                .worst_mask_iou
+                .is_none_or(|iou| iou >= tolerance.mask_iou)
     }
 
     /// How far beyond the tolerance, for ordering images.
@@ -100,7 +121,18 @@ impl Parity {
         let lonely = (self.only_first.len() + self.only_second.len()) as f32;
         let pixels = self.worst_pixels / tolerance.pixels.max(f32::MIN_POSITIVE);
         let score = self.worst_score / tolerance.score.max(f32::MIN_POSITIVE);
-        1e6 * lonely + pixels.max(score)
+        let masks = self.worst_mask_iou.map_or(0.0, |iou| {
+            (1.0 - iou) / (1.0 - tolerance.mask_iou).max(f32::MIN_POSITIVE)
+        });
+        1e6 * lonely + pixels.max(score).max(masks)
+    }
+}
+
+/// Two masks that set nothing are the same.
+fn mask_iou(a: &Mask, b: &Mask) -> f32 {
+    match a.area() + b.area() {
+        0 => 1.0,
+        _ => a.iou(b),
     }
 }
 
@@ -133,7 +165,7 @@ pub fn raw_error(first: &Tensor, second: &Tensor) -> Option<f32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use onelook_types::BoxXyxy;
+    use onelook_types::{BoxXyxy, PixelRect};
 
     fn object(class: usize, x1: f32, score: f32) -> Instance<'static> {
         let bbox = BoxXyxy {
@@ -178,6 +210,28 @@ mod tests {
         ];
         let found = parity(&same, &same);
         assert_eq!((found.matched, found.worst_score), (3, 0.0));
+    }
+
+    #[test]
+    fn masks_are_compared_where_both_have_them() {
+        let region = PixelRect {
+            left: 0,
+            top: 0,
+            width: 10,
+            height: 10,
+        };
+        let masks = [8, 10].map(|width| Mask::from_fn([20, 20], region, |x, _| x < width));
+        let [first, second] = [0, 1].map(|index| Instance {
+            mask: Some(&masks[index]),
+            ..object(0, 0.0, 0.9)
+        });
+        let found = parity(&[first], &[second]);
+        assert_eq!(found.worst_mask_iou, Some(0.8));
+        assert!(!found.holds(&Tolerance::default()));
+        let mut found = parity(&[first], &[first]);
+        assert!(found.holds(&Tolerance::default()));
+        found.add(&parity(&[first], &[object(0, 0.0, 0.9)]));
+        assert_eq!(found.worst_mask_iou, Some(1.0));
     }
 
     #[test]

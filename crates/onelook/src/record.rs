@@ -4,7 +4,8 @@
 
 use std::time::Duration;
 
-use onelook_types::Instances;
+use onelook_types::{Instance, Instances};
+use onelook_vision::masks::polygon;
 use serde::{Deserialize, Serialize, Serializer};
 
 /// One object of an image.
@@ -20,6 +21,20 @@ pub struct ObjectRecord {
     /// Corners in pixels of the image.
     #[serde(rename = "box")]
     pub bbox: BoxRecord,
+    /// The outline of its mask.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub segments: Option<PointsRecord>,
+}
+
+/// Points in pixels of the picture.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PointsRecord {
+    /// From the left edge.
+    #[serde(serialize_with = "all_five_decimals")]
+    pub x: Vec<f32>,
+    /// From the top edge.
+    #[serde(serialize_with = "all_five_decimals")]
+    pub y: Vec<f32>,
 }
 
 /// Corners in pixels of the image.
@@ -39,8 +54,13 @@ pub struct BoxRecord {
     pub y2: f32,
 }
 
-/// The records of what was found, in the same order; `names` are the classes' names by index.
-pub fn objects(instances: &Instances, names: &[String]) -> Vec<ObjectRecord> {
+/// The records of what was found, in the same order; `names` are the classes' names by index,
+/// `image_size` is width and height of the picture.
+pub fn objects(
+    instances: &Instances,
+    names: &[String],
+    image_size: [usize; 2],
+) -> Vec<ObjectRecord> {
     let records = instances.iter().map(|found| ObjectRecord {
         name: class_name(names, found.class),
         class: found.class,
@@ -51,8 +71,48 @@ pub fn objects(instances: &Instances, names: &[String]) -> Vec<ObjectRecord> {
             x2: found.bbox.x2,
             y2: found.bbox.y2,
         },
+        segments: found.mask.map(|mask| {
+            let points = polygon(mask, image_size).into_iter();
+            let (x, y) = points.map(|[x, y]| (x, y)).unzip();
+            PointsRecord { x, y }
+        }),
     });
     records.collect()
+}
+
+/// An object as a line of a file of labels, without a line break: its class, box centre and size, or
+/// the points of its mask's [`polygon`] where it has a mask, as fractions of the picture; then its
+/// confidence if asked for.
+///
+/// `None` for a mask that outlines nothing: fewer than three points are no polygon.
+pub fn label(
+    found: &Instance<'_>,
+    image_size: [usize; 2],
+    with_confidence: bool,
+) -> Option<String> {
+    let [width, height] = image_size.map(|side| side as f32);
+    let mut line = found.class.to_string();
+    let mut push = |value: f32| line += &format!(" {value:.6}");
+    if let Some(mask) = found.mask {
+        let points = polygon(mask, image_size);
+        if points.len() < 3 {
+            return None;
+        }
+        for [x, y] in points {
+            push(x / width);
+            push(y / height);
+        }
+    } else {
+        let bbox = &found.bbox;
+        push((bbox.x1 + bbox.x2) / 2.0 / width);
+        push((bbox.y1 + bbox.y2) / 2.0 / height);
+        push(bbox.width() / width);
+        push(bbox.height() / height);
+    }
+    if with_confidence {
+        push(found.score);
+    }
+    Some(line)
 }
 
 /// The class's name, or its number where the model has none.
@@ -67,13 +127,21 @@ pub fn milliseconds(time: Duration) -> f64 {
 }
 
 fn five_decimals<S: Serializer>(value: &f32, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_f64((f64::from(*value) * 1e5).round() / 1e5)
+    serializer.serialize_f64(rounded(*value))
+}
+
+fn all_five_decimals<S: Serializer>(values: &[f32], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(values.iter().map(|&value| rounded(value)))
+}
+
+fn rounded(value: f32) -> f64 {
+    (f64::from(value) * 1e5).round() / 1e5
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use onelook_types::{BoxXyxy, Instance};
+    use onelook_types::{BoxXyxy, Mask, PixelRect};
 
     #[test]
     fn numbers_have_five_decimals_and_come_back() {
@@ -84,7 +152,7 @@ mod tests {
             y2: 1.0 / 3.0,
         };
         let found = Instances::from_iter([Instance::new(bbox, 1, 0.939_124_6)]);
-        let records = objects(&found, &["person".to_owned()]);
+        let records = objects(&found, &["person".to_owned()], [3000, 2000]);
         let text = serde_json::to_string(&records).unwrap();
         assert_eq!(
             text,
@@ -92,5 +160,41 @@ mod tests {
         );
         let back: Vec<ObjectRecord> = serde_json::from_str(&text).unwrap();
         assert!((back[0].bbox.x1 - 1234.5678).abs() < 1e-4);
+    }
+
+    #[test]
+    fn a_mask_is_told_by_its_outline() {
+        let region = PixelRect {
+            left: 1,
+            top: 2,
+            width: 3,
+            height: 2,
+        };
+        let masks = [true, false].map(|set| Mask::from_fn([8, 5], region, |_, _| set));
+        let [found, empty] = [0, 1].map(|index| Instance {
+            mask: Some(&masks[index]),
+            ..Instance::new(BoxXyxy::default(), 0, 0.5)
+        });
+        let records = objects(&Instances::from_iter([found]), &[], [16, 10]);
+        let text = serde_json::to_string(&records).unwrap();
+        let segments = r#""segments":{"x":[2.0,6.0,6.0,2.0],"y":[4.0,4.0,6.0,6.0]}"#;
+        assert!(text.contains(segments), "{text}");
+        assert_eq!(
+            label(&found, [16, 10], true).unwrap(),
+            "0 0.125000 0.400000 0.375000 0.400000 0.375000 0.600000 0.125000 0.600000 0.500000"
+        );
+        assert_eq!(label(&empty, [16, 10], true), None);
+    }
+
+    #[test]
+    fn a_label_without_a_mask_is_centre_and_size() {
+        let bbox = BoxXyxy {
+            x1: 2.0,
+            y1: 0.0,
+            x2: 6.0,
+            y2: 5.0,
+        };
+        let line = label(&Instance::new(bbox, 3, 0.5), [16, 10], false);
+        assert_eq!(line.unwrap(), "3 0.250000 0.250000 0.250000 0.500000");
     }
 }

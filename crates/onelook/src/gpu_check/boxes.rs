@@ -12,6 +12,7 @@ use crate::{Parity, Tolerance};
 const TOLERANCE: Tolerance = Tolerance {
     pixels: 1.0,
     score: 0.01,
+    mask_iou: 0.95,
 };
 
 /// What a GPU found on images, beside what the CPU engine found.

@@ -107,11 +107,12 @@ impl From<&StageTimes> for SpeedMs {
 impl ImageResponse {
     /// The response for a result.
     pub fn of(name: &str, result: &DetectResult, names: &[String]) -> Self {
+        let [width, height] = [result.frame.width(), result.frame.height()];
         Self {
             name: name.to_owned(),
-            width: result.frame.width(),
-            height: result.frame.height(),
-            detections: objects(result.instances(), names),
+            width,
+            height,
+            detections: objects(result.instances(), names, [width, height]),
             warnings: result.warnings.clone(),
             speed_ms: SpeedMs::from(&result.times),
         }
