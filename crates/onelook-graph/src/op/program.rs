@@ -6,6 +6,7 @@
 
 mod arithmetic;
 mod data;
+mod indexing;
 mod instruction;
 mod layout;
 mod select;
@@ -96,18 +97,18 @@ fn evaluator(operator: &str) -> Option<Evaluator> {
         "Dropout" | "Identity" => layout::identity,
         "Expand" => layout::expand,
         "Flatten" => layout::flatten,
-        "Gather" => layout::gather,
-        "GatherElements" => layout::gather_elements,
-        "GatherND" => layout::gather_nd,
+        "Gather" => indexing::gather,
+        "GatherElements" => indexing::gather_elements,
+        "GatherND" => indexing::gather_nd,
         "NonMaxSuppression" => select::non_max_suppression,
         "NonZero" => layout::non_zero,
         "Pad" => layout::pad,
         "Range" => layout::range_of,
         "ReduceMax" | "ReduceMean" | "ReduceMin" | "ReduceProd" | "ReduceSum" => select::reduce,
         "Reshape" => layout::reshape,
-        "ScatterND" => layout::scatter_nd,
+        "ScatterND" => indexing::scatter_nd,
         "Shape" | "Size" => layout::shape,
-        "Slice" => layout::slice,
+        "Slice" => indexing::slice,
         "Softmax" => arithmetic::softmax,
         "Split" => layout::split,
         "Squeeze" => layout::squeeze,

@@ -3,8 +3,8 @@
 use onelook_types::Shape;
 
 use super::data::{Data, IntegerKind};
+use super::indexing::spread;
 use super::instruction::{Budget, Call, Failure, integer_kind, is_float};
-use super::layout::strided;
 
 /// The common shape of operands, and for each of them the position of every element of the result.
 fn broadcast(
@@ -32,19 +32,6 @@ fn broadcast(
         .map(|operand| spread(operand.shape(), &shape))
         .collect();
     Ok((shape, positions))
-}
-
-/// The position in a tensor of shape `own` of each element of what it is broadcast to.
-pub(super) fn spread(own: &Shape, target: &Shape) -> Vec<usize> {
-    let missing = target.len() - own.len();
-    let strides = own.strides();
-    let steps: Vec<isize> = (0..target.len())
-        .map(|axis| match axis.checked_sub(missing) {
-            Some(inner) if own[inner] != 1 => strides[inner] as isize,
-            _ => 0,
-        })
-        .collect();
-    strided(target, &steps, 0)
 }
 
 /// Add, Sub, Mul, Div, Mod, Pow, Min and Max; the last two of any number of operands.

@@ -51,6 +51,14 @@ impl Known {
         }
     }
 
+    /// The graph's value that it is.
+    pub(super) fn value_id(&self) -> Option<ValueId> {
+        match self {
+            Self::Value(id, _) | Self::Quantised(id, ..) => Some(*id),
+            _ => None,
+        }
+    }
+
     /// What is known of it before any image comes.
     pub(super) fn data(&self) -> Option<&Data> {
         match self {

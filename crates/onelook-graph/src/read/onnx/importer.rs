@@ -282,7 +282,7 @@ impl<'a> Importer<'a> {
             program.reads = Reads::All;
         }
         let one = super::tail::shape(&program, &shapes)?;
-        let ids: Vec<ValueId> = inputs.iter().filter_map(value_id).collect();
+        let ids: Vec<ValueId> = inputs.iter().filter_map(Known::value_id).collect();
         Ok((self.graph.add(name, program, &ids), one))
     }
 
@@ -318,7 +318,7 @@ impl<'a> Importer<'a> {
         let mut numbers: BTreeMap<ValueId, usize> = BTreeMap::new();
         let mut values = Vec::new();
         for operand in operands() {
-            if let Some(id) = value_id(operand)
+            if let Some(id) = operand.value_id()
                 && !numbers.contains_key(&id)
             {
                 numbers.insert(id, values.len());
@@ -406,7 +406,7 @@ impl<'a> Importer<'a> {
             }
             Known::Bound(Data::Floats(_), source) => {
                 let (program, inputs) = self.program(*source, Reads::Shapes)?;
-                let ids: Vec<ValueId> = inputs.iter().filter_map(value_id).collect();
+                let ids: Vec<ValueId> = inputs.iter().filter_map(Known::value_id).collect();
                 Some(self.graph.add(name, program, &ids))
             }
             _ => None,
@@ -443,7 +443,7 @@ impl<'a> Importer<'a> {
     ) -> Result<Vec<Known>, Refusal> {
         let (extents, read) = self.program(source, Reads::Shapes)?;
         let mut values = vec![self.value(call, 0, input)?];
-        values.extend(read.iter().filter_map(value_id));
+        values.extend(read.iter().filter_map(Known::value_id));
         let mut shapes = vec![input.shape()];
         shapes.extend(read.iter().map(Known::shape));
         let op = ReshapeTo { extents }.into();
@@ -489,13 +489,6 @@ fn infer(call: &Call, op: &Op, inputs: &[Shape]) -> Result<Vec<Shape>, Refusal> 
     {
         true => Ok(written),
         false => Err(call.broken("its result is too large")),
-    }
-}
-
-fn value_id(known: &Known) -> Option<ValueId> {
-    match known {
-        Known::Value(id, _) | Known::Quantised(id, ..) => Some(*id),
-        _ => None,
     }
 }
 
