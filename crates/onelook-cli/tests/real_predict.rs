@@ -131,6 +131,47 @@ fn a_run_leaves_pictures_labels_crops_and_tables() {
 }
 
 #[test]
+fn a_segmentation_model_draws_masks_and_writes_polygons() {
+    let Some(root) = data() else { return };
+    let root = root.canonicalize().unwrap();
+    let place = scratch("segment");
+    let model = format!("model={}", root.join("weights/yolo26n-seg.pt").display());
+    let source = format!("source={}", root.join("images/bus.jpg").display());
+    let words = [
+        "segment",
+        "predict",
+        &model,
+        &source,
+        "save_txt",
+        "save_conf",
+        "retina_masks=True",
+        "--json",
+    ];
+    let output = onelook(&words, &place);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let lines = text(&output.stdout);
+    let record: Value = serde_json::from_str(lines.lines().next().unwrap()).unwrap();
+    assert_eq!(record["task"], "segment");
+    let found = record["detections"].as_array().unwrap();
+    assert_eq!(found.len(), 5);
+    for object in found {
+        let [x, y] = ["x", "y"].map(|axis| object["segments"][axis].as_array().unwrap().len());
+        assert!(x == y && x >= 3, "{object}");
+    }
+    let saved = place.join("runs/segment/predict");
+    let labels = std::fs::read_to_string(saved.join("labels/bus.txt")).unwrap();
+    assert_eq!(labels.lines().count(), 5);
+    for line in labels.lines() {
+        let values: Vec<f32> = line.split(' ').map(|word| word.parse().unwrap()).collect();
+        // The class, pairs of coordinates, the confidence.
+        assert!(values.len() >= 8 && values.len() % 2 == 0, "{line}");
+        assert!(values[1..].iter().all(|value| (0.0..=1.0).contains(value)));
+    }
+    assert!(saved.join("bus.jpg").is_file());
+    std::fs::remove_dir_all(&place).unwrap();
+}
+
+#[test]
 fn verify_holds_against_the_recorded_reference_and_the_export() {
     let Some(root) = data() else { return };
     let root = root.canonicalize().unwrap();

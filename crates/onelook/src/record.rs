@@ -26,7 +26,7 @@ pub struct ObjectRecord {
     pub segments: Option<PointsRecord>,
 }
 
-/// Points in pixels of the picture.
+/// Points in pixels of the image.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PointsRecord {
     /// From the left edge.
@@ -55,7 +55,7 @@ pub struct BoxRecord {
 }
 
 /// The records of what was found, in the same order; `names` are the classes' names by index,
-/// `image_size` is width and height of the picture.
+/// `image_size` is width and height of the image.
 pub fn objects(
     instances: &Instances,
     names: &[String],
@@ -81,7 +81,7 @@ pub fn objects(
 }
 
 /// An object as a line of a file of labels, without a line break: its class, box centre and size, or
-/// the points of its mask's [`polygon`] where it has a mask, as fractions of the picture; then its
+/// the points of its mask's [`polygon`] where it has a mask, as fractions of the image; then its
 /// confidence if asked for.
 ///
 /// `None` for a mask that outlines nothing: fewer than three points are no polygon.

@@ -25,6 +25,7 @@ pub fn run(args: &VerifyArgs, console: &Console) -> Result<(), Failure> {
     let tolerance = Tolerance {
         pixels: args.max_pixels,
         score: args.max_score,
+        ..Tolerance::default()
     };
     let defaults = Limits::default();
     let limits = Limits {

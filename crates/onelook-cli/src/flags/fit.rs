@@ -33,6 +33,9 @@ pub struct FitArgs {
     /// Suppress overlapping boxes of different classes too.
     #[arg(long, alias = "agnostic")]
     pub agnostic_nms: bool,
+    /// Make masks at the image's size instead of the network's; slower, finer outlines.
+    #[arg(long)]
+    pub retina_masks: bool,
     /// Pad only to the next multiple of the stride instead of to a square [default: true where
     /// the model takes any size]
     #[arg(long)]

@@ -90,11 +90,6 @@ const KEYS: &[ReferenceKey] = &[
         "use `onelook bench`, which measures the time per node",
     ),
     key(
-        "retina-masks",
-        Off,
-        "masks are not available in this version",
-    ),
-    key(
         "save-frames",
         Off,
         "videos are not read in this version: extract their frames as images",
@@ -228,7 +223,6 @@ mod tests {
             ("vid-stride", "1"),
             ("stream-buffer", "False"),
             ("stream", "True"),
-            ("retina-masks", "no"),
             ("embed", "None"),
             ("visualize", "False"),
         ] {

@@ -24,6 +24,7 @@ impl FitArgs {
                 classes: self.class_indices(&metadata.names)?,
                 agnostic: self.agnostic_nms,
                 multi_label: false,
+                retina_masks: self.retina_masks,
             },
             image_size: self.imgsz.map(|ImageSize(size)| size),
             rect: self.rect,

@@ -68,7 +68,7 @@ fn record(image: &PredictedImage<'_>, metadata: &Metadata) -> Value {
         "width": image.frame.width(),
         "height": image.frame.height(),
         "task": metadata.task().name(),
-        "detections": objects(image.result.instances(), &metadata.names),
+        "detections": objects(image.result.instances(), &metadata.names, image.size()),
         "speed_ms": {
             "decode": milliseconds(image.decode),
             "preprocess": milliseconds(speed.preprocess),

@@ -1,7 +1,10 @@
-//! `labels/NAME.txt`: a line per object, `class cx cy w h [confidence]` as fractions of the image.
+//! `labels/NAME.txt`: a line per object, `class cx cy w h [confidence]` as fractions of the image, or
+//! `class x1 y1 x2 y2 … [confidence]` where the object has a mask.
 
 use std::path::PathBuf;
 use std::rc::Rc;
+
+use onelook::record::label;
 
 use super::predicted::{PredictedImage, Sink};
 use super::run_directory::{RunDirectory, stem};
@@ -31,22 +34,12 @@ impl Sink for Labels {
         if image.result.instances().is_empty() {
             return Ok(());
         }
-        let (width, height) = (image.frame.width() as f32, image.frame.height() as f32);
         let mut text = String::new();
         for found in image.result.instances() {
-            let bbox = &found.bbox;
-            text += &format!(
-                "{} {:.6} {:.6} {:.6} {:.6}",
-                found.class,
-                (bbox.x1 + bbox.x2) / 2.0 / width,
-                (bbox.y1 + bbox.y2) / 2.0 / height,
-                bbox.width() / width,
-                bbox.height() / height,
-            );
-            if self.with_confidence {
-                text += &format!(" {:.6}", found.score);
+            if let Some(line) = label(&found, image.size(), self.with_confidence) {
+                text += &line;
+                text.push('\n');
             }
-            text.push('\n');
         }
         write_whole(&path, text.as_bytes())
     }

@@ -26,6 +26,13 @@ pub struct PredictedImage<'a> {
     pub warnings: &'a [DecodeWarning],
 }
 
+impl PredictedImage<'_> {
+    /// Width and height in pixels.
+    pub fn size(&self) -> [usize; 2] {
+        [self.frame.width(), self.frame.height()]
+    }
+}
+
 /// Where predictions go.
 pub trait Sink {
     /// Takes one image with its result.

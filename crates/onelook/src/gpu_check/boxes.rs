@@ -20,7 +20,7 @@ const TOLERANCE: Tolerance = Tolerance {
 pub struct BoxCheck {
     /// The GPU's number format.
     pub precision: String,
-    /// Pictures.
+    /// Images.
     pub images: usize,
     /// Boxes that the CPU engine found.
     pub expected: usize,

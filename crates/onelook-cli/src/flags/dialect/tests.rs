@@ -106,7 +106,7 @@ fn switches_are_on_off_or_negated() {
 #[test]
 fn keys_of_the_reference_are_dropped_mapped_or_explained() {
     let harmless = "onelook predict half=False show=False augment=False vid_stride=1 \
-        stream_buffer=False stream=True retina_masks=False embed=None visualize=False device= \
+        stream_buffer=False stream=True embed=None visualize=False device= \
         --half False --vid-stride 1 --stream";
     check(harmless, "onelook predict");
     check("onelook predict half=True", "onelook predict --quantize=16");
