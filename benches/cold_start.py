@@ -51,7 +51,7 @@ def main():
     parser.add_argument("--onelook", default=HERE.parent / "target/release/onelook", help="the binary")
     parser.add_argument("--onelook-model", required=True, help=".pt, .onnx or .safetensors")
     parser.add_argument("--onnx", required=True, help="the same model for onnxruntime, 640x640")
-    parser.add_argument("--source", required=True, help="a picture")
+    parser.add_argument("--source", required=True, help="an image")
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--json", help="file to save the result in")
     arguments = parser.parse_args()

@@ -123,7 +123,7 @@ class Network(torch.nn.Module):
     div = staticmethod(lambda inputs, options: inputs[0] / inputs[1])
 
 
-class FromPictures(torch.nn.Module):
+class FromImages(torch.nn.Module):
     """`uint8` rows of pixels in, the export's output out."""
 
     def __init__(self, network):
@@ -248,7 +248,7 @@ def main():
         sys.exit(f"the network is {off:.1e} off from onnxruntime: nothing is timed")
     device = options.device
     network = network.half().to(device=device, memory_format=torch.channels_last)
-    module = FromPictures(network)
+    module = FromImages(network)
     name = torch.cuda.get_device_name() if device == "cuda" else "CPU"
     report = {"device": name, "torch": torch.__version__, "model": options.model, "random": random, "off": off, "times": []}
     known = ours(options.check)

@@ -1,4 +1,4 @@
-"""The short script that people write today: MODEL.onnx PICTURE, boxes on standard output."""
+"""The short script that people write today: MODEL.onnx IMAGE, boxes on standard output."""
 
 import sys
 
@@ -8,10 +8,10 @@ import onnxruntime as ort
 
 model, path = sys.argv[1:3]
 session = ort.InferenceSession(model, providers=["CPUExecutionProvider"])
-picture = cv2.imread(path)
-height, width = picture.shape[:2]
+image = cv2.imread(path)
+height, width = image.shape[:2]
 scale = 640 / max(height, width)
-fitted = cv2.resize(picture, (round(width * scale), round(height * scale)))
+fitted = cv2.resize(image, (round(width * scale), round(height * scale)))
 top, left = (640 - fitted.shape[0]) // 2, (640 - fitted.shape[1]) // 2
 canvas = np.full((640, 640, 3), 114, np.uint8)
 canvas[top : top + fitted.shape[0], left : left + fitted.shape[1]] = fitted

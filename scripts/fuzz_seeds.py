@@ -1,7 +1,7 @@
 """Writes the small synthetic seeds in fuzz/seeds: python3 scripts/fuzz_seeds.py (needs pillow, numpy, onnx).
 
 Nothing here comes from a real model: a tree of a few modules with the names that checkpoints use,
-an ONNX graph of one node per operator, pictures of a few pixels.
+an ONNX graph of one node per operator, images of a few pixels.
 """
 
 import collections
@@ -266,26 +266,26 @@ def onnx_kinds():
     return {"dynamic": dynamic, "quantised": quantised, "suppressed": suppressed}
 
 
-def pictures():
+def images():
     from PIL import Image
 
-    picture = Image.new("RGB", (9, 7))
-    picture.putdata([(x * 28, y * 36, x * y * 4) for y in range(7) for x in range(9)])
+    image = Image.new("RGB", (9, 7))
+    image.putdata([(x * 28, y * 36, x * y * 4) for y in range(7) for x in range(9)])
     variants = [
-        ("rgb.jpg", picture, {}), ("progressive.jpg", picture, {"progressive": True}),
-        ("grey.jpg", picture.convert("L"), {}), ("cmyk.jpg", picture.convert("CMYK"), {}),
-        ("rgb.png", picture, {}), ("palette.png", picture.convert("P"), {}), ("grey16.png", picture.convert("I;16"), {}),
-        ("rgb.webp", picture, {}), ("lossless.webp", picture, {"lossless": True}),
-        ("rgb.bmp", picture, {}), ("palette.bmp", picture.convert("P"), {}),
-        ("raw.tif", picture, {}), ("lzw.tif", picture, {"compression": "tiff_lzw"}),
-        ("deflate.tif", picture, {"compression": "tiff_adobe_deflate"}), ("jpeg.tif", picture, {"compression": "jpeg"}),
-        ("rgb.gif", picture, {}),
+        ("rgb.jpg", image, {}), ("progressive.jpg", image, {"progressive": True}),
+        ("grey.jpg", image.convert("L"), {}), ("cmyk.jpg", image.convert("CMYK"), {}),
+        ("rgb.png", image, {}), ("palette.png", image.convert("P"), {}), ("grey16.png", image.convert("I;16"), {}),
+        ("rgb.webp", image, {}), ("lossless.webp", image, {"lossless": True}),
+        ("rgb.bmp", image, {}), ("palette.bmp", image.convert("P"), {}),
+        ("raw.tif", image, {}), ("lzw.tif", image, {"compression": "tiff_lzw"}),
+        ("deflate.tif", image, {"compression": "tiff_adobe_deflate"}), ("jpeg.tif", image, {"compression": "jpeg"}),
+        ("rgb.gif", image, {}),
     ]
     for name, image, options in variants:
         buffer = io.BytesIO()
         kind = {"jpg": "JPEG", "tif": "TIFF"}.get(name.split(".")[1], name.split(".")[1].upper())
         image.save(buffer, kind, **options)
-        save("picture", name, buffer.getvalue())
+        save("image", name, buffer.getvalue())
 
 
 def archives(description):
@@ -326,7 +326,7 @@ def main():
         save("onnx", f"{name}.seed", data)
     tensors = {"w": {"dtype": "F16", "shape": [4, 3, 1, 1], "data_offsets": [0, 24]}}
     save("safetensors", "tiny.seed", json.dumps({"__metadata__": {"format": "onelook"}, **tensors}).encode())
-    pictures()
+    images()
     requests()
 
 

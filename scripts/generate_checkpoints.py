@@ -24,7 +24,7 @@ HEIGHT, WIDTH = 64, 96
 
 def randomise(model):
     """Gives normalisations statistics that matter, so that a wrong fold shows, and keeps values
-    of ordinary size by normalising with what a random picture gives."""
+    of ordinary size by normalising with what a random image gives."""
     norms = [m for m in model.modules() if isinstance(m, torch.nn.BatchNorm2d)]
     model.train()
     for norm in norms:
@@ -59,13 +59,13 @@ def generate(folder, name):
     torch.save({"epoch": -1, "ema": None, "model": model, "train_args": {"imgsz": 320}},
                folder / f"{name}.pt")
     model.float()
-    picture = torch.rand(1, 3, HEIGHT, WIDTH)
-    numpy.save(folder / f"{name}.input.npy", picture.numpy())
+    image = torch.rand(1, 3, HEIGHT, WIDTH)
+    numpy.save(folder / f"{name}.input.npy", image.numpy())
     head = model.model[-1]
     seen = []
     hook = head.register_forward_pre_hook(lambda _, inputs: seen.append(list(inputs[0])))
     with torch.no_grad():
-        model(picture)
+        model(image)
         hook.remove()
         for kind, boxes, classes in branches(head):
             maps = [m for level, x in enumerate(seen[0]) for m in (boxes[level](x), classes[level](x))]

@@ -13,8 +13,8 @@ import numpy as np
 import onnxruntime
 
 data, fixtures = map(pathlib.Path, sys.argv[1:])
-picture = np.load(data / "reference/bus_letterbox640_rgb_chw_u8.npy")
-image = picture[None].astype(np.float32) / np.float32(255)
+image = np.load(data / "reference/bus_letterbox640_rgb_chw_u8.npy")
+image = image[None].astype(np.float32) / np.float32(255)
 for path in sorted((data / "onnx").glob("*.onnx")):
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     output = session.run(None, {session.get_inputs()[0].name: image})[0][0]

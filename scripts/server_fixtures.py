@@ -1,6 +1,6 @@
 """Writes the small synthetic models that the server's tests load: python3 scripts/server_fixtures.py (needs numpy, onnx).
 
-One convolution, squashed: decoded boxes without meaning, for pictures of any size or of one. Class names are as
+One convolution, squashed: decoded boxes without meaning, for images of any size or of one. Class names are as
 hostile as a model file may make them.
 """
 

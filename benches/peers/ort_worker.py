@@ -19,12 +19,12 @@ session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"
 name = session.get_inputs()[0].name
 print(ort.__version__, flush=True)
 
-picture, first = None, True
+image, first = None, True
 for _ in sys.stdin:
-    if picture is None:
-        picture = np.fromfile(folder / "input.f32", "<f4").reshape(1, 3, size, size)
+    if image is None:
+        image = np.fromfile(folder / "input.f32", "<f4").reshape(1, 3, size, size)
     start = time.perf_counter_ns()
-    (output, *_) = session.run(None, {name: picture})
+    (output, *_) = session.run(None, {name: image})
     elapsed = time.perf_counter_ns() - start
     if first:
         output.astype("<f4").tofile(folder / "output.f32")

@@ -12,8 +12,8 @@ use onelook_types::{Shape, Tensor};
 /// Values and weights of a graph that the plain executor runs in well under a second.
 const SMALL: usize = 20_000;
 
-/// Batch, channels and sides of the picture that accepted graphs run on.
-const PICTURE: [usize; 4] = [1, 3, 8, 8];
+/// Batch, channels and sides of the image that accepted graphs run on.
+const IMAGE: [usize; 4] = [1, 3, 8, 8];
 
 static CPU: OnceLock<Cpu> = OnceLock::new();
 
@@ -39,12 +39,12 @@ pub fn read_model(bytes: &[u8]) {
     }
 }
 
-/// Optimises the graph and, where a small picture makes it a small computation, runs it.
+/// Optimises the graph and, where a small image makes it a small computation, runs it.
 fn exercise(mut graph: Graph) {
     pass::optimise(&mut graph);
-    let picture = Tensor::zeros(PICTURE);
-    if is_small(&graph, &picture) {
-        drop(reference::run(&graph, &[&picture]));
+    let image = Tensor::zeros(IMAGE);
+    if is_small(&graph, &image) {
+        drop(reference::run(&graph, &[&image]));
     }
 }
 
@@ -54,24 +54,24 @@ pub fn run_on_cpu(bytes: &[u8]) {
         return;
     };
     pass::optimise(&mut model.graph);
-    let picture = Tensor::zeros(PICTURE);
-    if !is_small(&model.graph, &picture) {
+    let image = Tensor::zeros(IMAGE);
+    if !is_small(&model.graph, &image) {
         return;
     }
     let cpu = CPU.get_or_init(|| Cpu::new(Some(1)).expect("this CPU runs the portable kernels"));
     let Ok(network) = cpu.compile(&model.graph) else {
         return;
     };
-    let expected = reference::run(&model.graph, &[&picture]);
-    if let (Ok(outputs), Ok(expected)) = (network.run(&[&picture]), expected) {
+    let expected = reference::run(&model.graph, &[&image]);
+    if let (Ok(outputs), Ok(expected)) = (network.run(&[&image]), expected) {
         let shapes = |tensors: &[Tensor]| tensors.iter().map(|t| t.shape().clone()).collect();
         let (ours, theirs): (Vec<Shape>, Vec<Shape>) = (shapes(&outputs), shapes(&expected));
         assert_eq!(ours, theirs, "the engine and the reference differ in shape");
     }
 }
 
-fn is_small(graph: &Graph, picture: &Tensor) -> bool {
-    let Ok(shapes) = infer_shapes(graph, &[picture.shape().clone()]) else {
+fn is_small(graph: &Graph, image: &Tensor) -> bool {
+    let Ok(shapes) = infer_shapes(graph, &[image.shape().clone()]) else {
         return false;
     };
     drop(graph.to_text(Some(&shapes)));

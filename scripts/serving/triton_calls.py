@@ -232,7 +232,7 @@ def raw_calls(call):
         "more bytes announced than sent": {"parameters": {"binary_data_size": 640 * 640 * 12 + 4}},
         "fewer bytes announced than sent": {"parameters": {"binary_data_size": 640 * 640 * 12 - 4}},
         "a header longer than the body": {"header_length": 99999999},
-        "a header length that is no number": {"header_length": "abc"},
+        "a header length that is not a number": {"header_length": "abc"},
         "a negative header length": {"header_length": -5},
     }
     for name, change in changes.items():

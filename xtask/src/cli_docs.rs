@@ -57,7 +57,7 @@ mod tests {
 
     #[test]
     fn verbs_are_found_and_wrapped_help_is_not() {
-        let overview = "Usage\n\nCommands:\n  predict  Finds objects\n           on pictures\n  help     Prints\n\nOptions:\n  -h";
+        let overview = "Usage\n\nCommands:\n  predict  Finds objects\n           on images\n  help     Prints\n\nOptions:\n  -h";
         assert_eq!(verbs(overview), ["predict"]);
     }
 }

@@ -43,7 +43,7 @@ pub fn deny() -> Outcome {
     run(cargo(&check).args(["licenses", "bans", "sources"]))
 }
 
-/// All tests. Those on real pictures and weights need data that the repository does not carry.
+/// All tests. Those on real images and weights need data that the repository does not carry.
 pub fn test(args: &[String]) -> Outcome {
     all_tests(args, None)
 }

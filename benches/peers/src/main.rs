@@ -31,7 +31,7 @@ struct Options {
 
 fn main() -> Result<(), Failure> {
     let options = parse(env::args().skip(1))?;
-    let input = picture_like_input(options.size);
+    let input = image_like_input(options.size);
     let mut rows = Vec::new();
     for &threads in &options.threads {
         rows.extend(compare(&options, threads, &input)?);
@@ -72,8 +72,8 @@ fn parse(mut args: impl Iterator<Item = String>) -> Result<Options, Failure> {
     Ok(options)
 }
 
-/// Smooth, deterministic values between 0 and 1 with some detail, as a picture has.
-fn picture_like_input(size: usize) -> Vec<f32> {
+/// Smooth, deterministic values between 0 and 1 with some detail, as an image has.
+fn image_like_input(size: usize) -> Vec<f32> {
     (0..3 * size * size)
         .map(|i| {
             let (c, y, x) = (i / (size * size), i / size % size, i % size);

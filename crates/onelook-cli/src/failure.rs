@@ -96,7 +96,7 @@ impl From<&onelook::Error> for Failure {
 /// The flag that raises the limit which was exceeded.
 fn raise_limit(error: &onelook::Error) -> &'static str {
     match error {
-        Error::Picture { source, .. } => match source {
+        Error::Image { source, .. } => match source {
             DecodeError::TooManyPixels { .. } => " (--max-pixels MEGAPIXELS)",
             DecodeError::TooManyBytes { .. } => MAX_BYTES,
             _ => "",

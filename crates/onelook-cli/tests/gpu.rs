@@ -264,9 +264,9 @@ fn gpu_check_goes_through_all_its_steps_and_is_not_fooled_by_a_gpu_that_does_not
     assert_eq!(output.status.code(), Some(1));
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     for part in [
-        "WRONG  f16: on 1 pictures",
+        "WRONG  f16: on 1 images",
         "the GPU wrote no list of boxes",
-        "batch 32, pictures to boxes: 75 launches",
+        "batch 32, images to boxes: 75 launches",
         "dependent launch",
         "early edges; ok     equal bits in all of 10 runs",
     ] {
@@ -279,7 +279,7 @@ fn gpu_check_goes_through_all_its_steps_and_is_not_fooled_by_a_gpu_that_does_not
         0,
         "{report:#}"
     );
-    // In halves and in floats on the picture, in halves on 8 and 32 of it.
+    // In halves and in floats on the image, in halves on 8 and 32 of it.
     assert_eq!(report["boxes"].as_array().unwrap().len(), 4);
     assert_eq!(report["times"][2]["graphs"].as_array().unwrap().len(), 2);
     assert_eq!(fake.leaks(), [""; 0]);

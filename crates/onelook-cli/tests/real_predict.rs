@@ -1,4 +1,4 @@
-//! `onelook predict` and `verify` with real models and pictures.
+//! `onelook predict` and `verify` with real models and images.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
@@ -27,12 +27,12 @@ fn text(bytes: &[u8]) -> String {
 }
 
 #[test]
-fn five_corrupt_pictures_among_five_hundred_are_named_and_the_rest_goes_on() {
+fn five_corrupt_images_among_five_hundred_are_named_and_the_rest_goes_on() {
     let Some(root) = data() else { return };
     let root = root.canonicalize().unwrap();
     let place = scratch("corrupt");
-    let pictures = place.join("pictures");
-    std::fs::create_dir_all(&pictures).unwrap();
+    let images = place.join("images");
+    std::fs::create_dir_all(&images).unwrap();
     let mut originals: Vec<PathBuf> = std::fs::read_dir(root.join("coco-val-subset/images"))
         .unwrap()
         .map(|entry| entry.unwrap().path())
@@ -40,7 +40,7 @@ fn five_corrupt_pictures_among_five_hundred_are_named_and_the_rest_goes_on() {
     originals.sort();
     let corrupt = [3, 77, 250, 251, 499];
     for number in 0..500 {
-        let path = pictures.join(format!("{number:03}.jpg"));
+        let path = images.join(format!("{number:03}.jpg"));
         let original = &originals[number % originals.len()];
         if corrupt.contains(&number) {
             let bytes = std::fs::read(original).unwrap();
@@ -53,7 +53,7 @@ fn five_corrupt_pictures_among_five_hundred_are_named_and_the_rest_goes_on() {
     let words = [
         "predict",
         &model,
-        "source=pictures",
+        "source=images",
         "imgsz=160",
         "batch=4",
         "--json",
@@ -67,7 +67,7 @@ fn five_corrupt_pictures_among_five_hundred_are_named_and_the_rest_goes_on() {
             .filter_map(|value| Some(value["source"].as_str()?.to_owned()))
             .collect()
     };
-    let name = |number: usize| format!("pictures/{number:03}.jpg");
+    let name = |number: usize| format!("images/{number:03}.jpg");
     let (bad, good): (Vec<usize>, Vec<usize>) = (0..500).partition(|n| corrupt.contains(n));
     let expected = |numbers: Vec<usize>| numbers.into_iter().map(name).collect::<Vec<_>>();
     assert_eq!(sources(&text(&output.stdout)), expected(good));
@@ -78,7 +78,7 @@ fn five_corrupt_pictures_among_five_hundred_are_named_and_the_rest_goes_on() {
 }
 
 #[test]
-fn a_run_leaves_pictures_labels_crops_and_tables() {
+fn a_run_leaves_images_labels_crops_and_tables() {
     let Some(root) = data() else { return };
     let root = root.canonicalize().unwrap();
     let place = scratch("outputs");
@@ -164,7 +164,10 @@ fn a_segmentation_model_draws_masks_and_writes_polygons() {
     for line in labels.lines() {
         let values: Vec<f32> = line.split(' ').map(|word| word.parse().unwrap()).collect();
         // The class, pairs of coordinates, the confidence.
-        assert!(values.len() >= 8 && values.len() % 2 == 0, "{line}");
+        assert!(
+            values.len() >= 8 && values.len().is_multiple_of(2),
+            "{line}"
+        );
         assert!(values[1..].iter().all(|value| (0.0..=1.0).contains(value)));
     }
     assert!(saved.join("bus.jpg").is_file());

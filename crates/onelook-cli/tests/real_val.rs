@@ -1,4 +1,4 @@
-//! `onelook val` on real pictures against the figures that the reference recorded.
+//! `onelook val` on real images against the figures that the reference recorded.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 

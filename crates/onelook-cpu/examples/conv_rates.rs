@@ -86,7 +86,7 @@ fn main() {
     );
 }
 
-/// The best time of one picture, its operations, and how it is tiled.
+/// The best time of one image, its operations, and how it is tiled.
 fn measure(
     isa: Isa,
     inputs: usize,
@@ -107,19 +107,19 @@ fn measure(
     };
     let weight = vec![0.01; inputs * outputs * kernel * kernel];
     let output_layout = MapLayout::new(outputs, out_side, out_side, 1);
-    let mut output = AlignedBuffer::zeroed(output_layout.picture_floats());
+    let mut output = AlignedBuffer::zeroed(output_layout.image_floats());
     // SAFETY: the buffer holds the map.
     let target = unsafe {
         MapMut::new(
             output.as_mut_ptr(),
             output_layout,
-            output_layout.picture_floats(),
+            output_layout.image_floats(),
         )
     };
     let operations = shape.operations(out_side * out_side) as f64;
     let limit = Duration::from_millis(150);
     if inputs == 3 {
-        let picture = vec![0.5; 3 * side * side];
+        let image = vec![0.5; 3 * side * side];
         let stem = Stem::new(
             isa,
             shape,
@@ -135,7 +135,7 @@ fn measure(
         let seconds = best(limit, || {
             for task in 0..stem.tasks(1) {
                 // SAFETY: the extents are the plan's.
-                unsafe { stem.run(picture.as_ptr(), picture.len(), target, &mut scratch, task) }
+                unsafe { stem.run(image.as_ptr(), image.len(), target, &mut scratch, task) }
             }
         });
         return (seconds, operations, stem.describe());
@@ -151,13 +151,13 @@ fn measure(
         1,
     )
     .unwrap();
-    let mut input = AlignedBuffer::zeroed(input_layout.picture_floats());
+    let mut input = AlignedBuffer::zeroed(input_layout.image_floats());
     // SAFETY: the buffer holds the map.
     let source = unsafe {
         MapMut::new(
             input.as_mut_ptr(),
             input_layout,
-            input_layout.picture_floats(),
+            input_layout.image_floats(),
         )
     }
     .view();

@@ -1,7 +1,7 @@
 //! The CPU engine: a graph becomes plans of kernels over blocked maps, run by all cores.
 //!
 //! Comes in: an optimised graph, then dense inputs of any size the network takes. Goes out: dense
-//! outputs, the same to the bit for any batch and any number of threads. Never knows pictures,
+//! outputs, the same to the bit for any batch and any number of threads. Never knows images,
 //! files or other engines.
 
 mod engine;

@@ -53,7 +53,7 @@ impl<'a> Lowering<'a> {
         }
     }
 
-    /// The plan for one picture with inputs of these shapes.
+    /// The plan for one image with inputs of these shapes.
     pub(crate) fn plan(
         &self,
         inputs: &[Shape],
@@ -235,7 +235,7 @@ impl Placed {
     /// Floats of a root value.
     fn floats(&self, value: ValueId) -> usize {
         match self.is_map(value) {
-            true => self.layout(value).picture_floats(),
+            true => self.layout(value).image_floats(),
             false => self.shape(value).elements(),
         }
     }

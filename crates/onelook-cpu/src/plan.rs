@@ -8,13 +8,13 @@ use onelook_types::Shape;
 
 use crate::kernels::{BLOCK, MapLayout, MapMut, MapView};
 
-/// Everything that a run needs to know about inputs of one shape, for one picture.
+/// Everything that a run needs to know about inputs of one shape, for one image.
 pub(crate) struct Plan {
     /// What to do, in order.
     pub steps: Vec<Box<dyn Step>>,
     /// One entry per step.
     pub listing: Vec<ExplainedNode>,
-    /// Shapes of the graph's outputs for one picture.
+    /// Shapes of the graph's outputs for one image.
     pub outputs: Vec<Shape>,
     /// Floats of all values.
     pub arena_floats: usize,
@@ -62,7 +62,7 @@ pub(crate) trait Step: Send + Sync {
     unsafe fn run(&self, memory: &Memory<'_>, task: usize, worker: usize);
 }
 
-/// The memory of one run on one picture.
+/// The memory of one run on one image.
 #[derive(Clone, Copy)]
 pub(crate) struct Memory<'a> {
     pub arena: *mut f32,
@@ -127,7 +127,7 @@ impl MapPlace {
     pub(crate) unsafe fn view_mut(&self, memory: &Memory<'_>) -> MapMut {
         let data = memory.arena.wrapping_add(self.offset);
         // SAFETY: the plan reserved the whole map on a cache line; the run's arena is as long.
-        let whole = unsafe { MapMut::new(data, self.whole, self.whole.picture_floats()) };
+        let whole = unsafe { MapMut::new(data, self.whole, self.whole.image_floats()) };
         whole.slice(self.first_plane, self.channels)
     }
 }

@@ -1,4 +1,4 @@
-//! Real exports against ONNX Runtime: the same picture through the reader and the reference
+//! Real exports against ONNX Runtime: the same image through the reader and the reference
 //! executor must give the recorded outputs. Skipped where the models are absent.
 
 #![allow(clippy::unwrap_used)]
@@ -12,7 +12,7 @@ fn file(name: &str) -> Option<Vec<u8>> {
     Some(std::fs::read(data_file(name)?).unwrap())
 }
 
-/// The letterboxed picture as the network takes it: bytes over 255.
+/// The letterboxed image as the network takes it: bytes over 255.
 fn bus() -> Option<Tensor> {
     let npy = file("reference/bus_letterbox640_rgb_chw_u8.npy")?;
     let pixels = &npy[npy.len() - 3 * 640 * 640..];

@@ -114,16 +114,12 @@ impl Metrics {
                 &["model", "stage"],
             ),
             batch_size: build.histogram(
-                "onelook_batch_pictures",
+                "onelook_batch_images",
                 "Images per run.",
                 &["model"],
                 &BATCH_BUCKETS,
             ),
-            images: build.count(
-                "onelook_pictures_total",
-                "Images that were run.",
-                &["model"],
-            ),
+            images: build.count("onelook_images_total", "Images that were run.", &["model"]),
             detections: build.count("onelook_detections_total", "Detected objects.", &["model"]),
             queue_length: build.levels(
                 "onelook_queue_length",

@@ -58,7 +58,7 @@
  * @property {{ name: string, utilization_percent?: number | null, memory_used_bytes?: number | null,
  *   memory_total_bytes?: number | null, power_watts?: number | null }[]} gpus
  * @property {{ in_flight: number, total: number, failed: number, rejected: number }} requests
- * @property {{ name: string, state: ModelState, pictures: number, batches: number,
+ * @property {{ name: string, state: ModelState, images: number, batches: number,
  *   queue_length: number, queue_capacity: number,
  *   stages: Record<string, { count: number, sum_ms: number } | undefined> }[]} models
  */

@@ -118,7 +118,7 @@ function total(status, model) {
   for (const stage of STAGES) sums.stages[stage] = { count: 0, sum_ms: 0 };
   for (const entry of status.models) {
     if (model !== null && entry.name !== model) continue;
-    sums.images += entry.pictures;
+    sums.images += entry.images;
     sums.batches += entry.batches;
     sums.queue += entry.queue_length;
     sums.capacity += entry.queue_capacity;

@@ -13,6 +13,7 @@ mod metadata;
 mod precision;
 mod prediction;
 mod shape;
+mod task;
 mod tensor;
 mod thresholds;
 
@@ -23,9 +24,10 @@ pub use head::{ClassifyHead, DetectHead, Head, OutputEncoding, OutputRole, PoseH
 pub use instances::{Instance, Instances, Keypoint, Rows};
 pub use letterbox::{AxisTap, LetterboxMode, LetterboxPlacement, LetterboxRecipe};
 pub use mask::{Mask, PixelRect};
-pub use metadata::{Metadata, Task, UnknownTask};
+pub use metadata::Metadata;
 pub use precision::{Precision, UnknownPrecision};
 pub use prediction::{Classification, Prediction};
 pub use shape::Shape;
+pub use task::{Task, UnknownTask};
 pub use tensor::{Tensor, TensorError};
 pub use thresholds::Thresholds;

@@ -27,12 +27,12 @@ pub enum VisionError {
         /// The shape that came.
         actual: Shape,
     },
-    /// A picture that is not in the batch.
-    #[error("picture {index} was asked for, the batch holds {batch}")]
+    /// An image that is not in the batch.
+    #[error("image {index} was asked for, the batch holds {batch}")]
     BatchIndex {
-        /// The picture asked for, from 0.
+        /// The image asked for, from 0.
         index: usize,
-        /// Pictures in the batch.
+        /// Images in the batch.
         batch: usize,
     },
     /// A head that cannot be read at all.

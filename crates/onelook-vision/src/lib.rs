@@ -1,4 +1,4 @@
-//! Everything about pictures and boxes that needs no network: frames become network inputs, network
+//! Everything about images and boxes that needs no network: frames become network inputs, network
 //! outputs become detections, detections become drawings and figures of merit.
 //!
 //! Knows no files, no clocks and no engine; every function is a pure function of its arguments.
@@ -10,6 +10,8 @@ pub mod letterbox;
 pub mod masks;
 pub mod metric;
 pub mod nms;
+pub mod output0;
 pub mod postprocess;
+mod rank;
 
 pub use error::VisionError;

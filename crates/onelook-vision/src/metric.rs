@@ -1,7 +1,7 @@
 //! Ground truth and predictions in, the twelve COCO detection figures and more out.
 //!
 //! Equal to pycocotools' `COCOeval` for boxes (crowds, area ranges, at most 100 detections per
-//! picture and class). Never reads files; a caller turns its annotations into plain records.
+//! image and class). Never reads files; a caller turns its annotations into plain records.
 
 mod accumulate;
 mod confusion;
@@ -17,10 +17,10 @@ pub const IOU_THRESHOLDS: usize = 10;
 /// Recalls at which precision is read: 0 to 1 by 0.01.
 pub const RECALLS: usize = 101;
 
-/// An object that is on a picture.
+/// An object that is on an image.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct GroundTruth {
-    /// Which picture.
+    /// Which image.
     pub image: u64,
     /// Which class.
     pub category: usize,
@@ -35,7 +35,7 @@ pub struct GroundTruth {
 /// An object that a model claims to see.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct CocoResult {
-    /// Which picture.
+    /// Which image.
     pub image: u64,
     /// Which class.
     pub category: usize,
@@ -80,7 +80,7 @@ impl CocoStats {
 pub struct ClassStats {
     /// Which class.
     pub category: usize,
-    /// Pictures with at least one object that counts.
+    /// Images with at least one object that counts.
     pub images: usize,
     /// Objects that count (crowds do not).
     pub instances: usize,
@@ -96,9 +96,9 @@ pub struct ClassStats {
     pub precision_at_recall: Vec<f64>,
 }
 
-/// Evaluates predictions on these pictures; records of other pictures are left out.
+/// Evaluates predictions on these images; records of other images are left out.
 ///
-/// Among equally sure predictions of a class on a picture, those that come first in the slice are
+/// Among equally sure predictions of a class on an image, those that come first in the slice are
 /// matched first.
 pub fn evaluate(
     ground_truth: &[GroundTruth],

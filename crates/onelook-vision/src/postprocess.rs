@@ -4,8 +4,6 @@
 //! network was trained to answer once per object), scales boxes back, makes masks of what is kept. The answer for one image of a
 //! batch never depends on the others, on a clock or on the number of threads.
 
-pub(crate) mod rank;
-
 use onelook_types::{
     BoxXyxy, Classification, DetectHead, Head, Instances, LetterboxPlacement, Mask, OutputEncoding,
     OutputRole, Prediction, Tensor, Thresholds,
@@ -15,7 +13,7 @@ use crate::VisionError;
 use crate::head::{Level, Outputs, ROW_VALUES, impossible};
 use crate::letterbox::scale_back;
 use crate::nms::Suppressor;
-use rank::Candidate;
+use crate::rank::{self, Candidate};
 
 /// Only so many candidates, those of the highest scores, take part in the suppression.
 pub const MAX_CANDIDATES: usize = 30_000;

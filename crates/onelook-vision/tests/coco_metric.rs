@@ -158,7 +158,7 @@ fn scores_that_are_no_numbers_are_left_out() {
 }
 
 #[test]
-fn records_of_other_pictures_are_left_out() {
+fn records_of_other_images_are_left_out() {
     let far = GroundTruth {
         image: 2,
         ..square(0, 0.0)

@@ -19,7 +19,7 @@ fn names() -> Vec<String> {
         "Füchsin",
         "Кошка",
         "猫",
-        "a name far too long for a picture so small as this one",
+        "a name far too long for an image so small as this one",
     ]
     .map(str::to_owned)
     .to_vec()

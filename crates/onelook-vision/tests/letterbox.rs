@@ -58,7 +58,7 @@ fn stretch(source: [usize; 2], target: [usize; 2]) -> LetterboxPlacement {
 }
 
 #[test]
-fn pictures_land_where_the_reference_puts_them() {
+fn images_land_where_the_reference_puts_them() {
     for line in include_str!("fixtures/placement.txt").lines() {
         if line.starts_with('#') {
             continue;
@@ -116,7 +116,7 @@ fn scaling_equals_opencv_to_the_bit() {
 }
 
 #[test]
-fn a_picture_of_the_right_size_is_only_padded() {
+fn an_image_of_the_right_size_is_only_padded() {
     let frame = random_frame(4, 2);
     let placement = place(&recipe(4, 4, LetterboxMode::Square), 4, 2);
     let padded = letterbox(&frame, &placement, 9);
@@ -151,7 +151,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
 
     #[test]
-    fn any_picture_fits_any_target(
+    fn any_image_fits_any_target(
         target in [0usize..100, 0usize..100],
         source in [sides(), sides()],
         mode in modes(),
@@ -166,7 +166,7 @@ proptest! {
     }
 
     #[test]
-    fn the_input_holds_the_padded_picture_in_planes(
+    fn the_input_holds_the_padded_image_in_planes(
         target in [1usize..70, 1usize..70],
         source in [sides(), sides()],
         mode in modes(),

@@ -7,9 +7,9 @@ use onelook_types::{
     LetterboxRecipe, Mask, OutputEncoding, PixelRect, SegmentHead, Tensor, Thresholds,
 };
 use onelook_vision::draw::{DrawStyle, draw};
-use onelook_vision::head::decode_output0;
 use onelook_vision::letterbox::place;
 use onelook_vision::masks::{Prototypes, polygon};
+use onelook_vision::output0::decode_output0;
 use onelook_vision::postprocess::postprocess;
 use proptest::prelude::*;
 

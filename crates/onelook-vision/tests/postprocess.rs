@@ -8,9 +8,9 @@ use onelook_types::{
     LetterboxRecipe, OutputEncoding, Prediction, Tensor, Thresholds,
 };
 use onelook_vision::VisionError;
-use onelook_vision::head;
 use onelook_vision::letterbox::place;
 use onelook_vision::nms::{nms, nms_limited};
+use onelook_vision::output0;
 use onelook_vision::postprocess;
 use proptest::prelude::*;
 
@@ -45,7 +45,7 @@ fn decode_output0(
     height: usize,
     width: usize,
 ) -> Result<Tensor, VisionError> {
-    head::decode_output0(outputs, &Head::Detect(head.clone()), height, width)
+    output0::decode_output0(outputs, &Head::Detect(head.clone()), height, width)
 }
 
 fn detect(encoding: OutputEncoding) -> DetectHead {

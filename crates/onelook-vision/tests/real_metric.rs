@@ -1,4 +1,4 @@
-//! The metric on real predictions over the first 128 pictures of COCO val2017, against the figures
+//! The metric on real predictions over the first 128 images of COCO val2017, against the figures
 //! that pycocotools 2.0 computed for them.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]

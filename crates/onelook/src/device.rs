@@ -16,9 +16,16 @@ use onelook_ptx::lang::UnknownTarget;
 use onelook_types::Precision;
 
 use crate::{Error, GpuTarget};
-pub use found::{FoundDevice, available_memory, found_devices, usable_cores};
+pub use found::{FoundDevice, available_memory, usable_cores};
 pub use reference::ReferenceBackend;
 pub use sample::{random, sample_pass};
+
+/// The CPU and any NVIDIA GPU that the driver knows.
+pub fn found_devices() -> Vec<FoundDevice> {
+    let mut devices = vec![found::cpu()];
+    devices.extend(cuda::found(found::gpus_of_the_system()));
+    devices
+}
 
 /// Where a network runs.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

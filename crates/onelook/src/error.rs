@@ -68,7 +68,7 @@ pub enum Error {
     Vision(#[from] VisionError),
     /// An image could not be decoded.
     #[error("'{name}': {source}", name = printable(name))]
-    Picture {
+    Image {
         /// Path or address of the image.
         name: String,
         /// Why.
@@ -97,7 +97,7 @@ impl From<SourceError> for Error {
     /// An image that was read but not decoded counts as that, wherever it came from.
     fn from(error: SourceError) -> Self {
         match error {
-            SourceError::Decode { name, source } => Self::Picture { name, source },
+            SourceError::Decode { name, source } => Self::Image { name, source },
             error => Self::Source(error),
         }
     }
@@ -115,7 +115,7 @@ impl Error {
             Self::Compile { .. } => "compile",
             Self::Run(_) | Self::Graph(_) => "run",
             Self::Vision(_) => "head",
-            Self::Picture { .. } | Self::Frame(_) => "image",
+            Self::Image { .. } | Self::Frame(_) => "image",
             Self::Source(_) => "source",
             Self::Encode(_) => "encode",
             Self::Dataset { .. } => "dataset",

@@ -22,7 +22,7 @@ use crate::{
 };
 pub use boxes::BoxCheck;
 
-/// Pictures in a run whose time is taken.
+/// Images in a run whose time is taken.
 const BATCHES: [usize; 3] = [1, 8, 32];
 
 /// Formats that are checked.

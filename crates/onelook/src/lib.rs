@@ -27,6 +27,7 @@ pub mod packed;
 mod parity;
 mod pipeline;
 mod plan;
+mod prepared;
 pub mod printable;
 pub mod record;
 pub mod registry;
@@ -41,11 +42,9 @@ pub use error::Error;
 pub use gpu_check::{BoxCheck, CheckEvent, GpuCheck, StepFailure, check_gpu};
 pub use model::{LoadOptions, Model, read_model, write_model};
 pub use parity::{Parity, Tolerance, raw_error};
-pub use pipeline::{
-    BatchKey, FrameSource, ImageInput, ImageResult, Options, Pipeline, PreparedImage,
-    PreparedInput, Speed,
-};
+pub use pipeline::{ImageResult, Options, Pipeline, PreparedImage, Speed};
 pub use plan::{GpuPlan, GpuTarget, PlannedLaunch, PlannedRun, plan_for_gpu};
+pub use prepared::{BatchKey, FrameSource, ImageInput, PreparedInput};
 pub use validate::{ValidateOptions, Validation, validate};
 
 pub use onelook_types as types;

@@ -11,7 +11,7 @@ use onelook_graph::{
     RunLimits, RunOutput, family, infer_shapes, pass,
 };
 use onelook_types::{Metadata, Precision, Shape, Tensor};
-use onelook_vision::head::decode_output0;
+use onelook_vision::output0::decode_output0;
 
 use crate::file_bytes::read_file;
 use crate::{Device, Engine, EngineOptions, Error, PreparedInput, registry};

@@ -7,7 +7,6 @@
 
 mod group;
 mod options;
-mod prepared;
 mod result;
 
 use std::sync::Arc;
@@ -18,9 +17,9 @@ use onelook_types::{FrameView, LetterboxPlacement, LetterboxRecipe, Prediction, 
 use onelook_vision::letterbox::place;
 use onelook_vision::postprocess::postprocess;
 
-use crate::{Error, Model};
+use crate::prepared::fit;
+use crate::{Error, FrameSource, ImageInput, Model, PreparedInput};
 pub use options::Options;
-pub use prepared::{BatchKey, FrameSource, ImageInput, PreparedInput};
 pub use result::{ImageResult, Speed};
 
 /// An image that is ready for a run.
@@ -129,11 +128,7 @@ impl Pipeline {
         let limits = self.model.placed_limits();
         let input = match limits.filter(|it| it.admit(&frame.view(), &self.thresholds)) {
             Some(_) => PreparedInput::Image(self.image_input(frame, placement)),
-            None => PreparedInput::Tensor(prepared::fit(
-                &frame.view(),
-                &placement,
-                self.recipe.padding,
-            )),
+            None => PreparedInput::Tensor(fit(&frame.view(), &placement, self.recipe.padding)),
         };
         PreparedImage { input, placement }
     }

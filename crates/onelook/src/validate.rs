@@ -194,7 +194,7 @@ fn coco_result(image: u64, category: usize, instance: &Instance<'_>) -> CocoResu
 
 fn load(image: &DatasetImage, limits: &Limits) -> Result<Frame, Error> {
     let bytes = std::fs::read(&image.path).map_err(|error| Error::file(&image.path, error))?;
-    decode(&bytes, limits).map_err(|source| Error::Picture {
+    decode(&bytes, limits).map_err(|source| Error::Image {
         name: image.path.display().to_string(),
         source,
     })

@@ -79,11 +79,7 @@ fn both_readmes_have_the_same_headings_commands_figures_and_links() {
         all.filter(|link| !link.starts_with("README") && !link.starts_with('#'))
             .collect()
     };
-    assert_eq!(
-        elsewhere(&english),
-        elsewhere(&chinese),
-        "links and pictures"
-    );
+    assert_eq!(elsewhere(&english), elsewhere(&chinese), "links and images");
 }
 
 #[test]

@@ -4,7 +4,6 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
-mod allowed;
 mod circles;
 mod documents;
 mod modules;

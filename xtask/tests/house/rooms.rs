@@ -6,7 +6,7 @@ use std::fs;
 use crate::{cargo_metadata, root, text};
 
 /// One line of the rooms table.
-pub struct Room {
+pub struct CrateRow {
     pub layer: u32,
     pub name: String,
     pub imports: BTreeSet<String>,
@@ -15,7 +15,7 @@ pub struct Room {
 }
 
 /// The table below the heading "Rooms": layer, room, what lives there, imports, unsafe, never.
-pub fn rooms() -> Vec<Room> {
+pub fn rooms() -> Vec<CrateRow> {
     let map = text("ARCHITECTURE.md");
     let (_, after) = map
         .split_once("\n## Crates\n")
@@ -25,10 +25,10 @@ pub fn rooms() -> Vec<Room> {
     rows.map(room).collect()
 }
 
-fn room(row: &str) -> Room {
+fn room(row: &str) -> CrateRow {
     let cells: Vec<&str> = row.trim_matches('|').split('|').map(str::trim).collect();
     assert_eq!(cells.len(), 6, "a rooms row has six cells: {row}");
-    Room {
+    CrateRow {
         layer: cells[0]
             .parse()
             .unwrap_or_else(|_| panic!("no layer in: {row}")),

@@ -1,11 +1,10 @@
 //! Words that only this project would understand: standard terms stand in their place.
 //!
-//! words.txt has the words and what to say instead; words_left.txt counts, by folder, where they still stand.
+//! words.txt has the words and what to say instead.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use crate::allowed::Allowed;
-use crate::{files, root, text};
+use crate::{assert_none, files, root, text};
 
 /// `kind: word, word → instead` of words.txt.
 struct Rule {
@@ -92,13 +91,6 @@ fn texts() -> Vec<String> {
     texts
 }
 
-/// `crates/onelook-cpu`, or the top folder, or the file.
-fn folder_of(path: &str) -> String {
-    let depth = if path.starts_with("crates/") { 2 } else { 1 };
-    let parts: Vec<&str> = path.split('/').take(depth).collect();
-    parts.join("/")
-}
-
 #[test]
 fn private_words_do_not_come_back() {
     let rules = rules();
@@ -111,20 +103,18 @@ fn private_words_do_not_come_back() {
     let names: BTreeSet<&str> = of(true).collect();
     let words: BTreeSet<&str> = of(false).filter(|word| !word.contains(' ')).collect();
     let phrases: Vec<&str> = of(false).filter(|word| word.contains(' ')).collect();
-    let mut found: BTreeMap<String, usize> = BTreeMap::new();
+    let mut found = Vec::new();
     for path in texts() {
         let is_code = path.ends_with(".rs");
         for line in text(&path).lines() {
             let own = types(line).filter(|name| is_code && names.contains(name));
             let own = own.map(|name| format!("type {name}"));
             for word in count(line, &words, &phrases).into_iter().chain(own) {
-                *found
-                    .entry(format!("{} {word}", folder_of(&path)))
-                    .or_default() += 1;
+                found.push(format!("{path}: {word}"));
             }
         }
     }
-    Allowed::read("words_left.txt").compare(&found);
+    assert_none(&found);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! This project's CPU engine, by the same doors that the product uses.
+//! This project's CPU engine, by the same calls that the product uses.
 
 use std::fs;
 use std::path::Path;

@@ -83,7 +83,7 @@ fn by_the_clock() -> u64 {
 
 fn frames(source: &[String], limits: &Limits) -> Result<Vec<Frame>, Failure> {
     if source.is_empty() {
-        let sample = decode(SAMPLE, limits).map_err(|source| Error::Picture {
+        let sample = decode(SAMPLE, limits).map_err(|source| Error::Image {
             name: "the built-in image".to_owned(),
             source,
         });

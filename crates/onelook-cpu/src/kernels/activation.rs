@@ -140,7 +140,7 @@ macro_rules! with_activation {
 }
 pub(crate) use with_activation;
 
-/// The function applied to every value of a map: a task is one plane of one picture.
+/// The function applied to every value of a map: a task is one plane of one image.
 #[derive(Clone, Copy, Debug)]
 pub struct Activate {
     isa: Isa,
@@ -158,7 +158,7 @@ impl Activate {
         kernel_name!(self.isa, "activate_f32_blocked")
     }
 
-    /// Tasks for `batch` pictures of a map of `planes` planes.
+    /// Tasks for `batch` images of a map of `planes` planes.
     pub fn tasks(&self, planes: usize, batch: usize) -> usize {
         planes * batch
     }
@@ -169,19 +169,19 @@ impl Activate {
     /// The views are valid, and other threads run other tasks only.
     pub unsafe fn run(&self, input: MapView, output: MapMut, task: usize) {
         let planes = output.layout().planes();
-        let (picture, plane) = (task / planes, task % planes);
+        let (image, plane) = (task / planes, task % planes);
         let kept = (output.layout().channels - plane * BLOCK).min(BLOCK);
         let pixels = output.layout().width;
         for y in 0..output.layout().height {
             // SAFETY: the rows lie within the maps.
             unsafe {
-                let source = input.pixel(picture, plane, y as isize, 0);
-                let target = output.pixel(picture, plane, y as isize, 0);
+                let source = input.pixel(image, plane, y as isize, 0);
+                let target = output.pixel(image, plane, y as isize, 0);
                 activate_row(self.isa, source, target, pixels, kept, self.activation);
             }
         }
         // SAFETY: the plane is this task's alone.
-        unsafe { output.zero_padding(picture, plane, 0..output.layout().height) }
+        unsafe { output.zero_padding(image, plane, 0..output.layout().height) }
     }
 
     /// Applies the function to a plain slice in place.

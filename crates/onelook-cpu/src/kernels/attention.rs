@@ -100,7 +100,7 @@ impl Attention {
         kernel_name!(self.isa, "attention_f32_blocked")
     }
 
-    /// Tasks for `batch` pictures: some rows of queries of one head each.
+    /// Tasks for `batch` images: some rows of queries of one head each.
     pub fn tasks(&self, batch: usize) -> usize {
         self.row_parts * self.heads * batch
     }
@@ -137,23 +137,23 @@ impl Attention {
         task: usize,
     ) {
         let (part, task) = (task % self.row_parts, task / self.row_parts);
-        let (head, picture) = (task % self.heads, task / self.heads);
+        let (head, image) = (task % self.heads, task / self.heads);
         let rows = share(self.map.height, self.row_parts, part);
         let (keys, rest) = scratch.split_at_mut(self.key_floats());
         let (values, scores) = rest.split_at_mut(self.value_floats());
         // SAFETY: the caller guarantees views of the plan's extents, of which this task has the head's planes and `rows`
         // to itself; the scratch was split at the sizes that these steps need.
         unsafe {
-            self.pack_keys(k, picture, head, keys);
-            self.pack_values(v, picture, head, values);
-            self.score(q, picture, head, rows.clone(), keys, scores);
+            self.pack_keys(k, image, head, keys);
+            self.pack_values(v, image, head, values);
+            self.score(q, image, head, rows.clone(), keys, scores);
             softmax_columns(
                 self.isa,
                 scores.as_mut_ptr(),
                 self.blocks(),
                 rows.len() * self.map.width,
             );
-            self.mix(scores, values, output, picture, head, rows);
+            self.mix(scores, values, output, image, head, rows);
         }
     }
 
@@ -161,7 +161,7 @@ impl Attention {
     ///
     /// # Safety
     /// `k` is valid and has the plan's extents, and `head` is one of the plan's.
-    unsafe fn pack_keys(&self, k: MapView, picture: usize, head: usize, keys: &mut [f32]) {
+    unsafe fn pack_keys(&self, k: MapView, image: usize, head: usize, keys: &mut [f32]) {
         let first = head * self.key_dim / BLOCK;
         let used = self.map.pixels() % BLOCK;
         if used > 0 {
@@ -171,7 +171,7 @@ impl Attention {
         for plane in 0..self.key_dim / BLOCK {
             let mut token = 0;
             for y in 0..self.map.height {
-                let row = k.pixel(picture, first + plane, y as isize, 0);
+                let row = k.pixel(image, first + plane, y as isize, 0);
                 for x in 0..self.map.width {
                     let target = &mut keys
                         [(token / BLOCK * self.key_dim + plane * BLOCK) * BLOCK + token % BLOCK..];
@@ -189,12 +189,12 @@ impl Attention {
     ///
     /// # Safety
     /// `v` is valid and has the plan's extents, and `head` is one of the plan's.
-    unsafe fn pack_values(&self, v: MapView, picture: usize, head: usize, values: &mut [f32]) {
+    unsafe fn pack_values(&self, v: MapView, image: usize, head: usize, values: &mut [f32]) {
         let first = head * self.head_dim / BLOCK;
         let row_floats = self.map.width * BLOCK;
         for (index, target) in values.chunks_exact_mut(row_floats).enumerate() {
             let (plane, y) = (index / self.map.height, index % self.map.height);
-            let row = v.pixel(picture, first + plane, y as isize, 0);
+            let row = v.pixel(image, first + plane, y as isize, 0);
             // SAFETY: the row lies within the map.
             target.copy_from_slice(unsafe { std::slice::from_raw_parts(row, row_floats) });
         }
@@ -208,7 +208,7 @@ impl Attention {
     unsafe fn score(
         &self,
         q: MapView,
-        picture: usize,
+        image: usize,
         head: usize,
         rows: Range<usize>,
         keys: &[f32],
@@ -224,7 +224,7 @@ impl Attention {
         for group in &self.score_groups {
             for (index, y) in rows.clone().enumerate() {
                 let args = TileArgs {
-                    input: q.pixel(picture, first, y as isize, 0),
+                    input: q.pixel(image, first, y as isize, 0),
                     pixel_stride: BLOCK,
                     runs: &self.query_runs,
                     weights: keys[group.first * self.key_dim * BLOCK..].as_ptr(),
@@ -252,7 +252,7 @@ impl Attention {
         scores: &[f32],
         values: &[f32],
         output: MapMut,
-        picture: usize,
+        image: usize,
         head: usize,
         rows: Range<usize>,
     ) {
@@ -279,7 +279,7 @@ impl Attention {
                     weights: values[group.first * tokens * BLOCK..].as_ptr(),
                     weights_block: tokens * BLOCK,
                     bias: zeros.as_ptr(),
-                    output: output.pixel(picture, first + group.first, y as isize, 0),
+                    output: output.pixel(image, first + group.first, y as isize, 0),
                     output_pixel: BLOCK,
                     output_block: output.layout().plane_floats(),
                     ..TileArgs::default()
@@ -290,7 +290,7 @@ impl Attention {
         }
         for plane in first..first + self.head_dim / BLOCK {
             // SAFETY: these rows of these planes are this task's alone.
-            unsafe { output.zero_padding(picture, plane, rows.clone()) }
+            unsafe { output.zero_padding(image, plane, rows.clone()) }
         }
     }
 }
@@ -357,11 +357,11 @@ mod tests {
         fn truth(&self, scale: f64) -> Vec<f64> {
             let (input, tokens) = (self.input(), self.height * self.width);
             let mut output = Vec::new();
-            for (picture, head) in
-                (0..2).flat_map(|picture| (0..self.heads).map(move |head| (picture, head)))
+            for (image, head) in
+                (0..2).flat_map(|image| (0..self.heads).map(move |head| (image, head)))
             {
                 let value = |channel: usize, token: usize| {
-                    f64::from(input[(picture * self.channels() + channel) * tokens + token])
+                    f64::from(input[(image * self.channels() + channel) * tokens + token])
                 };
                 let (q, k) = (head * self.key_dim, (self.heads + head) * self.key_dim);
                 let v = 2 * self.heads * self.key_dim + head * self.head_dim;

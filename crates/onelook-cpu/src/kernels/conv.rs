@@ -94,14 +94,14 @@ impl Conv {
     pub fn describe(&self) -> String {
         let tiles: Vec<_> = self.groups.iter().map(Group::describe).collect();
         format!(
-            "tiles {}; {} tasks a picture; bands of {} rows",
+            "tiles {}; {} tasks an image; bands of {} rows",
             tiles.join(" "),
             self.grid.tasks(),
             self.band
         )
     }
 
-    /// Tasks for `batch` pictures.
+    /// Tasks for `batch` images.
     pub fn tasks(&self, batch: usize) -> usize {
         self.grid.tasks() * batch
     }
@@ -122,7 +122,7 @@ impl Conv {
             (input.layout(), output.layout()),
             (&self.input, &self.output)
         );
-        let picture = task / self.grid.tasks();
+        let image = task / self.grid.tasks();
         let (rows, groups) = self.grid.part(
             task % self.grid.tasks(),
             self.output.height,
@@ -137,7 +137,7 @@ impl Conv {
             input,
             residual,
             output,
-            picture,
+            image,
         };
         for band in 0..bands {
             let next = (band + 1 < bands).then(|| part(band + 1));
@@ -158,8 +158,7 @@ impl Conv {
         next: Option<Range<usize>>,
         groups: &[Group],
     ) -> Ahead {
-        let Some(next) =
-            next.filter(|_| self.input.picture_floats() * size_of::<f32>() > NEAR_BYTES)
+        let Some(next) = next.filter(|_| self.input.image_floats() * size_of::<f32>() > NEAR_BYTES)
         else {
             return Ahead::NOTHING;
         };
@@ -174,7 +173,7 @@ impl Conv {
         let tiles = band.len() * groups.iter().map(Group::tiles).sum::<usize>();
         let pieces = (tiles / self.input.planes()).max(1);
         Ahead {
-            start: maps.input.pixel(maps.picture, 0, first as isize, 0),
+            start: maps.input.pixel(maps.image, 0, first as isize, 0),
             plane_floats: self.input.plane_floats(),
             planes: self.input.planes(),
             pieces,
@@ -192,7 +191,7 @@ impl Conv {
             input,
             residual,
             output,
-            picture,
+            image,
         } = *maps;
         let mut args = TileArgs {
             weights: self.weights.block(group.first),
@@ -210,9 +209,9 @@ impl Conv {
         for y in rows.clone() {
             let top = (y * shape.stride[0]) as isize - shape.padding[0] as isize;
             let y = y as isize;
-            args.input = input.pixel(picture, 0, top, -(shape.padding[1] as isize));
-            args.output = output.pixel(picture, group.first, y, 0);
-            args.residual = residual.map_or(null(), |map| map.pixel(picture, group.first, y, 0));
+            args.input = input.pixel(image, 0, top, -(shape.padding[1] as isize));
+            args.output = output.pixel(image, group.first, y, 0);
+            args.residual = residual.map_or(null(), |map| map.pixel(image, group.first, y, 0));
             args.ahead = *ahead;
             // SAFETY: the group was made for the output's width; the padding of the input holds what the kernel reaches
             // beyond its edges, which `Conv::new` checked; the caller guarantees the rest.
@@ -221,7 +220,7 @@ impl Conv {
         }
         for plane in group.first..group.first + group.blocks {
             // SAFETY: these rows of these planes are this task's alone.
-            unsafe { output.zero_padding(picture, plane, rows.clone()) }
+            unsafe { output.zero_padding(image, plane, rows.clone()) }
         }
     }
 }
@@ -232,7 +231,7 @@ struct Maps {
     input: MapView,
     residual: Option<MapView>,
     output: MapMut,
-    picture: usize,
+    image: usize,
 }
 
 /// Where the runs of 16 channels lie, from the first tap of the first plane; in the order of the packed weights.

@@ -7,7 +7,7 @@ pub fn name() -> &'static str {
     "copy_f32_blocked_portable"
 }
 
-/// Tasks for `batch` pictures of `planes` planes.
+/// Tasks for `batch` images of `planes` planes.
 pub fn tasks(planes: usize, batch: usize) -> usize {
     planes * batch
 }
@@ -19,17 +19,17 @@ pub fn tasks(planes: usize, batch: usize) -> usize {
 /// not overlap.
 pub unsafe fn run(input: MapView, output: MapMut, task: usize) {
     let planes = output.layout().planes();
-    let (picture, plane) = (task / planes, task % planes);
+    let (image, plane) = (task / planes, task % planes);
     for y in 0..output.layout().height {
         let (source, target) = (
-            input.pixel(picture, plane, y as isize, 0),
-            output.pixel(picture, plane, y as isize, 0),
+            input.pixel(image, plane, y as isize, 0),
+            output.pixel(image, plane, y as isize, 0),
         );
         // SAFETY: the rows lie within the maps.
         unsafe { target.copy_from_nonoverlapping(source, output.layout().width * BLOCK) }
     }
     // SAFETY: the plane is this task's alone.
-    unsafe { output.zero_padding(picture, plane, 0..output.layout().height) }
+    unsafe { output.zero_padding(image, plane, 0..output.layout().height) }
 }
 
 #[cfg(test)]
@@ -61,7 +61,7 @@ mod tests {
         output.check_padding();
         let expected: Vec<f32> = dense
             .chunks(48 * 15)
-            .flat_map(|picture| picture[16 * 15..].to_vec())
+            .flat_map(|image| image[16 * 15..].to_vec())
             .collect();
         assert_eq!(output.to_dense(), expected);
     }

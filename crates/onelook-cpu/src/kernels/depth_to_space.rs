@@ -8,7 +8,7 @@
 
 use super::layout::{BLOCK, MapLayout, MapMut, MapView};
 
-/// The rearrangement; a task is one output plane of one picture.
+/// The rearrangement; a task is one output plane of one image.
 #[derive(Clone, Copy, Debug)]
 pub struct DepthToSpace {
     block: usize,
@@ -27,7 +27,7 @@ impl DepthToSpace {
         "depth_to_space_f32_blocked_portable"
     }
 
-    /// Tasks for `batch` pictures of an output of `planes` planes.
+    /// Tasks for `batch` images of an output of `planes` planes.
     pub fn tasks(&self, planes: usize, batch: usize) -> usize {
         planes * batch
     }
@@ -42,7 +42,7 @@ impl DepthToSpace {
             channels, height, ..
         } = *output.layout();
         let planes = output.layout().planes();
-        let (picture, plane) = (task / planes, task % planes);
+        let (image, plane) = (task / planes, task % planes);
         for y in 0..height {
             for dx in 0..self.block {
                 let first = (y % self.block * self.block + dx) * channels + plane * BLOCK;
@@ -51,18 +51,18 @@ impl DepthToSpace {
                 // SAFETY: input channels from `first` on, `filled` of them, are those of an output block; the rows
                 // lie within the maps.
                 unsafe {
-                    let target = output.pixel(picture, plane, y as isize, dx as isize);
+                    let target = output.pixel(image, plane, y as isize, dx as isize);
                     if first.is_multiple_of(BLOCK) && filled == BLOCK {
-                        let source = input.pixel(picture, first / BLOCK, row, 0);
+                        let source = input.pixel(image, first / BLOCK, row, 0);
                         self.copy_blocks(source, target, input.layout().width);
                     } else {
-                        self.copy_channels(input, (picture, row), first, filled, target);
+                        self.copy_channels(input, (image, row), first, filled, target);
                     }
                 }
             }
         }
         // SAFETY: the plane is this task's alone.
-        unsafe { output.zero_padding(picture, plane, 0..height) }
+        unsafe { output.zero_padding(image, plane, 0..height) }
     }
 
     /// # Safety
@@ -79,11 +79,11 @@ impl DepthToSpace {
     }
 
     /// # Safety
-    /// As for [`copy_blocks`](Self::copy_blocks), of input channels `first..first + filled` in that row of that picture.
+    /// As for [`copy_blocks`](Self::copy_blocks), of input channels `first..first + filled` in that row of that image.
     unsafe fn copy_channels(
         &self,
         input: MapView,
-        (picture, row): (usize, isize),
+        (image, row): (usize, isize),
         first: usize,
         filled: usize,
         target: *mut f32,
@@ -92,7 +92,7 @@ impl DepthToSpace {
             let mut block = [0.0; BLOCK];
             for (lane, value) in block.iter_mut().enumerate().take(filled) {
                 let channel = first + lane;
-                let pixel = input.pixel(picture, channel / BLOCK, row, x as isize);
+                let pixel = input.pixel(image, channel / BLOCK, row, x as isize);
                 // SAFETY: the caller guarantees that the input has this channel.
                 *value = unsafe { *pixel.add(channel % BLOCK) };
             }
@@ -129,9 +129,9 @@ mod tests {
             for (place, value) in output.to_dense().into_iter().enumerate() {
                 let (x, row) = (place % larger.width, place / larger.width);
                 let (y, plane) = (row % larger.height, row / larger.height);
-                let (picture, channel) = (plane / channels, plane % channels);
+                let (image, channel) = (plane / channels, plane % channels);
                 let pixel = y % block * block + x % block;
-                let source = picture * depth + pixel * channels + channel;
+                let source = image * depth + pixel * channels + channel;
                 assert_eq!(
                     value,
                     dense[(source * height + y / block) * width + x / block]

@@ -92,7 +92,7 @@ impl Depthwise {
         kernel_name!(self.isa, "depthwise_f32_blocked")
     }
 
-    /// Tasks for `batch` pictures: some rows of one plane each.
+    /// Tasks for `batch` images: some rows of one plane each.
     pub fn tasks(&self, batch: usize) -> usize {
         self.row_parts * self.shape.outputs.div_ceil(BLOCK) * batch
     }
@@ -110,20 +110,20 @@ impl Depthwise {
     ) {
         let planes = output.layout().planes();
         let (part, task) = (task % self.row_parts, task / self.row_parts);
-        let (plane, picture) = (task % planes, task / planes);
+        let (plane, image) = (task % planes, task / planes);
         let rows = share(output.layout().height, self.row_parts, part);
         let kept = (output.layout().channels - plane * BLOCK).min(BLOCK);
         for y in rows.clone() {
             let top = (y * self.shape.stride[0]) as isize - self.shape.padding[0] as isize;
             let y = y as isize;
             let row = Row {
-                input: input.pixel(picture, plane, top, -(self.shape.padding[1] as isize)),
+                input: input.pixel(image, plane, top, -(self.shape.padding[1] as isize)),
                 pixel_stride: self.shape.stride[1] * BLOCK,
                 taps: &self.taps,
                 weights: self.weights[plane * self.taps.len() * BLOCK..].as_ptr(),
                 bias: self.bias[plane * BLOCK..].as_ptr(),
-                residual: residual.map_or(null(), |map| map.pixel(picture, plane, y, 0)),
-                output: output.pixel(picture, plane, y, 0),
+                residual: residual.map_or(null(), |map| map.pixel(image, plane, y, 0)),
+                output: output.pixel(image, plane, y, 0),
                 pixels: output.layout().width,
                 activation: self.activation,
                 kept,
@@ -132,7 +132,7 @@ impl Depthwise {
             unsafe { depthwise_row(self.isa, &row) }
         }
         // SAFETY: these rows of the plane are this task's alone.
-        unsafe { output.zero_padding(picture, plane, rows) }
+        unsafe { output.zero_padding(image, plane, rows) }
     }
 }
 

@@ -14,7 +14,7 @@ pub enum Combine {
     Multiply,
 }
 
-/// A combination of two maps of the same extents; a task is one plane of one picture.
+/// A combination of two maps of the same extents; a task is one plane of one image.
 #[derive(Clone, Copy, Debug)]
 pub struct Elementwise {
     isa: Isa,
@@ -36,7 +36,7 @@ impl Elementwise {
         }
     }
 
-    /// Tasks for `batch` pictures of `planes` planes.
+    /// Tasks for `batch` images of `planes` planes.
     pub fn tasks(&self, planes: usize, batch: usize) -> usize {
         planes * batch
     }
@@ -47,10 +47,10 @@ impl Elementwise {
     /// The views are valid and have the same extents but for padding; other threads run other tasks only.
     pub unsafe fn run(&self, a: MapView, b: MapView, output: MapMut, task: usize) {
         let planes = output.layout().planes();
-        let (picture, plane) = (task / planes, task % planes);
+        let (image, plane) = (task / planes, task % planes);
         for y in 0..output.layout().height as isize {
-            let rows = (a.pixel(picture, plane, y, 0), b.pixel(picture, plane, y, 0));
-            let target = output.pixel(picture, plane, y, 0);
+            let rows = (a.pixel(image, plane, y, 0), b.pixel(image, plane, y, 0));
+            let target = output.pixel(image, plane, y, 0);
             // SAFETY: the rows lie within the maps.
             unsafe {
                 combine_row(
@@ -64,7 +64,7 @@ impl Elementwise {
             }
         }
         // SAFETY: the plane is this task's alone.
-        unsafe { output.zero_padding(picture, plane, 0..output.layout().height) }
+        unsafe { output.zero_padding(image, plane, 0..output.layout().height) }
     }
 }
 

@@ -17,7 +17,7 @@ pub const BLOCK: usize = 16;
 /// Bytes of a page; planes a whole number of pages apart would compete for the same cache sets.
 const PAGE_BYTES: usize = 4096;
 
-/// The extents of one picture's map, and the padding around it.
+/// The extents of one image's map, and the padding around it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct MapLayout {
     /// Channels, not rounded.
@@ -61,8 +61,8 @@ impl MapLayout {
         }
     }
 
-    /// Floats of one picture.
-    pub fn picture_floats(&self) -> usize {
+    /// Floats of one image.
+    pub fn image_floats(&self) -> usize {
         self.planes() * self.plane_floats()
     }
 
@@ -86,7 +86,7 @@ macro_rules! views {
         pub struct $name {
             data: $pointer,
             layout: MapLayout,
-            picture_floats: usize,
+            image_floats: usize,
         }
 
         // SAFETY: a view is an address and extents; those who use it answer for what they read and write.
@@ -95,13 +95,13 @@ macro_rules! views {
         unsafe impl Sync for $name {}
 
         impl $name {
-            /// A view of pictures that start at `data`, `picture_floats` apart.
+            /// A view of images that start at `data`, `image_floats` apart.
             ///
             /// # Safety
-            /// For as long as the view is used, every picture's `layout.picture_floats()` floats are valid, and
+            /// For as long as the view is used, every image's `layout.image_floats()` floats are valid, and
             /// `data` lies on a multiple of 64 bytes.
-            pub unsafe fn new(data: $pointer, layout: MapLayout, picture_floats: usize) -> Self {
-                $name { data, layout, picture_floats }
+            pub unsafe fn new(data: $pointer, layout: MapLayout, image_floats: usize) -> Self {
+                $name { data, layout, image_floats }
             }
 
             /// The part of `channels` channels that starts at plane `first_plane`.
@@ -115,15 +115,15 @@ macro_rules! views {
                 $name { data, layout, ..self }
             }
 
-            /// The extents of one picture of the view.
+            /// The extents of one image of the view.
             pub fn layout(&self) -> &MapLayout {
                 &self.layout
             }
 
-            /// Pixel (y, x) of a plane of a picture; `y` and `x` may lie in the padding.
+            /// Pixel (y, x) of a plane of an image; `y` and `x` may lie in the padding.
             #[inline(always)]
-            pub(crate) fn pixel(&self, picture: usize, plane: usize, y: isize, x: isize) -> $pointer {
-                let offset = picture * self.picture_floats + self.layout.pixel_offset(plane, y, x);
+            pub(crate) fn pixel(&self, image: usize, plane: usize, y: isize, x: isize) -> $pointer {
+                let offset = image * self.image_floats + self.layout.pixel_offset(plane, y, x);
                 self.data.wrapping_add(offset)
             }
         }
@@ -131,7 +131,7 @@ macro_rules! views {
 }
 
 views!(
-    /// A map, or planes of one, to be read: one picture or several.
+    /// A map, or planes of one, to be read: one image or several.
     MapView,
     *const f32
 );
@@ -147,7 +147,7 @@ impl MapMut {
         MapView {
             data: self.data,
             layout: self.layout,
-            picture_floats: self.picture_floats,
+            image_floats: self.image_floats,
         }
     }
 
@@ -158,7 +158,7 @@ impl MapMut {
     /// The plane's memory is valid, and nobody else touches this padding now.
     pub(crate) unsafe fn zero_padding(
         &self,
-        picture: usize,
+        image: usize,
         plane: usize,
         rows: std::ops::Range<usize>,
     ) {
@@ -173,16 +173,16 @@ impl MapMut {
         unsafe {
             if rows.start == 0 {
                 let above = pad * BLOCK + pad * self.layout.row_floats();
-                self.pixel(picture, plane, -margin, -margin)
+                self.pixel(image, plane, -margin, -margin)
                     .write_bytes(0, above);
             }
             for y in rows.clone() {
-                self.pixel(picture, plane, y as isize, width as isize)
+                self.pixel(image, plane, y as isize, width as isize)
                     .write_bytes(0, pad * BLOCK);
             }
             if rows.end == height {
                 let below = pad * self.layout.row_floats();
-                self.pixel(picture, plane, height as isize, 0)
+                self.pixel(image, plane, height as isize, 0)
                     .write_bytes(0, below);
             }
         }
@@ -220,9 +220,9 @@ mod tests {
     #[test]
     fn zero_padding_clears_all_but_the_pixels() {
         let layout = MapLayout::new(16, 3, 4, 1);
-        let mut floats = vec![1.0f32; layout.picture_floats()];
-        // SAFETY: the vector holds one picture; this test reads no aligned vectors.
-        let map = unsafe { MapMut::new(floats.as_mut_ptr(), layout, layout.picture_floats()) };
+        let mut floats = vec![1.0f32; layout.image_floats()];
+        // SAFETY: the vector holds one image; this test reads no aligned vectors.
+        let map = unsafe { MapMut::new(floats.as_mut_ptr(), layout, layout.image_floats()) };
         for rows in [0..1, 1..3] {
             // SAFETY: nobody else uses the vector.
             unsafe { map.zero_padding(0, 0, rows) };

@@ -1,8 +1,8 @@
-//! Max pooling of a blocked map, any window and stride; what lies outside the picture counts as minus infinity.
+//! Max pooling of a blocked map, any window and stride; what lies outside the image counts as minus infinity.
 //!
 //! ```text
 //! for each plane p, row y, pixel x:
-//!     output[p][y][x] = max of input[p] over the window's part inside the picture
+//!     output[p][y][x] = max of input[p] over the window's part inside the image
 //! ```
 
 use super::layout::{BLOCK, MapLayout, MapMut, MapView};
@@ -47,7 +47,7 @@ impl MaxPool {
             if padding[axis] >= kernel[axis]
                 || (outputs - 1) * stride[axis] >= extent + padding[axis]
             {
-                return refuse("a window lies outside the picture");
+                return refuse("a window lies outside the image");
             }
         }
         let work = kernel[0] * kernel[1] * output.pixels();
@@ -71,7 +71,7 @@ impl MaxPool {
         kernel_name!(self.isa, "max_pool_f32_blocked")
     }
 
-    /// Tasks for `batch` pictures: some rows of one plane each.
+    /// Tasks for `batch` images: some rows of one plane each.
     pub fn tasks(&self, batch: usize) -> usize {
         self.row_parts * self.input.planes() * batch
     }
@@ -82,14 +82,14 @@ impl MaxPool {
     /// The views are valid and have the plan's extents; other threads run other tasks only; the maps do not overlap.
     pub unsafe fn run(&self, input: MapView, output: MapMut, task: usize) {
         let (part, task) = (task % self.row_parts, task / self.row_parts);
-        let (plane, picture) = (task % self.input.planes(), task / self.input.planes());
+        let (plane, image) = (task % self.input.planes(), task / self.input.planes());
         let rows = share(output.layout().height, self.row_parts, part);
         for y in rows.clone() {
             let window = self.inside(0, y, self.input.height);
             // SAFETY: the window and the row lie within the maps.
             unsafe {
-                let source = input.pixel(picture, plane, window.start as isize, 0);
-                let target = output.pixel(picture, plane, y as isize, 0);
+                let source = input.pixel(image, plane, window.start as isize, 0);
+                let target = output.pixel(image, plane, y as isize, 0);
                 pool_row(
                     self.isa,
                     self,
@@ -101,10 +101,10 @@ impl MaxPool {
             }
         }
         // SAFETY: these rows of the plane are this task's alone.
-        unsafe { output.zero_padding(picture, plane, rows) }
+        unsafe { output.zero_padding(image, plane, rows) }
     }
 
-    /// The part of a window that lies inside the picture.
+    /// The part of a window that lies inside the image.
     #[inline(always)]
     fn inside(&self, axis: usize, place: usize, extent: usize) -> Range<usize> {
         let start = place * self.stride[axis];

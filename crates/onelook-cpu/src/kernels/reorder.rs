@@ -1,6 +1,6 @@
 //! Between plain planes, `[batch][channel][y][x]`, and blocked maps.
 //!
-//! A task is one plane of one picture: 16 channels, or what is left of them. Into a map, unused channels and the
+//! A task is one plane of one image: 16 channels, or what is left of them. Into a map, unused channels and the
 //! padding become zero.
 
 use super::layout::{BLOCK, MapLayout, MapMut, MapView};
@@ -18,24 +18,24 @@ pub fn name() -> &'static str {
     "reorder_f32_portable"
 }
 
-/// Fills plane `task` of the map from plain planes, whose pictures lie `picture_floats` apart.
+/// Fills plane `task` of the map from plain planes, whose images lie `image_floats` apart.
 ///
 /// # Safety
-/// The view is valid, `dense` has all channels of all pictures, and other threads run other tasks only.
-pub unsafe fn run_to_blocked(dense: *const f32, picture_floats: usize, map: MapMut, task: usize) {
+/// The view is valid, `dense` has all channels of all images, and other threads run other tasks only.
+pub unsafe fn run_to_blocked(dense: *const f32, image_floats: usize, map: MapMut, task: usize) {
     let MapLayout {
         channels,
         height,
         width,
         ..
     } = *map.layout();
-    let (picture, plane) = (task / map.layout().planes(), task % map.layout().planes());
+    let (image, plane) = (task / map.layout().planes(), task % map.layout().planes());
     let kept = (channels - plane * BLOCK).min(BLOCK);
     for y in 0..height {
         // SAFETY: the rows lie within the planes and the map.
         unsafe {
-            let source = dense.add(picture * picture_floats + (plane * BLOCK * height + y) * width);
-            let target = map.pixel(picture, plane, y as isize, 0);
+            let source = dense.add(image * image_floats + (plane * BLOCK * height + y) * width);
+            let target = map.pixel(image, plane, y as isize, 0);
             for first in (0..width).step_by(STRIP) {
                 let pixels = (width - first).min(STRIP);
                 let mut strip = [[0.0f32; BLOCK]; STRIP];
@@ -52,27 +52,27 @@ pub unsafe fn run_to_blocked(dense: *const f32, picture_floats: usize, map: MapM
         }
     }
     // SAFETY: the plane is this task's alone.
-    unsafe { map.zero_padding(picture, plane, 0..height) }
+    unsafe { map.zero_padding(image, plane, 0..height) }
 }
 
-/// Fills the plain planes of plane `task` of the map; pictures lie `picture_floats` apart.
+/// Fills the plain planes of plane `task` of the map; images lie `image_floats` apart.
 ///
 /// # Safety
-/// The view is valid, `dense` has room for all channels of all pictures, and other threads run other tasks only.
-pub unsafe fn run_to_dense(map: MapView, dense: *mut f32, picture_floats: usize, task: usize) {
+/// The view is valid, `dense` has room for all channels of all images, and other threads run other tasks only.
+pub unsafe fn run_to_dense(map: MapView, dense: *mut f32, image_floats: usize, task: usize) {
     let MapLayout {
         channels,
         height,
         width,
         ..
     } = *map.layout();
-    let (picture, plane) = (task / map.layout().planes(), task % map.layout().planes());
+    let (image, plane) = (task / map.layout().planes(), task % map.layout().planes());
     let kept = (channels - plane * BLOCK).min(BLOCK);
     for y in 0..height {
         // SAFETY: the rows lie within the map and the planes.
         unsafe {
-            let source = map.pixel(picture, plane, y as isize, 0);
-            let target = dense.add(picture * picture_floats + (plane * BLOCK * height + y) * width);
+            let source = map.pixel(image, plane, y as isize, 0);
+            let target = dense.add(image * image_floats + (plane * BLOCK * height + y) * width);
             for first in (0..width).step_by(STRIP) {
                 let pixels = (width - first).min(STRIP);
                 let mut strip = [[0.0f32; STRIP]; BLOCK];

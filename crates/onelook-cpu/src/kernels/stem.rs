@@ -4,7 +4,7 @@
 //! for each output block co, row y, pixel x:
 //!     sum = bias[co]
 //!     for each channel c, tap (ky, kx):
-//!         sum += picture[c][y·s + ky - top][x·s + kx - left] · weight[co][c][ky][kx]
+//!         sum += image[c][y·s + ky - top][x·s + kx - left] · weight[co][c][ky][kx]
 //!     output[co][y][x] = activation(sum)
 //! ```
 //!
@@ -45,7 +45,7 @@ struct Strip {
 }
 
 impl Stem {
-    /// The plan for pictures of `input` = height and width.
+    /// The plan for images of `input` = height and width.
     #[allow(clippy::too_many_arguments)]
     pub fn new(
         isa: Isa,
@@ -92,13 +92,13 @@ impl Stem {
     pub fn describe(&self) -> String {
         let tiles: Vec<_> = self.groups.iter().map(Group::describe).collect();
         format!(
-            "tiles {}; {} tasks a picture",
+            "tiles {}; {} tasks an image",
             tiles.join(" "),
             self.row_parts
         )
     }
 
-    /// Tasks for `batch` pictures.
+    /// Tasks for `batch` images.
     pub fn tasks(&self, batch: usize) -> usize {
         self.row_parts * batch
     }
@@ -108,15 +108,15 @@ impl Stem {
         self.weights.shape().inputs * self.strip.rows * self.strip.width
     }
 
-    /// Does task `task` on pictures that lie `picture_floats` apart.
+    /// Does task `task` on images that lie `image_floats` apart.
     ///
     /// # Safety
-    /// `input` has all pictures and `output` the extents of the plan; `scratch` has [`Stem::scratch_floats`]; other
+    /// `input` has all images and `output` the extents of the plan; `scratch` has [`Stem::scratch_floats`]; other
     /// threads run other tasks only.
     pub unsafe fn run(
         &self,
         input: *const f32,
-        picture_floats: usize,
+        image_floats: usize,
         output: MapMut,
         scratch: &mut [f32],
         task: usize,
@@ -125,16 +125,16 @@ impl Stem {
             scratch.len() >= self.scratch_floats(),
             "the scratch is the executor's to size"
         );
-        let (picture, part) = (task / self.row_parts, task % self.row_parts);
+        let (image, part) = (task / self.row_parts, task % self.row_parts);
         let rows = share(self.output.height, self.row_parts, part);
         for first in rows.clone().step_by(BAND_ROWS) {
             let band = first..rows.end.min(first + BAND_ROWS);
-            // SAFETY: the caller guarantees all pictures of `input`, the plan's extents of `output` and that this task is
+            // SAFETY: the caller guarantees all images of `input`, the plan's extents of `output` and that this task is
             // run once; the band lies within the task's rows, and the scratch was measured above.
             unsafe {
-                self.copy_band(input.add(picture * picture_floats), scratch, band.start);
+                self.copy_band(input.add(image * image_floats), scratch, band.start);
                 for group in &self.groups {
-                    self.run_group(scratch, output, picture, group, band.clone());
+                    self.run_group(scratch, output, image, group, band.clone());
                 }
             }
         }
@@ -143,8 +143,8 @@ impl Stem {
     /// Copies the input rows under the band that starts at output row `first`, zeros where there are none.
     ///
     /// # Safety
-    /// `picture` has all its planes.
-    unsafe fn copy_band(&self, picture: *const f32, scratch: &mut [f32], first: usize) {
+    /// `image` has all its planes.
+    unsafe fn copy_band(&self, image: *const f32, scratch: &mut [f32], first: usize) {
         let ConvShape {
             stride, padding, ..
         } = *self.weights.shape();
@@ -161,7 +161,7 @@ impl Stem {
                     // SAFETY: the row lies within the channel's plane.
                     let source = unsafe {
                         std::slice::from_raw_parts(
-                            picture.add((channel * height + y) * width),
+                            image.add((channel * height + y) * width),
                             copied,
                         )
                     };
@@ -182,7 +182,7 @@ impl Stem {
         &self,
         scratch: &[f32],
         output: MapMut,
-        picture: usize,
+        image: usize,
         group: &Group,
         band: Range<usize>,
     ) {
@@ -195,7 +195,7 @@ impl Stem {
                 weights: self.weights.block(group.first),
                 weights_block: self.weights.block_floats(),
                 bias: self.weights.bias(group.first),
-                output: output.pixel(picture, group.first, y as isize, 0),
+                output: output.pixel(image, group.first, y as isize, 0),
                 output_pixel: BLOCK,
                 output_block: self.output.plane_floats(),
                 activation: self.activation,
@@ -208,7 +208,7 @@ impl Stem {
         }
         for plane in group.first..group.first + group.blocks {
             // SAFETY: these rows of these planes are this task's alone.
-            unsafe { output.zero_padding(picture, plane, band.clone()) }
+            unsafe { output.zero_padding(image, plane, band.clone()) }
         }
     }
 }
@@ -265,17 +265,9 @@ mod tests {
         let mut output = Map::dirty(layout, case.batch);
         let mut scratch = vec![f32::NAN; stem.scratch_floats()];
         for task in 0..stem.tasks(case.batch) {
-            let picture = input.len() / case.batch;
+            let image = input.len() / case.batch;
             // SAFETY: the extents are the plan's.
-            unsafe {
-                stem.run(
-                    input.as_ptr(),
-                    picture,
-                    output.view_mut(),
-                    &mut scratch,
-                    task,
-                )
-            }
+            unsafe { stem.run(input.as_ptr(), image, output.view_mut(), &mut scratch, task) }
         }
         output.check_padding();
         output.to_dense()

@@ -32,7 +32,7 @@ const GUARD: usize = 64;
 impl Map {
     /// A map full of dirt, as reused memory is.
     pub(crate) fn dirty(layout: MapLayout, batch: usize) -> Self {
-        let mut buffer = AlignedBuffer::zeroed(layout.picture_floats() * batch + GUARD);
+        let mut buffer = AlignedBuffer::zeroed(layout.image_floats() * batch + GUARD);
         buffer.fill(DIRT);
         Map {
             buffer,
@@ -44,11 +44,11 @@ impl Map {
     /// A map of these plain values.
     pub(crate) fn filled(layout: MapLayout, batch: usize, dense: &[f32]) -> Self {
         let mut map = Map::dirty(layout, batch);
-        let picture = layout.channels * layout.pixels();
-        assert_eq!(dense.len(), picture * batch);
+        let image = layout.channels * layout.pixels();
+        assert_eq!(dense.len(), image * batch);
         for task in 0..reorder::tasks(&layout, batch) {
             // SAFETY: the map owns its memory and the lengths agree.
-            unsafe { reorder::run_to_blocked(dense.as_ptr(), picture, map.view_mut(), task) }
+            unsafe { reorder::run_to_blocked(dense.as_ptr(), image, map.view_mut(), task) }
         }
         map
     }
@@ -59,7 +59,7 @@ impl Map {
             MapView::new(
                 self.buffer.as_ptr(),
                 self.layout,
-                self.layout.picture_floats(),
+                self.layout.image_floats(),
             )
         }
     }
@@ -70,17 +70,17 @@ impl Map {
             MapMut::new(
                 self.buffer.as_mut_ptr(),
                 self.layout,
-                self.layout.picture_floats(),
+                self.layout.image_floats(),
             )
         }
     }
 
     pub(crate) fn to_dense(&self) -> Vec<f32> {
-        let picture = self.layout.channels * self.layout.pixels();
-        let mut dense = vec![0.0; picture * self.batch];
+        let image = self.layout.channels * self.layout.pixels();
+        let mut dense = vec![0.0; image * self.batch];
         for task in 0..reorder::tasks(&self.layout, self.batch) {
             // SAFETY: the lengths agree.
-            unsafe { reorder::run_to_dense(self.view(), dense.as_mut_ptr(), picture, task) }
+            unsafe { reorder::run_to_dense(self.view(), dense.as_mut_ptr(), image, task) }
         }
         dense
     }
@@ -95,7 +95,7 @@ impl Map {
         } = self.layout;
         let (pad, height, width) = (pad as isize, height as isize, width as isize);
         let view = self.view();
-        for (picture, plane) in
+        for (image, plane) in
             (0..self.batch).flat_map(|b| (0..self.layout.planes()).map(move |p| (b, p)))
         {
             for (y, x) in
@@ -108,11 +108,11 @@ impl Map {
                 let inside = (0..height).contains(&y) && (0..width).contains(&x);
                 for lane in 0..BLOCK {
                     // SAFETY: the pixel lies within the map.
-                    let value = unsafe { *view.pixel(picture, plane, y, x).add(lane) };
+                    let value = unsafe { *view.pixel(image, plane, y, x).add(lane) };
                     if !inside || plane * BLOCK + lane >= channels {
                         assert_eq!(
                             value, 0.0,
-                            "picture {picture} plane {plane} pixel ({y}, {x}) lane {lane}"
+                            "image {image} plane {plane} pixel ({y}, {x}) lane {lane}"
                         );
                     }
                 }

@@ -2,7 +2,7 @@
 
 use super::layout::{BLOCK, MapLayout, MapMut, MapView};
 
-/// An enlargement; a task is one plane of one picture.
+/// An enlargement; a task is one plane of one image.
 #[derive(Clone, Copy, Debug)]
 pub struct Upsample {
     factor: usize,
@@ -21,7 +21,7 @@ impl Upsample {
         "upsample_f32_blocked_portable"
     }
 
-    /// Tasks for `batch` pictures of a map of `planes` planes.
+    /// Tasks for `batch` images of a map of `planes` planes.
     pub fn tasks(&self, planes: usize, batch: usize) -> usize {
         planes * batch
     }
@@ -33,13 +33,13 @@ impl Upsample {
     /// other tasks only; the maps do not overlap.
     pub unsafe fn run(&self, input: MapView, output: MapMut, task: usize) {
         let planes = output.layout().planes();
-        let (picture, plane) = (task / planes, task % planes);
+        let (image, plane) = (task / planes, task % planes);
         let MapLayout { height, width, .. } = *input.layout();
         for y in 0..height {
             // SAFETY: the rows lie within the maps.
             unsafe {
-                let source = input.pixel(picture, plane, y as isize, 0);
-                let first = output.pixel(picture, plane, (y * self.factor) as isize, 0);
+                let source = input.pixel(image, plane, y as isize, 0);
+                let first = output.pixel(image, plane, (y * self.factor) as isize, 0);
                 for x in 0..width {
                     let block = source.add(x * BLOCK).cast::<[f32; BLOCK]>().read();
                     for copy in 0..self.factor {
@@ -50,13 +50,13 @@ impl Upsample {
                     }
                 }
                 for copy in 1..self.factor {
-                    let row = output.pixel(picture, plane, (y * self.factor + copy) as isize, 0);
+                    let row = output.pixel(image, plane, (y * self.factor + copy) as isize, 0);
                     row.copy_from_nonoverlapping(first, width * self.factor * BLOCK);
                 }
             }
         }
         // SAFETY: the plane is this task's alone.
-        unsafe { output.zero_padding(picture, plane, 0..output.layout().height) }
+        unsafe { output.zero_padding(image, plane, 0..output.layout().height) }
     }
 }
 

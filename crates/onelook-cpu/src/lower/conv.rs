@@ -1,4 +1,4 @@
-//! Binds convolutions: blocked, grouped, depthwise, or the first one, which reads the picture's planes.
+//! Binds convolutions: blocked, grouped, depthwise, or the first one, which reads the image's planes.
 
 use onelook_graph::Node;
 use onelook_graph::op::Conv;

@@ -262,7 +262,7 @@ impl LoadedPlan {
         (0..times).try_for_each(|_| unsafe { self.exec.launch(&self.stream) })
     }
 
-    /// Fills all that a run writes with what is no number, so that what it leaves unwritten shows.
+    /// Fills all that a run writes with NaN, so that what it leaves unwritten shows.
     ///
     /// # Errors
     /// The GPU failed.

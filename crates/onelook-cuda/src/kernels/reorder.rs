@@ -14,7 +14,7 @@ use super::{Element, Map, Tiled, VECTOR_BYTES};
 
 /// A map and the planes that it comes from or goes to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Planes {
+pub struct ReorderShape {
     /// Format of the map.
     pub element: Element,
     /// The map; its channels are padded.
@@ -28,7 +28,7 @@ const THREADS: u32 = 128;
 
 /// Planes to a map. Parameters: planes `[batch, channels, height, width]`; the map; pixels of all
 /// images (a word).
-pub fn to_map(target: Target, name: &str, planes: &Planes, batch: u32) -> Tiled {
+pub fn to_map(target: Target, name: &str, planes: &ReorderShape, batch: u32) -> Tiled {
     let element = planes.element;
     let k = Builder::new(name, target, THREADS);
     let (values, output, pixels) = (k.input("planes"), k.output("map"), k.word("pixels"));
@@ -59,7 +59,7 @@ pub fn to_map(target: Target, name: &str, planes: &Planes, batch: u32) -> Tiled 
 
 /// A map to planes. Parameters: the map; planes `[batch, channels, height, width]`; pixels of all
 /// images (a word).
-pub fn from_map(target: Target, name: &str, planes: &Planes, batch: u32) -> Tiled {
+pub fn from_map(target: Target, name: &str, planes: &ReorderShape, batch: u32) -> Tiled {
     let element = planes.element;
     let k = Builder::new(name, target, THREADS);
     let (input, values, pixels) = (k.input("map"), k.output("planes"), k.word("pixels"));
@@ -83,7 +83,7 @@ pub fn from_map(target: Target, name: &str, planes: &Planes, batch: u32) -> Tile
     tiled(k, planes, batch)
 }
 
-fn tiled(k: Builder, planes: &Planes, batch: u32) -> Tiled {
+fn tiled(k: Builder, planes: &ReorderShape, batch: u32) -> Tiled {
     let pixels = planes.map.pixels() * batch;
     Tiled {
         kernel: k.finish(),
@@ -98,7 +98,7 @@ fn tiled(k: Builder, planes: &Planes, batch: u32) -> Tiled {
 
 /// A thread's pixel and vector.
 struct PixelVector<'k> {
-    planes: Planes,
+    planes: ReorderShape,
     pixel: U32<'k>,
     vector: U32<'k>,
     /// Image, and pixel in it.
@@ -108,7 +108,7 @@ struct PixelVector<'k> {
 
 impl<'k> PixelVector<'k> {
     /// Finds it, then waits for the launches before.
-    fn begin(k: &'k Builder, planes: &Planes) -> Self {
+    fn begin(k: &'k Builder, planes: &ReorderShape) -> Self {
         let pixel = k.special(Special::BlockX) * THREADS + k.thread();
         let place = Self {
             planes: *planes,

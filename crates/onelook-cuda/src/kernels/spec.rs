@@ -9,7 +9,7 @@ use super::gemm::Tile;
 use super::head::{self, HeadShape};
 use super::nms::{self, NmsShape};
 use super::pool::{self, ChainShape, PoolShape};
-use super::reorder::{self, Planes};
+use super::reorder::{self, ReorderShape};
 use super::stem::{self, StemShape};
 use super::{Element, Tiled};
 
@@ -28,8 +28,8 @@ pub enum KernelSpec {
     Stem(StemShape),
     Head(HeadShape),
     Nms(NmsShape),
-    ToMap(Planes),
-    FromMap(Planes),
+    ToMap(ReorderShape),
+    FromMap(ReorderShape),
 }
 
 impl KernelSpec {

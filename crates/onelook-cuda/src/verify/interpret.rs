@@ -6,7 +6,7 @@ use onelook_ptx::interpreter::{Buffer, Machine, Report, Schedule, Trap, Value};
 use crate::plan::{Argument, Launch, Plan, Regions};
 
 /// The regions of a plan: where each is, and its bytes.
-type Places = Regions<(Buffer, usize)>;
+type Addresses = Regions<(Buffer, usize)>;
 
 /// Runs a plan on fresh memory: outputs, and a report per launch in the plan's order.
 ///
@@ -76,7 +76,7 @@ fn bytes(machine: &Machine, value: &Value) -> Option<Vec<u8>> {
     }
 }
 
-fn allocate(machine: &mut Machine, plan: &Plan, inputs: &[&[u8]]) -> Result<Places, Trap> {
+fn allocate(machine: &mut Machine, plan: &Plan, inputs: &[&[u8]]) -> Result<Addresses, Trap> {
     let sizes: Vec<usize> = inputs.iter().map(|input| input.len()).collect();
     let fits = |(&size, &bytes): (&usize, &usize)| bytes == Argument::WHOLE || size == bytes;
     if sizes.len() != plan.inputs.len() || !sizes.iter().zip(&plan.inputs).all(fits) {
@@ -84,7 +84,7 @@ fn allocate(machine: &mut Machine, plan: &Plan, inputs: &[&[u8]]) -> Result<Plac
         return Err(Trap::outside(what));
     }
     let mut place = |bytes| (machine.allocate(bytes), bytes);
-    let places = Places {
+    let places = Addresses {
         arena: place(plan.arena_bytes),
         constants: place(plan.constants.len()),
         counters: place(plan.counter_bytes),
@@ -103,7 +103,7 @@ fn allocate(machine: &mut Machine, plan: &Plan, inputs: &[&[u8]]) -> Result<Plac
     Ok(places)
 }
 
-fn value(places: &Places, argument: &Argument) -> Result<Value, Trap> {
+fn value(places: &Addresses, argument: &Argument) -> Result<Value, Trap> {
     let (region, offset, bytes) = match *argument {
         Argument::Word(word) => return Ok(Value::Word(word)),
         Argument::Memory {

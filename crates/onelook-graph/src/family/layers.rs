@@ -1,4 +1,4 @@
-//! The layers of each family from picture to head, with the scale applied.
+//! The layers of each family from image to head, with the scale applied.
 
 use super::Scale;
 use super::blocks::{

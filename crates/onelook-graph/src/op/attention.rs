@@ -73,9 +73,9 @@ impl Operator for Attention {
         let [batch, channels, height, width] = nchw(self.name(), input.shape())?;
         let pixels = height * width;
         let outputs = self.heads * self.head_size;
-        for picture in 0..batch {
-            let source = &input.data()[picture * channels * pixels..][..channels * pixels];
-            let target = &mut output.data_mut()[picture * outputs * pixels..][..outputs * pixels];
+        for image in 0..batch {
+            let source = &input.data()[image * channels * pixels..][..channels * pixels];
+            let target = &mut output.data_mut()[image * outputs * pixels..][..outputs * pixels];
             for head in 0..self.heads {
                 self.attend(source, target, head, pixels);
             }
@@ -138,9 +138,9 @@ mod tests {
             (position * 29 % 17) as f32 / 8.0 - 1.0
         });
         let all = values(&ATTENTION, &[&input]).remove(0);
-        for (picture, head) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
+        for (image, head) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
             let rows = |first: usize, rows: usize| {
-                let data = &input.data()[(picture * 8 + first) * 6..][..rows * 6];
+                let data = &input.data()[(image * 8 + first) * 6..][..rows * 6];
                 Tensor::new([rows, 6], data.to_vec()).unwrap()
             };
             let flip = |tensor: &Tensor| {
@@ -154,7 +154,7 @@ mod tests {
             scores.data_mut().iter_mut().for_each(|score| *score *= 0.5);
             let weights = Softmax { axis: 1 }.execute(&[&scores]).unwrap().remove(0);
             let expected = values(&MatMul, &[&value, &flip(&weights)]).remove(0);
-            assert_near(&all[(picture * 4 + 2 * head) * 6..][..12], &expected);
+            assert_near(&all[(image * 4 + 2 * head) * 6..][..12], &expected);
         }
     }
 

@@ -174,8 +174,8 @@ impl Operator for Conv {
         let mut output = Tensor::zeros(shape);
         let planes = output.data_mut().chunks_exact_mut((rows * columns).max(1));
         for (index, plane) in planes.enumerate() {
-            let (picture, output) = (index / outputs, index % outputs);
-            self.correlate(inputs[0], picture, output, plane, columns);
+            let (image, output) = (index / outputs, index % outputs);
+            self.correlate(inputs[0], image, output, plane, columns);
             let bias = self.bias.as_ref().map_or(0.0, |bias| bias.data()[output]);
             for sum in plane.iter_mut() {
                 let biased = bias + *sum;
@@ -213,7 +213,7 @@ impl Conv {
     fn correlate(
         &self,
         input: &Tensor,
-        picture: usize,
+        image: usize,
         output: usize,
         plane: &mut [f32],
         columns: usize,
@@ -225,7 +225,7 @@ impl Conv {
         let depth = self.weight.shape()[1];
         let first = output / (self.outputs() / self.groups) * depth;
         for c in 0..depth {
-            let channel = picture * channels + first + c;
+            let channel = image * channels + first + c;
             let pixels = &input.data()[channel * height * width..][..height * width];
             for ky in 0..kernel_height {
                 for kx in 0..kernel_width {

@@ -150,7 +150,7 @@ fn graphs() -> impl Strategy<Value = Graph> {
     })
 }
 
-fn picture() -> Tensor {
+fn image() -> Tensor {
     Tensor::from_fn(input_shape(), |position| {
         (position * 37 % 101) as f32 / 50.0 - 1.0
     })
@@ -209,18 +209,18 @@ fn store(graph: &Graph, memory: &mut [Tensor], value: ValueId, tensor: &Tensor) 
     let target = &mut memory[root.index()];
     let [batch, channels, height, width] = target.shape().nchw().unwrap();
     let run = tensor.data().len() / batch;
-    for picture in 0..batch {
-        let start = (picture * channels + channel) * height * width;
-        target.data_mut()[start..][..run].copy_from_slice(&tensor.data()[picture * run..][..run]);
+    for image in 0..batch {
+        let start = (image * channels + channel) * height * width;
+        target.data_mut()[start..][..run].copy_from_slice(&tensor.data()[image * run..][..run]);
     }
 }
 
 fn keeps_values(graph: &Graph, pass: fn(&mut Graph)) {
-    let expected = reference::run(graph, &[&picture()]).unwrap();
+    let expected = reference::run(graph, &[&image()]).unwrap();
     let mut changed = graph.clone();
     pass(&mut changed);
     changed.validate().unwrap();
-    assert_close(&expected, &reference::run(&changed, &[&picture()]).unwrap());
+    assert_close(&expected, &reference::run(&changed, &[&image()]).unwrap());
 }
 
 proptest! {
@@ -236,7 +236,7 @@ proptest! {
 
     #[test]
     fn views_keep_what_the_graph_computes(graph in graphs(), block in 1usize..5) {
-        let expected = reference::run(&graph, &[&picture()]).unwrap();
+        let expected = reference::run(&graph, &[&image()]).unwrap();
         let mut changed = graph;
         optimise(&mut changed);
         let shapes = infer_shapes(&changed, &[input_shape()]).unwrap();
@@ -249,6 +249,6 @@ proptest! {
                 prop_assert!(channel + shape[1] <= shapes[root.index()][1]);
             }
         }
-        assert_close(&expected, &run_with_views(&changed, &shapes, &picture()));
+        assert_close(&expected, &run_with_views(&changed, &shapes, &image()));
     }
 }

@@ -11,6 +11,7 @@ mod dynamic;
 mod importer;
 mod literal;
 mod metadata;
+mod node;
 mod operators;
 mod order;
 mod proto;
@@ -59,7 +60,9 @@ pub(super) fn read(bytes: &[u8], options: &ReadOptions) -> Result<ModelFile, Rea
     let import = |shape: &Shape| {
         let mut importer = Importer::new(limits, opset, image.is_dynamic());
         importer.begin(&constants, &name, shape.clone())?;
-        file.node.iter().try_for_each(|node| importer.node(node))?;
+        file.node
+            .iter()
+            .try_for_each(|node| node::import(&mut importer, node))?;
         importer.finish(output, shape[0])
     };
     let (mut graph, head) = import(&shape)?;

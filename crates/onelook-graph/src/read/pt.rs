@@ -5,6 +5,7 @@
 
 mod archive;
 mod build;
+mod builder;
 mod checkpoint;
 pub(crate) mod described;
 mod module;

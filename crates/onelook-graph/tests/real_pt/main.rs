@@ -114,8 +114,8 @@ fn a_segmentation_model_has_prototypes_and_as_many_parameters_as_the_reference()
 #[test]
 fn outputs_are_those_of_pytorch() {
     let Some(folder) = data() else { return };
-    let picture = npy(&folder.join("reference/bus_letterbox640_rgb_chw_u8.npy"));
-    let values = picture.data().iter().map(|value| value / 255.0).collect();
+    let image = npy(&folder.join("reference/bus_letterbox640_rgb_chw_u8.npy"));
+    let values = image.data().iter().map(|value| value / 255.0).collect();
     let input = Tensor::new([1, 3, 640, 640], values).unwrap();
     for name in ["yolo11n-recon", "yolov8n"] {
         let model = open(&folder, name, &ReadOptions::default()).unwrap();

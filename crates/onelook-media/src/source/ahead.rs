@@ -23,13 +23,13 @@ pub(super) struct Bounds {
 }
 
 /// Does job number so-and-so; says how many bytes its result goes on to hold.
-type Work<T> = dyn Fn(usize, &Reservation<'_>) -> (T, u64) + Send + Sync;
+type Job<T> = dyn Fn(usize, &Reservation<'_>) -> (T, u64) + Send + Sync;
 
 /// Results to come, in the order of their jobs.
 pub(super) struct Ahead<T: Send + 'static> {
     shared: Arc<Shared>,
     results: Arc<Results<T>>,
-    work: Arc<Work<T>>,
+    work: Arc<Job<T>>,
     /// `None` before the first result is asked for.
     workers: Option<usize>,
 }
@@ -196,7 +196,7 @@ impl Shared {
 }
 
 /// Does the next job; `false` when there are no more.
-fn run_next<T>(shared: &Shared, results: &Results<T>, work: &Work<T>) -> bool {
+fn run_next<T>(shared: &Shared, results: &Results<T>, work: &Job<T>) -> bool {
     let Some(job) = shared.begin(|| lock(results).push_back(None)) else {
         return false;
     };

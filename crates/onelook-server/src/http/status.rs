@@ -97,7 +97,7 @@ pub struct ModelFigures {
     /// Its state.
     state: ModelStateName,
     /// Number of images that were run.
-    pictures: u64,
+    images: u64,
     /// Number of runs.
     batches: u64,
     /// Number of waiting requests.
@@ -132,7 +132,7 @@ impl ModelFigures {
         Self {
             name: entry.name.clone(),
             state: entry.state().name(),
-            pictures: totals.images,
+            images: totals.images,
             batches: totals.runs(),
             queue_length,
             queue_capacity,

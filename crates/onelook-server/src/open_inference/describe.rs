@@ -163,7 +163,7 @@ fn output_sizes(metadata: &Metadata) -> Vec<i64> {
         return vec![metadata.head.classes() as i64];
     };
     let anchors = anchors(metadata, &head.strides);
-    let rows = |anchors: usize| anchors.min(onelook::vision::head::END_TO_END_ROWS) as i64;
+    let rows = |anchors: usize| anchors.min(onelook::vision::output0::END_TO_END_ROWS) as i64;
     match (head.encoding, head.end_to_end) {
         (OutputEncoding::DecodedEndToEnd, _) => vec![-1, 6],
         (OutputEncoding::Maps, true) => vec![anchors.map_or(-1, rows), 6],

@@ -21,7 +21,7 @@ async fn statistics_count_requests_and_images() {
     );
     let model = &status["models"][0];
     assert_eq!(
-        (&model["name"], &model["pictures"]),
+        (&model["name"], &model["images"]),
         (&json!("colours"), &json!(3))
     );
     assert!(model["batches"].as_u64().unwrap() <= 3);

@@ -16,7 +16,7 @@ pub(super) struct Curves {
     instances: usize,
     /// By area range, where the class has objects in it.
     areas: [Option<AreaCurves>; 4],
-    /// Largest recall with at most 1 and 10 predictions per picture, by threshold.
+    /// Largest recall with at most 1 and 10 predictions per image, by threshold.
     recall_of_few: [[f64; IOU_THRESHOLDS]; 2],
     /// Scores that count at IoU 0.50, descending, and the hits up to each.
     decisions: Vec<(f64, usize)>,
@@ -162,7 +162,7 @@ fn best_confidence(classes: &[Curves]) -> f64 {
     best.0
 }
 
-/// The outcomes in descending score; equals stay in the order of their pictures.
+/// The outcomes in descending score; equals stay in the order of their images.
 fn sorted(matches: &AreaMatches, limit: usize) -> Vec<Outcome> {
     let few = matches
         .outcomes

@@ -19,7 +19,7 @@ pub struct ConfusionMatrix {
     pub counts: Vec<Vec<u64>>,
 }
 
-/// Counts over all pictures. Predictions take, the surest first, the free object that they overlap
+/// Counts over all images. Predictions take, highest confidence first, the free object that they overlap
 /// most. Crowds are no objects; a prediction inside one that matches nothing is not counted.
 pub(super) fn count(records: &Records<'_>) -> ConfusionMatrix {
     let mut matrix = ConfusionMatrix::new(records);

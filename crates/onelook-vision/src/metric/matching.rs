@@ -1,4 +1,4 @@
-//! Which prediction finds which object, per class, picture, area range and threshold.
+//! Which prediction finds which object, per class, image, area range and threshold.
 //!
 //! Follows pycocotools' `evaluateImg`: predictions in descending score take the unclaimed object
 //! they overlap most; objects outside the area range and crowds only absorb.
@@ -7,7 +7,7 @@ use std::collections::HashSet;
 
 use super::{CocoResult, GroundTruth, IOU_THRESHOLDS, iou};
 
-/// Predictions per class and picture that take part.
+/// Predictions per class and image that take part.
 pub(super) const MAX_DETECTIONS: usize = 100;
 
 /// Areas in square pixels, both ends included: all, small, medium, large.
@@ -16,9 +16,9 @@ pub(super) const AREA_RANGES: [[f64; 2]; 4] =
 
 /// The records that take part, in order.
 pub(super) struct Records<'a> {
-    /// By category, then picture, then as given.
+    /// By category, then image, then as given.
     pub(super) truths: Vec<&'a GroundTruth>,
-    /// By category, then picture, then descending score, then as given.
+    /// By category, then image, then descending score, then as given.
     pub(super) predictions: Vec<&'a CocoResult>,
 }
 
@@ -71,7 +71,7 @@ pub(super) fn descending(a: f64, b: f64) -> std::cmp::Ordering {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Outcome {
     pub(super) score: f64,
-    /// Place among the class's predictions on its picture, from 0.
+    /// Place among the class's predictions on its image, from 0.
     pub(super) rank: usize,
     /// Found an object, by threshold.
     pub(super) hit: [bool; IOU_THRESHOLDS],
@@ -82,7 +82,7 @@ pub(super) struct Outcome {
 /// All outcomes of a class, by area range.
 pub(super) struct CategoryMatches {
     pub(super) category: usize,
-    /// Pictures with objects that count, whatever their area.
+    /// Images with objects that count, whatever their area.
     pub(super) images: usize,
     pub(super) areas: [AreaMatches; 4],
 }
@@ -92,12 +92,12 @@ pub(super) struct CategoryMatches {
 pub(super) struct AreaMatches {
     /// Objects that count.
     pub(super) instances: usize,
-    /// By picture, then descending score.
+    /// By image, then descending score.
     pub(super) outcomes: Vec<Outcome>,
 }
 
 impl CategoryMatches {
-    /// Both slices are of one category and sorted by picture.
+    /// Both slices are of one category and sorted by image.
     fn of(category: usize, truths: &[&GroundTruth], claims: &[&CocoResult]) -> Self {
         let mut matches = Self {
             category,

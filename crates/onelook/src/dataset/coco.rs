@@ -63,7 +63,7 @@ pub(super) fn read(data: &Path, images: Option<&Path>) -> Result<Dataset, Error>
     let mut excluded = Vec::new();
     for annotation in &instances.annotations {
         let Some(image) = whole(annotation.image_id.get()) else {
-            let reason = annotation.refuse("image_id is no number of an image");
+            let reason = annotation.refuse("image_id is not the number of an image");
             let error = Error::dataset(data, format!("{reason}; it is left out"));
             let path = data.to_owned();
             excluded.push(ExcludedImage { path, error });

@@ -2,8 +2,6 @@
 
 use std::fs;
 
-use super::cuda;
-
 /// A device of this machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FoundDevice {
@@ -13,13 +11,6 @@ pub struct FoundDevice {
     pub usable: bool,
     /// What it offers, or why it cannot be used.
     pub remark: String,
-}
-
-/// The CPU and any NVIDIA GPU that the driver knows.
-pub fn found_devices() -> Vec<FoundDevice> {
-    let mut devices = vec![cpu()];
-    devices.extend(cuda::found(gpus_of_the_system()));
-    devices
 }
 
 /// Bytes of memory that programs may still take, where the system tells.
@@ -35,7 +26,7 @@ pub fn usable_cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
-fn cpu() -> FoundDevice {
+pub(super) fn cpu() -> FoundDevice {
     let text = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let name = field(&text, "model name").or_else(|| field(&text, "Model"));
     let cores = usable_cores();
@@ -48,7 +39,7 @@ fn cpu() -> FoundDevice {
 }
 
 /// Names of NVIDIA GPUs that the kernel's driver knows.
-fn gpus_of_the_system() -> Vec<String> {
+pub(super) fn gpus_of_the_system() -> Vec<String> {
     let Ok(listing) = fs::read_dir("/proc/driver/nvidia/gpus") else {
         return Vec::new();
     };
@@ -81,7 +72,7 @@ mod tests {
 
     #[test]
     fn every_machine_has_a_usable_cpu() {
-        assert!(found_devices()[0].usable);
+        assert!(cpu().usable);
         assert!(usable_cores() > 0);
     }
 }

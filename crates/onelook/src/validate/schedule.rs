@@ -1,19 +1,19 @@
-//! In which order pictures are validated, and on which canvas.
+//! In which order images are validated, and on which canvas.
 
 use super::ValidateOptions;
 use crate::dataset::Dataset;
 
-/// One picture's turn.
+/// One image's turn.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Step {
-    /// Position among the data set's pictures.
+    /// Position among the data set's images.
     pub(super) image: usize,
     /// Height and width of the canvas.
     pub(super) canvas: [usize; 2],
 }
 
 /// Squares in the data set's order; or by aspect ratio, a canvas per batch. Where the description
-/// does not tell sizes, pictures are read to learn them; one that cannot be read counts as square.
+/// does not tell sizes, images are read to learn them; one that cannot be read counts as square.
 pub(super) fn schedule(
     dataset: &Dataset,
     size: usize,
@@ -50,7 +50,7 @@ fn aspect_ratio(dataset: &Dataset, index: usize, options: &ValidateOptions) -> f
     size.map_or(1.0, |[width, height]| height as f64 / width.max(1) as f64)
 }
 
-/// The smallest canvas for pictures between two aspect ratios, with half a stride to spare.
+/// The smallest canvas for images between two aspect ratios, with half a stride to spare.
 fn canvas(least: f64, most: f64, size: usize, stride: usize) -> [usize; 2] {
     let [height, width] = if most < 1.0 {
         [most, 1.0]

@@ -101,6 +101,6 @@ pub fn value(compared: &[Compared], routes: &[String; 2], tolerance: &Tolerance)
     let mut value = figures(&total(compared), worst_raw(compared));
     value["routes"] = json!(routes);
     value["tolerance"] = json!({"pixels": tolerance.pixels, "score": tolerance.score});
-    value["pictures"] = images.collect();
+    value["images"] = images.collect();
     value
 }

@@ -129,7 +129,7 @@ pub(crate) fn band_rows(
     (input_rows.saturating_sub(overlap) / shape.stride[0]).clamp(1, height)
 }
 
-/// How one picture's work is cut into tasks: so many parts of the rows times so many of the groups.
+/// How one image's work is cut into tasks: so many parts of the rows times so many of the groups.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Grid {
     row_parts: usize,
@@ -153,7 +153,7 @@ impl Grid {
         threads: usize,
     ) -> Self {
         let wanted = task_count(weights.shape().operations(output.pixels()), threads);
-        let input_bytes = input.picture_floats() * size_of::<f32>();
+        let input_bytes = input.image_floats() * size_of::<f32>();
         let (row_parts, group_parts) = if weights.bytes() > input_bytes {
             let group_parts = wanted.min(groups);
             ((wanted / group_parts).min(output.height), group_parts)

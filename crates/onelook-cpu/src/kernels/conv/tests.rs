@@ -98,10 +98,10 @@ impl Case {
         let (weight, bias) = self.weights();
         let (input, residual) = (self.input(), self.residual());
         let mut output = Vec::new();
-        for picture in 0..self.batch {
+        for image in 0..self.batch {
             for (channel, bias) in bias.iter().enumerate() {
                 for (y, x) in (0..height).flat_map(|y| (0..width).map(move |x| (y, x))) {
-                    let sum = f64::from(*bias) + self.sum(&input, &weight, picture, channel, y, x);
+                    let sum = f64::from(*bias) + self.sum(&input, &weight, image, channel, y, x);
                     let value = match self.activation {
                         Activation::None => sum,
                         Activation::Relu => sum.max(0.0),
@@ -125,7 +125,7 @@ impl Case {
         &self,
         input: &[f32],
         weight: &[f32],
-        picture: usize,
+        image: usize,
         channel: usize,
         y: usize,
         x: usize,
@@ -148,7 +148,7 @@ impl Case {
                 };
                 if row < self.height && column < self.width {
                     let value =
-                        input[((picture * inputs + c) * self.height + row) * self.width + column];
+                        input[((image * inputs + c) * self.height + row) * self.width + column];
                     let weight = weight[((channel * inputs + c) * kernel[0] + ky) * kernel[1] + kx];
                     sum += f64::from(value) * f64::from(weight);
                 }
@@ -288,7 +288,7 @@ fn a_map_of_many_bands_agrees_with_the_textbook() {
 
 #[test]
 #[cfg_attr(miri, ignore = "minutes in miri")]
-fn batch_does_not_change_a_picture() {
+fn batch_does_not_change_an_image() {
     let both = case_3x3(24, 40, 1, 19);
     let first = Case {
         batch: 1,

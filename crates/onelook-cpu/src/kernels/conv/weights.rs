@@ -15,7 +15,7 @@ pub struct ConvShape {
     pub kernel: [usize; 2],
     /// Steps down and right.
     pub stride: [usize; 2],
-    /// Zero rows above and zero pixels left of the picture.
+    /// Zero rows above and zero pixels left of the image.
     pub padding: [usize; 2],
     /// Distances between taps down and right.
     pub dilation: [usize; 2],

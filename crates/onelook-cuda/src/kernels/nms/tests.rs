@@ -47,7 +47,7 @@ fn classes_and_limits_are_those_of_the_settings() {
 }
 
 #[test]
-fn end_to_end_heads_keep_the_surest() {
+fn end_to_end_heads_keep_the_highest_confidence() {
     let shape = NmsShape {
         end_to_end: true,
         rows: 200,

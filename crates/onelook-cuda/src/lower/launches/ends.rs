@@ -4,15 +4,15 @@ use onelook_graph::ValueId;
 
 use super::{Draft, Lowering, window};
 use crate::kernels::KernelSpec;
-use crate::kernels::reorder::Planes;
+use crate::kernels::reorder::ReorderShape;
 use crate::kernels::stem::{self, StemShape};
 use crate::lower::LowerError;
 use crate::lower::buffers::ChannelSlice;
 use crate::plan::{Argument, Region};
 
 impl Lowering<'_> {
-    fn planes(&self, slice: &ChannelSlice, channels: u32) -> Planes {
-        Planes {
+    fn planes(&self, slice: &ChannelSlice, channels: u32) -> ReorderShape {
+        ReorderShape {
             element: self.element(),
             map: self.map(slice),
             channels,

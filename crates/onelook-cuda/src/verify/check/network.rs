@@ -78,7 +78,7 @@ impl Checker<'_> {
     }
 }
 
-/// The worst of the outputs; NaN where any value is no number, or there are not as many.
+/// The worst of the outputs; NaN where any value is not a number, or there are not as many.
 fn deviation(actual: &[Vec<u8>], expected: &[Tensor]) -> f64 {
     if actual.len() != expected.len() {
         return f64::NAN;

@@ -3,7 +3,7 @@
 use super::{Expected, KernelArg, KernelTestCase, Random, Results, input_arg};
 use crate::kernels::attention::AttentionShape;
 use crate::kernels::pool::{ChainShape, PoolShape};
-use crate::kernels::reorder::Planes;
+use crate::kernels::reorder::ReorderShape;
 use crate::kernels::{Element, Map};
 
 pub(super) fn random_map(map: &Map, batch: u32, element: Element, random: &mut Random) -> Vec<f32> {
@@ -152,12 +152,12 @@ pub(super) fn attention(shape: &AttentionShape, batch: u32, random: &mut Random)
 }
 
 /// Where a map's value comes from among the planes: pixel and channel in, place out.
-fn plane(planes: &Planes, pixel: u32, channel: u32) -> usize {
+fn plane(planes: &ReorderShape, pixel: u32, channel: u32) -> usize {
     let (image, inside) = (pixel / planes.map.pixels(), pixel % planes.map.pixels());
     ((image * planes.channels + channel) * planes.map.pixels() + inside) as usize
 }
 
-pub(super) fn to_map(planes: &Planes, batch: u32, random: &mut Random) -> KernelTestCase {
+pub(super) fn to_map(planes: &ReorderShape, batch: u32, random: &mut Random) -> KernelTestCase {
     let (element, map) = (planes.element, &planes.map);
     let pixels = map.pixels() * batch;
     let values = random.values((pixels * planes.channels) as usize, 1.0);
@@ -187,7 +187,7 @@ pub(super) fn to_map(planes: &Planes, batch: u32, random: &mut Random) -> Kernel
     }
 }
 
-pub(super) fn from_map(planes: &Planes, batch: u32, random: &mut Random) -> KernelTestCase {
+pub(super) fn from_map(planes: &ReorderShape, batch: u32, random: &mut Random) -> KernelTestCase {
     let (element, map) = (planes.element, &planes.map);
     let pixels = map.pixels() * batch;
     let values = random_map(map, batch, element, random);

@@ -20,7 +20,7 @@ pub enum Results {
 
 impl Results {
     /// How far off the outputs are: `‖actual - expected‖ / ‖expected‖` over all that counts, the
-    /// worst of several kinds of values; NaN if any is no number.
+    /// worst of several kinds of values; NaN if any is not a number.
     ///
     /// # Errors
     /// What is there and should not be, or the other way round.

@@ -6,7 +6,7 @@ use crate::kernels::conv::ConvShape;
 use crate::kernels::depthwise::DepthwiseShape;
 use crate::kernels::head::{HeadLevel, HeadShape};
 use crate::kernels::pool::{ChainShape, PoolShape};
-use crate::kernels::reorder::Planes;
+use crate::kernels::reorder::ReorderShape;
 use crate::kernels::stem::StemShape;
 use crate::kernels::window::Window;
 use crate::kernels::{KernelSpec, Map};
@@ -46,11 +46,11 @@ pub fn smaller(spec: &KernelSpec, most: [u32; 2]) -> KernelSpec {
                 ..shape.clone()
             })
         }
-        KernelSpec::ToMap(planes) => KernelSpec::ToMap(Planes {
+        KernelSpec::ToMap(planes) => KernelSpec::ToMap(ReorderShape {
             map: cut(&planes.map),
             ..*planes
         }),
-        KernelSpec::FromMap(planes) => KernelSpec::FromMap(Planes {
+        KernelSpec::FromMap(planes) => KernelSpec::FromMap(ReorderShape {
             map: cut(&planes.map),
             ..*planes
         }),

@@ -1,5 +1,5 @@
 //! Frees an export from the batch it was made at: reshapes that spell the batch out follow the
-//! input's instead, where that provably keeps each picture's values together.
+//! input's instead, where that provably keeps each image's values together.
 
 use onelook_types::Shape;
 
@@ -10,7 +10,7 @@ use crate::{Graph, GraphError, Node, infer_shapes};
 /// Lets the graph take any batch. Where that cannot be proven, it is pinned to the exported batch
 /// by a reshape of the input that fits that batch only, so that another batch is an error.
 ///
-/// A value is led by pictures when its first axis counts pictures, or equal parts of pictures, in
+/// A value is led by images when its first axis counts images, or equal parts of images, in
 /// order. `fixed_sides` tells that height and width never change, so that extents may be written
 /// into reshapes.
 pub(super) fn free(graph: &mut Graph, input: &Shape, fixed_sides: bool) -> Result<(), GraphError> {
@@ -26,7 +26,7 @@ pub(super) fn free(graph: &mut Graph, input: &Shape, fixed_sides: bool) -> Resul
     Ok(())
 }
 
-/// The reshapes to exchange, by node, or `None` where pictures get mixed.
+/// The reshapes to exchange, by node, or `None` where images get mixed.
 fn freed_reshapes(
     graph: &Graph,
     shapes: &[Shape],

@@ -10,7 +10,7 @@ use onelook_types::Shape;
 
 use super::call::{Call, Known, Refusal, Source};
 use super::constant::ConstantReader;
-use super::{operators, proto};
+use super::{damaged, proto};
 use crate::op::program::{self, Budget, Data, Failure, Instruction, Program, ProgramStep, Reads};
 use crate::op::{Activation, Constant, Op, ReshapeTo};
 use crate::read::{Limits, ReadError};
@@ -32,10 +32,11 @@ pub(super) struct Importer<'a> {
     recorded: Vec<Recorded>,
     /// Values that are never below 0, as far as the operators tell.
     pub(super) nonnegative: HashSet<ValueId>,
-    missing: Vec<String>,
+    /// Names of operators that we lack.
+    pub(super) missing: Vec<String>,
     folding: Budget,
     dequantising: Budget,
-    opset: i64,
+    pub(super) opset: i64,
     /// Whether sides or batch are symbols, so that the shape at hand is one of many.
     is_dynamic: bool,
 }
@@ -82,83 +83,15 @@ impl<'a> Importer<'a> {
         self.declare(input, Known::Value(value, shape))
     }
 
-    fn declare(&mut self, name: &str, known: Known) -> Result<(), ReadError> {
+    pub(super) fn declare(&mut self, name: &str, known: Known) -> Result<(), ReadError> {
         match self.names.insert(name.to_owned(), known) {
             None => Ok(()),
             Some(_) => Err(damaged(format!("'{name}' is written twice"))),
         }
     }
 
-    /// Imports a node.
-    pub(super) fn node(&mut self, node: &proto::Node) -> Result<(), ReadError> {
-        let inputs: Result<Vec<Option<Known>>, ReadError> = node
-            .input
-            .iter()
-            .map(|name| match name.as_str() {
-                "" => Ok(None),
-                name => self.find(name, &node.name).cloned().map(Some),
-            })
-            .collect();
-        let call = Call {
-            node,
-            inputs: inputs?,
-            opset: self.opset,
-        };
-        let outputs = match self.outputs(&call) {
-            Ok(outputs) => outputs,
-            Err(Refusal::Broken(error)) => return Err(error),
-            Err(Refusal::Missing(what)) => {
-                if !what.is_empty() && !self.missing.contains(&what) {
-                    self.missing.push(what);
-                }
-                vec![Known::Missing; node.output.len()]
-            }
-        };
-        if outputs.len() < node.output.len() {
-            let reason = format!("{} '{}' has too many outputs", node.op_type, node.name);
-            return Err(damaged(reason));
-        }
-        for (name, known) in node.output.iter().zip(outputs) {
-            if !name.is_empty() {
-                self.declare(name, known)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// What the node's outputs stand for: computed now, a node of the graph, or a recorded step.
-    fn outputs(&mut self, call: &Call) -> Result<Vec<Known>, Refusal> {
-        let is_known = call.is_standard() && program::knows(&call.node.op_type);
-        if !is_known && !operators::supports(call) {
-            return Err(Refusal::Missing(operators::full_name(call)));
-        }
-        let inputs = || call.inputs.iter().flatten();
-        if inputs().any(|input| matches!(input, Known::Missing)) {
-            return Err(Refusal::Missing(String::new()));
-        }
-        let computed = inputs().find_map(|input| match input {
-            Known::Computed(source) => Some(*source),
-            _ => None,
-        });
-        if let Some(source) = computed {
-            // It is not this operator's fault that a program computes what it reads.
-            let lacking = self.recorded[source.step].lacking.clone();
-            return match is_known {
-                true => self.record(call, lacking),
-                false => Err(Refusal::Missing(lacking)),
-            };
-        }
-        if is_known && let Some(known) = self.folded(call)? {
-            return Ok(known);
-        }
-        match operators::import(self, call) {
-            Err(Refusal::Missing(lacking)) if is_known => self.record(call, lacking),
-            outputs => outputs,
-        }
-    }
-
     /// The outputs when constants and the input's shape decide them.
-    fn folded(&mut self, call: &Call) -> Result<Option<Vec<Known>>, Refusal> {
+    pub(super) fn folded(&mut self, call: &Call) -> Result<Option<Vec<Known>>, Refusal> {
         let count = call.node.output.len();
         let shape = match (call.node.op_type.as_str(), call.optional(0)) {
             ("Shape" | "Size", Some(Known::Value(_, shape) | Known::Quantised(_, shape, _))) => {
@@ -222,8 +155,13 @@ impl<'a> Importer<'a> {
         self.recorded.len() - 1
     }
 
+    /// Why the step that yields `source` could not be a node of the graph.
+    pub(super) fn lacking(&self, source: Source) -> String {
+        self.recorded[source.step].lacking.clone()
+    }
+
     /// Leaves the node to a program.
-    fn record(&mut self, call: &Call, lacking: String) -> Result<Vec<Known>, Refusal> {
+    pub(super) fn record(&mut self, call: &Call, lacking: String) -> Result<Vec<Known>, Refusal> {
         let is_quantised = |input| matches!(input, &Known::Quantised(..));
         let reads_integers = call.node.op_type == "DequantizeLinear";
         if reads_integers || call.inputs.iter().flatten().any(is_quantised) {
@@ -235,7 +173,7 @@ impl<'a> Importer<'a> {
         Ok((0..call.node.output.len()).map(known).collect())
     }
 
-    fn find(&self, name: &str, reader: &str) -> Result<&Known, ReadError> {
+    pub(super) fn find(&self, name: &str, reader: &str) -> Result<&Known, ReadError> {
         self.names.get(name).ok_or_else(|| {
             damaged(format!(
                 "node '{reader}' reads '{name}', which nothing before it writes"
@@ -489,12 +427,5 @@ fn infer(call: &Call, op: &Op, inputs: &[Shape]) -> Result<Vec<Shape>, Refusal> 
     {
         true => Ok(written),
         false => Err(call.broken("its result is too large")),
-    }
-}
-
-fn damaged(reason: String) -> ReadError {
-    ReadError::Damaged {
-        format: "onnx",
-        reason,
     }
 }

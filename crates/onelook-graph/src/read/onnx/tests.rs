@@ -336,20 +336,20 @@ fn reshapes_follow_the_batch() {
     %4: 1x6x8 = reshape 0x6x-1 (%3)  # /Reshape
     output %4
     ");
-    let pictures = Tensor::from_fn([3, 3, 4, 4], |position| position as f32);
-    let all = reference::run(&file.graph, &[&pictures]).unwrap().remove(0);
+    let images = Tensor::from_fn([3, 3, 4, 4], |position| position as f32);
+    let all = reference::run(&file.graph, &[&images]).unwrap().remove(0);
     assert_eq!(all.shape()[..], [3, 6, 8]);
-    for picture in 0..3 {
-        let one = Tensor::new([1, 3, 4, 4], pictures.data()[picture * 48..][..48].to_vec());
+    for image in 0..3 {
+        let one = Tensor::new([1, 3, 4, 4], images.data()[image * 48..][..48].to_vec());
         let alone = reference::run(&file.graph, &[&one.unwrap()])
             .unwrap()
             .remove(0);
-        assert_eq!(all.data()[picture * 48..][..48], *alone.data());
+        assert_eq!(all.data()[image * 48..][..48], *alone.data());
     }
 }
 
 #[test]
-fn pictures_that_get_mixed_pin_the_batch() {
+fn images_that_get_mixed_pin_the_batch() {
     let file = Export::new()
         .integers("flat", &[3, 16])
         .node("Transpose images -> a", &[ints("perm", &[1, 0, 2, 3])])

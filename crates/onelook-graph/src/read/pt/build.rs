@@ -2,10 +2,10 @@
 //! (from where) and hands each to its builder.
 
 use std::collections::HashSet;
-use std::sync::Arc;
 
-use onelook_types::{DetectHead, Head, Metadata, OutputRole, Shape, Task, Tensor};
+use onelook_types::{DetectHead, Head, Metadata, OutputRole, Shape, Task};
 
+use super::builder::{Builder, check_limit};
 use super::checkpoint::Checkpoint;
 use super::module::Module;
 use super::modules;
@@ -18,16 +18,6 @@ use crate::{Graph, ValueId, infer_shapes};
 /// Elements of any map for an input of two cells of the coarsest level by two: far more than any
 /// network has, far less than padding could ask for.
 const MOST_ELEMENTS: usize = 1 << 28;
-
-/// The graph under construction.
-pub(super) struct Builder<'p> {
-    pub(super) graph: Graph,
-    pub(super) end_to_end: Option<bool>,
-    tensors: &'p mut dyn TensorSource,
-    limits: Limits,
-    depth: usize,
-    entered: usize,
-}
 
 pub(super) fn build(
     checkpoint: &Checkpoint<'_>,
@@ -43,20 +33,13 @@ pub(super) fn build(
     if checkpoint.channels() != 3 {
         let channels = checkpoint.channels();
         return Err(unsupported(format!(
-            "it takes {channels} channels; pictures have 3"
+            "it takes {channels} channels; images have 3"
         )));
     }
     let layers = checkpoint.model.child("model")?;
     refuse_unknown(&layers, &options.limits)?;
-    let mut builder = Builder {
-        graph: Graph::new(),
-        end_to_end: options.end_to_end,
-        tensors,
-        limits: options.limits.clone(),
-        depth: 0,
-        entered: 0,
-    };
-    let head = builder.layers(checkpoint.pickle, &layers)?;
+    let mut builder = Builder::new(modules::builder, tensors, options);
+    let head = add_layers(&mut builder, checkpoint.pickle, &layers)?;
     let Some(detect) = head.detect() else {
         return Err(damaged("its last module finds no objects"));
     };
@@ -83,109 +66,27 @@ pub(super) fn build(
     })
 }
 
-impl Builder<'_> {
-    fn layers(&mut self, pickle: &Pickle<'_>, layers: &Module<'_>) -> Result<Head, ReadError> {
-        let input = self.graph.add_input("images");
-        let children = layers.children()?;
-        let Some((head, body)) = children.split_last() else {
-            return Err(damaged("the model has no layers"));
-        };
-        let mut values = Vec::with_capacity(body.len());
-        for module in body {
-            let inputs = wires(pickle, module, &values, input)?;
-            values.push(self.module(module, &inputs)?);
-        }
-        let inputs = wires(pickle, head, &values, input)?;
-        match modules::head(head.class) {
-            Some(build) => build(self, head, &inputs),
-            None => Err(head.unsupported("is the last module, but no head that onelook knows")),
-        }
+/// Adds all modules, and says what the last one is the head of.
+fn add_layers(
+    builder: &mut Builder<'_>,
+    pickle: &Pickle<'_>,
+    layers: &Module<'_>,
+) -> Result<Head, ReadError> {
+    let input = builder.graph.add_input("images");
+    let children = layers.children()?;
+    let Some((head, body)) = children.split_last() else {
+        return Err(damaged("the model has no layers"));
+    };
+    let mut values = Vec::with_capacity(body.len());
+    for module in body {
+        let inputs = wires(pickle, module, &values, input)?;
+        values.push(builder.module(module, &inputs)?);
     }
-
-    /// Adds what a module computes.
-    pub(super) fn module(
-        &mut self,
-        module: &Module<'_>,
-        inputs: &[ValueId],
-    ) -> Result<ValueId, ReadError> {
-        let Some(build) = modules::builder(module.class) else {
-            return Err(module.unsupported("cannot stand here"));
-        };
-        self.entered += 1;
-        self.depth += 1;
-        check_limit("the number of modules", self.entered, self.limits.nodes)?;
-        check_limit(
-            "the number of nodes",
-            self.graph.nodes.len(),
-            self.limits.nodes,
-        )?;
-        check_limit("the nesting of modules", self.depth, self.limits.depth)?;
-        let output = build(self, module, inputs)?;
-        self.depth -= 1;
-        Ok(output)
+    let inputs = wires(pickle, head, &values, input)?;
+    match modules::head(head.class) {
+        Some(build) => build(builder, head, &inputs),
+        None => Err(head.unsupported("is the last module, but no head that onelook knows")),
     }
-
-    /// Adds what the child `name` computes.
-    pub(super) fn child(
-        &mut self,
-        module: &Module<'_>,
-        name: &str,
-        input: ValueId,
-    ) -> Result<ValueId, ReadError> {
-        self.module(&module.child(name)?, &[input])
-    }
-
-    /// A parameter or buffer that may be missing.
-    pub(super) fn tensor(
-        &mut self,
-        module: &Module<'_>,
-        name: &str,
-    ) -> Result<Option<Tensor>, ReadError> {
-        self.read(module, name, module.tensor(name))
-    }
-
-    /// A tensor that is a plain attribute.
-    pub(super) fn attribute_tensor(
-        &mut self,
-        module: &Module<'_>,
-        name: &str,
-    ) -> Result<Option<Tensor>, ReadError> {
-        self.read(module, name, module.attribute(name))
-    }
-
-    fn read(
-        &mut self,
-        module: &Module<'_>,
-        name: &str,
-        id: Option<Id>,
-    ) -> Result<Option<Tensor>, ReadError> {
-        let what = || format!("{}.{name}", module.path);
-        id.map(|id| self.tensors.read(id, &what())).transpose()
-    }
-
-    /// A parameter or buffer that must be there, of the given shape.
-    pub(super) fn shaped_tensor(
-        &mut self,
-        module: &Module<'_>,
-        name: &str,
-        shape: &[usize],
-    ) -> Result<Arc<Tensor>, ReadError> {
-        match self.tensor(module, name)? {
-            Some(tensor) if tensor.shape()[..] == *shape => Ok(Arc::new(tensor)),
-            _ => Err(module.wrong(name)),
-        }
-    }
-}
-
-fn check_limit(what: &str, actual: usize, limit: usize) -> Result<(), ReadError> {
-    if actual <= limit {
-        return Ok(());
-    }
-    Err(ReadError::Limit {
-        what: what.to_owned(),
-        actual: actual as u64,
-        limit: limit as u64,
-    })
 }
 
 /// The values that a top-level module reads: -1 is the one before it, a natural number the module

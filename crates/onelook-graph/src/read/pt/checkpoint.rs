@@ -96,7 +96,7 @@ impl<'p> Checkpoint<'p> {
         }
     }
 
-    /// Height and width of training pictures.
+    /// Height and width of training images.
     pub(super) fn image_size(&self) -> [usize; 2] {
         let side = |id| {
             let side = self

@@ -16,12 +16,11 @@ mod upsample;
 
 use onelook_types::Head;
 
-use super::build::Builder;
+use super::builder::{Build, Builder};
 use super::module::Module;
 use crate::ValueId;
 use crate::read::ReadError;
 
-type Build = fn(&mut Builder<'_>, &Module<'_>, &[ValueId]) -> Result<ValueId, ReadError>;
 type BuildHead = fn(&mut Builder<'_>, &Module<'_>, &[ValueId]) -> Result<Head, ReadError>;
 
 const BUILDERS: &[(&str, Build)] = &[

@@ -7,24 +7,24 @@ import { runsOf, stack } from "../../charts.js";
 import { classColour, classRgb, relativeLuminance, textColour } from "../../colour.js";
 import { History } from "../../history.js";
 
-const status = (uptime, pictures, sum, extra = {}) => ({
+const status = (uptime, images, sum, extra = {}) => ({
   version: "0",
   uptime_s: uptime,
   ready: true,
   host: { cores: 2, process_cpu_percent: 120, cpu_percent: 75, process_memory_bytes: 10, memory_used_bytes: 20, memory_total_bytes: 30 },
   gpus: [],
-  requests: { in_flight: 2, total: pictures, failed: 0, rejected: 0 },
-  models: [model("a", pictures, sum), model("b", pictures, sum)],
+  requests: { in_flight: 2, total: images, failed: 0, rejected: 0 },
+  models: [model("a", images, sum), model("b", images, sum)],
   ...extra,
 });
-const model = (name, pictures, sum) => ({
+const model = (name, images, sum) => ({
   name,
   state: "ready",
-  pictures,
-  batches: pictures / 2,
+  images,
+  batches: images / 2,
   queue_length: 3,
   queue_capacity: 128,
-  stages: { decode: { count: pictures, sum_ms: sum } },
+  stages: { decode: { count: images, sum_ms: sum } },
 });
 
 test("rates and means are of what happened between two looks", () => {

@@ -56,7 +56,10 @@ fn parse(text: &str, classes: usize) -> Result<Vec<Label>, Refusal> {
 fn label(words: &[&str], outlines: bool, classes: usize) -> Result<Label, String> {
     let numbers: Vec<f64> = words
         .iter()
-        .map(|word| word.parse().map_err(|_| format!("{word:?} is no number")))
+        .map(|word| {
+            word.parse()
+                .map_err(|_| format!("{word:?} is not a number"))
+        })
         .collect::<Result<_, _>>()?;
     let (class, coordinates) = (numbers[0], &numbers[1..]);
     let fractions = match *coordinates {

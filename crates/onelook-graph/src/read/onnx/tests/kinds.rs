@@ -5,7 +5,7 @@ mod quantised;
 
 use super::*;
 
-/// A picture whose values differ everywhere.
+/// An image whose values differ everywhere.
 fn image(shape: [usize; 4]) -> Tensor {
     Tensor::from_fn(shape, |position| (position as f32 * 0.37).sin())
 }
@@ -102,16 +102,16 @@ fn symbolic_sides_are_bound_when_they_are_known() {
     let native = crate::read::write_safetensors(&file).unwrap();
     let native = read_again(&native);
     for shape in [[1, 3, 4, 4], [2, 3, 8, 12]] {
-        let picture = image(shape);
+        let image = image(shape);
         let [_, _, height, width] = shape;
         let cells = height * width;
         let expected = Tensor::from_fn([shape[0], 6, cells], |position| {
             let (cell, batch) = (position % cells, position / (6 * cells));
-            let pixel = |channel: usize| picture.data()[(batch * 3 + channel) * cells + cell];
+            let pixel = |channel: usize| image.data()[(batch * 3 + channel) * cells + cell];
             (0.5 * (pixel(0) + pixel(1) + pixel(2))).max(0.0) + cell as f32
         });
-        near(&run(&file, &picture), &expected);
-        near(&run(&native, &picture), &expected);
+        near(&run(&file, &image), &expected);
+        near(&run(&native, &image), &expected);
     }
 }
 
@@ -211,12 +211,12 @@ fn suppression_inside_an_export_gives_rows_of_detections() {
     let file = padded("Gather boxes image").read().unwrap();
     let detect = file.metadata.head.detect().unwrap();
     assert_eq!(detect.encoding, OutputEncoding::DecodedEndToEnd);
-    let picture = cells(&[
+    let image = cells(&[
         (3, [0.0, 0.0, 2.0, 2.0, 0.5, 0.0]),
         (7, [0.0, 0.0, 2.0, 2.1, 0.75, 0.0]),
         (9, [4.0, 4.0, 6.0, 6.0, 0.0, 0.5]),
     ]);
-    let rows = run(&file, &picture);
+    let rows = run(&file, &image);
     assert_eq!(rows.shape()[..], [1, 5, 6]);
     assert_eq!(
         rows.data()[..18],
@@ -228,7 +228,7 @@ fn suppression_inside_an_export_gives_rows_of_detections() {
         .concat()
     );
     // A batch runs image by image.
-    let mut both = picture.data().to_vec();
+    let mut both = image.data().to_vec();
     both.extend(cells(&[]).data());
     let both = run(&file, &Tensor::new([2, 3, 8, 4], both).unwrap());
     assert_eq!(both.shape()[..], [2, 5, 6]);
@@ -237,14 +237,14 @@ fn suppression_inside_an_export_gives_rows_of_detections() {
     near(
         &run(
             &read_again(&crate::read::write_safetensors(&file).unwrap()),
-            &picture,
+            &image,
         ),
         &rows,
     );
 
     // Where the file takes the batch away first, only its own batch is known to be right.
     let pinned = padded("Squeeze boxes zero").read().unwrap();
-    near(&run(&pinned, &picture), &rows);
+    near(&run(&pinned, &image), &rows);
     assert!(infer_shapes(&pinned.graph, &[Shape::from([2, 3, 8, 4])]).is_err());
 
     let open = export(head(), "Gather boxes image").node("Unsqueeze found zero -> output0", &[]);
@@ -303,11 +303,11 @@ fn the_tail_of_a_head_without_suppression_gives_rows_of_detections() {
         .read()
         .unwrap();
     assert!(file.metadata.head.detect().unwrap().end_to_end);
-    let picture = cells(&[
+    let image = cells(&[
         (3, [0.0, 1.0, 2.0, 3.0, 0.5, 0.875]),
         (9, [4.0, 4.0, 6.0, 6.0, 0.75, 0.0]),
     ]);
-    let rows = run(&file, &picture);
+    let rows = run(&file, &image);
     let expected = [
         [0.0, 1.0, 2.0, 3.0, 0.875, 1.0],
         [4.0, 4.0, 6.0, 6.0, 0.75, 0.0],

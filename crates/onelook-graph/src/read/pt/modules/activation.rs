@@ -1,6 +1,6 @@
 //! Functions of one value, and modules that do nothing at inference.
 
-use super::super::build::Builder;
+use super::super::builder::Builder;
 use super::super::module::Module;
 use super::single;
 use crate::ValueId;

@@ -1,6 +1,6 @@
 //! Attention over the pixels of a map: the C2PSA stage, its block, and the attention itself.
 
-use super::super::build::Builder;
+use super::super::builder::Builder;
 use super::super::module::Module;
 use super::conv::conv_block_reordered;
 use super::single;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use onelook_types::Tensor;
 
-use super::super::build::Builder;
+use super::super::builder::Builder;
 use super::super::module::Module;
 use super::single;
 use crate::ValueId;

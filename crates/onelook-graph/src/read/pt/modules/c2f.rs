@@ -1,7 +1,7 @@
 //! C2f (YOLOv8) and its heir C3k2 (YOLO11, YOLO26): half of the channels pass through a chain of
 //! blocks, and everything on the way is joined. Their block, the bottleneck.
 
-use super::super::build::Builder;
+use super::super::builder::Builder;
 use super::super::module::Module;
 use super::single;
 use crate::ValueId;

@@ -1,6 +1,6 @@
 //! C3 and C3k: two branches, a chain of blocks on one of them, joined at the end.
 
-use super::super::build::Builder;
+use super::super::builder::Builder;
 use super::super::module::Module;
 use super::single;
 use crate::ValueId;

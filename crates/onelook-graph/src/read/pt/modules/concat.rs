@@ -1,6 +1,6 @@
 //! Joins maps from several places of the network.
 
-use super::super::build::Builder;
+use super::super::builder::Builder;
 use super::super::module::Module;
 use crate::ValueId;
 use crate::op;

@@ -3,7 +3,7 @@
 
 use onelook_types::{DetectHead, Head, OutputEncoding};
 
-use super::super::build::Builder;
+use super::super::builder::Builder;
 use super::super::module::Module;
 use crate::ValueId;
 use crate::read::ReadError;

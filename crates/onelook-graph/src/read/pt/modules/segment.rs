@@ -3,7 +3,7 @@
 
 use onelook_types::{Head, SegmentHead};
 
-use super::super::build::Builder;
+use super::super::builder::Builder;
 use super::super::module::Module;
 use super::detect::{self, MOST_LEVELS};
 use crate::ValueId;

@@ -1,6 +1,6 @@
 //! Modules one after the other.
 
-use super::super::build::Builder;
+use super::super::builder::Builder;
 use super::super::module::Module;
 use super::single;
 use crate::ValueId;

@@ -1,6 +1,6 @@
 //! SPPF: the same pooling several times over, all results joined (spatial pyramid, fast).
 
-use super::super::build::Builder;
+use super::super::builder::Builder;
 use super::super::module::Module;
 use super::single;
 use crate::ValueId;

@@ -1,6 +1,6 @@
 //! Larger maps by repeating pixels.
 
-use super::super::build::Builder;
+use super::super::builder::Builder;
 use super::super::module::Module;
 use super::single;
 use crate::ValueId;

@@ -33,9 +33,9 @@ fn dequantised_weights_are_plain_weights() {
     %3: 1x6x16 = reshape 0x6x-1 (%2)  # /Reshape
     output %3
     ");
-    let picture = image([1, 3, 4, 4]);
-    let first = run(&file, &picture).data()[5];
-    let pixel = |channel: usize| picture.data()[channel * 16 + 5].max(0.0);
+    let image = image([1, 3, 4, 4]);
+    let first = run(&file, &image).data()[5];
+    let pixel = |channel: usize| image.data()[channel * 16 + 5].max(0.0);
     let expected = 0.5 * (-4.0 * pixel(0) + pixel(1)) + 1.0;
     assert!((first - expected).abs() < 1e-5, "{first}, not {expected}");
 }
@@ -65,8 +65,8 @@ fn dynamically_quantised_convolutions_are_plain_ones() {
         .decoded("c", 6)
         .read()
         .unwrap();
-    let picture = image([1, 3, 4, 4]);
-    near(&run(&file, &picture), &run(&same, &picture));
+    let image = image([1, 3, 4, 4]);
+    near(&run(&file, &image), &run(&same, &image));
     let mut optimised = file.graph.clone();
     crate::pass::optimise(&mut optimised);
     assert_eq!(optimised.nodes.len(), same.graph.nodes.len());
@@ -104,9 +104,9 @@ fn quantised_operators_are_plain_ones() {
         .node("Add m images -> n", &[])
         .node("Concat n m -> j", &[int("axis", 1)])
         .decoded("j", 6);
-    let picture = image([1, 3, 4, 4]);
+    let image = image([1, 3, 4, 4]);
     let (file, same) = (file.read().unwrap(), same.read().unwrap());
-    near(&run(&file, &picture), &run(&same, &picture));
+    near(&run(&file, &image), &run(&same, &image));
 }
 
 #[test]

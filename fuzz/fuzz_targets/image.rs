@@ -1,4 +1,4 @@
-//! A picture file of any format.
+//! An image file of any format.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -149,7 +149,7 @@ impl<'f> ImageInput<'f> {
 }
 
 /// The network's input for one image.
-pub(super) fn fit(frame: &FrameView<'_>, placement: &LetterboxPlacement, padding: u8) -> Tensor {
+pub(crate) fn fit(frame: &FrameView<'_>, placement: &LetterboxPlacement, padding: u8) -> Tensor {
     let mut input = Tensor::zeros([1, 3, placement.height, placement.width]);
     fill_input(*frame, placement, padding, input.data_mut());
     input
