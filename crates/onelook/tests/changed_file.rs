@@ -6,7 +6,7 @@ use std::fs::{self, OpenOptions};
 use std::io::{Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use onelook::graph::op::Op;
@@ -26,19 +26,15 @@ fn written(value: f32, path: &Path) -> Vec<u8> {
     fs::read(path).unwrap()
 }
 
-/// The one value of all weights; panics on a mixture.
-fn value_of(model: &ModelFile) -> f32 {
+/// The one value of all weights, or `None` for a mixture.
+fn value_of(model: &ModelFile) -> Option<f32> {
     let weights = model.graph.nodes.iter().filter_map(|node| match &node.op {
         Op::Conv(conv) => Some(&conv.weight),
         _ => None,
     });
     let mut values = weights.flat_map(|weight| weight.data().iter().copied());
     let first = values.next().unwrap();
-    assert!(
-        values.all(|value| value == first),
-        "weights of two models in one"
-    );
-    first
+    values.all(|value| value == first).then_some(first)
 }
 
 struct Folder(PathBuf);
@@ -57,40 +53,96 @@ impl Drop for Folder {
     }
 }
 
-/// Loads again and again while `write` changes the file; counts models and refusals.
-fn load_while(path: &Path, write: impl Fn(usize) + Sync) -> (usize, usize) {
+/// What came of loading a file again and again while it was written to.
+#[derive(Debug, Default)]
+struct Loads {
+    whole: usize,
+    refused: usize,
+    /// Mixtures that no reader can notice: the writer rested in the middle for longer than a step
+    /// of time stamps, because the machine was busy.
+    rested: usize,
+}
+
+/// Rests of a writer from which its file looks complete to a reader.
+const REST: Duration = Duration::from_millis(10);
+
+/// Loads while `write` changes the file and says how long it rested in the middle, until `enough`.
+fn load_while(
+    path: &Path,
+    write: impl Fn(usize) -> Duration + Sync,
+    enough: impl Fn(&Loads) -> bool,
+) -> Loads {
     let stop = AtomicBool::new(false);
-    let (mut loaded, mut refused) = (0, 0);
+    let (turns, rests) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let mut loads = Loads::default();
     std::thread::scope(|scope| {
         scope.spawn(|| {
             for turn in 0.. {
-                if stop.load(Ordering::Relaxed) {
+                if stop.load(Ordering::SeqCst) {
                     return;
                 }
-                write(turn);
+                if write(turn) >= REST {
+                    rests.fetch_add(1, Ordering::SeqCst);
+                }
+                turns.fetch_add(1, Ordering::SeqCst);
                 // Long enough at times for a load to fit in between.
                 std::thread::sleep(Duration::from_millis([0, 3, 150][turn % 3]));
             }
         });
+        // Threads that panic end the scope only after all others: the writer is stopped by this.
+        let _stop = StopOnDrop(&stop);
         let start = Instant::now();
-        while start.elapsed() < Duration::from_secs(3) {
+        while !enough(&loads) && start.elapsed() < Duration::from_secs(60) {
+            let rests_before = rests.load(Ordering::SeqCst);
             match read_model(path, &LoadOptions::default()) {
-                Ok(model) => {
-                    let value = value_of(&model);
-                    assert!(value == 1.0 || value == 2.0, "{value}");
-                    loaded += 1;
-                }
+                Ok(model) => match value_of(&model) {
+                    Some(value) => {
+                        assert!(value == 1.0 || value == 2.0, "{value}");
+                        loads.whole += 1;
+                    }
+                    None => {
+                        let now = turns.load(Ordering::SeqCst);
+                        while turns.load(Ordering::SeqCst) < now + 2 {
+                            std::thread::yield_now();
+                        }
+                        let rested = rests.load(Ordering::SeqCst) > rests_before;
+                        assert!(rested, "weights of two models in one");
+                        loads.rested += 1;
+                    }
+                },
                 Err(error) => {
                     let text = error.to_string();
                     assert!(text.contains(&path.display().to_string()), "{text}");
-                    refused += 1;
+                    loads.refused += 1;
                 }
             }
         }
-        stop.store(true, Ordering::Relaxed);
     });
-    eprintln!("{loaded} loaded, {refused} refused");
-    (loaded, refused)
+    loads
+}
+
+struct StopOnDrop<'a>(&'a AtomicBool);
+
+impl Drop for StopOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
+/// Writes all of `bytes` at the file's position; the longest time between two parts.
+fn write_parts(file: &mut fs::File, bytes: &[u8]) -> Duration {
+    let mut longest = Duration::ZERO;
+    let mut last = Instant::now();
+    for part in bytes.chunks(1 << 16) {
+        file.write_all(part).unwrap();
+        longest = longest.max(last.elapsed());
+        last = Instant::now();
+    }
+    longest
+}
+
+fn both(loads: &Loads) -> bool {
+    loads.whole >= 3 && loads.refused >= 3
 }
 
 #[test]
@@ -98,16 +150,12 @@ fn a_file_that_is_overwritten_in_place_is_refused_or_whole() {
     let folder = Folder::new("overwritten");
     let path = folder.0.join("model.safetensors");
     let versions = [2.0, 1.0].map(|value| written(value, &path));
-    let (loaded, refused) = load_while(&path, |turn| {
+    let write = |turn: usize| {
         let mut file = OpenOptions::new().write(true).open(&path).unwrap();
-        for part in versions[turn % 2].chunks(1 << 16) {
-            file.write_all(part).unwrap();
-        }
-    });
-    assert!(
-        loaded > 0 && refused > 0,
-        "{loaded} loaded, {refused} refused"
-    );
+        write_parts(&mut file, &versions[turn % 2])
+    };
+    let loads = load_while(&path, write, both);
+    assert!(both(&loads), "{loads:?}");
 }
 
 #[test]
@@ -115,17 +163,15 @@ fn a_file_that_is_truncated_is_refused_or_whole() {
     let folder = Folder::new("truncated");
     let path = folder.0.join("model.safetensors");
     let bytes = written(1.0, &path);
-    let (loaded, refused) = load_while(&path, |_| {
+    let write = |_| {
         let mut file = OpenOptions::new().write(true).open(&path).unwrap();
         file.set_len(4096).unwrap();
         std::thread::yield_now();
         file.seek(SeekFrom::Start(0)).unwrap();
-        file.write_all(&bytes).unwrap();
-    });
-    assert!(
-        loaded > 0 && refused > 0,
-        "{loaded} loaded, {refused} refused"
-    );
+        write_parts(&mut file, &bytes)
+    };
+    let loads = load_while(&path, write, both);
+    assert!(both(&loads), "{loads:?}");
 }
 
 #[test]
@@ -133,17 +179,16 @@ fn a_file_that_is_replaced_by_renaming_is_always_whole() {
     let folder = Folder::new("renamed");
     let path = folder.0.join("model.safetensors");
     let versions = [2.0, 1.0].map(|value| written(value, &path));
-    let (loaded, refused) = load_while(&path, |turn| {
+    let write = |turn: usize| {
         let next = folder.0.join("next");
         fs::write(&next, &versions[turn % 2]).unwrap();
         // Readers wait until a file is older than a step of time stamps.
         std::thread::sleep(Duration::from_millis(25));
         fs::rename(&next, &path).unwrap();
-    });
-    assert!(
-        loaded > 0 && refused == 0,
-        "{loaded} loaded, {refused} refused"
-    );
+        Duration::ZERO
+    };
+    let loads = load_while(&path, write, |loads| loads.whole >= 30);
+    assert!(loads.whole >= 30 && loads.refused == 0, "{loads:?}");
 }
 
 #[test]
