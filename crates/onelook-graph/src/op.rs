@@ -1,5 +1,6 @@
 //! Typed operators. One file per operator: its attributes, its shape rule, its plain execution,
-//! and its tests. To add one, write the file and name it in the list below.
+//! and its tests. To add one, write the file and name it in `with_operators` below; a new operator
+//! is the cautious case of every pass until it says more of itself.
 
 mod activation;
 mod attention;
@@ -79,9 +80,49 @@ pub trait Operator {
     fn parameters(&self) -> usize {
         0
     }
+
+    /// Values that a node with this operator reads (`None`: one or more) and writes.
+    fn operands(&self) -> (Option<usize>, usize) {
+        (Some(1), 1)
+    }
+
+    /// Whether all operands and results are maps, `[batch, channels, height, width]`, so that engines
+    /// run it in their channel layout.
+    fn is_on_maps(&self) -> bool {
+        false
+    }
+
+    /// Whether the first axis of the results counts images, each made of that image's values alone,
+    /// when the first axis of all operands does.
+    fn is_per_image(&self) -> bool {
+        self.is_on_maps()
+    }
+
+    /// Whether results are values of the operands or 0, so that what is never negative stays so.
+    fn only_moves_values(&self) -> bool {
+        false
+    }
 }
 
-macro_rules! operators {
+/// Hands the names of all operators to a macro: first those with tensors of their own, then those that
+/// are plain data.
+macro_rules! with_operators {
+    ($macro:ident) => {
+        $macro! {
+            [BatchNorm, Constant, Conv]
+            [
+                Activation, Attention, Binary, Concat, Copy, DepthToSpace, MatMul, MaxPool, Program,
+                Reduce, Reshape, ReshapeTo, Slice, Softmax, Split, Transpose, Upsample,
+            ]
+        }
+    };
+}
+pub(crate) use with_operators;
+
+macro_rules! define_op {
+    ([$($weighted:ident),* $(,)?] [$($plain:ident),* $(,)?]) => {
+        define_op!($($weighted,)* $($plain,)*);
+    };
     ($($variant:ident),* $(,)?) => {
         /// An operator with its attributes and weights.
         #[derive(Debug, Clone)]
@@ -109,28 +150,7 @@ macro_rules! operators {
     };
 }
 
-operators!(
-    Activation,
-    Attention,
-    BatchNorm,
-    Binary,
-    Concat,
-    Constant,
-    Conv,
-    Copy,
-    DepthToSpace,
-    MatMul,
-    MaxPool,
-    Program,
-    Reduce,
-    Reshape,
-    ReshapeTo,
-    Slice,
-    Softmax,
-    Split,
-    Transpose,
-    Upsample,
-);
+with_operators!(define_op);
 
 impl Op {
     /// The operator's name in listings.

@@ -1,7 +1,6 @@
 //! Whether a graph is well formed: ids in range, values written once and before they are read,
 //! operators with as many operands as they take, weights that fit each other.
 
-use crate::op::Op;
 use crate::{Graph, GraphError, Node, ValueId};
 
 impl Graph {
@@ -29,7 +28,7 @@ impl Graph {
 
     fn validate_node(&self, node: &Node) -> Result<(), GraphError> {
         let refuse = |reason: String| GraphError::inconsistent(&node.name, reason);
-        let (inputs, outputs) = operands(&node.op);
+        let (inputs, outputs) = node.op.as_operator().operands();
         let name = node.op.name();
         if inputs.is_some_and(|count| count != node.inputs.len()) || node.inputs.len() > 1 << 16 {
             return Err(refuse(format!(
@@ -93,30 +92,6 @@ impl Graph {
             }
         }
         Ok(())
-    }
-}
-
-/// How many inputs (`None`: one or more) and outputs an operator has.
-fn operands(op: &Op) -> (Option<usize>, usize) {
-    match op {
-        Op::Constant(_) => (Some(0), 1),
-        Op::Binary(_) | Op::MatMul(_) => (Some(2), 1),
-        Op::Conv(conv) => (Some(1 + usize::from(conv.residual)), 1),
-        Op::Concat(_) | Op::ReshapeTo(_) => (None, 1),
-        Op::Program(program) => (Some(program.inputs), 1),
-        Op::Split(split) => (Some(1), split.sizes.len()),
-        Op::Activation(_)
-        | Op::Attention(_)
-        | Op::BatchNorm(_)
-        | Op::Copy(_)
-        | Op::DepthToSpace(_)
-        | Op::MaxPool(_)
-        | Op::Reduce(_)
-        | Op::Reshape(_)
-        | Op::Slice(_)
-        | Op::Softmax(_)
-        | Op::Transpose(_)
-        | Op::Upsample(_) => (Some(1), 1),
     }
 }
 

@@ -54,6 +54,10 @@ impl Operator for Activation {
             .for_each(|x| *x = self.apply(*x));
         Ok(vec![output])
     }
+
+    fn is_per_image(&self) -> bool {
+        true
+    }
 }
 
 #[cfg(test)]

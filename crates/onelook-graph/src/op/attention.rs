@@ -90,6 +90,10 @@ impl Operator for Attention {
         let pixels = (height * width) as u64;
         2 * (batch * self.heads * (self.key_size + self.head_size)) as u64 * pixels * pixels
     }
+
+    fn is_on_maps(&self) -> bool {
+        true
+    }
 }
 
 impl Attention {

@@ -94,6 +94,10 @@ impl Operator for BatchNorm {
     fn parameters(&self) -> usize {
         2 * self.scale.data().len()
     }
+
+    fn is_on_maps(&self) -> bool {
+        true
+    }
 }
 
 #[cfg(test)]

@@ -89,6 +89,10 @@ impl Operator for Binary {
         };
         Ok(vec![Tensor::from_fn(shape.clone(), value)])
     }
+
+    fn operands(&self) -> (Option<usize>, usize) {
+        (Some(2), 1)
+    }
 }
 
 /// Strides of an operand seen under the broadcast shape: 0 along repeated axes.

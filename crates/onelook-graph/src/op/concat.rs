@@ -59,6 +59,14 @@ impl Operator for Concat {
             .map(|tensor| vec![tensor])
             .map_err(|error| GraphError::shape(self.name(), &shapes, error.to_string()))
     }
+
+    fn operands(&self) -> (Option<usize>, usize) {
+        (None, 1)
+    }
+
+    fn only_moves_values(&self) -> bool {
+        true
+    }
 }
 
 #[cfg(test)]

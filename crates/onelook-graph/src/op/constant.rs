@@ -26,6 +26,10 @@ impl Operator for Constant {
     fn execute(&self, _inputs: &[&Tensor]) -> Result<Vec<Tensor>, GraphError> {
         Ok(vec![Tensor::clone(&self.tensor)])
     }
+
+    fn operands(&self) -> (Option<usize>, usize) {
+        (Some(0), 1)
+    }
 }
 
 #[cfg(test)]

@@ -206,6 +206,14 @@ impl Operator for Conv {
     fn parameters(&self) -> usize {
         self.weight.data().len() + self.bias.as_ref().map_or(0, |bias| bias.data().len())
     }
+
+    fn operands(&self) -> (Option<usize>, usize) {
+        (Some(1 + usize::from(self.residual)), 1)
+    }
+
+    fn is_on_maps(&self) -> bool {
+        true
+    }
 }
 
 impl Conv {

@@ -22,6 +22,10 @@ impl Operator for Copy {
     fn execute(&self, inputs: &[&Tensor]) -> Result<Vec<Tensor>, GraphError> {
         Ok(vec![single(self.name(), inputs)?.clone()])
     }
+
+    fn is_per_image(&self) -> bool {
+        true
+    }
 }
 
 #[cfg(test)]

@@ -57,6 +57,14 @@ impl Operator for DepthToSpace {
         };
         Ok(vec![Tensor::from_fn(shape.clone(), value)])
     }
+
+    fn is_on_maps(&self) -> bool {
+        true
+    }
+
+    fn only_moves_values(&self) -> bool {
+        true
+    }
 }
 
 #[cfg(test)]

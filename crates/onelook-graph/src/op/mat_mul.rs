@@ -59,6 +59,10 @@ impl Operator for MatMul {
             Err(_) => 0,
         }
     }
+
+    fn operands(&self) -> (Option<usize>, usize) {
+        (Some(2), 1)
+    }
 }
 
 #[cfg(test)]

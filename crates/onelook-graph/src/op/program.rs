@@ -364,6 +364,10 @@ impl Operator for Program {
             .map(|tensor| vec![tensor])
             .ok_or_else(|| self.refuse(&all, "its result is no batch of floats"))
     }
+
+    fn operands(&self) -> (Option<usize>, usize) {
+        (Some(self.inputs), 1)
+    }
 }
 
 /// The shape of so many results one after the other.

@@ -75,6 +75,10 @@ impl Operator for Reshape {
         output.resize(&shape);
         Ok(vec![output])
     }
+
+    fn only_moves_values(&self) -> bool {
+        true
+    }
 }
 
 #[cfg(test)]

@@ -49,6 +49,14 @@ impl Operator for ReshapeTo {
         let shapes: Vec<&Shape> = inputs.iter().map(|input| input.shape()).collect();
         self.bind(&shapes)?.execute(&inputs[..1])
     }
+
+    fn operands(&self) -> (Option<usize>, usize) {
+        (None, 1)
+    }
+
+    fn only_moves_values(&self) -> bool {
+        true
+    }
 }
 
 #[cfg(test)]

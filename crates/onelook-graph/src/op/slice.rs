@@ -48,6 +48,10 @@ impl Operator for Slice {
         };
         Ok(vec![Tensor::from_fn(shape.clone(), value)])
     }
+
+    fn only_moves_values(&self) -> bool {
+        true
+    }
 }
 
 #[cfg(test)]

@@ -60,6 +60,14 @@ impl Operator for Split {
         }
         Ok(pieces)
     }
+
+    fn operands(&self) -> (Option<usize>, usize) {
+        (Some(1), self.sizes.len())
+    }
+
+    fn only_moves_values(&self) -> bool {
+        true
+    }
 }
 
 #[cfg(test)]

@@ -51,6 +51,10 @@ impl Operator for Transpose {
         };
         Ok(vec![Tensor::from_fn(shape.clone(), value)])
     }
+
+    fn only_moves_values(&self) -> bool {
+        true
+    }
 }
 
 #[cfg(test)]

@@ -75,12 +75,6 @@ fn form_of(graph: &Graph, placed: &Placed, node: &Node) -> Form {
     let is_map = |value: &ValueId| placed.is_map[value.index()];
     let all = |condition: bool| if condition { Form::Map } else { Form::Dense };
     match &node.op {
-        Op::Attention(_)
-        | Op::BatchNorm(_)
-        | Op::Conv(_)
-        | Op::DepthToSpace(_)
-        | Op::MaxPool(_)
-        | Op::Upsample(_) => Form::Map,
         Op::Activation(_) | Op::Copy(_) => all(is_map(&node.inputs[0])),
         // A quotient of maps would leave 0 / 0 in unused channels.
         Op::Binary(function) => all(*function != Binary::Div
@@ -91,7 +85,7 @@ fn form_of(graph: &Graph, placed: &Placed, node: &Node) -> Form {
             && shape(&node.outputs[0]).len() == 4
             && node.inputs.iter().any(is_map)),
         Op::Split(split) => all(split.axis == 1 && is_map(&node.inputs[0])),
-        _ => Form::Dense,
+        op => all(op.as_operator().is_on_maps()),
     }
 }
 

@@ -75,14 +75,6 @@ fn freed_reshapes(
 fn keeps_led(node: &Node, led: &[bool], shapes: &[Shape], output: &Shape) -> bool {
     let all_led = || node.inputs.iter().all(|input| led[input.index()]);
     match &node.op {
-        Op::Activation(_)
-        | Op::Attention(_)
-        | Op::BatchNorm(_)
-        | Op::Conv(_)
-        | Op::Copy(_)
-        | Op::DepthToSpace(_)
-        | Op::MaxPool(_)
-        | Op::Upsample(_) => all_led(),
         Op::Binary(_) => node.inputs.iter().all(|input| {
             let shape = &shapes[input.index()];
             let full = shape.len() == output.len();
@@ -100,7 +92,7 @@ fn keeps_led(node: &Node, led: &[bool], shapes: &[Shape], output: &Shape) -> boo
         Op::Softmax(softmax) => softmax.axis > 0,
         Op::Split(split) => split.axis > 0,
         Op::Transpose(transpose) => transpose.order.first() == Some(&0),
-        Op::Constant(_) | Op::Reshape(_) | Op::ReshapeTo(_) => false,
+        op => op.as_operator().is_per_image() && all_led(),
     }
 }
 

@@ -393,16 +393,10 @@ impl<'a> Importer<'a> {
         let is_nonnegative = match &op {
             Op::Activation(function) => *function != Activation::Silu,
             Op::Softmax(_) => true,
-            Op::Concat(_)
-            | Op::DepthToSpace(_)
-            | Op::MaxPool(_)
-            | Op::Reshape(_)
-            | Op::ReshapeTo(_)
-            | Op::Slice(_)
-            | Op::Split(_)
-            | Op::Transpose(_)
-            | Op::Upsample(_) => values.iter().all(|value| self.nonnegative.contains(value)),
-            _ => false,
+            op => {
+                op.as_operator().only_moves_values()
+                    && values.iter().all(|value| self.nonnegative.contains(value))
+            }
         };
         let outputs = self
             .graph

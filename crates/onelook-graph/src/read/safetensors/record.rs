@@ -5,10 +5,7 @@ use onelook_types::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::op::{
-    Activation, Attention, Binary, Concat, Copy, DepthToSpace, MatMul, MaxPool, Op, Program,
-    Reduce, Reshape, ReshapeTo, Slice, Softmax, Split, Transpose, Upsample,
-};
+use crate::op::{self, Activation, Op, with_operators};
 
 /// Everything but the tensors.
 #[derive(Debug, Serialize, Deserialize)]
@@ -38,8 +35,8 @@ pub struct NodeRecord {
     pub outputs: Vec<u32>,
 }
 
-macro_rules! plain_operators {
-    ($($variant:ident),* $(,)?) => {
+macro_rules! define_records {
+    ([$($weighted:ident),* $(,)?] [$($plain:ident),* $(,)?]) => {
         /// An operator; weights are the names of their tensors.
         #[derive(Debug, Serialize, Deserialize)]
         #[serde(rename_all = "snake_case")]
@@ -47,46 +44,28 @@ macro_rules! plain_operators {
             BatchNorm(BatchNormRecord),
             Constant(String),
             Conv(ConvRecord),
-            $($variant($variant),)*
+            $($plain(op::$plain),)*
         }
 
         /// The record of an operator without weights.
         pub fn plain_record(op: &Op) -> Option<OpRecord> {
             match op {
-                Op::BatchNorm(_) | Op::Constant(_) | Op::Conv(_) => None,
-                $(Op::$variant(operator) => Some(OpRecord::$variant(Clone::clone(operator))),)*
+                $(Op::$weighted(_) => None,)*
+                $(Op::$plain(operator) => Some(OpRecord::$plain(Clone::clone(operator))),)*
             }
         }
 
         /// The operator without weights of a record.
         pub fn plain_operator(record: &OpRecord) -> Option<Op> {
             match record {
-                OpRecord::BatchNorm(_) | OpRecord::Constant(_) | OpRecord::Conv(_) => None,
-                $(OpRecord::$variant(operator) => Some(Clone::clone(operator).into()),)*
+                $(OpRecord::$weighted(_) => None,)*
+                $(OpRecord::$plain(operator) => Some(Clone::clone(operator).into()),)*
             }
         }
     };
 }
 
-plain_operators!(
-    Activation,
-    Attention,
-    Binary,
-    Concat,
-    Copy,
-    DepthToSpace,
-    MatMul,
-    MaxPool,
-    Program,
-    Reduce,
-    Reshape,
-    ReshapeTo,
-    Slice,
-    Softmax,
-    Split,
-    Transpose,
-    Upsample,
-);
+with_operators!(define_records);
 
 /// A batch normalisation.
 #[derive(Debug, Serialize, Deserialize)]

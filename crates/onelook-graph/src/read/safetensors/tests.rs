@@ -218,10 +218,12 @@ fn every_lie_of_the_description_is_named() {
     let texts: Vec<String> = changes
         .into_iter()
         .map(|change| reread(&tampered(change)).unwrap_err().to_string())
+        // The list of operators that follows grows with each new one.
+        .map(|text| text.split(", expected one of").next().unwrap().to_owned())
         .collect();
     insta::assert_snapshot!(texts.join("\n"), @r#"
     cannot use this model: its description has version 2, this onelook reads 1
-    the safetensors file is damaged: its description: unknown variant `teleport`, expected one of `batch_norm`, `constant`, `conv`, `activation`, `attention`, `binary`, `concat`, `copy`, `depth_to_space`, `mat_mul`, `max_pool`, `program`, `reduce`, `reshape`, `reshape_to`, `slice`, `softmax`, `split`, `transpose`, `upsample` at line 1 column 588; download or export it again
+    the safetensors file is damaged: its description: unknown variant `teleport`
     the safetensors file is damaged: tensor 'nowhere' is missing; download or export it again
     the model's graph is inconsistent: 'conv "quoted"': 8 outputs cannot be cut into 7 groups
     the model's graph is inconsistent: 'conv "quoted"': its stride or dilation is 0
