@@ -50,7 +50,7 @@ pub struct ServeArgs {
     #[arg(long, default_value_t = 64, value_name = "MP")]
     pub max_pixels: u64,
     /// Most images in one request.
-    #[arg(long, alias = "max-images", default_value_t = 64, value_name = "N")]
+    #[arg(long, default_value_t = 64, value_name = "N")]
     pub max_images: usize,
     /// Most connections at one time.
     #[arg(long, default_value_t = 12_000, value_name = "N")]
