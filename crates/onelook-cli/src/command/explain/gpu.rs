@@ -99,7 +99,11 @@ fn totals(
         "\ndevice     {target}, figures of {}, {precision}; planned only, nothing ran",
         plan.gpu
     ))?;
-    console.line(format!("launches   {}, {ends}", plan.launches.len()))?;
+    console.line(format!(
+        "launches   {} of {} modules, {ends}",
+        plan.launches.len(),
+        plan.modules
+    ))?;
     console.line(format!("work       {:.2} GFLOP a run", flops as f64 / 1e9))?;
     console.line(format!(
         "arena      {:.1} MB at its peak, {:.1} MB if no two values shared memory",

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::super::{Context, CudaError, DeviceBuffer, Graph, Node};
-use super::PreparedLaunch;
+use super::execution::PreparedLaunch;
 use crate::plan::{Argument, Plan, Region};
 
 /// What an edge between two launches waits for.
@@ -33,7 +33,7 @@ pub(super) fn graph(
     let mut graph = Graph::new(context)?;
     let mut cleared = None;
     if plan.counter_bytes > 0 {
-        // SAFETY: `LoadedPlan` owns the counters and everything instantiated from this graph, and
+        // SAFETY: `ExecutionContext` owns the counters and everything instantiated from this graph, and
         // synchronises its stream before it drops either.
         cleared = Some(unsafe { graph.add_clear(counters, &[])? });
     }
@@ -52,8 +52,8 @@ pub(super) fn graph(
         };
         let cleared = cleared.filter(|_| counting);
         let full: Vec<Node> = full.into_iter().chain(cleared).collect();
-        // SAFETY: `LoadedPlan` owns the functions, the buffers and everything instantiated from
-        // this graph, and synchronises its stream before it drops any; `regions::check` proved that
+        // SAFETY: `ExecutionContext` owns the functions, the buffers and everything instantiated
+        // from this graph, and synchronises its stream before it drops any; `regions::check` proved that
         // each argument's bytes lie in its region.
         let node = unsafe { graph.add_launch(&step.function, step.grid, &step.values, &full)? };
         for earlier in waited_for {
