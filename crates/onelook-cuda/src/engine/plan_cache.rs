@@ -361,10 +361,9 @@ impl Lease<'_> {
 impl Drop for Lease<'_> {
     fn drop(&mut self) {
         let is_sound = self.is_sound && !thread::panicking();
-        // What is dropped here has waited for its stream before others learn that memory is free.
+        // A lease counts until its memory is free: the contexts that go are dropped before.
         let context = self.context.take().filter(|_| is_sound);
         let mut state = self.cache.lock();
-        state.leases -= 1;
         match (&self.plan, context) {
             (None, _) => state.entries.retain(|entry| entry.key != self.key),
             (Some(_), None) => state.entry(&self.key).contexts -= 1,
@@ -375,13 +374,16 @@ impl Drop for Lease<'_> {
             }
         }
         let evicted = state.evict(self.cache.budget);
+        if !evicted.is_empty() {
+            drop(state);
+            drop(evicted);
+            if let Some(plan) = &self.plan {
+                plan.loaded.context().trim();
+            }
+            state = self.cache.lock();
+        }
+        state.leases -= 1;
         drop(state);
         self.cache.changed.notify_all();
-        if !evicted.is_empty() {
-            drop(evicted);
-            self.plan
-                .iter()
-                .for_each(|plan| plan.loaded.context().trim());
-        }
     }
 }
