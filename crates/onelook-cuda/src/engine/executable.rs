@@ -138,6 +138,10 @@ impl CudaExecutable {
         let images = placed_images(batch);
         let batch = self.batch(batch, images.as_deref())?;
         let mut lease = self.checkout(&batch)?;
+        if let (Batch::Images(batch), Some(plan)) = (&batch, lease.plan()) {
+            let inputs = batch.input_bytes(plan)?;
+            lease.reserve(&inputs).map_err(Unready::Cuda)?;
+        }
         lease.run(|context, plan| {
             let output = match &batch {
                 Batch::Images(batch) => RunOutput::Predictions(batch.run(context)?),

@@ -47,33 +47,41 @@ impl<'a> ImageBatch<'a> {
         })
     }
 
+    /// Bytes of the plan's inputs for this batch.
+    pub fn input_bytes(&self, plan: &Plan) -> Result<[usize; 2], RunError> {
+        let settings = plan.inputs.get(1).copied().unwrap_or_default();
+        let packed = packed_bytes(self.images, self.planned_images(plan));
+        let packed = packed.map_err(|error| RunError::Input(error.to_string()))?;
+        Ok([packed, settings])
+    }
+
+    /// Images that the plan is for.
+    fn planned_images(&self, plan: &Plan) -> usize {
+        let settings = plan.inputs.get(1).copied().unwrap_or_default();
+        settings / Settings::bytes(self.classes)
+    }
+
     /// A prediction per image. The plan may have more images than the batch: those have nothing in
     /// sight and nothing above their thresholds, and their results are not copied.
     pub fn run(&self, context: &mut ExecutionContext) -> Result<Vec<Prediction>, RunError> {
         let failed = |error: CudaError| RunError::Device(error.to_string());
         let plan = context.plan();
-        let settings = plan.inputs.get(1).copied().unwrap_or_default();
-        let batch = settings / Settings::bytes(self.classes);
+        let batch = self.planned_images(plan);
+        let inputs = self.input_bytes(plan)?;
         let output = plan.outputs.first().copied().unwrap_or_default();
         let output = output / batch.max(1) * self.images.len();
-        let packed = packed_bytes(self.images, batch);
-        let packed = packed.map_err(|error| RunError::Input(error.to_string()))?;
         context
-            .run_filled(
-                &[packed, settings],
-                &[output],
-                |index, buffer| match index {
-                    0 => pack_into(buffer, self.images, batch),
-                    _ => {
-                        let (own, missing) = buffer.split_at_mut(self.settings.len());
-                        own.copy_from_slice(&self.settings);
-                        let nothing = Settings::encode_nothing(self.classes);
-                        for settings in missing.chunks_exact_mut(nothing.len()) {
-                            settings.copy_from_slice(&nothing);
-                        }
+            .run_filled(&inputs, &[output], |index, buffer| match index {
+                0 => pack_into(buffer, self.images, batch),
+                _ => {
+                    let (own, missing) = buffer.split_at_mut(self.settings.len());
+                    own.copy_from_slice(&self.settings);
+                    let nothing = Settings::encode_nothing(self.classes);
+                    for settings in missing.chunks_exact_mut(nothing.len()) {
+                        settings.copy_from_slice(&nothing);
                     }
-                },
-            )
+                }
+            })
             .map_err(failed)?;
         let output = context.output(0).get(..output).unwrap_or_default();
         let lists = boxes::read(output, self.images.len()).ok_or_else(|| {

@@ -273,16 +273,20 @@ impl PlanCache {
     /// Makes something that takes memory. Where there is none left, waits until nothing is in use,
     /// gives up all idle plans, and tries once more.
     ///
-    /// The caller has a lease, and must not use memory of it meanwhile.
-    fn with_memory<T>(&self, make: impl Fn() -> Result<T, CudaError>) -> Result<T, CudaError> {
+    /// The caller has a lease, of which nothing is under way.
+    fn with_memory<T>(
+        &self,
+        mut make: impl FnMut() -> Result<T, CudaError>,
+    ) -> Result<T, CudaError> {
         let first = match make() {
             Err(error @ CudaError::OutOfMemory(_)) => error,
             made => return made,
         };
         let mut state = self.lock();
+        state.short_of_memory += 1;
+        let _others_wait = OthersWait(self);
         // This lease does not count while it waits: several may.
         state.leases -= 1;
-        state.short_of_memory += 1;
         self.changed.notify_all();
         let waited = state.leases > 0;
         while state.leases > 0 {
@@ -294,16 +298,23 @@ impl PlanCache {
             .extract_if(.., |entry| entry.is_idle())
             .collect();
         drop(state);
-        let second = match waited || !idle.is_empty() {
+        match waited || !idle.is_empty() {
             true => {
                 drop(idle);
                 make()
             }
             false => Err(first),
-        };
-        self.lock().short_of_memory -= 1;
-        self.changed.notify_all();
-        second
+        }
+    }
+}
+
+/// While it lives there are no new leases; also a panic ends that.
+struct OthersWait<'a>(&'a PlanCache);
+
+impl Drop for OthersWait<'_> {
+    fn drop(&mut self) {
+        self.0.lock().short_of_memory -= 1;
+        self.0.changed.notify_all();
     }
 }
 
@@ -344,6 +355,19 @@ impl CacheState {
 }
 
 impl Lease<'_> {
+    /// Makes sure that the context's inputs have so many bytes each.
+    pub fn reserve(&mut self, inputs: &[usize]) -> Result<(), CudaError> {
+        match &mut self.context {
+            Some(context) => self.cache.with_memory(|| context.reserve(inputs)),
+            None => Ok(()),
+        }
+    }
+
+    /// What it may run.
+    pub fn plan(&self) -> Option<&Plan> {
+        self.plan.as_ref().map(|plan| plan.loaded.plan())
+    }
+
     /// Runs the plan. A context whose run has failed is not used again.
     pub fn run<T>(
         &mut self,

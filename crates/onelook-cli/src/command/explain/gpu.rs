@@ -176,6 +176,7 @@ fn value(
         "arena_bytes": plan.arena_bytes,
         "unshared_bytes": plan.unshared_bytes,
         "constant_bytes": plan.constant_bytes,
+        "modules": plan.modules,
         "busy_us": plan.busy_us,
         "totals": totals.collect::<Vec<_>>(),
         "launches": launches.collect::<Vec<_>>(),

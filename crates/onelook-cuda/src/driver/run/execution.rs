@@ -172,12 +172,12 @@ impl ExecutionContext {
         outputs: &[usize],
         mut write: impl FnMut(usize, &mut [u8]),
     ) -> Result<(), CudaError> {
-        let planned = &self.loaded.plan;
-        let fits = |planned: usize, given: usize| given <= planned;
-        check_lengths("inputs", &planned.inputs, inputs, fits)?;
-        check_lengths("outputs", &planned.outputs, outputs, fits)?;
+        let planned = &self.loaded.plan.outputs;
+        check_lengths("outputs", planned, outputs, |planned, given| {
+            given <= planned
+        })?;
+        self.reserve(inputs)?;
         for (index, &bytes) in inputs.iter().enumerate() {
-            self.grow_input(index, bytes)?;
             let buffer = self.memory.inputs[index].host.as_mut_slice();
             write(index, &mut buffer[..bytes]);
         }
@@ -191,6 +191,17 @@ impl ExecutionContext {
     pub fn output(&self, index: usize) -> &[u8] {
         let output = self.memory.outputs.get(index);
         output.map_or(&[], |exchange| exchange.host.as_slice())
+    }
+
+    /// Makes sure that inputs whose size the caller decides have so many bytes each.
+    ///
+    /// # Errors
+    /// Memory runs out, or the driver refuses; what there was stays.
+    pub fn reserve(&mut self, inputs: &[usize]) -> Result<(), CudaError> {
+        let planned = &self.loaded.plan.inputs;
+        check_lengths("inputs", planned, inputs, |planned, given| given <= planned)?;
+        let mut inputs = inputs.iter().enumerate();
+        inputs.try_for_each(|(index, &bytes)| self.grow_input(index, bytes))
     }
 
     /// Enlarges an input whose size the caller decides, and rebuilds the graph, which holds its
