@@ -2,7 +2,8 @@
 //!
 //! [`Driver`] finds the library and its GPUs, [`Context`] is one of them in use, [`LoadedPlan`] a
 //! plan whose kernels and constants are there, [`ExecutionContext`] runs it. Every call's answer is
-//! checked and becomes a [`CudaError`] that says what to do. Nothing of CUDA is linked; without a driver nothing here panics or prints.
+//! checked and becomes a [`CudaError`] that says what to do. Nothing of CUDA is linked; without a
+//! driver nothing here panics or prints.
 
 mod abi;
 mod allocation;

@@ -78,6 +78,7 @@ fn a_batch_is_packed_copied_and_launched_while_another_is_in_flight() {
             let (executable, [first, second]) = (&*executable, &inputs);
             let first = scope.spawn(move || output(executable, first));
             while !fake.calls().iter().any(is_waiting) {
+                assert!(!first.is_finished(), "it waits for the second");
                 thread::yield_now();
             }
             let second = output(executable, second);
