@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use super::super::{Context, CudaError, DeviceBuffer, Graph, Node};
-use super::execution::PreparedLaunch;
+use super::super::{Context, CudaError, DeviceBuffer, Function, Graph, Node, Value};
 use crate::plan::{Argument, Plan, Region};
 
 /// What an edge between two launches waits for.
@@ -19,6 +18,13 @@ pub enum Edges {
     // without it, so that a launch that has ended had all before it ended, those without an edge to
     // it too.
     Dependent,
+}
+
+/// A launch with its values.
+pub(super) struct PreparedLaunch {
+    pub(super) function: Arc<Function>,
+    pub(super) grid: [u32; 3],
+    pub(super) values: Vec<Value>,
 }
 
 /// The launches with an edge for each need, and how many edges let the later launch start early.

@@ -10,8 +10,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::super::{
-    Context, CudaError, DeviceBuffer, Event, Function, GraphExec, PinnedBuffer, Stream, Value,
+    Context, CudaError, DeviceBuffer, Event, Function, GraphExec, PinnedBuffer, Stream,
 };
+use super::edges::PreparedLaunch;
 use super::{Constants, Edges, LoadedPlan, edges, regions};
 use crate::plan::{Argument, Launch, Plan, Regions};
 
@@ -34,13 +35,6 @@ pub struct ExecutionContext {
     /// Owns the functions and the constants that the graph's nodes name.
     loaded: Arc<LoadedPlan>,
     edges: Edges,
-}
-
-/// A launch with its values.
-pub(super) struct PreparedLaunch {
-    pub(super) function: Arc<Function>,
-    pub(super) grid: [u32; 3],
-    pub(super) values: Vec<Value>,
 }
 
 /// Memory of the GPU and the pinned bytes that are copied to or from it.
