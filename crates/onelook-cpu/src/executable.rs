@@ -278,6 +278,7 @@ impl Executable for CpuExecutable {
             arena_bytes: plan.arena_floats * size_of::<f32>(),
             unshared_bytes: plan.unshared_bytes,
             weight_bytes: state.weights.bytes(),
+            modules: None,
         })
     }
 

@@ -1,8 +1,9 @@
 //! The NVIDIA driver, opened at run time: a plan of launches in, results out.
 //!
 //! [`Driver`] finds the library and its GPUs, [`Context`] is one of them in use, [`LoadedPlan`] a
-//! plan that is ready to run there. Every call's answer is checked and becomes a [`CudaError`] that
-//! says what to do. Nothing of CUDA is linked; without a driver nothing here panics or prints.
+//! plan whose kernels and constants are there, [`ExecutionContext`] runs it. Every call's answer is
+//! checked and becomes a [`CudaError`] that says what to do. Nothing of CUDA is linked; without a
+//! driver nothing here panics or prints.
 
 mod abi;
 mod allocation;
@@ -16,6 +17,7 @@ mod graph;
 mod library;
 mod link;
 mod memory;
+mod modules;
 mod pinned;
 mod pool;
 mod run;
@@ -38,8 +40,9 @@ pub use function::{Function, FunctionInfo, Value};
 pub use graph::{Graph, GraphExec, Node};
 pub use library::DRIVER_VARIABLE;
 pub use memory::DeviceBuffer;
+pub use modules::{Modules, module_count};
 pub use pinned::PinnedBuffer;
-pub use run::{Constants, Edges, LoadedPlan};
+pub use run::{Constants, Edges, ExecutionContext, LoadedPlan};
 pub use stream::Stream;
 
 /// The driver, open and initialised.

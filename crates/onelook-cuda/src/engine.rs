@@ -7,6 +7,8 @@
 mod executable;
 mod explain;
 mod image_batch;
+mod plan_cache;
+mod tensor_batch;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -27,6 +29,9 @@ pub struct CudaOptions {
     pub memory_limit: Option<u64>,
     /// Where compiled kernels are kept; nowhere when absent.
     pub cache: Option<PathBuf>,
+    /// Bytes that the plans of one model may take together, those in use and the one used last aside:
+    /// device memory and pinned memory. Half of what may be taken and is free when absent.
+    pub plan_bytes: Option<usize>,
 }
 
 /// A GPU as a device.
@@ -34,6 +39,7 @@ pub struct CudaOptions {
 pub struct Cuda {
     context: Arc<Context>,
     cache: Option<Arc<CubinCache>>,
+    options: CudaOptions,
 }
 
 impl Cuda {
@@ -52,6 +58,7 @@ impl Cuda {
         Ok(Self {
             context,
             cache: cache.map(Arc::new),
+            options: options.clone(),
         })
     }
 
@@ -64,6 +71,22 @@ impl Cuda {
     /// be written.
     pub fn cache_problem(&self) -> Option<&str> {
         self.cache.as_ref()?.problem()
+    }
+
+    /// Bytes that the plans of one model may take together.
+    fn plan_bytes(&self) -> usize {
+        let half = || {
+            let free = self
+                .context
+                .memory()
+                .map_or(self.device().memory, |it| it.free);
+            let free = self
+                .options
+                .memory_limit
+                .map_or(free, |limit| limit.min(free));
+            usize::try_from(free / 2).unwrap_or(usize::MAX)
+        };
+        self.options.plan_bytes.unwrap_or_else(half)
     }
 
     /// What plans are made for: the figures of the GPU's kind, with what this one has.

@@ -17,6 +17,9 @@ pub const HEADER_SOURCE: u32 = 0;
 /// Where four words begin: columns left of the scaled image, rows above it, its width and height.
 pub const HEADER_PLACE: u32 = 16;
 
+/// Where width and height of the scaled image begin.
+const HEADER_EXTENT: u32 = HEADER_PLACE + 8;
+
 /// Where four floats begin: columns left of the scaled image, rows above it, pixels of the scaled
 /// image per pixel of the original along x and y.
 pub const HEADER_BACK: u32 = 32;
@@ -64,20 +67,20 @@ pub enum PackError {
 /// # Errors
 /// An image is not what it says, or they are too large together.
 pub fn pack(images: &[PlacedImage<'_>]) -> Result<Vec<u8>, PackError> {
-    let mut blob = vec![0; packed_bytes(images)?];
-    pack_into(&mut blob, images);
+    let mut blob = vec![0; packed_bytes(images, images.len())?];
+    pack_into(&mut blob, images, images.len());
     Ok(blob)
 }
 
-/// Bytes of the blob of these images.
+/// Bytes of the blob of these images for a plan of `batch` images, at least as many.
 ///
 /// # Errors
 /// An image is not what it says, or they are too large together.
-pub fn packed_bytes(images: &[PlacedImage<'_>]) -> Result<usize, PackError> {
+pub fn packed_bytes(images: &[PlacedImage<'_>], batch: usize) -> Result<usize, PackError> {
     for (index, image) in images.iter().enumerate() {
         check(index, image)?;
     }
-    let headers = HEADER_BYTES as usize * images.len();
+    let headers = HEADER_BYTES as usize * batch.max(images.len());
     let bytes = images.iter().fold(headers, |bytes, image| {
         let taps = image.columns.len() + image.rows.len();
         let tables = bytes.next_multiple_of(TAP_BYTES as usize) + taps * TAP_BYTES as usize;
@@ -90,14 +93,15 @@ pub fn packed_bytes(images: &[PlacedImage<'_>]) -> Result<usize, PackError> {
     }
 }
 
-/// Writes the blob of these images.
+/// Writes the blob of these images for a plan of `batch` images, at least as many. What is missing
+/// gets a header like the first image's with nothing of it in sight: kernels read only grey.
 ///
 /// # Panics
 /// When the memory has other than [`packed_bytes`] bytes.
-pub fn pack_into(blob: &mut [u8], images: &[PlacedImage<'_>]) {
+pub fn pack_into(blob: &mut [u8], images: &[PlacedImage<'_>], batch: usize) {
     let mut blob = Blob {
         bytes: blob,
-        end: HEADER_BYTES as usize * images.len(),
+        end: HEADER_BYTES as usize * batch.max(images.len()),
     };
     for (index, image) in images.iter().enumerate() {
         let columns = blob.push_taps(image.columns.iter().map(settled));
@@ -108,6 +112,12 @@ pub fn pack_into(blob: &mut [u8], images: &[PlacedImage<'_>]) {
         blob.bytes[index * HEADER_BYTES as usize..][..header.len()].copy_from_slice(&header);
     }
     blob.push(&[0; SLACK]);
+    let (first, others) = blob.bytes.split_at_mut(HEADER_BYTES as usize);
+    for missing in images.len()..batch {
+        let header = &mut others[(missing - 1) * HEADER_BYTES as usize..][..first.len()];
+        header.copy_from_slice(first);
+        header[HEADER_EXTENT as usize..][..8].fill(0);
+    }
     assert_eq!(blob.end, blob.bytes.len(), "the blob of these images");
 }
 
@@ -264,9 +274,9 @@ pub(crate) mod tests {
             rows: &rows,
         };
         let blob = pack(&[image, image]).unwrap();
-        assert_eq!(Ok(blob.len()), packed_bytes(&[image, image]));
+        assert_eq!(Ok(blob.len()), packed_bytes(&[image, image], 2));
         let mut dirty = vec![0xff; blob.len()];
-        pack_into(&mut dirty, &[image, image]);
+        pack_into(&mut dirty, &[image, image], 2);
         assert_eq!(dirty, blob);
         for header in [0, HEADER_BYTES] {
             let source = |at: u32| word(&blob, header + HEADER_SOURCE + 4 * at);
@@ -279,6 +289,32 @@ pub(crate) mod tests {
             assert_eq!(word(&blob, rows + TAP_BYTES + 4), 2048);
             assert_eq!(word(&blob, header + HEADER_SIZE + 8), 114);
             assert_eq!(word(&blob, header + HEADER_SIZE + 12), 1);
+        }
+    }
+
+    #[test]
+    fn images_that_a_batch_lacks_have_nothing_in_sight() {
+        let (placement, [columns, rows]) = unscaled(3, 2);
+        let pixels: Vec<u8> = (1..=18).collect();
+        let thresholds = Thresholds::default();
+        let image = PlacedImage {
+            frame: FrameView::new(&pixels, 3, 2, 9, PixelFormat::Rgb).unwrap(),
+            thresholds: &thresholds,
+            placement,
+            padding: 114,
+            columns: &columns,
+            rows: &rows,
+        };
+        let mut blob = vec![0xff; packed_bytes(&[image], 3).unwrap()];
+        pack_into(&mut blob, &[image], 3);
+        let extent = |header: u32| [8, 12].map(|at| word(&blob, header + HEADER_PLACE + at));
+        assert_eq!(
+            [0, 1, 2].map(|it| extent(it * HEADER_BYTES)),
+            [[3, 2], [0, 0], [0, 0]]
+        );
+        for at in (0..16).step_by(4) {
+            let source = |header: u32| word(&blob, header + HEADER_SOURCE + at);
+            assert_eq!(source(2 * HEADER_BYTES), source(0));
         }
     }
 

@@ -62,6 +62,15 @@ pub fn reads_boxes(graph: &Graph, head: &DetectHead, options: &Options<'_>) -> b
         .is_ok_and(|stages| launches::are_images_to_boxes(graph, &stages, head))
 }
 
+/// Images that a plan has for a run of so many, so that runs of all sizes need few plans: what is
+/// missing produces nothing, and results do not depend on it.
+pub fn plan_batch(images: usize) -> usize {
+    match images {
+        0..=32 => images.next_power_of_two(),
+        more => more.checked_next_multiple_of(32).unwrap_or(more),
+    }
+}
+
 /// The plan for an input of `[batch, 3, height, width]`.
 pub fn lower(graph: &Graph, input: &Shape, options: &Options<'_>) -> Result<Plan, LowerError> {
     let shapes = infer_shapes(graph, std::slice::from_ref(input))?;

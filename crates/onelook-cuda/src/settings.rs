@@ -105,6 +105,13 @@ impl Settings {
         Ok(words.iter().flat_map(|word| word.to_le_bytes()).collect())
     }
 
+    /// The bytes for an image that a batch lacks: nothing is above its thresholds.
+    pub fn encode_nothing(classes: usize) -> Vec<u8> {
+        let mut words = vec![f32::INFINITY.to_bits(), f32::INFINITY.to_bits()];
+        words.resize(Self::bytes(classes) / 4, 0);
+        words.iter().flat_map(|word| word.to_le_bytes()).collect()
+    }
+
     /// Bytes of the settings of one image for a model of so many classes; those of a batch lie one
     /// after the other.
     pub fn bytes(classes: usize) -> usize {

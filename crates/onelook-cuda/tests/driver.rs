@@ -19,6 +19,8 @@ mod fake;
 mod launched;
 #[path = "driver/memory.rs"]
 mod memory;
+#[path = "driver/overlap.rs"]
+mod overlap;
 #[path = "driver/plans.rs"]
 mod plans;
 

@@ -166,6 +166,12 @@ pub trait Executable: Send + Sync {
         1
     }
 
+    /// Runs from which the engine gains when they are under way at the same time, each in a thread of
+    /// its own: it copies one batch while it computes another. 1 where they would take turns.
+    fn batches_in_flight(&self) -> usize {
+        1
+    }
+
     /// What would be executed for inputs of these shapes given in this way, and why.
     ///
     /// # Errors
@@ -196,6 +202,9 @@ pub struct Explanation {
     pub unshared_bytes: usize,
     /// Bytes of the weights as the engine holds them.
     pub weight_bytes: usize,
+    /// Kernels that the device's driver loads for it, equal ones once; `None` where an engine loads
+    /// none.
+    pub modules: Option<usize>,
 }
 
 /// One step of an [`Explanation`].

@@ -142,6 +142,12 @@ impl Model {
         self.executable.preferred_batch()
     }
 
+    /// Runs from which the engine gains when they are under way at the same time, each in a thread
+    /// of its own.
+    pub fn batches_in_flight(&self) -> usize {
+        self.executable.batches_in_flight()
+    }
+
     /// The optimised graph.
     pub fn graph(&self) -> &Graph {
         &self.graph

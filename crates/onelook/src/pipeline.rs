@@ -76,34 +76,48 @@ impl Pipeline {
         frames: &[FrameView<'_>],
         placements: &[LetterboxPlacement],
     ) -> Result<Vec<ImageResult>, Error> {
+        let groups = group::by_shape(placements, self.options.batch);
+        let in_flight = self.model.batches_in_flight();
+        let of_groups = group::for_each(&groups, in_flight, |group| {
+            self.predict_group(group, frames, placements)
+        })?;
         let mut results = vec![None; frames.len()];
-        for group in group::by_shape(placements, self.options.batch) {
-            let started = Instant::now();
-            let prepare = |&index: &usize| self.prepare_placed(frames[index], placements[index]);
-            let images: Vec<PreparedImage<'_>> = group.iter().map(prepare).collect();
-            let prepared = Instant::now();
-            let inputs: Vec<&PreparedInput<'_>> = images.iter().map(|image| &image.input).collect();
-            let output = self.model.run(&inputs)?;
-            let ran = Instant::now();
-            let mut predictions = Vec::with_capacity(images.len());
-            for (row, image) in images.iter().enumerate() {
-                predictions.push(self.finish(&image.placement, &output, row)?);
-            }
-            let speed = Speed::of([started, prepared, ran, Instant::now()], images.len());
-            for (&index, prediction) in group.iter().zip(predictions) {
-                results[index] = Some(ImageResult {
-                    prediction,
-                    input: [placements[index].height, placements[index].width],
-                    plan: match output {
-                        RunOutput::Raw(_) => PlanKind::Tensor,
-                        RunOutput::Predictions(_) => PlanKind::Image,
-                    },
-                    speed,
-                });
-            }
+        for (index, result) in groups.iter().flatten().zip(of_groups.into_iter().flatten()) {
+            results[*index] = Some(result);
         }
         let every = "every image is in one group";
         Ok(results.into_iter().map(|it| it.expect(every)).collect())
+    }
+
+    /// Predictions of images that share a run.
+    fn predict_group(
+        &self,
+        group: &[usize],
+        frames: &[FrameView<'_>],
+        placements: &[LetterboxPlacement],
+    ) -> Result<Vec<ImageResult>, Error> {
+        let started = Instant::now();
+        let prepare = |&index: &usize| self.prepare_placed(frames[index], placements[index]);
+        let images: Vec<PreparedImage<'_>> = group.iter().map(prepare).collect();
+        let prepared = Instant::now();
+        let inputs: Vec<&PreparedInput<'_>> = images.iter().map(|image| &image.input).collect();
+        let output = self.model.run(&inputs)?;
+        let ran = Instant::now();
+        let mut predictions = Vec::with_capacity(images.len());
+        for (row, image) in images.iter().enumerate() {
+            predictions.push(self.finish(&image.placement, &output, row)?);
+        }
+        let speed = Speed::of([started, prepared, ran, Instant::now()], images.len());
+        let result = |(image, prediction): (&PreparedImage<'_>, Prediction)| ImageResult {
+            prediction,
+            input: [image.placement.height, image.placement.width],
+            plan: match output {
+                RunOutput::Raw(_) => PlanKind::Tensor,
+                RunOutput::Predictions(_) => PlanKind::Image,
+            },
+            speed,
+        };
+        Ok(images.iter().zip(predictions).map(result).collect())
     }
 
     /// Where an image lands in the network's input.

@@ -3,10 +3,11 @@
 //!
 //! Never opens a driver, and never runs anything.
 
+use onelook_cuda::driver::module_count;
 use onelook_cuda::kernels::Element;
 use onelook_cuda::lower::estimate::{Estimate, LaunchEstimate, estimate};
 use onelook_cuda::lower::gpu::Gpu;
-use onelook_cuda::lower::{LowerError, Options, lower};
+use onelook_cuda::lower::{LowerError, Options, lower, plan_batch};
 use onelook_cuda::plan::{Launch, Plan};
 use onelook_graph::read::ModelFile;
 use onelook_graph::{CompileError, pass};
@@ -35,6 +36,8 @@ pub struct GpuPlan {
     pub unshared_bytes: usize,
     /// Bytes of packed weights and tables.
     pub constant_bytes: usize,
+    /// Kernels that the driver loads, equal ones once.
+    pub modules: usize,
     /// Estimated microseconds that all launches take if they share the device without loss.
     pub busy_us: f64,
     /// Estimates of a whole run, one per launch mechanism.
@@ -107,10 +110,18 @@ pub fn plan_for_gpu(
         element: element(precision)?,
         detect: image_plan_head(&metadata.head),
     };
+    // What runs is a plan for so many images or somewhat more.
+    let batch = plan_batch(input[0]);
+    let input = [batch, input[1], input[2], input[3]].into();
     let plan =
-        lower(&graph, input, &options).map_err(|error| refused(&metadata.architecture, error))?;
-    let estimate = estimate(&plan, &gpu, input[0] as u32);
-    Ok(described(&plan, &gpu, &estimate, options.detect.is_some()))
+        lower(&graph, &input, &options).map_err(|error| refused(&metadata.architecture, error))?;
+    let estimate = estimate(&plan, &gpu, batch as u32);
+    let modules = module_count(&plan).map_err(|error| Error::Setting {
+        name: "input",
+        reason: error.to_string(),
+    })?;
+    let whole = options.detect.is_some();
+    Ok(described(&plan, &gpu, &estimate, whole, modules))
 }
 
 fn check(input: &Shape, stride: usize) -> Result<(), Error> {
@@ -157,7 +168,7 @@ fn refused(name: &str, error: LowerError) -> Error {
     }
 }
 
-fn described(plan: &Plan, gpu: &Gpu, estimate: &Estimate, whole: bool) -> GpuPlan {
+fn described(plan: &Plan, gpu: &Gpu, estimate: &Estimate, whole: bool, modules: usize) -> GpuPlan {
     let launches = plan.launches.iter().zip(&estimate.launches);
     let totals = estimate.totals.iter().map(|total| PlannedRun {
         mechanism: total.mechanism.name(),
@@ -174,6 +185,7 @@ fn described(plan: &Plan, gpu: &Gpu, estimate: &Estimate, whole: bool) -> GpuPla
         arena_bytes: plan.arena_bytes,
         unshared_bytes: plan.unshared_bytes,
         constant_bytes: plan.constants.len(),
+        modules,
         busy_us: estimate.busy_us,
         totals: totals.collect(),
     }

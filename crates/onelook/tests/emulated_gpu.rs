@@ -147,9 +147,9 @@ fn both_cases(driver: &Path) {
     }
 }
 
-fn check(driver: &Path, case: &Case, frames: &[Frame]) {
+fn check(driver: &Path, case: &Case, frames: &[Frame; 2]) {
     let cpu = load(case, Device::Cpu);
-    for images in [1, 2] {
+    for images in [1, 2, 4] {
         emulated::emulate(driver, kernels(&cpu, images));
     }
     let models = [cpu, load(case, "0".parse().unwrap())];
@@ -157,6 +157,7 @@ fn check(driver: &Path, case: &Case, frames: &[Frame]) {
         confidence: case.confidence,
         ..Thresholds::default()
     };
+    check_three_of_four(&models[1], frames, &standard);
     let asked = |images: usize, change: fn(&mut Thresholds)| {
         let mut thresholds = standard.clone();
         change(&mut thresholds);
@@ -178,4 +179,17 @@ fn check(driver: &Path, case: &Case, frames: &[Frame]) {
     assert!(!at_once && most >= all, "{most} beside {all}");
     let (unlimited, at_once) = asked(1, |it| it.max_detections = 100_000);
     assert!(!at_once && unlimited >= all, "{unlimited} beside {all}");
+}
+
+/// Three images run in a plan of four: what is missing changes no bit of what is there.
+fn check_three_of_four(model: &Arc<Model>, [wide, small]: &[Frame; 2], thresholds: &Thresholds) {
+    let four = [wide, small, small, wide].map(Frame::clone);
+    let whole = predict(model, &four, thresholds);
+    let part = predict(model, &four[..3], thresholds);
+    assert!(whole.iter().all(|one| one.plan == PlanKind::Image));
+    assert_eq!(part.len(), 3);
+    for (one, other) in part.iter().zip(&whole) {
+        assert_eq!(one.prediction, other.prediction);
+    }
+    assert!(!part[2].instances().is_empty());
 }

@@ -76,6 +76,9 @@ fn memory(model: &Model, explanation: &Explanation, console: &Console) -> Result
         "weights   {:.1} MB",
         megabytes(explanation.weight_bytes)
     ))?;
+    if let Some(modules) = explanation.modules {
+        console.line(format!("modules   {modules}, equal kernels counted once"))?;
+    }
     Ok(())
 }
 
@@ -100,6 +103,7 @@ fn value(model: &Model, input: &Shape, explanation: &Explanation) -> Value {
         "arena_bytes": explanation.arena_bytes,
         "unshared_bytes": explanation.unshared_bytes,
         "weight_bytes": explanation.weight_bytes,
+        "modules": explanation.modules,
         "nodes": nodes.collect::<Vec<_>>(),
     })
 }

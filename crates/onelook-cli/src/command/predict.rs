@@ -87,11 +87,12 @@ struct Run<'a> {
 
 impl Run<'_> {
     fn all(&mut self, source: Source) -> Result<(), Failure> {
-        let batch = self.pipeline.options().batch;
+        let in_flight = self.pipeline.model().batches_in_flight();
+        let together = self.pipeline.options().batch * in_flight;
         let mut waiting = Vec::new();
         for image in source {
             waiting.push(image);
-            if waiting.len() == batch {
+            if waiting.len() == together {
                 self.batch(&mut waiting)?;
             }
         }

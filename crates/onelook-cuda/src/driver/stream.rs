@@ -74,10 +74,10 @@ impl Stream {
         self.context.driver().check("cuMemcpyHtoDAsync", code)
     }
 
-    /// Puts in a copy of the buffer's start that fills the pinned bytes.
+    /// Puts in a copy of the buffer's first bytes to the start of the pinned ones.
     ///
     /// # Errors
-    /// There are not so many, or the driver refuses.
+    /// They do not fit, or the driver refuses.
     ///
     /// # Safety
     /// The caller guarantees that until the stream has been synchronised both buffers stay
@@ -86,16 +86,19 @@ impl Stream {
         &self,
         to: &mut PinnedBuffer,
         from: &DeviceBuffer,
+        bytes: usize,
     ) -> Result<(), CudaError> {
-        let address = from.range(0, to.bytes())?;
-        if to.bytes() == 0 {
+        let bytes = bytes.min(to.bytes());
+        let address = from.range(0, bytes)?;
+        if bytes == 0 {
             return Ok(());
         }
         let _bound = self.context.bind()?;
         let copy = self.context.driver().table().cuMemcpyDtoHAsync_v2;
-        // SAFETY: `range` proved that the device buffer has as many bytes as the pinned one. That
-        // both stay alive and untouched until the copy is done is this function's contract.
-        let code = unsafe { copy(to.pointer(), address, to.bytes(), self.handle) };
+        // SAFETY: `range` proved that the device buffer has so many bytes, and `bytes` is at most the
+        // pinned length. That both stay alive and untouched until the copy is done is this
+        // function's contract.
+        let code = unsafe { copy(to.pointer(), address, bytes, self.handle) };
         self.context.driver().check("cuMemcpyDtoHAsync", code)
     }
 

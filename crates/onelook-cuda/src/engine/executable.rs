@@ -1,31 +1,34 @@
-//! A compiled network on a GPU: a plan per kind and shape of the input, each a graph of launches with
-//! an arena of its own, made at the first run with that shape.
+//! A compiled network on a GPU: a plan per kind and shape of the input, made at the first run with that
+//! shape and shared by all runs of it.
 //!
-//! Calls from several threads take turns. Where memory runs out, plans that are not in use go.
+//! Runs from several threads overlap: each has an execution context of its own, and no lock is held
+//! while inputs are packed, while the GPU computes or while results are read.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use onelook_graph::{
     Executable, Explanation, Graph, GraphError, PlacedImage, PlacedLimits, PlanKind, Prepared,
-    RunError, RunOutput, infer_shapes, tensor_items,
+    RunError, RunOutput, infer_shapes,
 };
-use onelook_types::{DetectHead, Shape, Tensor};
+use onelook_types::{DetectHead, Shape};
 use sha2::{Digest, Sha256};
 
 use super::Cuda;
 use super::explain::explanation;
 use super::image_batch::ImageBatch;
-use crate::driver::{Constants, CudaError, LoadedPlan};
-use crate::lower::{LowerError, Options, lower};
+use super::plan_cache::{
+    CONTEXTS_PER_PLAN, Lease, PlanBytes, PlanCache, PlanKey, PlanMaker, Unready,
+};
+use super::tensor_batch::TensorBatch;
+use crate::driver::{Constants, CudaError, ExecutionContext, LoadedPlan, Modules};
+use crate::lower::{LowerError, Options, lower, plan_batch};
 use crate::plan::Plan;
 use crate::settings::MAX_ROWS;
 
 /// Images of more bytes than this are made smaller before they go to the GPU.
 const MAX_IMAGE_BYTES: usize = 64 << 20;
-
-/// Plans that are kept; the one unused for longest goes first.
-const MAX_PLANS: usize = 16;
 
 /// Images in one run from which a GPU gains.
 const PREFERRED_BATCH: usize = 8;
@@ -36,40 +39,34 @@ pub(super) struct CudaExecutable {
     lowering: Options<'static>,
     /// Where images may come in and predictions go out.
     head: Option<DetectHead>,
-    state: Mutex<PlanCache>,
+    plans: PlanCache,
+    loader: Mutex<Loader>,
 }
 
-/// What runs change; whoever holds it runs.
+/// What plans share on the GPU. Whoever makes a plan holds it while kernels are compiled, so that none
+/// is compiled twice; runs do not.
 #[derive(Default)]
-struct PlanCache {
-    /// The one used last comes last.
-    plans: Vec<ReadyPlan>,
+struct Loader {
+    modules: Modules,
     /// Weights as plans packed them, by their sum: tiles of another shape may pack them otherwise.
-    constants: Vec<([u8; 32], Arc<Constants>)>,
+    constants: HashMap<[u8; 32], Weak<Constants>>,
 }
 
-/// Why there is no plan to run.
-enum Unready {
-    Lower(LowerError),
-    Cuda(CudaError),
+/// A batch in the form that its plan takes.
+enum Batch<'a> {
+    Images(ImageBatch<'a>),
+    Tensors(TensorBatch<'a>),
 }
 
-impl From<Unready> for RunError {
-    fn from(unready: Unready) -> Self {
-        match unready {
-            Unready::Lower(LowerError::Graph(error)) => Self::Graph(error),
-            Unready::Lower(error) => Self::Device(error.to_string()),
-            Unready::Cuda(error) => Self::Device(error.to_string()),
-        }
+impl Batch<'_> {
+    fn key(&self) -> PlanKey {
+        let (kind, shape) = match self {
+            Self::Images(batch) => (PlanKind::Image, &batch.shape),
+            Self::Tensors(batch) => (PlanKind::Tensor, &batch.shape),
+        };
+        let input = shape.clone();
+        PlanKey { kind, input }
     }
-}
-
-struct ReadyPlan {
-    kind: PlanKind,
-    input: Shape,
-    loaded: LoadedPlan,
-    /// Of the graph's outputs.
-    outputs: Vec<Shape>,
 }
 
 impl CudaExecutable {
@@ -80,17 +77,13 @@ impl CudaExecutable {
         head: Option<DetectHead>,
     ) -> Self {
         Self {
+            plans: PlanCache::new(cuda.plan_bytes()),
             cuda,
             graph,
             lowering,
             head,
-            state: Mutex::default(),
+            loader: Mutex::default(),
         }
-    }
-
-    /// A panic elsewhere leaves plans whole: they are put in when they are ready.
-    fn lock(&self) -> MutexGuard<'_, PlanCache> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn plan(&self, kind: PlanKind, input: &Shape) -> Result<Plan, LowerError> {
@@ -105,115 +98,100 @@ impl CudaExecutable {
         lower(&self.graph, input, &options)
     }
 
-    /// The plan for this input, last of all.
-    fn ready<'a>(
-        &self,
-        state: &'a mut PlanCache,
-        kind: PlanKind,
-        input: &Shape,
-    ) -> Result<&'a mut ReadyPlan, Unready> {
-        let is = |ready: &ReadyPlan| ready.kind == kind && ready.input == *input;
-        let known = state.plans.iter().position(is);
-        let ready = match known {
-            Some(index) => state.plans.remove(index),
-            None => self.prepare(state, kind, input)?,
+    /// An execution context for this batch, whose plan may have more images. Where such a plan is too
+    /// large, one of just so many images is made.
+    fn checkout(&self, batch: &Batch<'_>) -> Result<Lease<'_>, Unready> {
+        let exact = batch.key();
+        let rounded = PlanKey {
+            kind: exact.kind,
+            input: rounded(&exact.input),
         };
-        if state.plans.len() >= MAX_PLANS {
-            state.plans.remove(0);
+        if rounded == exact || self.plans.has(&exact) {
+            return self.plans.checkout(&exact, self);
         }
-        Ok(state.plans.push_mut(ready))
+        match self.plans.checkout(&rounded, self) {
+            Err(unready) if unready.is_too_large() => self.plans.checkout(&exact, self),
+            outcome => outcome,
+        }
     }
 
-    fn prepare(
+    fn batch<'a>(
         &self,
-        state: &mut PlanCache,
-        kind: PlanKind,
-        input: &Shape,
-    ) -> Result<ReadyPlan, Unready> {
-        let plan = self.plan(kind, input).map_err(Unready::Lower)?;
-        let first = self.load(state, &plan);
-        let loaded = match first {
-            Err(CudaError::OutOfMemory(_)) if !state.plans.is_empty() => {
-                *state = PlanCache::default();
-                self.load(state, &plan)
-            }
-            first => first,
-        };
-        let shapes = infer_shapes(&self.graph, std::slice::from_ref(input));
-        let shapes = shapes.map_err(|error| Unready::Lower(LowerError::Graph(error)))?;
-        let outputs = self.graph.outputs.iter();
-        Ok(ReadyPlan {
-            kind,
-            input: input.clone(),
-            loaded: loaded.map_err(Unready::Cuda)?,
-            outputs: outputs.map(|id| shapes[id.index()].clone()).collect(),
-        })
-    }
-
-    fn load(&self, state: &mut PlanCache, plan: &Plan) -> Result<LoadedPlan, CudaError> {
-        let sum: [u8; 32] = Sha256::digest(&plan.constants).into();
-        let known = state.constants.iter().find(|(known, _)| *known == sum);
-        let constants = match known {
-            Some((_, constants)) => Arc::clone(constants),
-            None => {
-                let constants = Constants::upload(&self.cuda.context, &plan.constants)?;
-                state.constants.push((sum, Arc::clone(&constants)));
-                constants
-            }
-        };
-        LoadedPlan::new(
-            &self.cuda.context,
-            plan,
-            constants,
-            self.cuda.cache.as_deref(),
-        )
-    }
-}
-
-impl CudaExecutable {
-    fn run_tensors(&self, batch: &[Prepared<'_>]) -> Result<Vec<Tensor>, RunError> {
-        let items = tensor_items(batch, 1)?;
-        let mut state = self.lock();
-        let ready = self.ready(&mut state, PlanKind::Tensor, &stacked_shape(&items))?;
-        let values = || items.iter().flat_map(|item| item[0].data());
-        let write = |_, buffer: &mut [u8]| {
-            for (bytes, value) in buffer.as_chunks_mut().0.iter_mut().zip(values()) {
-                *bytes = value.to_le_bytes();
-            }
-        };
-        let bytes = values().count() * size_of::<f32>();
-        ready.loaded.run_filled(&[bytes], write).map_err(failed)?;
-        let output = |(index, shape): (usize, &Shape)| {
-            let bytes = ready.loaded.output(index).as_chunks().0;
-            let mut output = Tensor::zeros(shape.clone());
-            for (value, bytes) in output.data_mut().iter_mut().zip(bytes) {
-                *value = f32::from_le_bytes(*bytes);
-            }
-            output
-        };
-        Ok(ready.outputs.iter().enumerate().map(output).collect())
-    }
-
-    /// What makes predictions of these images, with the plan's shape.
-    fn image_batch<'a>(&self, images: &'a [PlacedImage<'a>]) -> Result<ImageBatch<'a>, RunError> {
-        match &self.head {
-            Some(head) => ImageBatch::new(images, head),
-            None => Err(RunError::Input(
+        batch: &[Prepared<'a>],
+        images: Option<&'a [PlacedImage<'a>]>,
+    ) -> Result<Batch<'a>, RunError> {
+        match (images, &self.head) {
+            (None, _) => TensorBatch::new(batch).map(Batch::Tensors),
+            (Some(images), Some(head)) => ImageBatch::new(images, head).map(Batch::Images),
+            (Some(_), None) => Err(RunError::Input(
                 "for this network the engine takes tensors, not images".to_owned(),
             )),
         }
+    }
+
+    /// Runs a batch; `then` may use the context before others do.
+    fn run_then<T>(
+        &self,
+        batch: &[Prepared<'_>],
+        then: impl FnOnce(&mut ExecutionContext, RunOutput) -> Result<T, CudaError>,
+    ) -> Result<T, RunError> {
+        let images = placed_images(batch);
+        let batch = self.batch(batch, images.as_deref())?;
+        let mut lease = self.checkout(&batch)?;
+        if let (Batch::Images(batch), Some(plan)) = (&batch, lease.plan()) {
+            let inputs = batch.input_bytes(plan)?;
+            lease.reserve(&inputs).map_err(Unready::Cuda)?;
+        }
+        lease.run(|context, plan| {
+            let output = match &batch {
+                Batch::Images(batch) => RunOutput::Predictions(batch.run(context)?),
+                Batch::Tensors(batch) => RunOutput::Raw(batch.run(context, plan)?),
+            };
+            then(context, output).map_err(|error| RunError::Device(error.to_string()))
+        })
+    }
+}
+
+impl PlanMaker for CudaExecutable {
+    fn lower(&self, key: &PlanKey) -> Result<(Plan, Vec<Shape>), LowerError> {
+        let plan = self.plan(key.kind, &key.input)?;
+        let shapes = infer_shapes(&self.graph, std::slice::from_ref(&key.input))?;
+        let outputs = self.graph.outputs.iter();
+        let outputs = outputs.map(|id| shapes[id.index()].clone()).collect();
+        Ok((plan, outputs))
+    }
+
+    fn bytes(&self, plan: &Plan) -> PlanBytes {
+        PlanBytes {
+            context: ExecutionContext::expected_bytes(plan),
+            constants: plan.constants.len(),
+            constants_sum: Sha256::digest(&plan.constants).into(),
+        }
+    }
+
+    fn load(&self, plan: &Plan) -> Result<Arc<LoadedPlan>, CudaError> {
+        // A panic elsewhere leaves it whole: things are put in when they are ready.
+        let mut loader = self.loader.lock().unwrap_or_else(PoisonError::into_inner);
+        let sum: [u8; 32] = Sha256::digest(&plan.constants).into();
+        let known = loader.constants.get(&sum).and_then(Weak::upgrade);
+        let constants = match known {
+            Some(constants) => constants,
+            None => {
+                let constants = Constants::upload(&self.cuda.context, &plan.constants)?;
+                loader.constants.retain(|_, it| it.strong_count() > 0);
+                loader.constants.insert(sum, Arc::downgrade(&constants));
+                constants
+            }
+        };
+        let cache = self.cuda.cache.as_deref();
+        let context = &self.cuda.context;
+        LoadedPlan::new(context, plan, constants, &mut loader.modules, cache)
     }
 }
 
 impl Executable for CudaExecutable {
     fn run(&self, batch: &[Prepared<'_>]) -> Result<RunOutput, RunError> {
-        let Some(images) = placed_images(batch) else {
-            return self.run_tensors(batch).map(RunOutput::Raw);
-        };
-        let batch = self.image_batch(&images)?;
-        let mut state = self.lock();
-        let ready = self.ready(&mut state, PlanKind::Image, &batch.shape)?;
-        batch.run(&mut ready.loaded).map(RunOutput::Predictions)
+        self.run_then(batch, |_, output| Ok(output))
     }
 
     fn placed_limits(&self) -> Option<PlacedLimits> {
@@ -227,6 +205,10 @@ impl Executable for CudaExecutable {
         PREFERRED_BATCH
     }
 
+    fn batches_in_flight(&self) -> usize {
+        CONTEXTS_PER_PLAN
+    }
+
     fn explain(&self, kind: PlanKind, inputs: &[Shape]) -> Result<Explanation, RunError> {
         let [input] = inputs else {
             return Err(one_input(inputs.len()));
@@ -234,19 +216,13 @@ impl Executable for CudaExecutable {
         if self.head.is_none() {
             kind.expect_tensor()?;
         }
-        let plan = self.plan(kind, input).map_err(Unready::Lower)?;
-        Ok(explanation(&plan, kind, &self.cuda, self.lowering.element))
+        let plan = self.plan(kind, &rounded(input)).map_err(Unready::Lower)?;
+        explanation(&plan, kind, &self.cuda, self.lowering.element)
+            .map_err(|error| RunError::Device(error.to_string()))
     }
 
     fn profile(&self, batch: &[Prepared<'_>]) -> Result<Vec<Duration>, RunError> {
-        self.run(batch)?;
-        let (kind, shape) = match placed_images(batch) {
-            Some(images) => (PlanKind::Image, self.image_batch(&images)?.shape),
-            None => (PlanKind::Tensor, stacked_shape(&tensor_items(batch, 1)?)),
-        };
-        let mut state = self.lock();
-        let ready = self.ready(&mut state, kind, &shape)?;
-        ready.loaded.profile().map_err(failed)
+        self.run_then(batch, |context, _| context.profile())
     }
 }
 
@@ -261,10 +237,12 @@ fn placed_images<'a>(batch: &[Prepared<'a>]) -> Option<Vec<PlacedImage<'a>>> {
         .filter(|it| !it.is_empty())
 }
 
-/// The shape of all items along each other.
-fn stacked_shape(items: &[&[Tensor]]) -> Shape {
-    let mut extents = items[0][0].shape().to_vec();
-    extents[0] = items.iter().map(|item| item[0].shape()[0]).sum();
+/// The input of the plan that runs a batch of this shape.
+fn rounded(input: &Shape) -> Shape {
+    let mut extents = input.to_vec();
+    if let Some(images) = extents.first_mut() {
+        *images = plan_batch(*images);
+    }
     Shape::from(extents)
 }
 
@@ -273,8 +251,4 @@ fn one_input(actual: usize) -> RunError {
         expected: 1,
         actual,
     })
-}
-
-fn failed(error: CudaError) -> RunError {
-    RunError::Device(error.to_string())
 }

@@ -3,6 +3,7 @@
 use onelook_graph::{Backend, ExplainedNode, Explanation, PlanKind};
 
 use super::Cuda;
+use crate::driver::{CudaError, module_count};
 use crate::kernels::Element;
 use crate::plan::Plan;
 
@@ -12,7 +13,7 @@ pub(super) fn explanation(
     kind: PlanKind,
     cuda: &Cuda,
     element: Element,
-) -> Explanation {
+) -> Result<Explanation, CudaError> {
     let nodes = plan.launches.iter().map(|launch| ExplainedNode {
         name: launch.name.clone(),
         op: "launch".to_owned(),
@@ -22,7 +23,7 @@ pub(super) fn explanation(
         flops: launch.flops,
         bytes: launch.bytes,
     });
-    Explanation {
+    Ok(Explanation {
         device: cuda.describe(),
         kind,
         precision: element.precision(),
@@ -30,5 +31,6 @@ pub(super) fn explanation(
         arena_bytes: plan.arena_bytes,
         unshared_bytes: plan.unshared_bytes,
         weight_bytes: plan.constants.len(),
-    }
+        modules: Some(module_count(plan)?),
+    })
 }

@@ -4,9 +4,10 @@ use onelook_graph::{PlacedImage, RunError};
 use onelook_types::{DetectHead, Prediction, Shape};
 
 use crate::boxes;
-use crate::driver::{CudaError, LoadedPlan};
+use crate::driver::{CudaError, ExecutionContext};
 use crate::images::{pack_into, packed_bytes};
 use crate::kernels::KernelSpec;
+use crate::plan::Plan;
 use crate::settings::Settings;
 
 /// Images whose network inputs have one size, checked and with their thresholds encoded.
@@ -14,8 +15,8 @@ pub(super) struct ImageBatch<'a> {
     /// The network's input.
     pub shape: Shape,
     images: &'a [PlacedImage<'a>],
-    image_bytes: usize,
     settings: Vec<u8>,
+    classes: usize,
 }
 
 impl<'a> ImageBatch<'a> {
@@ -32,7 +33,7 @@ impl<'a> ImageBatch<'a> {
             return Err(RunError::Input(reason.to_owned()));
         }
         let refused = |error: &dyn std::error::Error| RunError::Input(error.to_string());
-        let image_bytes = packed_bytes(images).map_err(|error| refused(&error))?;
+        packed_bytes(images, images.len()).map_err(|error| refused(&error))?;
         let mut settings = Vec::new();
         for image in images {
             let of_image = Settings::of(image.thresholds, head).encode(head.classes);
@@ -41,27 +42,55 @@ impl<'a> ImageBatch<'a> {
         Ok(Self {
             shape: [images.len(), 3, height, width].into(),
             images,
-            image_bytes,
             settings,
+            classes: head.classes,
         })
     }
 
-    /// A prediction per image.
-    pub fn run(&self, plan: &mut LoadedPlan) -> Result<Vec<Prediction>, RunError> {
+    /// Bytes of the plan's inputs for this batch.
+    pub fn input_bytes(&self, plan: &Plan) -> Result<[usize; 2], RunError> {
+        let settings = plan.inputs.get(1).copied().unwrap_or_default();
+        let packed = packed_bytes(self.images, self.planned_images(plan));
+        let packed = packed.map_err(|error| RunError::Input(error.to_string()))?;
+        Ok([packed, settings])
+    }
+
+    /// Images that the plan is for.
+    fn planned_images(&self, plan: &Plan) -> usize {
+        let settings = plan.inputs.get(1).copied().unwrap_or_default();
+        settings / Settings::bytes(self.classes)
+    }
+
+    /// A prediction per image. The plan may have more images than the batch: those have nothing in
+    /// sight and nothing above their thresholds, and their results are not copied.
+    pub fn run(&self, context: &mut ExecutionContext) -> Result<Vec<Prediction>, RunError> {
         let failed = |error: CudaError| RunError::Device(error.to_string());
-        let lengths = [self.image_bytes, self.settings.len()];
-        plan.run_filled(&lengths, |index, buffer| match index {
-            0 => pack_into(buffer, self.images),
-            _ => buffer.copy_from_slice(&self.settings),
-        })
-        .map_err(failed)?;
-        let lists = boxes::read(plan.output(0), self.images.len()).ok_or_else(|| {
+        let plan = context.plan();
+        let batch = self.planned_images(plan);
+        let inputs = self.input_bytes(plan)?;
+        let output = plan.outputs.first().copied().unwrap_or_default();
+        let output = output / batch.max(1) * self.images.len();
+        context
+            .run_filled(&inputs, &[output], |index, buffer| match index {
+                0 => pack_into(buffer, self.images, batch),
+                _ => {
+                    let (own, missing) = buffer.split_at_mut(self.settings.len());
+                    own.copy_from_slice(&self.settings);
+                    let nothing = Settings::encode_nothing(self.classes);
+                    for settings in missing.chunks_exact_mut(nothing.len()) {
+                        settings.copy_from_slice(&nothing);
+                    }
+                }
+            })
+            .map_err(failed)?;
+        let output = context.output(0).get(..output).unwrap_or_default();
+        let lists = boxes::read(output, self.images.len()).ok_or_else(|| {
             failed(CudaError::Plan {
                 launch: "nms".to_owned(),
                 reason: "it left no list of boxes".to_owned(),
             })
         })?;
-        let capacity = candidate_capacity(plan) as usize;
+        let capacity = candidate_capacity(context.plan()) as usize;
         let most = lists.iter().map(|list| list.candidates as usize).max();
         match most {
             Some(found) if found > capacity => Err(RunError::TooManyCandidates { found, capacity }),
@@ -76,12 +105,9 @@ impl<'a> ImageBatch<'a> {
 }
 
 /// Candidates per image that the plan's buffers hold.
-fn candidate_capacity(plan: &LoadedPlan) -> u32 {
-    let specs = plan
-        .plan()
-        .launches
-        .iter()
-        .filter_map(|launch| launch.spec.as_ref());
+fn candidate_capacity(plan: &Plan) -> u32 {
+    let launches = plan.launches.iter();
+    let specs = launches.filter_map(|launch| launch.spec.as_ref());
     let capacity = specs.filter_map(|spec| match spec {
         KernelSpec::Nms(shape) => Some(shape.capacity),
         _ => None,

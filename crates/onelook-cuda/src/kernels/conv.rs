@@ -26,7 +26,7 @@ use onelook_graph::op::Activation;
 use onelook_ptx::lang::{Builder, Special, Target};
 
 use super::gemm::{Gemm, Tile};
-use super::window::Window;
+use super::window::{Extents, Window, extent_words};
 use super::{Element, Map, Tiled};
 pub use copy::Pixels;
 pub use pipeline::{Pipeline, Weights};
@@ -75,6 +75,30 @@ impl ConvShape {
         [first.map.height, first.map.width].map(|side| side * first.upsample)
     }
 
+    /// Whether output pixels and input pixels have the same numbers, whatever the maps' extents.
+    fn is_flat(&self) -> bool {
+        self.window.is_pointwise() && self.inputs.iter().all(|input| input.upsample == 1)
+    }
+
+    /// The words of a launch behind the number of pixels: extents, where the kernel needs them.
+    pub fn extent_words(&self) -> Vec<u32> {
+        match self.is_flat() {
+            true => Vec::new(),
+            false => extent_words(self.window.output, self.input()).to_vec(),
+        }
+    }
+
+    /// The same for maps of any extents: what the kernel's text depends on.
+    #[must_use]
+    pub fn of_any_extents(&self) -> Self {
+        let mut any = self.clone();
+        any.window.output = [0; 2];
+        for input in &mut any.inputs {
+            (input.map.height, input.map.width) = (0, 0);
+        }
+        any
+    }
+
     /// Vectors of k: taps times vectors of a pixel.
     pub fn vectors(&self) -> u32 {
         self.window.taps() * self.channels() / self.element.per_vector()
@@ -94,7 +118,8 @@ pub fn shared_bytes(shape: &ConvShape, tile: &Tile) -> u32 {
 }
 
 /// The kernel. Parameters: the inputs; weights as [`pack_weights`] gives them; biases, f32, padded
-/// to whole tiles; the residual if there is one; the outputs; pixels of all images (a word).
+/// to whole tiles; the residual if there is one; the outputs; pixels of all images (a word); the
+/// [`extent_words`](ConvShape::extent_words).
 pub fn conv(target: Target, name: &str, shape: &ConvShape, tile: Tile, batch: u32) -> Tiled {
     let k = Builder::new(name, target, tile.threads());
     write(&k, shape, tile);
@@ -115,6 +140,7 @@ fn write(k: &Builder, shape: &ConvShape, tile: Tile) {
         .with_residual(shape.residual)
         .with_parts(&shape.parts);
     let pixels = k.word("pixels");
+    let extents = (!shape.is_flat()).then(|| Extents::new(k));
     let memory = k.shared(shared_bytes(shape, &tile), 128);
     let first_pixel = k.special(Special::BlockX) * tile.m;
     let column_tile = k.special(Special::BlockY);
@@ -122,7 +148,7 @@ fn write(k: &Builder, shape: &ConvShape, tile: Tile) {
     k.grid_launch();
     let gemm = Gemm::new(k, shape.element, tile);
     let weights = Weights::new(k, tile, shape.chunks(&tile), weights, column_tile);
-    let rows = Pixels::new(k, shape, tile, &inputs, first_pixel, pixels);
+    let rows = Pixels::new(k, shape, tile, &inputs, [first_pixel, pixels], extents);
     let sums = gemm.zeros();
     let pipeline = Pipeline {
         k,

@@ -22,7 +22,7 @@ use onelook_ptx::lang::{Bool, Builder, Cache, F32, Global, SharedAddress, Specia
 
 use super::conv::{Part, Pipeline, Store, Weights};
 use super::gemm::{Gemm, Tile, slot};
-use super::window::Window;
+use super::window::{Extents, Window, extent_words};
 use super::{Element, Map, Tiled, VECTOR_BYTES, activate};
 
 /// Both convolutions and what is fused with them.
@@ -47,6 +47,21 @@ pub struct DepthwiseShape {
 }
 
 impl DepthwiseShape {
+    /// The words of a launch behind the number of pixels.
+    pub fn extent_words(&self) -> Vec<u32> {
+        let input = [self.input.height, self.input.width];
+        extent_words(self.window.output, input).to_vec()
+    }
+
+    /// The same for maps of any extents: what the kernel's text depends on.
+    #[must_use]
+    pub fn of_any_extents(&self) -> Self {
+        let mut any = self.clone();
+        any.window.output = [0; 2];
+        (any.input.height, any.input.width) = (0, 0);
+        any
+    }
+
     /// Vectors of the channels.
     pub fn vectors(&self) -> u32 {
         self.input.channels / self.element.per_vector()
@@ -68,7 +83,8 @@ pub fn shared_bytes(shape: &DepthwiseShape, tile: &Tile) -> u32 {
 /// The kernel. Parameters: the input; depthwise weights as [`pack_depthwise`] gives them; their
 /// biases, f32; the inner residual if there is one; weights as
 /// [`pack_weights`](super::conv::pack_weights) gives them; biases, f32, padded to whole tiles; the
-/// residual if there is one; the output; pixels of all images (a word).
+/// residual if there is one; the output; pixels of all images (a word); the
+/// [`extent_words`](DepthwiseShape::extent_words).
 pub fn depthwise(
     target: Target,
     name: &str,
@@ -91,20 +107,25 @@ pub fn depthwise(
 }
 
 fn write(k: &Builder, shape: &DepthwiseShape, tile: Tile) {
-    let taps = Taps {
-        k,
-        shape,
-        tile,
-        input: k.input("input"),
-        weights: k.input("depthwise_weights"),
-        bias: k.input("depthwise_bias"),
-        residual: shape.inner_residual.map(|_| k.input("inner_residual")),
-    };
+    let input = k.input("input");
+    let inner_weights = k.input("depthwise_weights");
+    let bias = k.input("depthwise_bias");
+    let residual = shape.inner_residual.map(|_| k.input("inner_residual"));
     let weights = k.input("weights");
     let store = Store::new(k, shape.element, tile, shape.activation)
         .with_residual(shape.residual)
         .with_parts(&[shape.part]);
     let pixels = k.word("pixels");
+    let taps = Taps {
+        k,
+        shape,
+        tile,
+        input,
+        weights: inner_weights,
+        bias,
+        residual,
+        extents: Extents::new(k),
+    };
     let memory = k.shared(shared_bytes(shape, &tile), 128);
     let first_pixel = k.special(Special::BlockX) * tile.m;
     let column_tile = k.special(Special::BlockY);
@@ -138,6 +159,7 @@ struct Taps<'k, 's> {
     weights: Global<'k>,
     bias: Global<'k>,
     residual: Option<Global<'k>>,
+    extents: Extents<'k>,
 }
 
 impl<'k> Taps<'k, '_> {
@@ -168,7 +190,9 @@ impl<'k> Taps<'k, '_> {
         let (k, shape) = (self.k, self.shape);
         let per = shape.element.per_vector();
         let taps = shape.window.taps();
-        let loads: Vec<[U32<'k>; 4]> = (0..taps).map(|tap| self.tap(pixel, vector, tap)).collect();
+        let (image, at) = self.extents.locate(pixel);
+        let load = |tap| self.tap(image, at, vector, tap);
+        let loads: Vec<[U32<'k>; 4]> = (0..taps).map(load).collect();
         let floats = |from: Global<'k>| -> Vec<F32<'k>> {
             let words = (0..per / 4).flat_map(|i| k.load::<4>(from + 16 * i, Cache::ReadOnly));
             words.map(U32::as_f32).collect()
@@ -194,17 +218,17 @@ impl<'k> Taps<'k, '_> {
         sums
     }
 
-    /// The input under a tap, zeros outside.
-    fn tap(&self, pixel: U32<'k>, vector: U32<'k>, tap: u32) -> [U32<'k>; 4] {
+    /// The input under a tap of the output pixel at this row and column, zeros outside.
+    fn tap(&self, image: U32<'k>, at: [U32<'k>; 2], vector: U32<'k>, tap: u32) -> [U32<'k>; 4] {
         let (k, shape) = (self.k, self.shape);
         let across = shape.window.kernel[1];
-        let (image, at) = shape.window.locate_in_kernel(pixel);
+        let [height, width] = self.extents.input;
         let [y, x] = shape
             .window
             .seen_in_kernel(at, [tap / across, tap % across]);
-        let inside: Bool<'k> = y.less(shape.input.height) & x.less(shape.input.width);
-        let line = image * shape.input.height + y;
-        let place = inside.select(line * shape.input.width + x, k.u32(0));
+        let inside: Bool<'k> = y.less(height) & x.less(width);
+        let line = image * height + y;
+        let place = inside.select(line * width + x, k.u32(0));
         let offset = place * (shape.input.pitch * shape.element.bytes()) + vector * VECTOR_BYTES;
         let words = k.load::<4>(self.input + offset, Cache::Default);
         words.map(|word| inside.select(word, k.u32(0)))

@@ -71,6 +71,22 @@ impl KernelSpec {
         }
     }
 
+    /// The same for maps of any extents, where the kernel is the same for all of them.
+    #[must_use]
+    pub fn of_any_extents(&self) -> Self {
+        match self {
+            Self::Conv { shape, tile } => Self::Conv {
+                shape: shape.of_any_extents(),
+                tile: *tile,
+            },
+            Self::Depthwise { shape, tile } => Self::Depthwise {
+                shape: shape.of_any_extents(),
+                tile: *tile,
+            },
+            other => other.clone(),
+        }
+    }
+
     /// The kernel for a device, and the blocks for a batch.
     pub fn tiled(&self, target: Target, name: &str, batch: u32) -> Tiled {
         match self {

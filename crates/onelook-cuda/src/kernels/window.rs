@@ -1,9 +1,13 @@
 //! Windows that slide over a map: which input pixels an output pixel is made from. Convolutions and
 //! pools have one, and so do their test cases.
+//!
+//! A convolution's kernel does not know how large its maps are: a launch tells it, so that one kernel
+//! serves inputs of any shape.
 
 use std::ops::Add;
+use std::sync::Arc;
 
-use onelook_ptx::lang::U32;
+use onelook_ptx::lang::{Builder, Instruction, Meaning, U32};
 
 /// A window and the output that it makes. All pairs are down, across.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -66,9 +70,112 @@ impl Window {
     }
 }
 
+/// Words of a launch that tell a kernel the extents of its maps.
+pub const EXTENT_WORDS: usize = 8;
+
+/// Those words: of the output's height and width each the number and what divides by it; then height
+/// and width of the input as seen.
+pub fn extent_words(output: [u32; 2], input: [u32; 2]) -> [u32; EXTENT_WORDS] {
+    let [height, width] = output.map(divisor_words);
+    let [[a, b, c], [d, e, f]] = [height, width];
+    [a, b, c, d, e, f, input[0], input[1]]
+}
+
+/// A number, its reciprocal and a shift, with which [`Divisor`] divides (Granlund and Montgomery, PLDI
+/// 1994).
+fn divisor_words(by: u32) -> [u32; 3] {
+    let shift = 32 - by.saturating_sub(1).leading_zeros();
+    let reciprocal = (1_u64 << (31 + shift)).div_ceil(u64::from(by.max(1)));
+    [by, reciprocal as u32, shift]
+}
+
+/// A number that is known at the launch, to divide by.
+#[derive(Clone, Copy)]
+struct Divisor<'k> {
+    k: &'k Builder,
+    words: [U32<'k>; 3],
+}
+
+impl<'k> Divisor<'k> {
+    fn new(k: &'k Builder, name: &str) -> Self {
+        let word = |part: &str| k.word(&format!("{name}{part}"));
+        Self {
+            k,
+            words: [word(""), word("_reciprocal"), word("_shift")],
+        }
+    }
+
+    /// Quotient and remainder of a number below 2^31.
+    fn divide(&self, number: U32<'k>) -> [U32<'k>; 2] {
+        let [by, reciprocal, shift] = self.words;
+        let to = self.k.reg();
+        self.k.emit(Instruction::Asm {
+            text: "mul.hi.u32 {0}, {1}, {2};".to_owned(),
+            outputs: vec![to],
+            inputs: vec![(number + number).operand(), reciprocal.operand()],
+            meaning: Meaning(Arc::new(|bits| {
+                let product = u64::from(bits[0]) * u64::from(bits[1]);
+                vec![(product >> 32) as u32]
+            })),
+        });
+        let quotient = U32::in_register(self.k, to) >> shift;
+        [quotient, number - quotient * by]
+    }
+}
+
+/// The extents of a window's maps in a kernel, from [`extent_words`].
+#[derive(Clone, Copy)]
+pub struct Extents<'k> {
+    output: [Divisor<'k>; 2],
+    /// Height and width of the input as seen.
+    pub input: [U32<'k>; 2],
+}
+
+impl<'k> Extents<'k> {
+    /// Takes the kernel's parameters.
+    pub fn new(k: &'k Builder) -> Self {
+        Self {
+            output: ["output_height", "output_width"].map(|name| Divisor::new(k, name)),
+            input: ["input_height", "input_width"].map(|name| k.word(name)),
+        }
+    }
+
+    /// [`Window::locate`] in a kernel.
+    pub fn locate(&self, pixel: U32<'k>) -> (U32<'k>, [U32<'k>; 2]) {
+        let [height, width] = &self.output;
+        let [line, x] = width.divide(pixel);
+        let [image, y] = height.divide(line);
+        (image, [y, x])
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn words_of_a_divisor_divide_exactly() {
+        let numbers = [
+            0,
+            1,
+            2,
+            3,
+            639,
+            640,
+            641,
+            102_400,
+            (1 << 27) + 1,
+            (1 << 31) - 1,
+        ];
+        for by in (1..2000).chain([4096, 65_537, 1 << 20, (1 << 31) - 1]) {
+            let [_, reciprocal, shift] = divisor_words(by);
+            for number in numbers.into_iter().chain([by - 1, 7 * (by % 1000), by]) {
+                let product = u64::from(2 * number) * u64::from(reciprocal);
+                let quotient = (product >> 32) as u32 >> shift;
+                assert_eq!(quotient, number / by, "{number} / {by}");
+            }
+        }
+    }
 
     #[test]
     fn taps_are_found_from_the_output() {

@@ -339,7 +339,9 @@ impl Lowering<'_> {
             [batch, slice.channels, map.height, map.width].map(|extent| extent as usize)
         });
         let words = format!("{:?}", draft.spec);
-        let name = format!("{}_{:08x}", draft.spec.base(), fingerprint(&words));
+        // A kernel that serves maps of any extents has one name, and so one text.
+        let text = format!("{:?}", draft.spec.of_any_extents());
+        let name = format!("{}_{:08x}", draft.spec.base(), fingerprint(&text));
         let (kernel, grid, choice) = self.kernels.entry(words).or_insert_with(|| {
             let tiled = draft.spec.tiled(target, &name, batch);
             (Arc::new(tiled.kernel), tiled.grid, tiled.choice)

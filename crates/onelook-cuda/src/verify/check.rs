@@ -19,7 +19,9 @@ use onelook_graph::{Graph, GraphError};
 use onelook_types::DetectHead;
 use serde::Serialize;
 
-use crate::driver::{Constants, Context, CubinCache, CudaError, LoadedPlan};
+use crate::driver::{
+    Constants, Context, CubinCache, CudaError, ExecutionContext, LoadedPlan, Modules,
+};
 use crate::kernels::Element;
 use crate::lower::gpu::Gpu;
 use crate::lower::{LowerError, Options, lower};
@@ -71,7 +73,7 @@ pub struct Run<'a> {
 
 impl Run<'_> {
     /// Runs it where nothing is left of earlier runs; the outputs.
-    fn poisoned(&self, loaded: &mut LoadedPlan) -> Result<Vec<Vec<u8>>, CudaError> {
+    fn poisoned(&self, loaded: &mut ExecutionContext) -> Result<Vec<Vec<u8>>, CudaError> {
         let sizes = &loaded.plan().outputs;
         let mut outputs: Vec<Vec<u8>> = sizes.iter().map(|&bytes| vec![0; bytes]).collect();
         let inputs: Vec<&[u8]> = self.inputs.iter().map(Vec::as_slice).collect();
@@ -198,9 +200,11 @@ impl<'a> Checker<'a> {
         Ok(run.poisoned(&mut self.loaded(&plan)?)?)
     }
 
-    fn loaded(&self, plan: &Plan) -> Result<LoadedPlan, CudaError> {
+    fn loaded(&self, plan: &Plan) -> Result<ExecutionContext, CudaError> {
         let constants = Constants::upload(self.context, &plan.constants)?;
-        LoadedPlan::new(self.context, plan, constants, self.cache)
+        let mut modules = Modules::default();
+        let loaded = LoadedPlan::new(self.context, plan, constants, &mut modules, self.cache)?;
+        ExecutionContext::new(&loaded)
     }
 
     fn plan(&self, run: &Run<'_>, element: Element) -> Result<Plan, LowerError> {

@@ -34,7 +34,7 @@ pub fn graph() -> Graph {
     graph
 }
 
-fn compiled(fake: &Fake, options: &CudaOptions) -> Box<dyn Executable> {
+pub fn compiled(fake: &Fake, options: &CudaOptions) -> Box<dyn Executable> {
     let driver = Driver::open_file(&fake.path()).unwrap();
     let cuda = Cuda::open(&driver, 0, options).unwrap();
     assert_eq!(cuda.describe(), "cuda:0, NVIDIA H100 80GB HBM3");
@@ -45,7 +45,7 @@ fn compiled(fake: &Fake, options: &CudaOptions) -> Box<dyn Executable> {
     cuda.compile(&graph(), &half).unwrap()
 }
 
-fn run(executable: &dyn Executable, input: &Tensor) -> Result<Vec<Tensor>, RunError> {
+pub fn run(executable: &dyn Executable, input: &Tensor) -> Result<Vec<Tensor>, RunError> {
     let item = Prepared::Tensors(std::slice::from_ref(input));
     executable.run(&[item])?.into_raw()
 }

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use onelook_cuda::driver::{Constants, Context, CudaError, Edges, LoadedPlan};
+use onelook_cuda::driver::{
+    Constants, Context, CudaError, Edges, ExecutionContext, LoadedPlan, Modules,
+};
 use onelook_cuda::plan::{Argument, Launch, Plan, Region};
 use onelook_ptx::lang::{Builder, Target};
 use onelook_types::Shape;
@@ -63,12 +65,13 @@ fn plan() -> Plan {
     }
 }
 
-fn loaded(context: &Arc<Context>, plan: &Plan) -> Result<LoadedPlan, CudaError> {
+fn loaded(context: &Arc<Context>, plan: &Plan) -> Result<ExecutionContext, CudaError> {
     let constants = Constants::upload(context, &plan.constants)?;
-    LoadedPlan::new(context, plan, constants, None)
+    let loaded = LoadedPlan::new(context, plan, constants, &mut Modules::default(), None)?;
+    ExecutionContext::new(&loaded)
 }
 
-fn run(loaded: &mut LoadedPlan, value: u8) -> Result<[Vec<u8>; 3], CudaError> {
+fn run(loaded: &mut ExecutionContext, value: u8) -> Result<[Vec<u8>; 3], CudaError> {
     let mut outputs = [const { Vec::new() }; 3].map(|_: Vec<u8>| vec![0xee; BYTES]);
     let mut slices = outputs.each_mut().map(|output| &mut output[..]);
     loaded.run(&[&[value; BYTES]], &mut slices)?;

@@ -1,6 +1,7 @@
 //! How the fake driver behaves: lines of a file beside the library.
 //!
 //! `version 12040`, `device NAME|9.0|BYTES`, `fail FUNCTION NTH CODE` (`*` for every time),
+//! `hold FUNCTION NTH OTHER COUNT` (the call waits until the other function has been called so often),
 //! `jit_log WORDS`.
 
 /// A GPU that the fake driver reports.
@@ -17,6 +18,16 @@ pub struct Script {
     pub devices: Vec<Device>,
     pub jit_log: String,
     failures: Vec<(String, Option<usize>, i32)>,
+    holds: Vec<Hold>,
+}
+
+/// A call that waits for calls of another function.
+#[derive(Clone)]
+pub struct Hold {
+    function: String,
+    nth: usize,
+    pub other: String,
+    pub count: usize,
 }
 
 impl Script {
@@ -55,9 +66,25 @@ impl Script {
                 self.failures
                     .push((function, nth, parts.next()?.parse().ok()?));
             }
+            "hold" => {
+                let mut parts = rest.split(' ');
+                self.holds.push(Hold {
+                    function: parts.next()?.to_owned(),
+                    nth: parts.next()?.parse().ok()?,
+                    other: parts.next()?.to_owned(),
+                    count: parts.next()?.parse().ok()?,
+                });
+            }
             _ => return None,
         }
         Some(())
+    }
+
+    /// What the call of this name waits for at its `nth` time, from 1.
+    pub fn hold(&self, function: &str, nth: usize) -> Option<Hold> {
+        let mut holds = self.holds.iter();
+        let found = holds.find(|hold| hold.function == function && hold.nth == nth);
+        found.cloned()
     }
 
     /// The error that the call of this name shall answer at its `nth` time, from 1.

@@ -10,7 +10,8 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fs::File;
 use std::io::Write;
 use std::path::Path;
-use std::sync::{LazyLock, Mutex, PoisonError};
+use std::sync::{Condvar, LazyLock, Mutex, PoisonError};
+use std::time::Duration;
 use std::{fs, ptr};
 
 use crate::entry::Entry;
@@ -30,6 +31,13 @@ const INVALID_PTX: i32 = 218;
 const INVALID_HANDLE: i32 = 400;
 const NOT_READY: i32 = 600;
 const ILLEGAL_ADDRESS: i32 = 700;
+const TIMEOUT: i32 = 702;
+
+/// After so long, what a call waits for will not come.
+const LONGEST_HOLD: Duration = Duration::from_secs(60);
+
+/// A function has been called.
+static CALLED: Condvar = Condvar::new();
 
 /// Calls that need no current context.
 const FREE: [&str; 14] = [
@@ -131,10 +139,25 @@ pub fn call(name: &'static str, what: impl FnOnce(&mut DriverState) -> Outcome) 
     let count = state.counts.entry(name).or_insert(0);
     *count += 1;
     let nth = *count;
-    let outcome = match state.script.failure(name, nth) {
-        Some(code) => Err(code),
-        None if PUSHED.get() == 0 && !FREE.contains(&name) => Err(INVALID_CONTEXT),
-        None => what(&mut state),
+    CALLED.notify_all();
+    let mut held = Ok(());
+    if let Some(hold) = state.script.hold(name, nth) {
+        state.write(&format!("waiting {name}"));
+        let few = |state: &mut DriverState| {
+            let count = state.counts.get(hold.other.as_str());
+            count.is_none_or(|&count| count < hold.count)
+        };
+        let waited = CALLED.wait_timeout_while(state, LONGEST_HOLD, few);
+        let (woken, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
+        state = woken;
+        if timeout.timed_out() {
+            held = Err(TIMEOUT);
+        }
+    }
+    let outcome = match state.script.failure(name, nth).map_or(held, Err) {
+        Err(code) => Err(code),
+        Ok(()) if PUSHED.get() == 0 && !FREE.contains(&name) => Err(INVALID_CONTEXT),
+        Ok(()) => what(&mut state),
     };
     match outcome {
         Ok(details) => {

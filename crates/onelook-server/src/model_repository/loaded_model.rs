@@ -50,12 +50,7 @@ impl LoadedModel {
         let start = Instant::now();
         let model = load(engine, source, options)?;
         let max_batch = serving.max_batch.unwrap_or(model.preferred_batch()).max(1);
-        // An engine that prepares images itself overlaps the copies of one batch with the run of
-        // another, if two are in flight.
-        let threads = match model.placed_limits() {
-            Some(_) => 2,
-            None => 1,
-        };
+        let threads = model.batches_in_flight().max(1);
         // The batches that run, one that is decoded and prepared meanwhile, and some to keep every
         // core busy. More would only take memory: the images of the rest stay encoded in the queue.
         let permits = (threads + 1) * max_batch + usable_cores();

@@ -52,6 +52,7 @@ fn engine(
     let options = CudaOptions {
         memory_limit: options.gpu_memory,
         cache: registry::kernels_directory(),
+        ..CudaOptions::default()
     };
     let cuda = Cuda::open(driver, device.number, &options).map_err(in_words)?;
     Ok(Engine {

@@ -80,6 +80,7 @@ impl Executable for ReferenceExecutable {
             arena_bytes: plan.arena_bytes,
             unshared_bytes: plan.unshared_bytes,
             weight_bytes: 4 * graph.parameters(),
+            modules: None,
         })
     }
 

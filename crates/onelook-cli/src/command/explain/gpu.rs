@@ -99,7 +99,11 @@ fn totals(
         "\ndevice     {target}, figures of {}, {precision}; planned only, nothing ran",
         plan.gpu
     ))?;
-    console.line(format!("launches   {}, {ends}", plan.launches.len()))?;
+    console.line(format!(
+        "launches   {} of {} modules, {ends}",
+        plan.launches.len(),
+        plan.modules
+    ))?;
     console.line(format!("work       {:.2} GFLOP a run", flops as f64 / 1e9))?;
     console.line(format!(
         "arena      {:.1} MB at its peak, {:.1} MB if no two values shared memory",
@@ -172,6 +176,7 @@ fn value(
         "arena_bytes": plan.arena_bytes,
         "unshared_bytes": plan.unshared_bytes,
         "constant_bytes": plan.constant_bytes,
+        "modules": plan.modules,
         "busy_us": plan.busy_us,
         "totals": totals.collect::<Vec<_>>(),
         "launches": launches.collect::<Vec<_>>(),

@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use super::super::{Context, CudaError, DeviceBuffer, Graph, Node};
-use super::PreparedLaunch;
+use super::super::{Context, CudaError, DeviceBuffer, Function, Graph, Node, Value};
 use crate::plan::{Argument, Plan, Region};
 
 /// What an edge between two launches waits for.
@@ -21,6 +20,13 @@ pub enum Edges {
     Dependent,
 }
 
+/// A launch with its values.
+pub(super) struct PreparedLaunch {
+    pub(super) function: Arc<Function>,
+    pub(super) grid: [u32; 3],
+    pub(super) values: Vec<Value>,
+}
+
 /// The launches with an edge for each need, and how many edges let the later launch start early.
 /// Those that count wait for the counters to be zero.
 pub(super) fn graph(
@@ -33,7 +39,7 @@ pub(super) fn graph(
     let mut graph = Graph::new(context)?;
     let mut cleared = None;
     if plan.counter_bytes > 0 {
-        // SAFETY: `LoadedPlan` owns the counters and everything instantiated from this graph, and
+        // SAFETY: `ExecutionContext` owns the counters and everything instantiated from this graph, and
         // synchronises its stream before it drops either.
         cleared = Some(unsafe { graph.add_clear(counters, &[])? });
     }
@@ -52,8 +58,8 @@ pub(super) fn graph(
         };
         let cleared = cleared.filter(|_| counting);
         let full: Vec<Node> = full.into_iter().chain(cleared).collect();
-        // SAFETY: `LoadedPlan` owns the functions, the buffers and everything instantiated from
-        // this graph, and synchronises its stream before it drops any; `regions::check` proved that
+        // SAFETY: `ExecutionContext` owns the functions, the buffers and everything instantiated
+        // from this graph, and synchronises its stream before it drops any; `regions::check` proved that
         // each argument's bytes lie in its region.
         let node = unsafe { graph.add_launch(&step.function, step.grid, &step.values, &full)? };
         for earlier in waited_for {

@@ -1,39 +1,28 @@
 //! Where a plan's regions are on a GPU; whether everything that a plan names lies in them.
 
 use super::super::{CudaError, DeviceBuffer, Value};
-use super::Memory;
 use crate::plan::{Argument, Launch, Plan, Regions};
 
-impl Memory {
-    fn regions(&self) -> Regions<&DeviceBuffer> {
-        Regions {
-            arena: &self.arena,
-            constants: &self.constants.0,
-            counters: &self.counters,
-            inputs: self.inputs.iter().map(|input| &input.device).collect(),
-            outputs: self.outputs.iter().map(|output| &output.device).collect(),
-        }
-    }
-
-    /// What the driver is given for an argument.
-    pub fn value(&self, argument: &Argument) -> Result<Value, CudaError> {
-        let (region, offset, bytes) = match *argument {
-            Argument::Word(word) => return Ok(Value::Word(word)),
-            Argument::Memory {
-                region,
-                offset,
-                bytes,
-            } => (region, offset, bytes),
-        };
-        let regions = self.regions();
-        let nowhere = || wrong("an argument", format!("there is no {region:?}"));
-        let buffer = regions.get(region).ok_or_else(nowhere)?;
-        let bytes = match bytes {
-            Argument::WHOLE => buffer.bytes().saturating_sub(offset),
-            bytes => bytes,
-        };
-        buffer.range(offset, bytes).map(Value::Address)
-    }
+/// What the driver is given for an argument.
+pub(super) fn value(
+    regions: &Regions<&DeviceBuffer>,
+    argument: &Argument,
+) -> Result<Value, CudaError> {
+    let (region, offset, bytes) = match *argument {
+        Argument::Word(word) => return Ok(Value::Word(word)),
+        Argument::Memory {
+            region,
+            offset,
+            bytes,
+        } => (region, offset, bytes),
+    };
+    let nowhere = || wrong("an argument", format!("there is no {region:?}"));
+    let buffer = regions.get(region).ok_or_else(nowhere)?;
+    let bytes = match bytes {
+        Argument::WHOLE => buffer.bytes().saturating_sub(offset),
+        bytes => bytes,
+    };
+    buffer.range(offset, bytes).map(Value::Address)
 }
 
 /// Checks all that the driver would not: places, order, grids.

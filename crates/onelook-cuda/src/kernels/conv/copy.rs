@@ -5,6 +5,7 @@ use onelook_ptx::lang::{Bool, Builder, Global, SharedAddress, U32};
 use super::{ConvShape, Segment};
 use crate::kernels::VECTOR_BYTES;
 use crate::kernels::gemm::{Tile, slot};
+use crate::kernels::window::Extents;
 
 /// The part of the input's copies that one thread makes: one vector of several rows of the tile.
 pub struct Pixels<'k> {
@@ -12,6 +13,10 @@ pub struct Pixels<'k> {
     shape: ConvShape,
     tile: Tile,
     inputs: Vec<Global<'k>>,
+    /// Absent where pixels of input and output have the same numbers.
+    extents: Option<Extents<'k>>,
+    /// Pixels of a row of each input; none where there are no extents.
+    widths: Vec<U32<'k>>,
     /// The thread's vector in every row of a chunk.
     vector: U32<'k>,
     rows: Vec<Row<'k>>,
@@ -46,14 +51,14 @@ struct Vec16B<'k> {
 }
 
 impl<'k> Pixels<'k> {
-    /// Finds the thread's rows among those of the tile from pixel `first` on.
+    /// Finds the thread's rows among those of the tile from pixel `first` on; there are `pixels`.
     pub fn new(
         k: &'k Builder,
         shape: &ConvShape,
         tile: Tile,
         inputs: &[Global<'k>],
-        first: U32<'k>,
-        pixels: U32<'k>,
+        [first, pixels]: [U32<'k>; 2],
+        extents: Option<Extents<'k>>,
     ) -> Self {
         let thread = k.thread();
         let rows = tile.threads() / tile.vectors;
@@ -62,9 +67,14 @@ impl<'k> Pixels<'k> {
             let row = thread / tile.vectors + pass * rows;
             let whole = tile.m.is_multiple_of(rows);
             let pixel = first + row;
-            let (image, at) = shape.window.locate_in_kernel(pixel);
-            let [top, left] = [0, 1]
-                .map(|axis| at[axis] * shape.window.stride[axis] - shape.window.padding[axis]);
+            let (line, [top, left]) = match &extents {
+                None => (k.u32(0), [k.u32(0); 2]),
+                Some(extents) => {
+                    let (image, at) = extents.locate(pixel);
+                    let corner = shape.window.seen_in_kernel(at, [0, 0]);
+                    (image * extents.input[0], corner)
+                }
+            };
             Row {
                 own: if whole {
                     k.bool(true)
@@ -73,7 +83,7 @@ impl<'k> Pixels<'k> {
                 },
                 exists: pixel.less(pixels),
                 pixel,
-                line: image * shape.input()[0],
+                line,
                 top,
                 left,
                 slot: slot(tile.vectors, row, vector),
@@ -83,6 +93,12 @@ impl<'k> Pixels<'k> {
             k,
             tile,
             inputs: inputs.to_vec(),
+            widths: extents.map_or(Vec::new(), |extents| {
+                let inputs = shape.inputs.iter();
+                let width = |input: &Segment| extents.input[1] / input.upsample;
+                inputs.map(width).collect()
+            }),
+            extents,
             vector,
             rows: (0..tile.m.div_ceil(rows)).map(row).collect(),
             shape: shape.clone(),
@@ -142,7 +158,7 @@ impl<'k> Pixels<'k> {
         to: SharedAddress<'k>,
     ) {
         let segment = &self.shape.inputs[index];
-        let (pixel, seen) = self.pixel(row, segment, vector.tap);
+        let (pixel, seen) = self.pixel(row, index, vector.tap);
         let pitch = segment.map.pitch * self.shape.element.bytes();
         let from = self.inputs[index] + (pixel * pitch + (vector.vector - before) * VECTOR_BYTES);
         let when = row.exists & seen & vector.inside;
@@ -152,19 +168,21 @@ impl<'k> Pixels<'k> {
     }
 
     /// The number of the input's pixel under a tap, and whether there is one.
-    fn pixel(&self, row: &Row<'k>, segment: &Segment, tap: [U32<'k>; 2]) -> (U32<'k>, Bool<'k>) {
-        let shape = &self.shape;
-        if shape.window.is_pointwise() && segment.upsample == 1 {
-            return (row.pixel, self.k.bool(true));
-        }
+    fn pixel(&self, row: &Row<'k>, index: usize, tap: [U32<'k>; 2]) -> (U32<'k>, Bool<'k>) {
+        let (shape, segment) = (&self.shape, &self.shape.inputs[index]);
+        let whole = shape.window.is_pointwise() && segment.upsample == 1;
+        let extents = match &self.extents {
+            Some(extents) if !whole => extents,
+            _ => return (row.pixel, self.k.bool(true)),
+        };
         let (y, x) = (row.top + tap[0], row.left + tap[1]);
         let factor = segment.upsample;
         let line = row.line / factor + y / factor;
-        let pixel = line * segment.map.width + x / factor;
+        let pixel = line * self.widths[index] + x / factor;
         if shape.window.is_pointwise() {
             return (pixel, self.k.bool(true));
         }
-        let [height, width] = shape.input();
+        let [height, width] = extents.input;
         (pixel, y.less(height) & x.less(width))
     }
 }

@@ -65,6 +65,7 @@ impl Lowering<'_> {
         arguments.extend(residual.map(|slice| self.argument(&slice)));
         arguments.extend(writes.iter().map(|slice| self.argument(slice)));
         arguments.push(self.pixels(outputs[0]));
+        arguments.extend(shape.extent_words().into_iter().map(Argument::Word));
         let draft = Draft {
             name: self.names(nodes),
             spec: KernelSpec::Conv { shape, tile },
@@ -162,6 +163,7 @@ impl Lowering<'_> {
         arguments.extend(residual.map(|slice| self.argument(&slice)));
         arguments.push(self.argument(&write));
         arguments.push(self.pixels(output));
+        arguments.extend(shape.extent_words().into_iter().map(Argument::Word));
         let reads = [Some(input), inner_residual, residual];
         let draft = Draft {
             name: self.names(&[depthwise, pointwise]),

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use super::{CheckError, Checker, Run};
-use crate::driver::{CudaError, Edges, LoadedPlan};
+use crate::driver::{CudaError, Edges, ExecutionContext};
 use crate::kernels::Element;
 use crate::lower::estimate::{Estimate, LaunchEstimate, Mechanism, estimate};
 use crate::plan::{Launch, Plan};
@@ -177,7 +177,7 @@ impl Checker<'_> {
 
 /// A plan whose times are taken.
 struct Timed<'a> {
-    loaded: LoadedPlan,
+    loaded: ExecutionContext,
     inputs: Vec<&'a [u8]>,
     outputs: Vec<Vec<u8>>,
     /// What the plain graph gave at first.
@@ -253,7 +253,7 @@ impl<'a> Timed<'a> {
 /// Each launch alone.
 fn launches(
     plan: &Plan,
-    loaded: &mut LoadedPlan,
+    loaded: &mut ExecutionContext,
     estimate: Estimate,
 ) -> Result<Vec<LaunchTimes>, CudaError> {
     let mut best = vec![Duration::MAX; plan.launches.len()];

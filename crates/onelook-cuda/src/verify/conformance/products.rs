@@ -48,6 +48,7 @@ pub(super) fn conv(
         ));
     }
     case.push(KernelArg::Word(pixels));
+    case.extend(shape.extent_words().into_iter().map(KernelArg::Word));
 
     // Weights in the order of a pixel's values: taps, then channels.
     let weights: Vec<f64> = (0..outputs * taps * channels)
@@ -182,6 +183,7 @@ pub(super) fn depthwise(
         (pixels * pitch * element.bytes()) as usize,
     ));
     all.push(KernelArg::Word(pixels));
+    all.extend(shape.extent_words().into_iter().map(KernelArg::Word));
 
     let added = |values: &Option<Vec<f32>>, pitch: Option<u32>, pixel: u32, channel: usize| {
         let pair = values.as_ref().zip(pitch);
