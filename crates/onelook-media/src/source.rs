@@ -51,8 +51,11 @@ impl Source {
         if let Some(name) = address.filter(|_| options.fetch.is_none()) {
             return Err(SourceError::NoFetch { name: name.clone() });
         }
+        // One file has nothing to be decoded beside: a thread would only take its own memory. An
+        // address or standard input may block, and a thread lets `stop_handle` end the wait.
+        let alone = matches!(&entries[..], [Entry::File { path, .. }] if path.is_file());
         let bounds = Bounds {
-            threads: options.threads,
+            threads: if alone { 0 } else { options.threads },
             results: options.images_ahead,
             bytes: options.bytes_ahead,
         };
