@@ -25,7 +25,7 @@ fuzz_target!(|bytes: &[u8]| {
             TensorData::Bytes(values) => values.len(),
             TensorData::Numbers(_) => 0,
         });
-    if asked.request.unserved.is_none() {
+    if asked.request.unsupported.is_none() {
         assert_eq!(length + tensors.sum::<usize>(), body.len());
     }
 });

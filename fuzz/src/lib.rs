@@ -6,7 +6,9 @@ use std::sync::OnceLock;
 
 use onelook_cpu::Cpu;
 use onelook_graph::read::{Limits, ReadOptions, read};
-use onelook_graph::{Backend, Graph, infer_shapes, pass, reference};
+use onelook_graph::{
+    Backend, CompileOptions, Graph, Prepared, RunOutput, infer_shapes, pass, reference,
+};
 use onelook_types::{Shape, Tensor};
 
 /// Values and weights of a graph that the plain executor runs in well under a second.
@@ -59,11 +61,13 @@ pub fn run_on_cpu(bytes: &[u8]) {
         return;
     }
     let cpu = CPU.get_or_init(|| Cpu::new(Some(1)).expect("this CPU runs the portable kernels"));
-    let Ok(network) = cpu.compile(&model.graph) else {
+    let Ok(network) = cpu.compile(&model.graph, &CompileOptions::default()) else {
         return;
     };
     let expected = reference::run(&model.graph, &[&image]);
-    if let (Ok(outputs), Ok(expected)) = (network.run(&[&image]), expected) {
+    let input = [Prepared::Tensors(std::slice::from_ref(&image))];
+    let outputs = network.run(&input).and_then(RunOutput::into_raw);
+    if let (Ok(outputs), Ok(expected)) = (outputs, expected) {
         let shapes = |tensors: &[Tensor]| tensors.iter().map(|t| t.shape().clone()).collect();
         let (ours, theirs): (Vec<Shape>, Vec<Shape>) = (shapes(&outputs), shapes(&expected));
         assert_eq!(ours, theirs, "the engine and the reference differ in shape");

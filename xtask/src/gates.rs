@@ -88,6 +88,15 @@ fn static_gates() -> Outcome {
     ] {
         run(&mut cargo(&["fmt", "--manifest-path", manifest, "--check"]))?;
     }
+    // What stands outside the workspace is not built by its tests, and would go stale.
+    for manifest in ["fuzz/Cargo.toml", "benches/peers/Cargo.toml"] {
+        run(&mut cargo(&[
+            "check",
+            "--manifest-path",
+            manifest,
+            "--locked",
+        ]))?;
+    }
     let lints = [
         "clippy",
         "--workspace",

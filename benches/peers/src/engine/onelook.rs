@@ -5,14 +5,13 @@ use std::path::Path;
 
 use onelook_cpu::Cpu;
 use onelook_graph::read::{ReadOptions, read};
-use onelook_graph::{Backend, Executable, pass};
+use onelook_graph::{Backend, CompileOptions, Executable, Prepared, pass};
 use onelook_types::Tensor;
 
 use super::{Engine, Failure, Run};
 
 pub struct Onelook {
     network: Box<dyn Executable>,
-    outputs: Vec<Tensor>,
     size: usize,
     name: String,
 }
@@ -23,10 +22,9 @@ impl Onelook {
         pass::optimise(&mut graph);
         let cpu = Cpu::new(Some(threads))?;
         let name = format!("onelook ({})", cpu.isa().name());
-        let network = cpu.compile(&graph)?;
+        let network = cpu.compile(&graph, &CompileOptions::default())?;
         Ok(Self {
             network,
-            outputs: Vec::new(),
             size,
             name,
         })
@@ -40,9 +38,9 @@ impl Engine for Onelook {
 
     fn run(&mut self, input: &[f32]) -> Result<Run, Failure> {
         let tensor = Tensor::new([1, 3, self.size, self.size], input.to_vec())?;
-        let ((), time) =
-            crate::timed(|| Ok(self.network.run_into(&[&tensor], &mut self.outputs)?))?;
-        let output = self.outputs.first().ok_or("no output")?.data().to_vec();
+        let prepared = [Prepared::Tensors(std::slice::from_ref(&tensor))];
+        let (outputs, time) = crate::timed(|| Ok(self.network.run(&prepared)?.into_raw()?))?;
+        let output = outputs.first().ok_or("no output")?.data().to_vec();
         Ok(Run { output, time })
     }
 }
