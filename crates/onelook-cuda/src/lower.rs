@@ -66,8 +66,8 @@ pub fn reads_boxes(graph: &Graph, head: &DetectHead, options: &Options<'_>) -> b
 /// missing produces nothing, and results do not depend on it.
 pub fn plan_batch(images: usize) -> usize {
     match images {
-        0..=32 => images.next_power_of_two(),
-        more => more.checked_next_multiple_of(32).unwrap_or(more),
+        0..=8 => images.next_power_of_two(),
+        more => more.checked_next_multiple_of(8).unwrap_or(more),
     }
 }
 

@@ -1,8 +1,8 @@
 //! Words of the user in, decoded frames out, one after the other and in a fixed order.
 //!
 //! What the words mean is settled when the source is opened. Images are read and decoded ahead of
-//! whoever takes them, on threads of the source, within bounds of count and bytes. One that cannot be
-//! read or decoded among a thousand is one failed item.
+//! whoever takes them, on threads of the source, within bounds of count and bytes; a single file on the
+//! thread that takes it. One that cannot be read or decoded among a thousand is one failed item.
 
 mod ahead;
 mod entry;
@@ -72,7 +72,8 @@ impl Source {
         Some(self.frames.left())
     }
 
-    /// Ends this source from another thread, also while somebody waits for its next frame.
+    /// Ends this source from another thread, also while somebody waits for its next frame; but not
+    /// before a single file is decoded.
     pub fn stop_handle(&self) -> StopHandle {
         self.frames.stop_handle()
     }

@@ -110,3 +110,16 @@ async fn boxes_equal_the_librarys_to_the_bit_in_any_batch() {
         "nothing shared a run: {sizes:?}"
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_segmentation_model_is_refused_and_others_serve() {
+    let Some(data) = data() else { return };
+    let weights =
+        ["yolo26n-seg.pt", "yolo11n-recon.pt"].map(|name| data.join("weights").join(name));
+    let [segment, detect] = weights;
+    let server = serve(config(&[("segment", segment), ("detect", detect)])).await;
+    let list = server.get("/v1/models").await.json();
+    let reason = list["models"][0]["error"].as_str().unwrap().to_owned();
+    assert!(reason.contains("segment model"), "{reason}");
+    assert_eq!(list["models"][1]["state"], "ready");
+}

@@ -35,6 +35,17 @@ pub enum VisionError {
         /// Images in the batch.
         batch: usize,
     },
+    /// Masks at the image's size that would take too much memory.
+    #[error(
+        "its masks would have {megapixels} megapixels together, {limit} are allowed: leave retina_masks \
+         out, or take fewer objects (conf, max_det) or a smaller image"
+    )]
+    Masks {
+        /// Pixels of all boxes, in millions.
+        megapixels: u64,
+        /// How many millions may be.
+        limit: u64,
+    },
     /// A head that cannot be read at all.
     #[error("the head description is impossible: {reason}")]
     Head {

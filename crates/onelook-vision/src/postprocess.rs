@@ -1,8 +1,9 @@
 //! Network outputs in, the prediction for the original image out.
 //!
 //! Keeps what is above the threshold, drops what overlaps something of a higher score (unless the
-//! network was trained to answer once per object), scales boxes back, makes masks of what is kept. The answer for one image of a
-//! batch never depends on the others, on a clock or on the number of threads.
+//! network was trained to answer once per object), scales boxes back, makes masks of what is kept.
+//! The answer for one image of a batch never depends on the others, on a clock or on the number of
+//! threads.
 
 use onelook_types::{
     BoxXyxy, Classification, DetectHead, Head, Instances, LetterboxPlacement, Mask, OutputEncoding,
@@ -18,13 +19,17 @@ use crate::rank::{self, Candidate};
 /// Only so many candidates, those of the highest scores, take part in the suppression.
 pub const MAX_CANDIDATES: usize = 30_000;
 
+/// Pixels that all masks of an image may have at the image's size: half a gigabyte of bits.
+const MAX_MASK_PIXELS: f64 = 4e9;
+
 /// What the outputs say of image `index` of the batch, highest score first.
 ///
 /// Objects of equal scores come in the order of their anchors (finest level first, row by row), then
 /// of their classes. Boxes with an infinite or NaN coordinate are dropped.
 ///
 /// # Errors
-/// The outputs do not fit the head, or the head is of a task that is not decoded yet.
+/// The outputs do not fit the head, the head is of a task that is not decoded yet, or masks would take
+/// too much memory.
 pub fn postprocess(
     outputs: &[Tensor],
     index: usize,
@@ -70,6 +75,20 @@ fn masks(
     at_image_size: bool,
 ) -> Result<Vec<Mask>, VisionError> {
     let prototypes = outputs.prototypes(index)?;
+    if at_image_size {
+        let scaled = |object: &Object| scale_back(object.bbox, placement);
+        let pixels: f64 = objects
+            .iter()
+            .map(scaled)
+            .map(|bbox| f64::from(bbox.area()))
+            .sum();
+        if pixels > MAX_MASK_PIXELS {
+            return Err(VisionError::Masks {
+                megapixels: (pixels / 1e6) as u64,
+                limit: (MAX_MASK_PIXELS / 1e6) as u64,
+            });
+        }
+    }
     let mask = |object: &Object| {
         let coefficients = outputs.extra(index, object.origin)?;
         Ok(prototypes.mask(&coefficients, object.bbox, placement, at_image_size))

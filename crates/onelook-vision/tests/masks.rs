@@ -212,6 +212,33 @@ fn outputs_with_other_prototypes_than_the_head_has_are_refused() {
 }
 
 #[test]
+fn masks_of_more_pixels_than_memory_should_hold_are_refused() {
+    let head = segment(OutputEncoding::DecodedEndToEnd, true);
+    let rows = 10;
+    let row = |_| {
+        [0.0, 0.0, 64.0, 64.0, 0.9, 0.0]
+            .into_iter()
+            .chain([1.0; COUNT])
+    };
+    let values: Vec<f32> = (0..rows).flat_map(row).collect();
+    let outputs = [
+        Tensor::new([1, rows, 6 + COUNT], values).unwrap(),
+        Tensor::zeros([1, COUNT, 16, 16]),
+    ];
+    for (side, is_refused) in [(100, false), (30_000, true)] {
+        let thresholds = Thresholds {
+            retina_masks: true,
+            ..Thresholds::default()
+        };
+        let read = postprocess(&outputs, 0, &head, &thresholds, &placement(side, side));
+        assert_eq!(read.is_err(), is_refused, "{side}");
+        if let Err(error) = read {
+            assert!(error.to_string().contains("9000 megapixels"), "{error}");
+        }
+    }
+}
+
+#[test]
 fn a_mask_tints_its_pixels_of_a_larger_image() {
     let region = PixelRect {
         left: 1,

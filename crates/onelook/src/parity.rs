@@ -37,6 +37,8 @@ pub struct Parity {
     pub worst_score: f32,
     /// Smallest overlap of two masks of one size; `None` where no pair has such masks.
     pub worst_mask_iou: Option<f32>,
+    /// Matched objects whose masks are not compared: of another size, or only one route has them.
+    pub masks_apart: usize,
     /// Objects that only the first route found.
     pub only_first: Vec<Instance<'static>>,
     /// Objects that only the second route found.
@@ -81,10 +83,10 @@ impl Parity {
             .iter()
             .fold(self.worst_pixels, |most, side| worse(most, side.abs()));
         self.worst_score = worse(self.worst_score, (a.score - b.score).abs());
-        if let (Some(a), Some(b)) = (a.mask, b.mask)
-            && a.size() == b.size()
-        {
-            self.add_mask_iou(mask_iou(a, b));
+        match (a.mask, b.mask) {
+            (None, None) => {}
+            (Some(a), Some(b)) if a.size() == b.size() => self.add_mask_iou(mask_iou(a, b)),
+            _ => self.masks_apart += 1,
         }
     }
 
@@ -98,6 +100,7 @@ impl Parity {
         self.matched += other.matched;
         self.worst_pixels = worse(self.worst_pixels, other.worst_pixels);
         self.worst_score = worse(self.worst_score, other.worst_score);
+        self.masks_apart += other.masks_apart;
         if let Some(iou) = other.worst_mask_iou {
             self.add_mask_iou(iou);
         }

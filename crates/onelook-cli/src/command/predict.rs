@@ -88,7 +88,7 @@ struct Run<'a> {
 impl Run<'_> {
     fn all(&mut self, source: Source) -> Result<(), Failure> {
         let in_flight = self.pipeline.model().batches_in_flight();
-        let together = self.pipeline.options().batch * in_flight;
+        let together = self.pipeline.options().batch.saturating_mul(in_flight);
         let mut waiting = Vec::new();
         for image in source {
             waiting.push(image);

@@ -25,7 +25,7 @@ pub fn run(args: &VerifyArgs, console: &Console) -> Result<(), Failure> {
     let tolerance = Tolerance {
         pixels: args.max_pixels,
         score: args.max_score,
-        ..Tolerance::default()
+        mask_iou: args.min_mask_iou,
     };
     let defaults = Limits::default();
     let limits = Limits {

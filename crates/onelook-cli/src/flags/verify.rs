@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::fit::FitArgs;
 use super::model::ModelArgs;
-use super::value::{byte_size, megapixels};
+use super::value::{byte_size, fraction, megapixels};
 
 /// Compares the boxes of two models, devices or recordings on the same images.
 #[derive(Args)]
@@ -28,6 +28,9 @@ pub struct VerifyArgs {
     /// Most that a confidence may differ by.
     #[arg(long, default_value_t = 0.002, value_name = "SCORE")]
     pub max_score: f32,
+    /// Least overlap (IoU) of the masks of one object, where both routes have masks of one size.
+    #[arg(long, default_value_t = 0.99, value_parser = fraction, value_name = "IOU")]
+    pub min_mask_iou: f32,
     /// Most megapixels of one image [default: 179]
     #[arg(long, value_parser = megapixels, value_name = "MP")]
     pub max_image_pixels: Option<u64>,

@@ -144,6 +144,17 @@ pub enum CudaError {
     },
 }
 
+impl CudaError {
+    /// Whether memory ran out: the GPU's, or the host's for what the driver keeps there.
+    pub fn is_out_of_memory(&self) -> bool {
+        match self {
+            Self::OutOfMemory(_) => true,
+            Self::Call { code, .. } => *code == status::OUT_OF_MEMORY,
+            _ => false,
+        }
+    }
+}
+
 /// The figures of a failed request for memory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OutOfMemory {
@@ -214,6 +225,10 @@ fn advice(code: Status) -> &'static str {
         }
         status::DEVICE_UNAVAILABLE => {
             "; another program has the GPU for itself (compute mode: `nvidia-smi -c 0` shares it)"
+        }
+        status::OUT_OF_MEMORY => {
+            "; the GPU or the host has no memory left: end other programs, or use a smaller batch, \
+             image size or model"
         }
         status::UNKNOWN => {
             "; the driver is in trouble: try `nvidia-modprobe -u`, or restart the machine"

@@ -138,9 +138,15 @@ impl CudaExecutable {
         let images = placed_images(batch);
         let batch = self.batch(batch, images.as_deref())?;
         let mut lease = self.checkout(&batch)?;
-        if let (Batch::Images(batch), Some(plan)) = (&batch, lease.plan()) {
-            let inputs = batch.input_bytes(plan)?;
-            lease.reserve(&inputs).map_err(Unready::Cuda)?;
+        if let Batch::Images(images) = &batch {
+            let mut reserved = reserve(&mut lease, images)?;
+            let ran_out = |error: &CudaError| error.is_out_of_memory();
+            if reserved.as_ref().is_err_and(ran_out) && lease.yields_to_others() {
+                drop(lease);
+                lease = self.checkout(&batch)?;
+                reserved = reserve(&mut lease, images)?;
+            }
+            reserved.map_err(Unready::Cuda)?;
         }
         lease.run(|context, plan| {
             let output = match &batch {
@@ -223,6 +229,17 @@ impl Executable for CudaExecutable {
 
     fn profile(&self, batch: &[Prepared<'_>]) -> Result<Vec<Duration>, RunError> {
         self.run_then(batch, |context, _| context.profile())
+    }
+}
+
+/// Makes sure that the images' bytes fit into the inputs of the context.
+fn reserve(
+    lease: &mut Lease<'_>,
+    images: &ImageBatch<'_>,
+) -> Result<Result<(), CudaError>, RunError> {
+    match lease.plan().map(|plan| images.input_bytes(plan)) {
+        Some(inputs) => Ok(lease.reserve(&inputs?)),
+        None => Ok(Ok(())),
     }
 }
 

@@ -55,10 +55,10 @@ pub(super) enum Unready {
 impl Unready {
     /// Whether a smaller batch might do.
     pub fn is_too_large(&self) -> bool {
-        matches!(
-            self,
-            Self::Lower(LowerError::TooLarge(_)) | Self::Cuda(CudaError::OutOfMemory(_))
-        )
+        match self {
+            Self::Lower(error) => matches!(error, LowerError::TooLarge(_)),
+            Self::Cuda(error) => error.is_out_of_memory(),
+        }
     }
 }
 
@@ -118,6 +118,15 @@ impl Entry {
     fn is_idle(&self) -> bool {
         self.plan.is_some() && self.idle.len() == self.contexts
     }
+
+    /// Takes out the idle contexts of a plan that is in use; it goes on with those that are left.
+    fn give_up_idle(&mut self) -> Vec<ExecutionContext> {
+        if !self.idle.is_empty() {
+            self.contexts -= self.idle.len();
+            self.most_contexts = self.contexts.max(1);
+        }
+        std::mem::take(&mut self.idle)
+    }
 }
 
 /// The right to run a plan, or to make one; it ends when dropped.
@@ -175,7 +184,7 @@ impl PlanCache {
             };
             match made {
                 Ok(context) => lease.context = Some(context),
-                Err(CudaError::OutOfMemory(_)) if lease.is_spare => {
+                Err(error) if lease.is_spare && error.is_out_of_memory() => {
                     // The others do; they are in use now, or were a moment ago.
                     let mut state = self.lock();
                     let entry = state.entry(key);
@@ -202,8 +211,13 @@ impl PlanCache {
         };
         let have_gone = !evicted.is_empty();
         drop(evicted);
+        let mut loaded = None;
         let made = self.with_memory(|| {
-            let loaded = maker.load(&plan)?;
+            // Kernels that were compiled before memory ran out are not compiled again.
+            let loaded = match &loaded {
+                Some(loaded) => Arc::clone(loaded),
+                None => Arc::clone(loaded.insert(maker.load(&plan)?)),
+            };
             let context = ExecutionContext::new(&loaded)?;
             Ok((loaded, context))
         });
@@ -271,7 +285,7 @@ impl PlanCache {
     }
 
     /// Makes something that takes memory. Where there is none left, waits until nothing is in use,
-    /// gives up all idle plans, and tries once more.
+    /// gives up all idle plans and the idle contexts of the others, and tries once more.
     ///
     /// The caller has a lease, of which nothing is under way.
     fn with_memory<T>(
@@ -279,30 +293,35 @@ impl PlanCache {
         mut make: impl FnMut() -> Result<T, CudaError>,
     ) -> Result<T, CudaError> {
         let first = match make() {
-            Err(error @ CudaError::OutOfMemory(_)) => error,
+            Err(error) if error.is_out_of_memory() => error,
             made => return made,
         };
-        let mut state = self.lock();
-        state.short_of_memory += 1;
+        self.lock().short_of_memory += 1;
         let _others_wait = OthersWait(self);
+        let mut state = self.lock();
         // This lease does not count while it waits: several may.
         state.leases -= 1;
         self.changed.notify_all();
-        let waited = state.leases > 0;
+        // Another thread that ran short at the same time has given back what it had got so far.
+        let mut has_freed = state.leases > 0 || state.short_of_memory > 1;
         while state.leases > 0 {
             state = self.wait(state);
         }
         state.leases += 1;
-        let idle: Vec<Entry> = state
+        let plans: Vec<Entry> = state
             .entries
             .extract_if(.., |entry| entry.is_idle())
             .collect();
+        let contexts: Vec<ExecutionContext> = state
+            .entries
+            .iter_mut()
+            .flat_map(Entry::give_up_idle)
+            .collect();
         drop(state);
-        match waited || !idle.is_empty() {
-            true => {
-                drop(idle);
-                make()
-            }
+        has_freed |= !plans.is_empty() || !contexts.is_empty();
+        drop((plans, contexts));
+        match has_freed {
+            true => make(),
             false => Err(first),
         }
     }
@@ -345,6 +364,12 @@ impl CacheState {
                 None => break,
             }
         }
+        if !evicted.is_empty() {
+            // There is space again for what could not be had.
+            for entry in &mut self.entries {
+                entry.most_contexts = CONTEXTS_PER_PLAN;
+            }
+        }
         evicted
     }
 
@@ -361,6 +386,19 @@ impl Lease<'_> {
             Some(context) => self.cache.with_memory(|| context.reserve(inputs)),
             None => Ok(()),
         }
+    }
+
+    /// Gives up this context for good where the plan has others, so that the memory that it lacks
+    /// may suffice for those; whether it did.
+    pub fn yields_to_others(&mut self) -> bool {
+        let mut state = self.cache.lock();
+        let entry = state.entry(&self.key);
+        let has_others = entry.contexts > 1;
+        if has_others {
+            entry.most_contexts = 1;
+            self.is_sound = false;
+        }
+        has_others
     }
 
     /// What it may run.

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use onelook::types::Frame;
+use onelook::types::{Frame, Task};
 use onelook::{Engine, LoadOptions, Model, Options, Pipeline, usable_cores};
 
 use crate::admission::AdmissionController;
@@ -76,6 +76,12 @@ impl LoadedModel {
 /// The model after its first run, which lays out memory and packs weights for the requests to come.
 fn load(engine: &Engine, source: &Path, options: &LoadOptions) -> Result<Arc<Model>, String> {
     let model = Model::load_on(engine, source, options).map_err(|error| error.to_string())?;
+    let task = model.metadata().task();
+    if task != Task::Detect {
+        return Err(format!(
+            "it is a {task} model; serve takes detection models only, predict and verify take it"
+        ));
+    }
     if model.has_random_weights() {
         let name = model.name();
         tracing::warn!("the weights of '{name}' are random: its boxes mean nothing");

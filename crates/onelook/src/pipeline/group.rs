@@ -53,7 +53,8 @@ where
     };
     thread::scope(|scope| {
         for _ in 1..at_a_time.min(groups.len()) {
-            scope.spawn(work);
+            // One that cannot be started is done without.
+            let _ = thread::Builder::new().spawn_scoped(scope, work);
         }
         work();
     });

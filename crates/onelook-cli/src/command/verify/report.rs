@@ -62,23 +62,35 @@ pub fn words(
         |error| format!("largest relative error {error:.2e}"),
     );
     console.line(format!("raw       {raw}"))?;
-    console.line(format!(
+    let tolerated = format!(
         "tolerance {} px, {} score",
         tolerance.pixels, tolerance.score
-    ))?;
+    );
+    console.line(match total(compared).worst_mask_iou {
+        Some(_) => format!("{tolerated}, {} mask IoU", tolerance.mask_iou),
+        None => tolerated,
+    })?;
     Ok(())
 }
 
 /// The differences in words.
 pub fn sentence(parity: &Parity) -> String {
-    format!(
+    let boxes = format!(
         "{} matched, {} only first, {} only second, worst {:.3} px, {:.5} score",
         parity.matched,
         parity.only_first.len(),
         parity.only_second.len(),
         parity.worst_pixels,
         parity.worst_score
-    )
+    );
+    match (parity.worst_mask_iou, parity.masks_apart) {
+        (None, 0) => boxes,
+        (None, apart) => format!("{boxes}, {apart} masks not compared"),
+        (Some(iou), 0) => format!("{boxes}, {iou:.4} mask IoU"),
+        (Some(iou), apart) => {
+            format!("{boxes}, {iou:.4} mask IoU, {apart} masks not compared")
+        }
+    }
 }
 
 pub fn value(compared: &[Compared], routes: &[String; 2], tolerance: &Tolerance) -> Value {
@@ -90,6 +102,8 @@ pub fn value(compared: &[Compared], routes: &[String; 2], tolerance: &Tolerance)
             "only_second": parity.only_second.len(),
             "worst_pixels": parity.worst_pixels,
             "worst_score": parity.worst_score,
+            "worst_mask_iou": parity.worst_mask_iou,
+            "masks_not_compared": parity.masks_apart,
             "raw_error": raw,
         })
     };
@@ -100,7 +114,11 @@ pub fn value(compared: &[Compared], routes: &[String; 2], tolerance: &Tolerance)
     });
     let mut value = figures(&total(compared), worst_raw(compared));
     value["routes"] = json!(routes);
-    value["tolerance"] = json!({"pixels": tolerance.pixels, "score": tolerance.score});
+    value["tolerance"] = json!({
+        "pixels": tolerance.pixels,
+        "score": tolerance.score,
+        "mask_iou": tolerance.mask_iou,
+    });
     value["images"] = images.collect();
     value
 }
