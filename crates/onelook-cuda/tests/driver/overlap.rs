@@ -203,6 +203,41 @@ fn memory_that_suffices_for_one_plan_serves_threads_with_many_in_turn() {
 }
 
 #[test]
+fn host_memory_that_runs_out_makes_idle_plans_go() {
+    let inputs = [32, 64].map(|side| Tensor::zeros([1, 3, side, side]));
+    let counted = Fake::new(&[H100]);
+    run(&*compiled(&counted, &CudaOptions::default()), &inputs[0]).unwrap();
+    let next = counted.count("cuMemHostAlloc") + 1;
+    let fake = Fake::new(&[H100, &format!("fail cuMemHostAlloc {next} 2")]);
+    {
+        let executable = compiled(&fake, &CudaOptions::default());
+        for input in &inputs {
+            run(&*executable, input).unwrap();
+        }
+        assert_eq!(fake.count("cuGraphExecDestroy"), 1, "the first plan's");
+    }
+    assert_eq!(fake.leaks(), [""; 0]);
+}
+
+#[test]
+fn threads_that_run_short_at_the_same_time_try_again_in_turn() {
+    // The first request lasts until the second has come, and both are refused.
+    let fake = Fake::new(&[
+        H100,
+        "hold cuMemHostAlloc 1 cuMemHostAlloc 2",
+        "fail cuMemHostAlloc 1 2",
+        "fail cuMemHostAlloc 2 2",
+    ]);
+    {
+        let executable = compiled(&fake, &CudaOptions::default());
+        let inputs = [32, 64].map(|side| Tensor::zeros([1, 3, side, side]));
+        at_once(&*executable, &inputs);
+        assert_eq!(fake.count("cuGraphLaunch"), 2);
+    }
+    assert_eq!(fake.leaks(), [""; 0]);
+}
+
+#[test]
 fn a_run_that_fails_is_told_and_the_next_has_a_new_context() {
     let fake = Fake::new(&[H100, "fail cuGraphLaunch 2 700"]);
     {
