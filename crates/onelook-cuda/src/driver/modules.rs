@@ -99,7 +99,8 @@ fn load(context: &Arc<Context>, kernels: &[KernelToLoad<'_>], cache: Option<&Cub
     let cores = thread::available_parallelism().map_or(1, usize::from);
     thread::scope(|scope| {
         for _ in 1..cores.min(MAX_THREADS).min(missing.len()) {
-            scope.spawn(work);
+            // One that cannot be started is done without.
+            let _ = thread::Builder::new().spawn_scoped(scope, work);
         }
         work();
     });
