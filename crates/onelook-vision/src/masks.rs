@@ -51,15 +51,15 @@ impl<'a> Prototypes<'a> {
             true => self.axes_of_image(scale_back(bbox, placement), placement),
             false => self.axes_of_input(bbox, placement),
         };
-        let sums = self.sums(coefficients, columns.cells(), rows.cells());
+        let sums = self.sums(coefficients, columns.read_cells(), rows.read_cells());
         let region = PixelRect {
             left: columns.pixels.start,
             top: rows.pixels.start,
             width: columns.pixels.len(),
             height: rows.pixels.len(),
         };
-        let stride = columns.cells().len();
-        let (first_column, first_row) = (columns.cells().start, rows.cells().start);
+        let stride = columns.read_cells().len();
+        let (first_column, first_row) = (columns.read_cells().start, rows.read_cells().start);
         let across: Vec<Tap> = columns.pixels.clone().map(|x| columns.tap(x)).collect();
         let mut line = vec![0.0; stride];
         let mut line_of = None;
@@ -206,7 +206,7 @@ impl Axis {
     }
 
     /// The values that the box's pixels lie between.
-    fn cells(&self) -> Range<usize> {
+    fn read_cells(&self) -> Range<usize> {
         match self.pixels.is_empty() {
             true => self.cells.start..self.cells.start,
             false => self.tap(self.pixels.start).first..self.tap(self.pixels.end - 1).second + 1,
