@@ -1,7 +1,8 @@
 //! Numbered jobs in, their results out in order, worked on by threads ahead of whoever takes them.
 //!
-//! How far ahead is bounded twice: by the number of results, and by the bytes that jobs reserve.
-//! Knows nothing of images.
+//! How far ahead is bounded twice: by the number of results, and by the bytes that jobs reserve. There
+//! is one thread as long as its results come in time: more would only disturb whoever takes them. Knows
+//! nothing of images.
 
 use std::any::Any;
 use std::cell::Cell;
@@ -14,6 +15,7 @@ use std::time::{Duration, Instant};
 /// How far ahead, and by how many threads.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Bounds {
+    /// Most threads; with none the taker does the work.
     pub(super) threads: usize,
     /// Most results that wait or are being worked on.
     pub(super) results: usize,
@@ -30,8 +32,10 @@ pub(super) struct Ahead<T: Send + 'static> {
     shared: Arc<Shared>,
     results: Arc<Results<T>>,
     work: Arc<Job<T>>,
-    /// `None` before the first result is asked for.
-    workers: Option<usize>,
+    /// Number of threads that were started.
+    workers: usize,
+    /// How many of the last results had to be waited for, without one in between that was ready.
+    waits: usize,
 }
 
 /// What needs no knowledge of the results.
@@ -77,7 +81,8 @@ impl<T: Send + 'static> Ahead<T> {
             }),
             results: Arc::default(),
             work: Arc::new(work),
-            workers: None,
+            workers: 0,
+            waits: 0,
         }
     }
 
@@ -95,17 +100,13 @@ impl<T: Send + 'static> Ahead<T> {
         StopHandle(self.shared.clone())
     }
 
-    /// Starts the threads, no more than there are jobs; one that cannot be started is done without.
-    fn start(&self) -> usize {
-        let wanted = self.shared.bounds.threads.min(self.shared.jobs);
-        let started = (0..wanted).map_while(|_| {
-            let (shared, results) = (self.shared.clone(), self.results.clone());
-            let work = self.work.clone();
-            let run = move || while run_next(&shared, &results, &*work) {};
-            let thread = thread::Builder::new().name("decode".to_owned());
-            thread.spawn(run).ok()
-        });
-        started.count()
+    /// Starts one more thread; one that cannot be started is done without.
+    fn start(&mut self) {
+        let (shared, results) = (self.shared.clone(), self.results.clone());
+        let work = self.work.clone();
+        let run = move || while run_next(&shared, &results, &*work) {};
+        let thread = thread::Builder::new().name("decode".to_owned());
+        self.workers += usize::from(thread.spawn(run).is_ok());
     }
 }
 
@@ -113,14 +114,16 @@ impl<T: Send + 'static> Iterator for Ahead<T> {
     type Item = T;
 
     fn next(&mut self) -> Option<T> {
-        let workers = match self.workers {
-            Some(workers) => workers,
-            None => *self.workers.insert(self.start()),
-        };
-        if workers == 0 {
+        // The first result is always waited for, and one that takes long says nothing of the others.
+        let is_slow = self.workers == 0 || self.waits > 1;
+        if is_slow && self.workers < self.shared.bounds.threads.min(self.shared.jobs) {
+            self.start();
+        }
+        if self.workers == 0 {
             run_next(&self.shared, &self.results, &*self.work);
         }
         let mut state = self.shared.lock();
+        let mut waited = 0;
         let done = loop {
             if state.stopped || state.taken == self.shared.jobs {
                 return None;
@@ -131,8 +134,10 @@ impl<T: Send + 'static> Iterator for Ahead<T> {
                 break done;
             }
             drop(results);
+            waited = self.waits + 1;
             state = self.shared.wait(state);
         };
+        self.waits = waited;
         state.taken += 1;
         state.reserved -= done.bytes;
         drop(state);
@@ -348,6 +353,36 @@ mod tests {
         });
         assert_eq!(ahead.next(), None);
         assert_eq!(ahead.left(), 0);
+    }
+
+    /// How many threads do the jobs of `ahead` when `before_next` precedes each result.
+    fn threads(work_time: Duration, before_next: impl Fn(&Ahead<thread::ThreadId>)) -> usize {
+        let mut ahead = Ahead::new(60, WIDE, move |_, _| {
+            thread::sleep(work_time);
+            (thread::current().id(), 0)
+        });
+        let mut ids = std::collections::HashSet::new();
+        while let Some(id) = ahead.next() {
+            ids.insert(id);
+            before_next(&ahead);
+        }
+        ids.len()
+    }
+
+    #[test]
+    fn one_thread_does_it_while_its_results_come_in_time() {
+        let until_ready = |ahead: &Ahead<_>| {
+            let is_ready = || matches!(lock(&ahead.results).front(), Some(Some(_)));
+            while ahead.left() > 0 && !is_ready() {
+                thread::yield_now();
+            }
+        };
+        assert_eq!(threads(Duration::ZERO, until_ready), 1);
+    }
+
+    #[test]
+    fn threads_are_added_while_results_are_waited_for() {
+        assert_eq!(threads(Duration::from_millis(2), |_| {}), WIDE.threads);
     }
 
     #[test]

@@ -27,8 +27,8 @@ pub struct SourceOptions {
     pub limits: Limits,
     /// Gets `http://` and `https://` addresses; without it they are refused.
     pub fetch: Option<Arc<dyn Fetch>>,
-    /// Threads that read and decode. They work only while fewer images wait than may, so that more
-    /// of them help where decoding is slower than what comes after, and idle where it is not.
+    /// Most threads that read and decode. One is started at first, and more while images are waited
+    /// for: where decoding is faster than what comes after, they would only take its cores.
     pub threads: usize,
     /// Most images that wait or are being decoded.
     pub images_ahead: usize,
