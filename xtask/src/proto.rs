@@ -42,8 +42,22 @@ pub fn proto(args: &[String]) -> Outcome {
 fn joined(folder: &Path) -> Outcome<String> {
     let mut text = OPENING.to_owned();
     for (package, module) in PACKAGES {
-        let code = read_text(&folder.join(format!("{package}.rs")))?;
+        let code = bounded(&read_text(&folder.join(format!("{package}.rs")))?)?;
         text.push_str(&format!("\npub mod {module} {{\n{code}}}\n"));
     }
     Ok(text)
+}
+
+/// Gives the server's half of the code the codec that bounds what it decodes. The generator can name one
+/// codec only, for clients too.
+fn bounded(code: &str) -> Outcome<String> {
+    const SERVER: &str = "/// Generated server implementations.";
+    let (messages, server) = code
+        .split_once(SERVER)
+        .ok_or("the generator's output has no server")?;
+    let server = server.replace(
+        "tonic_prost::ProstCodec::",
+        "super::super::super::codec::BoundedCodec::",
+    );
+    Ok(format!("{messages}{SERVER}{server}"))
 }

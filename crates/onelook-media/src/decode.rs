@@ -33,7 +33,17 @@ pub fn decode(bytes: &[u8], limits: &Limits) -> Result<Frame, DecodeError> {
     decode_image(bytes, limits).map(|image| image.frame)
 }
 
-/// [`decode_image`] that asks before it takes memory.
+/// [`decode_image`] that asks before it takes memory: `reserve` is told the bytes that decoding will take,
+/// may wait until they are free, and ends the decoding by `false`.
+pub fn decode_image_within(
+    bytes: &[u8],
+    limits: &Limits,
+    reserve: &dyn Fn(u64) -> bool,
+) -> Result<DecodedImage, DecodeError> {
+    decode_admitted(bytes, &Admission { limits, reserve })
+}
+
+/// [`decode_image_within`], as sources call it.
 pub(crate) fn decode_admitted(
     bytes: &[u8],
     admission: &Admission<'_>,

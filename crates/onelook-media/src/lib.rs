@@ -14,7 +14,7 @@ mod format;
 mod limits;
 mod source;
 
-pub use decode::{decode, decode_image};
+pub use decode::{decode, decode_image, decode_image_within};
 pub use decoded::{DecodeWarning, DecodedImage};
 pub use encode::{EncodeError, encode_jpeg, encode_png};
 pub use error::{DecodeError, ExceededLimit};

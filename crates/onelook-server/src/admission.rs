@@ -1,9 +1,14 @@
 //! Admission control before a model: who may decode, prepare and run images now, and who waits.
 //!
-//! Takes requests with a client, a priority and a deadline. Gives a permit, or at once the reason why
-//! there is none. The number of permits is just enough to keep the engine busy, so a waiting request
-//! costs little more memory than its bytes. A caller that disconnects drops its future and thereby
-//! leaves the queue.
+//! Takes requests with a client, a priority, a deadline and the work that they are. Gives a permit, or at
+//! once the reason why there is none. Work is counted, not requests: as much is admitted as keeps the
+//! engine busy, so a waiting request costs little more memory than its bytes, and one large request is
+//! admitted alone. A caller that disconnects drops its future and thereby leaves the queue.
+//!
+//! A long run cannot be interrupted, and a client that sends its next request only when it has an answer
+//! is never in the queue when one ends. So before a long run the controller waits a moment for those
+//! clients who were just answered and have had less of the engine (anticipatory scheduling, Iyer and
+//! Druschel 2001); without it one client's large images would leave another one request per run.
 
 pub mod fair_queue;
 
@@ -24,8 +29,8 @@ pub struct AdmissionRequest {
     pub client: ClientKey,
     /// How urgent it is.
     pub priority: Priority,
-    /// Number of images in it.
-    pub images: u64,
+    /// How much it is, in units of [`work`].
+    pub work: u64,
     /// Time after which an answer is useless.
     pub deadline: Instant,
 }
@@ -49,9 +54,17 @@ pub enum AdmissionError {
     Closed,
 }
 
+/// The work of some images of the network's input: their pixels, in blocks of 64 × 64.
+pub fn work(images: usize, [height, width]: [usize; 2]) -> u64 {
+    let blocks = height.saturating_mul(width).div_ceil(64 * 64).max(1);
+    (images as u64).saturating_mul(blocks as u64)
+}
+
 /// The right to prepare and run one request's images. Dropping it admits the next request.
 pub struct Permit {
     controller: Arc<AdmissionController>,
+    client: ClientKey,
+    work: u64,
 }
 
 /// Admission to one loaded model.
@@ -65,33 +78,50 @@ pub struct AdmissionController {
 struct AdmissionState {
     queue: FairQueue,
     waiters: HashMap<u64, Waiter>,
-    free: usize,
-    permits: usize,
+    /// Most work that is admitted at one time, but for a request that is alone.
+    most_work: u64,
+    admitted: usize,
+    admitted_work: u64,
     closed: bool,
-    /// Seconds that the engine takes per image: an exponential moving average.
-    seconds_per_image: f64,
+    /// Seconds that the engine takes for a unit of work: an exponential moving average.
+    pace: f64,
+    /// When clients were answered last, as far as it matters.
+    answered: HashMap<ClientKey, Instant>,
+    /// Whether a task will look at the queue again when the wait before a long run is over.
+    timer: bool,
 }
 
 struct Waiter {
     grant: oneshot::Sender<Result<Permit, AdmissionError>>,
+    client: ClientKey,
+    work: u64,
     deadline: Instant,
 }
 
 /// Weight of the newest measurement in the moving average.
 const NEWEST_WEIGHT: f64 = 0.1;
 
+/// Runs from this time on are long.
+const LONG_RUN: Duration = Duration::from_millis(50);
+
+/// Longest wait before a long run for a client that was just answered.
+const MAX_ANTICIPATION: Duration = Duration::from_millis(100);
+
 impl AdmissionController {
-    /// A controller with this many permits, and a queue for `capacity` requests.
-    pub fn new(permits: usize, capacity: usize) -> Arc<Self> {
+    /// A controller that admits this much work at one time, and has a queue for `capacity` requests.
+    pub fn new(most_work: u64, capacity: usize) -> Arc<Self> {
         Arc::new(Self {
             capacity,
             state: Mutex::new(AdmissionState {
                 queue: FairQueue::new(capacity),
                 waiters: HashMap::new(),
-                free: permits.max(1),
-                permits: permits.max(1),
+                most_work: most_work.max(1),
+                admitted: 0,
+                admitted_work: 0,
                 closed: false,
-                seconds_per_image: 0.0,
+                pace: 0.0,
+                answered: HashMap::new(),
+                timer: false,
             }),
             changed: Notify::new(),
         })
@@ -110,15 +140,11 @@ impl AdmissionController {
         let (id, granted) = {
             let mut state = self.lock();
             state.check(request, Instant::now())?;
-            // A free permit goes to a newcomer only if nobody waits: otherwise it would overtake.
-            if state.free > 0 && state.queue.is_empty() {
-                state.free -= 1;
-                return Ok(self.permit());
-            }
             let (grant, granted) = oneshot::channel();
             let id = state.enqueue(request, grant)?;
             (id, granted)
         };
+        self.grant_permits();
         // From here on, dropping this future must remove the entry; the ticket does so.
         let mut ticket = QueueTicket {
             controller: self,
@@ -142,13 +168,19 @@ impl AdmissionController {
     }
 
     /// Records how long the engine took for a run.
-    pub fn record_run(&self, time: Duration, images: usize) {
+    pub fn record_run(&self, time: Duration, work: u64) {
         let mut state = self.lock();
-        let new = time.as_secs_f64() / images.max(1) as f64;
-        state.seconds_per_image = match state.seconds_per_image {
+        let new = time.as_secs_f64() / work.max(1) as f64;
+        state.pace = match state.pace {
             0.0 => new,
             old => old + NEWEST_WEIGHT * (new - old),
         };
+    }
+
+    /// Starts from what another controller has measured: that of the version which this one replaces.
+    pub fn take_pace_of(&self, old: &Self) {
+        let pace = old.lock().pace;
+        self.lock().pace = pace;
     }
 
     /// Number of waiting requests.
@@ -163,7 +195,7 @@ impl AdmissionController {
 
     /// Number of admitted requests that have not finished.
     pub fn admitted(&self) -> usize {
-        self.lock().admitted()
+        self.lock().admitted
     }
 
     /// Admits no new requests. Those that wait are still served.
@@ -179,7 +211,7 @@ impl AdmissionController {
             let changed = self.changed.notified();
             let idle = {
                 let state = self.lock();
-                state.free == state.permits && state.queue.is_empty()
+                state.admitted == 0 && state.queue.is_empty()
             };
             if idle {
                 return;
@@ -188,44 +220,60 @@ impl AdmissionController {
         }
     }
 
-    fn permit(self: &Arc<Self>) -> Permit {
-        Permit {
-            controller: Arc::clone(self),
-        }
-    }
-
-    /// Gives a returned permit to the next waiter that can still be served in time.
-    fn release_permit(self: &Arc<Self>) {
-        let mut too_late = Vec::new();
+    /// Gives permits to those whose turn it is and who can still be served in time.
+    fn grant_permits(self: &Arc<Self>) {
+        let mut refused = Vec::new();
         let mut unclaimed = None;
         {
             let mut state = self.lock();
-            state.free += 1;
-            while state.free > 0
-                && let Some(id) = state.queue.pop()
+            while let Some(work) = state.queue.next_work()
+                && state.fits(work)
             {
-                let Some(waiter) = state.waiters.remove(&id) else {
+                if let Some(until) = state.anticipation(work, Instant::now()) {
+                    self.look_again(&mut state, until);
+                    break;
+                }
+                let id = state.queue.pop();
+                let Some(waiter) = id.and_then(|id| state.waiters.remove(&id)) else {
                     continue;
                 };
-                if state.misses_deadline(waiter.deadline) {
+                if state.misses_deadline(&waiter) {
                     let retry_after = state.queue_time();
-                    too_late.push((waiter.grant, AdmissionError::Deadline { retry_after }));
+                    refused.push((waiter.grant, AdmissionError::Deadline { retry_after }));
                     continue;
                 }
-                state.free -= 1;
+                state.admitted += 1;
+                state.admitted_work += waiter.work;
+                let permit = Permit {
+                    controller: Arc::clone(self),
+                    client: waiter.client,
+                    work: waiter.work,
+                };
                 // If the receiver is gone, `send` returns the permit. Dropping it here would lock
                 // the state a second time, so it is dropped below; its drop continues the loop.
-                if let Err(Ok(permit)) = waiter.grant.send(Ok(self.permit())) {
+                if let Err(Ok(permit)) = waiter.grant.send(Ok(permit)) {
                     unclaimed = Some(permit);
                     break;
                 }
             }
         }
-        for (grant, error) in too_late {
+        for (grant, error) in refused {
             let _ = grant.send(Err(error));
         }
         drop(unclaimed);
         self.changed.notify_waiters();
+    }
+
+    fn look_again(self: &Arc<Self>, state: &mut AdmissionState, at: Instant) {
+        if std::mem::replace(&mut state.timer, true) {
+            return;
+        }
+        let controller = Arc::clone(self);
+        tokio::spawn(async move {
+            tokio::time::sleep_until(at).await;
+            controller.lock().timer = false;
+            controller.grant_permits();
+        });
     }
 }
 
@@ -238,7 +286,7 @@ impl AdmissionState {
             .check(&request.client)
             .map_err(|full| self.queue_full(full))?;
         let wait = self.least_wait(&request.client);
-        if self.free == 0 && now + wait >= request.deadline {
+        if !self.fits(request.work) && now + wait >= request.deadline {
             return Err(AdmissionError::Deadline {
                 retry_after: self.queue_time(),
             });
@@ -253,15 +301,20 @@ impl AdmissionState {
     ) -> Result<u64, AdmissionError> {
         let pushed = self
             .queue
-            .push(request.priority, &request.client, request.images)
+            .push(request.priority, &request.client, request.work)
             .map_err(|full| self.queue_full(full))?;
         let evicted = pushed.evicted.and_then(|id| self.waiters.remove(&id));
         if let Some(evicted) = evicted {
             let error = self.queue_full(QueueFull { own_fault: true });
             let _ = evicted.grant.send(Err(error));
         }
-        let deadline = request.deadline;
-        self.waiters.insert(pushed.id, Waiter { grant, deadline });
+        let waiter = Waiter {
+            grant,
+            client: Arc::clone(&request.client),
+            work: request.work,
+            deadline: request.deadline,
+        };
+        self.waiters.insert(pushed.id, waiter);
         Ok(pushed.id)
     }
 
@@ -272,34 +325,61 @@ impl AdmissionState {
         }
     }
 
-    fn admitted(&self) -> usize {
-        self.permits - self.free
+    /// Whether so much work may be admitted besides what is.
+    fn fits(&self, work: u64) -> bool {
+        self.admitted == 0 || self.admitted_work.saturating_add(work) <= self.most_work
     }
 
-    fn engine_time(&self, images: usize) -> Duration {
-        Duration::from_secs_f64(images as f64 * self.seconds_per_image)
+    fn engine_time(&self, work: u64) -> Duration {
+        Duration::try_from_secs_f64(work as f64 * self.pace).unwrap_or(Duration::MAX)
     }
 
     /// Time until everything that waits now has run.
     fn queue_time(&self) -> Duration {
-        self.engine_time(self.queue.images() as usize + self.admitted())
+        self.engine_time(self.queue.work().saturating_add(self.admitted_work))
     }
 
     /// Lower bound of this client's wait: its own entries and the admitted requests come first.
     /// Other clients' entries are left out, because the fair queue may serve this client before them.
     fn least_wait(&self, client: &str) -> Duration {
-        self.engine_time(self.queue.images_of(client) as usize + self.admitted())
+        let own = self.queue.work_of(client);
+        self.engine_time(own.saturating_add(self.admitted_work))
     }
 
-    /// Whether a request that is admitted now would finish after this deadline.
-    fn misses_deadline(&self, deadline: Instant) -> bool {
-        Instant::now() + self.engine_time(self.admitted() + 1) > deadline
+    /// Whether a request that is admitted now would finish after its deadline.
+    fn misses_deadline(&self, waiter: &Waiter) -> bool {
+        let time = self.engine_time(self.admitted_work.saturating_add(waiter.work));
+        let end = Instant::now().checked_add(time);
+        end.is_none_or(|end| end > waiter.deadline)
+    }
+
+    /// Until when a run of so much work should wait for a client that was just answered.
+    fn anticipation(&mut self, work: u64, now: Instant) -> Option<Instant> {
+        let run = self.engine_time(work);
+        if run < LONG_RUN {
+            return None;
+        }
+        let patience = run.min(MAX_ANTICIPATION);
+        self.answered.retain(|_, at| *at + MAX_ANTICIPATION > now);
+        let expected = self
+            .answered
+            .iter()
+            .filter(|(client, at)| **at + patience > now && self.queue.would_be_next(client));
+        expected.map(|(_, at)| *at + patience).max()
     }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.controller.release_permit();
+        {
+            let mut state = self.controller.lock();
+            state.admitted -= 1;
+            state.admitted_work -= self.work;
+            let now = Instant::now();
+            state.answered.retain(|_, at| *at + MAX_ANTICIPATION > now);
+            state.answered.insert(Arc::clone(&self.client), now);
+        }
+        self.controller.grant_permits();
     }
 }
 
@@ -324,111 +404,4 @@ impl Drop for QueueTicket<'_> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn request(client: &str, seconds: f64) -> AdmissionRequest {
-        AdmissionRequest {
-            client: Arc::from(client),
-            priority: Priority::Normal,
-            images: 1,
-            deadline: Instant::now() + Duration::from_secs_f64(seconds),
-        }
-    }
-
-    async fn settle() {
-        for _ in 0..20 {
-            tokio::task::yield_now().await;
-        }
-    }
-
-    #[tokio::test]
-    async fn permits_are_bounded_and_pass_to_waiting_requests() {
-        let admission = AdmissionController::new(1, 4);
-        let first = admission
-            .admit(&request("a", 9.0))
-            .await
-            .unwrap_or_else(|_| panic!("free"));
-        let (controller, waiting) = (Arc::clone(&admission), request("b", 9.0));
-        let second = tokio::spawn(async move { controller.admit(&waiting).await.is_ok() });
-        settle().await;
-        assert_eq!((admission.admitted(), admission.length()), (1, 1));
-        drop(first);
-        assert!(second.await.unwrap());
-        assert_eq!((admission.admitted(), admission.length()), (0, 0));
-    }
-
-    #[tokio::test]
-    async fn a_dropped_request_leaves_the_queue() {
-        let admission = AdmissionController::new(1, 4);
-        let first = admission.admit(&request("a", 9.0)).await;
-        let (controller, waiting) = (Arc::clone(&admission), request("b", 9.0));
-        let second = tokio::spawn(async move { controller.admit(&waiting).await.is_ok() });
-        settle().await;
-        second.abort();
-        assert!(second.await.is_err());
-        assert_eq!(admission.length(), 0);
-        drop(first);
-        assert_eq!(admission.admitted(), 0);
-    }
-
-    #[tokio::test]
-    async fn a_request_that_waits_past_its_deadline_gets_a_deadline_error() {
-        let admission = AdmissionController::new(1, 4);
-        let _first = admission.admit(&request("a", 9.0)).await;
-        let refused = admission.admit(&request("b", 0.05)).await.err();
-        assert!(matches!(refused, Some(AdmissionError::Deadline { .. })));
-        assert_eq!(admission.length(), 0);
-    }
-
-    #[tokio::test]
-    async fn a_request_that_cannot_make_its_deadline_is_refused_at_once() {
-        let admission = AdmissionController::new(1, 4);
-        let _first = admission.admit(&request("a", 9.0)).await;
-        admission.record_run(Duration::from_secs(2), 1);
-        let refused = admission.admit(&request("b", 1.0)).await.err();
-        let retry_after = Duration::from_secs(2);
-        assert_eq!(refused, Some(AdmissionError::Deadline { retry_after }));
-    }
-
-    #[tokio::test]
-    async fn a_client_with_many_requests_is_evicted_for_one_with_few() {
-        let admission = AdmissionController::new(1, 2);
-        let _first = admission.admit(&request("heavy", 9.0)).await;
-        let waits = |client: &'static str| {
-            let (controller, waiting) = (Arc::clone(&admission), request(client, 9.0));
-            tokio::spawn(async move { controller.admit(&waiting).await.map(drop).err() })
-        };
-        let _kept = waits("heavy");
-        settle().await;
-        let evicted = waits("heavy");
-        settle().await;
-        let _light = waits("light");
-        settle().await;
-        assert!(matches!(
-            evicted.await.unwrap(),
-            Some(AdmissionError::QueueFull {
-                own_fault: true,
-                ..
-            })
-        ));
-        assert_eq!(admission.length(), 2);
-    }
-
-    #[tokio::test]
-    async fn a_closed_controller_serves_waiting_requests_and_then_is_drained() {
-        let admission = AdmissionController::new(1, 4);
-        let first = admission.admit(&request("a", 9.0)).await;
-        let (controller, waiting) = (Arc::clone(&admission), request("b", 9.0));
-        let second = tokio::spawn(async move { controller.admit(&waiting).await.is_ok() });
-        settle().await;
-        admission.close();
-        assert_eq!(
-            admission.admit(&request("c", 9.0)).await.err(),
-            Some(AdmissionError::Closed)
-        );
-        drop(first);
-        assert!(second.await.unwrap());
-        admission.drained().await;
-    }
-}
+mod tests;

@@ -5,10 +5,10 @@ use std::time::Instant;
 
 use onelook::media;
 
-use crate::body_budget::BodyBudget;
 use crate::config::Config;
 use crate::host::HostMonitor;
 use crate::inference_service::InferenceService;
+use crate::memory_budget::MemoryBudget;
 use crate::metrics::Metrics;
 use crate::model_repository::ModelRepository;
 
@@ -26,8 +26,8 @@ pub struct App {
     pub host: HostMonitor,
     /// When the server started.
     pub started: Instant,
-    /// Memory for the bodies of all requests.
-    pub body_budget: BodyBudget,
+    /// Memory that requests hold.
+    pub memory: MemoryBudget,
 }
 
 impl App {
@@ -41,8 +41,12 @@ impl App {
         };
         Ok(Arc::new(Self {
             models,
-            inference: InferenceService::new(Arc::clone(&metrics), limits),
-            body_budget: BodyBudget::new(config.limits.bodies_bytes),
+            inference: InferenceService::new(
+                Arc::clone(&metrics),
+                limits,
+                config.limits.working_bytes,
+            ),
+            memory: MemoryBudget::new(config.limits.memory_bytes),
             metrics,
             host: HostMonitor::new(),
             started,

@@ -27,6 +27,7 @@ struct Token {
     name: Arc<str>,
     hash: [u8; 32],
     scope: Scope,
+    high_priority: bool,
 }
 
 /// The tokens that a server accepts.
@@ -40,9 +41,17 @@ pub struct Caller {
     pub name: Option<Arc<str>>,
     /// What the caller may do.
     pub scope: Scope,
+    /// Whether its requests may have the priority high.
+    pub high_priority: bool,
 }
 
 impl Caller {
+    /// Whether the caller's requests may go before those of others. Nobody's may on a server without
+    /// tokens, where one client cannot be told from another.
+    pub fn may_go_first(&self) -> bool {
+        self.name.is_some() && (self.high_priority || self.scope == Scope::Admin)
+    }
+
     /// Fails unless the caller has this scope.
     pub fn check(&self, scope: Scope) -> Result<(), Problem> {
         match self.scope >= scope {
@@ -73,9 +82,10 @@ impl fmt::Debug for Tokens {
 }
 
 impl Tokens {
-    /// Reads lines `TOKEN`, `NAME TOKEN` or `NAME TOKEN SCOPE`; a token may be given as
-    /// `sha256:HEX`. The scope is `infer`, `read` or `admin`; without one it is `admin`. Empty
-    /// lines and those that start with `#` are skipped.
+    /// Reads lines `TOKEN`, `NAME TOKEN`, `NAME TOKEN SCOPE` or `NAME TOKEN SCOPE high`; a token may be
+    /// given as `sha256:HEX`. The scope is `infer`, `read` or `admin`; without one it is `admin`. `high`
+    /// allows the priority of that name, as `admin` does. Empty lines and those that start with `#` are
+    /// skipped.
     ///
     /// # Errors
     /// Names the line and what is wrong with it, without the token.
@@ -110,6 +120,7 @@ impl Tokens {
             return Ok(Caller {
                 name: None,
                 scope: Scope::Admin,
+                high_priority: false,
             });
         }
         let Some(presented) = presented else {
@@ -129,6 +140,7 @@ impl Tokens {
             .map(|token| Caller {
                 name: Some(Arc::clone(&token.name)),
                 scope: token.scope,
+                high_priority: token.high_priority,
             })
             .ok_or_else(|| {
                 Problem::new(
@@ -141,7 +153,11 @@ impl Tokens {
 
 impl Token {
     fn parse(line: &str, number: usize) -> Result<Self, String> {
-        let words: Vec<&str> = line.split_whitespace().collect();
+        let mut words: Vec<&str> = line.split_whitespace().collect();
+        let high_priority = words.len() == 4 && words[3] == "high";
+        if high_priority {
+            words.pop();
+        }
         let (name, secret, scope) = match words.as_slice() {
             [secret] => (format!("token-{number}"), *secret, Scope::Admin),
             [name, secret] => ((*name).to_owned(), *secret, Scope::Admin),
@@ -160,7 +176,7 @@ impl Token {
             }
             _ => {
                 return Err(format!(
-                    "line {number}: expected TOKEN, NAME TOKEN or NAME TOKEN SCOPE"
+                    "line {number}: expected TOKEN, NAME TOKEN, NAME TOKEN SCOPE or NAME TOKEN SCOPE high"
                 ));
             }
         };
@@ -174,6 +190,7 @@ impl Token {
             name: Arc::from(name),
             hash,
             scope,
+            high_priority,
         })
     }
 }
@@ -214,6 +231,16 @@ mod tests {
         assert_eq!(caller.scope, Scope::Infer);
         // SHA-256 of "abc", FIPS 180-2.
         assert_eq!(tokens().identify(Some("abc")).unwrap().scope, Scope::Admin);
+    }
+
+    #[test]
+    fn a_token_says_whether_its_requests_may_go_first() {
+        let tokens = Tokens::parse("a 1 infer\nb 2 infer high\nc 3").unwrap();
+        let may = |token| tokens.identify(Some(token)).unwrap().may_go_first();
+        assert_eq!(["1", "2", "3"].map(may), [false, true, true]);
+        let stranger = Tokens::default().identify(None).unwrap();
+        assert!(!stranger.may_go_first());
+        assert!(Tokens::parse("a 1 infer higher").is_err());
     }
 
     #[test]

@@ -45,6 +45,8 @@ pub struct JobOutput {
 
 struct Job {
     input: PreparedInput<'static>,
+    /// What it was admitted as.
+    work: u64,
     ready: Instant,
     reply: oneshot::Sender<Result<JobOutput, Problem>>,
 }
@@ -106,10 +108,15 @@ impl BatchWorker {
     }
 
     /// Runs an input, alone or in a batch with others.
-    pub async fn run(&self, input: PreparedInput<'static>) -> Result<JobOutput, Problem> {
+    pub async fn run(
+        &self,
+        input: PreparedInput<'static>,
+        work: u64,
+    ) -> Result<JobOutput, Problem> {
         let (reply, answer) = oneshot::channel();
         self.queue.lock().jobs.push_back(Job {
             input,
+            work,
             ready: Instant::now(),
             reply,
         });
@@ -213,7 +220,8 @@ impl BatchLoop {
             )),
         };
         if output.is_ok() {
-            self.admission.record_run(time, images);
+            let work = jobs.iter().map(|job| job.work).sum();
+            self.admission.record_run(time, work);
             (self.on_run)(images, time);
         }
         let mut index = 0;
@@ -276,6 +284,7 @@ mod tests {
         std::mem::forget(answer);
         Job {
             input: PreparedInput::Tensor(Tensor::from_fn([images, 3, height, 2], |_| value)),
+            work: 1,
             ready: Instant::now(),
             reply,
         }

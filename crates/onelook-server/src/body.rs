@@ -1,19 +1,26 @@
-//! Reads request bodies into memory, within limits on the size of one, the size of all, and time.
+//! Reads request bodies into memory, within limits on the size of one, the memory of all, and their pace.
 
 use std::io::Read;
 use std::time::Duration;
 
 use axum::body::{Body, HttpBody};
+use axum::http::{HeaderMap, header};
 use bytes::{Bytes, BytesMut};
+use futures_util::stream::{self, StreamExt};
 use http_body_util::BodyExt;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 
+use crate::admission::ClientKey;
 use crate::app::App;
-use crate::body_budget::BudgetShare;
+use crate::config::Limits;
+use crate::memory_budget::MemoryShare;
 use crate::problem::{Problem, ProblemKind};
+use crate::progress::ProgressDeadline;
+use crate::request_context::RequestContext;
 
-/// Longest time spent on reading a body that is not used.
+/// Longest time spent on reading a body that is not used, and most bytes of it.
 const DRAIN_TIME: Duration = Duration::from_secs(5);
+const DRAIN_BYTES: usize = 64 << 20;
 
 /// Bytes that are decompressed at a time.
 const INFLATE_CHUNK: usize = 64 << 10;
@@ -22,23 +29,24 @@ const INFLATE_CHUNK: usize = 64 << 10;
 pub struct BufferedBody {
     /// The body.
     pub bytes: Bytes,
-    _share: BudgetShare,
+    /// What it holds of the budget, to which its parsed form is added.
+    pub share: MemoryShare,
 }
 
 /// A body that grows, within the limits on one body and on all of them.
 pub struct BodyBuffer {
     bytes: BytesMut,
     limit: usize,
-    share: BudgetShare,
+    share: MemoryShare,
 }
 
 impl BodyBuffer {
-    /// An empty buffer.
-    pub fn new(app: &App) -> Self {
+    /// An empty buffer of this client.
+    pub fn new(app: &App, client: &ClientKey) -> Self {
         Self {
             bytes: BytesMut::new(),
             limit: app.config.limits.body_bytes,
-            share: app.body_budget.share(),
+            share: app.memory.share(client),
         }
     }
 
@@ -56,61 +64,104 @@ impl BodyBuffer {
     pub fn finish(self) -> BufferedBody {
         BufferedBody {
             bytes: self.bytes.freeze(),
-            _share: self.share,
+            share: self.share,
         }
     }
 }
 
-/// Reads a whole body.
-pub async fn read(app: &App, body: Body) -> Result<BufferedBody, Problem> {
-    let limit = app.config.limits.body_timeout;
-    match timeout(limit, collect(app, body)).await {
-        Ok(outcome) => outcome,
-        Err(_) => Err(Problem::new(
-            ProblemKind::Timeout,
-            format!("the body did not arrive within {} s", limit.as_secs_f64()),
-        )),
-    }
+/// Reads a whole body and undoes its content encoding. The request's time starts when it has arrived: how
+/// long that takes is bounded by progress alone.
+pub async fn read(
+    app: &App,
+    context: &mut RequestContext,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<BufferedBody, Problem> {
+    let encoding = headers.get(header::CONTENT_ENCODING);
+    let encoding = encoding.map_or("", |value| value.to_str().unwrap_or("?"));
+    let encoding = ContentEncoding::of(encoding);
+    let (encoding, body) = keep_if_ok(encoding, body).await?;
+    let body = receive(app, context, body).await?;
+    let body = inflate(app, &context.client, encoding, body).await?;
+    context.restart();
+    Ok(body)
 }
 
-async fn collect(app: &App, mut body: Body) -> Result<BufferedBody, Problem> {
+async fn receive(
+    app: &App,
+    context: &RequestContext,
+    mut body: Body,
+) -> Result<BufferedBody, Problem> {
     let limit = app.config.limits.body_bytes as u64;
     if body.size_hint().exact().is_some_and(|size| size > limit) {
         drain(body).await;
         return Err(Problem::too_large(limit));
     }
-    let mut buffer = BodyBuffer::new(app);
-    while let Some(frame) = body.frame().await {
+    let mut buffer = BodyBuffer::new(app, &context.client);
+    let mut progress = ProgressDeadline::new(app.config.limits.min_progress, Instant::now());
+    loop {
+        let frame = timeout_at(progress.due(), body.frame());
+        let Some(frame) = frame.await.map_err(|_| too_slow(&app.config.limits))? else {
+            return Ok(buffer.finish());
+        };
         let frame =
             frame.map_err(|error| Problem::bad_request(format!("the body broke off: {error}")))?;
         let Ok(data) = frame.into_data() else {
             continue;
         };
+        progress.advance(Instant::now(), data.len());
         if let Err(problem) = buffer.append(&data) {
             drain(body).await;
             return Err(problem);
         }
     }
-    Ok(buffer.finish())
+}
+
+/// The problem of a body that arrives too slowly.
+pub fn too_slow(limits: &Limits) -> Problem {
+    let detail = format!(
+        "the body stalled for {} s, or came with less than {} bytes/s",
+        limits.min_progress.stall.as_secs_f64(),
+        limits.min_progress.bytes_per_second
+    );
+    Problem::new(ProblemKind::Timeout, detail)
+}
+
+/// How a body is compressed.
+enum ContentEncoding {
+    Identity,
+    Gzip,
+    Deflate,
+}
+
+impl ContentEncoding {
+    fn of(name: &str) -> Result<Self, Problem> {
+        match name.trim().to_ascii_lowercase().as_str() {
+            "" | "identity" => Ok(Self::Identity),
+            "gzip" | "x-gzip" => Ok(Self::Gzip),
+            "deflate" => Ok(Self::Deflate),
+            _ => {
+                let detail = "the content encoding must be gzip, deflate or identity";
+                Err(Problem::new(ProblemKind::Unsupported, detail))
+            }
+        }
+    }
 }
 
 /// Undoes the content encoding, within the same limits.
-pub async fn inflate(
+async fn inflate(
     app: &App,
-    encoding: &str,
+    client: &ClientKey,
+    encoding: ContentEncoding,
     compressed: BufferedBody,
 ) -> Result<BufferedBody, Problem> {
     let source = compressed.bytes.as_ref();
-    let mut reader: Box<dyn Read + Send> = match encoding.to_ascii_lowercase().as_str() {
-        "" | "identity" => return Ok(compressed),
-        "gzip" => Box::new(flate2::read::GzDecoder::new(source)),
-        "deflate" => Box::new(flate2::read::ZlibDecoder::new(source)),
-        _ => {
-            let detail = "the content encoding must be gzip, deflate or identity";
-            return Err(Problem::new(ProblemKind::Unsupported, detail));
-        }
+    let mut reader: Box<dyn Read + Send> = match encoding {
+        ContentEncoding::Identity => return Ok(compressed),
+        ContentEncoding::Gzip => Box::new(flate2::read::MultiGzDecoder::new(source)),
+        ContentEncoding::Deflate => Box::new(flate2::read::ZlibDecoder::new(source)),
     };
-    let mut buffer = BodyBuffer::new(app);
+    let mut buffer = BodyBuffer::new(app, client);
     let mut chunk = vec![0; INFLATE_CHUNK];
     loop {
         let read = reader.read(&mut chunk).map_err(|error| {
@@ -125,6 +176,27 @@ pub async fn inflate(
     }
 }
 
+/// The first bytes of a body, at least `length` of them if it has so many, and the whole body again.
+pub async fn peek(app: &App, mut body: Body, length: usize) -> Result<(Bytes, Body), Problem> {
+    let limits = &app.config.limits;
+    let due = Instant::now() + limits.min_progress.stall;
+    let mut start = BytesMut::new();
+    while start.len() < length {
+        let frame = timeout_at(due, body.frame());
+        match frame.await.map_err(|_| too_slow(limits))? {
+            Some(Ok(frame)) => start.extend_from_slice(frame.data_ref().unwrap_or(&Bytes::new())),
+            Some(Err(error)) => {
+                return Err(Problem::bad_request(format!("the body broke off: {error}")));
+            }
+            None => break,
+        }
+    }
+    let start = start.freeze();
+    let first = stream::once(std::future::ready(Ok(start.clone())));
+    let body = Body::from_stream(first.chain(body.into_data_stream()));
+    Ok((start, body))
+}
+
 /// Passes the body on if the request can go on, else discards it.
 pub async fn keep_if_ok<T>(outcome: Result<T, Problem>, body: Body) -> Result<(T, Body), Problem> {
     match outcome {
@@ -136,9 +208,17 @@ pub async fn keep_if_ok<T>(outcome: Result<T, Problem>, body: Body) -> Result<(T
     }
 }
 
-/// Reads a body and discards it, for a limited time: most clients read the answer only after they
-/// have sent everything.
+/// Reads a body and discards it, within bounds: most clients read the answer only after they have sent
+/// everything.
 pub async fn drain(mut body: Body) {
-    let all = async { while let Some(Ok(_)) = body.frame().await {} };
+    let all = async {
+        let mut bytes = 0;
+        while let Some(Ok(frame)) = body.frame().await {
+            bytes += frame.data_ref().map_or(0, Bytes::len);
+            if bytes > DRAIN_BYTES {
+                break;
+            }
+        }
+    };
     let _ = timeout(DRAIN_TIME, all).await;
 }

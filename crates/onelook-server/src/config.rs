@@ -6,6 +6,8 @@ use std::time::Duration;
 use onelook::LoadOptions;
 
 use crate::auth::Tokens;
+use crate::progress::MinProgress;
+use crate::url_hosts::UrlHost;
 
 /// A model to serve.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,10 +47,23 @@ pub struct Config {
     pub tokens: Tokens,
     /// Origins whose pages may call the server (CORS); `*` for all.
     pub cors: Vec<String>,
-    /// Whether requests may name URLs of images. Private addresses are never fetched.
+    /// Further names under which the server may be addressed. If it listens on loopback only, or if there
+    /// are any here, others are refused.
+    pub allow_hosts: Vec<String>,
+    /// Whether requests may name URLs of images at public addresses.
     pub allow_urls: bool,
+    /// Hosts and networks whose images are fetched too, public or not.
+    pub allow_url_hosts: Vec<UrlHost>,
     /// Certificate chain and key (PEM files).
     pub tls: Option<TlsFiles>,
+}
+
+impl Config {
+    /// Whether pages of this origin may call the server.
+    pub fn allows_origin(&self, origin: &[u8]) -> bool {
+        let mut allowed = self.cors.iter();
+        allowed.any(|known| known == "*" || known.as_bytes() == origin)
+    }
 }
 
 /// PEM files of a certificate chain and its key.
@@ -61,38 +76,59 @@ pub struct TlsFiles {
 }
 
 /// Limits on requests and connections.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Limits {
     /// Largest body of one request, in bytes.
     pub body_bytes: usize,
-    /// Largest size of all bodies in memory together, in bytes.
-    pub bodies_bytes: usize,
+    /// Most bytes that all requests together hold: bodies, what they are parsed into, answers.
+    pub memory_bytes: usize,
+    /// Most bytes that images take while they are decoded and run; further ones wait.
+    pub working_bytes: u64,
     /// Largest number of pixels of one image.
     pub pixels: u64,
+    /// Longest side of the network's input.
+    pub image_size: usize,
     /// Largest number of images in one request.
     pub images: usize,
     /// Largest number of connections at one time.
-    pub connections: usize,
+    pub connections: MaxConnections,
     /// Longest wait for a request's headers, and for the next request on a connection.
     pub header_timeout: Duration,
-    /// Longest wait for a request's body.
-    pub body_timeout: Duration,
-    /// Longest time from a request's headers to its answer, unless the request asks for less.
+    /// What is expected of a body that is sent and of an answer that is read.
+    pub min_progress: MinProgress,
+    /// Longest time from the end of a request's body to its answer, unless the request asks for less.
     pub request_timeout: Duration,
     /// Longest wait for requests in progress when the server is told to stop.
     pub shutdown_timeout: Duration,
+}
+
+/// Bounds on open connections.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MaxConnections {
+    /// Of all addresses together.
+    pub all: usize,
+    /// Of one address.
+    pub per_address: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
         Self {
             body_bytes: 64 << 20,
-            bodies_bytes: 512 << 20,
+            memory_bytes: 512 << 20,
+            working_bytes: 1 << 30,
             pixels: 64_000_000,
+            image_size: 1920,
             images: 64,
-            connections: 12_000,
+            connections: MaxConnections {
+                all: 12_000,
+                per_address: 6_000,
+            },
             header_timeout: Duration::from_secs(15),
-            body_timeout: Duration::from_secs(30),
+            min_progress: MinProgress {
+                stall: Duration::from_secs(10),
+                bytes_per_second: 8 << 10,
+            },
             request_timeout: Duration::from_secs(30),
             shutdown_timeout: Duration::from_secs(30),
         }
@@ -115,7 +151,9 @@ impl Default for Config {
             limits: Limits::default(),
             tokens: Tokens::default(),
             cors: Vec::new(),
+            allow_hosts: Vec::new(),
             allow_urls: false,
+            allow_url_hosts: Vec::new(),
             tls: None,
         }
     }

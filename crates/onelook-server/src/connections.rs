@@ -1,5 +1,7 @@
-//! Connections of all ports: accepts them, limits their number, closes those that send nothing, and
-//! lets the others finish when the server stops.
+//! Connections of all ports: accepts them, limits their number, closes those that send nothing or read
+//! nothing, and lets the others finish when the server stops.
+
+mod open;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -14,26 +16,39 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
 use crate::app::App;
+use crate::connection_watch::{ConnectionWatch, WatchedSocket};
 use crate::request_context::PeerAddress;
 use crate::tls::Tls;
+pub use open::client_address;
+use open::{ConnectionPlace, Full, OpenConnections};
 
 /// Pause after `accept` fails, which it does when the process has no file descriptors left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
+/// Shortest time without progress that is looked for.
+const MIN_CHECK: Duration = Duration::from_millis(40);
+
 /// Interval of HTTP/2 keep-alive pings.
 const PING_INTERVAL: Duration = Duration::from_secs(20);
+
+/// The other end of a connection.
+struct Peer {
+    address: SocketAddr,
+    watch: Arc<ConnectionWatch>,
+    place: ConnectionPlace,
+}
 
 /// Accepts connections; shared by all ports.
 #[derive(Clone)]
 pub struct ConnectionAcceptor {
     app: Arc<App>,
-    permits: Arc<Semaphore>,
+    open: Arc<OpenConnections>,
     stop: CancellationToken,
     tasks: TaskTracker,
 }
@@ -41,10 +56,10 @@ pub struct ConnectionAcceptor {
 impl ConnectionAcceptor {
     /// An acceptor for as many connections as the limits allow.
     pub fn new(app: Arc<App>, stop: CancellationToken) -> Self {
-        let permits = Arc::new(Semaphore::new(app.config.limits.connections.max(1)));
+        let open = OpenConnections::new(app.config.limits.connections);
         Self {
             app,
-            permits,
+            open,
             stop,
             tasks: TaskTracker::new(),
         }
@@ -66,16 +81,28 @@ impl ConnectionAcceptor {
                 }
             };
             // Closed at once instead of queued: a client that is turned away can go elsewhere.
-            let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() else {
-                tracing::warn!(%peer, "a connection was closed: the limit of --max-connections is reached");
-                continue;
+            let watch = ConnectionWatch::new(self.app.config.limits.min_progress);
+            let place = match self.open.admit(peer.ip(), &watch) {
+                Ok(place) => place,
+                Err(full) => {
+                    let limit = match full {
+                        Full::All => "--max-connections",
+                        Full::Address => "--max-connections-per-address",
+                    };
+                    tracing::warn!(%peer, "a connection was closed: the limit of {limit} is reached and none is idle");
+                    continue;
+                }
             };
             let (acceptor, router, tls) = (self.clone(), router.clone(), tls.clone());
             self.tasks.spawn(async move {
                 acceptor.app.metrics.connections.inc();
-                acceptor.handshake(stream, peer, router, tls).await;
+                let peer = Peer {
+                    address: peer,
+                    watch,
+                    place,
+                };
+                acceptor.handshake(stream, &peer, router, tls).await;
                 acceptor.app.metrics.connections.dec();
-                drop(permit);
             });
         }
     }
@@ -87,13 +114,8 @@ impl ConnectionAcceptor {
         tokio::time::timeout(limit, self.tasks.wait()).await.is_ok()
     }
 
-    async fn handshake(
-        &self,
-        stream: TcpStream,
-        peer: SocketAddr,
-        router: Router,
-        tls: Option<Tls>,
-    ) {
+    async fn handshake(&self, stream: TcpStream, peer: &Peer, router: Router, tls: Option<Tls>) {
+        let address = peer.address;
         // Without this, a small answer may wait until there is more to send (Nagle's algorithm).
         let _ = stream.set_nodelay(true);
         let Some(tls) = tls else {
@@ -102,28 +124,36 @@ impl ConnectionAcceptor {
         let limit = self.app.config.limits.header_timeout;
         match tokio::time::timeout(limit, tls.accept(stream)).await {
             Ok(Ok(stream)) => self.serve(stream, peer, router).await,
-            Ok(Err(error)) => tracing::debug!(%peer, %error, "the TLS handshake failed"),
-            Err(_) => tracing::debug!(%peer, "the TLS handshake timed out"),
+            Ok(Err(error)) => tracing::debug!(peer = %address, %error, "the TLS handshake failed"),
+            Err(_) => tracing::debug!(peer = %address, "the TLS handshake timed out"),
         }
     }
 
-    async fn serve<S>(&self, stream: S, peer: SocketAddr, router: Router)
+    async fn serve<S>(&self, stream: S, peer: &Peer, router: Router)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let limit = self.app.config.limits.header_timeout;
+        let (watch, peer, place) = (&peer.watch, peer.address, &peer.place);
+        let limits = &self.app.config.limits;
+        let limit = limits.header_timeout;
         let has_request = Arc::new(AtomicBool::new(false));
         let mark = Arc::clone(&has_request);
+        let of_request = Arc::clone(watch);
         let service = service_fn(move |mut request: hyper::Request<Incoming>| {
             mark.store(true, Ordering::Relaxed);
             request.extensions_mut().insert(PeerAddress(peer));
+            request.extensions_mut().insert(Arc::clone(&of_request));
             router
                 .clone()
                 .oneshot(request.map(axum::body::Body::new) as Request)
         });
         let builder = builder(limit);
-        let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
+        let connection = builder.serve_connection_with_upgrades(
+            TokioIo::new(WatchedSocket::new(stream, watch)),
+            service,
+        );
         tokio::pin!(connection);
+        let mut check = tokio::time::interval(limits.min_progress.stall.max(MIN_CHECK) / 4);
         // hyper's own timers start only with the first bytes of a request's head.
         let first_request = tokio::time::sleep(limit);
         tokio::pin!(first_request);
@@ -141,6 +171,20 @@ impl ConnectionAcceptor {
                     true => awaits_first_request = false,
                     false => return,
                 },
+                () = place.close.cancelled(), if !shutting_down => {
+                    tracing::debug!(%peer, "an idle connection made way for another");
+                    if watch.idle_since().is_some() {
+                        return;
+                    }
+                    shutting_down = true;
+                    connection.as_mut().graceful_shutdown();
+                }
+                _ = check.tick() => {
+                    if watch.is_stalled(Instant::now()) {
+                        tracing::info!(%peer, "a connection was closed: its client does not read the answer");
+                        return;
+                    }
+                }
                 // Graceful shutdown: requests in progress are answered, then the connection closes.
                 // The loop goes on until it has; `finish` bounds the wait.
                 () = self.stop.cancelled(), if !shutting_down => {

@@ -1,4 +1,4 @@
-//! Fetches images from URLs in requests, from public addresses only.
+//! Fetches images from URLs in requests: from public addresses, and from hosts and networks that were named.
 //!
 //! Host names are resolved here, all their addresses must be public, and the connection goes to the
 //! address that was checked, so a DNS answer that changes later has no effect (DNS rebinding). Each
@@ -16,9 +16,12 @@ use http_body_util::{BodyExt, Empty};
 use hyper::body::Incoming;
 use tokio::time::{Instant, timeout_at};
 
+use crate::admission::ClientKey;
 use crate::app::App;
 use crate::body::{BodyBuffer, BufferedBody};
+use crate::config::Config;
 use crate::problem::{Problem, ProblemKind};
+use crate::request_context::RequestContext;
 use url::{Target, failed, is_public};
 
 /// Largest number of redirects that are followed.
@@ -31,16 +34,20 @@ const MAX_TIME: Duration = Duration::from_secs(10);
 const MAX_ATTEMPTS: usize = 3;
 
 /// Fetches an encoded image.
-pub async fn image(app: &App, url: &str, deadline: Instant) -> Result<BufferedBody, Problem> {
-    if !app.config.allow_urls {
+pub async fn image(
+    app: &App,
+    url: &str,
+    context: &RequestContext,
+) -> Result<BufferedBody, Problem> {
+    if !app.config.allow_urls && app.config.allow_url_hosts.is_empty() {
         let detail = "this server does not fetch URLs: send the image itself, or start the server with \
-                      --allow-urls";
+                      --allow-urls or --allow-url-host HOST";
         return Err(Problem::new(ProblemKind::Forbidden, detail));
     }
-    let deadline = deadline.min(Instant::now() + MAX_TIME);
+    let deadline = context.deadline.min(Instant::now() + MAX_TIME);
     let fetching = async {
-        let response = Fetcher::new().get(url).await?;
-        receive(app, response.into_body()).await
+        let response = Fetcher::new(&app.config).get(url).await?;
+        receive(app, &context.client, response.into_body()).await
     };
     match timeout_at(deadline, fetching).await {
         Ok(outcome) => outcome,
@@ -49,8 +56,12 @@ pub async fn image(app: &App, url: &str, deadline: Instant) -> Result<BufferedBo
 }
 
 /// Reads a response's body, within the limits on bodies of requests.
-async fn receive(app: &App, mut body: Incoming) -> Result<BufferedBody, Problem> {
-    let mut buffer = BodyBuffer::new(app);
+async fn receive(
+    app: &App,
+    client: &ClientKey,
+    mut body: Incoming,
+) -> Result<BufferedBody, Problem> {
+    let mut buffer = BodyBuffer::new(app, client);
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|_| failed("the host broke off its response"))?;
         if let Ok(data) = frame.into_data() {
@@ -63,14 +74,18 @@ async fn receive(app: &App, mut body: Incoming) -> Result<BufferedBody, Problem>
 /// How host names are resolved and which addresses are allowed; tests use their own.
 struct Fetcher {
     resolve: Resolve,
-    is_allowed: fn(&SocketAddr) -> bool,
+    is_allowed: IsAllowed,
 }
+
+/// Whether a host may be fetched from at this address.
+type IsAllowed = Box<dyn Fn(&str, &SocketAddr) -> bool + Send + Sync>;
 
 type Resolve = Box<dyn Fn(&str, u16) -> Resolving + Send + Sync>;
 type Resolving = std::pin::Pin<Box<dyn Future<Output = std::io::Result<Vec<SocketAddr>>> + Send>>;
 
 impl Fetcher {
-    fn new() -> Self {
+    fn new(config: &Config) -> Self {
+        let (public, named) = (config.allow_urls, config.allow_url_hosts.clone());
         Self {
             resolve: Box::new(|host, port| {
                 let host = host.to_owned();
@@ -79,7 +94,11 @@ impl Fetcher {
                     Ok(found.collect())
                 })
             }),
-            is_allowed: |address| is_public(address.ip()),
+            is_allowed: Box::new(move |host, address| {
+                let address = address.ip();
+                let mut named = named.iter();
+                (public && is_public(address)) || named.any(|rule| rule.allows(host, address))
+            }),
         }
     }
 
@@ -129,19 +148,20 @@ impl Fetcher {
         answered.map_err(|_| failed("the host did not answer in HTTP"))
     }
 
-    /// All addresses of a host. If one of them is not public, all are refused.
+    /// All addresses of a host. If one of them is not allowed, all are refused.
     async fn addresses(&self, target: &Target) -> Result<Vec<SocketAddr>, Problem> {
         let found = (self.resolve)(target.host(), target.port()).await;
         let found = found.map_err(|_| failed("the host's name cannot be resolved"))?;
         if found.is_empty() {
             return Err(failed("the host's name cannot be resolved"));
         }
-        match found.iter().all(self.is_allowed) {
+        let is_allowed = |address| (self.is_allowed)(target.host(), address);
+        match found.iter().all(is_allowed) {
             true => Ok(found),
             false => Err(Problem::new(
                 ProblemKind::Forbidden,
-                "the URL, or one that it redirects to, has an address that is not public: only public \
-                 addresses are fetched",
+                "the URL, or one that it redirects to, has an address that is not public and not among \
+                 those of --allow-url-host",
             )),
         }
     }

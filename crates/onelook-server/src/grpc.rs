@@ -3,11 +3,13 @@
 //! The protocol's meaning is in [`crate::open_inference`]; here are only messages, statuses and
 //! streams.
 
-mod budget;
+mod bounds;
+mod codec;
 #[allow(missing_docs, clippy::all, clippy::pedantic)]
 mod generated;
 mod health;
 mod message;
+mod metered_body;
 mod service;
 mod status;
 
@@ -30,5 +32,5 @@ pub fn router(app: Arc<App>) -> Router {
     Routes::new(inference)
         .add_service(health)
         .into_axum_router()
-        .layer(from_fn_with_state(app, budget::layer))
+        .layer(from_fn_with_state(app, metered_body::layer))
 }

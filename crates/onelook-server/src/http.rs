@@ -9,6 +9,7 @@ mod multipart;
 mod open_inference;
 mod openapi;
 mod pages;
+mod same_site;
 mod schema;
 mod status;
 

@@ -3,6 +3,7 @@
 //! Every protocol comes through here, with images or with tensors, so that all of them share queues,
 //! batches, statistics and metrics. What becomes of an image is the library's [`Pipeline`] alone.
 
+use std::cell::{Cell, RefCell};
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -13,14 +14,16 @@ use onelook::media::{self, DecodeError};
 use onelook::types::{Frame, Instances, Prediction, Tensor};
 use onelook::{Options, Pipeline, PreparedImage, PreparedInput, usable_cores};
 use tokio::sync::Semaphore;
+use tokio::time::{Instant as Deadline, timeout_at};
 use tracing::{Instrument, debug_span};
 
-use crate::admission::{AdmissionError, AdmissionRequest, Permit};
+use crate::admission::{self, AdmissionError, AdmissionRequest, Permit};
 use crate::metrics::Metrics;
 use crate::model_repository::{LoadedModel, ModelEntry};
 use crate::problem::{Problem, ProblemKind};
 use crate::request_context::RequestContext;
 use crate::statistics::StageTimes;
+use crate::working_memory::{WorkingMemory, WorkingShare};
 
 /// From this confidence on, so few candidates pass that decoding them costs less than a change of
 /// thread.
@@ -37,6 +40,8 @@ pub struct DetectResult {
     pub prediction: Prediction,
     /// Time of each stage.
     pub times: StageTimes,
+    /// The frame's memory.
+    _memory: Option<WorkingShare>,
 }
 
 impl DetectResult {
@@ -51,15 +56,17 @@ impl DetectResult {
 pub struct InferenceService {
     metrics: Arc<Metrics>,
     limits: media::Limits,
+    memory: WorkingMemory,
     encode_permits: Arc<Semaphore>,
 }
 
 impl InferenceService {
-    /// A service that decodes images within these limits.
-    pub fn new(metrics: Arc<Metrics>, limits: media::Limits) -> Self {
+    /// A service that decodes images within these limits, in so many bytes for all that are at work.
+    pub fn new(metrics: Arc<Metrics>, limits: media::Limits, working_bytes: u64) -> Self {
         Self {
             metrics,
             limits,
+            memory: WorkingMemory::new(working_bytes),
             encode_permits: Arc::new(Semaphore::new(8 + 4 * usable_cores())),
         }
     }
@@ -90,18 +97,24 @@ impl InferenceService {
         options: &Options,
     ) -> Result<DetectResult, Problem> {
         let mut times = StageTimes::default();
-        let request = context.admission_request(1);
+        let size = options.rounded_size(entry.loaded()?.model.metadata())?;
+        let request = context.admission_request(admission::work(1, size));
         let (loaded, permit) = self.admit(entry, &request, &mut times).await?;
         let pipeline = Arc::new(Pipeline::new(Arc::clone(&loaded.model), options.clone())?);
-        let (prepare, limits) = (Arc::clone(&pipeline), self.limits);
+        let decoder = ImageDecoder {
+            limits: self.limits,
+            memory: self.memory.clone(),
+            input_bytes: tensor_bytes(1, size),
+            deadline: context.deadline,
+            pipeline: Arc::clone(&pipeline),
+        };
         let span = debug_span!("decode and prepare");
-        let prepared =
-            blocking(move || span.in_scope(|| decode_and_prepare(&image, &limits, &prepare)));
+        let prepared = blocking(move || span.in_scope(|| decoder.prepare(&image)));
         let prepared = prepared.await??;
         times.decode = prepared.decode;
         times.preprocess = prepared.prepare;
         let PreparedImage { input, placement } = prepared.image;
-        let run = loaded.worker.run(input);
+        let run = loaded.worker.run(input, request.work);
         let output = run.instrument(debug_span!("inference")).await?;
         // The next request may prepare its image while this one's boxes are read.
         drop(permit);
@@ -127,21 +140,25 @@ impl InferenceService {
             warnings: prepared.warnings,
             prediction,
             times,
+            _memory: prepared.memory,
         })
     }
 
-    /// Runs the network on a tensor as it is, and returns the one output that an exported model has.
-    /// `input` is called once the request is admitted.
+    /// Runs the network on a tensor of this shape as it is, and returns the one output that an exported
+    /// model has. `input` is called once the request is admitted.
     pub async fn output0(
         &self,
         entry: &Arc<ModelEntry>,
         context: &RequestContext,
-        images: usize,
+        [images, _, height, width]: [usize; 4],
         input: impl FnOnce() -> Tensor + Send + 'static,
     ) -> Result<Tensor, Problem> {
         let start = Instant::now();
         let mut times = StageTimes::default();
-        let request = context.admission_request(images);
+        let size = [height, width];
+        let request = context.admission_request(admission::work(images, size));
+        // Input, output, and the output once more in the form of the answer.
+        let _memory = self.take(context, 3 * tensor_bytes(images, size)).await?;
         let outcome = self.output0_once(entry, &request, input, &mut times).await;
         self.record(entry, start.elapsed(), outcome.as_ref().map(|_| &times));
         outcome
@@ -162,7 +179,8 @@ impl InferenceService {
         // One request never makes a run larger than a batch, however many images it has.
         for part in split(input, loaded.max_batch) {
             let (own, size) = (rows(&part), size(&part));
-            let run = loaded.worker.run(PreparedInput::Tensor(part));
+            let work = admission::work(own, size);
+            let run = loaded.worker.run(PreparedInput::Tensor(part), work);
             let output = run.instrument(debug_span!("inference")).await?;
             times.queue += output.waited;
             times.inference += output.time;
@@ -184,10 +202,17 @@ impl InferenceService {
         Ok(output)
     }
 
+    async fn take(&self, context: &RequestContext, bytes: u64) -> Result<WorkingShare, Problem> {
+        let taken = timeout_at(context.deadline, self.memory.take(bytes));
+        taken.await.map_err(|_| out_of_memory())
+    }
+
     /// Refuses a request that would not be admitted. Called before its body is read.
     pub fn precheck(&self, entry: &ModelEntry, context: &RequestContext) -> Result<(), Problem> {
-        let request = context.admission_request(1);
-        match entry.loaded()?.admission.precheck(&request) {
+        let loaded = entry.loaded()?;
+        let least = admission::work(1, loaded.model.metadata().image_size);
+        let request = context.admission_request(least);
+        match loaded.admission.precheck(&request) {
             // Closed means that this version is being replaced: the next one will admit it.
             Ok(()) | Err(AdmissionError::Closed) => Ok(()),
             Err(error) => Err(admission_problem(entry, error)),
@@ -298,24 +323,63 @@ struct PreparedRequest {
     image: PreparedImage<'static>,
     decode: Duration,
     prepare: Duration,
+    memory: Option<WorkingShare>,
 }
 
-fn decode_and_prepare(
-    image: &[u8],
-    limits: &media::Limits,
-    pipeline: &Pipeline,
-) -> Result<PreparedRequest, Problem> {
-    let start = Instant::now();
-    let image = media::decode_image(image, limits).map_err(|error| decode_problem(&error))?;
-    let frame = Arc::new(image.frame);
-    let decoded = Instant::now();
-    Ok(PreparedRequest {
-        image: pipeline.prepare(Arc::clone(&frame)),
-        frame,
-        warnings: image.warnings.iter().map(ToString::to_string).collect(),
-        decode: decoded - start,
-        prepare: decoded.elapsed(),
-    })
+/// Decodes an image and prepares it for the network, in memory that is taken ahead.
+struct ImageDecoder {
+    limits: media::Limits,
+    memory: WorkingMemory,
+    /// What the network's input takes.
+    input_bytes: u64,
+    deadline: Deadline,
+    pipeline: Arc<Pipeline>,
+}
+
+impl ImageDecoder {
+    fn prepare(&self, image: &[u8]) -> Result<PreparedRequest, Problem> {
+        let start = Instant::now();
+        let (memory, timed_out) = (RefCell::new(None), Cell::new(false));
+        // This thread may wait: the permit before it bounds how many do.
+        let runtime = tokio::runtime::Handle::current();
+        let reserve = |bytes: u64| {
+            let taken = self.memory.take(bytes.saturating_add(self.input_bytes));
+            match runtime.block_on(timeout_at(self.deadline, taken)) {
+                Ok(share) => *memory.borrow_mut() = Some(share),
+                Err(_) => timed_out.set(true),
+            }
+            !timed_out.get()
+        };
+        let image = match media::decode_image_within(image, &self.limits, &reserve) {
+            Err(_) if timed_out.get() => return Err(out_of_memory()),
+            decoded => decoded.map_err(|error| decode_problem(&error))?,
+        };
+        let frame = Arc::new(image.frame);
+        let mut memory = memory.into_inner();
+        if let Some(memory) = &mut memory {
+            memory.shrink_to(frame.pixels().len() as u64 + self.input_bytes);
+        }
+        let decoded = Instant::now();
+        Ok(PreparedRequest {
+            image: self.pipeline.prepare(Arc::clone(&frame)),
+            frame,
+            warnings: image.warnings.iter().map(ToString::to_string).collect(),
+            decode: decoded - start,
+            prepare: decoded.elapsed(),
+            memory,
+        })
+    }
+}
+
+/// Bytes of a tensor of images in single floats.
+fn tensor_bytes(images: usize, [height, width]: [usize; 2]) -> u64 {
+    let pixels = (height as u64).saturating_mul(width as u64);
+    pixels.saturating_mul(images as u64).saturating_mul(3 * 4)
+}
+
+fn out_of_memory() -> Problem {
+    let detail = "the memory for images at work was not free before the deadline: try again later";
+    Problem::new(ProblemKind::Deadline, detail).retry_after(Duration::from_secs(1))
 }
 
 /// Why an image cannot be decoded. Limits are named by the server's flags: the library, whose

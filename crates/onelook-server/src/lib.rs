@@ -9,8 +9,8 @@ pub mod app;
 pub mod auth;
 pub mod batch_worker;
 mod body;
-pub mod body_budget;
 pub mod config;
+mod connection_watch;
 mod connections;
 mod fetch;
 mod grpc;
@@ -18,19 +18,25 @@ pub mod host;
 mod http;
 pub mod inference_service;
 pub mod logs;
+pub mod memory_budget;
 pub mod metrics;
 pub mod model_repository;
 pub mod open_inference;
 pub mod problem;
+pub mod progress;
 pub mod request_context;
 mod server;
 pub mod statistics;
 mod tls;
 pub mod traces;
+mod url_hosts;
+mod working_memory;
 
 pub use auth::Tokens;
-pub use config::{Config, Limits, ModelSource, TlsFiles};
+pub use config::{Config, Limits, MaxConnections, ModelSource, TlsFiles};
+pub use progress::MinProgress;
 pub use server::{Event, ServeError, Server};
+pub use url_hosts::UrlHost;
 
 /// Parses the body of an inference request over HTTP; public only for the fuzz target.
 #[doc(hidden)]

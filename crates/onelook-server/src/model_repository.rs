@@ -266,6 +266,9 @@ impl ModelRepository {
         let version = *versions + 1;
         match self.open(entry, version).await {
             Ok(loaded) => {
+                if let Some(old) = entry.state().loaded() {
+                    loaded.admission.take_pace_of(&old.admission);
+                }
                 *versions = version;
                 *entry.warning() = None;
                 self.metrics.set_ready(&entry.name, true);

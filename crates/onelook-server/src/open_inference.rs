@@ -36,10 +36,10 @@ pub async fn infer(
     }
     check_outputs(entry, &request.outputs)?;
     let input = input::only(entry, request.inputs)?;
-    let shape = input::check(entry, &loaded, &input)?;
+    let shape = input::check(entry, &loaded, &input, app.config.limits.image_size)?;
     let context = request.parameters.apply(context);
     let tensor = move || input::tensor(shape, input.values);
-    let output = app.inference.output0(entry, &context, shape[0], tensor);
+    let output = app.inference.output0(entry, &context, shape, tensor);
     Ok(InferResponse {
         model: entry.name.clone(),
         version: MODEL_VERSION.to_owned(),

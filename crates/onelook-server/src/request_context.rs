@@ -5,6 +5,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -27,17 +28,29 @@ pub struct RequestContext {
     pub client: ClientKey,
     /// How urgent it is.
     pub priority: Priority,
+    /// How long the request may take once its body is there.
+    pub time_limit: Duration,
     /// Time after which an answer is useless.
     pub deadline: Instant,
 }
 
 impl RequestContext {
-    /// What admission needs to know of a request with this number of images.
-    pub fn admission_request(&self, images: usize) -> AdmissionRequest {
+    /// Starts the request's time anew, when its body has arrived.
+    pub fn restart(&mut self) {
+        self.deadline = Instant::now() + self.time_limit;
+    }
+
+    /// Whether the request may go before those of others.
+    pub fn may_go_first(&self) -> bool {
+        self.caller.as_ref().is_some_and(Caller::may_go_first)
+    }
+
+    /// What admission needs to know of a request that is so much work.
+    pub fn admission_request(&self, work: u64) -> AdmissionRequest {
         AdmissionRequest {
             client: Arc::clone(&self.client),
             priority: self.priority,
-            images: images as u64,
+            work,
             deadline: self.deadline,
         }
     }

@@ -3,6 +3,11 @@
 
 mod support;
 
+/// What the generated servers name; only clients are used here.
+mod codec {
+    pub use tonic_prost::ProstCodec as BoundedCodec;
+}
+
 #[allow(missing_docs, dead_code, clippy::all)]
 #[path = "../src/grpc/generated.rs"]
 mod generated;
@@ -219,10 +224,10 @@ async fn a_stream_answers_in_order_and_survives_a_bad_request() {
     let expected = [("0", false), ("1", true), ("2", false)];
     assert_eq!(seen, expected.map(|(id, wrong)| (id.to_owned(), wrong)));
     drop(answers);
-    let all = server.app.config.limits.bodies_bytes >> 10;
+    let all = server.app.config.limits.memory_bytes;
     for _ in 0..100 {
         tokio::time::sleep(Duration::from_millis(10)).await;
-        if server.app.body_budget.free_kibibytes() == all {
+        if server.app.memory.free() == all {
             return;
         }
     }
@@ -232,7 +237,7 @@ async fn a_stream_answers_in_order_and_survives_a_bad_request() {
 #[tokio::test]
 async fn a_message_that_does_not_arrive_times_out() {
     let mut config = config(&[("tiny", fixture("tiny.model"))]);
-    config.limits.body_timeout = Duration::from_millis(100);
+    config.limits.min_progress.stall = Duration::from_millis(100);
     let server = serve(config).await;
     let nothing = futures_util::stream::pending::<Result<Frame<Bytes>, Status>>();
     let request = Request::builder()
@@ -363,7 +368,7 @@ async fn the_health_service_of_grpc_is_answered() {
 async fn a_message_beyond_the_limits_is_refused_and_returns_its_budget() {
     let mut config = config(&[("tiny", fixture("tiny.model"))]);
     config.limits.body_bytes = 1 << 20;
-    config.limits.bodies_bytes = 1 << 19;
+    config.limits.memory_bytes = 1 << 20;
     let server = serve(config).await;
     let mut client = client(&server).await;
     let status = client
@@ -382,7 +387,7 @@ async fn a_message_beyond_the_limits_is_refused_and_returns_its_budget() {
             .await
             .unwrap();
     }
-    assert_eq!(server.app.body_budget.free_kibibytes(), 512);
+    assert_eq!(server.app.memory.free(), 1 << 20);
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! `onelook serve`: models answer over HTTP and gRPC until the process is told to stop.
 
+mod files;
 mod memory;
 mod report;
 
@@ -15,7 +16,7 @@ use report::report;
 
 pub fn run(args: &ServeArgs, console: &Console, started: Instant) -> Result<(), Failure> {
     memory::settle();
-    let config = args.config(console)?;
+    let config = args.config(console, files::raise_limit())?;
     if config.tokens.is_empty() && !is_loopback(&config.host) {
         console.warn(format!(
             "{} can be reached from other machines and no token is set: anyone who can reach it can use it (--token-file)",

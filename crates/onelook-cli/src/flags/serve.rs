@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use onelook_server::UrlHost;
 
 use super::model::EngineArgs;
 
@@ -40,7 +41,7 @@ pub struct ServeArgs {
     /// Most requests that wait for a model; more are refused at once.
     #[arg(long, default_value_t = 128, value_name = "N")]
     pub queue: usize,
-    /// Longest time in seconds from a request to its response.
+    /// Longest time in seconds from the end of a request to its response.
     #[arg(long, default_value_t = 30.0, value_name = "SECONDS")]
     pub timeout: f64,
     /// Most megabytes of one request.
@@ -52,19 +53,47 @@ pub struct ServeArgs {
     /// Most images in one request.
     #[arg(long, default_value_t = 64, value_name = "N")]
     pub max_images: usize,
-    /// Most connections at one time.
-    #[arg(long, default_value_t = 12_000, value_name = "N")]
-    pub max_connections: usize,
+    /// Longest side of the network's input that a request may ask for.
+    #[arg(long, default_value_t = 1920, value_name = "PIXELS")]
+    pub max_imgsz: usize,
+    /// Most megabytes that requests hold together: bodies, what they are parsed into, unread answers.
+    /// One client gets what all leave free, so never more than half.
+    #[arg(long, default_value_t = 512, value_name = "MB")]
+    pub max_memory: usize,
+    /// Most megabytes that images take while they are decoded and run; further ones wait.
+    #[arg(long, default_value_t = 1024, value_name = "MB")]
+    pub max_working_memory: usize,
+    /// Longest time in seconds that a body, or the reading of an answer, may stall.
+    #[arg(long, default_value_t = 10.0, value_name = "SECONDS")]
+    pub stall_timeout: f64,
+    /// Lowest rate in kilobytes per second at which a body may be sent, or an answer be read.
+    #[arg(long, default_value_t = 8, value_name = "KB")]
+    pub min_rate: u32,
+    /// Most connections at one time; idle ones are closed for new ones [default: 12000, or what the
+    /// system's limit on open files allows]
+    #[arg(long, value_name = "N")]
+    pub max_connections: Option<usize>,
+    /// Most connections of one address [default: half of all]
+    #[arg(long, value_name = "N")]
+    pub max_connections_per_address: Option<usize>,
     /// File with a token per line: TOKEN, NAME TOKEN or NAME TOKEN SCOPE (read, infer, admin), a
-    /// token also as sha256:HEX. ONELOOK_TOKENS holds such lines too, and ONELOOK_TOKEN one token.
+    /// token also as sha256:HEX; `high` after the scope allows x-priority: high. ONELOOK_TOKENS holds such lines too, and ONELOOK_TOKEN one token.
     #[arg(long, value_name = "FILE")]
     pub token_file: Option<PathBuf>,
     /// Origin whose pages may call this server, `*` for all; several by repeating the flag.
     #[arg(long, value_name = "ORIGIN")]
     pub cors: Vec<String>,
-    /// Let requests name URLs of images. Private, local and reserved addresses are never fetched.
+    /// Name under which the server may be addressed, several by repeating the flag; with this flag, or on
+    /// loopback, no others but addresses of loopback.
+    #[arg(long, value_name = "NAME")]
+    pub allow_host: Vec<String>,
+    /// Let requests name URLs of images at public addresses. Private, local and reserved ones are not
+    /// fetched.
     #[arg(long)]
     pub allow_urls: bool,
+    /// Host or network whose images are fetched too, such as cam1.lan,192.168.1.0/24.
+    #[arg(long, value_name = "HOST", value_delimiter = ',')]
+    pub allow_url_host: Vec<UrlHost>,
     /// Certificate chain (PEM); makes it HTTPS.
     #[arg(long, requires = "tls_key", value_name = "FILE")]
     pub tls_cert: Option<PathBuf>,

@@ -4,15 +4,22 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use onelook_server::logs::{LogFormat, LogOptions};
-use onelook_server::{Config, Limits, ModelSource, TlsFiles, Tokens};
+use onelook_server::{Config, Limits, MaxConnections, MinProgress, ModelSource, TlsFiles, Tokens};
 
 use crate::console::Console;
 use crate::failure::{Failure, refused};
 use crate::flags::{ModelArgs, ServeArgs};
 
+/// Connections where there are files enough.
+const DEFAULT_CONNECTIONS: usize = 12_000;
+
+/// Files that are open besides connections: models, logs, ports, connections to hosts of images.
+const OTHER_FILES: usize = 128;
+
 impl ServeArgs {
     /// What the words mean for a server.
-    pub fn config(&self, console: &Console) -> Result<Config, Failure> {
+    /// `open_files` is how many files the process may open, if there is a limit.
+    pub fn config(&self, console: &Console, open_files: Option<usize>) -> Result<Config, Failure> {
         let tls = self.tls_cert.clone().zip(self.tls_key.clone());
         Ok(Config {
             host: self.host.clone(),
@@ -32,13 +39,25 @@ impl ServeArgs {
                 body_bytes: megabytes("--max-body", self.max_body)?,
                 pixels: self.max_pixels.saturating_mul(1_000_000).max(1),
                 images: at_least_one("--max-images")(self.max_images)?,
-                connections: at_least_one("--max-connections")(self.max_connections)?,
+                image_size: at_least_one("--max-imgsz")(self.max_imgsz)?,
+                memory_bytes: megabytes("--max-memory", self.max_memory)?,
+                working_bytes: megabytes("--max-working-memory", self.max_working_memory)? as u64,
+                min_progress: MinProgress {
+                    stall: Duration::from_secs_f64(positive(
+                        "--stall-timeout",
+                        self.stall_timeout,
+                    )?),
+                    bytes_per_second: self.min_rate.saturating_mul(1000),
+                },
+                connections: self.connections(open_files)?,
                 request_timeout: Duration::from_secs_f64(positive("--timeout", self.timeout)?),
                 ..Limits::default()
             },
             tokens: self.tokens()?,
             cors: self.cors.clone(),
+            allow_hosts: self.allow_host.clone(),
             allow_urls: self.allow_urls,
+            allow_url_hosts: self.allow_url_host.clone(),
             tls: tls.map(|(certificate, key)| TlsFiles { certificate, key }),
         })
     }
@@ -56,6 +75,28 @@ impl ServeArgs {
             colour: console.has_colour(),
             otlp: self.otlp.clone(),
         }
+    }
+
+    /// As many connections as were asked for, or as there are files for.
+    fn connections(&self, open_files: Option<usize>) -> Result<MaxConnections, Failure> {
+        let possible = open_files.map_or(usize::MAX, |files| files.saturating_sub(OTHER_FILES));
+        let all = match self.max_connections {
+            None => DEFAULT_CONNECTIONS.min(possible).max(1),
+            Some(wanted) if wanted > possible => {
+                return Err(Failure::Usage(format!(
+                    "--max-connections {wanted}: the system lets this process open {} files, enough for \
+                     {possible} connections: raise its limit (ulimit -n), or ask for fewer",
+                    open_files.unwrap_or_default()
+                )));
+            }
+            Some(wanted) => at_least_one("--max-connections")(wanted)?,
+        };
+        let per_address = self.max_connections_per_address;
+        let per_address = per_address.map(at_least_one("--max-connections-per-address"));
+        Ok(MaxConnections {
+            all,
+            per_address: per_address.transpose()?.unwrap_or(all.div_ceil(2)),
+        })
     }
 
     /// The models by name. One that was not named is the command line's default, fetched if need

@@ -1,7 +1,7 @@
 //! Which request is served next: a bounded queue that is fair among clients and weighs priorities.
 //!
 //! Pure bookkeeping: no clock, no thread, no waiting. Within a priority every client gets the same
-//! share of images, however many it asks for (start-time fair queueing, Goyal et al. 1996). Among
+//! share of work, however much it asks for (start-time fair queueing, Goyal et al. 1996). Among
 //! priorities, shares go by weight, so that no priority starves.
 
 use std::collections::{HashMap, VecDeque};
@@ -25,7 +25,7 @@ pub enum Priority {
 impl Priority {
     const ALL: [Self; 3] = [Self::High, Self::Normal, Self::Low];
 
-    /// Virtual time by which one image advances its class: the inverse of the weight.
+    /// Virtual time by which one unit of work advances its class: the inverse of the weight.
     fn cost(self) -> u64 {
         match self {
             Self::High => 1,
@@ -67,7 +67,7 @@ struct ClientQueue {
     client: ClientKey,
     /// Virtual time at which the client is served next.
     next: u64,
-    /// Ids and numbers of images.
+    /// Ids and their work.
     entries: VecDeque<(u64, u64)>,
 }
 
@@ -80,8 +80,8 @@ pub struct FairQueue {
     last_id: u64,
     /// In which client's queue each entry is.
     locations: HashMap<u64, (Priority, ClientKey)>,
-    /// Number of images in all entries.
-    images: u64,
+    /// Work of all entries.
+    work: u64,
 }
 
 impl FairQueue {
@@ -93,7 +93,7 @@ impl FairQueue {
             capacity,
             last_id: 0,
             locations: HashMap::new(),
-            images: 0,
+            work: 0,
         }
     }
 
@@ -107,9 +107,9 @@ impl FairQueue {
         self.locations.len()
     }
 
-    /// Number of images in all entries.
-    pub fn images(&self) -> u64 {
-        self.images
+    /// Work of all entries.
+    pub fn work(&self) -> u64 {
+        self.work
     }
 
     /// Whether [`push`](Self::push) would accept an entry of this client now.
@@ -135,7 +135,7 @@ impl FairQueue {
         &mut self,
         priority: Priority,
         client: &ClientKey,
-        images: u64,
+        work: u64,
     ) -> Result<Pushed, QueueFull> {
         self.check(client)?;
         let evicted = match self.len() < self.capacity {
@@ -150,28 +150,49 @@ impl FairQueue {
             class.next = class.next.max(self.clock);
         }
         let queue = class.client_queue(client);
-        queue.entries.push_back((id, images));
+        queue.entries.push_back((id, work));
         self.locations.insert(id, (priority, Arc::clone(client)));
-        self.images += images;
+        self.work += work;
         Ok(Pushed { id, evicted })
     }
 
-    /// Removes the entry whose turn it is.
-    pub fn pop(&mut self) -> Option<u64> {
+    /// The work of the entry whose turn it is.
+    pub fn next_work(&self) -> Option<u64> {
+        let class = &self.classes[self.next_priority()? as usize];
+        let next = &class.clients[class.next_client()?];
+        next.entries.front().map(|entry| entry.1)
+    }
+
+    /// Whether an entry that this client pushed now would come before the one whose turn it is.
+    pub fn would_be_next(&self, client: &str) -> bool {
+        let Some(priority) = self.next_priority() else {
+            return true;
+        };
+        let class = &self.classes[priority as usize];
+        let known = class.clients.iter().find(|queue| *queue.client == *client);
+        let own = known.map_or(class.clock, |queue| queue.next.max(class.clock));
+        let next = class.next_client().map(|index| class.clients[index].next);
+        next.is_none_or(|next| own < next)
+    }
+
+    fn next_priority(&self) -> Option<Priority> {
         let waiting = |priority: &Priority| {
             let clients = &self.classes[*priority as usize].clients;
             clients.iter().any(|queue| !queue.entries.is_empty())
         };
-        let priority = Priority::ALL
-            .into_iter()
-            .filter(waiting)
-            .min_by_key(|priority| self.classes[*priority as usize].next)?;
+        let all = Priority::ALL.into_iter().filter(waiting);
+        all.min_by_key(|priority| self.classes[*priority as usize].next)
+    }
+
+    /// Removes the entry whose turn it is.
+    pub fn pop(&mut self) -> Option<u64> {
+        let priority = self.next_priority()?;
         let class = &mut self.classes[priority as usize];
         self.clock = class.next;
-        let (id, images) = class.pop()?;
-        class.next += images * priority.cost();
+        let (id, work) = class.pop()?;
+        class.next += work * priority.cost();
         self.locations.remove(&id);
-        self.images -= images;
+        self.work -= work;
         Some(id)
     }
 
@@ -184,18 +205,18 @@ impl FairQueue {
         let queue = clients.iter_mut().find(|queue| queue.client == client);
         if let Some(queue) = queue
             && let Some(index) = queue.entries.iter().position(|entry| entry.0 == id)
-            && let Some((_, images)) = queue.entries.remove(index)
+            && let Some((_, work)) = queue.entries.remove(index)
         {
-            self.images -= images;
+            self.work -= work;
         }
         true
     }
 
-    /// Number of waiting images of one client.
-    pub fn images_of(&self, client: &str) -> u64 {
+    /// Waiting work of one client.
+    pub fn work_of(&self, client: &str) -> u64 {
         self.queues_of(client)
             .flat_map(|queue| &queue.entries)
-            .map(|(_, images)| images)
+            .map(|(_, work)| work)
             .sum()
     }
 
@@ -250,13 +271,19 @@ impl PriorityClass {
         queue
     }
 
+    /// Index of the client whose turn it is. Ties go to the oldest entry.
+    fn next_client(&self) -> Option<usize> {
+        let clients = self.clients.iter().enumerate();
+        let waiting = clients.filter_map(|(index, queue)| {
+            let oldest = queue.entries.front()?;
+            Some(((queue.next, oldest.0), index))
+        });
+        waiting.min().map(|(_, index)| index)
+    }
+
     fn pop(&mut self) -> Option<(u64, u64)> {
-        let waiting = self
-            .clients
-            .iter_mut()
-            .filter(|queue| !queue.entries.is_empty());
-        // Ties go to the oldest entry.
-        let queue = waiting.min_by_key(|queue| (queue.next, queue.entries[0].0))?;
+        let index = self.next_client()?;
+        let queue = &mut self.clients[index];
         let entry = queue.entries.pop_front()?;
         self.clock = queue.next;
         queue.next += entry.1;
@@ -278,7 +305,7 @@ mod tests {
         Arc::from(name)
     }
 
-    /// Pushes one image each, in this order; returns the clients in the order of service.
+    /// Pushes one unit of work each, in this order; returns the clients in the order of service.
     fn service_order(
         queue: &mut FairQueue,
         order: &[(&'static str, Priority)],
@@ -319,7 +346,7 @@ mod tests {
     }
 
     #[test]
-    fn a_client_is_charged_for_every_image_of_a_request() {
+    fn a_client_is_charged_for_the_work_of_a_request() {
         let mut queue = FairQueue::new(8);
         let big: Vec<u64> = (0..2)
             .map(|_| queue.push(Priority::Normal, &key("big"), 4).unwrap().id)
@@ -332,6 +359,20 @@ mod tests {
             order,
             [big[0], small[0], small[1], small[2], small[3], big[1]]
         );
+    }
+
+    #[test]
+    fn a_client_that_was_served_much_comes_after_one_that_was_served_little() {
+        let mut queue = FairQueue::new(8);
+        assert!(queue.would_be_next("light"));
+        for _ in 0..2 {
+            queue.push(Priority::Normal, &key("heavy"), 50).unwrap();
+        }
+        assert_eq!(queue.next_work(), Some(50));
+        assert!(!queue.would_be_next("light"), "whoever waits comes first");
+        queue.pop();
+        assert!(queue.would_be_next("light"));
+        assert!(!queue.would_be_next("heavy"));
     }
 
     #[test]
@@ -385,12 +426,12 @@ mod tests {
         ) {
             let mut queue = FairQueue::new(8);
             let mut inside = Vec::new();
-            for (what, who, images) in moves {
+            for (what, who, work) in moves {
                 match what {
                     0 | 1 => {
                         let client = key(["a", "b", "c", "d"][who]);
                         let priority = Priority::ALL[who % 3];
-                        if let Ok(pushed) = queue.push(priority, &client, images) {
+                        if let Ok(pushed) = queue.push(priority, &client, work) {
                             inside.push(pushed.id);
                             inside.retain(|id| Some(*id) != pushed.evicted);
                         }
@@ -414,7 +455,7 @@ mod tests {
                 inside.retain(|other| *other != id);
             }
             prop_assert!(inside.is_empty());
-            prop_assert_eq!(queue.images(), 0);
+            prop_assert_eq!(queue.work(), 0);
         }
     }
 }

@@ -35,16 +35,24 @@ fn redirect(location: &str) -> String {
     format!("HTTP/1.1 302 Found\r\nLocation: {location}\r\nContent-Length: 0\r\n\r\n")
 }
 
+/// Public addresses only.
+fn public() -> Config {
+    Config {
+        allow_urls: true,
+        ..Config::default()
+    }
+}
+
 /// Resolves one name to the test's server, and all others as usual.
 fn fetcher(name: &'static str, address: SocketAddr) -> Fetcher {
-    let real = Fetcher::new();
+    let real = Fetcher::new(&Config::default());
     Fetcher {
         resolve: Box::new(move |host, port| match host == name {
             true => Box::pin(async move { Ok(vec![address]) }),
             false => (real.resolve)(host, port),
         }),
         // Allows the test servers, whose ephemeral ports are high.
-        is_allowed: |address| address.port() > 1024 || is_public(address.ip()),
+        is_allowed: Box::new(|_, address| address.port() > 1024 || is_public(address.ip())),
     }
 }
 
@@ -73,7 +81,7 @@ async fn every_spelling_of_this_machine_is_refused_without_a_connection() {
         "0",
         "127.0.0.1.",
     ] {
-        let problem = refusal(&Fetcher::new(), &format!("http://{host}:{port}/x")).await;
+        let problem = refusal(&Fetcher::new(&public()), &format!("http://{host}:{port}/x")).await;
         // A spelling that the system cannot resolve is refused just as well.
         assert!(
             matches!(
@@ -96,7 +104,11 @@ async fn cloud_metadata_and_private_networks_are_refused() {
         "[fe80::1]",
         "2852039166",
     ] {
-        let problem = refusal(&Fetcher::new(), &format!("http://{host}/latest/meta-data/")).await;
+        let problem = refusal(
+            &Fetcher::new(&public()),
+            &format!("http://{host}/latest/meta-data/"),
+        )
+        .await;
         assert_eq!(problem.kind, ProblemKind::Forbidden, "{host}");
     }
 }
@@ -108,7 +120,7 @@ async fn a_name_with_one_private_address_is_refused() {
             let addresses = ["1.1.1.1", "127.0.0.1"].map(|ip| ip.parse::<IpAddr>().unwrap());
             Box::pin(async move { Ok(addresses.map(|ip| SocketAddr::new(ip, port)).to_vec()) })
         }),
-        is_allowed: |address| is_public(address.ip()),
+        is_allowed: Box::new(|_, address| is_public(address.ip())),
     };
     assert_eq!(
         refusal(&fetcher, "http://mixed.example/").await.kind,
@@ -170,7 +182,9 @@ async fn a_name_is_resolved_once_per_request_and_the_connection_goes_there() {
     GOOD_PORT.store(usize::from(good.port()), Ordering::SeqCst);
     let fetcher = Fetcher {
         resolve,
-        is_allowed: |address| usize::from(address.port()) == GOOD_PORT.load(Ordering::SeqCst),
+        is_allowed: Box::new(|_, address| {
+            usize::from(address.port()) == GOOD_PORT.load(Ordering::SeqCst)
+        }),
     };
     let response = fetcher.get("http://rebound.example/").await.unwrap();
     let body = response.into_body().collect().await.unwrap().to_bytes();
@@ -195,4 +209,29 @@ async fn a_response_without_success_is_an_error() {
         let problem = refusal(&fetcher("good.example", address), "http://good.example/").await;
         assert_eq!(problem.kind, ProblemKind::Unprocessable);
     }
+}
+
+#[tokio::test]
+async fn a_named_network_is_fetched_from_and_nothing_else_of_this_machine() {
+    let (address, _) = server(vec![ok("image")]);
+    let config = Config {
+        allow_url_hosts: vec!["127.0.0.0/8".parse().unwrap()],
+        ..Config::default()
+    };
+    let fetcher = Fetcher::new(&config);
+    let port = address.port();
+    assert!(
+        fetcher
+            .get(&format!("http://127.0.0.1:{port}/a"))
+            .await
+            .is_ok()
+    );
+    let refused = refusal(&fetcher, &format!("http://[::1]:{port}/a")).await;
+    assert_eq!(refused.kind, ProblemKind::Forbidden);
+    let refused = refusal(&fetcher, "http://93.184.216.34/a").await;
+    assert_eq!(
+        refused.kind,
+        ProblemKind::Forbidden,
+        "public ones were not allowed"
+    );
 }

@@ -986,7 +986,7 @@ pub mod inference {
                         let inner = self.inner.clone();
                         let fut = async move {
                             let method = ServerLiveSvc(inner);
-                            let codec = tonic_prost::ProstCodec::default();
+                            let codec = super::super::super::codec::BoundedCodec::default();
                             let mut grpc = tonic::server::Grpc::new(codec)
                                 .apply_compression_config(
                                     accept_compression_encodings,
@@ -1028,7 +1028,7 @@ pub mod inference {
                         let inner = self.inner.clone();
                         let fut = async move {
                             let method = ServerReadySvc(inner);
-                            let codec = tonic_prost::ProstCodec::default();
+                            let codec = super::super::super::codec::BoundedCodec::default();
                             let mut grpc = tonic::server::Grpc::new(codec)
                                 .apply_compression_config(
                                     accept_compression_encodings,
@@ -1071,7 +1071,7 @@ pub mod inference {
                         let inner = self.inner.clone();
                         let fut = async move {
                             let method = ServerMetadataSvc(inner);
-                            let codec = tonic_prost::ProstCodec::default();
+                            let codec = super::super::super::codec::BoundedCodec::default();
                             let mut grpc = tonic::server::Grpc::new(codec)
                                 .apply_compression_config(
                                     accept_compression_encodings,
@@ -1113,7 +1113,7 @@ pub mod inference {
                         let inner = self.inner.clone();
                         let fut = async move {
                             let method = ModelReadySvc(inner);
-                            let codec = tonic_prost::ProstCodec::default();
+                            let codec = super::super::super::codec::BoundedCodec::default();
                             let mut grpc = tonic::server::Grpc::new(codec)
                                 .apply_compression_config(
                                     accept_compression_encodings,
@@ -1156,7 +1156,7 @@ pub mod inference {
                         let inner = self.inner.clone();
                         let fut = async move {
                             let method = ModelMetadataSvc(inner);
-                            let codec = tonic_prost::ProstCodec::default();
+                            let codec = super::super::super::codec::BoundedCodec::default();
                             let mut grpc = tonic::server::Grpc::new(codec)
                                 .apply_compression_config(
                                     accept_compression_encodings,
@@ -1198,7 +1198,7 @@ pub mod inference {
                         let inner = self.inner.clone();
                         let fut = async move {
                             let method = ModelConfigSvc(inner);
-                            let codec = tonic_prost::ProstCodec::default();
+                            let codec = super::super::super::codec::BoundedCodec::default();
                             let mut grpc = tonic::server::Grpc::new(codec)
                                 .apply_compression_config(
                                     accept_compression_encodings,
@@ -1241,7 +1241,7 @@ pub mod inference {
                         let inner = self.inner.clone();
                         let fut = async move {
                             let method = ModelStatisticsSvc(inner);
-                            let codec = tonic_prost::ProstCodec::default();
+                            let codec = super::super::super::codec::BoundedCodec::default();
                             let mut grpc = tonic::server::Grpc::new(codec)
                                 .apply_compression_config(
                                     accept_compression_encodings,
@@ -1283,7 +1283,7 @@ pub mod inference {
                         let inner = self.inner.clone();
                         let fut = async move {
                             let method = ModelInferSvc(inner);
-                            let codec = tonic_prost::ProstCodec::default();
+                            let codec = super::super::super::codec::BoundedCodec::default();
                             let mut grpc = tonic::server::Grpc::new(codec)
                                 .apply_compression_config(
                                     accept_compression_encodings,
@@ -1328,7 +1328,7 @@ pub mod inference {
                         let inner = self.inner.clone();
                         let fut = async move {
                             let method = ModelStreamInferSvc(inner);
-                            let codec = tonic_prost::ProstCodec::default();
+                            let codec = super::super::super::codec::BoundedCodec::default();
                             let mut grpc = tonic::server::Grpc::new(codec)
                                 .apply_compression_config(
                                     accept_compression_encodings,
@@ -1371,7 +1371,7 @@ pub mod inference {
                         let inner = self.inner.clone();
                         let fut = async move {
                             let method = RepositoryIndexSvc(inner);
-                            let codec = tonic_prost::ProstCodec::default();
+                            let codec = super::super::super::codec::BoundedCodec::default();
                             let mut grpc = tonic::server::Grpc::new(codec)
                                 .apply_compression_config(
                                     accept_compression_encodings,
@@ -1416,7 +1416,7 @@ pub mod inference {
                         let inner = self.inner.clone();
                         let fut = async move {
                             let method = RepositoryModelLoadSvc(inner);
-                            let codec = tonic_prost::ProstCodec::default();
+                            let codec = super::super::super::codec::BoundedCodec::default();
                             let mut grpc = tonic::server::Grpc::new(codec)
                                 .apply_compression_config(
                                     accept_compression_encodings,
@@ -1461,7 +1461,7 @@ pub mod inference {
                         let inner = self.inner.clone();
                         let fut = async move {
                             let method = RepositoryModelUnloadSvc(inner);
-                            let codec = tonic_prost::ProstCodec::default();
+                            let codec = super::super::super::codec::BoundedCodec::default();
                             let mut grpc = tonic::server::Grpc::new(codec)
                                 .apply_compression_config(
                                     accept_compression_encodings,
@@ -1772,7 +1772,7 @@ pub mod health {
                         let inner = self.inner.clone();
                         let fut = async move {
                             let method = CheckSvc(inner);
-                            let codec = tonic_prost::ProstCodec::default();
+                            let codec = super::super::super::codec::BoundedCodec::default();
                             let mut grpc = tonic::server::Grpc::new(codec)
                                 .apply_compression_config(
                                     accept_compression_encodings,

@@ -14,8 +14,8 @@ use super::generated::inference::grpc_inference_service_server::GrpcInferenceSer
 use super::message;
 use super::status::status;
 use crate::app::App;
-use crate::body_budget::BudgetShare;
 use crate::inference_service::blocking;
+use crate::memory_budget::MemoryShare;
 use crate::model_repository::ModelEntry;
 use crate::open_inference::{self, describe, repository, statistics};
 use crate::problem::Problem;
@@ -132,7 +132,7 @@ impl GrpcInferenceService for InferenceGrpc {
         let stream = InferStream {
             app: Arc::clone(&self.0),
             context: request_context(&extensions)?.clone(),
-            budget: extensions.get::<Arc<BudgetShare>>().cloned(),
+            budget: extensions.get::<Arc<MemoryShare>>().cloned(),
             messages,
         };
         let responses = try_unfold(stream, |mut stream| async move {
@@ -184,10 +184,13 @@ async fn infer(
     context: &RequestContext,
     message: proto::ModelInferRequest,
 ) -> Result<proto::ModelInferResponse, Problem> {
+    // The message is there now.
+    let mut context = context.clone();
+    context.restart();
     let entry = app.models.find(Some(&message.model_name))?;
     let version = message.model_version.clone();
     let request = message::request(message)?;
-    let response = open_inference::infer(app, &entry, Some(&version), context, request).await?;
+    let response = open_inference::infer(app, &entry, Some(&version), &context, request).await?;
     blocking(move || message::response(response)).await
 }
 
@@ -195,7 +198,7 @@ async fn infer(
 struct InferStream {
     app: Arc<App>,
     context: RequestContext,
-    budget: Option<Arc<BudgetShare>>,
+    budget: Option<Arc<MemoryShare>>,
     messages: Streaming<proto::ModelInferRequest>,
 }
 
@@ -206,8 +209,7 @@ impl InferStream {
         };
         let (id, held) = (message.id.clone(), message.encoded_len());
         // A stream lasts as long as its client wants: the time limit is for each of its requests.
-        let limit = self.app.config.limits.request_timeout;
-        self.context.deadline = tokio::time::Instant::now() + limit;
+        self.context.time_limit = self.app.config.limits.request_timeout;
         let outcome = infer(&self.app, &self.context, message).await;
         if let Some(budget) = &self.budget {
             budget.shrink(held);

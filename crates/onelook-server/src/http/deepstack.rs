@@ -28,6 +28,9 @@ use response::{CustomModels, Pong, Predictions, VisionForm};
 /// The protocol's default threshold.
 const MIN_CONFIDENCE: f32 = 0.4;
 
+/// Bytes of a form in which its token must be found.
+const MAX_BEFORE_TOKEN: usize = 4 << 10;
+
 /// Largest number of fields of a form; clients send some that are not used here.
 const MAX_FIELDS: usize = 32;
 
@@ -97,13 +100,13 @@ async fn detect(
     body: Body,
 ) -> Result<Json<Predictions>, Problem> {
     let start = Instant::now();
+    let (mut context, body) = authenticate(app, context, headers, body).await?;
     let prechecked = entry.and_then(|entry| {
         app.inference.precheck(&entry, &context)?;
         Ok((entry, multipart::boundary(headers)?))
     });
     let ((entry, boundary), body) = body::keep_if_ok(prechecked, body).await?;
-    let (body, form) = read_form(app, body, &boundary).await?;
-    let context = context.authenticated(&app.config.tokens, form.token.as_deref())?;
+    let (body, form) = read_form(app, &mut context, headers, body, &boundary).await?;
     let options = Options {
         thresholds: Thresholds {
             confidence: form.min_confidence,
@@ -139,25 +142,46 @@ fn invalid_image(problem: Problem) -> Problem {
 struct VisionRequest {
     image: Option<Part>,
     min_confidence: f32,
-    token: Option<String>,
+}
+
+/// Authenticates by the form's field `api_key`, if the headers had no token. It must be among the first
+/// bytes, because without a valid token no body is taken.
+async fn authenticate(
+    app: &App,
+    context: RequestContext,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<(RequestContext, Body), Problem> {
+    if context.caller.is_some() || app.config.tokens.is_empty() {
+        return Ok((context.authenticated(&app.config.tokens, None)?, body));
+    }
+    let boundary = multipart::boundary(headers);
+    let (boundary, body) = body::keep_if_ok(boundary, body).await?;
+    let (start, body) = body::peek(app, body, MAX_BEFORE_TOKEN).await?;
+    let token = multipart::first_parts(&start, &boundary, MAX_FIELDS)
+        .into_iter()
+        .find(|part| part.name == "api_key");
+    let token = token.as_ref().map(Part::text).transpose();
+    let context = token.and_then(|token| context.authenticated(&app.config.tokens, token));
+    body::keep_if_ok(context, body).await
 }
 
 async fn read_form(
     app: &App,
+    context: &mut RequestContext,
+    headers: &HeaderMap,
     body: Body,
     boundary: &str,
 ) -> Result<(BufferedBody, VisionRequest), Problem> {
-    let mut body = body::read(app, body).await?;
+    let mut body = body::read(app, context, headers, body).await?;
     let bytes = std::mem::take(&mut body.bytes);
     let mut form = VisionRequest {
         image: None,
         min_confidence: MIN_CONFIDENCE,
-        token: None,
     };
     for part in multipart::parts(&bytes, boundary, MAX_FIELDS)? {
         match part.name.as_str() {
             "min_confidence" => form.min_confidence = min_confidence(part.text()?)?,
-            "api_key" => form.token = Some(part.text()?.to_owned()),
             // Clients call it image, image1, or something else: the first file counts.
             name if form.image.is_none() && (part.is_image() || name == "image1") => {
                 form.image = Some(part);
@@ -192,14 +216,8 @@ pub async fn list(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Json<CustomModels>, Problem> {
-    let token = match multipart::boundary(&headers) {
-        Ok(boundary) => read_form(&app, body, &boundary).await?.1.token,
-        Err(_) => {
-            body::drain(body).await;
-            None
-        }
-    };
-    context.authenticated(&app.config.tokens, token.as_deref())?;
+    let (_, body) = authenticate(&app, context, &headers, body).await?;
+    body::drain(body).await;
     Ok(Json(CustomModels::of(&app)))
 }
 

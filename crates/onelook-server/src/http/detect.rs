@@ -2,6 +2,7 @@
 //! drawn on it.
 
 mod accept;
+mod json;
 mod parameters;
 mod request;
 mod response;
@@ -91,21 +92,21 @@ struct RequestHead {
 )]
 pub async fn detect(
     State(app): State<Arc<App>>,
-    Extension(context): Extension<RequestContext>,
+    Extension(mut context): Extension<RequestContext>,
     uri: Uri,
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
     let head = read_head(&app, &context, &uri, &headers);
     let (head, body) = body::keep_if_ok(head, body).await?;
-    let body = body::read(&app, body).await?;
+    let body = body::read(&app, &mut context, &headers, body).await?;
     let (body, parameters, images) = parse(&app, body, head.body, head.parameters).await?;
     let entry = app.models.find(parameters.model.as_deref())?;
     let metadata = entry.loaded()?.model.metadata().clone();
     let job = DetectJob {
         app: Arc::clone(&app),
         entry: Arc::clone(&entry),
-        options: parameters.options(&metadata)?,
+        options: parameters.options(&metadata, app.config.limits.image_size)?,
         context,
     };
     if head.response == ResponseFormat::Json {
@@ -140,7 +141,9 @@ fn read_head(
     if named.is_some() || head.body == BodyFormat::Image || app.models.all().len() == 1 {
         let entry = app.models.find(named)?;
         app.inference.precheck(&entry, context)?;
-        head.parameters.options(entry.loaded()?.model.metadata())?;
+        let max_side = app.config.limits.image_size;
+        head.parameters
+            .options(entry.loaded()?.model.metadata(), max_side)?;
     }
     Ok(head)
 }
@@ -162,14 +165,13 @@ async fn parse(
     let bytes = std::mem::take(&mut body.bytes);
     let (max_images, is_large) = (app.config.limits.images, bytes.len() > SMALL_BODY);
     let parse = move || {
-        let images = format.parse(bytes, &mut parameters, max_images)?;
-        Ok::<_, Problem>((parameters, images))
+        let images = format.parse(bytes, &mut parameters, max_images, &body.share)?;
+        Ok((body, parameters, images))
     };
-    let (parameters, images) = match is_large {
-        true => blocking(parse).await??,
-        false => parse()?,
-    };
-    Ok((body, parameters, images))
+    match is_large {
+        true => blocking(parse).await?,
+        false => parse(),
+    }
 }
 
 fn only(mut images: Vec<RequestImage>) -> Result<RequestImage, Problem> {
@@ -218,7 +220,7 @@ impl DetectJob {
         match source? {
             ImageSource::Bytes(bytes) => self.detect_bytes(bytes).await,
             ImageSource::Url(url) => {
-                let fetched = fetch::image(&self.app, &url, self.context.deadline).await?;
+                let fetched = fetch::image(&self.app, &url, &self.context).await?;
                 self.detect_bytes(fetched.bytes.clone()).await
             }
         }

@@ -16,9 +16,13 @@ use tracing::Instrument;
 use crate::admission::{ClientKey, Priority};
 use crate::app::App;
 use crate::auth::{self, Caller, Scope};
-use crate::problem::Problem;
+use crate::connection_watch::{AnswerBody, ConnectionWatch};
+use crate::connections::client_address;
+use crate::problem::{Problem, ProblemKind};
 use crate::request_context::{PeerAddress, RequestContext};
 use crate::traces;
+
+use super::same_site;
 
 /// The route that matched, as a label: the number of paths is unbounded.
 #[derive(Clone)]
@@ -46,21 +50,46 @@ pub async fn layer(State(app): State<Arc<App>>, mut request: Request, next: Next
     let peer = request.extensions().get::<PeerAddress>().copied();
     let span = tracing::info_span!("request", request_id = id, method = method.as_str(), path);
     traces::join(&span, request.headers());
-    let response = match request_context(&app, &request, &id, peer) {
+    let watch = request.extensions().get::<Arc<ConnectionWatch>>().cloned();
+    let unanswered = watch.map(|watch| (watch.request(), watch));
+    let client = client_by_address(peer);
+    let context = same_site::check(&app.config, &request)
+        .and_then(|()| request_context(&app, &request, &id, &client));
+    let response = match context {
         _ if is_preflight(&request) && origin.is_some() => preflight(),
         Ok(context) => {
             request.extensions_mut().insert(context);
             next.run(request).instrument(span).await
         }
         Err(problem) => {
-            crate::body::drain(request.into_body()).await;
+            refuse_body(request).await;
             problem.into_response()
         }
     };
     let mut response = format.apply(response, &id);
     add_common_headers(&mut response, &id, origin.as_ref());
     log_request(&app, &method, &path, peer, &response, start.elapsed(), &id);
-    response
+    match unanswered {
+        Some((request, watch)) => {
+            let share = app.memory.share(&client);
+            response.map(|body| Body::new(AnswerBody::new(body, &watch, share, request)))
+        }
+        None => response,
+    }
+}
+
+/// Discards the body of a request that is refused. A client that asks before it sends is told at once.
+async fn refuse_body(request: Request) {
+    if !request.headers().contains_key(header::EXPECT) {
+        crate::body::drain(request.into_body()).await;
+    }
+}
+
+fn client_by_address(peer: Option<PeerAddress>) -> ClientKey {
+    match peer {
+        Some(PeerAddress(peer)) => Arc::from(client_address(peer.ip()).to_string()),
+        None => Arc::from("local"),
+    }
 }
 
 /// Counts a request as finished however it ends, also if its connection breaks.
@@ -76,16 +105,12 @@ fn request_context(
     app: &App,
     request: &Request,
     id: &str,
-    peer: Option<PeerAddress>,
+    address: &ClientKey,
 ) -> Result<RequestContext, Problem> {
     let path = request.uri().path();
     let scope = required_scope(request.method(), path);
     let headers = request.headers();
     let token = auth::presented(headers);
-    let address: ClientKey = match peer {
-        Some(PeerAddress(address)) => Arc::from(address.ip().to_string()),
-        None => Arc::from("local"),
-    };
     let caller = match scope {
         None => None,
         // Clients of DeepStack send the token as a field of the form: see `authenticated`.
@@ -97,12 +122,14 @@ fn request_context(
         }
     };
     let by_token = caller.as_ref().and_then(Caller::client_key);
+    let time_limit = time_limit(app, headers)?;
     Ok(RequestContext {
         id: Arc::from(id),
+        client: by_token.unwrap_or_else(|| Arc::clone(address)),
+        priority: priority(headers, caller.as_ref())?,
         caller,
-        client: by_token.unwrap_or(address),
-        priority: priority(headers)?,
-        deadline: tokio::time::Instant::now() + time_limit(app, headers)?,
+        time_limit,
+        deadline: tokio::time::Instant::now() + time_limit,
     })
 }
 
@@ -133,10 +160,15 @@ fn required_scope(method: &Method, path: &str) -> Option<Scope> {
     })
 }
 
-fn priority(headers: &HeaderMap) -> Result<Priority, Problem> {
+fn priority(headers: &HeaderMap, caller: Option<&Caller>) -> Result<Priority, Problem> {
     match headers.get("x-priority").map(HeaderValue::as_bytes) {
         None | Some(b"normal") => Ok(Priority::Normal),
-        Some(b"high") => Ok(Priority::High),
+        Some(b"high") if caller.is_some_and(Caller::may_go_first) => Ok(Priority::High),
+        Some(b"high") => Err(Problem::new(
+            ProblemKind::Forbidden,
+            "x-priority: high needs a token that allows it: with the scope admin, or with the word 'high' \
+             after its scope",
+        )),
         Some(b"low") => Ok(Priority::Low),
         Some(_) => Err(Problem::bad_request(
             "the header x-priority must be high, normal or low",
@@ -194,11 +226,9 @@ fn request_id(headers: &HeaderMap) -> String {
 
 fn allowed_origin(app: &App, headers: &HeaderMap) -> Option<HeaderValue> {
     let origin = headers.get(header::ORIGIN)?;
-    let allowed = &app.config.cors;
-    let named = allowed
-        .iter()
-        .any(|known| known.as_bytes() == origin.as_bytes());
-    (named || allowed.iter().any(|known| known == "*")).then(|| origin.clone())
+    app.config
+        .allows_origin(origin.as_bytes())
+        .then(|| origin.clone())
 }
 
 fn is_preflight(request: &Request) -> bool {
@@ -325,7 +355,7 @@ fn log_request(
         method = method.as_str(),
         path,
         status,
-        ms = time.as_secs_f64() * 1e3,
+        ms = (time.as_secs_f64() * 1e6).round() / 1e3,
         "request"
     );
 }

@@ -10,7 +10,7 @@ use memchr::memmem;
 use crate::problem::{Problem, ProblemKind};
 
 /// Longest boundary (RFC 2046).
-const MAX_BOUNDARY: usize = 70;
+pub const MAX_BOUNDARY: usize = 70;
 
 /// Longest headers of a part.
 const MAX_HEAD: usize = 8 << 10;
@@ -71,14 +71,51 @@ pub fn boundary(headers: &HeaderMap) -> Result<String, Problem> {
 
 /// The parts of a form, at most `limit` of them.
 pub fn parts(body: &Bytes, boundary: &str, limit: usize) -> Result<Vec<Part>, Problem> {
-    let delimiter = format!("\r\n--{boundary}");
-    let finder = memmem::Finder::new(&delimiter);
-    let mut rest = first_delimiter(body, &delimiter)?;
+    let mut reader = PartReader::new(body, boundary)?;
     let mut parts = Vec::new();
-    loop {
-        let line = &body[rest..];
+    while let Some(part) = reader.next_part()? {
+        if parts.len() == limit {
+            let detail = format!("the form has more than {limit} parts");
+            return Err(Problem::new(ProblemKind::TooLarge, detail));
+        }
+        parts.push(part);
+    }
+    Ok(parts)
+}
+
+/// The parts that are complete in the first bytes of a form, at most `limit` of them.
+pub fn first_parts(start: &Bytes, boundary: &str, limit: usize) -> Vec<Part> {
+    let Ok(mut reader) = PartReader::new(start, boundary) else {
+        return Vec::new();
+    };
+    std::iter::from_fn(|| reader.next_part().ok().flatten())
+        .take(limit)
+        .collect()
+}
+
+/// Reads a form part by part.
+struct PartReader<'a> {
+    body: &'a Bytes,
+    finder: memmem::Finder<'static>,
+    /// The position after the last boundary that was read.
+    rest: usize,
+}
+
+impl<'a> PartReader<'a> {
+    fn new(body: &'a Bytes, boundary: &str) -> Result<Self, Problem> {
+        let delimiter = format!("\r\n--{boundary}");
+        Ok(Self {
+            body,
+            rest: first_delimiter(body, &delimiter)?,
+            finder: memmem::Finder::new(&delimiter).into_owned(),
+        })
+    }
+
+    /// The next part; `None` after the closing boundary.
+    fn next_part(&mut self) -> Result<Option<Part>, Problem> {
+        let line = &self.body[self.rest..];
         if line.starts_with(b"--") {
-            return Ok(parts);
+            return Ok(None);
         }
         let padding = line.iter().take_while(|byte| b" \t".contains(byte)).count();
         if !line[padding..].starts_with(b"\r\n") {
@@ -86,17 +123,14 @@ pub fn parts(body: &Bytes, boundary: &str, limit: usize) -> Result<Vec<Part>, Pr
                 "a boundary must be followed by a line break or --",
             ));
         }
-        if parts.len() == limit {
-            let detail = format!("the form has more than {limit} parts");
-            return Err(Problem::new(ProblemKind::TooLarge, detail));
-        }
-        let start = rest + padding;
-        let length = finder
-            .find(&body[start..])
+        let start = self.rest + padding;
+        let length = self
+            .finder
+            .find(&self.body[start..])
             .ok_or_else(|| malformed("the closing boundary is missing"))?;
+        self.rest = start + length + self.finder.needle().len();
         // The line break after the boundary is kept: a part without headers has an empty line next.
-        parts.push(part(body.slice(start..start + length))?);
-        rest = start + length + delimiter.len();
+        part(self.body.slice(start..start + length)).map(Some)
     }
 }
 

@@ -8,8 +8,8 @@ pub mod response;
 use std::sync::Arc;
 
 use axum::extract::{FromRequestParts, RawPathParams, Request, State};
+use axum::http::HeaderMap;
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Extension, Json, Router};
@@ -138,6 +138,7 @@ async fn model_statistics(
 
 async fn index(
     State(app): State<Arc<App>>,
+    Extension(mut context): Extension<RequestContext>,
     request: Request,
 ) -> Result<Json<Vec<repository::IndexEntry>>, Problem> {
     #[derive(Default, Deserialize)]
@@ -145,12 +146,15 @@ async fn index(
         #[serde(default)]
         ready: bool,
     }
-    let options: Options = small_json(&app, request).await?.unwrap_or_default();
+    let options: Options = small_json(&app, &mut context, request)
+        .await?
+        .unwrap_or_default();
     Ok(Json(repository::index(&app, options.ready)))
 }
 
 async fn load(
     State(app): State<Arc<App>>,
+    Extension(mut context): Extension<RequestContext>,
     path: ModelPath,
     request: Request,
 ) -> Result<Json<Value>, Problem> {
@@ -159,7 +163,9 @@ async fn load(
         #[serde(default)]
         parameters: std::collections::BTreeMap<String, serde::de::IgnoredAny>,
     }
-    let options: Options = small_json(&app, request).await?.unwrap_or_default();
+    let options: Options = small_json(&app, &mut context, request)
+        .await?
+        .unwrap_or_default();
     let mut names = options.parameters.keys();
     let overrides = names.any(|name| repository::is_override(name));
     repository::load(&app, &path.model, overrides).await?;
@@ -168,10 +174,12 @@ async fn load(
 
 async fn unload(
     State(app): State<Arc<App>>,
+    Extension(mut context): Extension<RequestContext>,
     path: ModelPath,
     request: Request,
 ) -> Result<Json<Value>, Problem> {
-    body::read(&app, request.into_body()).await?;
+    let (parts, body) = request.into_parts();
+    body::read(&app, &mut context, &parts.headers, body).await?;
     repository::unload(&app, &path.model).await?;
     Ok(Json(describe::empty()))
 }
@@ -179,9 +187,11 @@ async fn unload(
 /// A body that is JSON or empty.
 async fn small_json<T: for<'a> Deserialize<'a>>(
     app: &App,
+    context: &mut RequestContext,
     request: Request,
 ) -> Result<Option<T>, Problem> {
-    let body = body::read(app, request.into_body()).await?;
+    let (parts, body) = request.into_parts();
+    let body = body::read(app, context, &parts.headers, body).await?;
     if body.bytes.trim_ascii().is_empty() {
         return Ok(None);
     }
@@ -191,18 +201,19 @@ async fn small_json<T: for<'a> Deserialize<'a>>(
 
 async fn infer(
     State(app): State<Arc<App>>,
-    Extension(context): Extension<RequestContext>,
+    Extension(mut context): Extension<RequestContext>,
     path: ModelPath,
     request: Request,
 ) -> Result<Response, Problem> {
     let (parts, body) = request.into_parts();
     let entry = precheck(&app, &context, &path);
     let (entry, body) = body::keep_if_ok(entry, body).await?;
-    let body = body::read(&app, body).await?;
-    let encoding = text(&parts.headers, header::CONTENT_ENCODING.as_str())?;
-    let body = body::inflate(&app, encoding.unwrap_or_default(), body).await?;
+    let body = body::read(&app, &mut context, &parts.headers, body).await?;
     let json_length = text(&parts.headers, request::JSON_LENGTH)?;
     let json_length = json_length.map(request::json_length).transpose()?;
+    // A number takes at least two letters, and four bytes once it is read.
+    let all = body.bytes.len();
+    body.share.grow(2 * json_length.unwrap_or(all).min(all))?;
     let bytes = body.bytes.clone();
     let parsed = blocking(move || request::parse(&bytes, json_length)).await??;
     let binary = parsed.binary;

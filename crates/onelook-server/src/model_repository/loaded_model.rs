@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use onelook::types::{Frame, Task};
 use onelook::{Engine, LoadOptions, Model, Options, Pipeline, usable_cores};
 
-use crate::admission::AdmissionController;
+use crate::admission::{self, AdmissionController};
 use crate::batch_worker::{BatchPolicy, BatchWorker, OnRun};
 
 /// How requests are queued and put into batches.
@@ -53,8 +53,9 @@ impl LoadedModel {
         let threads = model.batches_in_flight().max(1);
         // The batches that run, one that is decoded and prepared meanwhile, and some to keep every
         // core busy. More would only take memory: the images of the rest stay encoded in the queue.
-        let permits = (threads + 1) * max_batch + usable_cores();
-        let admission = AdmissionController::new(permits, serving.queue);
+        let images = (threads + 1) * max_batch + usable_cores();
+        let most_work = admission::work(images, model.metadata().image_size);
+        let admission = AdmissionController::new(most_work, serving.queue);
         let policy = BatchPolicy {
             max_batch,
             max_delay: serving.max_delay,

@@ -8,9 +8,6 @@ use super::protocol::{DATATYPE, INPUT, InferInput, TensorData};
 use crate::model_repository::{LoadedModel, ModelEntry};
 use crate::problem::{Problem, ProblemKind, shown};
 
-/// Longest side of an image.
-const LONGEST_SIDE: usize = 4096;
-
 /// Number of images that one request may always have.
 const IMAGES: usize = 32;
 
@@ -44,6 +41,7 @@ pub fn check(
     entry: &ModelEntry,
     loaded: &Arc<LoadedModel>,
     input: &InferInput,
+    longest_side: usize,
 ) -> Result<[usize; 4], Problem> {
     let refuse = |what: String| {
         let name = &entry.name;
@@ -56,7 +54,7 @@ pub fn check(
         )));
     }
     let shape = sizes(&input.shape).map_err(refuse)?;
-    fits(loaded.model.metadata(), shape).map_err(refuse)?;
+    fits(loaded.model.metadata(), shape, longest_side).map_err(refuse)?;
     let most = max_images(loaded);
     if shape[0] > most {
         let detail = format!("{} images, at most {most} are allowed", shape[0]);
@@ -96,7 +94,11 @@ fn sizes(shape: &[i64]) -> Result<[usize; 4], String> {
     }
 }
 
-fn fits(metadata: &Metadata, [images, _, height, width]: [usize; 4]) -> Result<(), String> {
+fn fits(
+    metadata: &Metadata,
+    [images, _, height, width]: [usize; 4],
+    longest_side: usize,
+) -> Result<(), String> {
     if images == 0 || height == 0 || width == 0 {
         return Err("it is empty".to_owned());
     }
@@ -106,9 +108,11 @@ fn fits(metadata: &Metadata, [images, _, height, width]: [usize; 4]) -> Result<(
             "its images are {height}x{width}, this model takes only {own_height}x{own_width}"
         ));
     }
-    if height > LONGEST_SIDE || width > LONGEST_SIDE {
+    // A model that was made for larger images is served as it was made.
+    let longest = longest_side.max(own_height).max(own_width);
+    if height > longest || width > longest {
         return Err(format!(
-            "its images are {height}x{width}, no side may be longer than {LONGEST_SIDE}"
+            "its images are {height}x{width}, no side may be longer than {longest} (--max-imgsz)"
         ));
     }
     let stride = metadata.stride.max(1);

@@ -41,7 +41,7 @@ pub struct InferRequest {
 /// How to treat a request.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct InferParameters {
-    /// 0 for the default, 1 for the most urgent.
+    /// 0 for the default, 1 for the most urgent, which counts as 2 without a token that allows it.
     pub priority: u64,
     /// How long the request may take.
     pub timeout: Option<Duration>,
@@ -53,8 +53,8 @@ impl InferParameters {
         let mut context = context.clone();
         context.priority = match self.priority {
             0 => context.priority,
-            1 => Priority::High,
-            2 => Priority::Normal,
+            1 if context.may_go_first() => Priority::High,
+            1 | 2 => Priority::Normal,
             _ => Priority::Low,
         };
         let own = self
@@ -118,15 +118,22 @@ impl InferResponse {
 mod tests {
     use super::*;
     use std::sync::Arc;
+
+    use crate::auth::{Caller, Scope};
     use tokio::time::Instant;
 
     #[test]
     fn a_request_may_shorten_its_deadline_and_never_extend_it() {
         let context = RequestContext {
             id: Arc::from("1"),
-            caller: None,
+            caller: Some(Caller {
+                name: Some(Arc::from("a")),
+                scope: Scope::Admin,
+                high_priority: true,
+            }),
             client: Arc::from("a"),
             priority: Priority::Normal,
+            time_limit: Duration::from_secs(30),
             deadline: Instant::now() + Duration::from_secs(30),
         };
         let applied = |priority, seconds: Option<u64>| {

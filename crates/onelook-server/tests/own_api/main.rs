@@ -5,6 +5,7 @@
 mod colours;
 mod deepstack;
 mod detect;
+mod hostile;
 mod models;
 mod overload;
 mod refusals;

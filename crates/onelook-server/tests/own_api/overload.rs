@@ -87,7 +87,7 @@ async fn a_disconnected_client_leaves_the_queue() {
     let png = red_and_green();
     let mut stream = TcpStream::connect(server.address).await.unwrap();
     let head = format!(
-        "POST /v1/detect HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\nContent-Length: {}\r\n\r\n",
+        "POST /v1/detect HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/png\r\nContent-Length: {}\r\n\r\n",
         png.len()
     );
     stream.write_all(head.as_bytes()).await.unwrap();

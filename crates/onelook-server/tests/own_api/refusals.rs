@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::http::StatusCode;
 use bytes::Bytes;
-use onelook_server::{Config, Limits, Tokens};
+use onelook_server::{Config, Limits, MinProgress, Tokens};
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -265,7 +265,7 @@ async fn a_body_that_is_too_large_is_refused_with_and_without_a_length() {
     assert_eq!(problem(&declared), (413, "too-large".to_owned()));
     assert!(detail(&declared).contains("--max-body"), "{declared:?}");
     let chunk = [b"3e8\r\n".as_slice(), &[b'x'; 1000], b"\r\n"].concat();
-    let head = b"POST /v1/detect HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\n\
+    let head = b"POST /v1/detect HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/png\r\n\
                  Transfer-Encoding: chunked\r\nConnection: close\r\n\r\n";
     let chunked = raw(
         &server,
@@ -292,7 +292,7 @@ async fn a_body_that_is_too_large_is_refused_with_and_without_a_length() {
 #[tokio::test]
 async fn bodies_together_stay_within_the_budget() {
     let limits = Limits {
-        bodies_bytes: 4 << 10,
+        memory_bytes: 8 << 10,
         ..Limits::default()
     };
     let server = serve(Config {
@@ -309,7 +309,10 @@ async fn bodies_together_stay_within_the_budget() {
 #[tokio::test]
 async fn a_body_that_arrives_too_slowly_is_refused() {
     let limits = Limits {
-        body_timeout: Duration::from_millis(300),
+        min_progress: MinProgress {
+            stall: Duration::from_millis(300),
+            bytes_per_second: 1000,
+        },
         ..Limits::default()
     };
     let server = serve(Config {
@@ -317,7 +320,7 @@ async fn a_body_that_arrives_too_slowly_is_refused() {
         ..colours()
     })
     .await;
-    let head = b"POST /v1/detect HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\n\
+    let head = b"POST /v1/detect HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/png\r\n\
                  Content-Length: 1000\r\n\r\n";
     let pieces: [&[u8]; 5] = [head, b"x", b"x", b"x", b"x"];
     let answer = raw(&server, &pieces, Duration::from_millis(150)).await;

@@ -118,7 +118,7 @@ pub fn another_client() -> AdmissionRequest {
     AdmissionRequest {
         client: Arc::from("another"),
         priority: Priority::Normal,
-        images: 1,
+        work: 1,
         deadline: tokio::time::Instant::now() + Duration::from_secs(600),
     }
 }

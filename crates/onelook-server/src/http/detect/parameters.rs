@@ -116,8 +116,8 @@ impl DetectParameters {
         }
     }
 
-    /// The options for a model.
-    pub fn options(&self, metadata: &Metadata) -> Result<Options, Problem> {
+    /// The options for a model; no side of the network's input may be longer than `max_side`.
+    pub fn options(&self, metadata: &Metadata, max_side: usize) -> Result<Options, Problem> {
         let standard = Thresholds::default();
         let options = Options {
             thresholds: Thresholds {
@@ -133,13 +133,14 @@ impl DetectParameters {
             batch: 1,
         };
         let size = options.rounded_size(metadata)?;
-        if self.imgsz.is_some() && size.iter().any(|side| !SIDES.contains(side)) {
+        // A model that was made for larger images is served as it was made.
+        let [height, width] = metadata.image_size;
+        let max_side = max_side.max(height).max(width);
+        if self.imgsz.is_some() && size.iter().any(|side| *side > max_side) {
             return Err(Problem::bad_request(format!(
-                "imgsz: {}x{} after rounding to the model's stride {}, expected at most {}",
-                size[0],
-                size[1],
-                metadata.stride,
-                SIDES.end()
+                "imgsz: {}x{} after rounding to the model's stride {}, this server accepts at most {max_side} \
+                 (--max-imgsz)",
+                size[0], size[1], metadata.stride,
             )));
         }
         Ok(options)

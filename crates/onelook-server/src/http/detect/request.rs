@@ -8,11 +8,11 @@ use base64::Engine;
 use base64::engine::DecodePaddingMode;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
 use bytes::Bytes;
-use serde::Deserialize;
-use serde_json::{Map, Value};
 
+use super::json::{self, JsonImage};
 use super::parameters::DetectParameters;
 use crate::http::multipart;
+use crate::memory_budget::MemoryShare;
 use crate::problem::{Problem, ProblemKind, shown};
 
 /// Largest number of fields of a form besides images.
@@ -27,6 +27,8 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 /// The format of a body.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum BodyFormat {
+    /// No type is given, or one that clients send for anything: the body's first bytes decide.
+    Unknown,
     /// The body is an encoded image.
     Image,
     /// `multipart/form-data` with this boundary.
@@ -57,13 +59,16 @@ impl BodyFormat {
     /// The format by the content type.
     pub fn of(headers: &HeaderMap) -> Result<Self, Problem> {
         let Some(value) = headers.get(header::CONTENT_TYPE) else {
-            return Ok(Self::Image);
+            return Ok(Self::Unknown);
         };
         let value = value.to_str().unwrap_or_default();
         let kind = value.split(';').next().unwrap_or_default();
         let kind = kind.trim().to_ascii_lowercase();
         match kind.as_str() {
-            "application/octet-stream" => Ok(Self::Image),
+            // curl sends the type of a form with whatever is given to --data-binary.
+            "" | "application/octet-stream" | "application/x-www-form-urlencoded" => {
+                Ok(Self::Unknown)
+            }
             "application/json" => Ok(Self::Json),
             "multipart/form-data" => Ok(Self::Multipart(multipart::boundary(headers)?)),
             _ if kind.starts_with("image/") => Ok(Self::Image),
@@ -78,14 +83,16 @@ impl BodyFormat {
         }
     }
 
-    /// Parses a body. Its parameters are added to `parameters`.
+    /// Parses a body. Its parameters are added to `parameters`, the memory of what it becomes to `share`.
     pub fn parse(
         &self,
         body: Bytes,
         parameters: &mut DetectParameters,
         max_images: usize,
+        share: &MemoryShare,
     ) -> Result<Vec<RequestImage>, Problem> {
         let images = match self {
+            Self::Unknown => return recognise(&body).parse(body, parameters, max_images, share),
             Self::Image => vec![RequestImage::of("image", body)],
             Self::Multipart(boundary) => {
                 let parts = multipart::parts(&body, boundary, max_images + MAX_FIELDS)?;
@@ -98,7 +105,7 @@ impl BodyFormat {
                     |part: multipart::Part| RequestImage::of(&part.image_name(), part.content);
                 images.into_iter().map(image).collect()
             }
-            Self::Json => read_json(&body, parameters)?,
+            Self::Json => read_json(&body, parameters, max_images, share)?,
         };
         if images.is_empty() {
             return Err(Problem::bad_request(
@@ -117,6 +124,22 @@ impl BodyFormat {
     }
 }
 
+/// The format of a body without a type. No image begins as JSON or a form does.
+fn recognise(body: &[u8]) -> BodyFormat {
+    let start = body.trim_ascii_start();
+    if start.starts_with(b"{") {
+        return BodyFormat::Json;
+    }
+    let line = start.split(|&byte| byte == b'\r').next();
+    let boundary = line.and_then(|line| line.strip_prefix(b"--"));
+    match boundary.map(std::str::from_utf8) {
+        Some(Ok(boundary)) if (1..=multipart::MAX_BOUNDARY).contains(&boundary.len()) => {
+            BodyFormat::Multipart(boundary.to_owned())
+        }
+        _ => BodyFormat::Image,
+    }
+}
+
 impl RequestImage {
     fn of(name: &str, bytes: Bytes) -> Self {
         Self {
@@ -126,58 +149,34 @@ impl RequestImage {
     }
 }
 
-/// The images, and all other members as parameters.
-#[derive(Deserialize)]
-struct JsonBody {
-    #[serde(default)]
-    image: Option<JsonImage>,
-    #[serde(default)]
-    images: Option<Vec<JsonImage>>,
-    #[serde(flatten)]
-    parameters: Map<String, Value>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct JsonImage {
-    #[serde(default)]
-    name: Option<String>,
-    #[serde(default)]
-    base64: Option<String>,
-    #[serde(default)]
-    url: Option<String>,
-}
-
-fn read_json(body: &[u8], parameters: &mut DetectParameters) -> Result<Vec<RequestImage>, Problem> {
-    let body: JsonBody = serde_json::from_slice(body).map_err(|error| {
-        Problem::bad_request(format!("the JSON in the body is not as expected: {error}"))
-    })?;
+fn read_json(
+    body: &[u8],
+    parameters: &mut DetectParameters,
+    max_images: usize,
+    share: &MemoryShare,
+) -> Result<Vec<RequestImage>, Problem> {
+    let body = json::read(body, max_images)?;
     for (name, value) in &body.parameters {
         parameters.set_json(name, value)?;
     }
-    let images = body
-        .image
-        .into_iter()
-        .chain(body.images.into_iter().flatten());
-    images.map(JsonImage::read).collect()
+    let images = body.images.into_iter();
+    images.map(|image| read_image(image, share)).collect()
 }
 
-impl JsonImage {
-    fn read(self) -> Result<RequestImage, Problem> {
-        let (name, source) = match (self.base64, self.url) {
-            (Some(text), None) => ("image".to_owned(), decode(text).map(ImageSource::Bytes)),
-            (None, Some(url)) => (name_in(&url), Ok(ImageSource::Url(url))),
-            _ => {
-                return Err(Problem::bad_request(
-                    "an image in JSON needs either 'base64' or 'url'",
-                ));
-            }
-        };
-        Ok(RequestImage {
-            name: self.name.map_or(name, |name| multipart::clean(&name)),
-            source,
-        })
-    }
+fn read_image(image: JsonImage<'_>, share: &MemoryShare) -> Result<RequestImage, Problem> {
+    let (name, source) = match (image.base64, image.url) {
+        (Some(text), None) => ("image".to_owned(), decode(&text, share)),
+        (None, Some(url)) => (name_in(&url), Ok(ImageSource::Url(url.into_owned()))),
+        _ => {
+            return Err(Problem::bad_request(
+                "an image in JSON needs either 'base64' or 'url'",
+            ));
+        }
+    };
+    Ok(RequestImage {
+        name: image.name.map_or(name, |name| multipart::clean(&name)),
+        source,
+    })
 }
 
 /// The last segment of a URL's path.
@@ -188,13 +187,14 @@ fn name_in(url: &str) -> String {
 }
 
 /// Base64 with or without line breaks, plain or as a `data:` URL.
-fn decode(text: String) -> Result<Bytes, Problem> {
+fn decode(text: &str, share: &MemoryShare) -> Result<ImageSource, Problem> {
     let payload = match text.strip_prefix("data:") {
         Some(rest) => rest.split_once(";base64,").map(|(_, payload)| payload),
-        None => Some(text.as_str()),
+        None => Some(text),
     };
     let invalid = |reason: String| Problem::bad_request(format!("base64: {reason}"));
     let payload = payload.ok_or_else(|| invalid("a data: URL needs ';base64,'".to_owned()))?;
+    share.grow(payload.len() / 4 * 3)?;
     let decoded = if payload.bytes().any(|byte| byte.is_ascii_whitespace()) {
         let letters = payload.bytes().filter(|byte| !byte.is_ascii_whitespace());
         BASE64.decode(letters.collect::<Vec<u8>>())
@@ -202,17 +202,25 @@ fn decode(text: String) -> Result<Bytes, Problem> {
         BASE64.decode(payload)
     };
     decoded
-        .map(Bytes::from)
+        .map(|bytes| ImageSource::Bytes(bytes.into()))
         .map_err(|error| invalid(error.to_string()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::Arc;
+
+    use crate::memory_budget::MemoryBudget;
+
+    fn parse(format: &BodyFormat, body: &[u8]) -> Result<Vec<RequestImage>, Problem> {
+        let share = MemoryBudget::new(1 << 20).share(&Arc::from("a"));
+        let body = Bytes::copy_from_slice(body);
+        format.parse(body, &mut DetectParameters::default(), 2, &share)
+    }
 
     fn json(text: &str) -> Result<Vec<RequestImage>, Problem> {
-        let body = Bytes::from(text.to_owned());
-        BodyFormat::Json.parse(body, &mut DetectParameters::default(), 2)
+        parse(&BodyFormat::Json, text.as_bytes())
     }
 
     fn source(text: &str) -> Result<ImageSource, Problem> {
@@ -246,6 +254,11 @@ mod tests {
         for (text, reason) in [
             ("", "EOF"),
             ("[]", "expected"),
+            (r#"{"image":{"base64":""}} x"#, "trailing"),
+            (r#"{"image":{"base64":"","base64":""}}"#, "twice"),
+            (r#"{"image":1}"#, "an image: text in base64"),
+            (r#"{"image":"","conf":[[1]]}"#, "a flat list"),
+            (r#"{"image":"","conf":{"a":[{}]}}"#, "conf"),
             ("{}", "no image"),
             (r#"{"images":[]}"#, "no image"),
             (r#"{"image":{}}"#, "either 'base64' or 'url'"),
@@ -260,7 +273,7 @@ mod tests {
             ),
             (
                 r#"{"images":[{"url":"a"},{"url":"b"},{"url":"c"}]}"#,
-                "3 images, this server accepts at most 2",
+                "more than 2 images",
             ),
         ] {
             let detail = json(text).unwrap_err().detail;
@@ -288,13 +301,51 @@ mod tests {
             format("application/json; charset=utf-8"),
             Ok(BodyFormat::Json)
         );
-        assert_eq!(BodyFormat::of(&HeaderMap::new()), Ok(BodyFormat::Image));
-        for wrong in ["text/plain", "application/x-www-form-urlencoded", "x"] {
+        assert_eq!(BodyFormat::of(&HeaderMap::new()), Ok(BodyFormat::Unknown));
+        for wrong in ["text/plain", "x"] {
             assert_eq!(
                 format(wrong).unwrap_err().kind,
                 ProblemKind::Unsupported,
                 "{wrong}"
             );
         }
+    }
+
+    #[test]
+    fn a_body_without_a_type_is_recognised_by_its_bytes() {
+        let names = |body: &[u8]| {
+            let images = parse(&BodyFormat::Unknown, body).unwrap();
+            let names = images.into_iter().map(|image| image.name);
+            names.collect::<Vec<_>>()
+        };
+        assert_eq!(names(b"\x89PNG\r\n"), ["image"]);
+        assert_eq!(names(br#" {"image":{"base64":"","name":"a"}}"#), ["a"]);
+        let form = b"--x\r\nContent-Disposition: form-data; name=\"file\"; filename=\"b\"\r\n\r\n1\r\n--x--";
+        assert_eq!(names(form), ["b"]);
+    }
+
+    #[test]
+    fn lists_are_bounded_while_they_are_read() {
+        let many = "0,".repeat(1 << 20);
+        for body in [
+            format!(r#"{{"image":"AAAA","conf":[{many}0]}}"#),
+            format!(r#"{{"images":[{}{{}}]}}"#, "{},".repeat(1 << 20)),
+            format!(r#"{{"image":"AAAA","model":"{many}"}}"#),
+            format!("{{{}\"z\":0}}", "\"a\":0,".repeat(1 << 20)),
+        ] {
+            let refused = json(&body).unwrap_err();
+            assert_eq!(refused.kind, ProblemKind::BadRequest);
+            assert!(refused.detail.len() < 500, "{}", refused.detail);
+        }
+    }
+
+    #[test]
+    fn decoded_images_are_counted() {
+        let share = MemoryBudget::new(700).share(&Arc::from("a"));
+        let large = format!(r#"{{"image":"{}"}}"#, "A".repeat(1000));
+        let mut parameters = DetectParameters::default();
+        let images = BodyFormat::Json.parse(large.into(), &mut parameters, 2, &share);
+        let refused = images.unwrap().remove(0).source.unwrap_err();
+        assert_eq!(refused.kind, ProblemKind::Overloaded);
     }
 }

@@ -33,8 +33,10 @@ pub struct HttpInferRequest {
 struct JsonHead {
     id: Option<String>,
     parameters: Option<HeadParameters>,
+    #[serde(deserialize_with = "few")]
     inputs: Vec<HeadInput>,
-    outputs: Option<Vec<HeadOutput>>,
+    #[serde(default, deserialize_with = "few")]
+    outputs: Vec<HeadOutput>,
 }
 
 #[derive(Default, Deserialize)]
@@ -85,7 +87,7 @@ pub fn parse(body: &Bytes, json_length: Option<usize>) -> Result<HttpInferReques
     let head: JsonHead =
         serde_json::from_slice(&body[..length]).map_err(|error| not_json(&error))?;
     let parameters = head.parameters.unwrap_or_default();
-    let outputs = head.outputs.unwrap_or_default();
+    let outputs = head.outputs;
     let unsupported = unsupported(&parameters, &head.inputs, &outputs);
     let own = outputs.iter().find_map(|output| output.binary());
     Ok(HttpInferRequest {
@@ -222,6 +224,39 @@ impl<'de> Deserialize<'de> for Sequence {
         }
         deserializer.deserialize_any(Id)
     }
+}
+
+/// Most inputs and outputs of a request; a model here has one of each.
+const MAX_TENSORS: usize = 64;
+
+/// A list of a few tensors, or null.
+fn few<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    deserializer: D,
+) -> Result<Vec<T>, D::Error> {
+    struct Tensors<T>(std::marker::PhantomData<T>);
+    impl<'de, T: Deserialize<'de>> Visitor<'de> for Tensors<T> {
+        type Value = Vec<T>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a list of tensors")
+        }
+
+        fn visit_unit<E>(self) -> Result<Vec<T>, E> {
+            Ok(Vec::new())
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Vec<T>, A::Error> {
+            let mut tensors = Vec::new();
+            while let Some(tensor) = list.next_element()? {
+                if tensors.len() == MAX_TENSORS {
+                    return Err(A::Error::custom(format!("more than {MAX_TENSORS} tensors")));
+                }
+                tensors.push(tensor);
+            }
+            Ok(tensors)
+        }
+    }
+    deserializer.deserialize_any(Tensors(std::marker::PhantomData))
 }
 
 /// A list of a few whole numbers.
