@@ -314,6 +314,27 @@ def requests():
         save("inference", name, struct.pack("<H", len(head)) + head + tensors)
 
 
+def field(number, payload):
+    """A short length-delimited field of a protocol buffer."""
+    return bytes([number << 3 | 2, len(payload)]) + payload
+
+
+def intakes():
+    head = b'Content-Disposition: form-data; name="%s"\r\n\r\n'
+    part = b'Content-Disposition: form-data; name="file"; filename="a.png"\r\nContent-Type: image/png\r\n\r\n'
+    json_body = b'{"image":{"base64":"AAAA","name":"a"},"images":[{"url":"http://a/b.jpg"},"AA=="],"conf":0.5,"classes":[0,"person"],"imgsz":[480,640]}'
+    form = b"--X\r\n" + head % b"conf" + b"0.5\r\n--X\r\n" + part + b"\x89PNG\r\n--X--\r\n"
+    save("detect_body", "json", b"\x01" + json_body)
+    save("detect_body", "form", b"\x02" + form)
+    save("detect_body", "untyped", b"\x00--b\r\n" + head % b"image" + b"x\r\n--b--")
+    tensor = field(1, b"images") + field(2, b"FP32") + field(3, bytes([1, 3, 2, 2]))
+    contents = tensor + field(4, field(1, b"a") + field(2, b"\x08\x01")) + field(5, field(6, bytes(48)))
+    parameters = field(4, field(1, b"priority") + field(2, b"\x10\x01"))
+    names = field(1, b"m") + field(2, b"1") + field(3, b"id")
+    save("grpc_request", "contents", names + parameters + field(5, contents) + field(6, field(1, b"output0")))
+    save("grpc_request", "raw", field(1, b"m") + field(5, tensor) + field(7, bytes(48)))
+
+
 def main():
     description = pickled(checkpoint())
     save("pickle", "checkpoint.pkl", description)
@@ -328,6 +349,7 @@ def main():
     save("safetensors", "tiny.seed", json.dumps({"__metadata__": {"format": "onelook"}, **tensors}).encode())
     images()
     requests()
+    intakes()
 
 
 main()

@@ -4,6 +4,7 @@
 
 use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;
+use onelook_fuzz::peak_bytes;
 use onelook_server::open_inference::protocol::TensorData;
 use onelook_server::parse_inference_request;
 
@@ -13,7 +14,12 @@ fuzz_target!(|bytes: &[u8]| {
     };
     let length = usize::from(u16::from_le_bytes(*length));
     let body = Bytes::copy_from_slice(body);
-    drop(parse_inference_request(&body, None));
+    let peak = peak_bytes(|| drop(parse_inference_request(&body, None)));
+    assert!(
+        peak <= 4 * body.len() + (1 << 16),
+        "{peak} for {}",
+        body.len()
+    );
     let Ok(asked) = parse_inference_request(&body, Some(length)) else {
         return;
     };

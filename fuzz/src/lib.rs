@@ -2,6 +2,8 @@
 //!
 //! Limits are small so that what breaks them is found in small inputs and a run stays fast.
 
+mod peak;
+
 use std::sync::OnceLock;
 
 use onelook_cpu::Cpu;
@@ -10,6 +12,7 @@ use onelook_graph::{
     Backend, CompileOptions, Graph, Prepared, RunOutput, infer_shapes, pass, reference,
 };
 use onelook_types::{Shape, Tensor};
+pub use peak::peak_bytes;
 
 /// Values and weights of a graph that the plain executor runs in well under a second.
 const SMALL: usize = 20_000;

@@ -17,6 +17,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::middleware::from_fn_with_state;
+use bytes::Bytes;
 use tonic::service::Routes;
 
 use crate::app::App;
@@ -33,4 +34,10 @@ pub fn router(app: Arc<App>) -> Router {
         .add_service(health)
         .into_axum_router()
         .layer(from_fn_with_state(app, metered_body::layer))
+}
+
+/// Decodes a request for inference as the codec does; whether it is one.
+pub fn decode_infer_request(bytes: Bytes) -> bool {
+    let decoded = codec::decode::<generated::inference::ModelInferRequest>(bytes);
+    decoded.is_ok_and(|request| message::request(request).is_ok())
 }

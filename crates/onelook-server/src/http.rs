@@ -25,6 +25,7 @@ use crate::app::App;
 use crate::grpc;
 use crate::problem::{Problem, ProblemKind};
 
+pub use detect::parse_body as parse_detect_body;
 pub use open_inference::request::parse as parse_inference_request;
 
 /// Everything that the server answers.

@@ -38,6 +38,8 @@ pub use progress::MinProgress;
 pub use server::{Event, ServeError, Server};
 pub use url_hosts::UrlHost;
 
-/// Parses the body of an inference request over HTTP; public only for the fuzz target.
+/// Parsers of requests; public only for the fuzz targets.
 #[doc(hidden)]
-pub use http::parse_inference_request;
+pub use grpc::decode_infer_request;
+#[doc(hidden)]
+pub use http::{parse_detect_body, parse_inference_request};

@@ -3,7 +3,7 @@
 
 use std::marker::PhantomData;
 
-use bytes::Buf;
+use bytes::{Buf, Bytes};
 use prost::Message;
 use prost::encoding::{DecodeContext, WireType, decode_key, decode_varint, skip_field};
 use tonic::Status;
@@ -84,7 +84,13 @@ where
     }
 }
 
-/// Decodes a message that keeps within its bounds.
+/// Decodes a whole message, if it keeps within its bounds.
+pub fn decode<Request: BoundedMessage>(bytes: Bytes) -> Result<Request, Status> {
+    Request::check(&bytes)?;
+    Request::decode(bytes).map_err(|error| Status::invalid_argument(error.to_string()))
+}
+
+/// Decodes a call's messages.
 #[derive(Debug, Clone)]
 pub struct BoundedDecoder<Request>(PhantomData<Request>);
 
@@ -94,10 +100,6 @@ impl<Request: BoundedMessage> Decoder for BoundedDecoder<Request> {
 
     fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<Request>, Status> {
         // Not copied: the buffer holds the whole message.
-        let bytes = buffer.copy_to_bytes(buffer.remaining());
-        Request::check(&bytes)?;
-        Request::decode(bytes)
-            .map(Some)
-            .map_err(|error| Status::invalid_argument(error.to_string()))
+        decode(buffer.copy_to_bytes(buffer.remaining())).map(Some)
     }
 }

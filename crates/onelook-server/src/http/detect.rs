@@ -13,7 +13,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Extension, Query, State};
-use axum::http::{HeaderMap, Uri};
+use axum::http::{HeaderMap, Uri, header};
 use axum::response::Response;
 use axum::routing::post;
 use bytes::Bytes;
@@ -24,6 +24,7 @@ use crate::app::App;
 use crate::body::{self, BufferedBody};
 use crate::fetch;
 use crate::inference_service::{DetectResult, blocking};
+use crate::memory_budget::MemoryBudget;
 use crate::model_repository::ModelEntry;
 use crate::problem::{Problem, ProblemKind};
 use crate::request_context::RequestContext;
@@ -172,6 +173,20 @@ async fn parse(
         true => blocking(parse).await?,
         false => parse(),
     }
+}
+
+/// Parses the bytes of a body as those of a request with this content type; whether it holds images.
+pub fn parse_body(content_type: &str, body: Bytes) -> bool {
+    let mut headers = HeaderMap::new();
+    if let Ok(value) = content_type.parse() {
+        headers.insert(header::CONTENT_TYPE, value);
+    }
+    let share = MemoryBudget::new(usize::MAX).share(&Arc::from(""));
+    let images = BodyFormat::of(&headers).and_then(|format| {
+        let mut parameters = DetectParameters::default();
+        format.parse(body, &mut parameters, 4, &share)
+    });
+    images.is_ok()
 }
 
 fn only(mut images: Vec<RequestImage>) -> Result<RequestImage, Problem> {
