@@ -73,8 +73,9 @@ pub(super) struct Label {
 }
 
 impl Label {
-    /// Finds a free place for a text at its box: above it, inside its top, below it, in this order;
-    /// when all are taken or outside, inside the image as near as can be. `None` for no text.
+    /// Finds a free place for a text at its box; see [`places`] for the order. When all are taken, the
+    /// first that lies inside the image; when none lies inside, the lowest in the image. `None` for no
+    /// text.
     pub(super) fn place(
         text: Text,
         bbox: Rect,
@@ -87,36 +88,27 @@ impl Label {
         let line = FONT.as_scaled(text.scale).height();
         let width = (text.width.ceil() as usize + 2 * text.margin).min(canvas.width());
         let height = (line.ceil() as usize).min(canvas.height());
-        let left = bbox.left.min(canvas.width() - width);
-        let background_at = |top: usize| Rect {
-            left,
+        let background_at = |(left, top): (usize, usize)| Rect {
+            left: left.min(canvas.width() - width),
             top,
-            right: left + width,
+            right: left.min(canvas.width() - width) + width,
             bottom: top + height,
         };
-        let choices = [
-            bbox.top.checked_sub(height),
-            Some(bbox.top),
-            Some(bbox.bottom),
-        ];
-        let inside = |background: &Rect| background.bottom <= canvas.height();
         let free = |background: &Rect| {
             !taken
                 .iter()
                 .any(|label| label.background.overlaps(background))
         };
         let backgrounds = || {
-            choices
-                .into_iter()
-                .flatten()
+            places(bbox, width, height)
                 .map(background_at)
-                .filter(inside)
+                .filter(|background| background.bottom <= canvas.height())
         };
-        let lowest = background_at(canvas.height() - height);
+        let lowest = || background_at((bbox.left, canvas.height() - height));
         let background = backgrounds().find(free).or_else(|| backgrounds().next());
         Some(Self {
             text,
-            background: background.unwrap_or(lowest),
+            background: background.unwrap_or_else(lowest),
             colour: [0; 3],
         })
     }
@@ -144,6 +136,28 @@ impl Label {
     }
 }
 
+/// Where a label of this size may be at a box, the best place first: above the box, inside its top,
+/// below it, each at the left edge and then at the right one; then down the left edge and the right one,
+/// line by line. Every place touches the box.
+fn places(bbox: Rect, width: usize, height: usize) -> impl Iterator<Item = (usize, usize)> {
+    let (left, right) = (bbox.left, bbox.right.saturating_sub(width));
+    let rows = move || {
+        let rows = [
+            bbox.top.checked_sub(height),
+            Some(bbox.top),
+            Some(bbox.bottom),
+        ];
+        rows.into_iter().flatten()
+    };
+    let lines = (1..)
+        .map(move |line| bbox.top + line * height.max(1))
+        .take_while(move |top| *top < bbox.bottom);
+    let at_left = rows().map(move |top| (left, top));
+    let at_right = rows().map(move |top| (right, top));
+    let inside = lines.flat_map(move |top| [(left, top), (right, top)]);
+    at_left.chain(at_right).chain(inside)
+}
+
 fn width(text: &str, scale: PxScale) -> f32 {
     let font = FONT.as_scaled(scale);
     let advances = text
@@ -167,4 +181,52 @@ fn lay_out(text: &str, scale: PxScale, available: f32) -> Vec<(GlyphId, f32)> {
         x += advance;
     }
     letters
+}
+
+#[cfg(test)]
+mod tests {
+    use onelook_types::Frame;
+
+    use super::*;
+
+    fn labels(boxes: &[[usize; 4]]) -> Vec<Rect> {
+        let mut frame = Frame::filled(400, 300, [0; 3]).unwrap();
+        let canvas = Canvas::new(&mut frame);
+        let mut labels: Vec<Label> = Vec::new();
+        for &[left, top, right, bottom] in boxes {
+            let bbox = Rect {
+                left,
+                top,
+                right,
+                bottom,
+            };
+            let text = Text::new("person", "0.90", 12, canvas.width());
+            labels.extend(Label::place(text, bbox, &canvas, &labels));
+        }
+        labels.into_iter().map(|label| label.background).collect()
+    }
+
+    #[test]
+    fn labels_of_many_boxes_at_one_place_avoid_each_other() {
+        let placed = labels(&[[100, 100, 300, 200]; 12]);
+        for (index, label) in placed.iter().enumerate() {
+            assert!(label.right <= 400 && label.bottom <= 300);
+            let earlier = &placed[..index];
+            assert!(
+                !earlier.iter().any(|other| other.overlaps(label)),
+                "{index}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_label_is_above_its_box_if_there_is_space() {
+        let placed = labels(&[[100, 100, 300, 200]]);
+        assert_eq!((placed[0].left, placed[0].bottom), (100, 100));
+    }
+
+    #[test]
+    fn a_box_without_space_for_another_label_still_gets_one() {
+        assert_eq!(labels(&[[0, 0, 5, 5]; 40]).len(), 40);
+    }
 }
