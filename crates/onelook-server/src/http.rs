@@ -10,6 +10,7 @@ mod open_inference;
 mod openapi;
 mod pages;
 mod same_site;
+mod problems;
 mod schema;
 mod status;
 
@@ -71,6 +72,7 @@ fn rest(app: Arc<App>) -> Router {
         .merge(status::routes())
         .merge(openapi::routes())
         .merge(pages::routes())
+        .merge(problems::routes())
         .method_not_allowed_fallback(method_not_allowed)
         .fallback(not_found)
         .route_layer(from_fn(middleware::remember_route))

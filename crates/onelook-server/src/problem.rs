@@ -44,6 +44,25 @@ pub enum ProblemKind {
 }
 
 impl ProblemKind {
+    /// Every kind.
+    pub const ALL: [Self; 15] = [
+        Self::BadRequest,
+        Self::Unauthorised,
+        Self::Forbidden,
+        Self::NotFound,
+        Self::MethodNotAllowed,
+        Self::NotAcceptable,
+        Self::Timeout,
+        Self::TooLarge,
+        Self::Unsupported,
+        Self::Unprocessable,
+        Self::TooMany,
+        Self::Overloaded,
+        Self::NotReady,
+        Self::Deadline,
+        Self::Internal,
+    ];
+
     /// The HTTP status.
     pub fn status(self) -> StatusCode {
         match self {

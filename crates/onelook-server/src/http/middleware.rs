@@ -138,6 +138,7 @@ fn required_scope(method: &Method, path: &str) -> Option<Scope> {
     const RPC: &str = "/inference.GRPCInferenceService/";
     let is_open = matches!(path, "/" | "/livez" | "/readyz" | "/docs" | "/favicon.ico")
         || path.starts_with("/ui/")
+        || path.starts_with("/problems/")
         || path.starts_with("/v2/health/")
         || path.starts_with("/grpc.health.v1.Health/")
         || matches!(path.strip_prefix(RPC), Some("ServerLive" | "ServerReady"));
@@ -378,6 +379,7 @@ mod tests {
             ("GET", "/livez", None),
             ("GET", "/v2/health/ready", None),
             ("GET", "/ui/app.js", None),
+            ("GET", "/problems/timeout", None),
             ("GET", "/v1/models", Some(Scope::Read)),
             ("GET", "/metrics", Some(Scope::Read)),
             ("POST", "/v1/detect", Some(Scope::Infer)),

@@ -1,6 +1,7 @@
-//! The Web UI: serves files that are embedded in the binary.
+//! The Web UI: serves files that are embedded in the binary, at addresses that change with their
+//! content, so that browsers keep them for good.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use axum::Router;
 use axum::extract::Path;
@@ -36,31 +37,95 @@ const FILES: &[File] = files! {
     "schema.js" "settings.js" "strip.js" "style.css" "theme.js" "try.js" "viewer.js" "zh.js"
 };
 
-/// `/`, `/docs`, `/favicon.ico` and `/ui/FILE`.
-pub fn routes() -> Router<Arc<App>> {
-    Router::new()
-        .route("/", get(|head: HeaderMap| page(head, "index.html")))
-        .route("/docs", get(|head: HeaderMap| page(head, "docs.html")))
-        .route(
-            "/favicon.ico",
-            get(|head: HeaderMap| page(head, "favicon.svg")),
-        )
-        .route(
-            "/ui/{file}",
-            get(|head: HeaderMap, Path(name): Path<String>| async move { page(head, &name).await }),
-        )
+/// What a browser may do with a file that it has.
+#[derive(Clone, Copy)]
+enum Caching {
+    /// Ask each time whether it is still the same.
+    Revalidate,
+    /// Keep it: the address changes with the content.
+    Forever,
 }
 
-async fn page(head: HeaderMap, name: &str) -> Response {
-    let Some(file) = FILES.iter().find(|file| file.name == name) else {
-        let detail = format!("the Web UI has no file {}", shown(name));
+impl Caching {
+    fn header(self) -> &'static str {
+        match self {
+            Self::Revalidate => "no-cache",
+            Self::Forever => "public, max-age=31536000, immutable",
+        }
+    }
+}
+
+/// The hash of all files together, which is part of their addresses: modules import each other by
+/// relative addresses, so that a page gets all of its files from one version.
+static VERSION: LazyLock<String> = LazyLock::new(|| {
+    let mut hash = Sha256::new();
+    for file in FILES {
+        hash.update((file.name.len() as u64).to_le_bytes());
+        hash.update(file.name);
+        hash.update((file.bytes.len() as u64).to_le_bytes());
+        hash.update(file.bytes);
+    }
+    hex(&hash.finalize())
+});
+
+/// The HTML files, with the addresses of this version.
+static HTML: LazyLock<Vec<(&'static str, String)>> = LazyLock::new(|| {
+    let pages = FILES.iter().filter(|file| file.name.ends_with(".html"));
+    pages
+        .map(|file| {
+            let text = String::from_utf8_lossy(file.bytes);
+            (file.name, text.replace("\"/ui/", &address("\"")))
+        })
+        .collect()
+});
+
+/// Where this version's files are, behind `before`.
+fn address(before: &str) -> String {
+    format!("{before}/ui/{}/", *VERSION)
+}
+
+/// `/`, `/docs`, `/favicon.ico`, `/ui/VERSION/FILE` and `/ui/FILE`.
+pub fn routes() -> Router<Arc<App>> {
+    let fixed = |name: &'static str| {
+        get(move |head: HeaderMap| file(head, name.to_owned(), Caching::Revalidate))
+    };
+    Router::new()
+        .route("/", fixed("index.html"))
+        .route("/docs", fixed("docs.html"))
+        .route("/favicon.ico", fixed("favicon.svg"))
+        .route("/ui/{file}", get(latest))
+        .route("/ui/{version}/{file}", get(versioned))
+}
+
+async fn latest(head: HeaderMap, Path(name): Path<String>) -> Response {
+    file(head, name, Caching::Revalidate).await
+}
+
+/// A file of another version is an error: a mixture of versions would not work.
+async fn versioned(head: HeaderMap, Path((version, name)): Path<(String, String)>) -> Response {
+    if version != *VERSION {
+        let detail = format!(
+            "the Web UI has no version {}: load the page again",
+            shown(&version)
+        );
+        return Problem::new(ProblemKind::NotFound, detail).into_response();
+    }
+    file(head, name, Caching::Forever).await
+}
+
+async fn file(head: HeaderMap, name: String, caching: Caching) -> Response {
+    let html = HTML.iter().find(|(html, _)| *html == name);
+    let plain = FILES.iter().find(|file| file.name == name);
+    let bytes = html.map(|(_, text)| text.as_bytes());
+    let Some(bytes) = bytes.or_else(|| plain.map(|file| file.bytes)) else {
+        let detail = format!("the Web UI has no file {}", shown(&name));
         return Problem::new(ProblemKind::NotFound, detail).into_response();
     };
-    let tag = tag(file.bytes);
+    let tag = format!("\"{}\"", hex(&Sha256::digest(bytes)));
     let known = head.get(header::IF_NONE_MATCH);
     let headers = [
-        (header::CONTENT_TYPE, content_type(name)),
-        (header::CACHE_CONTROL, "no-cache"),
+        (header::CONTENT_TYPE, content_type(&name)),
+        (header::CACHE_CONTROL, caching.header()),
         (header::CONTENT_SECURITY_POLICY, POLICY),
         (header::REFERRER_POLICY, "no-referrer"),
         (header::ETAG, tag.as_str()),
@@ -68,13 +133,36 @@ async fn page(head: HeaderMap, name: &str) -> Response {
     if known.is_some_and(|known| known.as_bytes() == tag.as_bytes()) {
         return (StatusCode::NOT_MODIFIED, headers).into_response();
     }
-    (headers, file.bytes).into_response()
+    (headers, bytes).into_response()
 }
 
-fn tag(bytes: &[u8]) -> String {
-    let hash = Sha256::digest(bytes);
-    let hex: String = hash[..8].iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("\"{hex}\"")
+/// A page that is written on demand, in the style of the Web UI.
+pub fn page(language: &str, title: &str, body: &str) -> Response {
+    let style = address("") + "style.css";
+    let icon = address("") + "favicon.svg";
+    let text = format!(
+        "<!doctype html>\n<html lang=\"{language}\">\n<meta charset=\"utf-8\">\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+         <title>{title} · onelook</title>\n<link rel=\"icon\" href=\"{icon}\">\n\
+         <link rel=\"stylesheet\" href=\"{style}\">\n\
+         <main class=\"page plain\">\n{body}\n</main>\n</html>\n"
+    );
+    let headers = [
+        (header::CONTENT_TYPE, content_type("page.html")),
+        (header::CACHE_CONTROL, Caching::Revalidate.header()),
+        (header::CONTENT_SECURITY_POLICY, POLICY),
+        (header::REFERRER_POLICY, "no-referrer"),
+        (header::VARY, "accept, accept-language"),
+    ];
+    (headers, text).into_response()
+}
+
+/// The first eight bytes in hexadecimal digits.
+fn hex(hash: &[u8]) -> String {
+    hash.iter()
+        .take(8)
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }
 
 fn content_type(name: &str) -> &'static str {
@@ -83,6 +171,7 @@ fn content_type(name: &str) -> &'static str {
         Some("js") => "text/javascript; charset=utf-8",
         Some("css") => "text/css; charset=utf-8",
         Some("svg") => "image/svg+xml",
+        Some("jpg") => "image/jpeg",
         _ => "application/octet-stream",
     }
 }
@@ -94,7 +183,7 @@ mod tests {
     #[test]
     fn every_file_of_the_ui_is_embedded() {
         let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/ui");
-        let kinds = [".html", ".js", ".css", ".svg"];
+        let kinds = [".html", ".js", ".css", ".svg", ".jpg"];
         let mut names: Vec<String> = std::fs::read_dir(folder)
             .unwrap()
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())
@@ -119,6 +208,31 @@ mod tests {
                 assert!(!text.contains(word), "{} has {word}", file.name);
             }
         }
+    }
+
+    #[test]
+    fn pages_name_their_files_by_version_only() {
+        for (name, text) in HTML.iter() {
+            let whole = text.matches("\"/ui/").count();
+            let versioned = text.matches(&address("\"")).count();
+            assert!(whole > 3 && whole == versioned, "{name}");
+        }
+    }
+
+    #[tokio::test]
+    async fn files_of_this_version_are_kept_and_those_of_another_refused() {
+        let version = |version: &str| {
+            let path = (version.to_owned(), "main.js".to_owned());
+            versioned(HeaderMap::new(), Path(path))
+        };
+        let kept = version(&VERSION).await;
+        let caching = kept.headers()[header::CACHE_CONTROL].to_str().unwrap();
+        assert!(caching.contains("immutable"), "{caching}");
+        let other = version("0123456789abcdef").await;
+        assert_eq!(other.status(), StatusCode::NOT_FOUND);
+        assert!(!other.headers().contains_key(header::CACHE_CONTROL));
+        let latest = latest(HeaderMap::new(), Path("main.js".to_owned())).await;
+        assert_eq!(latest.headers()[header::CACHE_CONTROL], "no-cache");
     }
 
     #[test]
