@@ -6,11 +6,13 @@ use std::time::Instant;
 use onelook::media;
 
 use crate::config::Config;
+use crate::history::History;
 use crate::host::HostMonitor;
 use crate::inference_service::InferenceService;
 use crate::memory_budget::MemoryBudget;
 use crate::metrics::Metrics;
 use crate::model_repository::ModelRepository;
+use crate::recent_requests::RecentRequests;
 
 /// The server's state.
 pub struct App {
@@ -24,6 +26,10 @@ pub struct App {
     pub metrics: Arc<Metrics>,
     /// Load and memory of the machine.
     pub host: HostMonitor,
+    /// The last two minutes.
+    pub history: History,
+    /// The last requests that failed, and the slowest.
+    pub recent_requests: RecentRequests,
     /// When the server started.
     pub started: Instant,
     /// Memory that requests hold.
@@ -49,6 +55,8 @@ impl App {
             memory: MemoryBudget::new(config.limits.memory_bytes),
             metrics,
             host: HostMonitor::new(),
+            history: History::default(),
+            recent_requests: RecentRequests::default(),
             started,
             config,
         }))

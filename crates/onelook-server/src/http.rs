@@ -28,6 +28,7 @@ use crate::problem::{Problem, ProblemKind};
 
 pub use detect::parse_body as parse_detect_body;
 pub use open_inference::request::parse as parse_inference_request;
+pub use status::history::sample as sample_history;
 
 /// Everything that the server answers.
 ///

@@ -159,6 +159,7 @@ impl Server {
                 acceptor.clone().accept(listener, router, None),
             ));
         }
+        tokio::spawn(http::sample_history(Arc::clone(&self.app), stop.clone()));
         let loading = tokio::spawn(load_all(Arc::clone(&self.app), Arc::clone(&on_event)));
         // Graceful shutdown, in this order: load no further model, accept no further connection, then
         // let the open ones finish within the limit. What is left after that is cut with the process.

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use crate::latencies::LatencyHistogram;
+
 /// How often something happened and how long it took in all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Tally {
@@ -87,7 +89,11 @@ impl StatisticsSnapshot {
 
 /// The statistics of one model.
 #[derive(Debug, Default)]
-pub struct Statistics(Mutex<StatisticsSnapshot>);
+pub struct Statistics {
+    totals: Mutex<StatisticsSnapshot>,
+    /// Answered requests since [`Statistics::take_latencies`].
+    latencies: Mutex<LatencyHistogram>,
+}
 
 impl Statistics {
     /// A copy as of now.
@@ -106,6 +112,7 @@ impl Statistics {
 
     /// Counts an answered request.
     pub fn record_success(&self, whole: Duration, times: &StageTimes) {
+        lock(&self.latencies).record(whole);
         let mut totals = self.lock();
         let batch = totals.batches.entry(times.batch).or_default();
         batch.input.add(times.input());
@@ -117,12 +124,21 @@ impl Statistics {
         totals.output.add(times.postprocess);
     }
 
+    /// Whole times of the requests that were answered since the last call; one caller a second.
+    pub fn take_latencies(&self) -> LatencyHistogram {
+        std::mem::take(&mut *lock(&self.latencies))
+    }
+
     /// Counts a request that failed.
     pub fn record_failure(&self, whole: Duration) {
         self.lock().failure.add(whole);
     }
 
     fn lock(&self) -> MutexGuard<'_, StatisticsSnapshot> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.totals)
     }
+}
+
+fn lock<T>(values: &Mutex<T>) -> MutexGuard<'_, T> {
+    values.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -66,6 +66,8 @@ pub async fn layer(State(app): State<Arc<App>>, mut request: Request, next: Next
             problem.into_response()
         }
     };
+    let recent = &app.recent_requests;
+    recent.record(&method, &path, &response, start.elapsed(), &id);
     let mut response = format.apply(response, &id);
     add_common_headers(&mut response, &id, origin.as_ref());
     log_request(&app, &method, &path, peer, &response, start.elapsed(), &id);

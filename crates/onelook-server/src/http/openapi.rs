@@ -39,6 +39,7 @@ pub fn routes() -> Router<Arc<App>> {
         models::load,
         models::unload,
         status::status,
+        status::history::history,
         health::live,
         health::ready,
         health::metrics,

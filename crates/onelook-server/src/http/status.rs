@@ -1,4 +1,8 @@
-//! `/v1/status`: statistics for the charts of the Web UI, summed since the start.
+//! `/v1/status`: statistics for the Web UI, summed since the start, and the last two minutes second by
+//! second.
+
+mod figures;
+pub mod history;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,14 +14,16 @@ use prometheus::core::Collector;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::models::QueueCard;
 use crate::app::App;
-use crate::metrics::STAGES;
 use crate::model_repository::{ModelEntry, ModelStateName};
+use crate::recent_requests::RequestRecord;
+use figures::{Gpu, Host, StageFigures, in_flight, stages, totals};
 
 /// Routes.
 pub fn routes() -> Router<Arc<App>> {
-    Router::new().route("/v1/status", get(status))
+    Router::new()
+        .route("/v1/status", get(status))
+        .route("/v1/status/history", get(history::history))
 }
 
 /// Live statistics. All counts are sums since the start.
@@ -41,44 +47,16 @@ pub struct Status {
     requests: Requests,
     /// What each model has done.
     models: Vec<ModelFigures>,
-}
-
-/// The machine and the server's process.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct Host {
-    /// Cores that the server may use.
-    cores: usize,
-    /// Load of all cores, 0 to 100.
-    cpu_percent: f64,
-    /// Memory in use.
-    memory_used_bytes: u64,
-    /// Memory of the machine.
-    memory_total_bytes: u64,
-    /// Load of the server's process: 100 for each core that it keeps busy.
-    process_cpu_percent: f64,
-    /// Memory of the server's process.
-    process_memory_bytes: u64,
-}
-
-/// A GPU.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct Gpu {
-    /// Its name.
-    name: String,
-    /// Load, 0 to 100.
-    utilization_percent: f64,
-    /// Memory in use.
-    memory_used_bytes: u64,
-    /// Its memory.
-    memory_total_bytes: u64,
-    /// Power draw.
-    power_watts: f64,
+    /// The last requests that failed, the latest first.
+    errors: Vec<RequestRecord>,
+    /// The slowest requests of the last ten minutes, the slowest first.
+    slow: Vec<RequestRecord>,
 }
 
 /// Requests with POST, which run or change models.
 #[derive(Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Requests {
-    /// Requests in progress, including this one.
+    /// Requests in progress, without this one.
     in_flight: u64,
     /// Finished requests, with any status.
     total: u64,
@@ -108,35 +86,17 @@ pub struct ModelFigures {
     stages: BTreeMap<&'static str, StageFigures>,
 }
 
-/// How often a stage ran and how long it took.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct StageFigures {
-    /// Number of images.
-    count: u64,
-    /// Milliseconds in all.
-    sum_ms: f64,
-}
-
 impl ModelFigures {
     fn of(app: &App, entry: &ModelEntry) -> Self {
-        let totals = entry.statistics.snapshot();
-        let loaded = entry.loaded().ok();
-        let (queue_length, queue_capacity) = QueueCard::of(app, loaded.as_deref()).figures();
-        let stage = |stage: &'static str| {
-            let seconds = &app.metrics.stage_seconds;
-            let histogram = seconds.with_label_values(&[entry.name.as_str(), stage]);
-            let sum_ms = (histogram.get_sample_sum() * 1e6).round() / 1e3;
-            let count = histogram.get_sample_count();
-            (stage, StageFigures { count, sum_ms })
-        };
+        let totals = totals(app, entry);
         Self {
             name: entry.name.clone(),
             state: entry.state().name(),
             images: totals.images,
-            batches: totals.runs(),
-            queue_length,
-            queue_capacity,
-            stages: STAGES.into_iter().map(stage).collect(),
+            batches: totals.runs,
+            queue_length: totals.queue_length,
+            queue_capacity: totals.queue_capacity,
+            stages: stages(&totals),
         }
     }
 }
@@ -144,7 +104,7 @@ impl ModelFigures {
 impl Requests {
     fn of(app: &App) -> Self {
         let mut requests = Self {
-            in_flight: u64::try_from(app.metrics.in_flight.get()).unwrap_or(0),
+            in_flight: in_flight(app).saturating_sub(1),
             ..Self::default()
         };
         let families = app.metrics.requests.collect();
@@ -183,7 +143,6 @@ impl Requests {
     )
 )]
 pub async fn status(State(app): State<Arc<App>>) -> Json<Status> {
-    let host = app.host.usage();
     let entries = app.models.all();
     let models = entries.iter().map(|entry| ModelFigures::of(&app, entry));
     Json(Status {
@@ -191,17 +150,12 @@ pub async fn status(State(app): State<Arc<App>>) -> Json<Status> {
         uptime_s: app.started.elapsed().as_millis() as f64 / 1e3,
         ready: app.models.is_ready(),
         listening: format!("{}:{}", app.config.host, app.config.port),
-        host: Host {
-            cores: app.host.cores(),
-            cpu_percent: host.cpu_percent,
-            memory_used_bytes: host.memory_used_bytes,
-            memory_total_bytes: host.memory_total_bytes,
-            process_cpu_percent: host.process_cpu_percent,
-            process_memory_bytes: host.process_memory_bytes,
-        },
+        host: Host::of(&app, &app.host.usage()),
         gpus: Vec::new(),
         requests: Requests::of(&app),
         models: models.collect(),
+        errors: app.recent_requests.errors(),
+        slow: app.recent_requests.slowest(),
     })
 }
 
