@@ -105,6 +105,7 @@ export const en = Object.freeze({
   "results.caption": "Detected boxes. Arrow keys move between them, Enter zooms to one.",
   "results.class": "Class",
   "results.confidence": "Confidence",
+  "results.confidenceShort": "Conf",
   "results.position": "x, y",
   "results.size": "w × h",
   "results.sort": "Sort by {column}",

@@ -2,8 +2,10 @@
 // line width. Edges are aligned to device pixels.
 
 import { classColour, textColour } from "./colour.js";
+import { placeLabels } from "./labels.js";
 
 /** @typedef {import("./api.js").Detection} Detection */
+/** @typedef {import("./labels.js").Rect} Rect */
 /** @typedef {{ scale: number, x: number, y: number }} Placement Image pixel to device pixel. */
 /**
  * @typedef {object} Style
@@ -16,77 +18,97 @@ import { classColour, textColour } from "./colour.js";
 const FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans CJK SC", sans-serif';
 
 /**
- * Lowest confidence first, so that the highest is on top; the selected one last.
+ * All boxes first, lowest confidence first, so that the highest is on top and the selected one last;
+ * then the labels, which no box covers.
  * @param {CanvasRenderingContext2D} context
  * @param {readonly Detection[]} detections Highest confidence first.
  * @param {Placement} placement
  * @param {Style} style
  */
 export function paintBoxes(context, detections, placement, style) {
+  const { highlight } = style;
+  const boxes = detections.map(({ box }) => onCanvas(box, placement));
   context.save();
-  context.textBaseline = "middle";
-  context.font = `600 ${style.font}px ${FONT}`;
   for (let index = detections.length - 1; index >= 0; index -= 1) {
-    if (index !== style.highlight) paintAt(index);
+    context.globalAlpha = highlight === null ? 1 : 0.5;
+    if (index !== highlight) paintBox(context, detections[index], boxes[index], style.line);
   }
-  if (style.highlight !== null) paintAt(style.highlight);
+  context.globalAlpha = 1;
+  if (highlight !== null) {
+    fillBox(context, detections[highlight], boxes[highlight]);
+    paintBox(context, detections[highlight], boxes[highlight], style.line * 1.5);
+  }
+  if (style.labels) paintLabels(context, detections, boxes, style);
   context.restore();
-
-  /** @param {number} index */
-  function paintAt(index) {
-    const found = detections[index];
-    if (!found) return;
-    const chosen = index === style.highlight;
-    context.globalAlpha = style.highlight === null || chosen ? 1 : 0.5;
-    const labels = style.labels && (style.highlight === null || chosen);
-    paintBox(context, found, placement, { ...style, labels, line: style.line * (chosen ? 1.5 : 1) }, chosen);
-  }
 }
 
 /**
- * @param {CanvasRenderingContext2D} context
- * @param {Detection} found
+ * @param {import("./api.js").Box} box
  * @param {Placement} placement
- * @param {Style} style
- * @param {boolean} filled
  */
-function paintBox(context, found, placement, style, filled) {
-  const colour = classColour(found.class);
-  const line = Math.max(1, Math.round(style.line));
-  const left = Math.round(found.box.x1 * placement.scale + placement.x);
-  const top = Math.round(found.box.y1 * placement.scale + placement.y);
-  const right = Math.round(found.box.x2 * placement.scale + placement.x);
-  const bottom = Math.round(found.box.y2 * placement.scale + placement.y);
-  const half = line / 2;
-  context.strokeStyle = colour;
-  context.fillStyle = colour;
-  context.lineWidth = line;
-  if (filled) {
-    context.globalAlpha = 0.18;
-    context.fillRect(left, top, right - left, bottom - top);
-    context.globalAlpha = 1;
-  }
-  context.strokeRect(left + half, top + half, Math.max(1, right - left - line), Math.max(1, bottom - top - line));
-  if (style.labels) paintLabel(context, found, left, top, style.font);
+function onCanvas({ x1, y1, x2, y2 }, { scale, x, y }) {
+  return {
+    left: Math.round(x1 * scale + x),
+    top: Math.round(y1 * scale + y),
+    right: Math.round(x2 * scale + x),
+    bottom: Math.round(y2 * scale + y),
+  };
 }
 
 /**
- * Above the box if there is space, else inside.
  * @param {CanvasRenderingContext2D} context
- * @param {Detection} found
- * @param {number} left
- * @param {number} top
- * @param {number} font
+ * @param {Detection | undefined} found
+ * @param {Rect | undefined} box
  */
-function paintLabel(context, found, left, top, font) {
-  const text = `${found.name} ${found.confidence.toFixed(2)}`;
+function fillBox(context, found, box) {
+  if (!found || !box) return;
+  context.globalAlpha = 0.18;
+  context.fillStyle = classColour(found.class);
+  context.fillRect(box.left, box.top, box.right - box.left, box.bottom - box.top);
+  context.globalAlpha = 1;
+}
+
+/**
+ * @param {CanvasRenderingContext2D} context
+ * @param {Detection | undefined} found
+ * @param {Rect | undefined} box
+ * @param {number} width
+ */
+function paintBox(context, found, box, width) {
+  if (!found || !box) return;
+  const line = Math.max(1, Math.round(width));
+  const half = line / 2;
+  context.strokeStyle = classColour(found.class);
+  context.lineWidth = line;
+  context.strokeRect(box.left + half, box.top + half, Math.max(1, box.right - box.left - line), Math.max(1, box.bottom - box.top - line));
+}
+
+/**
+ * The labels of all boxes, or only of the selected one; the highest confidence on top.
+ * @param {CanvasRenderingContext2D} context
+ * @param {readonly Detection[]} detections
+ * @param {readonly Rect[]} boxes
+ * @param {Style} style
+ */
+function paintLabels(context, detections, boxes, { font, highlight }) {
+  context.textBaseline = "middle";
+  context.font = `600 ${font}px ${FONT}`;
   const height = Math.round(font * 1.5);
-  const width = Math.ceil(context.measureText(text).width + font * 0.8);
-  const x = Math.max(0, Math.min(left, context.canvas.width - width));
-  const y = top - height >= 0 ? top - height : Math.max(0, top);
-  context.fillRect(x, y, width, height);
-  context.fillStyle = textColour(found.class);
-  context.fillText(text, x + font * 0.4, y + height / 2 + font * 0.05);
+  const labels = detections.flatMap((found, index) => {
+    const box = boxes[index];
+    if (!box || (highlight !== null && index !== highlight)) return [];
+    const text = `${found.name} ${found.confidence.toFixed(2)}`;
+    return [{ ...box, height, width: Math.ceil(context.measureText(text).width + font * 0.8), text, class: found.class }];
+  });
+  const places = placeLabels(labels, context.canvas.width, context.canvas.height);
+  for (let index = labels.length - 1; index >= 0; index -= 1) {
+    const [label, place] = [labels[index], places[index]];
+    if (!label || !place) continue;
+    context.fillStyle = classColour(label.class);
+    context.fillRect(place.x, place.y, label.width, height);
+    context.fillStyle = textColour(label.class);
+    context.fillText(label.text, place.x + font * 0.4, place.y + height / 2 + font * 0.05);
+  }
 }
 
 /**

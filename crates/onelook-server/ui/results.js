@@ -13,6 +13,9 @@ import { t } from "./i18n.js";
 /** @type {readonly Column[]} */
 const COLUMNS = ["class", "confidence", "position", "size"];
 
+/** From here on coordinates are so long that a pair takes two lines. */
+const FIVE_DIGITS = 9999.5;
+
 /** @type {Record<Column, (found: Detection) => number | string>} */
 const SORT_BY = {
   class: (found) => found.name,
@@ -39,6 +42,8 @@ export class Results {
   /** @param {readonly Detection[]} detections */
   show(detections) {
     this.detections = detections;
+    const large = detections.some(({ box }) => Math.max(box.x2, box.y2) >= FIVE_DIGITS);
+    get("table-frame").classList.toggle("five-digits", large);
     const order = detections.map((_, index) => index).sort((a, b) => this.#compare(a, b));
     const focused = document.activeElement?.closest("#rows tr") ? this.#focusedPlace() : null;
     this.rows.replaceChildren(...order.map((index, place) => this.#row(index, place === 0)));
@@ -62,7 +67,7 @@ export class Results {
       const sorted = this.sorting.column === column;
       const order = this.sorting.ascending ? "ascending" : "descending";
       const label = t("results.sort", { column: name });
-      const button = make("button", { type: "button", "data-column": column, title: label }, name);
+      const button = make("button", { type: "button", "data-column": column, title: label }, ...heading(column, name));
       return make("th", { scope: "col", class: `c-${column}`, "aria-sort": sorted ? order : null }, button);
     });
     get("columns").replaceChildren(...heads);
@@ -113,8 +118,8 @@ export class Results {
     });
     rows.addEventListener("keydown", (event) => this.#key(event));
     get("columns").addEventListener("click", (event) => {
-      const column = /** @type {HTMLElement} */ (event.target).dataset.column;
-      if (column) this.#sort(/** @type {Column} */ (column));
+      const button = event.target instanceof Element ? event.target.closest("button") : null;
+      if (button?.dataset.column) this.#sort(/** @type {Column} */ (button.dataset.column));
     });
   }
 
@@ -152,6 +157,16 @@ export class Results {
     button.tabIndex = 0;
     button.focus();
   }
+}
+
+/**
+ * A column's name; where there is little space, that of the confidence is short.
+ * @param {Column} column
+ * @param {string} name
+ */
+function heading(column, name) {
+  if (column !== "confidence") return [name];
+  return [make("span", { class: "wide-only" }, name), make("span", { class: "narrow-only", "aria-hidden": "true" }, t("results.confidenceShort"))];
 }
 
 /** @param {EventTarget | null} target */

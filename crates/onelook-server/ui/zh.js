@@ -105,6 +105,7 @@ export const zh = Object.freeze({
   "results.caption": "找到的框。方向键在框之间移动，回车键放大查看。",
   "results.class": "类别",
   "results.confidence": "置信度",
+  "results.confidenceShort": "置信度",
   "results.position": "x, y",
   "results.size": "宽 × 高",
   "results.sort": "按{column}排序",

@@ -1,6 +1,6 @@
 // The Web UI in a real browser, against a running server. In, its address, a folder with bus.jpg and
 // zidane.jpg, a folder for screenshots; out, a line per check, exit 1 when any fails. The server must
-// hold yolo11n as its first model; models are unloaded and loaded again at the end.
+// hold yolo11n as its first model and another as its second; models are unloaded and loaded again at the end.
 
 import { existsSync, mkdirSync } from "node:fs";
 import { parseArgs } from "node:util";
@@ -10,6 +10,7 @@ import { accessibility } from "./browser/accessibility.mjs";
 import { camera } from "./browser/camera.mjs";
 import { detection } from "./browser/detection.mjs";
 import { keyboard } from "./browser/keyboard.mjs";
+import { labels } from "./browser/labels.mjs";
 import { pages } from "./browser/pages.mjs";
 import { token } from "./browser/token.mjs";
 
@@ -18,7 +19,8 @@ const HELP = `npm run browser -- [options]
   --images FOLDER   with bus.jpg and zidane.jpg (ONELOOK_TEST_DATA/images)
   --shots FOLDER      for screenshots (default: screenshots)
   --chromium PATH     default /usr/bin/chromium
-  --only NAME         detection, pages, camera, keyboard, token or accessibility
+  --only NAME         loading, detection, labels, exports, compare, pages, health, camera, keyboard,
+                      token or accessibility
 `;
 
 const { values } = parseArgs({
@@ -84,7 +86,7 @@ const suite = {
   },
 };
 
-const groups = { detection, pages, camera, keyboard, token, accessibility };
+const groups = { detection, labels, pages, camera, keyboard, token, accessibility };
 for (const [name, group] of Object.entries(groups)) {
   if (values.only && values.only !== name) continue;
   try {
