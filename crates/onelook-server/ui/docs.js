@@ -2,9 +2,10 @@
 // command line and a form to try each. Text of the document is never inserted as markup.
 
 import { json, onTokenWanted, request, token } from "./api.js";
+import { apiText } from "./api-texts.js";
 import { askToken } from "./dialogs.js";
 import { get, make, message } from "./dom.js";
-import { onLanguage, t } from "./i18n.js";
+import { has, onLanguage, t } from "./i18n.js";
 import { startLinks } from "./links.js";
 import { byTag, curl, resolve, slug, typeName } from "./openapi.js";
 import { startPreferences } from "./preferences.js";
@@ -47,7 +48,7 @@ function render() {
   const spec = api;
   const groups = byTag(spec);
   get("title").textContent = `${spec.info?.title ?? "onelook"} ${spec.info?.version ?? ""}`.trim();
-  get("lead").replaceChildren(...prose(spec.info?.description ?? ""));
+  get("lead").replaceChildren(...prose(apiText(spec.info?.description)));
   get("index").replaceChildren(...groups.map(indexGroup), schemaIndex(spec));
   get("operations").replaceChildren(...groups.map((group) => section(spec, group)), schemaSection(spec));
   filter();
@@ -56,9 +57,9 @@ function render() {
 /** @param {{ tag: string, operations: Operation[] }} group */
 function indexGroup({ tag, operations }) {
   const items = operations.map((entry) =>
-    make("li", { "data-find": `${entry.method} ${entry.path} ${entry.summary}`.toLowerCase() }, make("a", { href: `#${entry.id}` }, method(entry.method), make("span", {}, breakable(entry.path)))),
+    make("li", { "data-find": `${entry.method} ${entry.path} ${apiText(entry.summary)}`.toLowerCase() }, make("a", { href: `#${entry.id}` }, method(entry.method), make("span", {}, breakable(entry.path)))),
   );
-  return make("section", {}, make("p", {}, tag || t("docs.other")), make("ul", {}, ...items));
+  return make("section", {}, make("p", {}, tag ? apiText(tag) : t("docs.other")), make("ul", {}, ...items));
 }
 
 /** @param {Json} spec */
@@ -78,8 +79,8 @@ function section(spec, { tag, about, operations }) {
   return make(
     "section",
     { class: "group", "aria-labelledby": id },
-    make("h2", { id }, tag || t("docs.other")),
-    ...(about ? [make("div", { class: "about" }, ...prose(about))] : []),
+    make("h2", { id }, tag ? apiText(tag) : t("docs.other")),
+    ...(about ? [make("div", { class: "about" }, ...prose(apiText(about)))] : []),
     ...operations.map((entry) => operation(spec, entry)),
   );
 }
@@ -94,10 +95,10 @@ function operation(spec, entry) {
     {},
     method(entry.method),
     make("code", { class: entry.deprecated ? "path old" : "path" }, breakable(entry.path)),
-    make("span", { class: "summary-text" }, entry.summary),
+    make("span", { class: "summary-text" }, apiText(entry.summary)),
     entry.deprecated ? make("span", { class: "badge plain" }, t("docs.deprecated")) : null,
   );
-  const details = make("details", { class: "card operation", id: entry.id, "data-find": `${entry.method} ${entry.path} ${entry.summary}`.toLowerCase() }, head);
+  const details = make("details", { class: "card operation", id: entry.id, "data-find": `${entry.method} ${entry.path} ${apiText(entry.summary)}`.toLowerCase() }, head);
   details.addEventListener("toggle", () => {
     if (details.open && details.children.length === 1) details.append(inside(spec, entry));
   });
@@ -113,7 +114,7 @@ function inside(spec, entry) {
   return make(
     "div",
     { class: "inside" },
-    ...(entry.description ? [make("div", { class: "about" }, ...prose(entry.description))] : []),
+    ...(entry.description ? [make("div", { class: "about" }, ...prose(apiText(entry.description)))] : []),
     ...(entry.parameters.length > 0 ? [make("h3", {}, t("docs.parameters")), parameters(entry.parameters)] : []),
     ...(entry.body ? [make("h3", {}, t("docs.body")), ...contents(spec, entry.body)] : []),
     make("h3", {}, t("docs.answers")),
@@ -132,12 +133,18 @@ function parameters(list) {
       "tr",
       {},
       make("th", { scope: "row" }, make("code", {}, String(entry.name)), entry.required ? make("span", { class: "must" }, t("docs.required")) : null),
-      make("td", {}, String(entry.in)),
-      make("td", {}, make("code", { class: "type" }, typeName(entry.schema)), defaultOf(entry.schema), ...prose(entry.description ?? "")),
+      make("td", {}, place(entry.in)),
+      make("td", {}, make("code", { class: "type" }, typeName(entry.schema)), defaultOf(entry.schema), ...prose(apiText(entry.description))),
     ),
   );
   const heads = [t("docs.name"), t("docs.in"), t("docs.about")].map((head) => make("th", { scope: "col" }, head));
   return make("div", { class: "wide-table", tabindex: 0, role: "region", "aria-label": t("docs.parameters") }, make("table", {}, make("thead", {}, make("tr", {}, ...heads)), make("tbody", {}, ...rows)));
+}
+
+/** @param {unknown} where A parameter is. */
+function place(where) {
+  const key = `docs.in.${where}`;
+  return has(key) ? t(/** @type {import("./i18n.js").Key} */ (key)) : String(where);
 }
 
 /** @param {unknown} schema */
@@ -164,7 +171,7 @@ function contents(spec, body) {
 function answer(spec, status, response) {
   const family = status.startsWith("2") ? "ready" : status.startsWith("3") ? "loading" : "failed";
   const parts = contents(spec, resolve(spec, response));
-  const head = [make("span", { class: "badge", "data-state": family }, status), make("span", {}, response.description ?? "")];
+  const head = [make("span", { class: "badge", "data-state": family }, status), make("span", {}, apiText(response.description))];
   if (parts.length === 0) return make("p", { class: "answer" }, ...head);
   return make("details", { class: "answer", open: status.startsWith("2") }, make("summary", {}, ...head), ...parts);
 }

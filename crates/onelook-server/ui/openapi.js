@@ -1,6 +1,8 @@
 // Reads an OpenAPI 3.1 document: operations by tag, resolved references, schemas as short texts,
 // examples. References out of the document and circular ones are not followed.
 
+import { t } from "./i18n.js";
+
 /** @typedef {Record<string, any>} Json An object of the document; its parts are checked where used. */
 /**
  * @typedef {object} Operation
@@ -130,14 +132,14 @@ export function typeName(schema) {
  * @param {Json} schema
  */
 function oneType(type, schema) {
-  if (type === "array") return `array of ${schema.items ? typeName(schema.items) : "any"}`;
+  if (type === "array") return t("type.array", { items: schema.items ? typeName(schema.items) : "any" });
   const format = schema.format && schema.format !== type ? ` (${schema.format})` : "";
   const least = schema.minimum ?? schema.exclusiveMinimum;
   const most = schema.maximum ?? schema.exclusiveMaximum;
   const numeric = type === "number" || type === "integer";
   if (!numeric || (least === undefined && most === undefined)) return type + format;
-  if (most === undefined) return `${type}${format}, from ${least}`;
-  return least === undefined ? `${type}${format}, up to ${most}` : `${type}${format}, ${least} to ${most}`;
+  if (most === undefined) return t("type.from", { type: type + format, least });
+  return least === undefined ? t("type.upTo", { type: type + format, most }) : t("type.range", { type: type + format, least, most });
 }
 
 /**

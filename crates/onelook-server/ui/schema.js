@@ -1,6 +1,7 @@
 // A schema of an OpenAPI document as a tree of its properties that is expanded on demand, because
 // documents may be circular.
 
+import { apiText } from "./api-texts.js";
 import { make } from "./dom.js";
 import { t } from "./i18n.js";
 import { isObject, resolve, typeName } from "./openapi.js";
@@ -46,7 +47,7 @@ function branch(spec, name, schema, required) {
     whole.default === undefined || whole.default === null
       ? null
       : make("span", { class: "default" }, t("docs.default", { value: JSON.stringify(whole.default) })),
-    about ? make("span", { class: "what" }, String(about)) : null,
+    about ? make("span", { class: "what" }, apiText(about)) : null,
   ];
   const inner = resolve(spec, itemsOf(whole) ?? whole);
   if (!hasParts(inner)) return make("li", {}, ...head);

@@ -10,6 +10,7 @@ export async function pages(suite) {
   await monitor(suite);
   await models(suite);
   await docs(suite);
+  await chineseDocs(suite);
   await phone(suite);
 }
 
@@ -133,6 +134,7 @@ async function docs(suite) {
   suite.check("the page of the API lists operations and schemas", count > 5, `${count}`);
   const detect = page.locator(".operation", { has: page.locator("code", { hasText: /^\/\u200bv1\/\u200bdetect$/ }) });
   await detect.locator("> summary").click();
+  await detect.locator(".inside").waitFor();
   const inside = (await detect.textContent()) ?? "";
   suite.check("detect shows its parameters and a command line", inside.includes("conf") && inside.includes("curl"));
   await suite.shot(page, "13-docs");
@@ -142,6 +144,18 @@ async function docs(suite) {
   suite.check("it can be tried", ((await detect.locator(".result pre").textContent()) ?? "").includes('"confidence"'));
   await page.fill("#find", "models");
   suite.check("operations are found", (await page.locator(".operation:visible").count()) < count);
+  await page.context().close();
+}
+
+async function chineseDocs(suite) {
+  const page = await suite.open("/docs", { locale: "zh-CN" });
+  await page.waitForSelector(".operation");
+  for (const summary of await page.locator(".operation > summary").all()) await summary.click();
+  const left = await page.$$eval(".summary-text, .about p, .what, .answer summary span:not(.badge), .answer > span:not(.badge), td p, .group > h2, h3", (list) =>
+    list.map((element) => element.textContent ?? "").filter((text) => /[a-z]{3}/.test(text) && !/[\u4e00-\u9fff]/.test(text)));
+  suite.equal("the page of the API has no text in English only", [...new Set(left)], ["DeepStack"]);
+  await page.evaluate(() => scrollTo(0, 0));
+  await suite.shot(page, "33-docs-chinese");
   await page.context().close();
 }
 

@@ -4,8 +4,10 @@ import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import { test } from "node:test";
 
+import { apiText, joined } from "../../api-texts.js";
 import { en } from "../../en.js";
 import { initialLanguage, plural, t } from "../../i18n.js";
+import { zhApi } from "../../zh-api.js";
 import { zh } from "../../zh.js";
 
 const folder = new URL("../../", import.meta.url);
@@ -58,3 +60,22 @@ test("values are filled in and one is told from many", () => {
   assert.equal(plural("boxes", 1), "1 box");
   assert.equal(plural("boxes", 5), "5 boxes");
 });
+
+test("every text of the API's description has a Chinese one, and no other", () => {
+  const snapshot = new URL("../../../src/http/snapshots/onelook_server__http__openapi__tests__openapi.snap", import.meta.url);
+  const document = JSON.parse(readFileSync(snapshot, "utf8").replace(/^---[^]*?\n---\n/, ""));
+  const texts = new Set(document.tags.map(({ name }) => name));
+  collect(document, texts);
+  for (const text of texts) assert.ok(text in zhApi, text);
+  for (const text of Object.keys(zhApi)) assert.ok(texts.has(text), `not in the document: ${text}`);
+  assert.equal(apiText("The\nmodel."), "The model.");
+});
+
+/** All descriptions and summaries below a value. */
+function collect(value, texts) {
+  if (typeof value !== "object" || value === null) return;
+  for (const [key, part] of Object.entries(value)) {
+    if ((key === "description" || key === "summary") && typeof part === "string") texts.add(joined(part));
+    else collect(part, texts);
+  }
+}
