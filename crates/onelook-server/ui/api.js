@@ -61,7 +61,26 @@
  * @property {{ name: string, state: ModelState, images: number, batches: number,
  *   queue_length: number, queue_capacity: number,
  *   stages: Record<string, { count: number, sum_ms: number } | undefined> }[]} models
+ * @property {RequestRecord[]} errors
+ * @property {RequestRecord[]} slow
  */
+/** @typedef {{ at_ms: number, request_id: string, method: string, path: string, status: number, ms: number, detail: string | null }} RequestRecord */
+/** @typedef {{ count: number, p50_ms: number | null, p99_ms: number | null }} Latency */
+/**
+ * @typedef {object} HistorySample
+ * @property {number} uptime_s
+ * @property {Status["host"]} host
+ * @property {Status["gpus"]} gpus
+ * @property {number} in_flight
+ * @property {number} images
+ * @property {number} batches
+ * @property {number} queue_length
+ * @property {number} queue_capacity
+ * @property {Record<string, { count: number, sum_ms: number } | undefined>} stages
+ * @property {Latency} latency
+ */
+/** @typedef {{ interval_s: number, samples: HistorySample[], latency: Latency }} StatusHistory */
+/** @typedef {{ ready: boolean, models: { name: string, state: ModelState, error: string | null }[] }} Readiness */
 
 /** Why a request failed, with the server's own message if there is one. */
 export class Problem extends Error {
@@ -83,6 +102,14 @@ const TOKEN_KEY = "onelook.token";
 /** @type {string | null} */
 let heldToken = null;
 
+/** @type {Set<() => void>} */
+const tokenListeners = new Set();
+
+/** @param {() => void} listener Called after another token was set, or none. */
+export function onToken(listener) {
+  tokenListeners.add(listener);
+}
+
 /** @returns {string | null} */
 export function token() {
   try {
@@ -101,6 +128,7 @@ export function setToken(value) {
   } catch {
     // Without storage the token holds until the page is left.
   }
+  for (const listener of tokenListeners) listener();
 }
 
 /** @type {(refused: boolean) => Promise<string | null>} */
@@ -220,6 +248,16 @@ export async function detect(image, options, signal) {
   return { model: answer.model, found };
 }
 
+/**
+ * The states of the server and its models, which need no token.
+ * @param {AbortSignal} signal
+ * @returns {Promise<Readiness>}
+ */
+export async function readiness(signal) {
+  const response = await send("/readyz", { signal });
+  return /** @type {Readiness} */ (await response.json());
+}
+
 /** @returns {Promise<Model[]>} */
 export async function models() {
   const answer = /** @type {{ models: Model[] }} */ (await json("/v1/models"));
@@ -242,4 +280,18 @@ export async function change(name, action) {
  */
 export async function status(signal) {
   return /** @type {Status} */ (await json("/v1/status", { signal: signal ?? null }));
+}
+
+/**
+ * The server's last two minutes.
+ * @param {string | null} model Only this one, or all together.
+ * @param {number | null} after Only later samples, by `uptime_s`.
+ * @param {AbortSignal} [signal]
+ * @returns {Promise<StatusHistory>}
+ */
+export async function history(model, after, signal) {
+  const query = new URLSearchParams();
+  if (model !== null) query.set("model", model);
+  if (after !== null) query.set("after", String(after));
+  return /** @type {StatusHistory} */ (await json(`/v1/status/history?${query}`, { signal: signal ?? null }));
 }

@@ -89,7 +89,8 @@ export class Chart {
         const line = run.map((index) => `${x(times[index] ?? 0).toFixed(1)} ${y(high[index] ?? 0).toFixed(1)}`);
         const back = run.map((index) => `${x(times[index] ?? 0).toFixed(1)} ${y(low?.[index] ?? 0).toFixed(1)}`).reverse();
         parts.push(shape("path", { class: `area ${style}${low ? " full" : ""}`, d: `M${line.join("L")}L${back.join("L")}Z` }));
-        parts.push(shape("path", { class: `line ${style}`, d: `M${line.join("L")}${run.length === 1 ? "h.1" : ""}` }));
+        const alone = run.length === 1;
+        parts.push(shape("path", { class: `line ${style}${alone ? " alone" : ""}`, d: `M${line.join("L")}${alone ? "h.1" : ""}` }));
       }
     });
     parts.push(...this.#pointerParts(x));

@@ -24,9 +24,31 @@ export function confirmed(words) {
  * @param {boolean} refused Whether a token was sent and refused.
  * @returns {Promise<string | null>} Nothing when declined.
  */
-export function askToken(refused) {
+export async function askToken(refused) {
+  const { verdict, value } = await tokenForm(t("token.title"), refused ? t("token.refused") : null, false);
+  return verdict === "use" && value !== "" ? value : null;
+}
+
+/**
+ * Another token in place of the held one.
+ * @returns {Promise<string | null | undefined>} Null to forget it, undefined when declined.
+ */
+export async function changeToken() {
+  const { verdict, value } = await tokenForm(t("token.change"), null, true);
+  if (verdict === "forget") return null;
+  return verdict === "use" && value !== "" ? value : undefined;
+}
+
+/**
+ * @param {string} title
+ * @param {string | null} complaint
+ * @param {boolean} held Whether there is a token to forget.
+ * @returns {Promise<{ verdict: string, value: string }>}
+ */
+function tokenForm(title, complaint, held) {
   const input = make("input", { type: "password", id: "token", autocomplete: "off", required: true, "aria-describedby": "token-text" });
   const cancel = make("button", { class: "button", type: "button" }, t("dialog.cancel"));
+  const forget = held ? make("button", { class: "button", value: "forget", formnovalidate: true }, t("token.forget")) : null;
   const use = make("button", { class: "button primary", value: "use" }, t("token.use"));
   const dialog = make(
     "dialog",
@@ -34,21 +56,26 @@ export function askToken(refused) {
     make(
       "form",
       { method: "dialog" },
-      make("h2", { id: "token-title" }, t("token.title")),
-      refused ? make("p", { class: "bad", role: "alert" }, t("token.refused")) : null,
+      make("h2", { id: "token-title" }, title),
+      complaint === null ? null : make("p", { class: "bad", role: "alert" }, complaint),
       make("p", { id: "token-text" }, t("token.text")),
       make("label", { class: "field", for: "token" }, make("span", {}, t("token.label")), input),
-      make("div", { class: "row end" }, cancel, use),
+      make("div", { class: "row end" }, cancel, forget, use),
     ),
   );
   cancel.addEventListener("click", () => dialog.close());
+  input.addEventListener("keydown", (event) => {
+    if (event.key !== "Enter") return;
+    event.preventDefault();
+    use.click();
+  });
   document.body.append(dialog);
   dialog.showModal();
+  input.focus();
   return new Promise((done) => {
     dialog.addEventListener("close", () => {
-      const value = input.value.trim();
       dialog.remove();
-      done(dialog.returnValue === "use" && value !== "" ? value : null);
+      done({ verdict: dialog.returnValue, value: input.value.trim() });
     });
   });
 }

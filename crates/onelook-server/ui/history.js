@@ -1,8 +1,7 @@
-// The statistics of the last two minutes: takes responses of /v1/status (sums since the start), and
-// gives rates and means between them. Bounded in size; a restarted server does not give negative
-// rates.
+// The statistics of the last two minutes: takes the server's samples (sums since the start), and gives
+// rates and means between them. Bounded in size; a restarted server does not give negative rates.
 
-/** @typedef {import("./api.js").Status} Status */
+/** @typedef {import("./api.js").HistorySample} HistorySample */
 
 export const SPAN_SECONDS = 120;
 /** Samples further apart than this are not connected. */
@@ -20,9 +19,11 @@ export const STAGES = /** @type {const} */ ([
 /**
  * What happened between two samples.
  * @typedef {object} Sample
- * @property {number} time Seconds, of the later look.
+ * @property {number} time Seconds since the server's start, of the later one.
  * @property {number | null} throughput Images per second.
  * @property {Record<Stage, number | null>} stages Mean milliseconds of an image.
+ * @property {number | null} p50 Milliseconds of a request.
+ * @property {number | null} p99
  * @property {number | null} batch Mean images in a batch.
  * @property {number} queue Images that wait.
  * @property {number} queueCapacity
@@ -40,21 +41,24 @@ export class History {
   constructor() {
     /** @type {Sample[]} */
     this.samples = [];
-    /** @type {{ time: number, status: Status } | null} */
+    /** @type {HistorySample | null} */
     this.last = null;
   }
 
-  /**
-   * @param {number} time Seconds; must not fall.
-   * @param {Status} status
-   * @param {string | null} model Only this model, or all.
-   */
-  add(time, status, model) {
-    const before = this.last;
-    const joined = before !== null && status.uptime_s >= before.status.uptime_s && time - before.time <= GAP_SECONDS;
-    this.samples.push(compare(joined ? before : null, { time, status }, model));
-    this.last = { time, status };
-    const oldest = time - SPAN_SECONDS - 2;
+  /** Of the last sample; null without one. */
+  get time() {
+    return this.last?.uptime_s ?? null;
+  }
+
+  /** @param {readonly HistorySample[]} later The oldest first; those of a restarted server replace all. */
+  add(later) {
+    for (const sample of later) {
+      if (this.last && sample.uptime_s <= this.last.uptime_s) this.clear();
+      const joined = this.last !== null && sample.uptime_s - this.last.uptime_s <= GAP_SECONDS;
+      this.samples.push(compare(joined ? this.last : null, sample));
+      this.last = sample;
+    }
+    const oldest = (this.time ?? 0) - SPAN_SECONDS - 2;
     while (this.samples.length > 0 && (this.samples[0]?.time ?? 0) < oldest) this.samples.shift();
   }
 
@@ -65,30 +69,29 @@ export class History {
 }
 
 /**
- * @param {{ time: number, status: Status } | null} before
- * @param {{ time: number, status: Status }} now
- * @param {string | null} model
+ * @param {HistorySample | null} before
+ * @param {HistorySample} now
  * @returns {Sample}
  */
-export function compare(before, now, model) {
-  const { host, gpus, requests } = now.status;
-  const sums = total(now.status, model);
-  const past = before && total(before.status, model);
-  const seconds = before ? now.time - before.time : 0;
-  const images = past ? sums.images - past.images : 0;
-  const batches = past ? sums.batches - past.batches : 0;
+export function compare(before, now) {
+  const { host, gpus, latency } = now;
+  const seconds = before ? now.uptime_s - before.uptime_s : 0;
+  const images = before ? now.images - before.images : 0;
+  const batches = before ? now.batches - before.batches : 0;
   /** @type {Record<string, number | null>} */
   const stages = {};
-  for (const stage of STAGES) stages[stage] = mean(sums.stages[stage], past?.stages[stage]);
+  for (const stage of STAGES) stages[stage] = before ? mean(now.stages[stage], before.stages[stage]) : null;
   const cores = Math.max(1, host.cores);
   return {
-    time: now.time,
-    throughput: past && seconds > 0 ? Math.max(0, images) / seconds : null,
+    time: now.uptime_s,
+    throughput: seconds > 0 ? Math.max(0, images) / seconds : null,
     stages: /** @type {Record<Stage, number | null>} */ (stages),
+    p50: latency.p50_ms,
+    p99: latency.p99_ms,
     batch: batches > 0 && images > 0 ? images / batches : null,
-    queue: sums.queue,
-    queueCapacity: sums.capacity,
-    inFlight: requests.in_flight,
+    queue: now.queue_length,
+    queueCapacity: now.queue_capacity,
+    inFlight: now.in_flight,
     cpu: host.cpu_percent ?? null,
     processCpu: host.process_cpu_percent == null ? null : host.process_cpu_percent / cores,
     memory: host.process_memory_bytes ?? null,
@@ -104,38 +107,10 @@ export function compare(before, now, model) {
 }
 
 /**
- * @param {Status} status
- * @param {string | null} model
- */
-function total(status, model) {
-  const sums = {
-    images: 0,
-    batches: 0,
-    queue: 0,
-    capacity: 0,
-    stages: /** @type {Record<Stage, { count: number, sum_ms: number }>} */ ({}),
-  };
-  for (const stage of STAGES) sums.stages[stage] = { count: 0, sum_ms: 0 };
-  for (const entry of status.models) {
-    if (model !== null && entry.name !== model) continue;
-    sums.images += entry.images;
-    sums.batches += entry.batches;
-    sums.queue += entry.queue_length;
-    sums.capacity += entry.queue_capacity;
-    for (const stage of STAGES) {
-      sums.stages[stage].count += entry.stages[stage]?.count ?? 0;
-      sums.stages[stage].sum_ms += entry.stages[stage]?.sum_ms ?? 0;
-    }
-  }
-  return sums;
-}
-
-/**
- * @param {{ count: number, sum_ms: number }} now
+ * @param {{ count: number, sum_ms: number } | undefined} now
  * @param {{ count: number, sum_ms: number } | undefined} before
  */
 function mean(now, before) {
-  if (!before) return null;
-  const count = now.count - before.count;
-  return count > 0 ? Math.max(0, now.sum_ms - before.sum_ms) / count : null;
+  const count = (now?.count ?? 0) - (before?.count ?? 0);
+  return count > 0 ? Math.max(0, (now?.sum_ms ?? 0) - (before?.sum_ms ?? 0)) / count : null;
 }

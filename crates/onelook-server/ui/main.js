@@ -1,17 +1,19 @@
-// The app: three pages in one document, chosen by the URL's fragment. A hidden page does not poll.
+// The app: three pages in one document, chosen by the URL's fragment. A hidden page does not poll; the
+// state of the server is looked at on all of them.
 
 import { onTokenWanted, status } from "./api.js";
 import { DetectPage } from "./detect.js";
 import { askToken } from "./dialogs.js";
 import { get } from "./dom.js";
+import { Health } from "./health.js";
 import { onLanguage, t } from "./i18n.js";
 import { startLinks } from "./links.js";
 import { ModelsPage } from "./models.js";
 import { MonitorPage } from "./monitor.js";
 import { startPreferences } from "./preferences.js";
+import { startToken } from "./token.js";
 
 /** @typedef {"detect" | "monitor" | "models"} PageName */
-/** @typedef {"unknown" | "ready" | "notReady" | "unreachable"} Health */
 
 onTokenWanted(askToken);
 startPreferences();
@@ -21,8 +23,7 @@ const monitor = new MonitorPage();
 const pages = { detect: new DetectPage(), monitor, models: new ModelsPage() };
 /** @type {PageName | null} */
 let current = null;
-/** @type {{ state: Health, version: string }} */
-let health = { state: "unknown", version: "" };
+const health = new Health();
 
 /** @returns {PageName} */
 function wanted() {
@@ -51,41 +52,22 @@ function nameDocument() {
   document.title = current ? `${t(`nav.${current}`)} · onelook` : t("app.title");
 }
 
-/**
- * @param {Health} state
- * @param {string} version
- */
-function showHealth(state, version) {
-  health = { state, version };
-  get("health").dataset.state = state;
-  get("health-text").textContent = t(`server.${state}`);
-  get("health").title = version ? t("server.version", { version }) : "";
+async function learnVersion() {
+  const answer = await status().catch(() => null);
+  if (answer) health.setVersion(answer.version);
 }
 
-async function firstLook() {
-  try {
-    const { ready, version } = await status();
-    showHealth(ready ? "ready" : "notReady", version);
-  } catch {
-    showHealth("unreachable", "");
-  }
-}
-
-monitor.onStatus = (/** @type {import("./api.js").Status | null} */ answer) => {
-  if (answer) showHealth(answer.ready ? "ready" : "notReady", answer.version);
-  else showHealth("unreachable", health.version);
+health.onChange = () => {
+  if (health.version === "") void learnVersion();
 };
-onLanguage(() => {
-  nameDocument();
-  showHealth(health.state, health.version);
-});
+monitor.onAnswer = () => void health.look();
+startToken(() => current && void pages[current].enter());
+onLanguage(nameDocument);
 addEventListener("hashchange", () => show(true));
 get("skip").addEventListener("click", (event) => {
   event.preventDefault();
   get("main").focus();
 });
-document.addEventListener("visibilitychange", () => {
-  if (document.visibilityState === "visible" && current !== "monitor") void firstLook();
-});
 show(false);
-void firstLook();
+void health.look();
+void learnVersion();

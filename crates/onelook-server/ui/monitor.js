@@ -1,15 +1,17 @@
-// The Monitor page: polls /v1/status once a second while the page is visible, and shows charts and
-// numbers of the last two minutes.
+// The Monitor page: asks the server for its figures once a second while the page is visible, and shows
+// charts and numbers of the last two minutes, the last errors and the slowest requests.
 
-import { status } from "./api.js";
+import { history, status } from "./api.js";
 import { Chart } from "./charts.js";
 import { get, make, message } from "./dom.js";
 import { bytes, duration, milliseconds, number, percent } from "./format.js";
 import { History, STAGES } from "./history.js";
 import { onLanguage, t } from "./i18n.js";
+import { showRequests } from "./requests.js";
 import { explain } from "./problem.js";
 
 /** @typedef {import("./api.js").Status} Status */
+/** @typedef {import("./api.js").Latency} Latency */
 /** @typedef {import("./history.js").Sample} Sample */
 /** @typedef {import("./charts.js").Series} Series */
 /** @typedef {import("./i18n.js").Key} Key */
@@ -25,8 +27,11 @@ export class MonitorPage {
     this.status = null;
     this.timer = 0;
     this.visible = false;
-    /** @type {(status: Status | null) => void} */
-    this.onStatus = () => {};
+    this.lost = false;
+    /** @type {Latency | null} */
+    this.latency = null;
+    /** Called when the server answered, or did not. */
+    this.onAnswer = () => {};
     /** @type {Panel[]} */
     this.panels = [];
     this.shape = "";
@@ -62,19 +67,36 @@ export class MonitorPage {
   async #look() {
     clearTimeout(this.timer);
     const began = performance.now();
+    const lost = this.lost;
     try {
-      this.status = await status(AbortSignal.timeout(10_000));
-      this.history.add(began / 1000, this.status, this.which.value || null);
-      message(get("monitor-problem"), "");
-      this.onStatus(this.status);
-      this.#render();
+      const model = this.which.value || null;
+      const signal = AbortSignal.timeout(10_000);
+      const [now, past] = await Promise.all([status(signal), history(model, this.history.time, signal)]);
+      if (model !== (this.which.value || null)) return this.#schedule(0);
+      this.#take(now, past);
+      this.lost = false;
     } catch (error) {
       const wants = error instanceof Error && "kind" in error && error.kind === "token";
       message(get("monitor-problem"), wants ? explain(error) : t("monitor.lost"));
-      this.onStatus(null);
       if (wants) return;
+      this.lost = true;
     }
+    if (lost !== this.lost) this.onAnswer();
     this.#schedule(Math.max(0, EVERY_MS - (performance.now() - began)));
+  }
+
+  /**
+   * @param {Status} now
+   * @param {import("./api.js").StatusHistory} past
+   */
+  #take(now, past) {
+    this.status = now;
+    // A restarted server has no later samples than those of the one before.
+    if (now.uptime_s < (this.history.time ?? 0)) this.history.clear();
+    this.history.add(past.samples);
+    this.latency = past.latency;
+    message(get("monitor-problem"), "");
+    this.#render();
   }
 
   #render() {
@@ -93,6 +115,8 @@ export class MonitorPage {
       legend?.replaceChildren(...(series.length > 1 ? series.map((entry) => legendItem(entry, panel.chart.options.format)) : []));
     }
     this.#facts(this.status, last);
+    showRequests(get("errors"), this.status.errors, t("monitor.noErrors"));
+    showRequests(get("slow"), this.status.slow, t("monitor.noSlow"));
   }
 
   /** @param {Status} answer */
@@ -107,7 +131,7 @@ export class MonitorPage {
       ...names.map((name) => make("option", { value: name }, name)),
     );
     this.which.value = names.includes(before) ? before : "";
-    this.panels = [throughput(), latency(), queue(), cpu(answer), memory(), ...gpus(answer)];
+    this.panels = [throughput(), percentiles(), stageTimes(), queue(), cpu(answer), memory(), ...gpus(answer)];
     const cards = this.panels.map(card);
     if (answer.gpus.length === 0) cards.push(noGpu());
     get("charts").replaceChildren(...cards);
@@ -127,6 +151,8 @@ export class MonitorPage {
       ["monitor.failed", number(failed)],
       ["monitor.rejected", number(rejected)],
       ["monitor.batch", number(last?.batch)],
+      ["monitor.p50", milliseconds(this.latency?.p50_ms)],
+      ["monitor.p99", milliseconds(this.latency?.p99_ms)],
     ];
     get("facts").replaceChildren(
       ...facts.map(([key, value]) => make("div", {}, make("dt", {}, t(key)), make("dd", {}, value))),
@@ -197,9 +223,23 @@ function throughput() {
 }
 
 /** @returns {Panel} */
-function latency() {
+function percentiles() {
   return {
     title: () => t("monitor.latency"),
+    big: (last) => milliseconds(last?.p50),
+    note: () => t("monitor.latencyNote"),
+    series: (samples) => [
+      { name: "p50", style: "c-main", values: samples.map((sample) => sample.p50) },
+      { name: "p99", style: "c-second", values: samples.map((sample) => sample.p99) },
+    ],
+    chart: new Chart({ format: milliseconds, least: 10 }),
+  };
+}
+
+/** @returns {Panel} */
+function stageTimes() {
+  return {
+    title: () => t("monitor.stages"),
     big: (last) => milliseconds(last && sum(Object.values(last.stages))),
     note: (last) => (last && sum(Object.values(last.stages)) === null ? t("monitor.idle") : ""),
     series: (samples) =>

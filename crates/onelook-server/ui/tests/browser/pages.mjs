@@ -61,25 +61,52 @@ async function monitor(suite) {
   await page.click("a[data-page=monitor]");
   await page.waitForTimeout(2200);
   await load(suite, page);
-  const looks = asked.length - before;
+  const looks = asked.slice(before).filter((url) => new URL(url).pathname === "/v1/status").length;
   suite.check("a look about each second", looks >= 4 && looks <= 12, `${looks}`);
   const charts = await page.locator(".chart svg.plot").count();
-  suite.check("charts of throughput, stages, queue, CPU and memory", charts >= 5, `${charts}`);
+  suite.check("charts of throughput, percentiles, stages, queue, CPU and memory", charts >= 6, `${charts}`);
   const labels = await page.$$eval("svg.plot", (list) => list.map((svg) => svg.getAttribute("aria-label") ?? ""));
   suite.check("each chart says its figures", labels.every((label) => /now, at most/.test(label)), labels[0]);
   const stages = await page.locator("svg.plot .area[class*=stage-]").count();
   suite.check("stages were drawn", stages > 0, `${stages}`);
-  const memory = await page.textContent(".chart:nth-child(5) .big");
+  const memory = await page.textContent(".chart:nth-child(6) .big");
   suite.check("memory has a figure", /MiB|GiB/.test(memory ?? ""), memory ?? "");
   const frame = await page.locator("svg.plot").first().boundingBox();
   await page.mouse.move(frame.x + frame.width - 4, frame.y + 40);
   suite.check("the pointer shows the values there", await page.locator(".tip").first().isVisible());
   await suite.shot(page, "09-monitor", true);
+  await history(suite, page);
   await page.click("a[data-page=models]");
   const gone = asked.length;
   await page.waitForTimeout(1500);
   suite.equal("polling stops on leaving", asked.length, gone);
   await page.context().close();
+}
+
+/** What the server keeps: charts after a reload, percentiles, errors and slow requests. */
+async function history(suite, page) {
+  await fetch(`${suite.url}/v1/detect`, { method: "POST", headers: { "Content-Type": "image/jpeg" }, body: "nonsense" });
+  await page.waitForTimeout(1500);
+  await page.reload();
+  await page.waitForSelector(".chart svg.plot .area");
+  const points = await page.$$eval(".chart:nth-child(1) .line", (lines) => lines.reduce((sum, line) => sum + (line.getAttribute("d") ?? "").split("L").length, 0));
+  suite.check("after a reload the charts begin with the past", points >= 5, `${points} points`);
+  const facts = await page.$$eval("#facts div", (list) => list.map((fact) => [fact.querySelector("dt")?.textContent, fact.querySelector("dd")?.textContent]));
+  for (const name of ["p50", "p99"]) {
+    const value = facts.find(([title]) => title?.startsWith(name))?.[1];
+    suite.check(`${name} has a figure`, /\d ms|\d s/.test(value ?? ""), value ?? "");
+  }
+  suite.equal("the Monitor does not count itself", facts.find(([title]) => title === "Requests in flight")?.[1], "0");
+  const errors = (await page.textContent("#errors")) ?? "";
+  suite.check("the last error is listed, with its reason", errors.includes("POST /v1/detect") && errors.includes("415"), errors.slice(0, 120));
+  const slow = (await page.textContent("#slow")) ?? "";
+  suite.check("slow requests are listed", slow.includes("POST /v1/detect"), slow.slice(0, 80));
+  suite.check("those of the Monitor are not", !`${errors}${slow}`.includes("/v1/status"));
+  const frame = await page.locator("svg.plot").nth(1).boundingBox();
+  await page.mouse.move(frame.x + frame.width - 12, frame.y + 40);
+  const tip = (await page.locator(".tip:visible").first().textContent().catch(() => "")) ?? "";
+  suite.check("the values of p50 and p99 under the pointer", tip.includes("p50") && tip.includes("p99"), tip);
+  await suite.shot(page, "34-monitor-lists", true);
 }
 
 /** A few seconds of real work, so that the charts have something to show. */

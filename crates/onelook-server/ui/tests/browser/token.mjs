@@ -27,5 +27,24 @@ export async function token(suite) {
   await boxes(page, 5);
   suite.check("with the token everything works", true);
   suite.equal("the token is in this tab's storage only", await page.evaluate(() => [sessionStorage.length, Object.values(localStorage).includes("secret")]), [1, false]);
+  await change(suite, page);
   await page.context().close();
+}
+
+async function change(suite, page) {
+  await page.click("#token-change");
+  await page.waitForSelector("dialog[open] #token");
+  await suite.shot(page, "32-token-change");
+  await page.keyboard.type("another");
+  await page.keyboard.press("Enter");
+  await page.waitForSelector("dialog[open] .bad");
+  suite.check("another token is used at once, and a wrong one refused", true);
+  await page.keyboard.type("secret");
+  await page.keyboard.press("Enter");
+  await page.waitForFunction(() => document.querySelector("dialog[open]") === null);
+  suite.equal("the images are still there", await page.locator(".thumb").count(), 1);
+  await page.click("#token-change");
+  await page.click("dialog[open] button[value=forget]");
+  await page.waitForSelector("dialog[open] #token");
+  suite.equal("a forgotten token is gone, and asked for when it is needed", await page.evaluate(() => sessionStorage.length), 0);
 }

@@ -7,30 +7,23 @@ import { runsOf, stack } from "../../charts.js";
 import { classColour, classRgb, relativeLuminance, textColour } from "../../colour.js";
 import { History } from "../../history.js";
 
-const status = (uptime, images, sum, extra = {}) => ({
-  version: "0",
+const sample = (uptime, images, sum, extra = {}) => ({
   uptime_s: uptime,
-  ready: true,
   host: { cores: 2, process_cpu_percent: 120, cpu_percent: 75, process_memory_bytes: 10, memory_used_bytes: 20, memory_total_bytes: 30 },
   gpus: [],
-  requests: { in_flight: 2, total: images, failed: 0, rejected: 0 },
-  models: [model("a", images, sum), model("b", images, sum)],
-  ...extra,
-});
-const model = (name, images, sum) => ({
-  name,
-  state: "ready",
+  in_flight: 2,
   images,
   batches: images / 2,
   queue_length: 3,
   queue_capacity: 128,
   stages: { decode: { count: images, sum_ms: sum } },
+  latency: { count: images, p50_ms: 4, p99_ms: 9 },
+  ...extra,
 });
 
-test("rates and means are of what happened between two looks", () => {
+test("rates and means are of what happened between two samples", () => {
   const history = new History();
-  history.add(100, status(1, 10, 50), "a");
-  history.add(102, status(3, 30, 150), "a");
+  history.add([sample(1, 10, 50), sample(3, 30, 150)]);
   const [first, second] = history.samples;
   assert.equal(first?.throughput, null);
   assert.equal(second?.throughput, 10);
@@ -39,41 +32,36 @@ test("rates and means are of what happened between two looks", () => {
   assert.equal(second?.batch, 2);
   assert.equal(second?.queue, 3);
   assert.equal(second?.processCpu, 60);
-});
-
-test("all models are summed", () => {
-  const history = new History();
-  history.add(0, status(1, 10, 50), null);
-  history.add(1, status(2, 20, 100), null);
-  assert.equal(history.samples[1]?.throughput, 20);
-  assert.equal(history.samples[1]?.queue, 6);
+  assert.deepEqual([second?.p50, second?.p99], [4, 9]);
+  assert.equal(history.time, 3);
 });
 
 test("an idle second has a rate of nothing and no mean", () => {
   const history = new History();
-  history.add(0, status(1, 10, 50), null);
-  history.add(1, status(2, 10, 50), null);
+  history.add([sample(1, 10, 50)]);
+  history.add([sample(2, 10, 50)]);
   assert.equal(history.samples[1]?.throughput, 0);
   assert.equal(history.samples[1]?.stages.decode, null);
 });
 
 test("a restarted server starts anew instead of going backwards", () => {
   const history = new History();
-  history.add(0, status(100, 1000, 50), null);
-  history.add(1, status(1, 2, 5), null);
-  assert.equal(history.samples[1]?.throughput, null);
+  history.add([sample(100, 1000, 50)]);
+  history.add([sample(1, 2, 5)]);
+  assert.equal(history.samples.length, 1);
+  assert.equal(history.samples[0]?.throughput, null);
 });
 
 test("only two minutes are kept", () => {
   const history = new History();
-  for (let second = 0; second < 1000; second += 1) history.add(second, status(second, second, second), null);
+  for (let second = 0; second < 1000; second += 1) history.add([sample(second, second, second)]);
   assert.ok(history.samples.length <= 123);
   assert.equal(history.samples.at(-1)?.time, 999);
 });
 
 test("a missing figure is missing, not zero", () => {
   const history = new History();
-  history.add(0, status(1, 1, 1, { host: { cores: 2 } }), null);
+  history.add([sample(1, 1, 1, { host: { cores: 2 } })]);
   assert.equal(history.samples[0]?.cpu, null);
   assert.equal(history.samples[0]?.memory, null);
 });
@@ -90,11 +78,10 @@ test("lines break where figures are missing", () => {
   assert.deepEqual(runsOf([1, 2, null, 3, null], [0, 1, 2, 3, 4]), [[0, 1], [3]]);
 });
 
-test("lines break and rates are unknown where nobody looked for a while", () => {
+test("lines break and rates are unknown where a while is missing", () => {
   assert.deepEqual(runsOf([1, 2, 3], [0, 1, 60]), [[0, 1], [2]]);
   const history = new History();
-  history.add(0, status(1, 10, 50), null);
-  history.add(60, status(61, 500, 50), null);
+  history.add([sample(1, 10, 50), sample(61, 500, 50)]);
   assert.equal(history.samples[1]?.throughput, null);
 });
 
