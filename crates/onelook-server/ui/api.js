@@ -249,6 +249,21 @@ export async function detect(image, options, signal) {
 }
 
 /**
+ * An image as JPEG, for a browser that cannot show its format: the server's answer with no box drawn.
+ * @param {Blob} image
+ * @param {string | null} model
+ * @returns {Promise<Blob>}
+ */
+export async function asJpeg(image, model) {
+  const query = new URLSearchParams({ conf: "1", max_det: "1" });
+  if (model !== null) query.set("model", model);
+  const headers = { "Content-Type": image.type.startsWith("image/") ? image.type : "application/octet-stream", Accept: "image/jpeg" };
+  const response = await request(`/v1/detect?${query}`, { method: "POST", headers, body: image });
+  if (!response.ok) throw new Problem("answer", await details(response));
+  return response.blob();
+}
+
+/**
  * The states of the server and its models, which need no token.
  * @param {AbortSignal} signal
  * @returns {Promise<Readiness>}

@@ -1,9 +1,10 @@
 // The Detect page. Connects its parts: images and camera give candidates, the settings filter them,
 // the viewer and the table show the rest. A changed threshold needs no new request.
 
-import { models } from "./api.js";
+import { models, Problem } from "./api.js";
 import { Camera } from "./camera.js";
 import { Chips } from "./chips.js";
+import { Comparison } from "./compare.js";
 import { announce, get, icon, make, message } from "./dom.js";
 import { startExports } from "./exports.js";
 import { milliseconds, number, percent } from "./format.js";
@@ -11,6 +12,8 @@ import { onLanguage, plural, t } from "./i18n.js";
 import { startIntake } from "./intake.js";
 import { CANDIDATES, countByClass, select } from "./nms.js";
 import { ImageQueue } from "./images.js";
+import { LoadOffer } from "./offer.js";
+import { paintImage } from "./paint.js";
 import { explain } from "./problem.js";
 import { readable, record } from "./record.js";
 import { Results, showSpeed } from "./results.js";
@@ -35,6 +38,8 @@ import { Viewer } from "./viewer.js";
  */
 
 const ANNOUNCE_AFTER_MS = 600;
+/** A cup on a table; see ui/README.md for where it is from. */
+const SAMPLE = new URL("./sample.jpg", import.meta.url);
 
 export class DetectPage {
   constructor() {
@@ -42,6 +47,8 @@ export class DetectPage {
     this.images = new ImageQueue();
     this.camera = new Camera();
     this.viewer = new Viewer(get("canvas", HTMLCanvasElement));
+    this.comparison = new Comparison(this.viewer);
+    this.offer = new LoadOffer();
     this.results = new Results();
     this.chips = new Chips();
     this.strip = new Strip();
@@ -60,21 +67,40 @@ export class DetectPage {
       scene: () => this.scene && { ...this.scene, shown: this.shown, labels: this.viewer.labels },
       entry: () => this.scene && this.#record(this.scene, this.shown),
       entries: () => this.#records(),
+      drawings: () => this.#drawings(),
+      names: () => this.settings.find(this.scene?.model ?? null)?.names ?? [],
       complain: (text) => this.#complain(text),
     });
+    get("sample").addEventListener("click", () => void this.#addSample());
     this.#cameraControls();
+    this.#resultsFirst();
     onLanguage(() => this.#retranslate());
   }
 
   /** Called when the page is shown. */
   async enter() {
+    await this.refreshModels();
+    this.images.release();
+  }
+
+  /** Asks for the models again; call it when the server or a model has changed its state. */
+  async refreshModels() {
     try {
       this.settings.setModels(await models());
       this.images.setOptions(this.settings.options);
     } catch (error) {
       this.#complain(explain(error));
     }
-    this.images.release();
+    this.#modelsChanged();
+  }
+
+  #modelsChanged() {
+    const { chosen } = this.settings;
+    this.offer.show(chosen);
+    this.comparison.setModels(this.settings.models, this.settings.model.value);
+    if (chosen?.state === "ready" && this.images.list.some(waitsForModel)) this.images.retryFailed();
+    this.comparison.retry();
+    this.#compare();
   }
 
   leave() {
@@ -83,7 +109,13 @@ export class DetectPage {
 
   #connect() {
     this.settings.onThresholds = () => this.#refreshSoon();
-    this.settings.onModel = () => this.images.setOptions(this.settings.options);
+    this.settings.onModel = () => {
+      this.images.setOptions(this.settings.options);
+      this.offer.problem = "";
+      this.#modelsChanged();
+    };
+    this.offer.onLoaded = () => void this.refreshModels();
+    this.comparison.onChange = () => this.#compare();
     this.chips.onChange = () => this.#refresh();
     this.images.onChange = (image) => this.#imageChanged(image);
     this.strip.count = (image) => select(image.candidates, this.settings.thresholds).length;
@@ -93,6 +125,7 @@ export class DetectPage {
     };
     this.strip.onRemove = (image) => this.#remove(image);
     this.strip.onRemoveAll = () => this.#removeAll();
+    this.#steps();
     this.results.onHighlight = (index) => this.#highlight(index);
     this.results.onPick = (index) => {
       const found = this.shown[index];
@@ -105,6 +138,43 @@ export class DetectPage {
     this.viewer.onZoom = (zoom) => {
       get("zoom-value").textContent = percent(zoom);
     };
+  }
+
+  /** Keys and buttons for the next and the previous image. */
+  #steps() {
+    const step = (/** @type {1 | -1} */ by) => {
+      const next = this.images.neighbour(by);
+      if (!next || this.camera.running) return;
+      void this.#open(next);
+      this.strip.follow(next);
+      announce(t("detect.show", { name: next.name }));
+    };
+    this.viewer.onStep = step;
+    this.comparison.viewer.onStep = step;
+    this.strip.onStep = step;
+    get("previous").addEventListener("click", () => step(-1));
+    get("next").addEventListener("click", () => step(1));
+    document.addEventListener("keydown", (event) => {
+      const idle = document.activeElement === document.body || document.activeElement === get("main");
+      if (!idle || get("page-detect").hidden || event.ctrlKey || event.metaKey || event.altKey) return;
+      if (event.key === "ArrowRight") step(1);
+      if (event.key === "ArrowLeft") step(-1);
+    });
+  }
+
+  async #addSample() {
+    const response = await fetch(SAMPLE);
+    if (response.ok) await this.#add([new File([await response.blob()], "sample.jpg", { type: "image/jpeg" })]);
+  }
+
+  /** On a narrow screen the results come before the settings, for the keyboard too. */
+  #resultsFirst() {
+    const narrow = matchMedia("(width < 860px)");
+    const panel = get("panel");
+    const results = get("results");
+    const place = () => (narrow.matches ? panel.prepend(results) : panel.append(results));
+    narrow.addEventListener("change", place);
+    place();
   }
 
   /** @param {number | null} index */
@@ -152,7 +222,7 @@ export class DetectPage {
       failed: image.state === "failed",
     };
     get("busy").hidden = !image || image.state === "done" || image.state === "failed";
-    if (image?.state === "failed") this.#complain(explain(image.error), this.#retryButton(image));
+    if (image?.state === "failed") this.#complain(explain(image.error), this.#wayOut(image));
     else if (image?.state === "done" && !image.drawable) this.#complain(t("detect.undrawable", { name: image.name }));
     else this.#complain("");
     this.#showScene(again);
@@ -200,12 +270,21 @@ export class DetectPage {
     get("results-empty").textContent = t(scene && !scene.pending ? "results.empty" : "results.pending");
     get("results-empty").hidden = !nothing;
     this.#forms();
+    get("results-name").textContent = scene && !this.camera.running ? `${scene.name}, ${scene.width} × ${scene.height}` : "";
+    get("results-name").hidden = !scene || scene.pending || this.camera.running;
     get("count").textContent = scene && !scene.pending ? plural("boxes", this.shown.length) : "";
     get("downloads").hidden = !scene || scene.pending || this.camera.running;
-    get("save-all").hidden = this.images.list.length < 2;
+    this.#compare();
     showSpeed(scene?.speed ?? {});
     this.#describe();
     this.#warnTruncated();
+  }
+
+  #compare() {
+    const image = this.camera.running ? null : this.images.current;
+    const { model, imgsz } = this.settings.options;
+    const thresholds = { ...this.settings.thresholds, classes: this.chips.chosen };
+    this.comparison.show({ image, model, imgsz, thresholds, count: this.shown.length });
   }
 
   #forms() {
@@ -251,6 +330,16 @@ export class DetectPage {
     message(get("problem"), text, ...extras, close);
   }
 
+  /**
+   * What to do about a failed image: load the model, or try again.
+   * @param {ImageItem} image
+   */
+  #wayOut(image) {
+    const { chosen } = this.settings;
+    if (waitsForModel(image) && chosen && chosen.state !== "loading") return this.offer.button(chosen.name);
+    return this.#retryButton(image);
+  }
+
   /** @param {ImageItem} image */
   #retryButton(image) {
     const button = make("button", { type: "button", class: "button small" }, t("detect.retry"));
@@ -293,6 +382,7 @@ export class DetectPage {
       this.viewer.labels = !this.viewer.labels;
       get("labels").setAttribute("aria-pressed", String(this.viewer.labels));
       this.viewer.redraw();
+      this.#compare();
     });
     for (const form of ["table", "json"]) {
       get(`show-${form}`).addEventListener("click", () => {
@@ -319,6 +409,16 @@ export class DetectPage {
         const task = this.settings.find(image.model)?.task ?? null;
         return record({ ...image, task }, select(image.candidates, thresholds));
       });
+  }
+
+  /** All finished images with their boxes at the current settings, one after the other. */
+  async *#drawings() {
+    const thresholds = { ...this.settings.thresholds, classes: this.chips.chosen };
+    for (const image of this.images.list.filter(({ state }) => state === "done")) {
+      const bitmap = image.bitmap ?? (await this.images.toBitmap(image));
+      yield paintImage(bitmap, image.width, image.height, select(image.candidates, thresholds), this.viewer.labels);
+      if (bitmap !== image.bitmap) bitmap?.close();
+    }
   }
 
   #cameraControls() {
@@ -394,8 +494,17 @@ export class DetectPage {
 
   #retranslate() {
     this.settings.retranslate();
+    this.#modelsChanged();
     this.results.showColumns();
     this.#thumbs();
     this.#refresh();
   }
+}
+
+/**
+ * Whether an image failed because its model is not loaded.
+ * @param {ImageItem} image
+ */
+function waitsForModel({ state, error }) {
+  return state === "failed" && error instanceof Problem && error.details.type === "/problems/not-ready";
 }

@@ -1,11 +1,13 @@
-// Exports: copies results to the clipboard, and saves images and JSON as files. Everything is drawn
-// in the browser at full size, without a request.
+// Exports: copies results to the clipboard, and saves images, boxes and archives as files. Everything
+// is drawn in the browser at full size; only formats that the browser cannot show are asked for.
 
 import { announce, get, save } from "./dom.js";
 import { stem } from "./format.js";
+import { coco, csv, yolo } from "./formats.js";
 import { t } from "./i18n.js";
 import { paintImage } from "./paint.js";
 import { readable } from "./record.js";
+import { distinct, zip } from "./zip.js";
 
 /** @typedef {import("./api.js").Detection} Detection */
 /** @typedef {ReturnType<typeof import("./record.js").record>} Entry */
@@ -14,6 +16,8 @@ import { readable } from "./record.js";
  * @property {() => { name: string, image: CanvasImageSource | null, width: number, height: number, shown: Detection[], labels: boolean } | null} scene
  * @property {() => Entry | null} entry Of what is shown.
  * @property {() => Entry[]} entries Of all images.
+ * @property {() => AsyncIterable<HTMLCanvasElement | null>} drawings Of all images, in the same order.
+ * @property {() => readonly string[]} names Of the model's classes, if known.
  * @property {(text: string) => void} complain
  */
 
@@ -33,6 +37,47 @@ export function startExports(source) {
     const lines = source.entries().map((entry) => `${JSON.stringify(entry)}\n`);
     save(new Blob(lines, { type: "application/x-ndjson" }), "predictions.jsonl");
   });
+  get("save-csv").addEventListener("click", () => save(new Blob([csv(source.entries())], { type: "text/csv" }), "predictions.csv"));
+  get("save-coco").addEventListener("click", () => {
+    save(new Blob([coco(source.entries(), source.names())], { type: "application/json" }), "coco.json");
+  });
+  get("save-yolo").addEventListener("click", () => saveLabels(source.entries()));
+  get("save-zip").addEventListener("click", () => void saveDrawings(source));
+}
+
+/**
+ * One label file, or an archive of them.
+ * @param {readonly Entry[]} entries
+ */
+function saveLabels(entries) {
+  const [first] = entries;
+  if (!first) return;
+  if (entries.length === 1) return save(new Blob([yolo(first)], { type: "text/plain" }), `${stem(first.source)}.txt`);
+  const names = distinct(entries.map(({ source }) => `${stem(source)}.txt`));
+  const files = entries.map((entry, place) => ({ name: `labels/${names[place]}`, bytes: new Uint8Array(new TextEncoder().encode(yolo(entry))) }));
+  return save(zip(files), "labels.zip");
+}
+
+/**
+ * An archive of all images with their boxes, one after the other: large images take much memory.
+ * @param {Source} source
+ */
+async function saveDrawings(source) {
+  const button = get("save-zip");
+  if (button.getAttribute("aria-disabled") === "true") return;
+  button.setAttribute("aria-disabled", "true");
+  const names = distinct(source.entries().map((entry) => `${stem(entry.source)}.jpg`));
+  const files = [];
+  let place = 0;
+  for await (const canvas of source.drawings()) {
+    const name = names[place] ?? `${place}.jpg`;
+    place += 1;
+    const blob = canvas && (await new Promise((/** @type {(blob: Blob | null) => void} */ done) => canvas.toBlob(done, "image/jpeg", JPEG_QUALITY)));
+    if (blob) files.push({ name, bytes: new Uint8Array(await blob.arrayBuffer()) });
+    else source.complain(t("results.tooLarge"));
+  }
+  button.removeAttribute("aria-disabled");
+  if (files.length > 0) save(zip(files), "images-with-boxes.zip");
 }
 
 /** @param {Source} source */

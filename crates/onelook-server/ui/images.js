@@ -2,7 +2,7 @@
 // low threshold, and the shown image first. No image is sent twice to the same model at the same
 // size.
 
-import { detect } from "./api.js";
+import { asJpeg, detect } from "./api.js";
 import { CANDIDATES } from "./nms.js";
 import { aborted } from "./problem.js";
 
@@ -13,6 +13,7 @@ import { aborted } from "./problem.js";
  * @property {string} name
  * @property {Blob} blob
  * @property {string} address Of the thumbnail.
+ * @property {Blob} visible What the browser can show: the blob, or what the server made of it.
  * @property {ImageBitmap | null} bitmap Only of the image that shows: bitmaps are large.
  * @property {boolean} drawable False once the browser has failed to show the format.
  * @property {number} width
@@ -54,6 +55,7 @@ export class ImageQueue {
       id: this.nextId++,
       name,
       blob,
+      visible: blob,
       address: URL.createObjectURL(blob),
       bitmap: null,
       drawable: true,
@@ -75,7 +77,7 @@ export class ImageQueue {
    */
   async decode(image) {
     if (image.bitmap || !image.drawable) return;
-    const bitmap = await createImageBitmap(image.blob).catch(() => null);
+    const bitmap = await this.toBitmap(image);
     if (this.current !== image || image.bitmap) {
       bitmap?.close();
       return;
@@ -83,6 +85,23 @@ export class ImageQueue {
     image.bitmap = bitmap;
     image.drawable = bitmap !== null;
     if (bitmap) [image.width, image.height] = [bitmap.width, bitmap.height];
+  }
+
+  /**
+   * By way of the server if the browser cannot show the format, such as TIFF.
+   * @param {ImageItem} image
+   * @returns {Promise<ImageBitmap | null>}
+   */
+  async toBitmap(image) {
+    const bitmap = await createImageBitmap(image.visible).catch(() => null);
+    if (bitmap || image.visible !== image.blob) return bitmap;
+    const jpeg = await asJpeg(image.blob, this.options.model).catch(() => null);
+    if (!jpeg || !this.list.includes(image)) return null;
+    URL.revokeObjectURL(image.address);
+    image.visible = jpeg;
+    image.address = URL.createObjectURL(jpeg);
+    this.onChange(image);
+    return createImageBitmap(jpeg).catch(() => null);
   }
 
   /** Releases all bitmaps but the shown one. Call it when no other is drawn any more. */
@@ -117,9 +136,29 @@ export class ImageQueue {
     void this.run();
   }
 
+  /**
+   * The image before or behind the current one.
+   * @param {1 | -1} step
+   * @returns {ImageItem | null}
+   */
+  neighbour(step) {
+    const place = this.current ? this.list.indexOf(this.current) : -1;
+    return place < 0 ? null : (this.list[place + step] ?? null);
+  }
+
   /** @param {ImageItem} image */
   retry(image) {
     image.state = "waiting";
+    void this.run();
+  }
+
+  /** Sends the failed images again. */
+  retryFailed() {
+    for (const image of this.list) {
+      if (image.state !== "failed") continue;
+      image.state = "waiting";
+      image.drawable = true;
+    }
     void this.run();
   }
 

@@ -59,6 +59,7 @@ async function learnVersion() {
 
 health.onChange = () => {
   if (health.version === "") void learnVersion();
+  if (current === "detect") void pages.detect.refreshModels();
 };
 monitor.onAnswer = () => void health.look();
 startToken(() => current && void pages[current].enter());

@@ -74,8 +74,13 @@ export class Settings {
     this.setModels(this.models);
   }
 
+  /** The chosen model. */
+  get chosen() {
+    return this.find(this.model.value);
+  }
+
   #fillSizes() {
-    const model = this.find(this.model.value);
+    const model = this.chosen;
     const before = this.imgsz.value;
     const [height, width] = model?.image_size ?? [];
     const size = height === width ? height : `${height} × ${width}`;

@@ -13,9 +13,18 @@ export class Strip {
     /** @type {(image: ImageItem) => void} */
     this.onRemove = () => {};
     this.onRemoveAll = () => {};
+    /** @type {(step: 1 | -1) => void} */
+    this.onStep = () => {};
     /** @type {(image: ImageItem) => number} How many boxes to tell of. */
     this.count = () => 0;
     get("remove-all").addEventListener("click", () => this.onRemoveAll());
+    get("thumbs").addEventListener("keydown", (event) => {
+      const steps = { ArrowRight: /** @type {1} */ (1), ArrowLeft: /** @type {-1} */ (-1) };
+      const step = event.key === "ArrowRight" || event.key === "ArrowLeft" ? steps[event.key] : null;
+      if (step === null || event.ctrlKey || event.metaKey || event.altKey) return;
+      event.preventDefault();
+      this.onStep(step);
+    });
   }
 
   /**
@@ -31,6 +40,31 @@ export class Strip {
     get("thumbs").replaceChildren(...list.map((image) => this.#item(image, image === current && !live)));
     const place = focused ? get("thumbs").querySelector(`[data-key="${focused}"]`) : null;
     if (place instanceof HTMLElement) place.focus();
+    this.#showPlace(current ? list.indexOf(current) : -1, list.length, live);
+  }
+
+  /**
+   * Moves the keyboard to the thumbnail of an image, if a thumbnail has it.
+   * @param {ImageItem} image
+   */
+  follow(image) {
+    const thumbs = get("thumbs");
+    const wanted = thumbs.querySelector(`[data-key="open-${image.id}"]`);
+    if (!(wanted instanceof HTMLElement)) return;
+    if (thumbs.contains(document.activeElement)) wanted.focus();
+    wanted.scrollIntoView({ block: "nearest", inline: "nearest" });
+  }
+
+  /**
+   * @param {number} place Of the current image.
+   * @param {number} count
+   * @param {boolean} live
+   */
+  #showPlace(place, count, live) {
+    get("steps").hidden = count < 2 || place < 0 || live;
+    get("step-place").textContent = `${place + 1} / ${count}`;
+    get("previous").setAttribute("aria-disabled", String(place <= 0));
+    get("next").setAttribute("aria-disabled", String(place >= count - 1));
   }
 
   /**
@@ -57,12 +91,13 @@ export class Strip {
         "aria-label": `${t("detect.show", { name })}, ${stateText[state]()}`,
       },
       image.drawable ? small(image.address) : icon("image"),
+      state === "done" ? make("span", { class: "thumb-count", "aria-hidden": "true" }, stateText.done()) : null,
     );
     const label = t("detect.remove", { name });
     const remove = make("button", { type: "button", class: "thumb-remove", "data-key": `remove-${id}`, "aria-label": label }, icon("close"));
     open.addEventListener("click", () => this.onOpen(image));
     remove.addEventListener("click", () => this.onRemove(image));
-    return make("li", {}, open, remove);
+    return make("li", {}, open, make("span", { class: "thumb-name", title: name, "aria-hidden": "true" }, name), remove);
   }
 }
 

@@ -33,6 +33,10 @@ export class Viewer {
     this.onPick = () => {};
     /** @type {(percent: number, fitted: boolean) => void} */
     this.onZoom = () => {};
+    /** @type {(step: 1 | -1) => void} */
+    this.onStep = () => {};
+    /** @type {() => void} */
+    this.onView = () => {};
     this.frame = 0;
     /** @type {Map<number, { x: number, y: number }>} */
     this.pointers = new Map();
@@ -66,6 +70,15 @@ export class Viewer {
     if (this.highlight === index) return;
     this.highlight = index;
     this.redraw();
+  }
+
+  /**
+   * Shows the same part of the image as another viewer.
+   * @param {Viewer} other
+   */
+  follow(other) {
+    this.fitted = other.fitted;
+    this.#place(other.fitted ? this.#fitView() : other.view);
   }
 
   fit() {
@@ -156,6 +169,12 @@ export class Viewer {
 
   /** @param {{ scale: number, x: number, y: number }} view */
   #set(view) {
+    this.#place(view);
+    this.onView();
+  }
+
+  /** @param {{ scale: number, x: number, y: number }} view */
+  #place(view) {
     this.view = {
       scale: view.scale,
       x: clampOffset(view.x, this.width * view.scale, this.size.width),
@@ -274,13 +293,18 @@ export class Viewer {
       "-": () => this.zoomBy(0.8),
       0: () => this.fit(),
       1: () => this.actual(),
+      n: () => this.onStep(1),
+      p: () => this.onStep(-1),
+      PageDown: () => this.onStep(1),
+      PageUp: () => this.onStep(-1),
       ArrowLeft: () => this.pan(step, 0),
       ArrowRight: () => this.pan(-step, 0),
       ArrowUp: () => this.pan(0, step),
       ArrowDown: () => this.pan(0, -step),
     };
+    if (this.fitted) Object.assign(actions, { ArrowLeft: () => this.onStep(-1), ArrowRight: () => this.onStep(1) });
     const action = actions[event.key];
-    if (!action || (event.key.startsWith("Arrow") && this.fitted)) return;
+    if (!action || (this.fitted && (event.key === "ArrowUp" || event.key === "ArrowDown"))) return;
     event.preventDefault();
     action();
   }

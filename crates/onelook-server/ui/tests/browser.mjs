@@ -8,9 +8,13 @@ import { chromium } from "playwright-core";
 
 import { accessibility } from "./browser/accessibility.mjs";
 import { camera } from "./browser/camera.mjs";
+import { compare } from "./browser/compare.mjs";
 import { detection } from "./browser/detection.mjs";
+import { exports } from "./browser/exports.mjs";
+import { health } from "./browser/health.mjs";
 import { keyboard } from "./browser/keyboard.mjs";
 import { labels } from "./browser/labels.mjs";
+import { loading } from "./browser/loading.mjs";
 import { pages } from "./browser/pages.mjs";
 import { token } from "./browser/token.mjs";
 
@@ -86,7 +90,7 @@ const suite = {
   },
 };
 
-const groups = { detection, labels, pages, camera, keyboard, token, accessibility };
+const groups = { loading, detection, labels, exports, compare, pages, health, camera, keyboard, token, accessibility };
 for (const [name, group] of Object.entries(groups)) {
   if (values.only && values.only !== name) continue;
   try {

@@ -199,6 +199,8 @@ async function phone(suite) {
   await boxes(page, 5);
   await settle(page);
   await fits("an image");
+  const places = await page.$$eval("#results, .panel > .card:not(.results)", (list) => list.filter((card) => card.checkVisibility()).map((card) => [card.id, card.getBoundingClientRect().top]));
+  suite.equal("results come before settings, for the eyes and for the keyboard", [places[0][0], places.every(([, top], index) => index === 0 || top > places[index - 1][1])], ["results", true]);
   suite.equal("three pixels a point", await page.$eval("#canvas", (canvas) => Math.round(canvas.width / canvas.clientWidth)), 3);
   await suite.shot(page, "15-phone-bus");
   await page.locator("#rows").scrollIntoViewIfNeeded();
