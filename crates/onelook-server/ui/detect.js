@@ -163,8 +163,10 @@ export class DetectPage {
   }
 
   async #addSample() {
-    const response = await fetch(SAMPLE);
-    if (response.ok) await this.#add([new File([await response.blob()], "sample.jpg", { type: "image/jpeg" })]);
+    const response = await fetch(SAMPLE).catch(() => null);
+    // A server of another version has no such file: then the page has to be loaded again.
+    if (!response?.ok) this.#complain(t(response ? "problem.unknown" : "problem.network"));
+    else await this.#add([new File([await response.blob()], "sample.jpg", { type: "image/jpeg" })]);
   }
 
   /** On a narrow screen the results come before the settings, for the keyboard too. */
