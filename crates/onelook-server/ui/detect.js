@@ -1,7 +1,7 @@
 // The Detect page. Connects its parts: images and camera give candidates, the settings filter them,
 // the viewer and the table show the rest. A changed threshold needs no new request.
 
-import { models, Problem } from "./api.js";
+import { models } from "./api.js";
 import { Camera } from "./camera.js";
 import { Chips } from "./chips.js";
 import { Comparison } from "./compare.js";
@@ -12,12 +12,13 @@ import { onLanguage, plural, t } from "./i18n.js";
 import { startIntake } from "./intake.js";
 import { CANDIDATES, countByClass, select } from "./nms.js";
 import { ImageQueue } from "./images.js";
-import { LoadOffer } from "./offer.js";
+import { LoadOffer, waitsForModel } from "./offer.js";
 import { paintImage } from "./paint.js";
 import { explain } from "./problem.js";
 import { readable, record } from "./record.js";
-import { Results, showSpeed } from "./results.js";
+import { putResultsFirst, Results, showSpeed } from "./results.js";
 import { Settings } from "./settings.js";
+import { startSteps } from "./steps.js";
 import { Strip } from "./strip.js";
 import { Viewer } from "./viewer.js";
 
@@ -73,7 +74,7 @@ export class DetectPage {
     });
     get("sample").addEventListener("click", () => void this.#addSample());
     this.#cameraControls();
-    this.#resultsFirst();
+    putResultsFirst();
     onLanguage(() => this.#retranslate());
   }
 
@@ -149,17 +150,7 @@ export class DetectPage {
       this.strip.follow(next);
       announce(t("detect.show", { name: next.name }));
     };
-    this.viewer.onStep = step;
-    this.comparison.viewer.onStep = step;
-    this.strip.onStep = step;
-    get("previous").addEventListener("click", () => step(-1));
-    get("next").addEventListener("click", () => step(1));
-    document.addEventListener("keydown", (event) => {
-      const idle = document.activeElement === document.body || document.activeElement === get("main");
-      if (!idle || get("page-detect").hidden || event.ctrlKey || event.metaKey || event.altKey) return;
-      if (event.key === "ArrowRight") step(1);
-      if (event.key === "ArrowLeft") step(-1);
-    });
+    startSteps(step, [this.viewer, this.comparison.viewer, this.strip]);
   }
 
   async #addSample() {
@@ -167,16 +158,6 @@ export class DetectPage {
     // A server of another version has no such file: then the page has to be loaded again.
     if (!response?.ok) this.#complain(t(response ? "problem.unknown" : "problem.network"));
     else await this.#add([new File([await response.blob()], "sample.jpg", { type: "image/jpeg" })]);
-  }
-
-  /** On a narrow screen the results come before the settings, for the keyboard too. */
-  #resultsFirst() {
-    const narrow = matchMedia("(width < 860px)");
-    const panel = get("panel");
-    const results = get("results");
-    const place = () => (narrow.matches ? panel.prepend(results) : panel.append(results));
-    narrow.addEventListener("change", place);
-    place();
   }
 
   /** @param {number | null} index */
@@ -501,12 +482,4 @@ export class DetectPage {
     this.#thumbs();
     this.#refresh();
   }
-}
-
-/**
- * Whether an image failed because its model is not loaded.
- * @param {ImageItem} image
- */
-function waitsForModel({ state, error }) {
-  return state === "failed" && error instanceof Problem && error.details.type === "/problems/not-ready";
 }

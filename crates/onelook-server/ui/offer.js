@@ -1,6 +1,6 @@
 // Offers to load the chosen model where the server has it and it is not loaded.
 
-import { change } from "./api.js";
+import { change, Problem } from "./api.js";
 import { announce, get, make } from "./dom.js";
 import { t } from "./i18n.js";
 import { explain } from "./problem.js";
@@ -56,4 +56,12 @@ export class LoadOffer {
     this.busy.delete(name);
     this.onLoaded();
   }
+}
+
+/**
+ * Whether an image failed because its model is not loaded.
+ * @param {import("./images.js").ImageItem} image
+ */
+export function waitsForModel({ state, error }) {
+  return state === "failed" && error instanceof Problem && error.details.type === "/problems/not-ready";
 }

@@ -175,6 +175,14 @@ function indexOf(target) {
   return row?.dataset.index === undefined ? null : Number(row.dataset.index);
 }
 
+/** On a narrow screen the results come before the settings, for the keyboard too. */
+export function putResultsFirst() {
+  const narrow = matchMedia("(width < 860px)");
+  const place = () => (narrow.matches ? get("panel").prepend(get("results")) : get("panel").append(get("results")));
+  narrow.addEventListener("change", place);
+  place();
+}
+
 /**
  * The time on the server, stage by stage.
  * @param {Record<string, number>} speed

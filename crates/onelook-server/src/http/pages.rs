@@ -35,8 +35,8 @@ const FILES: &[File] = files! {
     "format.js" "formats.js" "health.js" "history.js" "i18n.js" "images.js" "index.html" "intake.js"
     "labels.js" "links.js" "main.js" "models.js" "monitor.js" "nms.js" "offer.js" "openapi.js"
     "paint.js" "preferences.js" "problem.js" "record.js" "requests.js" "results.js" "sample.jpg"
-    "schema.js" "settings.js" "strip.js" "style.css" "theme.js" "token.js" "try.js" "viewer.js"
-    "zh-api.js" "zh.js" "zip.js"
+    "schema.js" "settings.js" "steps.js" "strip.js" "style.css" "theme.js" "token.js" "try.js"
+    "viewer.js" "zh-api.js" "zh.js" "zip.js"
 };
 
 /// What a browser may do with a file that it has.

@@ -28,10 +28,14 @@ async function twice(suite) {
     await page.goto("about:blank");
     return time;
   };
-  await session.send("Network.clearBrowserCache");
-  const cold = await load();
-  const warm = await load();
-  suite.check("at 100 ms a round trip the second visit is three times as fast", cold / warm >= 3, `cold ${cold.toFixed(0)} ms, warm ${warm.toFixed(0)} ms, ${(cold / warm).toFixed(1)} times`);
+  const times = { cold: [], warm: [] };
+  for (let round = 0; round < 3; round += 1) {
+    await session.send("Network.clearBrowserCache");
+    times.cold.push(await load());
+    times.warm.push(await load());
+  }
+  const [cold, warm] = [times.cold, times.warm].map((list) => list.sort((a, b) => a - b)[1]);
+  suite.check("at 100 ms a round trip the second visit is three times as fast", cold / warm >= 3, `medians of three: cold ${cold.toFixed(0)} ms, warm ${warm.toFixed(0)} ms, ${(cold / warm).toFixed(1)} times`);
   await page.context().close();
 }
 
