@@ -9,8 +9,8 @@ mod multipart;
 mod open_inference;
 mod openapi;
 mod pages;
-mod same_site;
 mod problems;
+mod same_site;
 mod schema;
 mod status;
 
