@@ -33,6 +33,10 @@ pub struct Config {
     pub models: Vec<ModelSource>,
     /// A directory whose model files are served too, named by their stems.
     pub model_dir: Option<PathBuf>,
+    /// The directory that links in the model directory must not leave; that directory itself if absent.
+    pub model_root: Option<PathBuf>,
+    /// Whether models that cannot be loaded at the start are tried again, ever less often.
+    pub keep_trying: bool,
     /// How models are loaded.
     pub load: LoadOptions,
     /// Largest number of images in one run; what the engine prefers if absent.
@@ -144,6 +148,8 @@ impl Default for Config {
             metrics_port: None,
             models: Vec::new(),
             model_dir: None,
+            model_root: None,
+            keep_trying: false,
             load: LoadOptions::default(),
             max_batch: None,
             max_delay: Duration::from_millis(2),

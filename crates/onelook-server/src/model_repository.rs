@@ -7,8 +7,9 @@
 mod directory;
 mod loaded_model;
 
-use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -20,6 +21,7 @@ use crate::config::{Config, ModelSource};
 use crate::metrics::Metrics;
 use crate::problem::{Problem, ProblemKind, shown};
 use crate::statistics::Statistics;
+use directory::ModelDirectory;
 pub use loaded_model::{LoadedModel, ServingOptions};
 
 /// The state of a model.
@@ -76,6 +78,8 @@ pub struct ModelEntry {
     pub name: String,
     /// The file that it is loaded from.
     pub source: PathBuf,
+    /// Whether it was found in the model directory, and not named.
+    is_found: bool,
     /// What it has done, over all its versions.
     pub statistics: Arc<Statistics>,
     state: RwLock<ModelState>,
@@ -87,10 +91,11 @@ pub struct ModelEntry {
 }
 
 impl ModelEntry {
-    fn new(source: ModelSource) -> Arc<Self> {
+    fn new(source: ModelSource, is_found: bool) -> Arc<Self> {
         Arc::new(Self {
             name: source.name,
             source: source.source,
+            is_found,
             statistics: Arc::default(),
             state: RwLock::new(ModelState::Unloaded),
             warning: Mutex::new(None),
@@ -143,7 +148,11 @@ pub struct ModelRepository {
     entries: RwLock<BTreeMap<String, Arc<ModelEntry>>>,
     /// Names in the order of the command line.
     order: Vec<String>,
-    directory: Option<PathBuf>,
+    directory: Option<ModelDirectory>,
+    /// Warnings about the model directory that were given already.
+    warned: Mutex<BTreeSet<String>>,
+    /// Whether models of the start have not been tried yet.
+    is_starting: AtomicBool,
     load: LoadOptions,
     serving: ServingOptions,
     engine: OnceLock<Arc<Engine>>,
@@ -154,13 +163,9 @@ pub struct ModelRepository {
 impl ModelRepository {
     /// The models that the configuration names, none of them loaded.
     pub fn new(config: &Config, metrics: Arc<Metrics>) -> Result<Self, String> {
-        let mut sources = config.models.clone();
-        if let Some(path) = &config.model_dir {
-            sources.extend(directory::models(path)?);
-        }
         let mut entries = BTreeMap::new();
         let mut order = Vec::new();
-        for source in sources {
+        for source in config.models.clone() {
             check_name(&source.name)?;
             if entries.contains_key(&source.name) {
                 return Err(format!(
@@ -169,12 +174,34 @@ impl ModelRepository {
                 ));
             }
             order.push(source.name.clone());
-            entries.insert(source.name.clone(), ModelEntry::new(source));
+            entries.insert(source.name.clone(), ModelEntry::new(source, false));
+        }
+        let root = config.model_root.as_deref();
+        let directory = config.model_dir.as_deref();
+        let directory = directory.map(|path| ModelDirectory::new(path, root));
+        let directory = directory.transpose()?;
+        let found = directory.as_ref().map(ModelDirectory::models);
+        let found = found.unwrap_or_default();
+        let mut warned: BTreeSet<String> = found.warnings.into_iter().collect();
+        for source in found.models {
+            if let Some(named) = entries.get(&source.name) {
+                if !is_same_file(&named.source, &source.source) {
+                    warned.insert(format!(
+                        "'{}' is not served: --model gives its name to another file",
+                        source.source.display()
+                    ));
+                }
+                continue;
+            }
+            order.push(source.name.clone());
+            entries.insert(source.name.clone(), ModelEntry::new(source, true));
         }
         Ok(Self {
             entries: RwLock::new(entries),
             order,
-            directory: config.model_dir.clone(),
+            directory,
+            warned: Mutex::new(warned),
+            is_starting: AtomicBool::new(false),
             load: config.load.clone(),
             serving: ServingOptions {
                 max_batch: config.max_batch,
@@ -222,38 +249,58 @@ impl ModelRepository {
         self.order.first().is_some_and(|first| first == name)
     }
 
-    /// Whether at least one model serves and none is being loaded for the first time.
+    /// Whether every model of the start has been tried and the default serves, which most requests
+    /// use. Where there is no default, because none was named and none was found, any other will do.
     pub fn is_ready(&self) -> bool {
-        let states: Vec<ModelStateName> = self
-            .all()
-            .iter()
-            .map(|entry| entry.state().name())
-            .collect();
-        states.contains(&ModelStateName::Ready) && !states.contains(&ModelStateName::Loading)
+        let serves = |entry: &ModelEntry| entry.state().loaded().is_some();
+        let all = self.all();
+        let needed = match self.order.is_empty() {
+            true => all.iter().any(|entry| serves(entry)),
+            false => all.first().is_some_and(|default| serves(default)),
+        };
+        needed && !self.is_starting.load(Ordering::SeqCst)
+    }
+
+    /// What is odd about the model directory, in words.
+    pub fn warnings(&self) -> Vec<String> {
+        let warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
+        warned.iter().cloned().collect()
     }
 
     /// Looks for new files in the model directory.
     pub fn rescan(&self) {
-        let Some(Ok(found)) = self.directory.as_deref().map(directory::models) else {
+        let Some(found) = self.directory.as_ref().map(ModelDirectory::models) else {
             return;
         };
-        let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
-        for source in found {
-            if check_name(&source.name).is_ok() {
-                entries
-                    .entry(source.name.clone())
-                    .or_insert_with(|| ModelEntry::new(source));
+        let mut warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
+        for warning in found.warnings {
+            if !warned.contains(&warning) {
+                tracing::warn!("{warning}");
+                warned.insert(warning);
             }
+        }
+        drop(warned);
+        let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
+        for source in found.models {
+            entries
+                .entry(source.name.clone())
+                .or_insert_with(|| ModelEntry::new(source, true));
         }
     }
 
-    /// Marks every model as loading, so that the server is not ready before all have been tried.
+    /// Marks every model as loading: the server is not ready before [`Self::announced_were_tried`].
     pub fn announce(&self) -> Vec<Arc<ModelEntry>> {
+        self.is_starting.store(true, Ordering::SeqCst);
         let all = self.all();
         for entry in &all {
             entry.set_state(ModelState::Loading);
         }
         all
+    }
+
+    /// Says that every model of the start has been tried.
+    pub fn announced_were_tried(&self) {
+        self.is_starting.store(false, Ordering::SeqCst);
     }
 
     /// Loads a model; a version that serves already goes on until the new one is ready. Returns when
@@ -306,6 +353,9 @@ impl ModelRepository {
         entry: &Arc<ModelEntry>,
         version: u64,
     ) -> Result<Arc<LoadedModel>, String> {
+        if let Some(directory) = self.directory.as_ref().filter(|_| entry.is_found) {
+            directory.check_link(&entry.source)?;
+        }
         let engine = self.engine()?;
         let (options, serving) = (self.load.clone(), self.serving);
         let (name, source) = (entry.name.clone(), entry.source.clone());
@@ -345,6 +395,12 @@ fn retire(old: ModelState) {
         loaded.admission.close();
         tokio::spawn(async move { loaded.admission.drained().await });
     }
+}
+
+fn is_same_file(one: &Path, other: &Path) -> bool {
+    one.canonicalize()
+        .ok()
+        .is_some_and(|one| other.canonicalize().ok() == Some(one))
 }
 
 /// The name without a model file's extension: people write `yolo11n.pt` for the model `yolo11n`.

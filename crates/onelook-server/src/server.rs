@@ -11,7 +11,14 @@ use crate::app::App;
 use crate::config::Config;
 use crate::connections::ConnectionAcceptor;
 use crate::http;
+use crate::model_repository::{LoadedModel, ModelEntry};
 use crate::tls::Tls;
+
+/// Pause before a model that could not be loaded is tried again; each further one is twice as long.
+const FIRST_RETRY: Duration = Duration::from_secs(1);
+
+/// The longest such pause.
+const LAST_RETRY: Duration = Duration::from_secs(30);
 
 /// Why a server could not start.
 #[derive(Debug, thiserror::Error)]
@@ -48,6 +55,8 @@ pub enum Event {
         /// Time since the start of the process.
         after: Duration,
     },
+    /// Something is not as the operator may expect, such as a file that is not served.
+    Warning(String),
     /// A model is ready.
     Loaded {
         /// Its name.
@@ -64,7 +73,7 @@ pub enum Event {
         /// Why.
         reason: String,
     },
-    /// Every model has been tried; whether at least one serves.
+    /// Every model has been tried. Said again when a model that failed was loaded in the end.
     Ready {
         /// Whether requests can be answered.
         ready: bool,
@@ -183,22 +192,52 @@ async fn listen(host: &str, port: u16) -> Result<TcpListener, ServeError> {
 }
 
 async fn load_all(app: Arc<App>, on_event: Arc<impl Fn(Event) + Send + Sync + 'static>) {
-    for entry in app.models.announce() {
-        let model = entry.name.clone();
-        on_event(match app.models.load(&entry).await {
-            Ok(loaded) => Event::Loaded {
-                model,
-                device: loaded.model.device().to_owned(),
-                time: loaded.load_time,
-            },
-            Err(problem) => Event::Failed {
-                model,
-                reason: problem.detail,
-            },
-        });
+    for warning in app.models.warnings() {
+        on_event(Event::Warning(warning));
     }
-    on_event(Event::Ready {
+    let mut failed = Vec::new();
+    for entry in app.models.announce() {
+        match app.models.load(&entry).await {
+            Ok(model) => on_event(loaded(&entry, &model)),
+            Err(problem) => {
+                let (model, reason) = (entry.name.clone(), problem.detail);
+                on_event(Event::Failed { model, reason });
+                failed.push(entry);
+            }
+        }
+    }
+    app.models.announced_were_tried();
+    let ready = || Event::Ready {
         ready: app.models.is_ready(),
         after: app.started.elapsed(),
-    });
+    };
+    on_event(ready());
+    let mut pause = FIRST_RETRY;
+    while app.config.keep_trying && !failed.is_empty() {
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(LAST_RETRY);
+        let mut still_failed = Vec::new();
+        for entry in failed {
+            // It may have been loaded by a request meanwhile.
+            if entry.loaded().is_ok() {
+                continue;
+            }
+            match app.models.load(&entry).await {
+                Ok(model) => {
+                    on_event(loaded(&entry, &model));
+                    on_event(ready());
+                }
+                Err(_) => still_failed.push(entry),
+            }
+        }
+        failed = still_failed;
+    }
+}
+
+fn loaded(entry: &ModelEntry, loaded: &LoadedModel) -> Event {
+    Event::Loaded {
+        model: entry.name.clone(),
+        device: loaded.model.device().to_owned(),
+        time: loaded.load_time,
+    }
 }

@@ -17,6 +17,9 @@ use report::report;
 pub fn run(args: &ServeArgs, console: &Console, started: Instant) -> Result<(), Failure> {
     memory::settle();
     let config = args.config(console, files::raise_limit())?;
+    // A server that cannot do what it was started for ends, so that whoever started it sees that. One
+    // with a directory can be given models later.
+    let needs_model = args.model_dir.is_none() && !args.keep_trying;
     if config.tokens.is_empty() && !is_loopback(&config.host) {
         console.warn(format!(
             "{} can be reached from other machines and no token is set: anyone who can reach it can use it (--token-file)",
@@ -31,13 +34,14 @@ pub fn run(args: &ServeArgs, console: &Console, started: Instant) -> Result<(), 
         let _inside = threads.enter();
         logs::start(&args.log_options(console)).map_err(Failure::Usage)?
     };
-    let outcome = threads.block_on(serve(config, console, started));
+    let outcome = threads.block_on(serve(config, needs_model, console, started));
     drop(logs);
     outcome
 }
 
 async fn serve(
     config: onelook_server::Config,
+    needs_model: bool,
     console: &Console,
     started: Instant,
 ) -> Result<(), Failure> {
@@ -53,6 +57,8 @@ async fn serve(
     console.saves_results();
     let mut finished = true;
     let mut ready = false;
+    let mut has_model = false;
+    let mut reasons = Vec::new();
     let mut reported = Ok(());
     while let Some(event) = events.recv().await {
         if let Err(failure) = report(console, &event) {
@@ -64,9 +70,18 @@ async fn serve(
             }
             reported = reported.and(Err(failure));
         }
-        ready |= matches!(event, Event::Ready { .. });
-        if event == (Event::Stopped { finished: false }) {
-            finished = false;
+        match event {
+            Event::Loaded { .. } => has_model = true,
+            Event::Failed { reason, .. } => reasons.push(reason),
+            Event::Ready { .. } => {
+                ready = true;
+                if needs_model && !has_model && reported.is_ok() {
+                    reported = Err(none_loaded(&reasons));
+                    stop.cancel();
+                }
+            }
+            Event::Stopped { finished: all } => finished = all,
+            _ => {}
         }
     }
     asked.abort();
@@ -80,6 +95,15 @@ async fn serve(
             "some requests were not finished before the time for stopping was over",
         )),
     }
+}
+
+fn none_loaded(reasons: &[String]) -> Failure {
+    let what = match reasons {
+        [reason] => reason.clone(),
+        _ => "no model could be loaded".to_owned(),
+    };
+    let advice = "to wait until one can be, start with --keep-trying";
+    Failure::failed("model", format!("{what}; {advice}"))
 }
 
 /// Waits for Ctrl-C or the system's request to end; a second one ends at once.

@@ -18,6 +18,13 @@ pub struct ServeArgs {
     /// Directory whose model files are served too, named by their file names.
     #[arg(long, value_name = "DIR")]
     pub model_dir: Option<PathBuf>,
+    /// Directory that links in --model-dir may lead into [default: that of --model-dir]
+    #[arg(long, value_name = "DIR")]
+    pub model_root: Option<PathBuf>,
+    /// Try models that cannot be loaded again and again, at most 30 seconds apart, instead of ending
+    /// when none of --model can be loaded.
+    #[arg(long)]
+    pub keep_trying: bool,
     #[command(flatten)]
     pub engine: EngineArgs,
     /// Address to listen on; 0.0.0.0 for all.

@@ -20,6 +20,10 @@ impl ServeArgs {
     /// What the words mean for a server.
     /// `open_files` is how many files the process may open, if there is a limit.
     pub fn config(&self, console: &Console, open_files: Option<usize>) -> Result<Config, Failure> {
+        if self.model_root.is_some() && self.model_dir.is_none() {
+            let message = "--model-root: it holds for --model-dir, which is not given";
+            return Err(Failure::Usage(message.to_owned()));
+        }
         let tls = self.tls_cert.clone().zip(self.tls_key.clone());
         Ok(Config {
             host: self.host.clone(),
@@ -28,6 +32,8 @@ impl ServeArgs {
             metrics_port: self.metrics_port.0,
             models: self.models(console)?,
             model_dir: self.model_dir.clone(),
+            model_root: self.model_root.clone(),
+            keep_trying: self.keep_trying,
             load: self.engine.options()?,
             max_batch: self
                 .max_batch

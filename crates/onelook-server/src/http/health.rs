@@ -66,14 +66,14 @@ pub async fn live() -> Response {
     Json(Live { live: true }).into_response()
 }
 
-/// Ready once loading of every model has been tried and at least one has done a first run.
+/// Ready once loading of every model has been tried and the default has done a first run.
 #[utoipa::path(
     get, path = "/readyz", tag = "server", operation_id = "ready",
     summary = "Readiness",
     responses(
-        (status = 200, description = "Loading of every model has been tried and at least one serves.", body = Readiness),
+        (status = 200, description = "Loading of every model has been tried and the default serves.", body = Readiness),
         (status = 400),
-        (status = 503, description = "Not yet, or no model serves.", body = Readiness),
+        (status = 503, description = "Not yet, or the default does not serve.", body = Readiness),
     )
 )]
 pub async fn ready(State(app): State<Arc<App>>) -> Response {

@@ -34,6 +34,10 @@ pub fn report(console: &Console, event: &Event) -> Result<(), Failure> {
                 "after_ms": after.as_secs_f64() * 1e3,
             }))
         }
+        Event::Warning(text) => {
+            console.warn(text);
+            Ok(())
+        }
         Event::Loaded {
             model,
             device,
@@ -55,7 +59,11 @@ pub fn report(console: &Console, event: &Event) -> Result<(), Failure> {
             console.value(&json!({"event": "failed", "model": model, "reason": reason}))
         }
         Event::Ready { ready, after } => {
-            let word = if *ready { "ready" } else { "no model serves" };
+            let word = if *ready {
+                "ready"
+            } else {
+                "not ready: the default model does not serve"
+            };
             console.line(format!("{word} ({} after the start)", milliseconds(*after)))?;
             console.value(&json!({
                 "event": "ready",

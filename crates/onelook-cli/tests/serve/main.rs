@@ -1,0 +1,7 @@
+//! `onelook serve` as a process: what it prints, how it ends, and what it makes of signals and files.
+
+#![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod models;
+mod process;
