@@ -4,7 +4,7 @@
 //! command ends in silence, or goes on in silence when it saves something. Control characters of
 //! names never reach a terminal.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::fmt::Display;
 use std::io::{self, ErrorKind, IsTerminal, Write, stderr, stdout};
 use std::process::ExitCode;
@@ -27,6 +27,8 @@ pub struct Console {
     saves: Cell<bool>,
     /// Whether that reader has gone.
     closed: Cell<bool>,
+    /// What takes the lines for standard error, if they must not be waited for.
+    stderr: RefCell<Option<Box<dyn Write>>>,
 }
 
 impl Console {
@@ -41,6 +43,7 @@ impl Console {
             bars: terminal && !json && !quiet,
             saves: Cell::new(false),
             closed: Cell::new(false),
+            stderr: RefCell::new(None),
         }
     }
 
@@ -57,6 +60,19 @@ impl Console {
     /// Says that the command saves something, which must not end with the reader of its lines.
     pub fn saves_results(&self) {
         self.saves.set(true);
+    }
+
+    /// Has lines for standard error written through this from now on.
+    pub fn write_stderr_through(&self, writer: impl Write + 'static) {
+        *self.stderr.borrow_mut() = Some(Box::new(writer));
+    }
+
+    /// A line on standard error. Where that cannot be written, there is nobody to tell.
+    fn say(&self, text: &str) {
+        let _ = match self.stderr.borrow_mut().as_mut() {
+            Some(writer) => writer.write_all(format!("{text}\n").as_bytes()),
+            None => writeln!(stderr(), "{text}"),
+        };
     }
 
     /// A line of the result, unless values are wanted.
@@ -129,7 +145,7 @@ impl Console {
     /// A remark on standard error.
     pub fn note(&self, text: impl Display) {
         if !self.quiet && !self.json {
-            let _ = writeln!(stderr(), "{}", printable_lines(&text.to_string()));
+            self.say(&printable_lines(&text.to_string()));
         }
     }
 
@@ -146,7 +162,7 @@ impl Console {
             }
             true => json!({"warning": text.to_string()}).to_string(),
         };
-        let _ = writeln!(stderr(), "{text}");
+        self.say(&text);
     }
 
     /// A failure on standard error; for machines an object with `error`, and `source` where one
@@ -162,13 +178,17 @@ impl Console {
                 json!({"error": error_value(failure), "source": source}).to_string()
             }
         };
-        let _ = writeln!(stderr(), "{text}");
+        self.say(&text);
     }
 
     /// Reports what ended the command; gives the exit code.
     pub fn fail(&self, failure: &Failure) -> ExitCode {
         if !matches!(failure, Failure::ReaderGone) {
             self.error(failure, None);
+        }
+        if let Some(writer) = self.stderr.borrow_mut().as_mut() {
+            // The process ends: what was not written by now never will be.
+            let _ = writer.flush();
         }
         failure.exit_code()
     }

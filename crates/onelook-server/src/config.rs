@@ -102,7 +102,9 @@ pub struct Limits {
     pub min_progress: MinProgress,
     /// Longest time from the end of a request's body to its answer, unless the request asks for less.
     pub request_timeout: Duration,
-    /// Longest wait for requests in progress when the server is told to stop.
+    /// Time between the word to stop and the stop, in which everything is answered but readiness.
+    pub drain_delay: Duration,
+    /// Longest wait for requests in progress when the server stops.
     pub shutdown_timeout: Duration,
 }
 
@@ -134,6 +136,7 @@ impl Default for Limits {
                 bytes_per_second: 8 << 10,
             },
             request_timeout: Duration::from_secs(30),
+            drain_delay: Duration::ZERO,
             shutdown_timeout: Duration::from_secs(30),
         }
     }

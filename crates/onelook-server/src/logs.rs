@@ -1,16 +1,26 @@
-//! Structured logs: to standard error as text or JSON, to files that rotate daily, and as traces to a
+//! Structured logs: to standard error as text or JSON, to files that rotate, and as traces to a
 //! collector.
+//!
+//! No answer waits for a log. Lines that cannot be written in time, because nobody reads standard error
+//! or a disk hangs, are dropped and counted.
 
-use std::path::{Path, PathBuf};
+mod line_queue;
+mod log_files;
 
-use tracing_appender::non_blocking::WorkerGuard;
-use tracing_appender::rolling::{RollingFileAppender, Rotation};
+use std::path::PathBuf;
+
+use prometheus::core::Collector;
+use prometheus::{IntCounterVec, Opts};
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, Registry, fmt};
 
 use crate::traces::{self, Traces};
+use line_queue::LineCounters;
+pub use line_queue::LineQueue;
+pub use log_files::ReopenFlag;
+use log_files::{LogFilePolicy, LogFiles};
 
 /// The format of a log line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -30,10 +40,12 @@ pub struct LogOptions {
     /// Levels: `info`, or by target as in `info,onelook::access=warn`. Access lines have the
     /// target `onelook::access`.
     pub levels: String,
-    /// A directory for files with JSON lines, one per day.
+    /// A directory for files with JSON lines, at least one per day.
     pub directory: Option<PathBuf>,
-    /// Number of days to keep.
+    /// Number of files to keep.
     pub keep: usize,
+    /// Size in bytes from which on a new file is begun.
+    pub max_bytes: Option<u64>,
     /// Whether to use colours on standard error.
     pub colour: bool,
     /// Address of an OpenTelemetry collector for traces (OTLP over gRPC).
@@ -43,8 +55,41 @@ pub struct LogOptions {
 /// Writes the remaining lines when dropped.
 #[must_use = "lines still in memory are written when this is dropped"]
 pub struct Logs {
-    _files: Option<WorkerGuard>,
+    stderr: LineQueue,
+    files: Option<LineQueue>,
+    reopen: ReopenFlag,
+    dropped: IntCounterVec,
+    failed: IntCounterVec,
     _traces: Option<Traces>,
+}
+
+impl Logs {
+    /// Standard error, for lines beside those of the log, in the same order and as unblocking.
+    pub fn stderr(&self) -> LineQueue {
+        self.stderr.clone()
+    }
+
+    /// Has log files opened anew, after something else has renamed them.
+    pub fn reopener(&self) -> ReopenFlag {
+        self.reopen.clone()
+    }
+
+    /// Counters of lines that were dropped or could not be written.
+    pub fn collectors(&self) -> [Box<dyn Collector>; 2] {
+        [
+            Box::new(self.dropped.clone()),
+            Box::new(self.failed.clone()),
+        ]
+    }
+}
+
+impl Drop for Logs {
+    fn drop(&mut self) {
+        self.stderr.drain();
+        if let Some(files) = &self.files {
+            files.drain();
+        }
+    }
 }
 
 /// Starts logging for the whole process. With traces, this needs a tokio runtime.
@@ -58,9 +103,27 @@ pub fn start(options: &LogOptions) -> Result<Logs, String> {
             options.levels
         )
     })?;
+    let counter = |name, help| {
+        IntCounterVec::new(Opts::new(name, help), &["log"]).expect("name and label are valid")
+    };
+    let dropped = counter(
+        "onelook_log_lines_dropped_total",
+        "Lines of the log that were dropped because they could not be written in time.",
+    );
+    let failed = counter(
+        "onelook_log_write_errors_total",
+        "Lines of the log that could not be written, such as on a full disk.",
+    );
+    let counters = |log: &str| LineCounters {
+        dropped: dropped.with_label_values(&[log]),
+        failed: failed.with_label_values(&[log]),
+    };
+    let no_thread = |error| format!("the thread of a log could not be started: {error}");
+    let stderr = LineQueue::start("standard error", std::io::stderr(), counters("stderr"));
+    let stderr = stderr.map_err(no_thread)?;
     let mut layers: Vec<Box<dyn Layer<Registry> + Send + Sync>> = Vec::new();
     let console = fmt::layer()
-        .with_writer(std::io::stderr)
+        .with_writer(stderr.clone())
         .with_ansi(options.colour);
     layers.push(match options.format {
         LogFormat::Text => console.with_filter(levels.clone()).boxed(),
@@ -70,16 +133,25 @@ pub fn start(options: &LogOptions) -> Result<Logs, String> {
             .with_filter(levels.clone())
             .boxed(),
     });
-    let mut guard = None;
+    let mut files = None;
+    let reopen = ReopenFlag::default();
     if let Some(directory) = &options.directory {
-        let (writer, own) = tracing_appender::non_blocking(files(directory, options.keep)?);
-        guard = Some(own);
+        let policy = LogFilePolicy {
+            directory: directory.clone(),
+            keep: options.keep,
+            max_bytes: options.max_bytes,
+        };
+        let opened = LogFiles::open(policy, reopen.clone());
+        let opened =
+            opened.map_err(|error| format!("--log-dir '{}': {error}", directory.display()))?;
+        let queue = LineQueue::start("files", opened, counters("files")).map_err(no_thread)?;
         let file = fmt::layer()
             .json()
             .flatten_event(true)
             .with_ansi(false)
-            .with_writer(writer);
+            .with_writer(queue.clone());
         layers.push(file.with_filter(levels).boxed());
+        files = Some(queue);
     }
     let mut traces = None;
     if let Some(endpoint) = &options.otlp {
@@ -92,19 +164,11 @@ pub fn start(options: &LogOptions) -> Result<Logs, String> {
         .try_init()
         .map_err(|error| error.to_string())?;
     Ok(Logs {
-        _files: guard,
+        stderr,
+        files,
+        reopen,
+        dropped,
+        failed,
         _traces: traces,
     })
-}
-
-fn files(directory: &Path, keep: usize) -> Result<RollingFileAppender, String> {
-    let refused = |reason: String| format!("--log-dir '{}': {reason}", directory.display());
-    std::fs::create_dir_all(directory).map_err(|error| refused(error.to_string()))?;
-    RollingFileAppender::builder()
-        .rotation(Rotation::DAILY)
-        .filename_prefix("onelook")
-        .filename_suffix("log")
-        .max_log_files(keep.max(1))
-        .build(directory)
-        .map_err(|error| refused(error.to_string()))
 }

@@ -153,6 +153,8 @@ pub struct ModelRepository {
     warned: Mutex<BTreeSet<String>>,
     /// Whether models of the start have not been tried yet.
     is_starting: AtomicBool,
+    /// Whether the server is about to stop.
+    is_stopping: AtomicBool,
     load: LoadOptions,
     serving: ServingOptions,
     engine: OnceLock<Arc<Engine>>,
@@ -202,6 +204,7 @@ impl ModelRepository {
             directory,
             warned: Mutex::new(warned),
             is_starting: AtomicBool::new(false),
+            is_stopping: AtomicBool::new(false),
             load: config.load.clone(),
             serving: ServingOptions {
                 max_batch: config.max_batch,
@@ -258,7 +261,13 @@ impl ModelRepository {
             true => all.iter().any(|entry| serves(entry)),
             false => all.first().is_some_and(|default| serves(default)),
         };
-        needed && !self.is_starting.load(Ordering::SeqCst)
+        let is_set = |flag: &AtomicBool| flag.load(Ordering::SeqCst);
+        needed && !is_set(&self.is_starting) && !is_set(&self.is_stopping)
+    }
+
+    /// Says that the server is about to stop: it is not ready from now on, though models serve.
+    pub fn announce_stop(&self) {
+        self.is_stopping.store(true, Ordering::SeqCst);
     }
 
     /// What is odd about the model directory, in words.

@@ -80,7 +80,9 @@ pub enum Event {
         /// Time since the start of the process.
         after: Duration,
     },
-    /// It was told to stop and finishes the requests in progress.
+    /// It was told to stop: it is not ready any more, but answers for this time as before.
+    Draining(Duration),
+    /// It stops and finishes the requests in progress.
     Stopping,
     /// It has stopped.
     Stopped {
@@ -151,7 +153,8 @@ impl Server {
                 after: self.app.started.elapsed(),
             });
         }
-        let acceptor = ConnectionAcceptor::new(Arc::clone(&self.app), stop.clone());
+        let close = CancellationToken::new();
+        let acceptor = ConnectionAcceptor::new(Arc::clone(&self.app), close.clone());
         let router = http::router(Arc::clone(&self.app));
         let mut ports = vec![tokio::spawn(acceptor.clone().accept(
             self.http,
@@ -170,11 +173,19 @@ impl Server {
         }
         tokio::spawn(http::sample_history(Arc::clone(&self.app), stop.clone()));
         let loading = tokio::spawn(load_all(Arc::clone(&self.app), Arc::clone(&on_event)));
-        // Graceful shutdown, in this order: load no further model, accept no further connection, then
-        // let the open ones finish within the limit. What is left after that is cut with the process.
+        // Graceful shutdown, in this order: be ready no more, load no further model, let load balancers
+        // notice, accept no further connection, then let the open ones finish within the limit. What
+        // is left after that is cut with the process.
         stop.cancelled().await;
-        on_event(Event::Stopping);
+        self.app.models.announce_stop();
         loading.abort();
+        let delay = self.app.config.limits.drain_delay;
+        if !delay.is_zero() {
+            on_event(Event::Draining(delay));
+            tokio::time::sleep(delay).await;
+        }
+        on_event(Event::Stopping);
+        close.cancel();
         for port in ports {
             let _ = port.await;
         }

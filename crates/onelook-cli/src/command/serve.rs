@@ -3,56 +3,85 @@
 mod files;
 mod memory;
 mod report;
+mod signals;
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use onelook_server::{Event, ServeError, Server, logs};
+use onelook_server::logs::{self, ReopenFlag};
+use onelook_server::{Event, ServeError, Server};
 use tokio_util::sync::CancellationToken;
 
 use crate::console::Console;
 use crate::failure::Failure;
 use crate::flags::ServeArgs;
 use report::report;
+use signals::{Hangups, Stops};
+
+/// How long the last lines on standard output may take once the server has stopped.
+const LAST_LINES_LIMIT: Duration = Duration::from_secs(5);
 
 pub fn run(args: &ServeArgs, console: &Console, started: Instant) -> Result<(), Failure> {
     memory::settle();
+    let threads = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(no_threads)?;
+    let inside = threads.enter();
+    // First of all: a model may be fetched before the server starts.
+    let hangups = Hangups::register().map_err(no_threads)?;
     let config = args.config(console, files::raise_limit())?;
-    // A server that cannot do what it was started for ends, so that whoever started it sees that. One
-    // with a directory can be given models later.
-    let needs_model = args.model_dir.is_none() && !args.keep_trying;
     if config.tokens.is_empty() && !is_loopback(&config.host) {
         console.warn(format!(
             "{} can be reached from other machines and no token is set: anyone who can reach it can use it (--token-file)",
             config.host
         ));
     }
-    let threads = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::failed("threads", error.to_string()))?;
-    let logs = {
-        let _inside = threads.enter();
-        logs::start(&args.log_options(console)).map_err(Failure::Usage)?
-    };
-    let outcome = threads.block_on(serve(config, needs_model, console, started));
-    drop(logs);
-    outcome
+    let logs = logs::start(&args.log_options(console)?).map_err(Failure::Usage)?;
+    console.write_stderr_through(logs.stderr());
+    drop(inside);
+    // A server that cannot do what it was started for ends, so that whoever started it sees that. One
+    // with a directory can be given models later.
+    let needs_model = args.model_dir.is_none() && !args.keep_trying;
+    threads.block_on(async {
+        let server = Server::bind(config, started).await.map_err(refused)?;
+        for collector in logs.collectors() {
+            server.app().metrics.register(collector);
+        }
+        let reloading = tokio::spawn(reload_on_hangup(hangups, logs.reopener()));
+        let outcome = serve(server, needs_model, console).await;
+        reloading.abort();
+        outcome
+    })
 }
 
-async fn serve(
-    config: onelook_server::Config,
-    needs_model: bool,
-    console: &Console,
-    started: Instant,
-) -> Result<(), Failure> {
-    let server = Server::bind(config, started).await.map_err(refused)?;
+fn no_threads(error: std::io::Error) -> Failure {
+    Failure::failed("threads", error.to_string())
+}
+
+/// Does what SIGHUP asks for, each time.
+async fn reload_on_hangup(mut hangups: Hangups, log_files: ReopenFlag) {
+    loop {
+        hangups.next().await;
+        log_files.set();
+    }
+}
+
+async fn serve(server: Server, needs_model: bool, console: &Console) -> Result<(), Failure> {
     let stop = CancellationToken::new();
+    let stops = Stops::register().map_err(no_threads)?;
     let (tell, mut events) = tokio::sync::mpsc::unbounded_channel();
     let running = tokio::spawn(server.run(stop.clone(), move |event| {
+        // Standard output may have nobody who reads it; that must not keep the process.
+        if matches!(event, Event::Stopped { .. }) {
+            tokio::spawn(async {
+                tokio::time::sleep(LAST_LINES_LIMIT).await;
+                std::process::exit(1);
+            });
+        }
         // The receiver lives as long as the server.
         let _ = tell.send(event);
     }));
-    let asked = tokio::spawn(told_to_stop(stop.clone()));
+    let asked = tokio::spawn(told_to_stop(stops, stop.clone()));
     // A server goes on without a reader of its lines.
     console.saves_results();
     let mut finished = true;
@@ -107,28 +136,11 @@ fn none_loaded(reasons: &[String]) -> Failure {
 }
 
 /// Waits for Ctrl-C or the system's request to end; a second one ends at once.
-async fn told_to_stop(stop: CancellationToken) {
-    signal().await;
+async fn told_to_stop(mut stops: Stops, stop: CancellationToken) {
+    stops.next().await;
     stop.cancel();
-    signal().await;
+    stops.next().await;
     std::process::exit(1);
-}
-
-#[cfg(unix)]
-async fn signal() {
-    use tokio::signal::unix::{SignalKind, signal};
-    let Ok(mut terminate) = signal(SignalKind::terminate()) else {
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        _ = terminate.recv() => {}
-    }
-}
-
-#[cfg(not(unix))]
-async fn signal() {
-    let _ = tokio::signal::ctrl_c().await;
 }
 
 fn refused(error: ServeError) -> Failure {

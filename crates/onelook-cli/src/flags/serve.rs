@@ -51,6 +51,9 @@ pub struct ServeArgs {
     /// Longest time in seconds from the end of a request to its response.
     #[arg(long, default_value_t = 30.0, value_name = "SECONDS")]
     pub timeout: f64,
+    /// Seconds between SIGTERM and the stop: /readyz fails at once, everything else is answered.
+    #[arg(long, default_value_t = 0.0, value_name = "SECONDS")]
+    pub drain_delay: f64,
     /// Most megabytes of one request.
     #[arg(long, default_value_t = 64, value_name = "MB")]
     pub max_body: usize,
@@ -114,11 +117,14 @@ pub struct ServeArgs {
     /// info,onelook::access=warn, which leaves out the line per request.
     #[arg(long, default_value = "info", value_name = "LEVEL")]
     pub log_level: String,
-    /// Directory for log files, a new file each day.
+    /// Directory for log files, a new file each day (UTC). SIGHUP opens them anew, for logrotate.
     #[arg(long, value_name = "DIR")]
     pub log_dir: Option<PathBuf>,
-    /// Days that log files are kept.
-    #[arg(long, default_value_t = 14, value_name = "DAYS")]
+    /// Megabytes from which on a new log file is begun within a day [default: no limit]
+    #[arg(long, value_name = "MB")]
+    pub log_max_size: Option<usize>,
+    /// Most log files that are kept: as many days, if --log-max-size begins no others.
+    #[arg(long, default_value_t = 14, value_name = "N")]
     pub log_keep: usize,
     /// Address of an OpenTelemetry collector that gets a trace per request (OTLP over gRPC), such
     /// as http://localhost:4317; needs a build with the feature otlp.

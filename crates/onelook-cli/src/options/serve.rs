@@ -39,7 +39,9 @@ impl ServeArgs {
                 .max_batch
                 .map(at_least_one("--max-batch"))
                 .transpose()?,
-            max_delay: Duration::from_secs_f64(not_negative("--max-delay", self.max_delay)? / 1e3),
+            max_delay: Duration::from_secs_f64(
+                not_negative("--max-delay", self.max_delay, 60_000.0)? / 1e3,
+            ),
             queue: at_least_one("--queue")(self.queue)?,
             limits: Limits {
                 body_bytes: megabytes("--max-body", self.max_body)?,
@@ -56,6 +58,11 @@ impl ServeArgs {
                     bytes_per_second: self.min_rate.saturating_mul(1000),
                 },
                 connections: self.connections(open_files)?,
+                drain_delay: Duration::from_secs_f64(not_negative(
+                    "--drain-delay",
+                    self.drain_delay,
+                    3600.0,
+                )?),
                 request_timeout: Duration::from_secs_f64(positive("--timeout", self.timeout)?),
                 ..Limits::default()
             },
@@ -69,8 +76,11 @@ impl ServeArgs {
     }
 
     /// Where logs go.
-    pub fn log_options(&self, console: &Console) -> LogOptions {
-        LogOptions {
+    pub fn log_options(&self, console: &Console) -> Result<LogOptions, Failure> {
+        let max_bytes = self
+            .log_max_size
+            .map(|size| megabytes("--log-max-size", size));
+        Ok(LogOptions {
             format: match self.log_format.as_str() {
                 "json" => LogFormat::Json,
                 _ => LogFormat::Text,
@@ -78,9 +88,10 @@ impl ServeArgs {
             levels: self.log_level.clone(),
             directory: self.log_dir.clone(),
             keep: self.log_keep,
+            max_bytes: max_bytes.transpose()?.map(|bytes| bytes as u64),
             colour: console.has_colour(),
             otlp: self.otlp.clone(),
-        }
+        })
     }
 
     /// As many connections as were asked for, or as there are files for.
@@ -178,11 +189,11 @@ fn positive(flag: &'static str, value: f64) -> Result<f64, Failure> {
     }
 }
 
-fn not_negative(flag: &'static str, value: f64) -> Result<f64, Failure> {
-    match (0.0..=60_000.0).contains(&value) {
+fn not_negative(flag: &'static str, value: f64, limit: f64) -> Result<f64, Failure> {
+    match (0.0..=limit).contains(&value) {
         true => Ok(value),
         false => Err(Failure::Usage(format!(
-            "{flag}: expected 0 to 60000, got {value}"
+            "{flag}: expected 0 to {limit}, got {value}"
         ))),
     }
 }

@@ -5,3 +5,4 @@
 
 mod models;
 mod process;
+mod signals;

@@ -71,6 +71,13 @@ pub fn report(console: &Console, event: &Event) -> Result<(), Failure> {
                 "after_ms": after.as_secs_f64() * 1e3,
             }))
         }
+        Event::Draining(time) => {
+            let seconds = time.as_secs_f64();
+            console.note(format!(
+                "not ready any more; stops in {seconds} s (--drain-delay)"
+            ));
+            console.value(&json!({"event": "draining", "time_ms": seconds * 1e3}))
+        }
         Event::Stopping => {
             console.note("stopping: what was accepted is finished");
             console.value(&json!({"event": "stopping"}))
