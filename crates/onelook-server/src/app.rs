@@ -1,10 +1,12 @@
 //! The state that all connections share.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Instant;
 
+use axum::http::HeaderMap;
 use onelook::media;
 
+use crate::auth::{self, Tokens};
 use crate::config::Config;
 use crate::history::History;
 use crate::host::HostMonitor;
@@ -13,6 +15,7 @@ use crate::memory_budget::MemoryBudget;
 use crate::metrics::Metrics;
 use crate::model_repository::ModelRepository;
 use crate::recent_requests::RecentRequests;
+use crate::secret_sources::SecretSources;
 
 /// The server's state.
 pub struct App {
@@ -34,6 +37,7 @@ pub struct App {
     pub started: Instant,
     /// Memory that requests hold.
     pub memory: MemoryBudget,
+    tokens: RwLock<Arc<Tokens>>,
 }
 
 impl App {
@@ -41,6 +45,7 @@ impl App {
     pub fn new(config: Config, started: Instant) -> Result<Arc<Self>, String> {
         let metrics = Arc::new(Metrics::new());
         let models = ModelRepository::new(&config, Arc::clone(&metrics))?;
+        let tokens = SecretSources::of(&config).read_tokens()?;
         let limits = media::Limits {
             max_pixels: config.limits.pixels,
             max_bytes: config.limits.body_bytes as u64,
@@ -58,7 +63,25 @@ impl App {
             history: History::default(),
             recent_requests: RecentRequests::default(),
             started,
+            tokens: RwLock::new(Arc::new(tokens)),
             config,
         }))
+    }
+
+    /// The tokens that are accepted now; if empty, none is needed.
+    pub fn tokens(&self) -> Arc<Tokens> {
+        let tokens = self.tokens.read().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(&tokens)
+    }
+
+    /// Has requests from now on judged by these tokens.
+    pub fn set_tokens(&self, tokens: Tokens) {
+        *self.tokens.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(tokens);
+    }
+
+    /// Whether a request without a known token is told less: to strangers, models, files and errors
+    /// are nobody's business.
+    pub fn is_stranger(&self, headers: &HeaderMap) -> bool {
+        self.tokens().identify(auth::presented(headers)).is_err()
     }
 }

@@ -1,6 +1,7 @@
 //! Authentication and scopes. Tokens are kept as hashes, compared in constant time, and never logged.
 
 use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 
 use axum::http::{HeaderMap, header};
@@ -9,6 +10,7 @@ use subtle::ConstantTimeEq;
 
 use crate::admission::ClientKey;
 use crate::problem::{Problem, ProblemKind};
+use crate::secret_file;
 
 /// What a token allows. Each scope includes those before it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -100,6 +102,21 @@ impl Tokens {
             tokens.push(token);
         }
         Ok(Self(tokens))
+    }
+
+    /// Reads a file of such lines.
+    ///
+    /// # Errors
+    /// Names the file: it cannot be read, anyone can write it, or it holds no token.
+    pub fn read(path: &Path) -> Result<Self, String> {
+        secret_file::check(path)?;
+        let refused = |reason: String| format!("'{}': {reason}", path.display());
+        let text = std::fs::read_to_string(path).map_err(|error| refused(error.to_string()))?;
+        let tokens = Self::parse(&text).map_err(refused)?;
+        match tokens.is_empty() {
+            true => Err(refused("it holds no token".to_owned())),
+            false => Ok(tokens),
+        }
     }
 
     /// Both lists as one.

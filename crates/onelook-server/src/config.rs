@@ -47,8 +47,10 @@ pub struct Config {
     pub queue: usize,
     /// Limits on requests and connections.
     pub limits: Limits,
-    /// Accepted tokens; if empty, none is needed.
+    /// Accepted tokens besides those of the file; if there are none at all, none is needed.
     pub tokens: Tokens,
+    /// A file with tokens, read again when it changes.
+    pub token_file: Option<PathBuf>,
     /// Origins whose pages may call the server (CORS); `*` for all.
     pub cors: Vec<String>,
     /// Further names under which the server may be addressed. If it listens on loopback only, or if there
@@ -159,6 +161,7 @@ impl Default for Config {
             queue: 128,
             limits: Limits::default(),
             tokens: Tokens::default(),
+            token_file: None,
             cors: Vec::new(),
             allow_hosts: Vec::new(),
             allow_urls: false,

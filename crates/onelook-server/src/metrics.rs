@@ -57,6 +57,10 @@ pub struct Metrics {
     pub queue_length: IntGaugeVec,
     /// 1 if the model serves, by model.
     pub model_ready: IntGaugeVec,
+    /// How often files were read again, by what they hold and outcome.
+    pub reloads: IntCounterVec,
+    /// 1 if the file as it is now cannot be used, by what it holds.
+    pub reload_failed: IntGaugeVec,
     /// Load and memory of host and process.
     pub host: GaugeVec,
     /// Metrics under Triton's names.
@@ -130,6 +134,16 @@ impl Metrics {
                 "onelook_model_ready",
                 "1 if the model serves, else 0.",
                 &["model"],
+            ),
+            reloads: build.count(
+                "onelook_reloads_total",
+                "How often tokens and certificates were read again.",
+                &["what", "outcome"],
+            ),
+            reload_failed: build.levels(
+                "onelook_reload_failed",
+                "1 if the newest tokens or certificates cannot be used and older ones are.",
+                &["what"],
             ),
             host: build.gauges(
                 "onelook_host",

@@ -12,6 +12,8 @@ use crate::config::Config;
 use crate::connections::ConnectionAcceptor;
 use crate::http;
 use crate::model_repository::{LoadedModel, ModelEntry};
+use crate::reload::{Reloader, SeenFiles};
+use crate::secret_sources::SecretSources;
 use crate::tls::Tls;
 
 /// Pause before a model that could not be loaded is tried again; each further one is twice as long.
@@ -98,11 +100,13 @@ pub struct Server {
     grpc: Option<TcpListener>,
     metrics: Option<TcpListener>,
     tls: Option<Tls>,
+    reloader: Arc<Reloader>,
 }
 
 impl Server {
     /// Binds the ports. `started` is when the process began.
     pub async fn bind(config: Config, started: Instant) -> Result<Self, ServeError> {
+        let seen = SeenFiles::of(&config);
         let tls = config.tls.as_ref().map(Tls::load).transpose();
         let tls = tls.map_err(ServeError::Config)?;
         let host = config.host.clone();
@@ -118,6 +122,7 @@ impl Server {
         };
         let app = App::new(config, started).map_err(ServeError::Config)?;
         Ok(Self {
+            reloader: Reloader::new(Arc::clone(&app), tls.clone(), seen),
             app,
             http,
             grpc,
@@ -134,6 +139,11 @@ impl Server {
     /// The server's state.
     pub fn app(&self) -> &Arc<App> {
         &self.app
+    }
+
+    /// Reads tokens and certificates again when asked to.
+    pub fn reloader(&self) -> Arc<Reloader> {
+        Arc::clone(&self.reloader)
     }
 
     /// Answers requests until `stop`, then finishes those in progress. Models load meanwhile.
@@ -172,6 +182,10 @@ impl Server {
             ));
         }
         tokio::spawn(http::sample_history(Arc::clone(&self.app), stop.clone()));
+        let watching = tokio::spawn(self.reloader.watch());
+        for warning in SecretSources::of(&self.app.config).warnings() {
+            on_event(Event::Warning(warning));
+        }
         let loading = tokio::spawn(load_all(Arc::clone(&self.app), Arc::clone(&on_event)));
         // Graceful shutdown, in this order: be ready no more, load no further model, let load balancers
         // notice, accept no further connection, then let the open ones finish within the limit. What
@@ -190,6 +204,7 @@ impl Server {
             let _ = port.await;
         }
         let finished = acceptor.finish().await;
+        watching.abort();
         on_event(Event::Stopped { finished });
     }
 }

@@ -2,7 +2,7 @@
 
 #[cfg(feature = "tls")]
 mod rustls_acceptor {
-    use std::sync::Arc;
+    use std::sync::{Arc, PoisonError, RwLock};
 
     use rustls::ServerConfig;
     use rustls_pki_types::pem::PemObject;
@@ -12,14 +12,27 @@ mod rustls_acceptor {
     use tokio_rustls::server::TlsStream;
 
     use crate::config::TlsFiles;
+    use crate::secret_file;
 
     /// Accepts TLS connections.
     #[derive(Clone)]
-    pub struct Tls(TlsAcceptor);
+    pub struct Tls(Arc<RwLock<TlsAcceptor>>);
 
     impl Tls {
         /// Reads certificate and key.
         pub fn load(files: &TlsFiles) -> Result<Self, String> {
+            Ok(Self(Arc::new(RwLock::new(Self::read(files)?))))
+        }
+
+        /// Reads them again, for connections from now on.
+        pub fn reload(&self, files: &TlsFiles) -> Result<(), String> {
+            let acceptor = Self::read(files)?;
+            *self.0.write().unwrap_or_else(PoisonError::into_inner) = acceptor;
+            Ok(())
+        }
+
+        fn read(files: &TlsFiles) -> Result<TlsAcceptor, String> {
+            secret_file::check(&files.key)?;
             let refused =
                 |path: &std::path::Path, reason: String| format!("'{}': {reason}", path.display());
             let certificates: Vec<CertificateDer<'static>> =
@@ -40,12 +53,17 @@ mod rustls_acceptor {
                 .with_single_cert(certificates, key)
                 .map_err(|error| refused(&files.certificate, error.to_string()))?;
             config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-            Ok(Self(TlsAcceptor::from(Arc::new(config))))
+            Ok(TlsAcceptor::from(Arc::new(config)))
         }
 
         /// Does the TLS handshake.
         pub async fn accept(&self, stream: TcpStream) -> std::io::Result<TlsStream<TcpStream>> {
-            self.0.accept(stream).await
+            let acceptor = self
+                .0
+                .read()
+                .unwrap_or_else(PoisonError::into_inner)
+                .clone();
+            acceptor.accept(stream).await
         }
     }
 }
@@ -64,6 +82,11 @@ mod rustls_acceptor {
         /// Fails: this build has no TLS.
         pub fn load(_: &TlsFiles) -> Result<Self, String> {
             Err("this build has no TLS: build it with the feature 'tls'".to_owned())
+        }
+
+        /// Cannot be called.
+        pub fn reload(&self, _: &TlsFiles) -> Result<(), String> {
+            match self.0 {}
         }
 
         /// Cannot be called.

@@ -350,6 +350,29 @@ async fn models_are_loaded_and_unloaded() {
 }
 
 #[tokio::test]
+async fn the_health_of_a_model_is_not_told_to_strangers() {
+    let server = serve(onelook_server::Config {
+        tokens: onelook_server::Tokens::parse("s3cret").unwrap(),
+        ..config(&[("tiny", fixture("tiny.model"))])
+    })
+    .await;
+    let mut client = HealthClient::new(carrier(&server).await);
+    let asked = |service: &str| HealthCheckRequest {
+        service: service.to_owned(),
+    };
+    assert!(client.check(asked("")).await.is_ok());
+    for name in ["tiny", "nobody"] {
+        let refused = client.check(asked(name)).await.unwrap_err();
+        assert_eq!(refused.code(), Code::Unauthenticated);
+        assert!(!refused.message().contains("tiny"));
+        let mut known = tonic::Request::new(asked(name));
+        let token = "Bearer s3cret".parse().unwrap();
+        known.metadata_mut().insert("authorization", token);
+        assert_eq!(client.check(known).await.is_ok(), name == "tiny");
+    }
+}
+
+#[tokio::test]
 async fn the_health_service_of_grpc_is_answered() {
     let server = tiny().await;
     let mut client = HealthClient::new(carrier(&server).await);

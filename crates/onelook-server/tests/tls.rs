@@ -31,8 +31,17 @@ async fn server() -> TestServer {
 }
 
 async fn connect(server: &TestServer, protocol: &[u8]) -> std::io::Result<TlsStream<TcpStream>> {
+    connect_trusting("localhost.crt", server, protocol).await
+}
+
+/// A connection that accepts only this certificate.
+async fn connect_trusting(
+    certificate: &str,
+    server: &TestServer,
+    protocol: &[u8],
+) -> std::io::Result<TlsStream<TcpStream>> {
     let mut roots = RootCertStore::empty();
-    let certificate = CertificateDer::from_pem_file(files().certificate).unwrap();
+    let certificate = CertificateDer::from_pem_file(fixture(certificate)).unwrap();
     roots.add(certificate).unwrap();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ClientConfig::builder_with_provider(provider);
@@ -97,4 +106,67 @@ async fn files_without_a_certificate_are_named() {
         let refused = refused.err().unwrap().to_string();
         assert!(refused.contains(named), "{refused}");
     }
+}
+
+async fn livez(stream: &mut TlsStream<TcpStream>) -> String {
+    let request = b"GET /livez HTTP/1.1\r\nhost: localhost\r\n\r\n";
+    stream.write_all(request).await.unwrap();
+    let mut answer = vec![0; 1000];
+    let read = stream.read(&mut answer).await.unwrap();
+    String::from_utf8_lossy(&answer[..read]).into_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_renewed_certificate_is_used_and_a_broken_one_is_not() {
+    let folder = std::env::temp_dir().join(format!("onelook-tls-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let files = TlsFiles {
+        certificate: folder.join("a.crt"),
+        key: folder.join("a.key"),
+    };
+    let install = |name: &str| {
+        for (end, path) in [("crt", &files.certificate), ("key", &files.key)] {
+            std::fs::copy(fixture(&format!("{name}.{end}")), path).unwrap();
+        }
+    };
+    install("localhost");
+    let mut config = config(&[]);
+    config.tls = Some(files.clone());
+    let server = serve(config).await;
+    let mut open = connect(&server, b"http/1.1").await.unwrap();
+    assert!(livez(&mut open).await.starts_with("HTTP/1.1 200"));
+    assert!(
+        connect_trusting("renewed.crt", &server, b"http/1.1")
+            .await
+            .is_err()
+    );
+    install("renewed");
+    let start = std::time::Instant::now();
+    while connect_trusting("renewed.crt", &server, b"http/1.1")
+        .await
+        .is_err()
+    {
+        assert!(start.elapsed().as_secs() < 30, "the new one is not used");
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    let metrics = &server.app.metrics;
+    let failed = metrics.reload_failed.with_label_values(&["certificate"]);
+    std::fs::write(&files.certificate, "nonsense").unwrap();
+    while failed.get() == 0 {
+        assert!(
+            start.elapsed().as_secs() < 60,
+            "the broken one is not noticed"
+        );
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    assert!(
+        connect_trusting("renewed.crt", &server, b"http/1.1")
+            .await
+            .is_ok()
+    );
+    assert!(
+        livez(&mut open).await.starts_with("HTTP/1.1 200"),
+        "the old connection goes on"
+    );
+    std::fs::remove_dir_all(&folder).unwrap();
 }

@@ -5,9 +5,11 @@ mod memory;
 mod report;
 mod signals;
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use onelook_server::logs::{self, ReopenFlag};
+use onelook_server::reload::Reloader;
 use onelook_server::{Event, ServeError, Server};
 use tokio_util::sync::CancellationToken;
 
@@ -30,7 +32,7 @@ pub fn run(args: &ServeArgs, console: &Console, started: Instant) -> Result<(), 
     // First of all: a model may be fetched before the server starts.
     let hangups = Hangups::register().map_err(no_threads)?;
     let config = args.config(console, files::raise_limit())?;
-    if config.tokens.is_empty() && !is_loopback(&config.host) {
+    if config.tokens.is_empty() && config.token_file.is_none() && !is_loopback(&config.host) {
         console.warn(format!(
             "{} can be reached from other machines and no token is set: anyone who can reach it can use it (--token-file)",
             config.host
@@ -47,7 +49,11 @@ pub fn run(args: &ServeArgs, console: &Console, started: Instant) -> Result<(), 
         for collector in logs.collectors() {
             server.app().metrics.register(collector);
         }
-        let reloading = tokio::spawn(reload_on_hangup(hangups, logs.reopener()));
+        let reloading = tokio::spawn(reload_on_hangup(
+            hangups,
+            logs.reopener(),
+            server.reloader(),
+        ));
         let outcome = serve(server, needs_model, console).await;
         reloading.abort();
         outcome
@@ -59,10 +65,13 @@ fn no_threads(error: std::io::Error) -> Failure {
 }
 
 /// Does what SIGHUP asks for, each time.
-async fn reload_on_hangup(mut hangups: Hangups, log_files: ReopenFlag) {
+async fn reload_on_hangup(mut hangups: Hangups, log_files: ReopenFlag, secrets: Arc<Reloader>) {
     loop {
         hangups.next().await;
         log_files.set();
+        let secrets = Arc::clone(&secrets);
+        // Fails if reading panics, which the log has told by then.
+        let _ = tokio::task::spawn_blocking(move || secrets.reload(None)).await;
     }
 }
 

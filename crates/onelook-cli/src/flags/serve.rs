@@ -87,7 +87,8 @@ pub struct ServeArgs {
     #[arg(long, value_name = "N")]
     pub max_connections_per_address: Option<usize>,
     /// File with a token per line: TOKEN, NAME TOKEN or NAME TOKEN SCOPE (read, infer, admin), a
-    /// token also as sha256:HEX; `high` after the scope allows x-priority: high. ONELOOK_TOKENS holds such lines too, and ONELOOK_TOKEN one token.
+    /// token also as sha256:HEX; `high` after the scope allows x-priority: high. Read again when it
+    /// changes. ONELOOK_TOKENS holds such lines too, and ONELOOK_TOKEN one token.
     #[arg(long, value_name = "FILE")]
     pub token_file: Option<PathBuf>,
     /// Origin whose pages may call this server, `*` for all; several by repeating the flag.
@@ -104,7 +105,7 @@ pub struct ServeArgs {
     /// Host or network whose images are fetched too, such as cam1.lan,192.168.1.0/24.
     #[arg(long, value_name = "HOST", value_delimiter = ',')]
     pub allow_url_host: Vec<UrlHost>,
-    /// Certificate chain (PEM); makes it HTTPS.
+    /// Certificate chain (PEM); makes it HTTPS. Read again when it or the key changes.
     #[arg(long, requires = "tls_key", value_name = "FILE")]
     pub tls_cert: Option<PathBuf>,
     /// Private key (PEM).

@@ -7,7 +7,7 @@ use onelook_server::logs::{LogFormat, LogOptions};
 use onelook_server::{Config, Limits, MaxConnections, MinProgress, ModelSource, TlsFiles, Tokens};
 
 use crate::console::Console;
-use crate::failure::{Failure, refused};
+use crate::failure::Failure;
 use crate::flags::{ModelArgs, ServeArgs};
 
 /// Connections where there are files enough.
@@ -66,7 +66,8 @@ impl ServeArgs {
                 request_timeout: Duration::from_secs_f64(positive("--timeout", self.timeout)?),
                 ..Limits::default()
             },
-            tokens: self.tokens()?,
+            tokens: tokens()?,
+            token_file: self.token_file.clone(),
             cors: self.cors.clone(),
             allow_hosts: self.allow_host.clone(),
             allow_urls: self.allow_urls,
@@ -125,28 +126,27 @@ impl ServeArgs {
         }
         self.model.iter().map(|word| source_of(word)).collect()
     }
+}
 
-    fn tokens(&self) -> Result<Tokens, Failure> {
-        let parse = |origin: &str, text: &str| {
-            let tokens = Tokens::parse(text);
-            tokens.map_err(|reason| Failure::Usage(format!("{origin}: {reason}")))
+/// The tokens of the environment. A variable that is set must hold one: an empty one is a mistake, and
+/// never means that no token is needed.
+fn tokens() -> Result<Tokens, Failure> {
+    let mut tokens = Tokens::default();
+    for name in ["ONELOOK_TOKEN", "ONELOOK_TOKENS"] {
+        let Some(text) = std::env::var_os(name) else {
+            continue;
         };
-        let mut tokens = Tokens::default();
-        if let Some(path) = &self.token_file {
-            let text = std::fs::read_to_string(path).map_err(refused(path))?;
-            tokens = parse(&path.display().to_string(), &text)?;
-            if tokens.is_empty() {
-                let path = path.display();
-                return Err(Failure::Usage(format!("'{path}' holds no token")));
-            }
+        let refused = |reason: &str| Failure::Usage(format!("{name}: {reason}"));
+        let text = text.to_str().ok_or_else(|| refused("it is not UTF-8"))?;
+        let own = Tokens::parse(text).map_err(|reason| refused(&reason))?;
+        if own.is_empty() {
+            return Err(refused(
+                "it is set and holds no token: unset it, or give it one",
+            ));
         }
-        for name in ["ONELOOK_TOKEN", "ONELOOK_TOKENS"] {
-            if let Ok(text) = std::env::var(name) {
-                tokens = tokens.and(parse(name, &text)?);
-            }
-        }
-        Ok(tokens)
+        tokens = tokens.and(own);
     }
+    Ok(tokens)
 }
 
 /// `name=path`, or a path whose stem is the name.

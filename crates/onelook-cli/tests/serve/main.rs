@@ -5,4 +5,5 @@
 
 mod models;
 mod process;
+mod secrets;
 mod signals;

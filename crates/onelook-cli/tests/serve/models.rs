@@ -53,11 +53,7 @@ fn an_odd_file_does_not_stop_the_start_and_is_named() {
     server.read_until("ready");
     assert_eq!(server.get("/readyz").0, 200);
     assert_eq!(server.get("/v2/models/good/ready").0, 200);
-    let said = fs::read_to_string(scratch.path("stderr")).unwrap();
-    assert!(
-        said.contains("\"a b.safetensors\" in 'models' is not served"),
-        "{said}"
-    );
+    scratch.said("\"a b.safetensors\" in 'models' is not served");
 }
 
 #[test]
@@ -87,9 +83,5 @@ fn an_empty_directory_says_so() {
     fs::create_dir_all(scratch.path("models")).unwrap();
     let mut server = scratch.start(&["--model-dir", "models"]);
     server.read_until("ready");
-    let said = fs::read_to_string(scratch.path("stderr")).unwrap();
-    assert!(
-        said.contains("no model was found in --model-dir 'models': it is empty"),
-        "{said}"
-    );
+    scratch.said("no model was found in --model-dir 'models': it is empty");
 }

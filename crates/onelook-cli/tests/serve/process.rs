@@ -43,6 +43,14 @@ impl Scratch {
         command
     }
 
+    /// Waits until the log has this text; gives all of it.
+    pub fn said(&self, text: &str) -> String {
+        wait_for(text, || {
+            let said = fs::read_to_string(self.path("stderr")).unwrap();
+            said.contains(text).then_some(said)
+        })
+    }
+
     /// A server that listens; its log goes to the file `stderr`.
     pub fn start(&self, words: &[&str]) -> Process {
         let log = fs::File::create(self.path("stderr")).unwrap();

@@ -145,7 +145,6 @@ fn a_full_disk_is_seen_in_the_metrics_and_stops_no_answer() {
             lines.find(|line| line.starts_with("onelook_log_write_errors_total{log=\"files\"}"));
         line.is_some_and(|line| !line.ends_with(" 0")).then_some(())
     });
-    let said = fs::read_to_string(scratch.path("stderr")).unwrap();
-    assert!(said.contains("No space left on device"), "{said}");
+    let said = scratch.said("No space left on device");
     assert_eq!(said.matches("No space left on device").count(), 1, "once");
 }

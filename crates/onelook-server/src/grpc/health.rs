@@ -21,8 +21,13 @@ impl health_server::Health for Health {
         &self,
         request: Request<HealthCheckRequest>,
     ) -> Result<Response<HealthCheckResponse>, Status> {
+        let headers = request.metadata().clone().into_headers();
         let serves = match request.into_inner().service.as_str() {
             "" | INFERENCE => self.0.models.is_ready(),
+            _ if self.0.is_stranger(&headers) => {
+                let detail = "the health of a model is told only with a token";
+                return Err(Status::unauthenticated(detail));
+            }
             model => {
                 let entry = self.0.models.find(Some(model)).map_err(status)?;
                 entry.loaded().is_ok()

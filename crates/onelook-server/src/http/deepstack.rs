@@ -152,8 +152,8 @@ async fn authenticate(
     headers: &HeaderMap,
     body: Body,
 ) -> Result<(RequestContext, Body), Problem> {
-    if context.caller.is_some() || app.config.tokens.is_empty() {
-        return Ok((context.authenticated(&app.config.tokens, None)?, body));
+    if context.caller.is_some() || app.tokens().is_empty() {
+        return Ok((context.authenticated(&app.tokens(), None)?, body));
     }
     let boundary = multipart::boundary(headers);
     let (boundary, body) = body::keep_if_ok(boundary, body).await?;
@@ -162,7 +162,7 @@ async fn authenticate(
         .into_iter()
         .find(|part| part.name == "api_key");
     let token = token.as_ref().map(Part::text).transpose();
-    let context = token.and_then(|token| context.authenticated(&app.config.tokens, token));
+    let context = token.and_then(|token| context.authenticated(&app.tokens(), token));
     body::keep_if_ok(context, body).await
 }
 
@@ -234,7 +234,7 @@ pub async fn list_by_get(
     State(app): State<Arc<App>>,
     Extension(context): Extension<RequestContext>,
 ) -> Result<Json<CustomModels>, Problem> {
-    context.authenticated(&app.config.tokens, None)?;
+    context.authenticated(&app.tokens(), None)?;
     Ok(Json(CustomModels::of(&app)))
 }
 

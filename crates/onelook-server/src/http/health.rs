@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::extract::State;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
@@ -25,8 +25,10 @@ pub struct Live {
 pub struct Readiness {
     /// Whether requests can be answered.
     ready: bool,
-    /// All models.
-    models: Vec<ModelReadiness>,
+    /// All models; only for requests with a token, where tokens are needed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Vec<ModelReadiness>, required = false)]
+    models: Option<Vec<ModelReadiness>>,
 }
 
 /// The state of a model.
@@ -76,7 +78,7 @@ pub async fn live() -> Response {
         (status = 503, description = "Not yet, or the default does not serve.", body = Readiness),
     )
 )]
-pub async fn ready(State(app): State<Arc<App>>) -> Response {
+pub async fn ready(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
     let ready = app.models.is_ready();
     let models = app.models.all();
     let models = models.iter().map(|entry| ModelReadiness {
@@ -86,7 +88,7 @@ pub async fn ready(State(app): State<Arc<App>>) -> Response {
     });
     let body = Readiness {
         ready,
-        models: models.collect(),
+        models: (!app.is_stranger(&headers)).then(|| models.collect()),
     };
     (readiness(ready), Json(body)).into_response()
 }

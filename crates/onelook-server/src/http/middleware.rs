@@ -118,7 +118,7 @@ fn request_context(
         // Clients of DeepStack send the token as a field of the form: see `authenticated`.
         Some(_) if token.is_none() && path.starts_with("/v1/vision/") => None,
         Some(scope) => {
-            let caller = app.config.tokens.identify(token)?;
+            let caller = app.tokens().identify(token)?;
             caller.check(scope)?;
             Some(caller)
         }

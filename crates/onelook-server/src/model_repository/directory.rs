@@ -145,7 +145,8 @@ fn rank(path: &Path) -> usize {
         .unwrap_or(by_speed.len())
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
+#[cfg(unix)]
 mod tests {
     use std::fs::{create_dir_all, write};
     use std::os::unix::ffi::OsStrExt;

@@ -10,6 +10,7 @@ mod models;
 mod overload;
 mod refusals;
 mod status;
+mod strangers;
 #[path = "../support/mod.rs"]
 mod support;
 mod urls;
