@@ -6,6 +6,7 @@
 mod bench;
 mod cli;
 mod completions;
+mod config_file;
 mod convert;
 mod dialect;
 mod doctor;
@@ -25,8 +26,9 @@ mod value;
 mod verify;
 
 pub use bench::BenchArgs;
-pub use cli::{Command, declarations, parse, wants_json};
+pub use cli::{Command, declarations, parse, unknown_variables, wants_json};
 pub use completions::CompletionsArgs;
+pub use config_file::Settings;
 pub use convert::ConvertArgs;
 pub use doctor::DoctorArgs;
 pub use explain::ExplainArgs;

@@ -62,7 +62,8 @@ pub fn metrics_router(app: Arc<App>) -> Router {
         .layer(from_fn_with_state(app, middleware::layer))
 }
 
-fn rest(app: Arc<App>) -> Router {
+/// The native API without the middleware that counts and logs requests.
+pub fn rest(app: Arc<App>) -> Router {
     Router::new()
         .merge(health::routes())
         .merge(health::metrics_routes())

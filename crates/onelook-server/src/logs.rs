@@ -52,6 +52,21 @@ pub struct LogOptions {
     pub otlp: Option<String>,
 }
 
+impl LogOptions {
+    /// Which lines are written.
+    ///
+    /// # Errors
+    /// Invalid levels.
+    pub fn targets(&self) -> Result<Targets, String> {
+        self.levels.parse().map_err(|_| {
+            format!(
+                "--log-level '{}': expected trace, debug, info, warn, error or off, or TARGET=LEVEL separated by commas",
+                self.levels
+            )
+        })
+    }
+}
+
 /// Writes the remaining lines when dropped.
 #[must_use = "lines still in memory are written when this is dropped"]
 pub struct Logs {
@@ -97,12 +112,7 @@ impl Drop for Logs {
 /// # Errors
 /// Invalid levels, a directory that cannot be written to, or logging that was already started.
 pub fn start(options: &LogOptions) -> Result<Logs, String> {
-    let levels: Targets = options.levels.parse().map_err(|_| {
-        format!(
-            "--log-level '{}': expected trace, debug, info, warn, error or off, or TARGET=LEVEL separated by commas",
-            options.levels
-        )
-    })?;
+    let levels = options.targets()?;
     let counter = |name, help| {
         IntCounterVec::new(Opts::new(name, help), &["log"]).expect("name and label are valid")
     };

@@ -61,6 +61,18 @@ impl Reloader {
         self.reload_certificate(&state.sources);
     }
 
+    /// Says what became of a configuration file that was read again: which keys differ and count only
+    /// at the next start, or why it cannot be used.
+    pub fn tell_configuration(&self, read: Result<Vec<String>, String>) {
+        let read = read.map(|late| {
+            if !late.is_empty() {
+                let late = late.join(", ");
+                tracing::warn!("configuration: these keys count at the next start: {late}");
+            }
+        });
+        self.tell("configuration", read);
+    }
+
     /// Looks at the files again and again, and reads those that have changed.
     pub(crate) async fn watch(self: Arc<Self>) {
         loop {
@@ -120,7 +132,7 @@ impl Reloader {
         failed.set(i64::from(outcome.is_err()));
         match outcome {
             Ok(()) => tracing::info!("{what}: read again"),
-            Err(reason) => tracing::error!("{what}: the old ones stay in use: {reason}"),
+            Err(reason) => tracing::error!("{what}: what was read before stays in use: {reason}"),
         }
     }
 

@@ -12,6 +12,7 @@ use crate::config::Config;
 use crate::connections::ConnectionAcceptor;
 use crate::http;
 use crate::model_repository::{LoadedModel, ModelEntry};
+use crate::probe::Probe;
 use crate::reload::{Reloader, SeenFiles};
 use crate::secret_sources::SecretSources;
 use crate::tls::Tls;
@@ -139,6 +140,11 @@ impl Server {
     /// The server's state.
     pub fn app(&self) -> &Arc<App> {
         &self.app
+    }
+
+    /// Asks whether the server answers.
+    pub fn probe(&self) -> Probe {
+        Probe::new(http::rest(Arc::clone(&self.app)))
     }
 
     /// Reads tokens and certificates again when asked to.

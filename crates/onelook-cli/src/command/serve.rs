@@ -1,21 +1,21 @@
 //! `onelook serve`: models answer over HTTP and gRPC until the process is told to stop.
 
+mod check;
 mod files;
 mod memory;
+mod reload;
 mod report;
+mod service_manager;
 mod signals;
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use onelook_server::logs::{self, ReopenFlag};
-use onelook_server::reload::Reloader;
-use onelook_server::{Event, ServeError, Server};
+use onelook_server::{Event, ServeError, Server, logs};
 use tokio_util::sync::CancellationToken;
 
 use crate::console::Console;
 use crate::failure::Failure;
-use crate::flags::ServeArgs;
+use crate::flags::{ServeArgs, unknown_variables};
 use report::report;
 use signals::{Hangups, Stops};
 
@@ -23,6 +23,14 @@ use signals::{Hangups, Stops};
 const LAST_LINES_LIMIT: Duration = Duration::from_secs(5);
 
 pub fn run(args: &ServeArgs, console: &Console, started: Instant) -> Result<(), Failure> {
+    for name in unknown_variables() {
+        console.warn(format!(
+            "the variable {name} belongs to no flag of `onelook serve`"
+        ));
+    }
+    if args.check_config {
+        return check::run(args, console);
+    }
     memory::settle();
     let threads = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -49,30 +57,19 @@ pub fn run(args: &ServeArgs, console: &Console, started: Instant) -> Result<(), 
         for collector in logs.collectors() {
             server.app().metrics.register(collector);
         }
-        let reloading = tokio::spawn(reload_on_hangup(
-            hangups,
-            logs.reopener(),
-            server.reloader(),
-        ));
+        let settings = args.config.is_some().then(|| args.settings.clone());
+        let reloading = reload::on_hangup(hangups, logs.reopener(), server.reloader(), settings);
+        let reloading = tokio::spawn(reloading);
+        let feeding = tokio::spawn(service_manager::feed_watchdog(server.probe()));
         let outcome = serve(server, needs_model, console).await;
         reloading.abort();
+        feeding.abort();
         outcome
     })
 }
 
 fn no_threads(error: std::io::Error) -> Failure {
     Failure::failed("threads", error.to_string())
-}
-
-/// Does what SIGHUP asks for, each time.
-async fn reload_on_hangup(mut hangups: Hangups, log_files: ReopenFlag, secrets: Arc<Reloader>) {
-    loop {
-        hangups.next().await;
-        log_files.set();
-        let secrets = Arc::clone(&secrets);
-        // Fails if reading panics, which the log has told by then.
-        let _ = tokio::task::spawn_blocking(move || secrets.reload(None)).await;
-    }
 }
 
 async fn serve(server: Server, needs_model: bool, console: &Console) -> Result<(), Failure> {
@@ -99,6 +96,11 @@ async fn serve(server: Server, needs_model: bool, console: &Console) -> Result<(
     let mut reasons = Vec::new();
     let mut reported = Ok(());
     while let Some(event) = events.recv().await {
+        let is_ready = matches!(event, Event::Ready { .. });
+        let is_hopeless = is_ready && needs_model && !has_model;
+        if !is_hopeless {
+            service_manager::tell(&event);
+        }
         if let Err(failure) = report(console, &event) {
             // Without the first lines nobody knows where it listens. Later lines must not cost the
             // requests that are being answered.
@@ -113,8 +115,8 @@ async fn serve(server: Server, needs_model: bool, console: &Console) -> Result<(
             Event::Failed { reason, .. } => reasons.push(reason),
             Event::Ready { .. } => {
                 ready = true;
-                if needs_model && !has_model && reported.is_ok() {
-                    reported = Err(none_loaded(&reasons));
+                if is_hopeless {
+                    reported = reported.and_then(|()| Err(none_loaded(&reasons)));
                     stop.cancel();
                 }
             }

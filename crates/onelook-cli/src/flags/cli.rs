@@ -2,10 +2,12 @@
 
 use std::ffi::{OsStr, OsString};
 
+use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use super::bench::BenchArgs;
 use super::completions::CompletionsArgs;
+use super::config_file::{self, Settings};
 use super::convert::ConvertArgs;
 use super::dialect::normalise;
 use super::doctor::DoctorArgs;
@@ -82,7 +84,7 @@ pub enum Command {
 /// The declarations of all commands and flags: for the parser, the help, the completions, the
 /// manual page and the dialect.
 pub fn declarations() -> clap::Command {
-    with_switches(Cli::command())
+    config_file::with_variables(with_switches(Cli::command()))
 }
 
 /// The command line, from words in either dialect.
@@ -92,12 +94,47 @@ pub fn declarations() -> clap::Command {
 pub fn parse(words: &[OsString]) -> Result<Cli, clap::Error> {
     let mut declared = declarations();
     declared.build();
-    let words = normalise(&declared, words).map_err(|reason| {
-        let kind = clap::error::ErrorKind::InvalidValue;
-        declared.clone().error(kind, reason)
+    let words = normalise(&declared, words)
+        .map_err(|reason| declared.clone().error(ErrorKind::InvalidValue, reason))?;
+    let parsed = declared.clone().try_get_matches_from(words.clone());
+    let mut matches = parsed.map_err(|error| match config_file::variable_of(&error) {
+        Some(name) => {
+            let reason = format!("{name}: {}", reason(&error));
+            declared.clone().error(error.kind(), reason)
+        }
+        None => error,
     })?;
-    let mut matches = declared.clone().try_get_matches_from(words)?;
-    Cli::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut declared))
+    let mut settings = Settings::new();
+    if let Some(path) = config_file::named(&matches) {
+        let refused = |kind, reason| declared.clone().error(kind, reason);
+        settings = config_file::read(&declared, path)
+            .map_err(|reason| refused(ErrorKind::InvalidValue, reason))?;
+        let words = config_file::with_settings(&declared, &matches, &words, &settings);
+        // The words were understood without the file: what is wrong now is in the file.
+        let parsed = declared.clone().try_get_matches_from(words);
+        matches = parsed.map_err(|error| {
+            let reason = format!("'{}': {}", path.display(), reason(&error));
+            refused(error.kind(), reason)
+        })?;
+    }
+    let cli = Cli::from_arg_matches_mut(&mut matches);
+    let mut cli = cli.map_err(|error| error.format(&mut declared))?;
+    if let Command::Serve(args) = &mut cli.command {
+        args.settings = settings;
+    }
+    Ok(cli)
+}
+
+/// What is wrong, without advice on how to type it.
+fn reason(error: &clap::Error) -> String {
+    let text = error.to_string();
+    let reason = text.split("\n\n").next().unwrap_or_default();
+    reason.trim_start_matches("error: ").trim().to_owned()
+}
+
+/// Variables that begin as those of flags do, and belong to none.
+pub fn unknown_variables() -> Vec<String> {
+    config_file::unknown_variables(&declarations())
 }
 
 /// Whether the words ask for JSON; needed where they cannot be parsed.

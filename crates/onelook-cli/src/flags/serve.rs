@@ -5,11 +5,24 @@ use std::path::PathBuf;
 use clap::Args;
 use onelook_server::UrlHost;
 
+use super::config_file::Settings;
 use super::model::EngineArgs;
 
 /// Serves models over HTTP and gRPC, with a web page.
 #[derive(Args)]
 pub struct ServeArgs {
+    /// TOML file whose keys are the flags of this command, with dashes or underscores. What is typed
+    /// takes precedence, then variables such as ONELOOK_SERVE_PORT for --port, then the file. SIGHUP
+    /// reads it again: token-file, tls-cert and tls-key count at once, the rest at the next start.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Check flags, file, tokens, certificate and models without starting: exit code 0, or 1 and
+    /// what is wrong.
+    #[arg(long)]
+    pub check_config: bool,
+    /// What the file said, by the flag's name.
+    #[arg(skip)]
+    pub settings: Settings,
     /// Model: FILE or NAME=FILE, or a name of `onelook models list`; several by repeating the
     /// flag. The first is the default. Without it yolo11n, or yolo26n where only a package mirror
     /// can be reached.
@@ -106,10 +119,10 @@ pub struct ServeArgs {
     #[arg(long, value_name = "HOST", value_delimiter = ',')]
     pub allow_url_host: Vec<UrlHost>,
     /// Certificate chain (PEM); makes it HTTPS. Read again when it or the key changes.
-    #[arg(long, requires = "tls_key", value_name = "FILE")]
+    #[arg(long, value_name = "FILE")]
     pub tls_cert: Option<PathBuf>,
     /// Private key (PEM).
-    #[arg(long, requires = "tls_cert", value_name = "FILE")]
+    #[arg(long, value_name = "FILE")]
     pub tls_key: Option<PathBuf>,
     /// Format of the log on standard error.
     #[arg(long, default_value = "text", value_parser = ["text", "json"], value_name = "FORMAT")]

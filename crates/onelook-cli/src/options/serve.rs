@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use onelook_server::logs::{LogFormat, LogOptions};
+use onelook_server::secret_sources::SecretSources;
 use onelook_server::{Config, Limits, MaxConnections, MinProgress, ModelSource, TlsFiles, Tokens};
 
 use crate::console::Console;
@@ -17,20 +18,53 @@ const DEFAULT_CONNECTIONS: usize = 12_000;
 const OTHER_FILES: usize = 128;
 
 impl ServeArgs {
-    /// What the words mean for a server.
-    /// `open_files` is how many files the process may open, if there is a limit.
+    /// What the words mean for a server. A default model is fetched if need be. `open_files` is how many
+    /// files the process may open, if there is a limit.
     pub fn config(&self, console: &Console, open_files: Option<usize>) -> Result<Config, Failure> {
+        self.config_for(self.models(console)?, open_files)
+    }
+
+    /// The same without a default model.
+    pub fn config_to_check(&self, open_files: Option<usize>) -> Result<Config, Failure> {
+        self.config_for(self.named_models()?, open_files)
+    }
+
+    /// Where tokens and certificates come from.
+    pub fn secret_sources(&self) -> Result<SecretSources, Failure> {
+        let tls = match (&self.tls_cert, &self.tls_key) {
+            (Some(certificate), Some(key)) => Some(TlsFiles {
+                certificate: certificate.clone(),
+                key: key.clone(),
+            }),
+            (None, None) => None,
+            _ => {
+                let message = "--tls-cert and --tls-key: one needs the other";
+                return Err(Failure::Usage(message.to_owned()));
+            }
+        };
+        Ok(SecretSources {
+            tokens: tokens()?,
+            token_file: self.token_file.clone(),
+            tls,
+        })
+    }
+
+    fn config_for(
+        &self,
+        models: Vec<ModelSource>,
+        open_files: Option<usize>,
+    ) -> Result<Config, Failure> {
         if self.model_root.is_some() && self.model_dir.is_none() {
             let message = "--model-root: it holds for --model-dir, which is not given";
             return Err(Failure::Usage(message.to_owned()));
         }
-        let tls = self.tls_cert.clone().zip(self.tls_key.clone());
+        let secrets = self.secret_sources()?;
         Ok(Config {
             host: self.host.clone(),
             port: self.port,
             grpc_port: self.grpc_port.0,
             metrics_port: self.metrics_port.0,
-            models: self.models(console)?,
+            models,
             model_dir: self.model_dir.clone(),
             model_root: self.model_root.clone(),
             keep_trying: self.keep_trying,
@@ -66,13 +100,13 @@ impl ServeArgs {
                 request_timeout: Duration::from_secs_f64(positive("--timeout", self.timeout)?),
                 ..Limits::default()
             },
-            tokens: tokens()?,
-            token_file: self.token_file.clone(),
+            tokens: secrets.tokens,
+            token_file: secrets.token_file,
             cors: self.cors.clone(),
             allow_hosts: self.allow_host.clone(),
             allow_urls: self.allow_urls,
             allow_url_hosts: self.allow_url_host.clone(),
-            tls: tls.map(|(certificate, key)| TlsFiles { certificate, key }),
+            tls: secrets.tls,
         })
     }
 
@@ -124,6 +158,10 @@ impl ServeArgs {
             let path = ModelArgs::default().locate(console)?;
             return Ok(vec![source_of(&path.display().to_string())?]);
         }
+        self.named_models()
+    }
+
+    fn named_models(&self) -> Result<Vec<ModelSource>, Failure> {
         self.model.iter().map(|word| source_of(word)).collect()
     }
 }

@@ -3,7 +3,9 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod configuration;
 mod models;
 mod process;
 mod secrets;
 mod signals;
+mod systemd;

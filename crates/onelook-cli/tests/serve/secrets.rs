@@ -109,7 +109,11 @@ fn changed_tokens_count_and_broken_ones_do_not() {
             (metric(&server, "second", failed) == "1").then_some(())
         });
         assert_eq!((status(&server, "second"), status(&server, "")), (200, 401));
-        assert!(scratch.said("the old ones stay in use").contains("ERROR"));
+        assert!(
+            scratch
+                .said("what was read before stays in use")
+                .contains("ERROR")
+        );
         fs::write(scratch.path("tokens"), "one second\n").unwrap();
         wait_for("the repair", || {
             (metric(&server, "second", failed) == "0").then_some(())

@@ -1,0 +1,27 @@
+//! `onelook serve --check-config`: says what is wrong with flags and files, without serving.
+
+use onelook_server::check;
+
+use super::files;
+use crate::console::Console;
+use crate::failure::Failure;
+use crate::flags::ServeArgs;
+
+/// Prints OK, or fails with everything that was found.
+pub fn run(args: &ServeArgs, console: &Console) -> Result<(), Failure> {
+    let config = args.config_to_check(files::raise_limit())?;
+    let mut findings = check(&config);
+    findings
+        .errors
+        .extend(args.log_options(console)?.targets().err());
+    for warning in &findings.warnings {
+        console.warn(warning);
+    }
+    match findings.errors.is_empty() {
+        true => {
+            console.value(&serde_json::json!({"ok": true}))?;
+            console.line("OK")
+        }
+        false => Err(Failure::failed("config", findings.errors.join("\n"))),
+    }
+}
