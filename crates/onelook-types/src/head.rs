@@ -84,23 +84,13 @@ pub enum OutputRole {
         /// Index into [`DetectHead::strides`].
         level: usize,
     },
-    /// `[batch, prototypes, h, w]`: coefficients of the prototype masks.
-    MaskCoefficients {
+    /// `[batch, extra, h, w]`, with [`Head::extra_values`] channels: what the task adds per cell.
+    Extra {
         /// Index into [`DetectHead::strides`].
         level: usize,
     },
     /// `[batch, prototypes, h, w]`: the prototype masks.
     Prototypes,
-    /// `[batch, values, h, w]`: key points.
-    Keypoints {
-        /// Index into [`DetectHead::strides`].
-        level: usize,
-    },
-    /// `[batch, 1, h, w]`: angles.
-    Angles {
-        /// Index into [`DetectHead::strides`].
-        level: usize,
-    },
     /// `[batch, 4 + classes + extra, anchors]`: centre x, centre y, width, height in pixels of the
     /// input, class probabilities, then what the task adds. The form of exported models.
     Decoded,
@@ -141,6 +131,17 @@ impl Head {
         }
     }
 
+    /// Values that the task adds to the box and class scores of an object: coefficients of the
+    /// prototype masks, key points one after the other, an angle.
+    pub fn extra_values(&self) -> usize {
+        match self {
+            Self::Detect(_) | Self::Classify(_) => 0,
+            Self::Segment(segment) => segment.prototypes,
+            Self::Pose(pose) => pose.keypoints.saturating_mul(pose.keypoint_values()),
+            Self::Obb(_) => 1,
+        }
+    }
+
     /// What the outputs of the graph are, in its order.
     pub fn outputs(&self) -> Vec<OutputRole> {
         let Some(detect) = self.detect() else {
@@ -150,8 +151,13 @@ impl Head {
             OutputEncoding::Decoded => vec![OutputRole::Decoded],
             OutputEncoding::DecodedEndToEnd => vec![OutputRole::DecodedEndToEnd],
             OutputEncoding::Maps => {
-                let levels = 0..detect.strides.len();
-                levels.flat_map(|level| self.level_outputs(level)).collect()
+                let extra = self.extra_values() > 0;
+                let level_outputs = |level| {
+                    let always = [OutputRole::Boxes { level }, OutputRole::Scores { level }];
+                    let extra = extra.then_some(OutputRole::Extra { level });
+                    always.into_iter().chain(extra)
+                };
+                (0..detect.strides.len()).flat_map(level_outputs).collect()
             }
         };
         if let Self::Segment(_) = self {
@@ -159,16 +165,12 @@ impl Head {
         }
         roles
     }
+}
 
-    fn level_outputs(&self, level: usize) -> impl Iterator<Item = OutputRole> + use<> {
-        let extra = match self {
-            Self::Segment(_) => Some(OutputRole::MaskCoefficients { level }),
-            Self::Pose(_) => Some(OutputRole::Keypoints { level }),
-            Self::Obb(_) => Some(OutputRole::Angles { level }),
-            Self::Detect(_) | Self::Classify(_) => None,
-        };
-        let always = [OutputRole::Boxes { level }, OutputRole::Scores { level }];
-        always.into_iter().chain(extra)
+impl PoseHead {
+    /// Values per key point.
+    pub fn keypoint_values(&self) -> usize {
+        if self.visibility { 3 } else { 2 }
     }
 }
 
@@ -193,10 +195,10 @@ mod tests {
         let expected = [
             Boxes { level: 0 },
             Scores { level: 0 },
-            MaskCoefficients { level: 0 },
+            Extra { level: 0 },
             Boxes { level: 1 },
             Scores { level: 1 },
-            MaskCoefficients { level: 1 },
+            Extra { level: 1 },
             Prototypes,
         ];
         assert_eq!(head.outputs(), expected);

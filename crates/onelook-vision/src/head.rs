@@ -11,17 +11,9 @@ use crate::masks::Prototypes;
 /// Values of a row of an end-to-end model ahead of what its task adds: box, score, class.
 pub(crate) const ROW_VALUES: usize = 6;
 
-/// Values per anchor besides box and class scores.
-fn extra_channels(head: &Head) -> usize {
-    match head {
-        Head::Segment(segment) => segment.prototypes,
-        Head::Detect(_) | Head::Pose(_) | Head::Obb(_) | Head::Classify(_) => 0,
-    }
-}
-
 /// A run's outputs with what each of them is.
 pub(crate) struct Outputs<'a> {
-    head: &'a Head,
+    pub(crate) head: &'a Head,
     roles: Vec<OutputRole>,
     pub(crate) tensors: &'a [Tensor],
     /// Images in the run.
@@ -59,11 +51,6 @@ impl<'a> Outputs<'a> {
         })
     }
 
-    /// Values per anchor besides box and class scores.
-    pub(crate) fn extra_channels(&self) -> usize {
-        extra_channels(self.head)
-    }
-
     /// The index of an output that the head announces.
     fn index(&self, role: OutputRole) -> usize {
         let index = self.roles.iter().position(|other| *other == role);
@@ -99,7 +86,7 @@ impl<'a> Outputs<'a> {
             return Ok(self.levels(image)?[level].extra(cell).collect());
         }
         let (_, values) = self.image(OutputRole::DecodedEndToEnd, image)?;
-        let width = ROW_VALUES + self.extra_channels();
+        let width = ROW_VALUES + self.head.extra_values();
         Ok(values[cell * width..][ROW_VALUES..width].to_vec())
     }
 
@@ -107,7 +94,7 @@ impl<'a> Outputs<'a> {
     pub(crate) fn prototypes(&self, image: usize) -> Result<Prototypes<'a>, VisionError> {
         let (extents, _) = self.image(OutputRole::Prototypes, image)?;
         let (height, width) = (extents[1], extents[2]);
-        let wanted = [self.extra_channels(), height, width];
+        let wanted = [self.head.extra_values(), height, width];
         let values = self.expect(OutputRole::Prototypes, image, &wanted)?;
         Prototypes::new(values, height, width)
             .ok_or_else(|| impossible("its prototype masks are empty"))
@@ -156,9 +143,9 @@ impl<'a> Outputs<'a> {
         Ok(Level {
             sides: planes(OutputRole::Boxes { level }, 4 * detect.reg_max)?,
             scores: planes(OutputRole::Scores { level }, detect.classes)?,
-            extra: match extra_channels(self.head) {
+            extra: match self.head.extra_values() {
                 0 => &[],
-                channels => planes(OutputRole::MaskCoefficients { level }, channels)?,
+                channels => planes(OutputRole::Extra { level }, channels)?,
             },
             cells: height * width,
             encoding: BoxEncoding::Distances {
@@ -172,7 +159,7 @@ impl<'a> Outputs<'a> {
     fn decoded_level(&self, image: usize, detect: &DetectHead) -> Result<Level<'a>, VisionError> {
         let (extents, _) = self.image(OutputRole::Decoded, image)?;
         let cells = extents[1];
-        let channels = 4 + detect.classes + extra_channels(self.head);
+        let channels = 4 + detect.classes + self.head.extra_values();
         let values = self.expect(OutputRole::Decoded, image, &[channels, cells])?;
         let (sides, rest) = values.split_at(4 * cells);
         let (scores, extra) = rest.split_at(detect.classes * cells);
@@ -211,7 +198,7 @@ pub(crate) struct Level<'a> {
     /// One plane per class.
     pub(crate) scores: &'a [f32],
     /// One plane per value that the task adds.
-    pub(crate) extra: &'a [f32],
+    extra: &'a [f32],
     /// Cells, that is values in a plane.
     pub(crate) cells: usize,
     encoding: BoxEncoding,
@@ -286,8 +273,13 @@ impl Level<'_> {
 
     /// What the task adds for a cell.
     pub(crate) fn extra(&self, cell: usize) -> impl Iterator<Item = f32> + '_ {
-        let planes = self.extra.chunks_exact(self.cells.max(1));
-        planes.map(move |plane| plane[cell])
+        let values = self.extra.len() / self.cells.max(1);
+        (0..values).map(move |index| self.extra_value(index, cell))
+    }
+
+    /// One of the values that the task adds for a cell.
+    pub(crate) fn extra_value(&self, index: usize, cell: usize) -> f32 {
+        self.extra[index * self.cells + cell]
     }
 
     /// The expectation of a side's distribution over `0..reg_max`, or the plain value.

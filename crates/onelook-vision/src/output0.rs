@@ -34,7 +34,7 @@ pub fn decode_output0(
         return Ok(outputs.tensors[0].clone());
     }
     outputs.check_grid(detect, input_height, input_width)?;
-    let extra = outputs.extra_channels();
+    let extra = head.extra_values();
     let mut data = Vec::new();
     let mut extents = [outputs.batch, 0, 0];
     for index in 0..outputs.batch {
@@ -75,7 +75,7 @@ fn push_planes(data: &mut Vec<f32>, levels: &[Level<'_>], classes: usize, extra:
     }
     for channel in 0..extra {
         for level in levels {
-            data.extend_from_slice(&level.extra[channel * level.cells..][..level.cells]);
+            data.extend((0..level.cells).map(|cell| level.extra_value(channel, cell)));
         }
     }
 }

@@ -164,7 +164,7 @@ fn read_rows(
     thresholds: &Thresholds,
 ) -> Result<Vec<Object>, VisionError> {
     let (extents, _) = outputs.image(OutputRole::DecodedEndToEnd, index)?;
-    let width = ROW_VALUES + outputs.extra_channels();
+    let width = ROW_VALUES + outputs.head.extra_values();
     let rows = outputs.expect(OutputRole::DecodedEndToEnd, index, &[extents[0], width])?;
     let mut found: Vec<Object> = rows
         .chunks_exact(width)

@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 
-use onelook_types::{DetectHead, Head, Metadata, OutputRole, Shape, Task};
+use onelook_types::{DetectHead, Head, Metadata, OutputRole, Shape};
 
 use super::builder::{Builder, check_limit};
 use super::checkpoint::Checkpoint;
@@ -25,9 +25,11 @@ pub(super) fn build(
     options: &ReadOptions,
 ) -> Result<ModelFile, ReadError> {
     let task = checkpoint.task()?;
-    if !matches!(task, Task::Detect | Task::Segment) {
+    if !modules::TASKS.contains(&task) {
+        let tasks: Vec<&str> = modules::TASKS.iter().map(|task| task.name()).collect();
         return Err(unsupported(format!(
-            "it is a {task} model; onelook reads detect and segment models so far"
+            "it is a {task} model; onelook reads models of these tasks so far: {}",
+            tasks.join(", ")
         )));
     }
     if checkpoint.channels() != 3 {
@@ -169,19 +171,17 @@ fn check_outputs(graph: &Graph, head: &Head, detect: &DetectHead) -> Result<(), 
     for (output, role) in graph.outputs.iter().zip(roles) {
         let cells = |level: usize| side / detect.strides[level];
         let shape = &shapes[output.index()];
-        let (channels, cells) = match (role, head) {
-            (OutputRole::Boxes { level }, _) => (4 * detect.reg_max, cells(level)),
-            (OutputRole::Scores { level }, _) => (detect.classes, cells(level)),
-            (OutputRole::MaskCoefficients { level }, Head::Segment(segment)) => {
-                (segment.prototypes, cells(level))
-            }
+        let (channels, cells) = match role {
+            OutputRole::Boxes { level } => (4 * detect.reg_max, cells(level)),
+            OutputRole::Scores { level } => (detect.classes, cells(level)),
+            OutputRole::Extra { level } => (head.extra_values(), cells(level)),
             // Any number of pixels to a value of a prototype, as long as it is a whole one.
-            (OutputRole::Prototypes, Head::Segment(segment)) => {
+            OutputRole::Prototypes => {
                 let rows = shape.get(2).copied().unwrap_or(0);
                 let fits = side.checked_rem(rows) == Some(0);
-                (segment.prototypes, if fits { rows } else { cells(0) })
+                (head.extra_values(), if fits { rows } else { cells(0) })
             }
-            _ => return Err(damaged("the head has outputs that are not decoded yet")),
+            _ => return Err(damaged("the head has outputs that are no maps")),
         };
         let wanted = Shape::from([1, channels, cells, cells]);
         if *shape != wanted {

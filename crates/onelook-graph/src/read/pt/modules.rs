@@ -14,7 +14,7 @@ mod sequence;
 mod sppf;
 mod upsample;
 
-use onelook_types::Head;
+use onelook_types::{Head, Task};
 
 use super::builder::{Build, Builder};
 use super::module::Module;
@@ -54,6 +54,9 @@ const HEADS: &[(&str, BuildHead)] = &[
     ("Segment", segment::segment),
     ("Segment26", segment::segment),
 ];
+
+/// What these heads are trained for.
+pub(super) const TASKS: &[Task] = &[Task::Detect, Task::Segment];
 
 /// Classes whose parents read their children themselves, or decode what post-processing decodes.
 const PARTS: &[&str] = &["DFL", "ModuleList", "Proto", "Proto26"];

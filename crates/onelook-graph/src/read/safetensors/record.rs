@@ -185,7 +185,7 @@ impl HeadRecord {
                 EncodingRecord::DecodedEndToEnd => OutputEncoding::DecodedEndToEnd,
             },
         };
-        Ok(match task {
+        let head = match task {
             Task::Segment => Head::Segment(SegmentHead {
                 detect,
                 prototypes: self.prototypes.ok_or_else(|| lacks("prototypes"))?,
@@ -200,9 +200,16 @@ impl HeadRecord {
             }
             Task::Obb => Head::Obb(detect),
             Task::Detect | Task::Classify => Head::Detect(detect),
-        })
+        };
+        match head.extra_values() {
+            0..=MOST_EXTRA_VALUES => Ok(head),
+            values => Err(format!("its head adds {values} values to each box")),
+        }
     }
 }
+
+/// Far more than any head adds.
+const MOST_EXTRA_VALUES: usize = 1 << 16;
 
 fn is_side(side: &usize) -> bool {
     (1..=1 << 16).contains(side)

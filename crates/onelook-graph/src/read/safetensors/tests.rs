@@ -198,7 +198,7 @@ fn tampered(change: impl FnOnce(&mut serde_json::Value)) -> Vec<u8> {
 #[test]
 fn every_lie_of_the_description_is_named() {
     type Change = fn(&mut serde_json::Value);
-    let changes: [Change; 12] = [
+    let changes: [Change; 13] = [
         |record| record["version"] = 2.into(),
         |record| record["graph"]["nodes"][0]["op"] = serde_json::json!({"teleport": {}}),
         |record| record["graph"]["nodes"][0]["op"]["conv"]["weight"] = "nowhere".into(),
@@ -214,6 +214,10 @@ fn every_lie_of_the_description_is_named() {
         |record| record["metadata"]["names"] = serde_json::json!(["one"]),
         |record| record["metadata"]["image_size"] = serde_json::json!([0, 1]),
         |record| record["metadata"]["task"] = "dream".into(),
+        |record| {
+            record["metadata"]["task"] = "pose".into();
+            record["metadata"]["head"]["keypoints"] = serde_json::json!([u64::MAX, true]);
+        },
     ];
     let texts: Vec<String> = changes
         .into_iter()
@@ -234,6 +238,7 @@ fn every_lie_of_the_description_is_named() {
     the safetensors file is damaged: its head does not fit its class names; download or export it again
     the safetensors file is damaged: its image size or stride is out of range; download or export it again
     the safetensors file is damaged: unknown task 'dream': expected detect, segment, pose, classify or obb; download or export it again
+    the safetensors file is damaged: its head adds 18446744073709551615 values to each box; download or export it again
     "#);
 }
 
