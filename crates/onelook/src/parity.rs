@@ -37,8 +37,9 @@ pub struct Parity {
     pub worst_score: f32,
     /// Smallest overlap of two masks of one size; `None` where no pair has such masks.
     pub worst_mask_iou: Option<f32>,
-    /// Matched objects whose masks are not compared: of another size, or only one route has them.
-    pub masks_apart: usize,
+    /// Matched objects of which more than the box cannot be compared: only one route has it, or it
+    /// is of another size.
+    pub not_compared: usize,
     /// Objects that only the first route found.
     pub only_first: Vec<Instance<'static>>,
     /// Objects that only the second route found.
@@ -83,11 +84,19 @@ impl Parity {
             .iter()
             .fold(self.worst_pixels, |most, side| worse(most, side.abs()));
         self.worst_score = worse(self.worst_score, (a.score - b.score).abs());
-        match (a.mask, b.mask) {
+        if !self.pair_masks(a.mask, b.mask) {
+            self.not_compared += 1;
+        }
+    }
+
+    /// Whether both are alike enough to be compared.
+    fn pair_masks(&mut self, a: Option<&Mask>, b: Option<&Mask>) -> bool {
+        match (a, b) {
             (None, None) => {}
             (Some(a), Some(b)) if a.size() == b.size() => self.add_mask_iou(mask_iou(a, b)),
-            _ => self.masks_apart += 1,
+            _ => return false,
         }
+        true
     }
 
     fn add_mask_iou(&mut self, iou: f32) {
@@ -100,7 +109,7 @@ impl Parity {
         self.matched += other.matched;
         self.worst_pixels = worse(self.worst_pixels, other.worst_pixels);
         self.worst_score = worse(self.worst_score, other.worst_score);
-        self.masks_apart += other.masks_apart;
+        self.not_compared += other.not_compared;
         if let Some(iou) = other.worst_mask_iou {
             self.add_mask_iou(iou);
         }
@@ -234,7 +243,7 @@ mod tests {
         let mut found = parity(&[first], &[first]);
         assert!(found.holds(&Tolerance::default()));
         found.add(&parity(&[first], &[object(0, 0.0, 0.9)]));
-        assert_eq!(found.worst_mask_iou, Some(1.0));
+        assert_eq!((found.worst_mask_iou, found.not_compared), (Some(1.0), 1));
     }
 
     #[test]

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use onelook_types::{Instance, Instances};
+use onelook_types::{BoxXyxy, Instance, Instances};
 use onelook_vision::masks::polygon;
 use serde::{Deserialize, Serialize, Serializer};
 
@@ -80,9 +80,18 @@ pub fn objects(
     records.collect()
 }
 
-/// An object as a line of a file of labels, without a line break: its class, box centre and size, or
-/// the points of its mask's [`polygon`] where it has a mask, as fractions of the image; then its
-/// confidence if asked for.
+/// What records say was found, in the same order. A mask is not made of its outline again.
+pub fn instances(records: &[ObjectRecord]) -> Instances {
+    let rows = records.iter().map(|record| {
+        let BoxRecord { x1, y1, x2, y2 } = record.bbox;
+        Instance::new(BoxXyxy { x1, y1, x2, y2 }, record.class, record.confidence)
+    });
+    rows.collect()
+}
+
+/// An object as a line of a file of labels, without a line break: `class cx cy w h` as fractions of
+/// the image, or `class x1 y1 x2 y2 …`, the points of its mask's [`polygon`], where it has a mask; then
+/// its confidence if asked for.
 ///
 /// `None` for a mask that outlines nothing: fewer than three points are no polygon.
 pub fn label(
@@ -141,7 +150,7 @@ fn rounded(value: f32) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use onelook_types::{BoxXyxy, Mask, PixelRect};
+    use onelook_types::{Mask, PixelRect};
 
     #[test]
     fn numbers_have_five_decimals_and_come_back() {
@@ -159,7 +168,9 @@ mod tests {
             r#"[{"name":"1","class":1,"confidence":0.93912,"box":{"x1":1234.56775,"y1":0.1,"x2":2000.0,"y2":0.33333}}]"#
         );
         let back: Vec<ObjectRecord> = serde_json::from_str(&text).unwrap();
-        assert!((back[0].bbox.x1 - 1234.5678).abs() < 1e-4);
+        let back = instances(&back);
+        assert!((back.boxes()[0].x1 - 1234.5678).abs() < 1e-4);
+        assert_eq!((back.classes()[0], back.scores()[0]), (1, 0.93912));
     }
 
     #[test]

@@ -22,7 +22,7 @@ pub struct VerifyArgs {
     pub source: Vec<String>,
     #[command(flatten)]
     pub fit: FitArgs,
-    /// Most pixels that an edge of a box may differ by.
+    /// Most pixels that a coordinate may differ by, such as an edge of a box.
     #[arg(long, default_value_t = 0.5, value_name = "PIXELS")]
     pub max_pixels: f32,
     /// Most that a confidence may differ by.

@@ -1,5 +1,4 @@
-//! `labels/NAME.txt`: a line per object, `class cx cy w h [confidence]` as fractions of the image, or
-//! `class x1 y1 x2 y2 … [confidence]` where the object has a mask.
+//! `labels/NAME.txt`: a line per object, in the form of [`label`].
 
 use std::path::PathBuf;
 use std::rc::Rc;

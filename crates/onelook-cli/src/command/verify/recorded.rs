@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::path::Path;
 
+use onelook::record::instances;
 use onelook::types::{BoxXyxy, Instance, Instances};
 use serde::Deserialize;
 
@@ -51,18 +52,9 @@ impl Recording {
                 format!("'{origin}' is neither a reference nor lines of predict --json: {error}"),
             )
         })?;
-        let images = recorded.into_iter().map(|line| {
-            let objects = line.detections.iter().map(|found| {
-                let bbox = BoxXyxy {
-                    x1: found.bbox.x1,
-                    y1: found.bbox.y1,
-                    x2: found.bbox.x2,
-                    y2: found.bbox.y2,
-                };
-                Instance::new(bbox, found.class, found.confidence)
-            });
-            (file_name(&line.source), objects.collect())
-        });
+        let images = recorded
+            .iter()
+            .map(|line| (file_name(&line.source), instances(&line.detections)));
         Ok(Self {
             origin,
             images: images.collect(),

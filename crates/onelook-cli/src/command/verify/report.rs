@@ -83,14 +83,13 @@ pub fn sentence(parity: &Parity) -> String {
         parity.worst_pixels,
         parity.worst_score
     );
-    match (parity.worst_mask_iou, parity.masks_apart) {
-        (None, 0) => boxes,
-        (None, apart) => format!("{boxes}, {apart} masks not compared"),
-        (Some(iou), 0) => format!("{boxes}, {iou:.4} mask IoU"),
-        (Some(iou), apart) => {
-            format!("{boxes}, {iou:.4} mask IoU, {apart} masks not compared")
-        }
-    }
+    let masks = parity.worst_mask_iou;
+    let masks = masks.map(|iou| format!(", {iou:.4} mask IoU"));
+    let boxes_only = match parity.not_compared {
+        0 => String::new(),
+        count => format!(", {count} compared by their boxes only"),
+    };
+    boxes + &masks.unwrap_or_default() + &boxes_only
 }
 
 pub fn value(compared: &[Compared], routes: &[String; 2], tolerance: &Tolerance) -> Value {
@@ -103,7 +102,7 @@ pub fn value(compared: &[Compared], routes: &[String; 2], tolerance: &Tolerance)
             "worst_pixels": parity.worst_pixels,
             "worst_score": parity.worst_score,
             "worst_mask_iou": parity.worst_mask_iou,
-            "masks_not_compared": parity.masks_apart,
+            "compared_by_boxes_only": parity.not_compared,
             "raw_error": raw,
         })
     };
