@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use test_support::data;
 
 fn onelook(words: &[&str], directory: &Path) -> Output {
@@ -172,6 +172,99 @@ fn a_segmentation_model_draws_masks_and_writes_polygons() {
     }
     assert!(saved.join("bus.jpg").is_file());
     std::fs::remove_dir_all(&place).unwrap();
+}
+
+#[test]
+fn a_pose_model_writes_key_points_and_verify_holds_them_to_the_recorded_ones() {
+    let Some(root) = data() else { return };
+    let root = root.canonicalize().unwrap();
+    let place = scratch("pose");
+    let reference = std::fs::read_to_string(root.join("reference/tasks.json")).unwrap();
+    let reference: Value = serde_json::from_str(&reference).unwrap();
+    for name in ["yolo11n-pose-figures", "yolo26n-pose-figures"] {
+        let model = root.join(format!("weights/tasks/{name}.pt"));
+        let model = format!("model={}", model.display());
+        let source = |path: &str| format!("source={}", root.join("tasks").join(path).display());
+        let expected = &reference[name]["images"];
+        let count = expected["pose/images/0000.jpg"].as_array().unwrap().len();
+        let image = source("pose/images/0000.jpg");
+        let mut words = vec!["pose", "predict", &model, &image, "save_txt", "save_conf"];
+        let run = format!("name={name}");
+        words.extend([&run, "--json"]);
+        let output = onelook(&words, &place);
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        let lines = text(&output.stdout);
+        let record: Value = serde_json::from_str(lines.lines().next().unwrap()).unwrap();
+        assert_eq!(record["task"], "pose");
+        let found = record["detections"].as_array().unwrap();
+        assert_eq!(found.len(), count);
+        for values in ["x", "y", "visible"] {
+            let values = found[0]["keypoints"][values].as_array().unwrap();
+            assert_eq!(values.len(), 5);
+        }
+        let saved = place.join("runs/pose").join(name);
+        let labels = std::fs::read_to_string(saved.join("labels/0000.txt")).unwrap();
+        assert_eq!(labels.lines().count(), count);
+        for line in labels.lines() {
+            let values: Vec<f32> = line.split(' ').map(|word| word.parse().unwrap()).collect();
+            // The class, the box, five points of three values, the confidence.
+            assert_eq!(values.len(), 1 + 4 + 15 + 1, "{line}");
+            assert!(values[1..].iter().all(|value| (0.0..=1.0).contains(value)));
+        }
+        assert!(saved.join("0000.jpg").is_file());
+
+        // What the reference recorded as lines of predict --json, and the same with a point moved.
+        let mut lines = recorded_lines(expected);
+        for (moved, figure) in [(0.0, true), (0.75, false)] {
+            let x = &mut lines[0]["detections"][0]["keypoints"]["x"][4];
+            *x = json!(x.as_f64().unwrap() + moved);
+            let recording = place.join("recorded.jsonl");
+            let lines: Vec<String> = lines.iter().map(Value::to_string).collect();
+            std::fs::write(&recording, lines.join("\n")).unwrap();
+            let images = source("pose/images");
+            let output = onelook(
+                &[
+                    "verify",
+                    &model,
+                    &images,
+                    "against=recorded.jsonl",
+                    "--json",
+                ],
+                &place,
+            );
+            assert_eq!(output.status.success(), figure, "{}", text(&output.stderr));
+            let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+            assert_eq!(report["same"], figure, "{report}");
+            assert_eq!(report["only_first"], 0, "{report}");
+            assert_eq!(report["compared_by_boxes_only"], 0, "{report}");
+            let worst = report["worst_pixels"].as_f64().unwrap();
+            assert!((worst - moved).abs() < 0.002, "{report}");
+        }
+    }
+    std::fs::remove_dir_all(&place).unwrap();
+}
+
+/// A line of predict --json per image of the reference's record.
+fn recorded_lines(images: &Value) -> Vec<Value> {
+    let line = |(name, rows): (&String, &Value)| {
+        let object = |row: &Value| {
+            let axis = |axis: usize| -> Vec<&Value> {
+                let points = row["keypoints"].as_array().unwrap();
+                points.iter().map(|point| &point[axis]).collect()
+            };
+            let [x1, y1, x2, y2] = [0, 1, 2, 3].map(|side| &row["xyxy"][side]);
+            json!({
+                "name": "figure",
+                "class": row["cls"],
+                "confidence": row["conf"],
+                "box": {"x1": x1, "y1": y1, "x2": x2, "y2": y2},
+                "keypoints": {"x": axis(0), "y": axis(1), "visible": axis(2)},
+            })
+        };
+        let objects: Vec<Value> = rows.as_array().unwrap().iter().map(object).collect();
+        json!({"source": name, "detections": objects})
+    };
+    images.as_object().unwrap().iter().map(line).collect()
 }
 
 #[test]

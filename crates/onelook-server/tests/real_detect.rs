@@ -112,14 +112,19 @@ async fn boxes_equal_the_librarys_to_the_bit_in_any_batch() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_segmentation_model_is_refused_and_others_serve() {
+async fn models_of_other_tasks_are_refused_and_those_for_detection_serve() {
     let Some(data) = data() else { return };
-    let weights =
-        ["yolo26n-seg.pt", "yolo11n-recon.pt"].map(|name| data.join("weights").join(name));
-    let [segment, detect] = weights;
-    let server = serve(config(&[("segment", segment), ("detect", detect)])).await;
+    let weights = data.join("weights");
+    let server = serve(config(&[
+        ("segment", weights.join("yolo26n-seg.pt")),
+        ("pose", weights.join("tasks/yolo26n-pose-figures.pt")),
+        ("detect", weights.join("yolo11n-recon.pt")),
+    ]))
+    .await;
     let list = server.get("/v1/models").await.json();
-    let reason = list["models"][0]["error"].as_str().unwrap().to_owned();
-    assert!(reason.contains("segment model"), "{reason}");
-    assert_eq!(list["models"][1]["state"], "ready");
+    for (index, task) in ["segment", "pose"].into_iter().enumerate() {
+        let reason = list["models"][index]["error"].as_str().unwrap().to_owned();
+        assert!(reason.contains(&format!("{task} model")), "{reason}");
+    }
+    assert_eq!(list["models"][2]["state"], "ready");
 }

@@ -41,7 +41,9 @@ pub struct SegmentHead {
     pub prototypes: usize,
 }
 
-/// Boxes, and key points per object.
+/// Boxes, and key points per object. Maps tell a key point by x and y in cells, from the top left
+/// corner of the cell that tells it, and by the logit of its visibility where it has one; other
+/// encodings in pixels of the input and as a probability.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PoseHead {
     /// Boxes and classes.

@@ -1,8 +1,9 @@
-//! Objects onto the image: masks, boxes and labels, one colour per class.
+//! Objects onto the image: masks, boxes, key points and labels, one colour per class.
 //!
 //! Changes pixels of the frame it is given, nothing else; whatever the boxes, it stays inside.
 
 mod canvas;
+mod keypoints;
 mod label;
 mod palette;
 
@@ -58,6 +59,11 @@ pub fn draw(frame: &mut Frame, instances: &Instances, names: &[String], style: &
     if style.boxes {
         for (rect, instance) in placed.iter().rev() {
             canvas.frame(*rect, line, class_colour(instance.class));
+        }
+    }
+    for instance in instances.iter().rev() {
+        if let Some(points) = instance.keypoints {
+            keypoints::draw(&mut canvas, points, line, class_colour(instance.class));
         }
     }
     let mut labels: Vec<Label> = Vec::new();

@@ -141,6 +141,7 @@ impl<'a> Outputs<'a> {
         let (height, width) = (extents[1], extents[2]);
         let planes = |role, channels| self.expect(role, image, &[channels, height, width]);
         Ok(Level {
+            head: self.head,
             sides: planes(OutputRole::Boxes { level }, 4 * detect.reg_max)?,
             scores: planes(OutputRole::Scores { level }, detect.classes)?,
             extra: match self.head.extra_values() {
@@ -164,6 +165,7 @@ impl<'a> Outputs<'a> {
         let (sides, rest) = values.split_at(4 * cells);
         let (scores, extra) = rest.split_at(detect.classes * cells);
         Ok(Level {
+            head: self.head,
             sides,
             scores,
             extra,
@@ -193,6 +195,7 @@ impl<'a> Outputs<'a> {
 
 /// One level's values for one image.
 pub(crate) struct Level<'a> {
+    head: &'a Head,
     /// Planes that tell the box of a cell.
     sides: &'a [f32],
     /// One plane per class.
@@ -277,9 +280,20 @@ impl Level<'_> {
         (0..values).map(move |index| self.extra_value(index, cell))
     }
 
-    /// One of the values that the task adds for a cell.
+    /// One of the values that the task adds for a cell: of key points x and y in pixels of the input,
+    /// and visibilities, 0 to 1.
     pub(crate) fn extra_value(&self, index: usize, cell: usize) -> f32 {
-        self.extra[index * self.cells + cell]
+        let value = self.extra[index * self.cells + cell];
+        let (Head::Pose(pose), BoxEncoding::Distances { width, stride, .. }) =
+            (self.head, self.encoding)
+        else {
+            return value;
+        };
+        match index % pose.keypoint_values() {
+            0 => ((cell % width) as f32 + value) * stride,
+            1 => ((cell / width) as f32 + value) * stride,
+            _ => self.probability(value),
+        }
     }
 
     /// The expectation of a side's distribution over `0..reg_max`, or the plain value.

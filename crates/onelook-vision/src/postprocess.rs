@@ -1,13 +1,13 @@
 //! Network outputs in, the prediction for the original image out.
 //!
 //! Keeps what is above the threshold, drops what overlaps something of a higher score (unless the
-//! network was trained to answer once per object), scales boxes back, makes masks of what is kept.
-//! The answer for one image of a batch never depends on the others, on a clock or on the number of
-//! threads.
+//! network was trained to answer once per object), scales boxes and key points back, makes masks of
+//! what is kept. The answer for one image of a batch never depends on the others, on a clock or on the
+//! number of threads.
 
 use onelook_types::{
-    BoxXyxy, Classification, DetectHead, Head, Instances, LetterboxPlacement, Mask, OutputEncoding,
-    OutputRole, Prediction, Tensor, Thresholds,
+    BoxXyxy, Classification, DetectHead, Head, Instances, Keypoint, LetterboxPlacement, Mask,
+    OutputEncoding, OutputRole, PoseHead, Prediction, Tensor, Thresholds,
 };
 
 use crate::VisionError;
@@ -25,7 +25,8 @@ const MAX_MASK_PIXELS: f64 = 4e9;
 /// What the outputs say of image `index` of the batch, highest score first.
 ///
 /// Objects of equal scores come in the order of their anchors (finest level first, row by row), then
-/// of their classes. Boxes with an infinite or NaN coordinate are dropped.
+/// of their classes. Boxes with an infinite or NaN coordinate are dropped, and objects with a key point
+/// that has a NaN coordinate or score.
 ///
 /// # Errors
 /// The outputs do not fit the head, the head is of a task that is not decoded yet, or masks would take
@@ -41,12 +42,13 @@ pub fn postprocess(
     let detect = match head {
         Head::Detect(detect) => detect,
         Head::Segment(segment) => &segment.detect,
+        Head::Pose(pose) => &pose.detect,
         Head::Classify(_) => {
             let (_, scores) = outputs.image(OutputRole::Probabilities, index)?;
             let scores = scores.to_vec();
             return Ok(Prediction::Classification(Classification { scores }));
         }
-        Head::Pose(_) | Head::Obb(_) => {
+        Head::Obb(_) => {
             let task = head.task();
             return Err(impossible(format!("{task} heads are not decoded yet")));
         }
@@ -63,8 +65,44 @@ pub fn postprocess(
             let at_image_size = thresholds.retina_masks;
             instances.with_masks(masks(&outputs, index, &objects, placement, at_image_size)?)
         }
+        Head::Pose(pose) => {
+            let keypoints = keypoints(&outputs, index, pose, &objects, placement)?;
+            let is_number = |point: &Keypoint| {
+                let score = point.score.unwrap_or_default();
+                !(point.x + point.y + score).is_nan()
+            };
+            let numbers = |&object: &usize| keypoints[object].iter().all(is_number);
+            let kept: Vec<usize> = (0..objects.len()).filter(numbers).collect();
+            instances.with_keypoints(keypoints).select(&kept)
+        }
         _ => instances,
     }))
+}
+
+/// Each object's key points on the original image, clipped to it.
+fn keypoints(
+    outputs: &Outputs<'_>,
+    index: usize,
+    pose: &PoseHead,
+    objects: &[Object],
+    placement: &LetterboxPlacement,
+) -> Result<Vec<Vec<Keypoint>>, VisionError> {
+    let keypoint = |values: &[f32]| {
+        let corner = BoxXyxy {
+            x1: values[0],
+            y1: values[1],
+            ..BoxXyxy::default()
+        };
+        let BoxXyxy { x1: x, y1: y, .. } = scale_back(corner, placement);
+        let score = values.get(2).copied();
+        Keypoint { x, y, score }
+    };
+    let of_object = |object: &Object| {
+        let values = outputs.extra(index, object.origin)?;
+        let values = values.chunks_exact(pose.keypoint_values());
+        Ok(values.map(keypoint).collect())
+    };
+    objects.iter().map(of_object).collect()
 }
 
 fn masks(

@@ -5,7 +5,7 @@
 
 use std::path::Path;
 
-use onelook_types::{BoxXyxy, Frame, Instance, Instances};
+use onelook_types::{BoxXyxy, Frame, Instance, Instances, Keypoint};
 use onelook_vision::draw::{DrawStyle, class_colour, draw};
 use proptest::prelude::*;
 
@@ -96,6 +96,94 @@ fn thick_boxes_without_labels_look_as_before() {
     };
     draw(&mut frame, &scene(), &names(), &style);
     assert_looks_like(&frame, "thick_boxes");
+}
+
+fn point([x, y]: [f32; 2], score: f32) -> Keypoint {
+    let score = Some(score);
+    Keypoint { x, y, score }
+}
+
+#[test]
+fn a_person_and_a_thing_with_key_points_look_as_before() {
+    const PERSON: [[f32; 2]; 17] = [
+        [60.0, 22.0],
+        [65.0, 17.0],
+        [55.0, 17.0],
+        [71.0, 20.0],
+        [49.0, 20.0],
+        [80.0, 42.0],
+        [40.0, 42.0],
+        [96.0, 66.0],
+        [26.0, 64.0],
+        [112.0, 50.0],
+        [18.0, 90.0],
+        [72.0, 88.0],
+        [48.0, 88.0],
+        [84.0, 116.0],
+        [46.0, 118.0],
+        [78.0, 146.0],
+        [44.0, 146.0],
+    ];
+    let mut person = PERSON.map(|place| point(place, 0.9));
+    // A wrist that is not seen, with the lower arm to it.
+    person[10].score = Some(0.1);
+    let thing = [[150.0, 40.0], [220.0, 40.0], [185.0, 110.0]].map(|place| point(place, 0.5));
+    let objects = [
+        Instance {
+            keypoints: Some(&person),
+            ..found([10.0, 8.0, 120.0, 154.0], 1, 0.9)
+        },
+        Instance {
+            keypoints: Some(&thing),
+            ..found([140.0, 30.0, 230.0, 120.0], 2, 0.8)
+        },
+    ];
+    let mut frame = tiles(240, 160);
+    draw(
+        &mut frame,
+        &Instances::from_iter(objects),
+        &names(),
+        &style(),
+    );
+    assert_looks_like(&frame, "keypoints");
+}
+
+#[test]
+fn key_points_that_are_unlikely_or_outside_are_not_drawn() {
+    let bare = DrawStyle {
+        line_width: Some(2),
+        labels: false,
+        confidence: false,
+        boxes: false,
+    };
+    let drawn = |points: &[Keypoint]| {
+        let mut frame = Frame::filled(40, 30, [0; 3]).unwrap();
+        let object = Instance {
+            keypoints: Some(points),
+            ..found([0.0; 4], 0, 0.9)
+        };
+        draw(&mut frame, &Instances::from_iter([object]), &[], &bare);
+        frame
+    };
+    let nothing = drawn(&[]);
+    for hidden in [
+        point([20.0, 15.0], 0.2),
+        point([f32::NAN, 15.0], 0.9),
+        point([20.0, f32::INFINITY], 0.9),
+        point([20.0, -1.0], 0.9),
+        point([40.0, 15.0], 0.9),
+        point([20.0, 0.0], 0.9),
+        point([20.0, 15.0], f32::NAN),
+    ] {
+        assert_eq!(drawn(&[hidden; 17]), nothing, "{hidden:?}");
+    }
+    // A disc in the colour of its index, cut off at the border.
+    let frame = drawn(&[point([20.0, 15.0], 0.25), point([0.5, 29.5], 0.9)]);
+    let pixel = |x: usize, y: usize| &frame.pixels()[(y * 40 + x) * 3..][..3];
+    assert_eq!(pixel(20, 15), class_colour(0));
+    assert_eq!(pixel(21, 15), class_colour(0));
+    assert_eq!(pixel(24, 15), [0; 3]);
+    assert_eq!(pixel(0, 29), class_colour(1));
 }
 
 #[test]

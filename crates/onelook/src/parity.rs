@@ -1,6 +1,6 @@
 //! Whether two routes give the same: objects or raw outputs of both in, differences out.
 
-use onelook_types::{Instance, Instances, Mask, Tensor};
+use onelook_types::{Instance, Instances, Keypoint, Mask, Tensor};
 
 /// Boxes of one object overlap at least this much.
 const SAME_OBJECT: f32 = 0.5;
@@ -8,9 +8,9 @@ const SAME_OBJECT: f32 = 0.5;
 /// How much two routes may differ.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Tolerance {
-    /// Pixels of any box side.
+    /// Pixels of any box side, and of x and y of key points.
     pub pixels: f32,
-    /// Confidence.
+    /// Confidence, also of key points.
     pub score: f32,
     /// Masks of one object, where both routes have them, overlap at least this much.
     pub mask_iou: f32,
@@ -31,9 +31,9 @@ impl Default for Tolerance {
 pub struct Parity {
     /// Objects that both found.
     pub matched: usize,
-    /// Largest difference of a box side, in pixels.
+    /// Largest difference of a box side, or of x or y of a key point, in pixels.
     pub worst_pixels: f32,
-    /// Largest difference of a confidence.
+    /// Largest difference of a confidence, that of key points included.
     pub worst_score: f32,
     /// Smallest overlap of two masks of one size; `None` where no pair has such masks.
     pub worst_mask_iou: Option<f32>,
@@ -73,20 +73,40 @@ impl Parity {
     }
 
     fn pair(&mut self, a: &Instance<'_>, b: &Instance<'_>) {
-        let sides = [
-            a.bbox.x1 - b.bbox.x1,
-            a.bbox.y1 - b.bbox.y1,
-            a.bbox.x2 - b.bbox.x2,
-            a.bbox.y2 - b.bbox.y2,
-        ];
         self.matched += 1;
-        self.worst_pixels = sides
-            .iter()
-            .fold(self.worst_pixels, |most, side| worse(most, side.abs()));
+        self.add_pixels([a.bbox.x1, a.bbox.y1], [b.bbox.x1, b.bbox.y1]);
+        self.add_pixels([a.bbox.x2, a.bbox.y2], [b.bbox.x2, b.bbox.y2]);
         self.worst_score = worse(self.worst_score, (a.score - b.score).abs());
-        if !self.pair_masks(a.mask, b.mask) {
+        let masks = self.pair_masks(a.mask, b.mask);
+        let keypoints = self.pair_keypoints(a.keypoints, b.keypoints);
+        if !(masks && keypoints) {
             self.not_compared += 1;
         }
+    }
+
+    fn add_pixels(&mut self, a: [f32; 2], b: [f32; 2]) {
+        for (a, b) in a.into_iter().zip(b) {
+            self.worst_pixels = worse(self.worst_pixels, (a - b).abs());
+        }
+    }
+
+    /// Whether both are alike enough to be compared.
+    fn pair_keypoints(&mut self, a: Option<&[Keypoint]>, b: Option<&[Keypoint]>) -> bool {
+        let (a, b) = match (a, b) {
+            (None, None) => return true,
+            (Some(a), Some(b)) if a.len() == b.len() => (a, b),
+            _ => return false,
+        };
+        let mut told_alike = true;
+        for (a, b) in a.iter().zip(b) {
+            self.add_pixels([a.x, a.y], [b.x, b.y]);
+            match (a.score, b.score) {
+                (None, None) => {}
+                (Some(a), Some(b)) => self.worst_score = worse(self.worst_score, (a - b).abs()),
+                _ => told_alike = false,
+            }
+        }
+        told_alike
     }
 
     /// Whether both are alike enough to be compared.
@@ -244,6 +264,37 @@ mod tests {
         assert!(found.holds(&Tolerance::default()));
         found.add(&parity(&[first], &[object(0, 0.0, 0.9)]));
         assert_eq!((found.worst_mask_iou, found.not_compared), (Some(1.0), 1));
+    }
+
+    #[test]
+    fn key_points_are_compared_where_both_have_them() {
+        let point = |x, score| Keypoint { x, y: 5.0, score };
+        let first = [point(1.0, Some(0.5)), point(2.0, Some(0.25))];
+        fn with(points: &[Keypoint]) -> Instance<'_> {
+            Instance {
+                keypoints: Some(points),
+                ..object(0, 0.0, 0.9)
+            }
+        }
+        for (other, pixels, score) in [
+            ([point(1.0, Some(0.5)), point(3.5, Some(0.25))], 1.5, 0.0),
+            (
+                [point(1.0, Some(0.625)), point(2.0, Some(0.25))],
+                0.0,
+                0.125,
+            ),
+        ] {
+            let found = parity(&[with(&first)], &[with(&other)]);
+            assert_eq!((found.worst_pixels, found.worst_score), (pixels, score));
+            assert_eq!(found.not_compared, 0);
+            assert!(!found.holds(&Tolerance::default()));
+        }
+        let without = [point(1.0, None), point(2.0, None)];
+        for other in [with(&first[..1]), with(&without), object(0, 0.0, 0.9)] {
+            let found = parity(&[with(&first)], &[other]);
+            assert_eq!((found.matched, found.not_compared), (1, 1));
+            assert!(found.holds(&Tolerance::default()));
+        }
     }
 
     #[test]

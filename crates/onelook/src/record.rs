@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use onelook_types::{BoxXyxy, Instance, Instances};
+use onelook_types::{BoxXyxy, Instance, Instances, Keypoint};
 use onelook_vision::masks::polygon;
 use serde::{Deserialize, Serialize, Serializer};
 
@@ -24,6 +24,27 @@ pub struct ObjectRecord {
     /// The outline of its mask.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub segments: Option<PointsRecord>,
+    /// Its key points, in the model's order.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keypoints: Option<KeypointsRecord>,
+}
+
+/// Key points in pixels of the image.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct KeypointsRecord {
+    /// From the left edge.
+    #[serde(serialize_with = "all_five_decimals")]
+    pub x: Vec<f32>,
+    /// From the top edge.
+    #[serde(serialize_with = "all_five_decimals")]
+    pub y: Vec<f32>,
+    /// How likely each is visible, 0 to 1; absent where the model does not tell.
+    #[serde(
+        default,
+        skip_serializing_if = "Vec::is_empty",
+        serialize_with = "all_five_decimals"
+    )]
+    pub visible: Vec<f32>,
 }
 
 /// Points in pixels of the image.
@@ -76,6 +97,11 @@ pub fn objects(
             let (x, y) = points.map(|[x, y]| (x, y)).unzip();
             PointsRecord { x, y }
         }),
+        keypoints: found.keypoints.map(|points| KeypointsRecord {
+            x: points.iter().map(|point| point.x).collect(),
+            y: points.iter().map(|point| point.y).collect(),
+            visible: points.iter().filter_map(|point| point.score).collect(),
+        }),
     });
     records.collect()
 }
@@ -86,12 +112,26 @@ pub fn instances(records: &[ObjectRecord]) -> Instances {
         let BoxRecord { x1, y1, x2, y2 } = record.bbox;
         Instance::new(BoxXyxy { x1, y1, x2, y2 }, record.class, record.confidence)
     });
-    rows.collect()
+    let instances: Instances = rows.collect();
+    let keypoints = records.iter().map(|record| {
+        let KeypointsRecord { x, y, visible } = record.keypoints.as_ref()?;
+        let points = x.iter().zip(y).enumerate();
+        let point = |(index, (&x, &y))| Keypoint {
+            x,
+            y,
+            score: visible.get(index).copied(),
+        };
+        Some(points.map(point).collect())
+    });
+    match keypoints.collect() {
+        Some(keypoints) => instances.with_keypoints(keypoints),
+        None => instances,
+    }
 }
 
 /// An object as a line of a file of labels, without a line break: `class cx cy w h` as fractions of
 /// the image, or `class x1 y1 x2 y2 …`, the points of its mask's [`polygon`], where it has a mask; then
-/// its confidence if asked for.
+/// `x y` or `x y visible` of each key point, then its confidence if asked for.
 ///
 /// `None` for a mask that outlines nothing: fewer than three points are no polygon.
 pub fn label(
@@ -117,6 +157,11 @@ pub fn label(
         push((bbox.y1 + bbox.y2) / 2.0 / height);
         push(bbox.width() / width);
         push(bbox.height() / height);
+    }
+    for point in found.keypoints.unwrap_or_default() {
+        push(point.x / width);
+        push(point.y / height);
+        point.score.into_iter().for_each(&mut push);
     }
     if with_confidence {
         push(found.score);
@@ -195,6 +240,42 @@ mod tests {
             "0 0.125000 0.400000 0.375000 0.400000 0.375000 0.600000 0.125000 0.600000 0.500000"
         );
         assert_eq!(label(&empty, [16, 10], true), None);
+    }
+
+    #[test]
+    fn key_points_follow_the_box_and_come_back() {
+        let point = |x, score| Keypoint { x, y: 2.5, score };
+        for (points, json, words) in [
+            (
+                [point(4.0, Some(0.5)), point(8.0, Some(0.123456))],
+                r#""keypoints":{"x":[4.0,8.0],"y":[2.5,2.5],"visible":[0.5,0.12346]}"#,
+                " 0.250000 0.250000 0.500000 0.500000 0.250000 0.123456 0.750000",
+            ),
+            (
+                [point(4.0, None), point(8.0, None)],
+                r#""keypoints":{"x":[4.0,8.0],"y":[2.5,2.5]}"#,
+                " 0.250000 0.250000 0.500000 0.250000 0.750000",
+            ),
+        ] {
+            let found = Instance {
+                keypoints: Some(&points),
+                ..Instance::new(BoxXyxy::default(), 0, 0.75)
+            };
+            let records = objects(&Instances::from_iter([found]), &[], [16, 10]);
+            let text = serde_json::to_string(&records).unwrap();
+            assert!(text.contains(json), "{text}");
+            let back: Vec<ObjectRecord> = serde_json::from_str(&text).unwrap();
+            let back = instances(&back);
+            let back = back.get(0).unwrap().keypoints.unwrap();
+            for (back, point) in back.iter().zip(&points) {
+                assert_eq!((back.x, back.y), (point.x, point.y));
+                assert_eq!(back.score.is_some(), point.score.is_some());
+            }
+            assert_eq!(back.len(), 2);
+            let line = label(&found, [16, 10], true).unwrap();
+            let expected = "0 0.000000 0.000000 0.000000 0.000000".to_owned() + words;
+            assert_eq!(line, expected);
+        }
     }
 
     #[test]

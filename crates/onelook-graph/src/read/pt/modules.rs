@@ -9,6 +9,7 @@ mod concat;
 mod conv;
 mod detect;
 mod pool;
+mod pose;
 mod segment;
 mod sequence;
 mod sppf;
@@ -51,15 +52,26 @@ const BUILDERS: &[(&str, Build)] = &[
 
 const HEADS: &[(&str, BuildHead)] = &[
     ("Detect", detect::detect),
+    ("Pose", pose::pose),
+    ("Pose26", pose::pose),
     ("Segment", segment::segment),
     ("Segment26", segment::segment),
 ];
 
 /// What these heads are trained for.
-pub(super) const TASKS: &[Task] = &[Task::Detect, Task::Segment];
+pub(super) const TASKS: &[Task] = &[Task::Detect, Task::Segment, Task::Pose];
 
-/// Classes whose parents read their children themselves, or decode what post-processing decodes.
-const PARTS: &[&str] = &["DFL", "ModuleList", "Proto", "Proto26"];
+/// Classes whose parents read their children themselves, or decode what post-processing decodes, or
+/// serve training only.
+const PARTS: &[&str] = &[
+    "DFL",
+    "Linear",
+    "ModuleList",
+    "Proto",
+    "Proto26",
+    "RealNVP",
+    "Tanh",
+];
 
 /// The function that builds a module of this class.
 pub(super) fn builder(class: &str) -> Option<Build> {

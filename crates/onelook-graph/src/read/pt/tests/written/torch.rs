@@ -282,7 +282,7 @@ fn home(class: &str) -> &'static str {
         "Upsample" => "torch.nn.modules.upsampling",
         "Sequential" | "ModuleList" => "torch.nn.modules.container",
         "Conv" | "DWConv" | "Concat" => "ultralytics.nn.modules.conv",
-        "Detect" | "Segment" | "Segment26" => "ultralytics.nn.modules.head",
+        "Detect" | "Segment" | "Segment26" | "Pose" | "Pose26" => "ultralytics.nn.modules.head",
         _ => "ultralytics.nn.modules.block",
     }
 }
