@@ -2,8 +2,6 @@
 //!
 //! Limits are small so that what breaks them is found in small inputs and a run stays fast.
 
-mod peak;
-
 use std::sync::OnceLock;
 
 use onelook_cpu::Cpu;
@@ -12,7 +10,7 @@ use onelook_graph::{
     Backend, CompileOptions, Graph, Prepared, RunOutput, infer_shapes, pass, reference,
 };
 use onelook_types::{Shape, Tensor};
-pub use peak::peak_bytes;
+use peak_alloc::PeakAlloc;
 
 /// Values and weights of a graph that the plain executor runs in well under a second.
 const SMALL: usize = 20_000;
@@ -21,6 +19,17 @@ const SMALL: usize = 20_000;
 const IMAGE: [usize; 4] = [1, 3, 8, 8];
 
 static CPU: OnceLock<Cpu> = OnceLock::new();
+
+#[global_allocator]
+static MEMORY: PeakAlloc = PeakAlloc;
+
+/// The most bytes that `run` had allocated at one time: the oracle of parsers that promise a bound.
+pub fn peak_bytes(run: impl FnOnce()) -> usize {
+    let before = MEMORY.current_usage();
+    MEMORY.reset_peak_usage();
+    run();
+    MEMORY.peak_usage().saturating_sub(before)
+}
 
 /// A model file may ask for 64 MiB of tensors.
 pub fn options() -> ReadOptions {

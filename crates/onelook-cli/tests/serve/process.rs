@@ -139,7 +139,7 @@ impl Process {
             stream.set_read_timeout(Some(Duration::from_secs(10)))?;
             write!(
                 stream,
-                "GET {path} HTTP/1.1\r\nhost: a\r\n{headers}connection: close\r\n\r\n"
+                "GET {path} HTTP/1.1\r\nhost: localhost\r\n{headers}connection: close\r\n\r\n"
             )?;
             let mut answer = String::new();
             stream.read_to_string(&mut answer)?;
