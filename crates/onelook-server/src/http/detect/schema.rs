@@ -69,7 +69,7 @@ pub struct ImageBytes(Vec<u8>);
 #[serde(deny_unknown_fields)]
 #[expect(dead_code, reason = "for the OpenAPI document only")]
 pub struct DetectJson {
-    /// One image.
+    /// One image; text stands for its base64.
     #[schema(nullable = true)]
     image: Option<JsonImage>,
     /// Several images.
