@@ -87,6 +87,8 @@ struct AdmissionState {
     pace: f64,
     /// When clients were answered last, as far as it matters.
     answered: HashMap<ClientKey, Instant>,
+    /// The long run that is held back, and since when.
+    held_back: Option<(u64, Instant)>,
     /// Whether a task will look at the queue again when the wait before a long run is over.
     timer: bool,
 }
@@ -121,6 +123,7 @@ impl AdmissionController {
                 closed: false,
                 pace: 0.0,
                 answered: HashMap::new(),
+                held_back: None,
                 timer: false,
             }),
             changed: Notify::new(),
@@ -226,10 +229,10 @@ impl AdmissionController {
         let mut unclaimed = None;
         {
             let mut state = self.lock();
-            while let Some(work) = state.queue.next_work()
+            while let Some((id, work)) = state.queue.next_entry()
                 && state.fits(work)
             {
-                if let Some(until) = state.anticipation(work, Instant::now()) {
+                if let Some(until) = state.anticipation(id, work, Instant::now()) {
                     self.look_again(&mut state, until);
                     break;
                 }
@@ -354,9 +357,17 @@ impl AdmissionState {
     }
 
     /// Until when a run of so much work should wait for a client that was just answered.
-    fn anticipation(&mut self, work: u64, now: Instant) -> Option<Instant> {
+    /// No entry waits for others for longer than it will run itself.
+    fn anticipation(&mut self, id: u64, work: u64, now: Instant) -> Option<Instant> {
         let run = self.engine_time(work);
         if run < LONG_RUN {
+            return None;
+        }
+        let since = match self.held_back {
+            Some((known, since)) if known == id => since,
+            _ => self.held_back.insert((id, now)).1,
+        };
+        if now.saturating_duration_since(since) >= run {
             return None;
         }
         let patience = run.min(MAX_ANTICIPATION);
@@ -399,7 +410,8 @@ impl Drop for QueueTicket<'_> {
         };
         // After the lock is released: the channel may hold a permit, whose drop locks again.
         drop(waiter);
-        self.controller.changed.notify_waiters();
+        // Those behind it may fit where it did not.
+        self.controller.grant_permits();
     }
 }
 

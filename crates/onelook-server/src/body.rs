@@ -1,6 +1,7 @@
 //! Reads request bodies into memory, within limits on the size of one, the memory of all, and their pace.
 
 use std::io::Read;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::{Body, HttpBody};
@@ -12,6 +13,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::admission::ClientKey;
 use crate::app::App;
+use crate::blocking::blocking;
 use crate::config::Limits;
 use crate::memory_budget::MemoryShare;
 use crate::problem::{Problem, ProblemKind};
@@ -30,7 +32,25 @@ pub struct BufferedBody {
     /// The body.
     pub bytes: Bytes,
     /// What it holds of the budget, to which its parsed form is added.
-    pub share: MemoryShare,
+    pub share: Arc<MemoryShare>,
+}
+
+/// Bytes that go on to be counted for as long as a slice of them is left, whoever has it: work that was
+/// begun does not end when its client leaves.
+pub fn counted(bytes: impl AsRef<[u8]> + Send + 'static, share: &Arc<MemoryShare>) -> Bytes {
+    struct Counted<T> {
+        bytes: T,
+        _share: Arc<MemoryShare>,
+    }
+    impl<T: AsRef<[u8]>> AsRef<[u8]> for Counted<T> {
+        fn as_ref(&self) -> &[u8] {
+            self.bytes.as_ref()
+        }
+    }
+    Bytes::from_owner(Counted {
+        bytes,
+        _share: Arc::clone(share),
+    })
 }
 
 /// A body that grows, within the limits on one body and on all of them.
@@ -62,9 +82,10 @@ impl BodyBuffer {
 
     /// The whole body.
     pub fn finish(self) -> BufferedBody {
+        let share = Arc::new(self.share);
         BufferedBody {
-            bytes: self.bytes.freeze(),
-            share: self.share,
+            bytes: counted(self.bytes, &share),
+            share,
         }
     }
 }
@@ -82,7 +103,14 @@ pub async fn read(
     let encoding = ContentEncoding::of(encoding);
     let (encoding, body) = keep_if_ok(encoding, body).await?;
     let body = receive(app, context, body).await?;
-    let body = inflate(app, &context.client, encoding, body).await?;
+    let body = match encoding {
+        ContentEncoding::Identity => body,
+        // Away from the threads that answer requests: it never waits by itself.
+        encoding => {
+            let buffer = BodyBuffer::new(app, &context.client);
+            blocking(move || inflate(encoding, &body, buffer)).await??
+        }
+    };
     context.restart();
     Ok(body)
 }
@@ -149,19 +177,17 @@ impl ContentEncoding {
 }
 
 /// Undoes the content encoding, within the same limits.
-async fn inflate(
-    app: &App,
-    client: &ClientKey,
+fn inflate(
     encoding: ContentEncoding,
-    compressed: BufferedBody,
+    compressed: &BufferedBody,
+    mut buffer: BodyBuffer,
 ) -> Result<BufferedBody, Problem> {
     let source = compressed.bytes.as_ref();
-    let mut reader: Box<dyn Read + Send> = match encoding {
-        ContentEncoding::Identity => return Ok(compressed),
+    let mut reader: Box<dyn Read> = match encoding {
+        ContentEncoding::Identity => Box::new(source),
         ContentEncoding::Gzip => Box::new(flate2::read::MultiGzDecoder::new(source)),
         ContentEncoding::Deflate => Box::new(flate2::read::ZlibDecoder::new(source)),
     };
-    let mut buffer = BodyBuffer::new(app, client);
     let mut chunk = vec![0; INFLATE_CHUNK];
     loop {
         let read = reader.read(&mut chunk).map_err(|error| {
@@ -171,8 +197,6 @@ async fn inflate(
             return Ok(buffer.finish());
         }
         buffer.append(&chunk[..read])?;
-        // Decompression never waits by itself: let other tasks of this thread run in between.
-        tokio::task::yield_now().await;
     }
 }
 

@@ -17,7 +17,7 @@ use crate::memory_budget::MemoryShare;
 use crate::progress::{MinProgress, ProgressDeadline};
 
 /// Bytes of a piece.
-const PIECE: usize = 64 << 10;
+const PIECE: usize = 16 << 10;
 
 /// One connection's requests and answers.
 pub struct ConnectionWatch {
@@ -56,7 +56,8 @@ impl ConnectionWatch {
     /// Since when no request is unanswered; `None` while one is.
     pub fn idle_since(&self) -> Option<Instant> {
         let state = self.lock();
-        (state.requests == 0).then_some(state.idle_since)
+        let is_idle = state.requests == 0 && state.waiting.is_empty();
+        is_idle.then_some(state.idle_since)
     }
 
     /// Whether the client has stopped reading, or reads too slowly.
@@ -102,13 +103,13 @@ impl ClientWait {
     fn waits(&self, bytes: usize) {
         let now = Instant::now();
         let mut state = self.watch.lock();
-        let own = state.waiting.iter_mut().find(|wait| wait.0 == self.number);
-        match own {
-            Some((_, wait)) => wait.advance(now, bytes),
-            None => {
-                let deadline = ProgressDeadline::new(self.watch.expected, now);
-                state.waiting.push((self.number, deadline));
-            }
+        // They share the connection: while one gets on, the others have their turn still to come.
+        for (_, wait) in &mut state.waiting {
+            wait.advance(now, bytes);
+        }
+        if state.waiting.iter().all(|wait| wait.0 != self.number) {
+            let deadline = ProgressDeadline::new(self.watch.expected, now);
+            state.waiting.push((self.number, deadline));
         }
     }
 
@@ -128,6 +129,7 @@ impl Drop for ClientWait {
 /// An answer on its way to the client.
 pub struct AnswerBody {
     body: Body,
+    is_counted: bool,
     rest: Bytes,
     wait: ClientWait,
     share: MemoryShare,
@@ -135,7 +137,8 @@ pub struct AnswerBody {
 }
 
 impl AnswerBody {
-    /// The answer to a request; what the client has not read yet is counted to `share`.
+    /// The answer to a request. What the client has not read yet is counted to `share`, which has been done
+    /// already where the size is known.
     pub fn new(
         body: Body,
         watch: &Arc<ConnectionWatch>,
@@ -144,10 +147,8 @@ impl AnswerBody {
     ) -> Self {
         let wait = watch.client_wait();
         wait.waits(0);
-        if let Some(size) = body.size_hint().exact() {
-            share.grow_beyond(usize::try_from(size).unwrap_or(usize::MAX >> 1));
-        }
         Self {
+            is_counted: body.size_hint().exact().is_some(),
             body,
             rest: Bytes::new(),
             wait,
@@ -171,7 +172,12 @@ impl hyper::body::Body for AnswerBody {
                 return Poll::Pending;
             };
             match frame.map(|frame| frame.map(Frame::into_data)) {
-                Some(Ok(Ok(data))) => self.rest = data,
+                Some(Ok(Ok(data))) => {
+                    if !self.is_counted {
+                        self.share.grow_beyond(data.len());
+                    }
+                    self.rest = data;
+                }
                 Some(Ok(Err(frame))) => return Poll::Ready(Some(Ok(frame))),
                 Some(Err(error)) => return Poll::Ready(Some(Err(error))),
                 None => return Poll::Ready(None),
@@ -308,6 +314,7 @@ mod tests {
         let budget = MemoryBudget::new(1 << 20);
         let watch = ConnectionWatch::new(EXPECTED);
         let share = budget.share(&Arc::from("a"));
+        share.grow(3 * PIECE / 2).unwrap();
         let body = Body::from(vec![7; 3 * PIECE / 2]);
         let mut answer = AnswerBody::new(body, &watch, share, watch.request());
         assert_eq!(budget.free(), (1 << 20) - 3 * PIECE / 2);

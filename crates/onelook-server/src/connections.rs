@@ -122,7 +122,12 @@ impl ConnectionAcceptor {
             return self.serve(stream, peer, router).await;
         };
         let limit = self.app.config.limits.header_timeout;
-        match tokio::time::timeout(limit, tls.accept(stream)).await {
+        let accepted = tokio::select! {
+            accepted = tokio::time::timeout(limit, tls.accept(stream)) => accepted,
+            // Until a request has come the connection is idle, and may have to make way.
+            () = peer.place.close.cancelled() => return,
+        };
+        match accepted {
             Ok(Ok(stream)) => self.serve(stream, peer, router).await,
             Ok(Err(error)) => tracing::debug!(peer = %address, %error, "the TLS handshake failed"),
             Err(_) => tracing::debug!(peer = %address, "the TLS handshake timed out"),
@@ -208,10 +213,12 @@ fn builder(header_timeout: Duration) -> Builder<TokioExecutor> {
         .timer(TokioTimer::new())
         .keep_alive_interval(PING_INTERVAL)
         .keep_alive_timeout(PING_INTERVAL)
-        .max_concurrent_streams(256)
+        // What a client does not read must stay where it is counted.
+        .max_send_buf_size(16 << 10)
+        .max_concurrent_streams(128)
         .max_header_list_size(32 << 10)
         .initial_stream_window_size(1 << 20)
-        .initial_connection_window_size(4 << 20)
+        .initial_connection_window_size(2 << 20)
         .enable_connect_protocol();
     builder
 }

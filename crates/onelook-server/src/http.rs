@@ -2,6 +2,7 @@
 
 mod deepstack;
 mod detect;
+mod grpc_request;
 mod health;
 mod middleware;
 mod models;
@@ -38,7 +39,7 @@ pub fn router(app: Arc<App>) -> Router {
     let rest = rest(Arc::clone(&app));
     let grpc = grpc::router(Arc::clone(&app));
     let split = move |request: Request| {
-        let chosen = if middleware::is_grpc(&request) {
+        let chosen = if grpc_request::is_grpc(&request) {
             grpc.clone()
         } else {
             rest.clone()

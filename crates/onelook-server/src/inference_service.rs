@@ -15,9 +15,11 @@ use onelook::types::{Frame, Instances, Prediction, Tensor};
 use onelook::{Options, Pipeline, PreparedImage, PreparedInput, usable_cores};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant as Deadline, timeout_at};
+use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, debug_span};
 
 use crate::admission::{self, AdmissionError, AdmissionRequest, Permit};
+use crate::blocking::blocking;
 use crate::metrics::Metrics;
 use crate::model_repository::{LoadedModel, ModelEntry};
 use crate::problem::{Problem, ProblemKind};
@@ -97,8 +99,13 @@ impl InferenceService {
         options: &Options,
     ) -> Result<DetectResult, Problem> {
         let mut times = StageTimes::default();
-        let size = options.rounded_size(entry.loaded()?.model.metadata())?;
-        let request = context.admission_request(admission::work(1, size));
+        let loaded = entry.loaded()?;
+        let metadata = loaded.model.metadata();
+        let size = options.rounded_size(metadata)?;
+        // An image costs its decoding, however small the network's input is.
+        let least = admission::work(1, metadata.image_size);
+        let request = context.admission_request(admission::work(1, size).max(least));
+        drop(loaded);
         let (loaded, permit) = self.admit(entry, &request, &mut times).await?;
         let pipeline = Arc::new(Pipeline::new(Arc::clone(&loaded.model), options.clone())?);
         let decoder = ImageDecoder {
@@ -106,11 +113,15 @@ impl InferenceService {
             memory: self.memory.clone(),
             input_bytes: tensor_bytes(1, size),
             deadline: context.deadline,
+            abandoned: CancellationToken::new(),
             pipeline: Arc::clone(&pipeline),
         };
+        let _abandon = decoder.abandoned.clone().drop_guard();
         let span = debug_span!("decode and prepare");
-        let prepared = blocking(move || span.in_scope(|| decoder.prepare(&image)));
-        let prepared = prepared.await??;
+        // The permit goes along: a client that leaves does not end what was begun for it.
+        let prepared = blocking(move || (span.in_scope(|| decoder.prepare(&image)), permit));
+        let (prepared, permit) = prepared.await?;
+        let prepared = prepared?;
         times.decode = prepared.decode;
         times.preprocess = prepared.prepare;
         let PreparedImage { input, placement } = prepared.image;
@@ -158,8 +169,9 @@ impl InferenceService {
         let size = [height, width];
         let request = context.admission_request(admission::work(images, size));
         // Input, output, and the output once more in the form of the answer.
-        let _memory = self.take(context, 3 * tensor_bytes(images, size)).await?;
-        let outcome = self.output0_once(entry, &request, input, &mut times).await;
+        let bytes = 3 * tensor_bytes(images, size);
+        let outcome = self.output0_once(entry, &request, bytes, input, &mut times);
+        let outcome = outcome.await;
         self.record(entry, start.elapsed(), outcome.as_ref().map(|_| &times));
         outcome
     }
@@ -168,10 +180,13 @@ impl InferenceService {
         &self,
         entry: &Arc<ModelEntry>,
         request: &AdmissionRequest,
+        bytes: u64,
         input: impl FnOnce() -> Tensor + Send + 'static,
         times: &mut StageTimes,
     ) -> Result<Tensor, Problem> {
         let (loaded, permit) = self.admit(entry, request, times).await?;
+        // After the permit, as for images: two orders could wait for each other.
+        let _memory = self.take(request.deadline, bytes).await?;
         let start = Instant::now();
         let input = blocking(input).await?;
         times.preprocess = start.elapsed();
@@ -202,8 +217,8 @@ impl InferenceService {
         Ok(output)
     }
 
-    async fn take(&self, context: &RequestContext, bytes: u64) -> Result<WorkingShare, Problem> {
-        let taken = timeout_at(context.deadline, self.memory.take(bytes));
+    async fn take(&self, deadline: Deadline, bytes: u64) -> Result<WorkingShare, Problem> {
+        let taken = timeout_at(deadline, self.memory.take(bytes));
         taken.await.map_err(|_| out_of_memory())
     }
 
@@ -275,15 +290,6 @@ impl InferenceService {
     }
 }
 
-/// Runs long work on a thread of the blocking pool, away from those that answer requests.
-pub async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> T + Send + 'static,
-) -> Result<T, Problem> {
-    tokio::task::spawn_blocking(work)
-        .await
-        .map_err(|error| Problem::internal(format!("a worker thread failed: {error}")))
-}
-
 fn rows(tensor: &Tensor) -> usize {
     tensor.shape().first().copied().unwrap_or(1)
 }
@@ -333,6 +339,8 @@ struct ImageDecoder {
     /// What the network's input takes.
     input_bytes: u64,
     deadline: Deadline,
+    /// Cancelled when nobody waits for the image any more.
+    abandoned: CancellationToken,
     pipeline: Arc<Pipeline>,
 }
 
@@ -344,9 +352,11 @@ impl ImageDecoder {
         let runtime = tokio::runtime::Handle::current();
         let reserve = |bytes: u64| {
             let taken = self.memory.take(bytes.saturating_add(self.input_bytes));
-            match runtime.block_on(timeout_at(self.deadline, taken)) {
-                Ok(share) => *memory.borrow_mut() = Some(share),
-                Err(_) => timed_out.set(true),
+            let taken = timeout_at(self.deadline, taken);
+            let taken = self.abandoned.run_until_cancelled(taken);
+            match runtime.block_on(taken) {
+                Some(Ok(share)) => *memory.borrow_mut() = Some(share),
+                _ => timed_out.set(true),
             }
             !timed_out.get()
         };

@@ -8,6 +8,7 @@ pub mod admission;
 pub mod app;
 pub mod auth;
 pub mod batch_worker;
+mod blocking;
 mod body;
 mod check;
 pub mod config;

@@ -19,7 +19,8 @@ use crate::flags::{ServeArgs, unknown_variables};
 use report::report;
 use signals::{Hangups, Stops};
 
-/// How long the last lines on standard output may take once the server has stopped.
+/// How long the last lines on standard output, and work that was begun, may take once the server has
+/// stopped.
 const LAST_LINES_LIMIT: Duration = Duration::from_secs(5);
 
 pub fn run(args: &ServeArgs, console: &Console, started: Instant) -> Result<(), Failure> {
@@ -52,7 +53,7 @@ pub fn run(args: &ServeArgs, console: &Console, started: Instant) -> Result<(), 
     // A server that cannot do what it was started for ends, so that whoever started it sees that. One
     // with a directory can be given models later.
     let needs_model = args.model_dir.is_none() && !args.keep_trying;
-    threads.block_on(async {
+    let outcome = threads.block_on(async {
         let server = Server::bind(config, started).await.map_err(refused)?;
         for collector in logs.collectors() {
             server.app().metrics.register(collector);
@@ -65,7 +66,10 @@ pub fn run(args: &ServeArgs, console: &Console, started: Instant) -> Result<(), 
         reloading.abort();
         feeding.abort();
         outcome
-    })
+    });
+    // Not for as long as it takes: a model that loads from a mount that hangs would keep the process.
+    threads.shutdown_timeout(LAST_LINES_LIMIT);
+    outcome
 }
 
 fn no_threads(error: std::io::Error) -> Failure {

@@ -176,6 +176,12 @@ fn tokens() -> Result<Tokens, Failure> {
         };
         let refused = |reason: &str| Failure::Usage(format!("{name}: {reason}"));
         let text = text.to_str().ok_or_else(|| refused("it is not UTF-8"))?;
+        let is_comment = text.trim_start().starts_with('#');
+        if name == "ONELOOK_TOKEN" && !is_comment && text.split_whitespace().count() > 1 {
+            return Err(refused(
+                "it holds one token, which has no spaces; names and scopes go into ONELOOK_TOKENS",
+            ));
+        }
         let own = Tokens::parse(text).map_err(|reason| refused(&reason))?;
         if own.is_empty() {
             return Err(refused(

@@ -156,11 +156,11 @@ impl FairQueue {
         Ok(Pushed { id, evicted })
     }
 
-    /// The work of the entry whose turn it is.
-    pub fn next_work(&self) -> Option<u64> {
+    /// Id and work of the entry whose turn it is.
+    pub fn next_entry(&self) -> Option<(u64, u64)> {
         let class = &self.classes[self.next_priority()? as usize];
         let next = &class.clients[class.next_client()?];
-        next.entries.front().map(|entry| entry.1)
+        next.entries.front().copied()
     }
 
     /// Whether an entry that this client pushed now would come before the one whose turn it is.
@@ -368,7 +368,7 @@ mod tests {
         for _ in 0..2 {
             queue.push(Priority::Normal, &key("heavy"), 50).unwrap();
         }
-        assert_eq!(queue.next_work(), Some(50));
+        assert_eq!(queue.next_entry().map(|entry| entry.1), Some(50));
         assert!(!queue.would_be_next("light"), "whoever waits comes first");
         queue.pop();
         assert!(queue.would_be_next("light"));

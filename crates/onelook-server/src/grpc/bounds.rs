@@ -56,7 +56,7 @@ fn request(bytes: &[u8]) -> Result<(), Status> {
 
 /// `InferInputTensor`: shape 3, parameters 4, contents 5.
 fn input(bytes: &[u8]) -> Result<(), Status> {
-    let mut shape = 0;
+    let (mut shape, mut has_contents) = (0, false);
     fields(bytes, |number, payload| match number {
         3 => {
             // Packed or not, an extent takes at least one byte.
@@ -66,7 +66,12 @@ fn input(bytes: &[u8]) -> Result<(), Status> {
                 false => Err(too_large(format!("a shape has more than {MAX_SHAPE} axes"))),
             }
         }
-        5 => contents(payload),
+        // prost would join them.
+        5 if has_contents => Err(too_large("an input has several contents".to_owned())),
+        5 => {
+            has_contents = true;
+            contents(payload)
+        }
         _ => Ok(()),
     })?;
     parameters(bytes, 4)
@@ -164,6 +169,9 @@ mod tests {
             assert_eq!(contents(field(number, &[1; 1000])), invalid, "{number}");
             assert_eq!(contents(field(number, b"").repeat(1000)), exhausted);
         }
+        let few = field(5, &field(8, b"").repeat(MAX_REPEATED));
+        assert_eq!(within_input(few.clone()), None);
+        assert_eq!(within_input(few.repeat(2)), exhausted);
         assert_eq!(code(&field(6, &field(2, b"").repeat(1000))), exhausted);
         let small = <proto::RepositoryModelLoadRequest as BoundedMessage>::check;
         assert!(small(&[0; SMALL]).is_ok() && small(&[0; SMALL + 1]).is_err());

@@ -6,16 +6,15 @@ use std::sync::Arc;
 
 use futures_util::Stream;
 use futures_util::stream::try_unfold;
-use prost::Message;
 use tonic::{Extensions, Request, Response, Status, Streaming};
 
 use super::generated::inference as proto;
 use super::generated::inference::grpc_inference_service_server::GrpcInferenceService;
 use super::message;
+use super::metered_body::CallMemory;
 use super::status::status;
 use crate::app::App;
-use crate::inference_service::blocking;
-use crate::memory_budget::MemoryShare;
+use crate::blocking::blocking;
 use crate::model_repository::ModelEntry;
 use crate::open_inference::{self, describe, repository, statistics};
 use crate::problem::Problem;
@@ -132,7 +131,7 @@ impl GrpcInferenceService for InferenceGrpc {
         let stream = InferStream {
             app: Arc::clone(&self.0),
             context: request_context(&extensions)?.clone(),
-            budget: extensions.get::<Arc<MemoryShare>>().cloned(),
+            memory: extensions.get::<Arc<CallMemory>>().cloned(),
             messages,
         };
         let responses = try_unfold(stream, |mut stream| async move {
@@ -198,7 +197,7 @@ async fn infer(
 struct InferStream {
     app: Arc<App>,
     context: RequestContext,
-    budget: Option<Arc<MemoryShare>>,
+    memory: Option<Arc<CallMemory>>,
     messages: Streaming<proto::ModelInferRequest>,
 }
 
@@ -207,12 +206,12 @@ impl InferStream {
         let Some(message) = self.messages.message().await? else {
             return Ok(None);
         };
-        let (id, held) = (message.id.clone(), message.encoded_len());
+        let id = message.id.clone();
         // A stream lasts as long as its client wants: the time limit is for each of its requests.
         self.context.time_limit = self.app.config.limits.request_timeout;
         let outcome = infer(&self.app, &self.context, message).await;
-        if let Some(budget) = &self.budget {
-            budget.shrink(held);
+        if let Some(memory) = &self.memory {
+            memory.release_message();
         }
         let (error_message, mut response) = match outcome {
             Ok(response) => (String::new(), response),

@@ -21,9 +21,10 @@ use futures_util::stream::{self, StreamExt};
 use onelook::Options;
 
 use crate::app::App;
+use crate::blocking::blocking;
 use crate::body::{self, BufferedBody};
 use crate::fetch;
-use crate::inference_service::{DetectResult, blocking};
+use crate::inference_service::DetectResult;
 use crate::memory_budget::MemoryBudget;
 use crate::model_repository::ModelEntry;
 use crate::problem::{Problem, ProblemKind};
@@ -181,7 +182,7 @@ pub fn parse_body(content_type: &str, body: Bytes) -> bool {
     if let Ok(value) = content_type.parse() {
         headers.insert(header::CONTENT_TYPE, value);
     }
-    let share = MemoryBudget::new(usize::MAX).share(&Arc::from(""));
+    let share = Arc::new(MemoryBudget::new(usize::MAX).share(&Arc::from("")));
     let images = BodyFormat::of(&headers).and_then(|format| {
         let mut parameters = DetectParameters::default();
         format.parse(body, &mut parameters, 4, &share)

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use axum::body::Body;
+use axum::body::{Body, HttpBody};
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
@@ -18,11 +18,16 @@ use crate::app::App;
 use crate::auth::{self, Caller, Scope};
 use crate::connection_watch::{AnswerBody, ConnectionWatch};
 use crate::connections::client_address;
+use crate::memory_budget::MemoryShare;
 use crate::problem::{Problem, ProblemKind};
 use crate::request_context::{PeerAddress, RequestContext};
 use crate::traces;
 
+use super::grpc_request::is_grpc;
 use super::same_site;
+
+/// Answers up to this size, errors among them, are given in any case.
+const SMALL_ANSWER: usize = 64 << 10;
 
 /// The route that matched, as a label: the number of paths is unbounded.
 #[derive(Clone)]
@@ -52,12 +57,13 @@ pub async fn layer(State(app): State<Arc<App>>, mut request: Request, next: Next
     traces::join(&span, request.headers());
     let watch = request.extensions().get::<Arc<ConnectionWatch>>().cloned();
     let unanswered = watch.map(|watch| (watch.request(), watch));
-    let client = client_by_address(peer);
+    let mut client = client_by_address(peer);
     let context = same_site::check(&app.config, &request)
         .and_then(|()| request_context(&app, &request, &id, &client));
     let response = match context {
         _ if is_preflight(&request) && origin.is_some() => preflight(),
         Ok(context) => {
+            client = Arc::clone(&context.client);
             request.extensions_mut().insert(context);
             next.run(request).instrument(span).await
         }
@@ -68,15 +74,34 @@ pub async fn layer(State(app): State<Arc<App>>, mut request: Request, next: Next
     };
     let recent = &app.recent_requests;
     recent.record(&method, &path, &response, start.elapsed(), &id);
-    let mut response = format.apply(response, &id);
+    let share = app.memory.share(&client);
+    let mut response = count_answer(format.apply(response, &id), &share, format, &id);
     add_common_headers(&mut response, &id, origin.as_ref());
     log_request(&app, &method, &path, peer, &response, start.elapsed(), &id);
     match unanswered {
         Some((request, watch)) => {
-            let share = app.memory.share(&client);
             response.map(|body| Body::new(AnswerBody::new(body, &watch, share, request)))
         }
         None => response,
+    }
+}
+
+/// Counts an answer of known size. A large one for which this client has no memory left is not given.
+fn count_answer(
+    response: Response,
+    share: &MemoryShare,
+    format: ErrorFormat,
+    id: &str,
+) -> Response {
+    let size = response.body().size_hint().exact().unwrap_or_default();
+    let size = usize::try_from(size).unwrap_or(usize::MAX >> 1);
+    match share.grow(size) {
+        Ok(()) => response,
+        Err(problem) if size > SMALL_ANSWER => format.apply(problem.into_response(), id),
+        Err(_) => {
+            share.grow_beyond(size);
+            response
+        }
     }
 }
 
@@ -144,15 +169,19 @@ fn required_scope(method: &Method, path: &str) -> Option<Scope> {
         || path.starts_with("/v2/health/")
         || path.starts_with("/grpc.health.v1.Health/")
         || matches!(path.strip_prefix(RPC), Some("ServerLive" | "ServerReady"));
-    if is_open || *method == Method::OPTIONS {
+    if is_open {
         return None;
     }
+    // Ahead of the exception for OPTIONS: gRPC's routes do not look at the method.
     if let Some(call) = path.strip_prefix(RPC) {
         return Some(match call {
             "ModelInfer" | "ModelStreamInfer" => Scope::Infer,
             "RepositoryModelLoad" | "RepositoryModelUnload" => Scope::Admin,
             _ => Scope::Read,
         });
+    }
+    if *method == Method::OPTIONS {
+        return None;
     }
     let ends = |word| path.ends_with(word);
     Some(match *method {
@@ -363,14 +392,6 @@ fn log_request(
     );
 }
 
-/// Whether this is a gRPC call, by its content type.
-pub fn is_grpc<B>(request: &axum::http::Request<B>) -> bool {
-    request
-        .headers()
-        .get(header::CONTENT_TYPE)
-        .is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -401,6 +422,12 @@ mod tests {
                 "/inference.GRPCInferenceService/ModelInfer",
                 Some(Scope::Infer),
             ),
+            (
+                "OPTIONS",
+                "/inference.GRPCInferenceService/RepositoryModelUnload",
+                Some(Scope::Admin),
+            ),
+            ("OPTIONS", "/v1/detect", None),
         ];
         for (method, path, scope) in cases {
             let method: Method = method.parse().unwrap();

@@ -18,8 +18,8 @@ use serde_json::{Value, json};
 
 use super::health::readiness;
 use crate::app::App;
+use crate::blocking::blocking;
 use crate::body;
-use crate::inference_service::blocking;
 use crate::model_repository::ModelEntry;
 use crate::open_inference::{self, describe, repository, statistics};
 use crate::problem::Problem;

@@ -13,6 +13,8 @@ use axum::http::{HeaderMap, Method, header};
 use crate::config::Config;
 use crate::problem::{Problem, ProblemKind, shown};
 
+use super::grpc_request::is_grpc;
+
 /// Refuses a request that a page of another site has sent, or that names another host.
 pub fn check(config: &Config, request: &Request) -> Result<(), Problem> {
     let headers = request.headers();
@@ -29,10 +31,12 @@ pub fn check(config: &Config, request: &Request) -> Result<(), Problem> {
             ),
         ));
     }
-    let is_safe = matches!(
+    let is_read = matches!(
         *request.method(),
         Method::GET | Method::HEAD | Method::OPTIONS
     );
+    // gRPC's routes do not look at the method.
+    let is_safe = is_read && !is_grpc(request);
     if is_safe || is_of_own_page(config, headers, authority.as_ref()) {
         return Ok(());
     }
@@ -53,14 +57,26 @@ fn checks_hosts(config: &Config) -> bool {
     !config.allow_hosts.is_empty() || is_loopback(&config.host)
 }
 
+/// Whether the server is known by this name. Elsewhere than on loopback any address is its own: probes use
+/// those, and rebinding needs a name.
 fn is_own_host(config: &Config, name: &str) -> bool {
-    let is_named = |known: &String| known.eq_ignore_ascii_case(name) || known == "*";
-    is_loopback(name) || name == config.host || config.allow_hosts.iter().any(is_named)
+    let name = bare(name);
+    let is_named = |known: &String| bare(known).eq_ignore_ascii_case(name) || known == "*";
+    is_loopback(name)
+        || bare(&config.host) == name
+        || (!is_loopback(&config.host) && name.parse::<IpAddr>().is_ok())
+        || config.allow_hosts.iter().any(is_named)
+}
+
+/// A name without the brackets of an IPv6 address and without the dot of a root.
+fn bare(name: &str) -> &str {
+    let name = name.trim_start_matches('[').trim_end_matches(']');
+    name.strip_suffix('.').unwrap_or(name)
 }
 
 fn is_loopback(name: &str) -> bool {
-    let bare = name.trim_start_matches('[').trim_end_matches(']');
-    let address = bare.parse::<IpAddr>();
+    let name = bare(name);
+    let address = name.parse::<IpAddr>();
     address.is_ok_and(|address| address.to_canonical().is_loopback())
         || name.eq_ignore_ascii_case("localhost")
         || name.to_ascii_lowercase().ends_with(".localhost")
@@ -135,6 +151,16 @@ mod tests {
     }
 
     #[test]
+    fn no_method_makes_a_call_of_grpc_safe() {
+        let grpc = ("content-type", "application/grpc");
+        for method in ["GET", "OPTIONS", "POST"] {
+            let foreign = [grpc, ("origin", "https://evil.example")];
+            assert!(!allowed(&Config::default(), method, &foreign), "{method}");
+            assert!(allowed(&Config::default(), method, &[grpc]), "{method}");
+        }
+    }
+
+    #[test]
     fn on_loopback_only_loopback_names_are_answered() {
         let loopback = Config::default();
         for name in [
@@ -155,6 +181,9 @@ mod tests {
             ..Config::default()
         };
         assert!(allowed(&named, "GET", &[("host", "CAM.lan:8000")]));
+        assert!(allowed(&named, "GET", &[("host", "cam.lan.:8000")]));
+        assert!(allowed(&named, "GET", &[("host", "10.1.2.3:8000")]));
+        assert!(allowed(&named, "GET", &[("host", "[fd00::5]")]));
         assert!(!allowed(&named, "GET", &[("host", "evil.example")]));
         let open = Config {
             host: "0.0.0.0".to_owned(),

@@ -1,5 +1,7 @@
 //! The protocol's extension for the model repository: lists, loads and unloads models.
 
+use std::sync::Arc;
+
 use serde::Serialize;
 
 use crate::app::App;
@@ -48,7 +50,7 @@ pub fn index(app: &App, only_ready: bool) -> Vec<IndexEntry> {
 
 /// Loads a model, or loads it again while the old version serves. Returns when it is ready.
 /// `overrides` says whether the request has a configuration or files of its own.
-pub async fn load(app: &App, name: &str, overrides: bool) -> Result<(), Problem> {
+pub async fn load(app: &Arc<App>, name: &str, overrides: bool) -> Result<(), Problem> {
     if overrides {
         return Err(Problem::bad_request(
             "models are loaded only from the server's own files: send neither 'config' nor 'file:'",
@@ -56,14 +58,25 @@ pub async fn load(app: &App, name: &str, overrides: bool) -> Result<(), Problem>
     }
     app.models.rescan();
     let entry = app.models.find(Some(name))?;
-    app.models.load(&entry).await.map(drop)
+    // Goes on when the client leaves: a load that is given up would leave the model in between.
+    let app = Arc::clone(app);
+    finish(tokio::spawn(async move {
+        app.models.load(&entry).await.map(drop)
+    }))
+    .await?
 }
 
 /// Unloads a model. Returns when the requests that it has admitted are answered.
-pub async fn unload(app: &App, name: &str) -> Result<(), Problem> {
+pub async fn unload(app: &Arc<App>, name: &str) -> Result<(), Problem> {
     let entry = app.models.find(Some(name))?;
-    app.models.unload(&entry).await;
+    let app = Arc::clone(app);
+    finish(tokio::spawn(async move { app.models.unload(&entry).await })).await?;
     Ok(())
+}
+
+async fn finish<T>(task: tokio::task::JoinHandle<T>) -> Result<T, Problem> {
+    task.await
+        .map_err(|error| Problem::internal(format!("the task failed: {error}")))
 }
 
 /// Whether a parameter of this name is a configuration or a file.

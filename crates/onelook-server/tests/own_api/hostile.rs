@@ -169,6 +169,54 @@ async fn a_page_of_another_site_cannot_unload_a_model() {
 }
 
 #[tokio::test]
+async fn no_method_leads_past_the_token_of_a_call() {
+    let server = serve(Config {
+        tokens: Tokens::parse("camera s3cret infer").unwrap(),
+        ..colours()
+    })
+    .await;
+    for method in ["OPTIONS", "GET", "HEAD", "PUT", "POST"] {
+        let path = "/inference.GRPCInferenceService/RepositoryModelUnload";
+        let mut request = server.request(
+            method,
+            path,
+            Body::from(&b"\0\0\0\0\x09\x0a\x07colours"[..]),
+        );
+        let kind = "application/grpc".parse().unwrap();
+        request.headers_mut().insert("content-type", kind);
+        let answer = server.send(request).await;
+        assert_eq!(answer.header("grpc-status"), "16", "{method}: {answer:?}");
+    }
+    assert!(server.app.models.find(None).unwrap().loaded().is_ok());
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_ends_neither_what_was_begun_nor_its_count() {
+    let server = serve(colours()).await;
+    let all = server.app.memory.free();
+    for _ in 0..20 {
+        let mut stream = TcpStream::connect(server.address).await.unwrap();
+        let png = red_and_green();
+        let head = head("/v1/detect", "image/png", png.len());
+        stream.write_all(head.as_bytes()).await.unwrap();
+        stream.write_all(&png).await.unwrap();
+    }
+    eventually("everything is given back", || {
+        server.app.memory.free() == all
+    })
+    .await;
+    let admission = &server
+        .app
+        .models
+        .find(None)
+        .unwrap()
+        .loaded()
+        .unwrap()
+        .admission;
+    eventually("nobody is admitted", || admission.admitted() == 0).await;
+}
+
+#[tokio::test]
 async fn idle_connections_make_way_for_new_ones() {
     let server = serve_within(Limits {
         connections: MaxConnections {

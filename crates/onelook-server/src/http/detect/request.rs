@@ -3,6 +3,9 @@
 //! A body that breaks the rules of its format is an error. A single image that cannot be read is not:
 //! its error is part of the response.
 
+use std::borrow::Cow;
+use std::sync::Arc;
+
 use axum::http::{HeaderMap, header};
 use base64::Engine;
 use base64::engine::DecodePaddingMode;
@@ -11,6 +14,7 @@ use bytes::Bytes;
 
 use super::json::{self, JsonImage};
 use super::parameters::DetectParameters;
+use crate::body::counted;
 use crate::http::multipart;
 use crate::memory_budget::MemoryShare;
 use crate::problem::{Problem, ProblemKind, shown};
@@ -89,7 +93,7 @@ impl BodyFormat {
         body: Bytes,
         parameters: &mut DetectParameters,
         max_images: usize,
-        share: &MemoryShare,
+        share: &Arc<MemoryShare>,
     ) -> Result<Vec<RequestImage>, Problem> {
         let images = match self {
             Self::Unknown => return recognise(&body).parse(body, parameters, max_images, share),
@@ -153,7 +157,7 @@ fn read_json(
     body: &[u8],
     parameters: &mut DetectParameters,
     max_images: usize,
-    share: &MemoryShare,
+    share: &Arc<MemoryShare>,
 ) -> Result<Vec<RequestImage>, Problem> {
     let body = json::read(body, max_images)?;
     for (name, value) in &body.parameters {
@@ -163,9 +167,15 @@ fn read_json(
     images.map(|image| read_image(image, share)).collect()
 }
 
-fn read_image(image: JsonImage<'_>, share: &MemoryShare) -> Result<RequestImage, Problem> {
+fn read_image(image: JsonImage<'_>, share: &Arc<MemoryShare>) -> Result<RequestImage, Problem> {
     let (name, source) = match (image.base64, image.url) {
-        (Some(text), None) => ("image".to_owned(), decode(&text, share)),
+        (Some(text), None) => {
+            // What has escapes in it stands in memory a second time.
+            if let Cow::Owned(text) = &text {
+                share.grow(text.len())?;
+            }
+            ("image".to_owned(), decode(&text, share))
+        }
         (None, Some(url)) => (name_in(&url), Ok(ImageSource::Url(url.into_owned()))),
         _ => {
             return Err(Problem::bad_request(
@@ -187,7 +197,7 @@ fn name_in(url: &str) -> String {
 }
 
 /// Base64 with or without line breaks, plain or as a `data:` URL.
-fn decode(text: &str, share: &MemoryShare) -> Result<ImageSource, Problem> {
+fn decode(text: &str, share: &Arc<MemoryShare>) -> Result<ImageSource, Problem> {
     let payload = match text.strip_prefix("data:") {
         Some(rest) => rest.split_once(";base64,").map(|(_, payload)| payload),
         None => Some(text),
@@ -196,25 +206,25 @@ fn decode(text: &str, share: &MemoryShare) -> Result<ImageSource, Problem> {
     let payload = payload.ok_or_else(|| invalid("a data: URL needs ';base64,'".to_owned()))?;
     share.grow(payload.len() / 4 * 3)?;
     let decoded = if payload.bytes().any(|byte| byte.is_ascii_whitespace()) {
+        share.grow(payload.len())?;
         let letters = payload.bytes().filter(|byte| !byte.is_ascii_whitespace());
         BASE64.decode(letters.collect::<Vec<u8>>())
     } else {
         BASE64.decode(payload)
     };
     decoded
-        .map(|bytes| ImageSource::Bytes(bytes.into()))
+        .map(|bytes| ImageSource::Bytes(counted(bytes, share)))
         .map_err(|error| invalid(error.to_string()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::Arc;
 
     use crate::memory_budget::MemoryBudget;
 
     fn parse(format: &BodyFormat, body: &[u8]) -> Result<Vec<RequestImage>, Problem> {
-        let share = MemoryBudget::new(1 << 20).share(&Arc::from("a"));
+        let share = Arc::new(MemoryBudget::new(1 << 20).share(&Arc::from("a")));
         let body = Bytes::copy_from_slice(body);
         format.parse(body, &mut DetectParameters::default(), 2, &share)
     }
@@ -341,7 +351,7 @@ mod tests {
 
     #[test]
     fn decoded_images_are_counted() {
-        let share = MemoryBudget::new(700).share(&Arc::from("a"));
+        let share = Arc::new(MemoryBudget::new(700).share(&Arc::from("a")));
         let large = format!(r#"{{"image":"{}"}}"#, "A".repeat(1000));
         let mut parameters = DetectParameters::default();
         let images = BodyFormat::Json.parse(large.into(), &mut parameters, 2, &share);
