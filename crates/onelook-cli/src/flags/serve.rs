@@ -107,8 +107,8 @@ pub struct ServeArgs {
     /// Origin whose pages may call this server, `*` for all; several by repeating the flag.
     #[arg(long, value_name = "ORIGIN")]
     pub cors: Vec<String>,
-    /// Name under which the server may be addressed, several by repeating the flag; with this flag, or on
-    /// loopback, no others but addresses of loopback.
+    /// Name under which the server may be addressed, several by repeating the flag. With this flag, or on
+    /// loopback, other names are refused; addresses are not, but on loopback all but those of loopback.
     #[arg(long, value_name = "NAME")]
     pub allow_host: Vec<String>,
     /// Let requests name URLs of images at public addresses. Private, local and reserved ones are not

@@ -3,6 +3,7 @@
 //! The bytes are untrusted. Takes no more memory than a small multiple of them.
 
 use std::fmt;
+use std::marker::PhantomData;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -33,9 +34,9 @@ pub struct HttpInferRequest {
 struct JsonHead {
     id: Option<String>,
     parameters: Option<HeadParameters>,
-    #[serde(deserialize_with = "few")]
+    #[serde(deserialize_with = "few::<_, _, MAX_TENSORS>")]
     inputs: Vec<HeadInput>,
-    #[serde(default, deserialize_with = "few")]
+    #[serde(default, deserialize_with = "few::<_, _, MAX_TENSORS>")]
     outputs: Vec<HeadOutput>,
 }
 
@@ -54,7 +55,7 @@ struct HeadParameters {
 struct HeadInput {
     name: String,
     datatype: String,
-    #[serde(deserialize_with = "shape")]
+    #[serde(deserialize_with = "few::<_, _, MAX_AXES>")]
     shape: Vec<i64>,
     parameters: Option<TensorParameters>,
     data: Option<Numbers>,
@@ -229,16 +230,18 @@ impl<'de> Deserialize<'de> for Sequence {
 /// Most inputs and outputs of a request; a model here has one of each.
 const MAX_TENSORS: usize = 64;
 
-/// A list of a few tensors, or null.
-fn few<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
-    deserializer: D,
-) -> Result<Vec<T>, D::Error> {
-    struct Tensors<T>(std::marker::PhantomData<T>);
-    impl<'de, T: Deserialize<'de>> Visitor<'de> for Tensors<T> {
+/// A list of at most `MAX` items, counted while it is read; null is an empty one.
+fn few<'de, D, T, const MAX: usize>(deserializer: D) -> Result<Vec<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    struct Few<T, const MAX: usize>(PhantomData<T>);
+    impl<'de, T: Deserialize<'de>, const MAX: usize> Visitor<'de> for Few<T, MAX> {
         type Value = Vec<T>;
 
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("a list of tensors")
+            write!(f, "a list of at most {MAX} items")
         }
 
         fn visit_unit<E>(self) -> Result<Vec<T>, E> {
@@ -246,41 +249,17 @@ fn few<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
         }
 
         fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Vec<T>, A::Error> {
-            let mut tensors = Vec::new();
-            while let Some(tensor) = list.next_element()? {
-                if tensors.len() == MAX_TENSORS {
-                    return Err(A::Error::custom(format!("more than {MAX_TENSORS} tensors")));
+            let mut items = Vec::new();
+            while let Some(item) = list.next_element()? {
+                if items.len() == MAX {
+                    return Err(A::Error::custom(format!("a list of more than {MAX} items")));
                 }
-                tensors.push(tensor);
+                items.push(item);
             }
-            Ok(tensors)
+            Ok(items)
         }
     }
-    deserializer.deserialize_any(Tensors(std::marker::PhantomData))
-}
-
-/// A list of a few whole numbers.
-fn shape<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<i64>, D::Error> {
-    struct Sizes;
-    impl<'de> Visitor<'de> for Sizes {
-        type Value = Vec<i64>;
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("a shape")
-        }
-
-        fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Vec<i64>, A::Error> {
-            let mut sizes = Vec::new();
-            while let Some(size) = list.next_element()? {
-                if sizes.len() == MAX_AXES {
-                    return Err(A::Error::custom("a shape of more than 8 axes"));
-                }
-                sizes.push(size);
-            }
-            Ok(sizes)
-        }
-    }
-    deserializer.deserialize_seq(Sizes)
+    deserializer.deserialize_any(Few::<T, MAX>(PhantomData))
 }
 
 /// Numbers in one list or in nested lists. The nesting is ignored: the shape has its own field.
