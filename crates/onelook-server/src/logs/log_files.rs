@@ -176,17 +176,17 @@ fn today() -> u64 {
     since_1970.map_or(0, |time| time.as_secs() / 86_400)
 }
 
-/// Year, month and day of a day since 1970 (`civil_from_days` of Howard Hinnant's "chrono-Compatible
-/// Low-Level Date Algorithms"). Years begin in March there, so that a leap day is the last day.
+/// Year, month and day of a day since 1970; the first for days beyond all calendars.
 fn date(day: u64) -> [u64; 3] {
-    let day = day + 719_468;
-    let (era, of_era) = (day / 146_097, day % 146_097);
-    let year = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year + year / 4 - year / 100);
-    let month = (5 * of_year + 2) / 153;
-    let day = of_year - (153 * month + 2) / 5 + 1;
-    let month = if month < 10 { month + 3 } else { month - 9 };
-    [year + era * 400 + u64::from(month <= 2), month, day]
+    let days = time::Duration::days(i64::try_from(day).unwrap_or(0));
+    let date = time::Date::from_ordinal_date(1970, 1).expect("the first of January exists");
+    let date = date.checked_add(days).unwrap_or(date);
+    let (month, day) = (u8::from(date.month()), date.day());
+    [
+        u64::from(date.year().unsigned_abs()),
+        month.into(),
+        day.into(),
+    ]
 }
 
 #[cfg(test)]
