@@ -3,7 +3,8 @@
     python3 bench.py --onelook ../../target/release/onelook --model yolo11n.pt --onnx yolo11n.onnx --image bus.jpg
 
 Peers: FastAPI + ultralytics, FastAPI + onnxruntime, LitServe + onnxruntime, the latter two in two settings each,
-of which the better one counts at each load. All work on 640x640. Each round starts one server after the other,
+of which the better one counts at each load. All work on 640x640, or with --rect on the rectangle that
+ultralytics' predict and onelook take by themselves. Each round starts one server after the other,
 checks that it finds the same boxes as onelook, warms it, and loads it by `hey` with 1, 8 and 64 keep-alive
 connections; rounds alternate their order, medians over rounds are reported. A request that is not answered
 200 is counted and shown. Beside them: the bare engine, as `onelook predict` over the same image many times.
@@ -72,7 +73,7 @@ def contenders(arguments, image):
 
     found.append(
         Contender(
-            "onelook serve", "onelook", onelook, "/v1/detect?rect=false", *jpeg, lambda a: a["images"][0]["detections"]
+            "onelook serve", "onelook", onelook, f"/v1/detect?rect={str(arguments.rect).lower()}", *jpeg, lambda a: a["images"][0]["detections"]
         )
     )
     given = arguments.ultralytics_python
@@ -81,7 +82,7 @@ def contenders(arguments, image):
         if given:
             environment["PYTHONPATH"] = str(layer(given))
         interpreter = given or environments.python("peers-ultralytics", REQUIREMENTS)
-        start = peer("fastapi_ultralytics.py", interpreter, arguments.model, [], environment)
+        start = peer("fastapi_ultralytics.py", interpreter, arguments.model, ["--rect"] * arguments.rect, environment)
         found.append(
             Contender(
                 "FastAPI + ultralytics", "FastAPI + ultralytics", start, "/detect", *jpeg, lambda a: a["detections"]
@@ -159,7 +160,7 @@ def bare_engine(arguments, work, images):
         listed = work / f"list-{count}.txt"
         listed.write_text(f"{pathlib.Path(arguments.image).resolve()}\n" * count)
         command = [arguments.onelook, "predict", "--model", arguments.model, "--source", listed,
-                   "--rect", "false", "--batch", os.cpu_count(),
+                   "--rect", str(arguments.rect).lower(), "--batch", os.cpu_count(),
                    "--save", "false", "--json", "--quiet"]  # fmt: skip
         start = time.perf_counter()
         subprocess.run(list(map(str, command)), check=True, stdout=subprocess.DEVNULL)
@@ -263,7 +264,8 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--onelook", default=ROOT / "target/release/onelook", help="the binary")
     parser.add_argument("--model", required=True, help="the .pt")
-    parser.add_argument("--onnx", required=True, help="the same network, 1x3x640x640")
+    parser.add_argument("--onnx", required=True, help="the same network, 1x3x640x640 or the image's rectangle")
+    parser.add_argument("--rect", action="store_true", help="work on the image's rectangle; --onnx has its shape")
     parser.add_argument("--image", required=True, help="a JPEG")
     parser.add_argument(
         "--ultralytics-python", help="an interpreter that has ultralytics, instead of an environment of our own"
@@ -287,7 +289,7 @@ def main():
     rows = summary(everyone, runs, arguments.connections)
     engine = statistics.median(bare)
     result = {
-        "what": "serving: throughput and latency at 640x640",
+        "what": f"serving: throughput and latency at 640, {'rectangle' if arguments.rect else 'square'}",
         "image": pathlib.Path(arguments.image).name,
         "model": pathlib.Path(arguments.model).name,
         "objects": len(boxes),

@@ -1,7 +1,7 @@
 """The detector both onnxruntime peers use: image bytes in, boxes out; OpenCV decodes, numpy does the rest.
 
 Written to be fast where that is cheap: candidates are filtered by confidence before anything else is done
-with them, and suppression works on those alone. Confidence 0.25, IoU 0.7, at most 300 boxes, square 640.
+with them, and suppression works on those alone. Confidence 0.25, IoU 0.7, at most 300 boxes; the input has the size that the ONNX file says.
 """
 
 import ast
@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import onnxruntime
 
-CONFIDENCE, IOU, MOST, SIZE, PADDING = 0.25, 0.7, 300, 640, 114
+CONFIDENCE, IOU, MOST, PADDING = 0.25, 0.7, 300, 114
 # More than any side of an image: moves boxes of different classes apart, so that one pass serves all classes.
 CLASS_OFFSET = 7680.0
 
@@ -21,23 +21,24 @@ class Detector:
         options.intra_op_num_threads = threads
         self.session = onnxruntime.InferenceSession(onnx, options, providers=["CPUExecutionProvider"])
         self.input = self.session.get_inputs()[0].name
+        self.height, self.width = self.session.get_inputs()[0].shape[2:]
         self.names = ast.literal_eval(self.session.get_modelmeta().custom_metadata_map["names"])
 
     def __call__(self, encoded):
         return self.boxes(*self.run(*self.prepare(encoded)))
 
     def prepare(self, encoded):
-        """Encoded image -> tensor [1,3,640,640], scale, left and top padding, width and height."""
+        """Encoded image -> tensor [1,3,height,width], scale, left and top padding, width and height."""
         image = cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_COLOR)
         if image is None:
             raise ValueError("the body is not an image")
         height, width = image.shape[:2]
-        scale = min(SIZE / height, SIZE / width)
+        scale = min(self.height / height, self.width / width)
         new_width, new_height = round(width * scale), round(height * scale)
         if (new_width, new_height) != (width, height):
             image = cv2.resize(image, (new_width, new_height), interpolation=cv2.INTER_LINEAR)
-        left, top = round((SIZE - new_width) / 2 - 0.1), round((SIZE - new_height) / 2 - 0.1)
-        canvas = np.full((SIZE, SIZE, 3), PADDING, np.uint8)
+        left, top = round((self.width - new_width) / 2 - 0.1), round((self.height - new_height) / 2 - 0.1)
+        canvas = np.full((self.height, self.width, 3), PADDING, np.uint8)
         canvas[top : top + new_height, left : left + new_width] = image
         tensor = cv2.dnn.blobFromImage(canvas, 1 / 255, swapRB=True)
         return tensor, (scale, left, top, width, height)

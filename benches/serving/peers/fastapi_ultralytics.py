@@ -2,7 +2,8 @@
 
     python fastapi_ultralytics.py --model yolo11n.pt --port 9100
 
-The image is decoded outside the lock. Square 640, so that it works on as many pixels as the others.
+The image is decoded outside the lock. Square 640, or with --rect the rectangle, so that it works on as
+many pixels as the others.
 """
 
 import argparse
@@ -15,7 +16,7 @@ from fastapi import Body, FastAPI, HTTPException
 from ultralytics import YOLO
 
 
-def application(model):
+def application(model, rect):
     app, lock = FastAPI(), threading.Lock()
 
     @app.get("/ready")
@@ -28,7 +29,7 @@ def application(model):
         if image is None:
             raise HTTPException(422, "the body is not an image")
         with lock:
-            result = model.predict(image, imgsz=640, conf=0.25, iou=0.7, rect=False, verbose=False)[0]
+            result = model.predict(image, imgsz=640, conf=0.25, iou=0.7, rect=rect, verbose=False)[0]
         return {"detections": result.summary()}
 
     return app
@@ -38,10 +39,11 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", required=True)
     parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--rect", action="store_true")
     arguments = parser.parse_args()
     model = YOLO(arguments.model)
-    model.predict(np.zeros((640, 640, 3), np.uint8), imgsz=640, rect=False, verbose=False)
-    uvicorn.run(application(model), host="127.0.0.1", port=arguments.port, log_level="warning", access_log=False)
+    model.predict(np.zeros((640, 640, 3), np.uint8), imgsz=640, rect=arguments.rect, verbose=False)
+    uvicorn.run(application(model, arguments.rect), host="127.0.0.1", port=arguments.port, log_level="warning", access_log=False)
 
 
 if __name__ == "__main__":

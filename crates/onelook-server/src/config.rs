@@ -6,6 +6,7 @@ use std::time::Duration;
 use onelook::LoadOptions;
 
 use crate::auth::Tokens;
+use crate::network::Network;
 use crate::progress::MinProgress;
 use crate::url_hosts::UrlHost;
 
@@ -56,6 +57,9 @@ pub struct Config {
     /// Further names under which the server may be addressed. If it listens on loopback only, or if there
     /// are any here, others are refused.
     pub allow_hosts: Vec<String>,
+    /// Proxies that are believed whose requests they pass on (`X-Forwarded-For`). The bound on connections
+    /// of one address does not hold for them.
+    pub trusted_proxies: Vec<Network>,
     /// Whether requests may name URLs of images at public addresses.
     pub allow_urls: bool,
     /// Hosts and networks whose images are fetched too, public or not.
@@ -164,6 +168,7 @@ impl Default for Config {
             token_file: None,
             cors: Vec::new(),
             allow_hosts: Vec::new(),
+            trusted_proxies: Vec::new(),
             allow_urls: false,
             allow_url_hosts: Vec::new(),
             tls: None,

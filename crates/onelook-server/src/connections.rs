@@ -23,7 +23,8 @@ use tower::ServiceExt;
 
 use crate::app::App;
 use crate::connection_watch::{ConnectionWatch, WatchedSocket};
-use crate::request_context::PeerAddress;
+use crate::forwarded;
+use crate::request_context::RemoteAddress;
 use crate::tls::Tls;
 pub use open::client_address;
 use open::{ConnectionPlace, Full, OpenConnections};
@@ -56,7 +57,7 @@ pub struct ConnectionAcceptor {
 impl ConnectionAcceptor {
     /// An acceptor for as many connections as the limits allow.
     pub fn new(app: Arc<App>, stop: CancellationToken) -> Self {
-        let open = OpenConnections::new(app.config.limits.connections);
+        let open = OpenConnections::new(app.config.limits.connections, &app.config.trusted_proxies);
         Self {
             app,
             open,
@@ -144,9 +145,11 @@ impl ConnectionAcceptor {
         let has_request = Arc::new(AtomicBool::new(false));
         let mark = Arc::clone(&has_request);
         let of_request = Arc::clone(watch);
+        let trusted = self.app.config.trusted_proxies.clone();
         let service = service_fn(move |mut request: hyper::Request<Incoming>| {
             mark.store(true, Ordering::Relaxed);
-            request.extensions_mut().insert(PeerAddress(peer));
+            let remote = forwarded::client(peer.ip(), request.headers(), &trusted);
+            request.extensions_mut().insert(RemoteAddress(remote));
             request.extensions_mut().insert(Arc::clone(&of_request));
             router
                 .clone()

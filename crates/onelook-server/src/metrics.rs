@@ -39,7 +39,7 @@ pub struct Metrics {
     pub requests: IntCounterVec,
     /// Time from a request's headers to its response's headers, by route.
     pub request_seconds: HistogramVec,
-    /// Requests in progress.
+    /// Requests with POST in progress.
     pub in_flight: IntGauge,
     /// Open connections.
     pub connections: IntGauge,
@@ -105,7 +105,10 @@ impl Metrics {
                 "Time from a request's head to its answer.",
                 &["route"],
             ),
-            in_flight: build.level("onelook_http_requests_in_flight", "Requests in progress."),
+            in_flight: build.level(
+                "onelook_http_requests_in_flight",
+                "Requests with POST in progress.",
+            ),
             connections: build.level("onelook_connections", "Open connections."),
             failures: build.count(
                 "onelook_failures_total",

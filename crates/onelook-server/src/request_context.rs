@@ -3,7 +3,7 @@
 //! Made by the HTTP middleware, put into the request's extensions, and passed on to whatever runs a
 //! model: every protocol hands the same type to the inference service.
 
-use std::net::SocketAddr;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,9 +13,9 @@ use crate::admission::{AdmissionRequest, ClientKey, Priority};
 use crate::auth::{Caller, Scope, Tokens};
 use crate::problem::Problem;
 
-/// Address of the other end of a connection.
+/// Where a request comes from: the other end of its connection, or whom a trusted proxy names.
 #[derive(Debug, Clone, Copy)]
-pub struct PeerAddress(pub SocketAddr);
+pub struct RemoteAddress(pub IpAddr);
 
 /// Who sent a request, how urgent it is and until when an answer is useful.
 #[derive(Debug, Clone)]

@@ -208,7 +208,6 @@ export const zhApi = Object.freeze({
   "Its id, as in the header `x-request-id` and in the log.": "编号，与标头 `x-request-id` 和日志中的相同。",
   "Requests with POST, which run or change models.": "运行或更改模型的 POST 请求。",
   "Requests that failed for another reason than overload.": "因过载以外的原因失败的请求。",
-  "Requests in progress, without this one.": "处理中的请求，不含本请求。",
   "Requests that were rejected because of overload (429 and 503).": "因过载被拒绝的请求（429 和 503）。",
   "Finished requests, with any status.": "已结束的请求，不论状态码。",
   "Time of each stage of one image, in milliseconds.": "一张图片各阶段的用时（毫秒）。",

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use onelook_server::UrlHost;
+use onelook_server::{Network, UrlHost};
 
 use super::config_file::Settings;
 use super::model::EngineArgs;
@@ -111,6 +111,10 @@ pub struct ServeArgs {
     /// loopback, other names are refused; addresses are not, but on loopback all but those of loopback.
     #[arg(long, value_name = "NAME")]
     pub allow_host: Vec<String>,
+    /// Proxy, or network of proxies, such as 127.0.0.1,10.0.0.0/8: whose requests it passes on is read from
+    /// X-Forwarded-For, so that shares and limits hold for its clients. Name only proxies that set it.
+    #[arg(long, value_name = "NETWORK", value_delimiter = ',')]
+    pub trusted_proxy: Vec<Network>,
     /// Let requests name URLs of images at public addresses. Private, local and reserved ones are not
     /// fetched.
     #[arg(long)]

@@ -104,6 +104,7 @@ impl ServeArgs {
             token_file: secrets.token_file,
             cors: self.cors.clone(),
             allow_hosts: self.allow_host.clone(),
+            trusted_proxies: self.trusted_proxy.clone(),
             allow_urls: self.allow_urls,
             allow_url_hosts: self.allow_url_host.clone(),
             tls: secrets.tls,

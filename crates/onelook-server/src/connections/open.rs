@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::MaxConnections;
 use crate::connection_watch::ConnectionWatch;
+use crate::network::Network;
 
 /// Which bound leaves no place for a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,6 +25,8 @@ pub enum Full {
 /// The open connections.
 pub struct OpenConnections {
     max: MaxConnections,
+    /// Networks whose addresses have no bound of their own.
+    trusted_proxies: Vec<Network>,
     state: Mutex<State>,
 }
 
@@ -51,9 +54,10 @@ pub struct ConnectionPlace {
 
 impl OpenConnections {
     /// None is open yet.
-    pub fn new(max: MaxConnections) -> Arc<Self> {
+    pub fn new(max: MaxConnections, trusted_proxies: &[Network]) -> Arc<Self> {
         Arc::new(Self {
             max,
+            trusted_proxies: trusted_proxies.to_vec(),
             state: Mutex::default(),
         })
     }
@@ -64,10 +68,12 @@ impl OpenConnections {
         address: IpAddr,
         watch: &Arc<ConnectionWatch>,
     ) -> Result<ConnectionPlace, Full> {
+        let proxies = &self.trusted_proxies;
+        let is_proxy = proxies.iter().any(|network| network.contains(address));
         let address = client_address(address);
         let mut state = self.lock();
         let own = state.by_address.get(&address).map_or(0, Vec::len);
-        if own >= self.max.per_address.max(1) && !state.close_idle(address) {
+        if !is_proxy && own >= self.max.per_address.max(1) && !state.close_idle(address) {
             return Err(Full::Address);
         }
         if state.count >= self.max.all.max(1) && !state.close_any_idle() {
@@ -168,12 +174,15 @@ mod tests {
         IpAddr::from([10, 0, 0, last])
     }
 
+    /// 10.0.0.99 is a trusted proxy.
+    fn open(all: usize, per_address: usize) -> Arc<OpenConnections> {
+        let max = MaxConnections { all, per_address };
+        OpenConnections::new(max, &["10.0.0.99".parse().unwrap()])
+    }
+
     #[test]
     fn the_longest_idle_connection_of_the_address_that_has_most_makes_way() {
-        let open = OpenConnections::new(MaxConnections {
-            all: 4,
-            per_address: 3,
-        });
+        let open = open(4, 3);
         let admit = |last| {
             let watch = watch();
             open.admit(address(last), &watch)
@@ -197,10 +206,7 @@ mod tests {
 
     #[test]
     fn an_address_has_a_bound_of_its_own() {
-        let open = OpenConnections::new(MaxConnections {
-            all: 9,
-            per_address: 1,
-        });
+        let open = open(9, 1);
         let watch = watch();
         let _request = watch.request();
         let _place = open
@@ -208,6 +214,8 @@ mod tests {
             .unwrap_or_else(|_| panic!("free"));
         assert_eq!(open.admit(address(1), &watch).err(), Some(Full::Address));
         assert!(open.admit(address(2), &watch).is_ok());
+        let proxied = [99, 99].map(|last| open.admit(address(last), &watch));
+        assert!(proxied.iter().all(Result::is_ok));
     }
 
     #[test]

@@ -20,7 +20,7 @@ use crate::connection_watch::{AnswerBody, ConnectionWatch};
 use crate::connections::client_address;
 use crate::memory_budget::MemoryShare;
 use crate::problem::{Problem, ProblemKind};
-use crate::request_context::{PeerAddress, RequestContext};
+use crate::request_context::{RemoteAddress, RequestContext};
 use crate::traces;
 
 use super::grpc_request::is_grpc;
@@ -50,9 +50,9 @@ pub async fn layer(State(app): State<Arc<App>>, mut request: Request, next: Next
     let format = ErrorFormat::of(&request);
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let origin = allowed_origin(&app, request.headers());
-    app.metrics.in_flight.inc();
-    let _in_flight = InFlightGuard(&app);
-    let peer = request.extensions().get::<PeerAddress>().copied();
+    // Reading the figures is no work: what watches the server must not see itself.
+    let _in_flight = (method == Method::POST).then(|| InFlightGuard::new(&app));
+    let peer = request.extensions().get::<RemoteAddress>().copied();
     let span = tracing::info_span!("request", request_id = id, method = method.as_str(), path);
     traces::join(&span, request.headers());
     let watch = request.extensions().get::<Arc<ConnectionWatch>>().cloned();
@@ -112,15 +112,22 @@ async fn refuse_body(request: Request) {
     }
 }
 
-fn client_by_address(peer: Option<PeerAddress>) -> ClientKey {
+fn client_by_address(peer: Option<RemoteAddress>) -> ClientKey {
     match peer {
-        Some(PeerAddress(peer)) => Arc::from(client_address(peer.ip()).to_string()),
+        Some(RemoteAddress(peer)) => Arc::from(client_address(peer).to_string()),
         None => Arc::from("local"),
     }
 }
 
 /// Counts a request as finished however it ends, also if its connection breaks.
 struct InFlightGuard<'a>(&'a App);
+
+impl<'a> InFlightGuard<'a> {
+    fn new(app: &'a App) -> Self {
+        app.metrics.in_flight.inc();
+        Self(app)
+    }
+}
 
 impl Drop for InFlightGuard<'_> {
     fn drop(&mut self) {
@@ -357,7 +364,7 @@ fn log_request(
     app: &App,
     method: &Method,
     path: &str,
-    peer: Option<PeerAddress>,
+    peer: Option<RemoteAddress>,
     response: &Response,
     time: Duration,
     id: &str,
@@ -379,7 +386,7 @@ fn log_request(
         .request_seconds
         .with_label_values(&[route])
         .observe(time.as_secs_f64());
-    let peer = peer.map(|PeerAddress(address)| address.to_string());
+    let peer = peer.map(|RemoteAddress(address)| address.to_string());
     tracing::info!(
         target: "onelook::access",
         request_id = id,

@@ -56,7 +56,7 @@ pub struct Status {
 /// Requests with POST, which run or change models.
 #[derive(Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Requests {
-    /// Requests in progress, without this one.
+    /// Requests in progress.
     in_flight: u64,
     /// Finished requests, with any status.
     total: u64,
@@ -104,7 +104,7 @@ impl ModelFigures {
 impl Requests {
     fn of(app: &App) -> Self {
         let mut requests = Self {
-            in_flight: in_flight(app).saturating_sub(1),
+            in_flight: in_flight(app),
             ..Self::default()
         };
         let families = app.metrics.requests.collect();

@@ -37,6 +37,10 @@ async fn statistics_count_requests_and_images() {
     let metrics = server.get("/metrics").await;
     let metrics = String::from_utf8_lossy(&metrics.body).into_owned();
     assert!(metrics.contains("onelook_host{what=\"memory_total\"}"));
+    assert!(
+        metrics.contains("\nonelook_http_requests_in_flight 0\n"),
+        "who reads the figures counts itself"
+    );
 }
 
 #[tokio::test]

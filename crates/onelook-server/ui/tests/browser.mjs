@@ -16,6 +16,7 @@ import { keyboard } from "./browser/keyboard.mjs";
 import { labels } from "./browser/labels.mjs";
 import { loading } from "./browser/loading.mjs";
 import { pages } from "./browser/pages.mjs";
+import { sites } from "./browser/sites.mjs";
 import { token } from "./browser/token.mjs";
 
 const HELP = `npm run browser -- [options]
@@ -24,7 +25,7 @@ const HELP = `npm run browser -- [options]
   --shots FOLDER      for screenshots (default: screenshots)
   --chromium PATH     default /usr/bin/chromium
   --only NAME         loading, detection, labels, exports, compare, pages, health, camera, keyboard,
-                      token or accessibility
+                      token, sites or accessibility
 `;
 
 const { values } = parseArgs({
@@ -90,7 +91,7 @@ const suite = {
   },
 };
 
-const groups = { loading, detection, labels, exports, compare, pages, health, camera, keyboard, token, accessibility };
+const groups = { loading, detection, labels, exports, compare, pages, health, camera, keyboard, token, sites, accessibility };
 for (const [name, group] of Object.entries(groups)) {
   if (values.only && values.only !== name) continue;
   try {
