@@ -104,8 +104,9 @@ pub fn with_settings(
         )
     };
     let mut all = words.to_vec();
-    let command = words.iter().position(|word| word == COMMAND);
-    let place = command.map_or(all.len(), |at| at + 1);
+    // Behind everything else, so that no word needs to be told from the command's name.
+    let end = words.iter().position(|word| word == "--");
+    let place = end.unwrap_or(all.len());
     for arg in flags(root).filter(is_free) {
         let long = arg.get_long().unwrap_or_default();
         let values = settings.get(long).into_iter().flatten();
