@@ -14,13 +14,12 @@ use prometheus::{IntCounterVec, Opts};
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
-use tracing_subscriber::{Layer, Registry, fmt};
+use tracing_subscriber::{Layer, Registry, fmt, reload};
 
 use crate::traces::{self, Traces};
 use line_queue::LineCounters;
 pub use line_queue::LineQueue;
-pub use log_files::ReopenFlag;
-use log_files::{LogFilePolicy, LogFiles};
+use log_files::{LogFilePolicy, LogFiles, ReopenFlag};
 
 /// The format of a log line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -52,19 +51,16 @@ pub struct LogOptions {
     pub otlp: Option<String>,
 }
 
-impl LogOptions {
-    /// Which lines are written.
-    ///
-    /// # Errors
-    /// Invalid levels.
-    pub fn targets(&self) -> Result<Targets, String> {
-        self.levels.parse().map_err(|_| {
-            format!(
-                "--log-level '{}': expected trace, debug, info, warn, error or off, or TARGET=LEVEL separated by commas",
-                self.levels
-            )
-        })
-    }
+/// Which lines levels such as `info,onelook::access=warn` have written.
+///
+/// # Errors
+/// Invalid levels.
+pub fn parse_levels(levels: &str) -> Result<Targets, String> {
+    levels.parse().map_err(|_| {
+        format!(
+            "--log-level '{levels}': expected trace, debug, info, warn, error or off, or TARGET=LEVEL separated by commas"
+        )
+    })
 }
 
 /// Writes the remaining lines when dropped.
@@ -72,7 +68,7 @@ impl LogOptions {
 pub struct Logs {
     stderr: LineQueue,
     files: Option<LineQueue>,
-    reopen: ReopenFlag,
+    controls: LogControls,
     dropped: IntCounterVec,
     failed: IntCounterVec,
     _traces: Option<Traces>,
@@ -84,9 +80,9 @@ impl Logs {
         self.stderr.clone()
     }
 
-    /// Has log files opened anew, after something else has renamed them.
-    pub fn reopener(&self) -> ReopenFlag {
-        self.reopen.clone()
+    /// What can be changed while the process runs.
+    pub fn controls(&self) -> LogControls {
+        self.controls.clone()
     }
 
     /// Counters of lines that were dropped or could not be written.
@@ -95,6 +91,28 @@ impl Logs {
             Box::new(self.dropped.clone()),
             Box::new(self.failed.clone()),
         ]
+    }
+}
+
+/// Changes the logs of a running process.
+#[derive(Clone)]
+pub struct LogControls {
+    reopen: ReopenFlag,
+    levels: Vec<reload::Handle<Targets, Registry>>,
+}
+
+impl LogControls {
+    /// Has log files opened anew, after something else has renamed them.
+    pub fn reopen_files(&self) {
+        self.reopen.set();
+    }
+
+    /// Which lines are written from now on.
+    pub fn set_levels(&self, levels: &Targets) {
+        for handle in &self.levels {
+            // Fails once logging has ended, and then there is nothing left to change.
+            let _ = handle.reload(levels.clone());
+        }
     }
 }
 
@@ -112,7 +130,7 @@ impl Drop for Logs {
 /// # Errors
 /// Invalid levels, a directory that cannot be written to, or logging that was already started.
 pub fn start(options: &LogOptions) -> Result<Logs, String> {
-    let levels = options.targets()?;
+    let levels = parse_levels(&options.levels)?;
     let counter = |name, help| {
         IntCounterVec::new(Opts::new(name, help), &["log"]).expect("name and label are valid")
     };
@@ -132,15 +150,17 @@ pub fn start(options: &LogOptions) -> Result<Logs, String> {
     let stderr = LineQueue::start("standard error", std::io::stderr(), counters("stderr"));
     let stderr = stderr.map_err(no_thread)?;
     let mut layers: Vec<Box<dyn Layer<Registry> + Send + Sync>> = Vec::new();
+    let (filter, handle) = reload::Layer::new(levels.clone());
+    let mut handles = vec![handle];
     let console = fmt::layer()
         .with_writer(stderr.clone())
         .with_ansi(options.colour);
     layers.push(match options.format {
-        LogFormat::Text => console.with_filter(levels.clone()).boxed(),
+        LogFormat::Text => console.with_filter(filter).boxed(),
         LogFormat::Json => console
             .json()
             .flatten_event(true)
-            .with_filter(levels.clone())
+            .with_filter(filter)
             .boxed(),
     });
     let mut files = None;
@@ -160,7 +180,9 @@ pub fn start(options: &LogOptions) -> Result<Logs, String> {
             .flatten_event(true)
             .with_ansi(false)
             .with_writer(queue.clone());
-        layers.push(file.with_filter(levels).boxed());
+        let (filter, handle) = reload::Layer::new(levels);
+        handles.push(handle);
+        layers.push(file.with_filter(filter).boxed());
         files = Some(queue);
     }
     let mut traces = None;
@@ -176,7 +198,10 @@ pub fn start(options: &LogOptions) -> Result<Logs, String> {
     Ok(Logs {
         stderr,
         files,
-        reopen,
+        controls: LogControls {
+            reopen,
+            levels: handles,
+        },
         dropped,
         failed,
         _traces: traces,

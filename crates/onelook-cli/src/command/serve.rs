@@ -17,6 +17,7 @@ use crate::console::Console;
 use crate::failure::Failure;
 use crate::flags::{ServeArgs, unknown_variables};
 use report::report;
+use service_manager::ServiceManager;
 use signals::{Hangups, Stops};
 
 /// How long the last lines on standard output, and work that was begun, may take once the server has
@@ -58,11 +59,15 @@ pub fn run(args: &ServeArgs, console: &Console, started: Instant) -> Result<(), 
         for collector in logs.collectors() {
             server.app().metrics.register(collector);
         }
-        let settings = args.config.is_some().then(|| args.settings.clone());
-        let reloading = reload::on_hangup(hangups, logs.reopener(), server.reloader(), settings);
-        let reloading = tokio::spawn(reloading);
+        let manager = ServiceManager::default();
+        let reload = reload::Reload {
+            logs: logs.controls(),
+            reloader: server.reloader(),
+            settings: args.config.is_some().then(|| args.settings.clone()),
+        };
+        let reloading = tokio::spawn(reload::on_hangup(hangups, reload, manager.clone()));
         let feeding = tokio::spawn(service_manager::feed_watchdog(server.probe()));
-        let outcome = serve(server, needs_model, console).await;
+        let outcome = serve(server, needs_model, console, &manager).await;
         reloading.abort();
         feeding.abort();
         outcome
@@ -76,7 +81,12 @@ fn no_threads(error: std::io::Error) -> Failure {
     Failure::failed("threads", error.to_string())
 }
 
-async fn serve(server: Server, needs_model: bool, console: &Console) -> Result<(), Failure> {
+async fn serve(
+    server: Server,
+    needs_model: bool,
+    console: &Console,
+    manager: &ServiceManager,
+) -> Result<(), Failure> {
     let stop = CancellationToken::new();
     let stops = Stops::register().map_err(no_threads)?;
     let (tell, mut events) = tokio::sync::mpsc::unbounded_channel();
@@ -103,7 +113,7 @@ async fn serve(server: Server, needs_model: bool, console: &Console) -> Result<(
         let is_ready = matches!(event, Event::Ready { .. });
         let is_hopeless = is_ready && needs_model && !has_model;
         if !is_hopeless {
-            service_manager::tell(&event);
+            manager.tell(&event);
         }
         if let Err(failure) = report(console, &event) {
             // Without the first lines nobody knows where it listens. Later lines must not cost the

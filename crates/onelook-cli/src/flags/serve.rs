@@ -13,7 +13,8 @@ use super::model::EngineArgs;
 pub struct ServeArgs {
     /// TOML file whose keys are the flags of this command, with dashes or underscores. What is typed
     /// takes precedence, then variables such as ONELOOK_SERVE_PORT for --port, then the file. SIGHUP
-    /// reads it again: token-file, tls-cert and tls-key count at once, the rest at the next start.
+    /// reads it again: token-file, tls-cert, tls-key and log-level count at once, the rest at the next
+    /// start.
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// Check flags, file, tokens, certificate and models without starting: exit code 0, or 1 and

@@ -39,6 +39,42 @@ fn what_is_typed_counts_then_variables_then_the_file() {
 }
 
 #[test]
+fn the_file_counts_wherever_the_word_serve_stands() {
+    use std::os::unix::process::CommandExt;
+    let scratch = Scratch::new("word");
+    let model = format!("model = [\"serve={}\"]\n", model().display());
+    // A port that is none: it is refused where the file is read.
+    fs::write(scratch.path("onelook.toml"), model + "queue = 0\n").unwrap();
+    fs::write(scratch.path("serve"), "s3cret").unwrap();
+    let words: [&[&str]; 6] = [
+        &["serve", "--config", "onelook.toml"],
+        &["--quiet", "serve", "--config", "onelook.toml"],
+        &["mode=serve", "config=onelook.toml"],
+        &["serve", "--host", "serve", "--config=onelook.toml"],
+        &["serve", "--token-file", "serve", "--config=onelook.toml"],
+        &["serve", "--config=onelook.toml", "--"],
+    ];
+    for words in words {
+        for name in ["onelook", "serve", "/srv/serve"] {
+            let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_onelook"));
+            command.arg0(name).args(words).arg("--check-config");
+            if words.last() == Some(&"--") {
+                command = std::process::Command::new(env!("CARGO_BIN_EXE_onelook"));
+                command.arg0(name).arg("serve").arg("--check-config");
+                command.args(&words[1..]);
+            }
+            let output = command.current_dir(&scratch.0).output().unwrap();
+            let said = stderr(&output);
+            assert_eq!(output.status.code(), Some(2), "{name} {words:?}: {said}");
+            assert!(
+                said.contains("--queue: expected at least 1"),
+                "{name} {words:?}: {said}"
+            );
+        }
+    }
+}
+
+#[test]
 fn a_file_that_makes_no_sense_is_named_with_what_was_meant() {
     let scratch = Scratch::new("nonsense");
     for (text, reasons) in [
@@ -151,6 +187,38 @@ fn variables_that_kubernetes_adds_for_a_service_are_none_of_ours() {
     let output = command.output().unwrap();
     assert!(output.status.success(), "{}", stderr(&output));
     assert_eq!(stderr(&output), "");
+}
+
+#[test]
+fn a_hangup_changes_which_lines_are_logged() {
+    let scratch = Scratch::new("levels");
+    write(&scratch, "log-level = \"warn\"\nlog-dir = \"logs\"\n");
+    let mut server = scratch.start(&CONFIG);
+    server.read_until("ready");
+    assert_eq!(server.get("/livez?before").0, 200);
+    write(&scratch, "log-level = \"info\"\nlog-dir = \"logs\"\n");
+    server.signal("HUP");
+    scratch.said("configuration: read again");
+    assert_eq!(server.get("/readyz").0, 200);
+    let said = scratch.said("readyz");
+    assert!(
+        !said.contains("livez") && !said.contains("at the next start"),
+        "{said}"
+    );
+    let logs = fs::read_dir(scratch.path("logs")).unwrap();
+    let log = logs.map(|entry| entry.unwrap().path()).next().unwrap();
+    wait_for("the line in the file", || {
+        fs::read_to_string(&log)
+            .unwrap()
+            .contains("readyz")
+            .then_some(())
+    });
+    // One that makes no sense changes nothing.
+    write(&scratch, "log-level = \"=loud=\"\nlog-dir = \"logs\"\n");
+    server.signal("HUP");
+    scratch.said("what was read before stays in use: --log-level");
+    assert_eq!(server.get("/docs").0, 200);
+    scratch.said("/docs");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! `onelook serve --check-config`: says what is wrong with flags and files, without serving.
 
 use onelook_server::check;
+use onelook_server::logs::parse_levels;
 
 use super::files;
 use crate::console::Console;
@@ -11,9 +12,8 @@ use crate::flags::ServeArgs;
 pub fn run(args: &ServeArgs, console: &Console) -> Result<(), Failure> {
     let config = args.config_to_check(files::raise_limit())?;
     let mut findings = check(&config);
-    findings
-        .errors
-        .extend(args.log_options(console)?.targets().err());
+    args.log_options(console)?;
+    findings.errors.extend(parse_levels(&args.log_level).err());
     for warning in &findings.warnings {
         console.warn(warning);
     }
