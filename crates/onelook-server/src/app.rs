@@ -15,7 +15,6 @@ use crate::memory_budget::MemoryBudget;
 use crate::metrics::Metrics;
 use crate::model_repository::ModelRepository;
 use crate::recent_requests::RecentRequests;
-use crate::secret_sources::SecretSources;
 
 /// The server's state.
 pub struct App {
@@ -37,6 +36,8 @@ pub struct App {
     pub started: Instant,
     /// Memory that requests hold.
     pub memory: MemoryBudget,
+    /// Memory that their heads hold.
+    pub heads: MemoryBudget,
     tokens: RwLock<Arc<Tokens>>,
 }
 
@@ -45,7 +46,7 @@ impl App {
     pub fn new(config: Config, started: Instant) -> Result<Arc<Self>, String> {
         let metrics = Arc::new(Metrics::new());
         let models = ModelRepository::new(&config, Arc::clone(&metrics))?;
-        let tokens = SecretSources::of(&config).read_tokens()?;
+        let tokens = config.secrets.read_tokens()?;
         let limits = media::Limits {
             max_pixels: config.limits.pixels,
             max_bytes: config.limits.body_bytes as u64,
@@ -58,6 +59,7 @@ impl App {
                 config.limits.working_bytes,
             ),
             memory: MemoryBudget::new(config.limits.memory_bytes),
+            heads: MemoryBudget::new(config.limits.head_bytes),
             metrics,
             host: HostMonitor::new(),
             history: History::default(),

@@ -98,10 +98,7 @@ pub async fn read(
     headers: &HeaderMap,
     body: Body,
 ) -> Result<BufferedBody, Problem> {
-    let encoding = headers.get(header::CONTENT_ENCODING);
-    let encoding = encoding.map_or("", |value| value.to_str().unwrap_or("?"));
-    let encoding = ContentEncoding::of(encoding);
-    let (encoding, body) = keep_if_ok(encoding, body).await?;
+    let (encoding, body) = keep_if_ok(ContentEncoding::of(headers), body).await?;
     let body = receive(app, context, body).await?;
     let body = match encoding {
         ContentEncoding::Identity => body,
@@ -163,7 +160,9 @@ enum ContentEncoding {
 }
 
 impl ContentEncoding {
-    fn of(name: &str) -> Result<Self, Problem> {
+    fn of(headers: &HeaderMap) -> Result<Self, Problem> {
+        let name = headers.get(header::CONTENT_ENCODING);
+        let name = name.map_or("", |value| value.to_str().unwrap_or("?"));
         match name.trim().to_ascii_lowercase().as_str() {
             "" | "identity" => Ok(Self::Identity),
             "gzip" | "x-gzip" => Ok(Self::Gzip),
@@ -174,6 +173,15 @@ impl ContentEncoding {
             }
         }
     }
+
+    /// Undoes it, piece by piece.
+    fn reader<'a>(&self, source: &'a [u8]) -> Box<dyn Read + 'a> {
+        match self {
+            Self::Identity => Box::new(source),
+            Self::Gzip => Box::new(flate2::read::MultiGzDecoder::new(source)),
+            Self::Deflate => Box::new(flate2::read::ZlibDecoder::new(source)),
+        }
+    }
 }
 
 /// Undoes the content encoding, within the same limits.
@@ -182,12 +190,7 @@ fn inflate(
     compressed: &BufferedBody,
     mut buffer: BodyBuffer,
 ) -> Result<BufferedBody, Problem> {
-    let source = compressed.bytes.as_ref();
-    let mut reader: Box<dyn Read> = match encoding {
-        ContentEncoding::Identity => Box::new(source),
-        ContentEncoding::Gzip => Box::new(flate2::read::MultiGzDecoder::new(source)),
-        ContentEncoding::Deflate => Box::new(flate2::read::ZlibDecoder::new(source)),
-    };
+    let mut reader = encoding.reader(&compressed.bytes);
     let mut chunk = vec![0; INFLATE_CHUNK];
     loop {
         let read = reader.read(&mut chunk).map_err(|error| {
@@ -219,6 +222,21 @@ pub async fn peek(app: &App, mut body: Body, length: usize) -> Result<(Bytes, Bo
     let first = stream::once(std::future::ready(Ok(start.clone())));
     let body = Body::from_stream(first.chain(body.into_data_stream()));
     Ok((start, body))
+}
+
+/// What the first bytes of a body say without its content encoding, as far as they go and no longer than
+/// `limit`.
+pub fn decoded_start(headers: &HeaderMap, start: Bytes, limit: usize) -> Bytes {
+    let Ok(encoding) = ContentEncoding::of(headers) else {
+        return start;
+    };
+    let mut decoded = Vec::new();
+    // It ends with an error, because the rest is missing; what came before is there.
+    let _ = encoding
+        .reader(&start)
+        .take(limit as u64)
+        .read_to_end(&mut decoded);
+    decoded.into()
 }
 
 /// Passes the body on if the request can go on, else discards it.

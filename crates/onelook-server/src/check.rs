@@ -8,7 +8,6 @@ use onelook::registry::{self, Registry};
 
 use crate::config::Config;
 use crate::model_repository::ModelRepository;
-use crate::secret_sources::SecretSources;
 use crate::tls::Tls;
 
 /// What was found.
@@ -22,8 +21,8 @@ pub struct Findings {
 
 /// Reads the files that the configuration names, but loads no model and opens no port.
 pub fn check(config: &Config) -> Findings {
-    let sources = SecretSources::of(config);
-    let tls = config.tls.as_ref().map(Tls::load).transpose();
+    let sources = &config.secrets;
+    let tls = sources.tls.as_ref().map(Tls::load).transpose();
     let models = ModelRepository::new(config, Arc::default());
     let mut warnings = sources.warnings();
     let errors = [sources.read_tokens().err(), tls.err()];

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use onelook::LoadOptions;
 
-use crate::auth::Tokens;
 use crate::network::Network;
 use crate::progress::MinProgress;
+use crate::secret_sources::SecretSources;
 use crate::url_hosts::UrlHost;
 
 /// A model to serve.
@@ -48,10 +48,8 @@ pub struct Config {
     pub queue: usize,
     /// Limits on requests and connections.
     pub limits: Limits,
-    /// Accepted tokens besides those of the file; if there are none at all, none is needed.
-    pub tokens: Tokens,
-    /// A file with tokens, read again when it changes.
-    pub token_file: Option<PathBuf>,
+    /// Where tokens and certificates come from.
+    pub secrets: SecretSources,
     /// Origins whose pages may call the server (CORS); `*` for all.
     pub cors: Vec<String>,
     /// Further names under which the server may be addressed. If it listens on loopback only, or if there
@@ -64,8 +62,6 @@ pub struct Config {
     pub allow_urls: bool,
     /// Hosts and networks whose images are fetched too, public or not.
     pub allow_url_hosts: Vec<UrlHost>,
-    /// Certificate chain and key (PEM files).
-    pub tls: Option<TlsFiles>,
 }
 
 impl Config {
@@ -76,15 +72,6 @@ impl Config {
     }
 }
 
-/// PEM files of a certificate chain and its key.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TlsFiles {
-    /// The chain, the server's own certificate first.
-    pub certificate: PathBuf,
-    /// The private key.
-    pub key: PathBuf,
-}
-
 /// Limits on requests and connections.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Limits {
@@ -92,6 +79,8 @@ pub struct Limits {
     pub body_bytes: usize,
     /// Most bytes that all requests together hold: bodies, what they are parsed into, answers.
     pub memory_bytes: usize,
+    /// Most bytes that the heads of all requests in progress take.
+    pub head_bytes: usize,
     /// Most bytes that images take while they are decoded and run; further ones wait.
     pub working_bytes: u64,
     /// Largest number of pixels of one image.
@@ -104,6 +93,9 @@ pub struct Limits {
     pub connections: MaxConnections,
     /// Longest wait for a request's headers, and for the next request on a connection.
     pub header_timeout: Duration,
+    /// Time between two HTTP/2 pings, and longest wait for the answer to one: a client that has gone
+    /// without a word is noticed after both.
+    pub ping_interval: Duration,
     /// What is expected of a body that is sent and of an answer that is read.
     pub min_progress: MinProgress,
     /// Longest time from the end of a request's body to its answer, unless the request asks for less.
@@ -128,6 +120,7 @@ impl Default for Limits {
         Self {
             body_bytes: 64 << 20,
             memory_bytes: 512 << 20,
+            head_bytes: 64 << 20,
             working_bytes: 1 << 30,
             pixels: 64_000_000,
             image_size: 1920,
@@ -137,6 +130,7 @@ impl Default for Limits {
                 per_address: 6_000,
             },
             header_timeout: Duration::from_secs(15),
+            ping_interval: Duration::from_secs(20),
             min_progress: MinProgress {
                 stall: Duration::from_secs(10),
                 bytes_per_second: 8 << 10,
@@ -164,14 +158,12 @@ impl Default for Config {
             max_delay: Duration::from_millis(2),
             queue: 128,
             limits: Limits::default(),
-            tokens: Tokens::default(),
-            token_file: None,
+            secrets: SecretSources::default(),
             cors: Vec::new(),
             allow_hosts: Vec::new(),
             trusted_proxies: Vec::new(),
             allow_urls: false,
             allow_url_hosts: Vec::new(),
-            tls: None,
         }
     }
 }

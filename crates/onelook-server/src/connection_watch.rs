@@ -27,6 +27,8 @@ pub struct ConnectionWatch {
 
 struct WatchState {
     requests: usize,
+    /// Those of them that wait for their client's next message.
+    paused: usize,
     idle_since: Instant,
     /// Deadlines of the answers that wait for their client, and of the socket, by a number.
     waiting: Vec<(u64, ProgressDeadline)>,
@@ -40,6 +42,7 @@ impl ConnectionWatch {
             expected,
             state: Mutex::new(WatchState {
                 requests: 0,
+                paused: 0,
                 idle_since: Instant::now(),
                 waiting: Vec::new(),
                 last: 0,
@@ -53,10 +56,19 @@ impl ConnectionWatch {
         RequestGuard(Arc::clone(self))
     }
 
-    /// Since when no request is unanswered; `None` while one is.
+    /// Counts a request as one that waits for its client's next message, until the returned guard is
+    /// dropped.
+    pub fn pause(self: &Arc<Self>) -> PauseGuard {
+        let mut state = self.lock();
+        state.paused += 1;
+        state.idle_since = Instant::now();
+        PauseGuard(Arc::clone(self))
+    }
+
+    /// Since when nothing is to be answered; `None` while something is.
     pub fn idle_since(&self) -> Option<Instant> {
         let state = self.lock();
-        let is_idle = state.requests == 0 && state.waiting.is_empty();
+        let is_idle = state.requests <= state.paused && state.waiting.is_empty();
         is_idle.then_some(state.idle_since)
     }
 
@@ -92,6 +104,15 @@ impl Drop for RequestGuard {
     }
 }
 
+/// A request that waits for its client's next message.
+pub struct PauseGuard(Arc<ConnectionWatch>);
+
+impl Drop for PauseGuard {
+    fn drop(&mut self) {
+        self.0.lock().paused -= 1;
+    }
+}
+
 /// Something that may wait for the client.
 struct ClientWait {
     number: u64,
@@ -101,16 +122,21 @@ struct ClientWait {
 impl ClientWait {
     /// From now on it waits for the client; `bytes` is what the client has taken since the last call.
     fn waits(&self, bytes: usize) {
+        if !self.advances(bytes) {
+            let deadline = ProgressDeadline::new(self.watch.expected, Instant::now());
+            self.watch.lock().waiting.push((self.number, deadline));
+        }
+    }
+
+    /// The client has taken these bytes; whether it waits for the client.
+    fn advances(&self, bytes: usize) -> bool {
         let now = Instant::now();
         let mut state = self.watch.lock();
         // They share the connection: while one gets on, the others have their turn still to come.
         for (_, wait) in &mut state.waiting {
             wait.advance(now, bytes);
         }
-        if state.waiting.iter().all(|wait| wait.0 != self.number) {
-            let deadline = ProgressDeadline::new(self.watch.expected, now);
-            state.waiting.push((self.number, deadline));
-        }
+        state.waiting.iter().any(|wait| wait.0 == self.number)
     }
 
     /// It waits for the server.
@@ -278,16 +304,10 @@ impl<S> WatchedSocket<S> {
     fn written(&self, written: Poll<std::io::Result<usize>>) -> Poll<std::io::Result<usize>> {
         match &written {
             Poll::Pending => self.wait.waits(0),
-            Poll::Ready(Ok(bytes)) if self.is_waiting() => self.wait.waits(*bytes),
-            Poll::Ready(_) => {}
+            Poll::Ready(Ok(bytes)) => drop(self.wait.advances(*bytes)),
+            Poll::Ready(Err(_)) => {}
         }
         written
-    }
-
-    fn is_waiting(&self) -> bool {
-        let state = self.wait.watch.lock();
-        let own = self.wait.number;
-        state.waiting.iter().any(|wait| wait.0 == own)
     }
 }
 
@@ -328,6 +348,23 @@ mod tests {
         assert_eq!(rest.len(), PIECE / 2);
         assert!(!watch.is_stalled(later(11)));
         assert_eq!(budget.free(), 1 << 20);
+        assert!(watch.idle_since().is_some());
+    }
+
+    #[test]
+    fn a_request_that_pauses_leaves_its_connection_idle() {
+        let watch = ConnectionWatch::new(EXPECTED);
+        let stream = watch.request();
+        assert_eq!(watch.idle_since(), None);
+        let pause = watch.pause();
+        assert!(watch.idle_since().is_some());
+        let other = watch.request();
+        assert_eq!(watch.idle_since(), None, "another is in progress");
+        drop(other);
+        assert!(watch.idle_since().is_some());
+        drop(pause);
+        assert_eq!(watch.idle_since(), None, "the next message is there");
+        drop(stream);
         assert!(watch.idle_since().is_some());
     }
 

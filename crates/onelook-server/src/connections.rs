@@ -35,9 +35,6 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// Shortest time without progress that is looked for.
 const MIN_CHECK: Duration = Duration::from_millis(40);
 
-/// Interval of HTTP/2 keep-alive pings.
-const PING_INTERVAL: Duration = Duration::from_secs(20);
-
 /// The other end of a connection.
 struct Peer {
     address: SocketAddr,
@@ -155,13 +152,14 @@ impl ConnectionAcceptor {
                 .clone()
                 .oneshot(request.map(axum::body::Body::new) as Request)
         });
-        let builder = builder(limit);
+        let builder = builder(limit, limits.ping_interval);
         let connection = builder.serve_connection_with_upgrades(
             TokioIo::new(WatchedSocket::new(stream, watch)),
             service,
         );
         tokio::pin!(connection);
-        let mut check = tokio::time::interval(limits.min_progress.stall.max(MIN_CHECK) / 4);
+        let interval = limits.min_progress.stall.max(MIN_CHECK) / 4;
+        let mut check = tokio::time::interval(interval);
         // hyper's own timers start only with the first bytes of a request's head.
         let first_request = tokio::time::sleep(limit);
         tokio::pin!(first_request);
@@ -192,6 +190,11 @@ impl ConnectionAcceptor {
                         tracing::info!(%peer, "a connection was closed: its client does not read the answer");
                         return;
                     }
+                    // A stream that waits for its client's next message might never end by itself.
+                    let idle_since = watch.idle_since().filter(|_| shutting_down);
+                    if idle_since.is_some_and(|since| since.elapsed() > interval) {
+                        return;
+                    }
                 }
                 // Graceful shutdown: requests in progress are answered, then the connection closes.
                 // The loop goes on until it has; `finish` bounds the wait.
@@ -204,7 +207,7 @@ impl ConnectionAcceptor {
     }
 }
 
-fn builder(header_timeout: Duration) -> Builder<TokioExecutor> {
+fn builder(header_timeout: Duration, ping_interval: Duration) -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new());
     builder
         .http1()
@@ -214,12 +217,12 @@ fn builder(header_timeout: Duration) -> Builder<TokioExecutor> {
     builder
         .http2()
         .timer(TokioTimer::new())
-        .keep_alive_interval(PING_INTERVAL)
-        .keep_alive_timeout(PING_INTERVAL)
+        .keep_alive_interval(ping_interval)
+        .keep_alive_timeout(ping_interval)
         // What a client does not read must stay where it is counted.
         .max_send_buf_size(16 << 10)
         .max_concurrent_streams(128)
-        .max_header_list_size(32 << 10)
+        .max_header_list_size(16 << 10)
         .initial_stream_window_size(1 << 20)
         .initial_connection_window_size(2 << 20)
         .enable_connect_protocol();

@@ -3,7 +3,7 @@
 //! Every protocol comes through here, with images or with tensors, so that all of them share queues,
 //! batches, statistics and metrics. What becomes of an image is the library's [`Pipeline`] alone.
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,25 +14,26 @@ use onelook::media::{self, DecodeError};
 use onelook::types::{Frame, Instances, Prediction, Tensor};
 use onelook::{Options, Pipeline, PreparedImage, PreparedInput, usable_cores};
 use tokio::sync::Semaphore;
-use tokio::time::{Instant as Deadline, timeout_at};
-use tokio_util::sync::CancellationToken;
+use tokio::time::timeout_at;
 use tracing::{Instrument, debug_span};
 
 use crate::admission::{self, AdmissionError, AdmissionRequest, Permit};
 use crate::blocking::blocking;
+use crate::fair_semaphore::{FairPermits, FairSemaphore};
 use crate::metrics::Metrics;
 use crate::model_repository::{LoadedModel, ModelEntry};
 use crate::problem::{Problem, ProblemKind};
 use crate::request_context::RequestContext;
 use crate::statistics::StageTimes;
-use crate::working_memory::{WorkingMemory, WorkingShare};
 
 /// From this confidence on, so few candidates pass that decoding them costs less than a change of
 /// thread.
 const CHEAP_CONFIDENCE: f32 = 0.05;
 
+/// Up to this size the header of an image is found without a change of thread.
+const SMALL_IMAGE: usize = 1 << 20;
+
 /// The objects on an image.
-#[derive(Debug)]
 pub struct DetectResult {
     /// The decoded image.
     pub frame: Arc<Frame>,
@@ -43,7 +44,7 @@ pub struct DetectResult {
     /// Time of each stage.
     pub times: StageTimes,
     /// The frame's memory.
-    _memory: Option<WorkingShare>,
+    _memory: FairPermits,
 }
 
 impl DetectResult {
@@ -58,7 +59,9 @@ impl DetectResult {
 pub struct InferenceService {
     metrics: Arc<Metrics>,
     limits: media::Limits,
-    memory: WorkingMemory,
+    /// Bytes of images and tensors at work, from the first decoded pixel to the answer.
+    memory: FairSemaphore,
+    decoders: FairSemaphore,
     encode_permits: Arc<Semaphore>,
 }
 
@@ -68,7 +71,9 @@ impl InferenceService {
         Self {
             metrics,
             limits,
-            memory: WorkingMemory::new(working_bytes),
+            memory: FairSemaphore::new(working_bytes),
+            // One client alone keeps every core busy, and leaves as many for the others.
+            decoders: FairSemaphore::new(2 * usable_cores() as u64 + 1),
             encode_permits: Arc::new(Semaphore::new(8 + 4 * usable_cores())),
         }
     }
@@ -110,16 +115,21 @@ impl InferenceService {
         let pipeline = Arc::new(Pipeline::new(Arc::clone(&loaded.model), options.clone())?);
         let decoder = ImageDecoder {
             limits: self.limits,
-            memory: self.memory.clone(),
             input_bytes: tensor_bytes(1, size),
-            deadline: context.deadline,
-            abandoned: CancellationToken::new(),
             pipeline: Arc::clone(&pipeline),
         };
-        let _abandon = decoder.abandoned.clone().drop_guard();
+        let (bytes, decoder, image) = decoder.needed_bytes(image).await?;
+        // Memory before a thread: whoever waits for memory must not keep others from theirs.
+        let memory = self.take(&request, bytes).await?;
+        let thread = self.decoders.acquire(&request.client, 1);
+        let thread = timeout_at(request.deadline, thread).await;
+        let thread = thread.map_err(|_| out_of_time())?;
         let span = debug_span!("decode and prepare");
-        // The permit goes along: a client that leaves does not end what was begun for it.
-        let prepared = blocking(move || (span.in_scope(|| decoder.prepare(&image)), permit));
+        // The permits go along: a client that leaves does not end what was begun for it.
+        let prepared = blocking(move || {
+            let _thread = thread;
+            (span.in_scope(|| decoder.prepare(&image, memory)), permit)
+        });
         let (prepared, permit) = prepared.await?;
         let prepared = prepared?;
         times.decode = prepared.decode;
@@ -186,7 +196,7 @@ impl InferenceService {
     ) -> Result<Tensor, Problem> {
         let (loaded, permit) = self.admit(entry, request, times).await?;
         // After the permit, as for images: two orders could wait for each other.
-        let _memory = self.take(request.deadline, bytes).await?;
+        let _memory = self.take(request, bytes).await?;
         let start = Instant::now();
         let input = blocking(input).await?;
         times.preprocess = start.elapsed();
@@ -217,8 +227,9 @@ impl InferenceService {
         Ok(output)
     }
 
-    async fn take(&self, deadline: Deadline, bytes: u64) -> Result<WorkingShare, Problem> {
-        let taken = timeout_at(deadline, self.memory.take(bytes));
+    async fn take(&self, request: &AdmissionRequest, bytes: u64) -> Result<FairPermits, Problem> {
+        let taken = self.memory.acquire(&request.client, bytes);
+        let taken = timeout_at(request.deadline, taken);
         taken.await.map_err(|_| out_of_memory())
     }
 
@@ -329,46 +340,48 @@ struct PreparedRequest {
     image: PreparedImage<'static>,
     decode: Duration,
     prepare: Duration,
-    memory: Option<WorkingShare>,
+    memory: FairPermits,
 }
 
 /// Decodes an image and prepares it for the network, in memory that is taken ahead.
 struct ImageDecoder {
     limits: media::Limits,
-    memory: WorkingMemory,
     /// What the network's input takes.
     input_bytes: u64,
-    deadline: Deadline,
-    /// Cancelled when nobody waits for the image any more.
-    abandoned: CancellationToken,
     pipeline: Arc<Pipeline>,
 }
 
 impl ImageDecoder {
-    fn prepare(&self, image: &[u8]) -> Result<PreparedRequest, Problem> {
-        let start = Instant::now();
-        let (memory, timed_out) = (RefCell::new(None), Cell::new(false));
-        // This thread may wait: the permit before it bounds how many do.
-        let runtime = tokio::runtime::Handle::current();
-        let reserve = |bytes: u64| {
-            let taken = self.memory.take(bytes.saturating_add(self.input_bytes));
-            let taken = timeout_at(self.deadline, taken);
-            let taken = self.abandoned.run_until_cancelled(taken);
-            match runtime.block_on(taken) {
-                Some(Ok(share)) => *memory.borrow_mut() = Some(share),
-                _ => timed_out.set(true),
+    /// What the image takes from here to the answer, by its header alone.
+    async fn needed_bytes(self, image: Bytes) -> Result<(u64, Self, Bytes), Problem> {
+        let is_small = image.len() <= SMALL_IMAGE;
+        let look = move || {
+            let needed = Cell::new(None);
+            let stop = |bytes| {
+                needed.set(Some(bytes));
+                false
+            };
+            match (
+                media::decode_image_within(&image, &self.limits, &stop),
+                needed.get(),
+            ) {
+                (_, Some(bytes)) => Ok((self.input_bytes.saturating_add(bytes), self, image)),
+                (Err(error), None) => Err(decode_problem(&error)),
+                (Ok(_), None) => Err(Problem::internal("an image took no memory")),
             }
-            !timed_out.get()
         };
-        let image = match media::decode_image_within(image, &self.limits, &reserve) {
-            Err(_) if timed_out.get() => return Err(out_of_memory()),
-            decoded => decoded.map_err(|error| decode_problem(&error))?,
-        };
-        let frame = Arc::new(image.frame);
-        let mut memory = memory.into_inner();
-        if let Some(memory) = &mut memory {
-            memory.shrink_to(frame.pixels().len() as u64 + self.input_bytes);
+        match is_small {
+            true => look(),
+            false => blocking(look).await?,
         }
+    }
+
+    fn prepare(&self, image: &[u8], mut memory: FairPermits) -> Result<PreparedRequest, Problem> {
+        let start = Instant::now();
+        let image = media::decode_image(image, &self.limits);
+        let image = image.map_err(|error| decode_problem(&error))?;
+        let frame = Arc::new(image.frame);
+        memory.shrink_to(frame.pixels().len() as u64 + self.input_bytes);
         let decoded = Instant::now();
         Ok(PreparedRequest {
             image: self.pipeline.prepare(Arc::clone(&frame)),
@@ -385,6 +398,11 @@ impl ImageDecoder {
 fn tensor_bytes(images: usize, [height, width]: [usize; 2]) -> u64 {
     let pixels = (height as u64).saturating_mul(width as u64);
     pixels.saturating_mul(images as u64).saturating_mul(3 * 4)
+}
+
+fn out_of_time() -> Problem {
+    let detail = "the image could not be decoded before the deadline: try again later";
+    Problem::new(ProblemKind::Deadline, detail).retry_after(Duration::from_secs(1))
 }
 
 fn out_of_memory() -> Problem {

@@ -14,6 +14,7 @@ mod check;
 pub mod config;
 mod connection_watch;
 mod connections;
+mod fair_semaphore;
 mod fetch;
 mod forwarded;
 mod grpc;
@@ -41,13 +42,13 @@ pub mod statistics;
 mod tls;
 pub mod traces;
 mod url_hosts;
-mod working_memory;
 
 pub use auth::Tokens;
 pub use check::{Findings, check};
-pub use config::{Config, Limits, MaxConnections, ModelSource, TlsFiles};
+pub use config::{Config, Limits, MaxConnections, ModelSource};
 pub use network::Network;
 pub use progress::MinProgress;
+pub use secret_sources::{SecretSources, TlsFiles};
 pub use server::{Event, ServeError, Server};
 pub use url_hosts::UrlHost;
 

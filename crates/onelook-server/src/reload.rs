@@ -6,7 +6,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::app::App;
-use crate::config::Config;
 use crate::secret_file;
 use crate::secret_sources::SecretSources;
 use crate::tls::Tls;
@@ -145,11 +144,9 @@ impl Reloader {
 pub(crate) struct SeenFiles(SecretSources, Stamps);
 
 impl SeenFiles {
-    /// Those of a configuration, now.
-    pub(crate) fn of(config: &Config) -> Self {
-        let sources = SecretSources::of(config);
-        let stamps = Stamps::of(&sources);
-        Self(sources, stamps)
+    /// What they look like now.
+    pub(crate) fn of(sources: &SecretSources) -> Self {
+        Self(sources.clone(), Stamps::of(sources))
     }
 }
 

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use crate::admission::{AdmissionRequest, ClientKey, Priority};
 use crate::auth::{Caller, Scope, Tokens};
-use crate::problem::Problem;
+use crate::problem::{Problem, ProblemKind};
 
 /// Where a request comes from: the other end of its connection, or whom a trusted proxy names.
 #[derive(Debug, Clone, Copy)]
@@ -55,15 +55,33 @@ impl RequestContext {
         }
     }
 
+    /// Judges the request by its token: whether there is such a token now, and what it allows.
+    pub fn authenticate(
+        &mut self,
+        tokens: &Tokens,
+        token: Option<&str>,
+        scope: Scope,
+    ) -> Result<(), Problem> {
+        let caller = tokens.identify(token)?;
+        caller.check(scope)?;
+        if self.priority == Priority::High && !caller.may_go_first() {
+            return Err(Problem::new(
+                ProblemKind::Forbidden,
+                "x-priority: high needs a token that allows it: with the scope admin, or with the word \
+                 'high' after its scope",
+            ));
+        }
+        if let Some(client) = caller.client_key() {
+            self.client = client;
+        }
+        self.caller = Some(caller);
+        Ok(())
+    }
+
     /// Authenticates with a token from the request's form, if its headers had none.
     pub fn authenticated(mut self, tokens: &Tokens, token: Option<&str>) -> Result<Self, Problem> {
         if self.caller.is_none() {
-            let caller = tokens.identify(token)?;
-            caller.check(Scope::Infer)?;
-            if let Some(client) = caller.client_key() {
-                self.client = client;
-            }
-            self.caller = Some(caller);
+            self.authenticate(tokens, token, Scope::Infer)?;
         }
         Ok(self)
     }

@@ -4,13 +4,12 @@
 use std::path::PathBuf;
 
 use crate::auth::Tokens;
-use crate::config::{Config, TlsFiles};
 use crate::secret_file;
 
 /// Where secrets come from.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SecretSources {
-    /// Tokens of the environment.
+    /// Tokens of the environment; if the file has none either, none is needed.
     pub tokens: Tokens,
     /// A file with more tokens.
     pub token_file: Option<PathBuf>,
@@ -18,16 +17,16 @@ pub struct SecretSources {
     pub tls: Option<TlsFiles>,
 }
 
-impl SecretSources {
-    /// Those of a configuration.
-    pub fn of(config: &Config) -> Self {
-        Self {
-            tokens: config.tokens.clone(),
-            token_file: config.token_file.clone(),
-            tls: config.tls.clone(),
-        }
-    }
+/// PEM files of a certificate chain and its key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// The chain, the server's own certificate first.
+    pub certificate: PathBuf,
+    /// The private key.
+    pub key: PathBuf,
+}
 
+impl SecretSources {
     /// The tokens of the environment and of the file.
     ///
     /// # Errors

@@ -14,7 +14,6 @@ use crate::http;
 use crate::model_repository::{LoadedModel, ModelEntry};
 use crate::probe::Probe;
 use crate::reload::{Reloader, SeenFiles};
-use crate::secret_sources::SecretSources;
 use crate::tls::Tls;
 
 /// Pause before a model that could not be loaded is tried again; each further one is twice as long.
@@ -107,8 +106,8 @@ pub struct Server {
 impl Server {
     /// Binds the ports. `started` is when the process began.
     pub async fn bind(config: Config, started: Instant) -> Result<Self, ServeError> {
-        let seen = SeenFiles::of(&config);
-        let tls = config.tls.as_ref().map(Tls::load).transpose();
+        let seen = SeenFiles::of(&config.secrets);
+        let tls = config.secrets.tls.as_ref().map(Tls::load).transpose();
         let tls = tls.map_err(ServeError::Config)?;
         let host = config.host.clone();
         let (grpc, metrics) = (config.grpc_port, config.metrics_port);
@@ -189,7 +188,7 @@ impl Server {
         }
         tokio::spawn(http::sample_history(Arc::clone(&self.app), stop.clone()));
         let watching = tokio::spawn(self.reloader.watch());
-        for warning in SecretSources::of(&self.app.config).warnings() {
+        for warning in self.app.config.secrets.warnings() {
             on_event(Event::Warning(warning));
         }
         let loading = tokio::spawn(load_all(Arc::clone(&self.app), Arc::clone(&on_event)));

@@ -11,8 +11,8 @@ mod rustls_acceptor {
     use tokio_rustls::TlsAcceptor;
     use tokio_rustls::server::TlsStream;
 
-    use crate::config::TlsFiles;
     use crate::secret_file;
+    use crate::secret_sources::TlsFiles;
 
     /// Accepts TLS connections.
     #[derive(Clone)]
@@ -72,7 +72,7 @@ mod rustls_acceptor {
 mod rustls_acceptor {
     use tokio::net::TcpStream;
 
-    use crate::config::TlsFiles;
+    use crate::secret_sources::TlsFiles;
 
     /// Missing in this build.
     #[derive(Clone)]

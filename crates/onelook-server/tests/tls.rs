@@ -5,8 +5,9 @@
 mod support;
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use onelook_server::{Server, TlsFiles};
+use onelook_server::{MaxConnections, Server, TlsFiles};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
@@ -26,7 +27,7 @@ fn files() -> TlsFiles {
 
 async fn server() -> TestServer {
     let mut config = config(&[]);
-    config.tls = Some(files());
+    config.secrets.tls = Some(files());
     serve(config).await
 }
 
@@ -98,7 +99,7 @@ async fn files_without_a_certificate_are_named() {
         ("localhost.crt", "localhost.crt", "localhost.crt"),
     ] {
         let mut config = config(&[]);
-        config.tls = Some(TlsFiles {
+        config.secrets.tls = Some(TlsFiles {
             certificate: fixture(certificate),
             key: fixture(key),
         });
@@ -106,6 +107,34 @@ async fn files_without_a_certificate_are_named() {
         let refused = refused.err().unwrap().to_string();
         assert!(refused.contains(named), "{refused}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_handshake_that_does_not_go_on_makes_way() {
+    let mut config = config(&[]);
+    config.secrets.tls = Some(files());
+    config.limits.connections = MaxConnections {
+        all: 2,
+        per_address: 2,
+    };
+    // Longer than this test waits for anything.
+    config.limits.header_timeout = Duration::from_secs(600);
+    let server = serve(config).await;
+    let mut first = TcpStream::connect(server.address).await.unwrap();
+    first.write_all(b"\x16\x03\x01").await.unwrap();
+    let connections = &server.app.metrics.connections;
+    while connections.get() < 1 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let _second = TcpStream::connect(server.address).await.unwrap();
+    let mut third = connect(&server, b"http/1.1").await.unwrap();
+    assert!(livez(&mut third).await.starts_with("HTTP/1.1 200"));
+    let mut rest = Vec::new();
+    let closed = tokio::time::timeout(Duration::from_secs(30), first.read_to_end(&mut rest));
+    assert!(
+        closed.await.is_ok(),
+        "the oldest handshake is still waited for"
+    );
 }
 
 async fn livez(stream: &mut TlsStream<TcpStream>) -> String {
@@ -131,7 +160,7 @@ async fn a_renewed_certificate_is_used_and_a_broken_one_is_not() {
     };
     install("localhost");
     let mut config = config(&[]);
-    config.tls = Some(files.clone());
+    config.secrets.tls = Some(files.clone());
     let server = serve(config).await;
     let mut open = connect(&server, b"http/1.1").await.unwrap();
     assert!(livez(&mut open).await.starts_with("HTTP/1.1 200"));

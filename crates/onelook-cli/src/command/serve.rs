@@ -42,7 +42,9 @@ pub fn run(args: &ServeArgs, console: &Console, started: Instant) -> Result<(), 
     // First of all: a model may be fetched before the server starts.
     let hangups = Hangups::register().map_err(no_threads)?;
     let config = args.config(console, files::raise_limit())?;
-    if config.tokens.is_empty() && config.token_file.is_none() && !is_loopback(&config.host) {
+    let secrets = &config.secrets;
+    let has_tokens = !secrets.tokens.is_empty() || secrets.token_file.is_some();
+    if !has_tokens && !is_loopback(&config.host) {
         console.warn(format!(
             "{} can be reached from other machines and no token is set: anyone who can reach it can use it (--token-file)",
             config.host

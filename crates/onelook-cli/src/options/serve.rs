@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use onelook_server::logs::{LogFormat, LogOptions};
-use onelook_server::secret_sources::SecretSources;
-use onelook_server::{Config, Limits, MaxConnections, MinProgress, ModelSource, TlsFiles, Tokens};
+use onelook_server::{
+    Config, Limits, MaxConnections, MinProgress, ModelSource, SecretSources, TlsFiles, Tokens,
+};
 
 use crate::console::Console;
 use crate::failure::Failure;
@@ -58,7 +59,6 @@ impl ServeArgs {
             let message = "--model-root: it holds for --model-dir, which is not given";
             return Err(Failure::Usage(message.to_owned()));
         }
-        let secrets = self.secret_sources()?;
         Ok(Config {
             host: self.host.clone(),
             port: self.port,
@@ -100,14 +100,12 @@ impl ServeArgs {
                 request_timeout: Duration::from_secs_f64(positive("--timeout", self.timeout)?),
                 ..Limits::default()
             },
-            tokens: secrets.tokens,
-            token_file: secrets.token_file,
+            secrets: self.secret_sources()?,
             cors: self.cors.clone(),
             allow_hosts: self.allow_host.clone(),
             trusted_proxies: self.trusted_proxy.clone(),
             allow_urls: self.allow_urls,
             allow_url_hosts: self.allow_url_host.clone(),
-            tls: secrets.tls,
         })
     }
 

@@ -151,6 +151,34 @@ async fn a_long_run_waits_for_a_client_that_was_just_answered() {
 }
 
 #[tokio::test]
+async fn a_long_run_waits_no_longer_than_it_takes_itself() {
+    let admission = AdmissionController::new(4, 9);
+    // Ten milliseconds a unit: the run takes 60.
+    admission.record_run(Duration::from_millis(10), 1);
+    let mut state = admission.lock();
+    let mut push = || {
+        let (grant, _) = oneshot::channel();
+        let pushed = state.enqueue(&work_of("heavy", 6), grant);
+        pushed.unwrap_or_else(|_| panic!("there is room"))
+    };
+    push();
+    let id = push();
+    // It has had its turn once, so that others come first.
+    state.queue.pop();
+    let start = Instant::now();
+    // Another client is answered, and comes back, again and again.
+    let mut waits = |after: u64| {
+        let now = start + Duration::from_millis(after);
+        state.answered.insert(Arc::from("light"), now);
+        state.anticipation(id, 6, now)
+    };
+    for after in (0..60).step_by(10) {
+        assert!(waits(after).is_some(), "{after} ms");
+    }
+    assert_eq!(waits(60), None);
+}
+
+#[tokio::test]
 async fn a_new_version_starts_from_the_pace_of_the_old_one() {
     let [old, new] = [(); 2].map(|()| AdmissionController::new(1, 4));
     old.record_run(Duration::from_secs(2), 1);

@@ -21,6 +21,7 @@ use super::codec::SMALL;
 use super::status::status;
 use crate::app::App;
 use crate::body;
+use crate::connection_watch::{ConnectionWatch, PauseGuard};
 use crate::memory_budget::MemoryShare;
 use crate::progress::ProgressDeadline;
 use crate::request_context::RequestContext;
@@ -46,6 +47,7 @@ pub async fn layer(
         share: app.memory.share(&context.client),
         messages: Mutex::default(),
     });
+    let watch = request.extensions().get::<Arc<ConnectionWatch>>().cloned();
     let (mut parts, body) = request.into_parts();
     parts.extensions.insert(Arc::clone(&memory));
     let progress = ProgressDeadline::new(app.config.limits.min_progress, Instant::now());
@@ -54,6 +56,8 @@ pub async fn layer(
         body,
         most_bytes,
         memory: Arc::clone(&memory),
+        watch,
+        pause: None,
         timer: Box::pin(sleep_until(progress.due())),
         progress,
         position: MessagePosition {
@@ -94,6 +98,9 @@ struct MeteredBody {
     /// Most bytes that may still come.
     most_bytes: usize,
     memory: Arc<CallMemory>,
+    watch: Option<Arc<ConnectionWatch>>,
+    /// While a stream that has answered everything waits for its next message.
+    pause: Option<PauseGuard>,
     progress: ProgressDeadline,
     timer: Pin<Box<Sleep>>,
     position: MessagePosition,
@@ -156,8 +163,13 @@ impl hyper::body::Body for MeteredBody {
                 let late = status(body::too_slow(&this.app.config.limits));
                 return Poll::Ready(Some(Err(late)));
             }
+            // The next message is asked for once the one before has been answered.
+            if this.pause.is_none() {
+                this.pause = this.watch.as_ref().map(ConnectionWatch::pause);
+            }
             return Poll::Pending;
         };
+        this.pause = None;
         let Some(frame) = frame else {
             return Poll::Ready(None);
         };

@@ -14,6 +14,7 @@ use super::message;
 use super::metered_body::CallMemory;
 use super::status::status;
 use crate::app::App;
+use crate::auth::{self, Scope};
 use crate::blocking::blocking;
 use crate::model_repository::ModelEntry;
 use crate::open_inference::{self, describe, repository, statistics};
@@ -122,13 +123,16 @@ impl GrpcInferenceService for InferenceGrpc {
             .map_err(status)
     }
 
-    /// Answers one request after the other, in order. One that fails does not end the stream.
+    /// Answers one request after the other, in order. One that fails does not end the stream; a token that
+    /// is not accepted any more does.
     async fn model_stream_infer(
         &self,
         request: Request<Streaming<proto::ModelInferRequest>>,
     ) -> Outcome<Self::ModelStreamInferStream> {
-        let (_, extensions, messages) = request.into_parts();
+        let (metadata, extensions, messages) = request.into_parts();
+        let headers = metadata.into_headers();
         let stream = InferStream {
+            token: auth::presented(&headers).map(Box::from),
             app: Arc::clone(&self.0),
             context: request_context(&extensions)?.clone(),
             memory: extensions.get::<Arc<CallMemory>>().cloned(),
@@ -195,6 +199,8 @@ async fn infer(
 
 /// An open stream of requests.
 struct InferStream {
+    /// The token that it was opened with.
+    token: Option<Box<str>>,
     app: Arc<App>,
     context: RequestContext,
     memory: Option<Arc<CallMemory>>,
@@ -206,6 +212,9 @@ impl InferStream {
         let Some(message) = self.messages.message().await? else {
             return Ok(None);
         };
+        let (tokens, token) = (self.app.tokens(), self.token.as_deref());
+        let known = self.context.authenticate(&tokens, token, Scope::Infer);
+        known.map_err(status)?;
         let id = message.id.clone();
         // A stream lasts as long as its client wants: the time limit is for each of its requests.
         self.context.time_limit = self.app.config.limits.request_timeout;

@@ -153,11 +153,12 @@ async fn authenticate(
     body: Body,
 ) -> Result<(RequestContext, Body), Problem> {
     if context.caller.is_some() || app.tokens().is_empty() {
-        return Ok((context.authenticated(&app.tokens(), None)?, body));
+        return body::keep_if_ok(context.authenticated(&app.tokens(), None), body).await;
     }
     let boundary = multipart::boundary(headers);
     let (boundary, body) = body::keep_if_ok(boundary, body).await?;
     let (start, body) = body::peek(app, body, MAX_BEFORE_TOKEN).await?;
+    let start = body::decoded_start(headers, start, MAX_BEFORE_TOKEN);
     let token = multipart::first_parts(&start, &boundary, MAX_FIELDS)
         .into_iter()
         .find(|part| part.name == "api_key");

@@ -15,11 +15,11 @@ use tracing::Instrument;
 
 use crate::admission::{ClientKey, Priority};
 use crate::app::App;
-use crate::auth::{self, Caller, Scope};
+use crate::auth::{self, Scope};
 use crate::connection_watch::{AnswerBody, ConnectionWatch};
 use crate::connections::client_address;
 use crate::memory_budget::MemoryShare;
-use crate::problem::{Problem, ProblemKind};
+use crate::problem::Problem;
 use crate::request_context::{RemoteAddress, RequestContext};
 use crate::traces;
 
@@ -28,6 +28,9 @@ use super::same_site;
 
 /// Answers up to this size, errors among them, are given in any case.
 const SMALL_ANSWER: usize = 64 << 10;
+
+/// What a field of a head takes besides its name and value.
+const FIELD_BYTES: usize = 100;
 
 /// The route that matched, as a label: the number of paths is unbounded.
 #[derive(Clone)]
@@ -58,7 +61,10 @@ pub async fn layer(State(app): State<Arc<App>>, mut request: Request, next: Next
     let watch = request.extensions().get::<Arc<ConnectionWatch>>().cloned();
     let unanswered = watch.map(|watch| (watch.request(), watch));
     let mut client = client_by_address(peer);
-    let context = same_site::check(&app.config, &request)
+    // By address: which token the head holds is not known yet.
+    let head = app.heads.share(&client);
+    let context = count_head(&request, &head)
+        .and_then(|()| same_site::check(&app.config, &request))
         .and_then(|()| request_context(&app, &request, &id, &client));
     let response = match context {
         _ if is_preflight(&request) && origin.is_some() => preflight(),
@@ -68,6 +74,7 @@ pub async fn layer(State(app): State<Arc<App>>, mut request: Request, next: Next
             next.run(request).instrument(span).await
         }
         Err(problem) => {
+            drop(head);
             refuse_body(request).await;
             problem.into_response()
         }
@@ -83,6 +90,24 @@ pub async fn layer(State(app): State<Arc<App>>, mut request: Request, next: Next
             response.map(|body| Body::new(AnswerBody::new(body, &watch, share, request)))
         }
         None => response,
+    }
+}
+
+/// Counts what a request's head takes for as long as it is in progress: one connection may have many.
+/// Without memory left only what is open to all is answered, health above all.
+fn count_head(request: &Request, share: &MemoryShare) -> Result<(), Problem> {
+    let fields = request.headers().iter();
+    let fields = fields.map(|(name, value)| name.as_str().len() + value.len() + FIELD_BYTES);
+    let size = fields.sum::<usize>() + request.uri().path().len();
+    match share.grow(size) {
+        Err(problem) if required_scope(request.method(), request.uri().path()).is_some() => {
+            Err(problem)
+        }
+        Err(_) => {
+            share.grow_beyond(size);
+            Ok(())
+        }
+        Ok(()) => Ok(()),
     }
 }
 
@@ -145,26 +170,22 @@ fn request_context(
     let scope = required_scope(request.method(), path);
     let headers = request.headers();
     let token = auth::presented(headers);
-    let caller = match scope {
-        None => None,
-        // Clients of DeepStack send the token as a field of the form: see `authenticated`.
-        Some(_) if token.is_none() && path.starts_with("/v1/vision/") => None,
-        Some(scope) => {
-            let caller = app.tokens().identify(token)?;
-            caller.check(scope)?;
-            Some(caller)
-        }
-    };
-    let by_token = caller.as_ref().and_then(Caller::client_key);
     let time_limit = time_limit(app, headers)?;
-    Ok(RequestContext {
+    let mut context = RequestContext {
         id: Arc::from(id),
-        client: by_token.unwrap_or_else(|| Arc::clone(address)),
-        priority: priority(headers, caller.as_ref())?,
-        caller,
+        client: Arc::clone(address),
+        priority: priority(headers)?,
+        caller: None,
         time_limit,
         deadline: tokio::time::Instant::now() + time_limit,
-    })
+    };
+    match scope {
+        None => {}
+        // Clients of DeepStack send the token as a field of the form: see `authenticated`.
+        Some(_) if token.is_none() && path.starts_with("/v1/vision/") => {}
+        Some(scope) => context.authenticate(&app.tokens(), token, scope)?,
+    }
+    Ok(context)
 }
 
 /// The scope that a path requires; none for health and for the files of the Web UI.
@@ -199,15 +220,11 @@ fn required_scope(method: &Method, path: &str) -> Option<Scope> {
     })
 }
 
-fn priority(headers: &HeaderMap, caller: Option<&Caller>) -> Result<Priority, Problem> {
+/// What is asked for; whether the token allows it is settled with the token.
+fn priority(headers: &HeaderMap) -> Result<Priority, Problem> {
     match headers.get("x-priority").map(HeaderValue::as_bytes) {
         None | Some(b"normal") => Ok(Priority::Normal),
-        Some(b"high") if caller.is_some_and(Caller::may_go_first) => Ok(Priority::High),
-        Some(b"high") => Err(Problem::new(
-            ProblemKind::Forbidden,
-            "x-priority: high needs a token that allows it: with the scope admin, or with the word 'high' \
-             after its scope",
-        )),
+        Some(b"high") => Ok(Priority::High),
         Some(b"low") => Ok(Priority::Low),
         Some(_) => Err(Problem::bad_request(
             "the header x-priority must be high, normal or low",

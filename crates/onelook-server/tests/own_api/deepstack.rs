@@ -1,11 +1,13 @@
 //! DeepStack's protocol as its clients use it.
 
+use axum::body::Body;
 use axum::http::StatusCode;
-use onelook_server::{Config, Tokens};
+use bytes::Bytes;
+use onelook_server::Config;
 use serde_json::json;
 
 use crate::colours::{FORM, colours, form, red_and_green, server};
-use crate::support::serve;
+use crate::support::{TestServer, serve, tokens};
 
 const DETECTION: &str = "/v1/vision/detection";
 
@@ -120,11 +122,73 @@ async fn models_are_listed_and_ping_works() {
     );
 }
 
+/// `POST` of a form with these headers besides.
+async fn post_with(server: &TestServer, headers: &[(&'static str, &str)], body: Bytes) -> u16 {
+    let mut request = server.request("POST", DETECTION, Body::from(body));
+    for (name, value) in [("content-type", FORM)].iter().chain(headers) {
+        request.headers_mut().insert(*name, value.parse().unwrap());
+    }
+    server.send(request).await.status.as_u16()
+}
+
+#[tokio::test]
+async fn the_token_of_a_form_may_allow_the_high_priority() {
+    let server = serve(Config {
+        secrets: tokens("a one infer\nb two infer high"),
+        ..colours()
+    })
+    .await;
+    let open = serve(colours()).await;
+    let png = red_and_green();
+    let high = [("x-priority", "high")];
+    for (server, fields, status) in [
+        (&server, &[][..], 401),
+        (&server, &[("api_key", "one")][..], 403),
+        (&server, &[("api_key", "two")][..], 200),
+        (&open, &[("api_key", "two")][..], 403),
+    ] {
+        let body = form(fields, &[("image;a.png", &png)]);
+        assert_eq!(post_with(server, &high, body).await, status, "{fields:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_token_of_a_compressed_form_is_found_where_it_comes_early() {
+    use std::io::Write;
+    let server = serve(Config {
+        secrets: tokens("a one infer"),
+        ..colours()
+    })
+    .await;
+    let png = [&red_and_green()[..], &[0; 64 << 10]].concat();
+    let late = "x".repeat(5 << 10);
+    for (fields, status) in [
+        (&[][..], 401),
+        (&[("api_key", "wrong")][..], 401),
+        (&[("api_key", "one")][..], 200),
+        (&[("name", late.as_str()), ("api_key", "one")][..], 401),
+    ] {
+        let body = form(fields, &[("image;a.png", &png)]);
+        let level = flate2::Compression::fast();
+        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), level);
+        gzip.write_all(&body).unwrap();
+        let mut zlib = flate2::write::ZlibEncoder::new(Vec::new(), level);
+        zlib.write_all(&body).unwrap();
+        for (name, body) in [
+            ("gzip", gzip.finish().unwrap()),
+            ("deflate", zlib.finish().unwrap()),
+        ] {
+            let encoding = [("content-encoding", name)];
+            let answer = post_with(&server, &encoding, body.into()).await;
+            assert_eq!(answer, status, "{name}: {} fields", fields.len());
+        }
+    }
+}
+
 #[tokio::test]
 async fn the_token_may_be_in_the_form() {
-    let tokens = Tokens::parse("eye look read\ncamera shoot infer").unwrap();
     let server = serve(Config {
-        tokens,
+        secrets: tokens("eye look read\ncamera shoot infer"),
         ..colours()
     })
     .await;

@@ -5,12 +5,14 @@ use std::time::{Duration, Instant};
 use axum::body::Body;
 use axum::http::StatusCode;
 use bytes::Bytes;
-use onelook_server::{Config, Limits, MaxConnections, MinProgress, Tokens};
+use onelook::media::encode_png;
+use onelook::types::Frame;
+use onelook_server::{Config, Limits, MaxConnections, MinProgress};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::colours::{FORM, colours, form, red_and_green};
-use crate::support::{TestServer, serve};
+use crate::support::{TestServer, serve, tokens};
 
 async fn serve_within(limits: Limits) -> TestServer {
     let config = Config {
@@ -32,7 +34,7 @@ async fn eventually(what: &str, holds: impl Fn() -> bool) {
     let patience = Instant::now() + Duration::from_secs(10);
     while !holds() {
         assert!(Instant::now() < patience, "never: {what}");
-        tokio::time::sleep(Duration::from_millis(10)).await;
+        tokio::time::sleep(Duration::from_millis(1)).await;
     }
 }
 
@@ -46,7 +48,7 @@ fn head(path: &str, kind: &str, length: usize) -> String {
 #[tokio::test]
 async fn without_a_valid_token_no_body_is_kept() {
     let server = serve(Config {
-        tokens: Tokens::parse("camera s3cret infer").unwrap(),
+        secrets: tokens("camera s3cret infer"),
         ..colours()
     })
     .await;
@@ -70,7 +72,7 @@ async fn without_a_valid_token_no_body_is_kept() {
 #[tokio::test]
 async fn a_token_in_a_form_counts_where_it_comes_before_the_image() {
     let server = serve(Config {
-        tokens: Tokens::parse("camera s3cret infer").unwrap(),
+        secrets: tokens("camera s3cret infer"),
         ..colours()
     })
     .await;
@@ -171,7 +173,7 @@ async fn a_page_of_another_site_cannot_unload_a_model() {
 #[tokio::test]
 async fn no_method_leads_past_the_token_of_a_call() {
     let server = serve(Config {
-        tokens: Tokens::parse("camera s3cret infer").unwrap(),
+        secrets: tokens("camera s3cret infer"),
         ..colours()
     })
     .await;
@@ -194,26 +196,28 @@ async fn no_method_leads_past_the_token_of_a_call() {
 async fn a_client_that_leaves_ends_neither_what_was_begun_nor_its_count() {
     let server = serve(colours()).await;
     let all = server.app.memory.free();
+    let entry = server.app.models.find(None).unwrap();
+    let admission = &entry.loaded().unwrap().admission;
+    let connections = &server.app.metrics.connections;
+    // Large, so that decoding takes longer than it takes to see that the client is gone.
+    let frame = Frame::filled(4000, 4000, [9; 3]).unwrap();
+    let png = encode_png(&frame).unwrap();
+    let mut went_on = false;
     for _ in 0..20 {
         let mut stream = TcpStream::connect(server.address).await.unwrap();
-        let png = red_and_green();
         let head = head("/v1/detect", "image/png", png.len());
         stream.write_all(head.as_bytes()).await.unwrap();
         stream.write_all(&png).await.unwrap();
+        eventually("it is admitted", || admission.admitted() == 1).await;
+        // Up to here it may still wait for memory and a thread.
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        drop(stream);
+        eventually("the connection is gone", || connections.get() == 0).await;
+        went_on |= admission.admitted() == 1 && server.app.memory.free() <= all - png.len();
+        eventually("nobody is admitted", || admission.admitted() == 0).await;
+        eventually("all is given back", || server.app.memory.free() == all).await;
     }
-    eventually("everything is given back", || {
-        server.app.memory.free() == all
-    })
-    .await;
-    let admission = &server
-        .app
-        .models
-        .find(None)
-        .unwrap()
-        .loaded()
-        .unwrap()
-        .admission;
-    eventually("nobody is admitted", || admission.admitted() == 0).await;
+    assert!(went_on, "nothing was counted without its client");
 }
 
 #[tokio::test]
@@ -239,7 +243,7 @@ async fn idle_connections_make_way_for_new_ones() {
 async fn only_a_token_that_allows_it_goes_first() {
     let open = serve(colours()).await;
     let closed = serve(Config {
-        tokens: Tokens::parse("a one infer\nb two infer high").unwrap(),
+        secrets: tokens("a one infer\nb two infer high"),
         ..colours()
     })
     .await;

@@ -1,12 +1,17 @@
 //! Models: described, loaded, replaced, unloaded, and found in a directory.
 
+use std::time::{Duration, Instant};
+
 use axum::body::Body;
 use axum::http::StatusCode;
 use onelook_server::Config;
+use onelook_server::model_repository::{ModelEntry, ModelStateName};
 use serde_json::json;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
 
 use crate::colours::{colours, model, red_and_green};
-use crate::support::{TestServer, config, serve};
+use crate::support::{TestServer, config, fixture, serve};
 
 async fn act(server: &TestServer, name: &str, action: &str) -> crate::support::TestResponse {
     let path = format!("/v1/models/{name}/{action}");
@@ -125,4 +130,44 @@ async fn new_files_in_the_model_directory_are_listed() {
         .await;
     assert_eq!(answer.status, StatusCode::OK);
     std::fs::remove_dir_all(&directory).unwrap();
+}
+
+#[tokio::test]
+async fn a_load_goes_on_without_its_client_and_another_may_follow() {
+    let path = std::env::temp_dir().join(format!("onelook-slow-{}.model", std::process::id()));
+    std::fs::copy(fixture("tiny.model"), &path).unwrap();
+    let server = serve(config(&[("slow", path.clone())])).await;
+    let entry = server.app.models.find(None).unwrap();
+    server
+        .post("/v1/models/slow/unload", "text/plain", "")
+        .await;
+    // A pipe: loading waits until somebody has written.
+    std::fs::remove_file(&path).unwrap();
+    let made = std::process::Command::new("mkfifo").arg(&path).status();
+    assert!(made.unwrap().success());
+    let mut client = TcpStream::connect(server.address).await.unwrap();
+    let asked = b"POST /v1/models/slow/load HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    client.write_all(asked).await.unwrap();
+    wait_for(&entry, ModelStateName::Loading).await;
+    drop(client);
+    let connections = &server.app.metrics.connections;
+    while connections.get() > 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert_eq!(entry.state().name(), ModelStateName::Loading);
+    drop(std::fs::File::options().write(true).open(&path).unwrap());
+    wait_for(&entry, ModelStateName::Failed).await;
+    std::fs::remove_file(&path).unwrap();
+    std::fs::copy(fixture("tiny.model"), &path).unwrap();
+    let again = server.post("/v1/models/slow/load", "text/plain", "").await;
+    assert_eq!(again.json()["state"], "ready", "{again:?}");
+    std::fs::remove_file(&path).unwrap();
+}
+
+async fn wait_for(entry: &ModelEntry, state: ModelStateName) {
+    let patience = Instant::now() + Duration::from_secs(30);
+    while entry.state().name() != state {
+        assert!(Instant::now() < patience, "never {state:?}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
 }

@@ -5,13 +5,13 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::http::StatusCode;
 use bytes::Bytes;
-use onelook_server::{Config, Limits, MinProgress, Tokens};
+use onelook_server::{Config, Limits, MinProgress};
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::colours::{FORM, colours, form, red_and_green, server};
-use crate::support::{TestResponse, TestServer, serve};
+use crate::support::{TestResponse, TestServer, serve, tokens};
 
 /// Status and kind of a problem. Checks its form too.
 fn problem(answer: &TestResponse) -> (u16, String) {
@@ -330,9 +330,8 @@ async fn a_body_that_arrives_too_slowly_is_refused() {
 
 #[tokio::test]
 async fn a_token_allows_its_scope_only() {
-    let tokens = Tokens::parse("eye look read\ncamera shoot infer\nroot all admin").unwrap();
     let server = serve(Config {
-        tokens,
+        secrets: tokens("eye look read\ncamera shoot infer\nroot all admin"),
         ..colours()
     })
     .await;

@@ -1,16 +1,16 @@
 //! What is told without a token, where tokens are needed: whether the server is ready, and nothing of
 //! its models, files and errors.
 
-use onelook_server::{Config, Tokens};
+use onelook_server::Config;
 use serde_json::json;
 
 use crate::colours::{FORM, form, model, red_and_green};
-use crate::support::{TestServer, config, serve};
+use crate::support::{TestServer, config, serve, tokens};
 
 async fn server() -> TestServer {
     let models = [("colours", model()), ("gone", "/nowhere/gone.pt".into())];
     serve(Config {
-        tokens: Tokens::parse("eye look read\ncamera shoot infer").unwrap(),
+        secrets: tokens("eye look read\ncamera shoot infer"),
         ..config(&models)
     })
     .await

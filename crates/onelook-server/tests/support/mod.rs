@@ -16,7 +16,7 @@ use onelook::types::Tensor;
 use onelook::{LoadOptions, Model};
 use onelook_server::admission::{AdmissionRequest, Priority};
 use onelook_server::app::App;
-use onelook_server::{Config, Event, ModelSource, Server};
+use onelook_server::{Config, Event, ModelSource, SecretSources, Server, Tokens};
 use serde_json::Value;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
@@ -76,6 +76,14 @@ pub fn config(models: &[(&str, PathBuf)]) -> Config {
         port: 0,
         models: models.collect(),
         ..Config::default()
+    }
+}
+
+/// Secrets that are these tokens, a line each.
+pub fn tokens(lines: &str) -> SecretSources {
+    SecretSources {
+        tokens: Tokens::parse(lines).unwrap(),
+        ..SecretSources::default()
     }
 }
 

@@ -1,6 +1,8 @@
 //! The Open Inference Protocol over gRPC, with a synthetic model and a real connection.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod streams;
+#[path = "../support/mod.rs"]
 mod support;
 
 /// What the generated servers name; only clients are used here.
@@ -9,7 +11,7 @@ mod codec {
 }
 
 #[allow(missing_docs, dead_code, clippy::all)]
-#[path = "../src/grpc/generated.rs"]
+#[path = "../../src/grpc/generated.rs"]
 mod generated;
 
 use std::collections::HashMap;
@@ -17,6 +19,7 @@ use std::time::Duration;
 
 use axum::http::{Request, StatusCode};
 use bytes::Bytes;
+use futures_util::StreamExt;
 use generated::health::HealthCheckRequest;
 use generated::health::health_check_response::ServingStatus;
 use generated::health::health_client::HealthClient;
@@ -28,7 +31,7 @@ use http_body_util::StreamBody;
 use hyper::body::Frame;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use onelook::types::Tensor;
-use support::{TestServer, config, fixture, le_bytes, output0, serve, test_tensor, tiny};
+use support::{TestServer, config, fixture, le_bytes, output0, serve, test_tensor, tiny, tokens};
 use tokio::net::TcpStream;
 use tonic::{Code, Status};
 use tower::ServiceExt;
@@ -252,6 +255,71 @@ async fn a_message_that_does_not_arrive_times_out() {
 }
 
 #[tokio::test]
+async fn a_call_that_is_open_to_all_takes_no_more_than_64_kib() {
+    let server = serve(onelook_server::Config {
+        secrets: tokens("s3cret"),
+        ..config(&[("tiny", fixture("tiny.model"))])
+    })
+    .await;
+    for path in [
+        "/inference.GRPCInferenceService/ServerLive",
+        "/inference.GRPCInferenceService/ServerReady",
+        "/grpc.health.v1.Health/Check",
+    ] {
+        // A message of a megabyte by its prefix, of which no more comes than this.
+        let start = [&[0, 0, 16, 0, 0][..], &[0; (64 << 10) + 1]].concat();
+        let start = futures_util::stream::iter([Ok::<_, Status>(Frame::data(Bytes::from(start)))]);
+        let request = Request::builder()
+            .method("POST")
+            .uri(path)
+            .header("content-type", "application/grpc")
+            .body(tonic::body::Body::new(StreamBody::new(
+                start.chain(futures_util::stream::pending()),
+            )))
+            .unwrap();
+        let answer = carrier(&server).await.oneshot(request).await.unwrap();
+        let status = Status::from_header_map(answer.headers()).unwrap();
+        assert_eq!(status.code(), Code::ResourceExhausted, "{path}: {status:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_heads_of_requests_in_progress_are_counted_and_bounded() {
+    let mut config = config(&[("tiny", fixture("tiny.model"))]);
+    config.limits.head_bytes = 1 << 20;
+    let server = serve(config).await;
+    let connection = carrier(&server).await;
+    let pad = "x".repeat(15_000);
+    let waiting: Vec<_> = (0..100)
+        .map(|_| {
+            // Its body does not come, so that it stays in progress.
+            let body = futures_util::stream::pending::<Result<Frame<Bytes>, Status>>();
+            let request = Request::builder()
+                .method("POST")
+                .uri("/v2/models/tiny/infer")
+                .header("x-pad", &pad)
+                .body(tonic::body::Body::new(StreamBody::new(body)))
+                .unwrap();
+            tokio::spawn(connection.clone().oneshot(request))
+        })
+        .collect();
+    // One client gets half, which 34 of them fill.
+    let used = || (1 << 20) - server.app.heads.free();
+    while used() < 34 * 15_000 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert!(used() <= 36 * 15_200);
+    assert_eq!(server.get("/livez").await.status, StatusCode::OK);
+    for task in waiting {
+        task.abort();
+        let _ = task.await;
+    }
+    while used() > 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+#[tokio::test]
 async fn server_and_models_are_described_as_over_http() {
     let server = tiny().await;
     let mut client = client(&server).await;
@@ -352,7 +420,7 @@ async fn models_are_loaded_and_unloaded() {
 #[tokio::test]
 async fn the_health_of_a_model_is_not_told_to_strangers() {
     let server = serve(onelook_server::Config {
-        tokens: onelook_server::Tokens::parse("s3cret").unwrap(),
+        secrets: tokens("s3cret"),
         ..config(&[("tiny", fixture("tiny.model"))])
     })
     .await;
