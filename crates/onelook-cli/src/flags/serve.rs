@@ -84,7 +84,8 @@ pub struct ServeArgs {
     /// One client gets what all leave free, so never more than half.
     #[arg(long, default_value_t = 512, value_name = "MB")]
     pub max_memory: usize,
-    /// Most megabytes that images take while they are decoded and run; further ones wait.
+    /// Most megabytes that images take while they are decoded and run; further ones wait. One client
+    /// gets what all leave free.
     #[arg(long, default_value_t = 1024, value_name = "MB")]
     pub max_working_memory: usize,
     /// Longest time in seconds that a body, or the reading of an answer, may stall.
@@ -93,8 +94,8 @@ pub struct ServeArgs {
     /// Lowest rate in kilobytes per second at which a body may be sent, or an answer be read.
     #[arg(long, default_value_t = 8, value_name = "KB")]
     pub min_rate: u32,
-    /// Most connections at one time; idle ones are closed for new ones [default: 12000, or what the
-    /// system's limit on open files allows]
+    /// Most connections at one time; idle ones, also with gRPC streams between messages, are closed for
+    /// new ones [default: 12000, or what the system's limit on open files allows]
     #[arg(long, value_name = "N")]
     pub max_connections: Option<usize>,
     /// Most connections of one address [default: half of all]
