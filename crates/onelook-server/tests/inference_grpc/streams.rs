@@ -15,7 +15,7 @@ use crate::generated::inference::*;
 use crate::support::{
     TestServer, another_client, config, fixture, serve, start, test_tensor, tokens,
 };
-use crate::{client, raw};
+use crate::{client, eventually, raw};
 
 /// Both ends of an open stream.
 struct OpenStream {
@@ -69,17 +69,6 @@ async fn block(server: &TestServer) -> (Arc<AdmissionController>, Vec<Permit>) {
         permits.push(permit.unwrap());
     }
     (admission, permits)
-}
-
-/// Waits until something holds; it must within thirty seconds.
-async fn eventually(what: &str, holds: impl Fn() -> bool) {
-    let waits = async {
-        while !holds() {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    let held = tokio::time::timeout(Duration::from_secs(30), waits).await;
-    assert!(held.is_ok(), "never: {what}");
 }
 
 #[tokio::test]

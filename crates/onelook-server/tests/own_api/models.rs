@@ -151,7 +151,9 @@ async fn a_load_goes_on_without_its_client_and_another_may_follow() {
     wait_for(&entry, ModelStateName::Loading).await;
     drop(client);
     let connections = &server.app.metrics.connections;
+    let patience = Instant::now() + Duration::from_secs(30);
     while connections.get() > 0 {
+        assert!(Instant::now() < patience, "the connection is still open");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     assert_eq!(entry.state().name(), ModelStateName::Loading);
