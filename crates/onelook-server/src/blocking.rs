@@ -35,24 +35,24 @@ pub async fn blocking<T: Send + 'static>(
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Mutex;
-    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
     use std::time::Duration;
 
     use super::*;
 
     #[tokio::test]
     async fn however_much_work_there_is_its_threads_are_bounded() {
-        let gate = Arc::new(Mutex::new(()));
+        let is_open = Arc::new(AtomicBool::new(false));
         let running = Arc::new(AtomicUsize::new(0));
-        let closed = gate.lock().unwrap();
         let most = max_threads();
         let work: Vec<_> = (0..3 * most)
             .map(|_| {
-                let (gate, running) = (Arc::clone(&gate), Arc::clone(&running));
+                let (is_open, running) = (Arc::clone(&is_open), Arc::clone(&running));
                 tokio::spawn(blocking(move || {
                     running.fetch_add(1, Ordering::SeqCst);
-                    drop(gate.lock());
+                    while !is_open.load(Ordering::SeqCst) {
+                        std::thread::sleep(Duration::from_millis(1));
+                    }
                 }))
             })
             .collect();
@@ -61,7 +61,7 @@ mod tests {
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
         assert_eq!(running.load(Ordering::SeqCst), most);
-        drop(closed);
+        is_open.store(true, Ordering::SeqCst);
         for work in work {
             assert!(work.await.unwrap().is_ok());
         }

@@ -93,21 +93,18 @@ impl Shared {
     fn grant(self: &Arc<Self>) {
         let mut granted = Vec::new();
         let mut state = self.lock();
+        state.waiting.retain(|waiter| !waiter.grant.is_closed());
         // Clients of whom one waits for its own permits: their later ones do not overtake it.
         let mut over = HashSet::new();
         let mut index = 0;
         while let Some(waiter) = state.waiting.get(index) {
             let own = state.by_client.get(&waiter.client).copied().unwrap_or(0);
-            if !waiter.grant.is_closed() && over.contains(&waiter.client) {
+            if over.contains(&waiter.client) {
                 index += 1;
-                continue;
-            }
-            if waiter.grant.is_closed() || own + waiter.count <= state.free {
+            } else if own + waiter.count <= state.free {
                 let waiter = state.waiting.remove(index).expect("it was found there");
-                if !waiter.grant.is_closed() {
-                    let permits = state.take(self, &waiter.client, waiter.count);
-                    granted.push((waiter.grant, permits));
-                }
+                let permits = state.take(self, &waiter.client, waiter.count);
+                granted.push((waiter.grant, permits));
             } else if own == 0 {
                 // What comes back is for this one, or the small ones would always go first.
                 break;
