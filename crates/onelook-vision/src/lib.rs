@@ -3,6 +3,7 @@
 //!
 //! Knows no files, no clocks and no engine; every function is a pure function of its arguments.
 
+pub mod analytics;
 pub mod draw;
 mod error;
 pub mod head;

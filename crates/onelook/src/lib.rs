@@ -23,6 +23,7 @@ mod error;
 mod file_bytes;
 mod gpu_check;
 mod model;
+pub mod mot;
 pub mod packed;
 mod parity;
 mod pipeline;
