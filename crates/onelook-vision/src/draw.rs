@@ -3,6 +3,7 @@
 //! Changes pixels of the frame it is given, nothing else; whatever the boxes, it stays inside.
 
 mod canvas;
+mod heatmap;
 mod keypoints;
 mod label;
 mod palette;
@@ -10,6 +11,7 @@ mod palette;
 use onelook_types::{BoxXyxy, Frame, Instance, Instances, Mask};
 
 use canvas::{Canvas, Rect};
+pub use heatmap::draw_heatmap;
 use label::Label;
 pub use palette::class_colour;
 

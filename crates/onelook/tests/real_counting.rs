@@ -9,7 +9,8 @@ use flate2::read::GzDecoder;
 
 use onelook::mot::{MotOptions, MotTracks};
 use onelook::vision::analytics::{
-    Analytics, AnalyticsOptions, Anchor, BandOptions, Line, LineRule, Point, Zone, ZoneOptions,
+    Analytics, AnalyticsOptions, Anchor, BandOptions, JoinOptions, Line, LineRule, Point, Zone,
+    ZoneOptions,
 };
 use serde_json::Value;
 use test_support::data_file;
@@ -252,7 +253,8 @@ fn a_trembling_box_on_the_edge_enters_a_zone_once() {
         [440.0, 480.0],
         [200.0, 480.0],
     ];
-    let zone = |options: ZoneOptions| AnalyticsOptions {
+    let zone = |options: ZoneOptions, join| AnalyticsOptions {
+        join,
         zones: vec![Zone {
             name: "crossing".to_owned(),
             corners: corners.map(|[x, y]| Point::new(x, y)).to_vec(),
@@ -262,17 +264,22 @@ fn a_trembling_box_on_the_edge_enters_a_zone_once() {
     };
     let sequence = "TUD-Stadtmitte";
     let [rate, frames, ..] = info(&folder, sequence);
-    let entered = |tracks: &MotTracks, options: ZoneOptions| {
-        let analytics = run(&zone(options), tracks, frames as u64, rate);
+    let entered = |tracks: &MotTracks, options: ZoneOptions, join| {
+        let analytics = run(&zone(options, join), tracks, frames as u64, rate);
         analytics.zones().next().unwrap().1.entered
     };
     let undamped = ZoneOptions {
         enter_after: 0.0,
         leave_after: 0.0,
+        lost_after: 1e9,
         ..ZoneOptions::default()
     };
     let tracked = byte_track(&folder, sequence);
-    assert_eq!(entered(&truth(&folder, sequence), undamped.clone()), 4);
-    assert_eq!(entered(&tracked, undamped), 27);
-    assert_eq!(entered(&tracked, ZoneOptions::default()), 4);
+    assert_eq!(
+        entered(&truth(&folder, sequence), undamped.clone(), None),
+        4
+    );
+    assert_eq!(entered(&tracked, undamped, None), 27);
+    let join = Some(JoinOptions::default());
+    assert_eq!(entered(&tracked, ZoneOptions::default(), join), 4);
 }

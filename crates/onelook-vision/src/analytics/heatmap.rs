@@ -152,3 +152,72 @@ impl Heatmap {
         &self.cells
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use onelook_types::BoxXyxy;
+
+    fn one_at(x: f32, y: f32) -> Instances {
+        let bbox = BoxXyxy {
+            x1: x - 8.0,
+            y1: y - 16.0,
+            x2: x + 8.0,
+            y2: y,
+        };
+        Instances::new(vec![bbox], vec![0], vec![0.9])
+    }
+
+    fn warmed(source: HeatmapSource, half_life: Option<f64>) -> Heatmap {
+        let options = HeatmapOptions {
+            source,
+            half_life,
+            ..HeatmapOptions::default()
+        };
+        let mut map = Heatmap::new([60, 40], options).unwrap();
+        map.update(10.0, &one_at(28.0, 20.0));
+        map.update(10.5, &one_at(28.0, 20.0));
+        map
+    }
+
+    #[test]
+    fn a_point_warms_its_cell_most_by_the_time_that_passed() {
+        let map = warmed(HeatmapSource::Point(Anchor::BottomCentre), None);
+        assert_eq!(map.size(), [8, 5]);
+        assert_eq!(map.cells().iter().sum::<f32>(), 0.5);
+        assert_eq!(map.cells()[2 * 8 + 3], 0.125);
+        assert_eq!(map.cells()[8 + 2], 0.031_25);
+    }
+
+    #[test]
+    fn a_box_warms_all_cells_that_it_touches_and_none_outside() {
+        let mut map = warmed(HeatmapSource::Box, None);
+        let warm = map.cells().iter().filter(|&&cell| cell == 0.5).count();
+        assert_eq!(warm, 9);
+        map.update(11.0, &one_at(-1e9, 1e9));
+        assert_eq!(map.cells().iter().sum::<f32>(), 4.5);
+    }
+
+    #[test]
+    fn warmth_fades_by_half_in_each_half_life() {
+        let mut map = warmed(HeatmapSource::Box, Some(2.0));
+        map.update(14.5, &Instances::default());
+        let most = map.cells().iter().copied().fold(0.0, f32::max);
+        assert!((most - 0.125).abs() < 1e-6, "{most}");
+        // A stream that starts again at 0, or stands still for hours, warms by at most a second.
+        map.update(0.0, &one_at(28.0, 20.0));
+        map.update(9e9, &one_at(28.0, 20.0));
+        assert!(map.cells().iter().all(|&cell| cell <= 1.0));
+    }
+
+    #[test]
+    fn maps_of_too_many_cells_are_refused() {
+        for (size, cell) in [([0, 40], 8), ([60, 40], 0), ([1 << 20, 1 << 20], 8)] {
+            let options = HeatmapOptions {
+                cell,
+                ..HeatmapOptions::default()
+            };
+            assert!(Heatmap::new(size, options).is_err(), "{size:?} {cell}");
+        }
+    }
+}

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use super::error::{AnalyticsError, at_least};
 use super::event::Direction;
 use super::geometry::{Anchor, Point, Segment};
-use super::tracks::Sighting;
+use super::tracks::{Sighting, has_passed};
 use line_zone::LineZone;
 use object_counter::ObjectCounter;
 
@@ -190,8 +190,9 @@ impl BandCounter {
             .iter()
             .enumerate()
             .filter_map(|(index, sighting)| {
-                if let Some(lost) = sighting.continues.and_then(|id| self.tracks.remove(&id)) {
-                    self.tracks.insert(sighting.id, lost);
+                // The lost track keeps its state: its id may come back.
+                if let Some(lost) = sighting.continues.and_then(|id| self.tracks.get(&id)) {
+                    self.tracks.insert(sighting.id, lost.clone());
                 }
                 self.see(index, time, sighting)
             });
@@ -229,7 +230,7 @@ impl BandCounter {
             false => 1.0,
         };
         let band = self.options.band * sighting.height() * factor;
-        if distance.abs() <= band && time - since < self.options.steady {
+        if distance.abs() <= band && !has_passed(since, time, self.options.steady) {
             return None;
         }
         let way = Segment {

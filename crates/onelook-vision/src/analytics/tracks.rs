@@ -79,6 +79,11 @@ struct Track {
     votes: BTreeMap<usize, f64>,
 }
 
+/// Whether so many seconds have passed, give or take the rounding of sums of frame times.
+pub(super) fn has_passed(since: f64, time: f64, seconds: f64) -> bool {
+    time - since >= seconds - 1e-6
+}
+
 /// Weight of the newest step in the velocity.
 const VELOCITY_GAIN: f64 = 0.3;
 
@@ -157,7 +162,7 @@ impl Tracks {
             return joins;
         };
         let is_lost = |(id, track): &(&u64, &Track)| {
-            !track.is_continued && !here.contains_key(id) && time - track.seen <= join.within
+            !track.is_continued && !here.contains_key(id) && time - track.seen <= join.within + 1e-6
         };
         let lost: Vec<(&u64, &Track)> = self.tracks.iter().filter(is_lost).collect();
         let is_new = |(id, _): &(&u64, &usize)| !self.tracks.contains_key(id);

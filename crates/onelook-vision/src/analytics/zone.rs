@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use super::error::{AnalyticsError, at_least};
 use super::event::EventKind;
 use super::geometry::{Anchor, Point, contains};
-use super::tracks::Sighting;
+use super::tracks::{Sighting, has_passed};
 
 /// When a track is inside of a zone, and when many are.
 #[derive(Debug, Clone, PartialEq)]
@@ -220,7 +220,9 @@ impl ZoneCounter {
             changes.extend(kind.map(|kind| (kind, Some(*sighting))));
         }
         for track in self.tracks.values_mut() {
-            if track.is_inside && track.seen < time && time - track.seen >= self.options.lost_after
+            if track.is_inside
+                && track.seen < time
+                && has_passed(track.seen, time, self.options.lost_after)
             {
                 changes.push((track.leave(true), Some(track.last)));
             }
@@ -249,7 +251,7 @@ impl ZoneTrack {
         if is_in {
             (self.last_inside, self.outside_since) = (time, None);
             let since = *self.since.get_or_insert(time);
-            if self.is_inside || time - since < options.enter_after {
+            if self.is_inside || !has_passed(since, time, options.enter_after) {
                 return None;
             }
             self.is_inside = true;
@@ -262,12 +264,13 @@ impl ZoneTrack {
             return None;
         }
         let outside_since = *self.outside_since.get_or_insert(time);
-        (time - outside_since >= options.leave_after).then(|| self.leave(false))
+        has_passed(outside_since, time, options.leave_after).then(|| self.leave(false))
     }
 
     fn leave(&mut self, lost: bool) -> EventKind {
         let since = self.since.take().unwrap_or(self.last_inside);
         (self.is_inside, self.outside_since) = (false, None);
+        self.was_outside = !lost;
         EventKind::Left {
             last_inside: self.last_inside,
             dwell: self.last_inside - since,
@@ -287,7 +290,7 @@ impl Crowd {
             return None;
         }
         let since = *self.changing_since.get_or_insert(time);
-        if time - since < after {
+        if !has_passed(since, time, after) {
             return None;
         }
         self.changing_since = None;
