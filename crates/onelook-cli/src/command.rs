@@ -3,6 +3,7 @@
 pub mod bench;
 pub mod completions;
 pub mod convert;
+pub mod count;
 pub mod doctor;
 pub mod explain;
 pub mod gpu_check;
@@ -26,6 +27,7 @@ pub fn run(command: Command, console: &Console, started: Instant) -> Result<(), 
         Command::Serve(args) => serve::run(&args, console, started),
         Command::Val(args) => val::run(&args, console),
         Command::Verify(args) => verify::run(&args, console),
+        Command::Count(args) => count::run(&args, console),
         Command::Convert(args) => convert::run(&args, console),
         Command::Models(args) => models::run(&args, console),
         Command::Explain(args) => explain::run(&args, console),

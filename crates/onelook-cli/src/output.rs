@@ -25,7 +25,7 @@ use crate::flags::SaveArgs;
 pub use json::Recorded;
 pub use predicted::PredictedImage;
 pub use run_directory::RunDirectory;
-pub use whole_file::write_whole;
+pub use whole_file::{LineFile, write_whole};
 
 use predicted::Sink;
 

@@ -173,6 +173,11 @@ impl Instances {
         self.masks.as_deref()
     }
 
+    /// Which track each object belongs to.
+    pub fn track_ids(&self) -> Option<&[u64]> {
+        self.track_ids.as_deref()
+    }
+
     /// The object of this index.
     pub fn get(&self, index: usize) -> Option<Instance<'_>> {
         Some(Instance {

@@ -14,5 +14,6 @@ pub mod nms;
 pub mod output0;
 pub mod postprocess;
 mod rank;
+pub mod tiling;
 
 pub use error::VisionError;

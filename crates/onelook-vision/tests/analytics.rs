@@ -1,5 +1,7 @@
 //! Lines and zones over synthetic scenes whose events are known exactly.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use onelook_types::{BoxXyxy, Instance, Instances};
 use onelook_vision::analytics::{
     Analytics, AnalyticsError, AnalyticsOptions, Anchor, BandOptions, Coordinates, CrowdOptions,

@@ -20,6 +20,7 @@ mod class_list;
 pub mod dataset;
 mod device;
 mod error;
+mod event_record;
 mod file_bytes;
 mod gpu_check;
 mod model;
@@ -40,6 +41,7 @@ pub use device::{
     random, sample_pass, usable_cores,
 };
 pub use error::Error;
+pub use event_record::{direction_name, event_record, totals_record};
 pub use gpu_check::{BoxCheck, CheckEvent, GpuCheck, StepFailure, check_gpu};
 pub use model::{LoadOptions, Model, read_model, write_model};
 pub use parity::{Parity, Tolerance, raw_error};

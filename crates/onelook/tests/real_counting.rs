@@ -1,6 +1,8 @@
 //! Counting over the recorded tracks of MOT15: what compatible rules must give exactly, and how near the
 //! default comes to the truth.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::Path;

@@ -9,6 +9,7 @@ use super::bench::BenchArgs;
 use super::completions::CompletionsArgs;
 use super::config_file::{self, Settings};
 use super::convert::ConvertArgs;
+use super::count::CountArgs;
 use super::dialect::normalise;
 use super::doctor::DoctorArgs;
 use super::explain::ExplainArgs;
@@ -63,6 +64,8 @@ pub enum Command {
     Val(Box<ValArgs>),
     /// Compares the boxes of two models, devices or recordings on the same images.
     Verify(Box<VerifyArgs>),
+    /// Counts crossings of lines and stays in zones over recorded tracks.
+    Count(Box<CountArgs>),
     /// Writes a model in the native format, which loads fastest.
     Convert(ConvertArgs),
     /// Lists, fetches and shows models.

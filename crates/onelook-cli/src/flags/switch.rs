@@ -59,6 +59,7 @@ mod tests {
     fn required(path: &[String]) -> &'static [&'static str] {
         match path.last().map(String::as_str) {
             Some("predict" | "verify") => &["source=a.jpg"],
+            Some("count") => &["tracks=a.txt"],
             Some("val") => &["data=a.yaml"],
             Some("completions") => &["bash"],
             Some("fetch") => &["yolo11n"],

@@ -66,6 +66,26 @@ pub fn image_size(word: &str) -> Result<ImageSize, String> {
     }
 }
 
+/// `NAME=X1,Y1,X2,Y2`.
+pub fn named_line(word: &str) -> Result<(String, Vec<[f64; 2]>), String> {
+    let line = named_zone(word)
+        .ok()
+        .filter(|(_, points)| points.len() == 2);
+    line.ok_or_else(|| "expected a name and two points, such as gate=10,20,300,20".to_owned())
+}
+
+/// `NAME=X,Y,X,Y,X,Y`.
+pub fn named_zone(word: &str) -> Result<(String, Vec<[f64; 2]>), String> {
+    let expected = || "expected a name and points, such as hall=10,20,300,20,300,400".to_owned();
+    let (name, points) = word.split_once('=').ok_or_else(expected)?;
+    let numbers: Result<Vec<f64>, _> = points.split(',').map(|it| it.trim().parse()).collect();
+    let numbers = numbers.map_err(|_| expected())?;
+    match numbers.as_chunks::<2>() {
+        (points, []) if !name.trim().is_empty() => Ok((name.trim().to_owned(), points.to_vec())),
+        _ => Err(expected()),
+    }
+}
+
 fn unbracketed(word: &str) -> &str {
     word.trim()
         .trim_start_matches(['[', '('])
@@ -113,6 +133,20 @@ mod tests {
         for word in ["", "0", "-1", "NaN", "many", "1e99", "inf"] {
             assert!(megapixels(word).is_err(), "{word}");
         }
+    }
+
+    #[test]
+    fn lines_and_zones_are_a_name_and_points() {
+        let line = named_line("the gate=1, 2.5,3,4").unwrap();
+        assert_eq!(line, ("the gate".to_owned(), vec![[1.0, 2.5], [3.0, 4.0]]));
+        assert_eq!(named_zone("a=0,0,1,0,1,1").unwrap().1.len(), 3);
+        for word in ["", "a", "1,2,3,4", "=1,2,3,4", "a=1,2,3", "a=1,2,3,x", "a="] {
+            assert!(
+                named_zone(word).is_err() && named_line(word).is_err(),
+                "{word}"
+            );
+        }
+        assert!(named_line("a=0,0,1,0,1,1").is_err());
     }
 
     #[test]
