@@ -22,6 +22,7 @@ mod reference;
 mod save;
 mod serve;
 mod switch;
+mod tile;
 mod val;
 mod value;
 mod verify;
@@ -44,6 +45,7 @@ pub use save::SaveArgs;
 #[cfg(test)]
 pub use serve::OptionalPort;
 pub use serve::ServeArgs;
+pub use tile::{TileArgs, TileMerge};
 pub use val::ValArgs;
 pub use value::ImageSize;
 pub use verify::VerifyArgs;

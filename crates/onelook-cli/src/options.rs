@@ -5,6 +5,7 @@ mod limit;
 mod model;
 mod run;
 mod serve;
+mod tile;
 
 pub use model::warn_of_random_weights;
 pub use run::run_directory;

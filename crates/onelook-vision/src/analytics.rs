@@ -101,20 +101,23 @@ impl Analytics {
             "of seconds, 0 or above",
         )?;
         options.join.as_ref().map_or(Ok(()), JoinOptions::check)?;
+        // One memory for all, so that nothing outlives the tracks it belongs to.
+        let lost_after = options.zones.iter().map(|zone| zone.options.lost_after);
+        let memory = lost_after.fold(options.memory, f64::max);
         let mut places = Places::new(options.coordinates, options.image)?;
         let mut lines = Vec::with_capacity(options.lines.len());
         for line in &options.lines {
-            let counter = LineCounter::new(places.segment(line)?, &line.rule, options.memory)?;
+            let counter = LineCounter::new(places.segment(line)?, &line.rule, memory)?;
             lines.push((line.name.clone(), counter, LineTotals::default()));
         }
         let mut zones = Vec::with_capacity(options.zones.len());
         for zone in &options.zones {
             let corners = places.corners(zone)?;
-            let counter = ZoneCounter::new(corners, &zone.options, options.memory)?;
+            let counter = ZoneCounter::new(corners, &zone.options, memory)?;
             zones.push((zone.name.clone(), counter));
         }
         Ok(Self {
-            tracks: Tracks::new(options.join, options.memory),
+            tracks: Tracks::new(options.join, memory),
             lines,
             zones,
             speed: options.speed.clone().map(SpeedMeter::new).transpose()?,

@@ -1,5 +1,5 @@
 //! Everything about images and boxes that needs no network: frames become network inputs, network
-//! outputs become detections, detections become drawings and figures of merit.
+//! outputs become detections, detections become drawings, figures of merit, and events at lines and zones.
 //!
 //! Knows no files, no clocks and no engine; every function is a pure function of its arguments.
 

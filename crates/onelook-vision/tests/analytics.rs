@@ -8,6 +8,9 @@ use onelook_vision::analytics::{
     Direction, Event, EventKind, Line, LineRule, Plane, Point, SpeedOptions, Zone, ZoneOptions,
 };
 
+use proptest::collection::vec;
+use proptest::prelude::*;
+
 /// Frames per second of the scenes.
 const RATE: f64 = 25.0;
 
@@ -513,4 +516,42 @@ fn descriptions_that_make_no_sense_are_refused() {
         }),
         "not below crowd.release_count",
     );
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn totals_are_the_sums_of_events_whatever_tracks_and_times_do(
+        frames in vec((any::<f64>(), vec((0_u64..6, 0_usize..3, -50.0_f32..450.0, 50.0_f32..650.0), 0..6)), 0..60),
+        steady in any::<bool>(),
+    ) {
+        let mut options = line(BandOptions::default());
+        options.zones = zone(ZoneOptions { crowd: Some(CrowdOptions::new(2, 0.1)), ..ZoneOptions::default() }).zones;
+        let mut analytics = Analytics::new(&options).unwrap();
+        let mut crossed = [0_u64; 2];
+        let (mut came, mut went) = (0, 0);
+        for (index, (time, rows)) in frames.into_iter().enumerate() {
+            let time = if steady { index as f64 / RATE } else { time };
+            let rows: Vec<Row> = rows.into_iter().map(|(id, class, x, y)| (id, class, [x, y])).collect();
+            for event in analytics.update(time, &instances(&rows)) {
+                match event.kind {
+                    EventKind::Crossed { direction: Direction::In } => crossed[0] += 1,
+                    EventKind::Crossed { direction: Direction::Out } => crossed[1] += 1,
+                    EventKind::Entered { .. } => came += 1,
+                    EventKind::Left { dwell, .. } => {
+                        went += 1;
+                        prop_assert!(dwell >= 0.0);
+                    }
+                    _ => {}
+                }
+            }
+        }
+        let (_, totals) = analytics.lines().next().unwrap();
+        prop_assert_eq!(totals.sums(), crossed);
+        let (_, totals) = analytics.zones().next().unwrap();
+        prop_assert_eq!(totals.entered + totals.born_inside, came);
+        prop_assert_eq!(totals.left + totals.lost_inside, went);
+        prop_assert_eq!(analytics.occupants(0).count() as u64, came - went);
+    }
 }

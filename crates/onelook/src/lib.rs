@@ -45,7 +45,7 @@ pub use event_record::{direction_name, event_record, totals_record};
 pub use gpu_check::{BoxCheck, CheckEvent, GpuCheck, StepFailure, check_gpu};
 pub use model::{LoadOptions, Model, read_model, write_model};
 pub use parity::{Parity, Tolerance, raw_error};
-pub use pipeline::{ImageResult, Options, Pipeline, PreparedImage, Speed};
+pub use pipeline::{ImageResult, Options, Pipeline, PreparedImage, Speed, Tiling};
 pub use plan::{GpuPlan, GpuTarget, PlannedLaunch, PlannedRun, plan_for_gpu};
 pub use prepared::{BatchKey, FrameSource, ImageInput, PreparedInput};
 pub use validate::{ValidateOptions, Validation, validate};

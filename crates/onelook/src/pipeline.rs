@@ -8,6 +8,7 @@
 mod group;
 mod options;
 mod result;
+mod tiled;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -21,6 +22,7 @@ use crate::prepared::fit;
 use crate::{Error, FrameSource, ImageInput, Model, PreparedInput};
 pub use options::Options;
 pub use result::{ImageResult, Speed};
+pub use tiled::Tiling;
 
 /// An image that is ready for a run.
 #[derive(Debug, Clone)]

@@ -15,11 +15,11 @@ use onelook_vision::letterbox::place_on_canvas;
 use onelook_vision::metric::{CocoResult, CocoStats, GroundTruth, evaluate};
 
 use crate::dataset::{Dataset, DatasetImage};
-use crate::{Error, Pipeline, Speed};
+use crate::{Error, Pipeline, Speed, Tiling};
 use schedule::schedule;
 
 /// How images share canvases.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ValidateOptions {
     /// One canvas per batch, as small as its images allow, instead of squares.
     pub rect: bool,
@@ -27,6 +27,8 @@ pub struct ValidateOptions {
     pub batch: usize,
     /// How large an image may be.
     pub limits: Limits,
+    /// How images are cut into tiles, each fitted as a prediction fits it; not at all when absent.
+    pub tiling: Option<Tiling>,
 }
 
 impl Default for ValidateOptions {
@@ -35,6 +37,7 @@ impl Default for ValidateOptions {
             rect: true,
             batch: 1,
             limits: Limits::default(),
+            tiling: None,
         }
     }
 }
@@ -77,7 +80,10 @@ pub fn validate(
     let size = pipeline.recipe().height.max(pipeline.recipe().width);
     let rect = options.rect && !metadata.fixed_size;
     let steps = schedule(dataset, size, metadata.stride.max(1), options, rect);
-    let mut tally = Tally::default();
+    let mut tally = Tally {
+        tiling: options.tiling,
+        ..Tally::default()
+    };
     std::thread::scope(|scope| {
         let (sender, receiver) = sync_channel(4);
         scope.spawn(move || {
@@ -127,6 +133,7 @@ struct Waiting<'a> {
 
 #[derive(Default)]
 struct Tally {
+    tiling: Option<Tiling>,
     images: Vec<u64>,
     truths: Vec<GroundTruth>,
     predictions: Vec<CocoResult>,
@@ -149,7 +156,15 @@ impl Tally {
         };
         let placements: Vec<_> = waiting.iter().map(place).collect();
         let views: Vec<FrameView<'_>> = waiting.iter().map(|it| (&it.frame).into()).collect();
-        let results = pipeline.predict_placed(&views, &placements)?;
+        let results = match &self.tiling {
+            None => pipeline.predict_placed(&views, &placements)?,
+            Some(tiling) => {
+                let tiled = views
+                    .iter()
+                    .map(|view| pipeline.predict_tiled(view, tiling));
+                tiled.collect::<Result<Vec<_>, Error>>()?
+            }
+        };
         for (it, result) in waiting.iter().zip(results) {
             let objects = result.instances().iter().filter_map(|instance| {
                 let category = categories.get(instance.class).copied().flatten()?;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use indicatif::ProgressBar;
 use onelook::media::{Limits, Source, SourceFrame, SourceOptions};
-use onelook::{Pipeline, Speed};
+use onelook::{Pipeline, Speed, Tiling};
 
 use crate::console::Console;
 use crate::failure::Failure;
@@ -43,6 +43,7 @@ pub fn run(args: &PredictArgs, console: &Console) -> Result<(), Failure> {
     let total = source.len_hint();
     let mut run = Run {
         pipeline: &pipeline,
+        tiling: args.tile.tiling(args.fit.agnostic_nms),
         console,
         bar: console.bar(total.unwrap_or_default(), "predicting"),
         outputs,
@@ -78,6 +79,7 @@ pub fn source_options(limits: &Limits) -> SourceOptions {
 
 struct Run<'a> {
     pipeline: &'a Pipeline,
+    tiling: Option<Tiling>,
     console: &'a Console,
     bar: ProgressBar,
     outputs: Outputs<'a>,
@@ -113,7 +115,14 @@ impl Run<'_> {
             });
             turns.push((image.name, image.decode, decoded));
         }
-        let results = self.pipeline.predict(&frames)?;
+        let results = match &self.tiling {
+            None => self.pipeline.predict(&frames)?,
+            Some(tiling) => {
+                let tiled = |frame| self.pipeline.predict_tiled(&frame, tiling);
+                let results = frames.iter().map(|frame| tiled(frame.into()));
+                results.collect::<Result<Vec<_>, _>>()?
+            }
+        };
         for (name, decode, decoded) in turns {
             self.bar.inc(1);
             self.tally.position += 1;

@@ -36,6 +36,7 @@ pub fn run(args: &ValArgs, console: &Console) -> Result<(), Failure> {
         rect: args.fit.rect.unwrap_or(true) && !args.square,
         batch: args.fit.batch.unwrap_or(ValidateOptions::default().batch),
         limits: args.limits.limits(),
+        tiling: args.tile.tiling(args.fit.agnostic_nms),
     };
     let bar = console.bar(dataset.images.len(), "validating");
     let validation = validate(&pipeline, &dataset, &options, &mut || bar.inc(1))?;

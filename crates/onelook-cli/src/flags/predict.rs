@@ -6,6 +6,7 @@ use super::fit::FitArgs;
 use super::limit::LimitArgs;
 use super::model::ModelArgs;
 use super::save::SaveArgs;
+use super::tile::TileArgs;
 
 /// Finds objects in images.
 #[derive(Args)]
@@ -24,6 +25,8 @@ pub struct PredictArgs {
     pub source: Vec<String>,
     #[command(flatten)]
     pub fit: FitArgs,
+    #[command(flatten)]
+    pub tile: TileArgs,
     #[command(flatten)]
     pub limits: LimitArgs,
     #[command(flatten)]

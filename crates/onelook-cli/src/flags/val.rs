@@ -8,6 +8,7 @@ use onelook::dataset::Split;
 use super::fit::FitArgs;
 use super::limit::LimitArgs;
 use super::model::ModelArgs;
+use super::tile::TileArgs;
 
 /// Measures a model's accuracy on a data set.
 #[derive(Args)]
@@ -25,6 +26,8 @@ pub struct ValArgs {
     pub split: Option<Split>,
     #[command(flatten)]
     pub fit: FitArgs,
+    #[command(flatten)]
+    pub tile: TileArgs,
     #[command(flatten)]
     pub limits: LimitArgs,
     /// Print a line per class.

@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::{Frame, FrameError};
+use crate::PixelRect;
 
 /// How pixels lie in memory, 8 bits a channel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -96,6 +97,26 @@ impl<'a> FrameView<'a> {
             timestamp: Some(timestamp),
             ..self
         }
+    }
+
+    /// The pixels of a rectangle where they lie; nothing where it is empty or not inside, or where there
+    /// are two planes.
+    pub fn crop(&self, rect: PixelRect) -> Option<Self> {
+        let inside = |first: usize, count: usize, side: usize| {
+            first.checked_add(count).is_some_and(|end| end <= side)
+        };
+        let fits =
+            inside(rect.left, rect.width, self.width) && inside(rect.top, rect.height, self.height);
+        if !fits || self.format == PixelFormat::Nv12 {
+            return None;
+        }
+        let start = rect.top * self.stride + rect.left * self.format.bytes_per_pixel();
+        let data = self.data.get(start..)?;
+        let crop = Self::new(data, rect.width, rect.height, self.stride, self.format).ok()?;
+        Some(Self {
+            timestamp: self.timestamp,
+            ..crop
+        })
     }
 
     /// Pixels in a row.
@@ -252,6 +273,28 @@ mod tests {
             panic!()
         };
         assert!(r >= 253 && g <= 1 && b <= 1, "{r} {g} {b}");
+    }
+
+    #[test]
+    fn a_crop_has_the_pixels_of_its_rectangle() {
+        let data: Vec<u8> = (0..20).collect();
+        let view = FrameView::new(&data, 4, 4, 5, PixelFormat::Grey).unwrap();
+        let rect = |left, top, width, height| PixelRect {
+            left,
+            top,
+            width,
+            height,
+        };
+        let crop = view.crop(rect(2, 1, 2, 3)).unwrap();
+        let mut buffer = Vec::new();
+        assert_eq!(crop.rgb_row(2, &mut buffer), [17, 17, 17, 18, 18, 18]);
+        assert_eq!(view.crop(rect(0, 0, 4, 4)), Some(view));
+        for outside in [rect(3, 0, 2, 1), rect(0, 4, 1, 1), rect(1, 1, 0, 1)] {
+            assert_eq!(view.crop(outside), None, "{outside:?}");
+        }
+        assert_eq!(view.crop(rect(usize::MAX, 0, 2, 1)), None);
+        let view = FrameView::new(&data, 2, 2, 2, PixelFormat::Nv12).unwrap();
+        assert_eq!(view.crop(rect(0, 0, 2, 2)), None);
     }
 
     #[test]

@@ -180,7 +180,7 @@ impl ZoneCounter {
         Ok(Self {
             corners,
             options: options.clone(),
-            memory: memory.max(options.lost_after),
+            memory,
             tracks: BTreeMap::new(),
             crowd: Crowd::default(),
             totals: ZoneTotals::default(),
