@@ -120,10 +120,12 @@ impl InferenceService {
         };
         let (bytes, decoder, image) = decoder.needed_bytes(image).await?;
         // Memory before a thread: whoever waits for memory must not keep others from theirs.
+        let start = Instant::now();
         let memory = self.take(&request, bytes).await?;
         let thread = self.decoders.acquire(&request.client, 1);
         let thread = timeout_at(request.deadline, thread).await;
         let thread = thread.map_err(|_| out_of_time())?;
+        times.queue += start.elapsed();
         let span = debug_span!("decode and prepare");
         // The permits go along: a client that leaves does not end what was begun for it.
         let prepared = blocking(move || {
