@@ -5,6 +5,7 @@ an ONNX graph of one node per operator, images of a few pixels.
 """
 
 import collections
+import gzip
 import io
 import json
 import pathlib
@@ -12,6 +13,7 @@ import pickle
 import struct
 import sys
 import types
+import zlib
 
 SEEDS = pathlib.Path(__file__).resolve().parent.parent / "fuzz" / "seeds"
 
@@ -326,6 +328,13 @@ def intakes():
     form = b"--X\r\n" + head % b"conf" + b"0.5\r\n--X\r\n" + part + b"\x89PNG\r\n--X--\r\n"
     save("detect_body", "json", b"\x01" + json_body)
     save("detect_body", "form", b"\x02" + form)
+    save("detect_body", "gzip", b"\x05" + gzip.compress(json_body, mtime=0))
+    save("detect_body", "deflate", b"\x0a" + zlib.compress(form))
+    # A frame of zstd with a window of 1 MiB: a raw block, then one of repeated bytes.
+    block = lambda kind, size: (size << 3 | kind).to_bytes(3, "little")
+    raw = json_body[:40] + b" "
+    frame = b"\x28\xb5\x2f\xfd\x00\x50" + block(0, len(raw)) + raw + block(3, 9) + b" "
+    save("detect_body", "zstd", b"\x0d" + frame)
     save("detect_body", "untyped", b"\x00--b\r\n" + head % b"image" + b"x\r\n--b--")
     tensor = field(1, b"images") + field(2, b"FP32") + field(3, bytes([1, 3, 2, 2]))
     contents = tensor + field(4, field(1, b"a") + field(2, b"\x08\x01")) + field(5, field(6, bytes(48)))

@@ -1,11 +1,12 @@
 //! Reads request bodies into memory, within limits on the size of one, the memory of all, and their pace.
 
+use std::cell::RefCell;
 use std::io::Read;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::{Body, HttpBody};
-use axum::http::{HeaderMap, header};
+use axum::http::HeaderMap;
 use bytes::{Bytes, BytesMut};
 use futures_util::stream::{self, StreamExt};
 use http_body_util::BodyExt;
@@ -15,6 +16,7 @@ use crate::admission::ClientKey;
 use crate::app::App;
 use crate::blocking::blocking;
 use crate::config::Limits;
+use crate::content_encoding::ContentEncoding;
 use crate::memory_budget::MemoryShare;
 use crate::problem::{Problem, ProblemKind};
 use crate::progress::ProgressDeadline;
@@ -152,49 +154,28 @@ pub fn too_slow(limits: &Limits) -> Problem {
     Problem::new(ProblemKind::Timeout, detail)
 }
 
-/// How a body is compressed.
-enum ContentEncoding {
-    Identity,
-    Gzip,
-    Deflate,
-}
-
-impl ContentEncoding {
-    fn of(headers: &HeaderMap) -> Result<Self, Problem> {
-        let name = headers.get(header::CONTENT_ENCODING);
-        let name = name.map_or("", |value| value.to_str().unwrap_or("?"));
-        match name.trim().to_ascii_lowercase().as_str() {
-            "" | "identity" => Ok(Self::Identity),
-            "gzip" | "x-gzip" => Ok(Self::Gzip),
-            "deflate" => Ok(Self::Deflate),
-            _ => {
-                let detail = "the content encoding must be gzip, deflate or identity";
-                Err(Problem::new(ProblemKind::Unsupported, detail))
-            }
-        }
-    }
-
-    /// Undoes it, piece by piece.
-    fn reader<'a>(&self, source: &'a [u8]) -> Box<dyn Read + 'a> {
-        match self {
-            Self::Identity => Box::new(source),
-            Self::Gzip => Box::new(flate2::read::MultiGzDecoder::new(source)),
-            Self::Deflate => Box::new(flate2::read::ZlibDecoder::new(source)),
-        }
-    }
-}
-
 /// Undoes the content encoding, within the same limits.
 fn inflate(
     encoding: ContentEncoding,
     compressed: &BufferedBody,
     mut buffer: BodyBuffer,
 ) -> Result<BufferedBody, Problem> {
-    let mut reader = encoding.reader(&compressed.bytes);
+    let refused = RefCell::new(None);
+    // It goes back with the compressed body.
+    let reserve = |bytes| match compressed.share.grow(bytes) {
+        Ok(()) => true,
+        Err(problem) => {
+            refused.replace(Some(problem));
+            false
+        }
+    };
+    let mut reader = encoding.reader(&compressed.bytes, &reserve);
     let mut chunk = vec![0; INFLATE_CHUNK];
     loop {
         let read = reader.read(&mut chunk).map_err(|error| {
-            Problem::bad_request(format!("the body cannot be decompressed: {error}"))
+            let invalid = || format!("the body cannot be decompressed: {error}");
+            let refused = refused.take();
+            refused.unwrap_or_else(|| Problem::bad_request(invalid()))
         })?;
         if read == 0 {
             return Ok(buffer.finish());
@@ -231,9 +212,11 @@ pub fn decoded_start(headers: &HeaderMap, start: Bytes, limit: usize) -> Bytes {
         return start;
     };
     let mut decoded = Vec::new();
+    // zstd gives nothing before a window is full: strangers get a small one.
+    let reserve = |window| window <= 16 * limit;
     // It ends with an error, because the rest is missing; what came before is there.
     let _ = encoding
-        .reader(&start)
+        .reader(&start, &reserve)
         .take(limit as u64)
         .read_to_end(&mut decoded);
     decoded.into()

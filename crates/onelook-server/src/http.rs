@@ -1,5 +1,6 @@
 //! The HTTP interface: routes, and the choice between HTTP and gRPC for each request.
 
+mod compression;
 mod deepstack;
 mod detect;
 mod grpc_request;
@@ -11,8 +12,10 @@ mod open_inference;
 mod openapi;
 mod pages;
 mod problems;
+mod quality;
 mod same_site;
 mod schema;
+mod static_file;
 mod status;
 
 use std::sync::Arc;
@@ -60,6 +63,7 @@ pub fn metrics_router(app: Arc<App>) -> Router {
         .merge(health::metrics_routes())
         .fallback(not_found)
         .with_state(Arc::clone(&app))
+        .layer(from_fn_with_state(Arc::clone(&app), compression::layer))
         .layer(from_fn_with_state(app, middleware::layer))
 }
 
@@ -79,6 +83,7 @@ pub fn rest(app: Arc<App>) -> Router {
         .method_not_allowed_fallback(method_not_allowed)
         .fallback(not_found)
         .route_layer(from_fn(middleware::remember_route))
+        .layer(from_fn_with_state(Arc::clone(&app), compression::layer))
         .with_state(app)
 }
 

@@ -284,14 +284,22 @@ impl InferenceService {
     }
 
     /// Draws on and encodes an image for an answer. Only as many as can be encoded soon are kept in
-    /// memory; more are refused.
+    /// memory; more are refused, or wait until `patience` ends.
     pub async fn encode<T: Send + 'static>(
         &self,
         entry: &ModelEntry,
+        patience: Option<Deadline>,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Problem> {
         let start = Instant::now();
-        let _permit = self.encode_permits.try_acquire().map_err(|_| {
+        let permit = match patience {
+            None => self.encode_permits.try_acquire().ok(),
+            Some(deadline) => {
+                let permit = timeout_at(deadline, self.encode_permits.acquire()).await;
+                permit.ok().and_then(Result::ok)
+            }
+        };
+        let _permit = permit.ok_or_else(|| {
             let detail = "too many images wait to be drawn and encoded: try again later, or accept \
                           application/json";
             Problem::new(ProblemKind::Overloaded, detail).retry_after(Duration::from_secs(1))

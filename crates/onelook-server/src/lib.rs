@@ -14,6 +14,7 @@ mod check;
 pub mod config;
 mod connection_watch;
 mod connections;
+mod content_encoding;
 mod fair_semaphore;
 mod fetch;
 mod forwarded;

@@ -8,6 +8,9 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+/// The encodings of request bodies that are undone.
+pub const ACCEPTED_ENCODINGS: &str = "gzip, deflate, zstd";
+
 /// The kind of a problem; the same name in every protocol, in logs and in metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ProblemKind {
@@ -29,6 +32,8 @@ pub enum ProblemKind {
     TooLarge,
     /// The format of the body or of an image is not supported.
     Unsupported,
+    /// The body is compressed in a way that is not supported.
+    UnsupportedEncoding,
     /// The body was understood, but its content cannot be used.
     Unprocessable,
     /// This client sends more than its share.
@@ -45,7 +50,7 @@ pub enum ProblemKind {
 
 impl ProblemKind {
     /// Every kind.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::BadRequest,
         Self::Unauthorised,
         Self::Forbidden,
@@ -55,6 +60,7 @@ impl ProblemKind {
         Self::Timeout,
         Self::TooLarge,
         Self::Unsupported,
+        Self::UnsupportedEncoding,
         Self::Unprocessable,
         Self::TooMany,
         Self::Overloaded,
@@ -74,7 +80,7 @@ impl ProblemKind {
             Self::NotAcceptable => StatusCode::NOT_ACCEPTABLE,
             Self::Timeout => StatusCode::REQUEST_TIMEOUT,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::Unsupported => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::Unsupported | Self::UnsupportedEncoding => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Unprocessable => StatusCode::UNPROCESSABLE_ENTITY,
             Self::TooMany => StatusCode::TOO_MANY_REQUESTS,
             Self::Overloaded | Self::NotReady | Self::Deadline => StatusCode::SERVICE_UNAVAILABLE,
@@ -91,7 +97,7 @@ impl ProblemKind {
             Self::Unauthorised => tonic::Code::Unauthenticated,
             Self::Forbidden => tonic::Code::PermissionDenied,
             Self::NotFound => tonic::Code::NotFound,
-            Self::MethodNotAllowed => tonic::Code::Unimplemented,
+            Self::MethodNotAllowed | Self::UnsupportedEncoding => tonic::Code::Unimplemented,
             Self::TooLarge | Self::TooMany => tonic::Code::ResourceExhausted,
             Self::Timeout | Self::Deadline => tonic::Code::DeadlineExceeded,
             Self::Overloaded | Self::NotReady => tonic::Code::Unavailable,
@@ -111,6 +117,7 @@ impl ProblemKind {
             Self::Timeout => "timeout",
             Self::TooLarge => "too-large",
             Self::Unsupported => "unsupported",
+            Self::UnsupportedEncoding => "unsupported-encoding",
             Self::Unprocessable => "unprocessable",
             Self::TooMany => "too-many-requests",
             Self::Overloaded => "overloaded",
@@ -242,6 +249,12 @@ impl IntoResponse for Problem {
             response
                 .headers_mut()
                 .insert(header::WWW_AUTHENTICATE, value);
+        }
+        if self.kind == ProblemKind::UnsupportedEncoding {
+            let value = HeaderValue::from_static(ACCEPTED_ENCODINGS);
+            response
+                .headers_mut()
+                .insert(header::ACCEPT_ENCODING, value);
         }
         response.extensions_mut().insert(self);
         response

@@ -2,12 +2,16 @@
 //! drawn on it.
 
 mod accept;
+mod annotated;
+mod archive;
+mod job;
 mod json;
 mod parameters;
 mod request;
 mod response;
 mod schema;
 
+use std::io::Read;
 use std::sync::Arc;
 
 use axum::Router;
@@ -17,22 +21,20 @@ use axum::http::{HeaderMap, Uri, header};
 use axum::response::Response;
 use axum::routing::post;
 use bytes::Bytes;
-use futures_util::stream::{self, StreamExt};
-use onelook::Options;
 
 use crate::app::App;
 use crate::blocking::blocking;
 use crate::body::{self, BufferedBody};
-use crate::fetch;
-use crate::inference_service::DetectResult;
+use crate::content_encoding::ContentEncoding;
 use crate::memory_budget::MemoryBudget;
-use crate::model_repository::ModelEntry;
 use crate::problem::{Problem, ProblemKind};
 use crate::request_context::RequestContext;
 use accept::ResponseFormat;
+use annotated::Drawing;
+use job::DetectJob;
 use parameters::DetectParameters;
-use request::{BodyFormat, ImageSource, RequestImage};
-use response::{DetectResponse, ImageResponse};
+use request::{BodyFormat, RequestImage};
+use response::DetectResponse;
 
 #[cfg(test)]
 pub use parameters::NAMES;
@@ -63,9 +65,13 @@ struct RequestHead {
                    object, but each only once.\n\nReads JPEG, PNG, WebP, BMP, TIFF and GIF, which \
                    are recognised by their first bytes. If some of several images fail, the status \
                    is 200 and each of them has its error in place of a result. If all fail, the \
-                   response is the first one's problem.\n\nWith `Accept: image/jpeg` or \
-                   `image/png` the response is the image with the boxes drawn on it; the request \
-                   must then have exactly one image.",
+                   response is the first one's problem.\n\nA body without \
+                   a type, or with one that clients send for anything, is recognised by its bytes.\n\n\
+                   With `Accept: image/jpeg` or `image/png` the response is the image with the \
+                   boxes drawn on it; the request must then have exactly one image. With \
+                   `Accept: application/zip` or `multipart/form-data` it is an archive of all images \
+                   with their boxes, JPEG unless `image/png` is accepted too, and at its end \
+                   `results.json`, the response in JSON. Images that fail have their error there.",
     params(schema::DetectQuery),
     request_body(
         description = "An image, a form, or JSON.",
@@ -80,10 +86,12 @@ struct RequestHead {
         )
     ),
     responses(
-        (status = 200, description = "The detected objects, or the image with boxes drawn on it.", content(
+        (status = 200, description = "The detected objects, the image with boxes drawn on it, or an archive of such images.", content(
             (DetectResponse = "application/json"),
             (ImageBytes = "image/jpeg"),
             (ImageBytes = "image/png"),
+            (schema::ArchiveBytes = "application/zip"),
+            (schema::AnnotatedForm = "multipart/form-data"),
         )),
         (status = 400), (status = 401),
         (status = 403, description = "The token does not allow this, or URLs are not fetched."),
@@ -111,15 +119,27 @@ pub async fn detect(
         options: parameters.options(&metadata, app.config.limits.image_size)?,
         context,
     };
-    if head.response == ResponseFormat::Json {
-        let images = job.detect_all(images, &metadata.names).await;
-        drop(body);
-        return response::json(&entry.name, &job.context.id, images);
+    let (names, style) = (metadata.names, parameters.style());
+    match head.response {
+        ResponseFormat::Json => {
+            let images = job.detect_all(images, &names).await;
+            drop(body);
+            response::json(&entry.name, &job.context.id, images)
+        }
+        ResponseFormat::Image(format) => {
+            let result = job.detect(only(images)?.source).await?;
+            drop(body);
+            response::image(&app, &entry, result, names, style, format).await
+        }
+        ResponseFormat::Archive(archive, format) => {
+            let drawing = Drawing {
+                names,
+                style,
+                format,
+            };
+            annotated::archive(job, images, drawing, archive).await
+        }
     }
-    let result = job.detect(only(images)?.source).await?;
-    drop(body);
-    let style = parameters.style();
-    response::image(&app, &entry, result, metadata.names, style, head.response).await
 }
 
 /// Reads query and headers, and refuses what can be refused before the body is read.
@@ -176,18 +196,35 @@ async fn parse(
     }
 }
 
-/// Parses the bytes of a body as those of a request with this content type; whether it holds images.
-pub fn parse_body(content_type: &str, body: Bytes) -> bool {
+/// Parses the bytes of a body as those of a request with this content type and this content encoding, which
+/// may become as many as `limit`; whether it holds images.
+pub fn parse_body(content_type: &str, content_encoding: &str, body: Bytes, limit: usize) -> bool {
     let mut headers = HeaderMap::new();
-    if let Ok(value) = content_type.parse() {
-        headers.insert(header::CONTENT_TYPE, value);
+    for (name, value) in [
+        (header::CONTENT_TYPE, content_type),
+        (header::CONTENT_ENCODING, content_encoding),
+    ] {
+        if let Ok(value) = value.parse() {
+            headers.insert(name, value);
+        }
     }
     let share = Arc::new(MemoryBudget::new(usize::MAX).share(&Arc::from("")));
-    let images = BodyFormat::of(&headers).and_then(|format| {
+    let decoded = match ContentEncoding::of(&headers) {
+        Ok(ContentEncoding::Identity) => Some(body),
+        Ok(encoding) => {
+            let mut decoded = Vec::new();
+            let reserve = |window| window <= limit;
+            let reader = encoding.reader(&body, &reserve);
+            let read = reader.take(limit as u64).read_to_end(&mut decoded);
+            read.is_ok().then(|| decoded.into())
+        }
+        Err(_) => None,
+    };
+    let images = decoded.map(|body| {
         let mut parameters = DetectParameters::default();
-        format.parse(body, &mut parameters, 4, &share)
+        BodyFormat::of(&headers).and_then(|format| format.parse(body, &mut parameters, 4, &share))
     });
-    images.is_ok()
+    images.is_some_and(|images| images.is_ok())
 }
 
 fn only(mut images: Vec<RequestImage>) -> Result<RequestImage, Problem> {
@@ -195,57 +232,8 @@ fn only(mut images: Vec<RequestImage>) -> Result<RequestImage, Problem> {
         (Some(image), true) => Ok(image),
         _ => Err(Problem::new(
             ProblemKind::NotAcceptable,
-            "only a request with exactly one image can be answered with an image: send one, or \
-             accept application/json",
+            "only a request with exactly one image can be answered with an image: send one, or accept \
+             application/zip, multipart/form-data or application/json",
         )),
-    }
-}
-
-/// What the images of a request have in common.
-struct DetectJob {
-    app: Arc<App>,
-    entry: Arc<ModelEntry>,
-    context: RequestContext,
-    options: Options,
-}
-
-impl DetectJob {
-    /// Detects objects on all images, several at a time; the results are in the images' order.
-    async fn detect_all(
-        &self,
-        images: Vec<RequestImage>,
-        names: &[String],
-    ) -> Vec<(String, Result<ImageResponse, Problem>)> {
-        // Enough to fill a batch while another runs. The rest must not occupy the queue.
-        let width = self.entry.loaded().map_or(1, |loaded| 2 * loaded.max_batch);
-        let detect = |(index, image): (usize, RequestImage)| async move {
-            let result = self.detect(image.source).await;
-            let response = result.map(|result| ImageResponse::of(&image.name, &result, names));
-            (index, (image.name, response))
-        };
-        let responses = stream::iter(images.into_iter().enumerate().map(detect));
-        let mut responses: Vec<_> = responses.buffer_unordered(width.max(4)).collect().await;
-        responses.sort_by_key(|(index, _)| *index);
-        responses
-            .into_iter()
-            .map(|(_, response)| response)
-            .collect()
-    }
-
-    async fn detect(&self, source: Result<ImageSource, Problem>) -> Result<DetectResult, Problem> {
-        match source? {
-            ImageSource::Bytes(bytes) => self.detect_bytes(bytes).await,
-            ImageSource::Url(url) => {
-                let fetched = fetch::image(&self.app, &url, &self.context).await?;
-                self.detect_bytes(fetched.bytes.clone()).await
-            }
-        }
-    }
-
-    async fn detect_bytes(&self, bytes: Bytes) -> Result<DetectResult, Problem> {
-        let inference = &self.app.inference;
-        inference
-            .detect(&self.entry, &self.context, bytes, &self.options)
-            .await
     }
 }

@@ -301,7 +301,7 @@ fn preflight() -> Response {
     headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, allow("GET, POST"));
     headers.insert(
         header::ACCESS_CONTROL_ALLOW_HEADERS,
-        allow("authorization, content-type, x-api-key, x-priority, x-request-id, x-timeout-ms"),
+        allow("authorization, content-encoding, content-type, x-api-key, x-priority, x-request-id, x-timeout-ms"),
     );
     headers.insert(header::ACCESS_CONTROL_MAX_AGE, allow("600"));
     response

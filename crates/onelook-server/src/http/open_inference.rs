@@ -4,6 +4,7 @@
 
 pub mod request;
 pub mod response;
+mod schema;
 
 use std::sync::Arc;
 
@@ -24,6 +25,7 @@ use crate::model_repository::ModelEntry;
 use crate::open_inference::{self, describe, repository, statistics};
 use crate::problem::Problem;
 use crate::request_context::RequestContext;
+pub use schema::InferenceError;
 
 /// Routes.
 pub fn routes() -> Router<Arc<App>> {
@@ -51,7 +53,7 @@ pub fn routes() -> Router<Arc<App>> {
 }
 
 /// The model in a path, and the version if there is one.
-struct ModelPath {
+pub struct ModelPath {
     model: String,
     version: Option<String>,
 }
@@ -85,26 +87,73 @@ impl FromRequestParts<Arc<App>> for ModelPath {
     }
 }
 
-async fn server() -> Json<Value> {
+/// The server itself.
+#[utoipa::path(
+    get, path = "/v2", tag = "inference", operation_id = "inferenceServer",
+    summary = "The server and its extensions",
+    responses(
+        (status = 200, description = "Name, version and extensions.", body = schema::Server),
+        (status = 400), (status = 401),
+    )
+)]
+pub async fn server() -> Json<Value> {
     Json(describe::server())
 }
 
-async fn live() -> Json<Value> {
+/// Liveness.
+#[utoipa::path(
+    get, path = "/v2/health/live", tag = "inference", operation_id = "inferenceLive",
+    summary = "Liveness",
+    responses(
+        (status = 200, description = "The process answers.", body = schema::Live),
+        (status = 400),
+    )
+)]
+pub async fn live() -> Json<Value> {
     Json(json!({"live": true}))
 }
 
-async fn ready(State(app): State<Arc<App>>) -> Response {
+/// Readiness.
+#[utoipa::path(
+    get, path = "/v2/health/ready", tag = "inference", operation_id = "inferenceReady",
+    summary = "Readiness",
+    responses(
+        (status = 200, description = "Loading of every model has been tried and the default serves.", body = schema::Ready),
+        (status = 400),
+        (status = 503, description = "Not yet, or the default does not serve.", body = schema::Ready),
+    )
+)]
+pub async fn ready(State(app): State<Arc<App>>) -> Response {
     let ready = app.models.is_ready();
     (readiness(ready), Json(json!({"ready": ready}))).into_response()
 }
 
-async fn models(State(app): State<Arc<App>>) -> Json<Value> {
+/// Lists the models.
+#[utoipa::path(
+    get, path = "/v2/models", tag = "inference", operation_id = "inferenceModels",
+    summary = "List the models",
+    responses(
+        (status = 200, description = "All models.", body = schema::Models),
+        (status = 400), (status = 401),
+    )
+)]
+pub async fn models(State(app): State<Arc<App>>) -> Json<Value> {
     let entries = repository::index(&app, false);
     let names: Vec<String> = entries.into_iter().map(|entry| entry.name).collect();
     Json(json!({"models": names}))
 }
 
-async fn metadata(
+/// Describes a model.
+#[utoipa::path(
+    get, path = "/v2/models/{model}", tag = "inference", operation_id = "inferenceModelMetadata",
+    summary = "A model's inputs and outputs",
+    params(("model" = String, Path, description = "The model's name.", example = "yolo11n")),
+    responses(
+        (status = 200, description = "Names, types and shapes.", body = describe::ModelMetadata),
+        (status = 400), (status = 401), (status = 404), (status = 503),
+    )
+)]
+pub async fn metadata(
     State(app): State<Arc<App>>,
     path: ModelPath,
 ) -> Result<Json<describe::ModelMetadata>, Problem> {
@@ -112,23 +161,65 @@ async fn metadata(
     describe::metadata(&entry, path.version()).map(Json)
 }
 
-async fn model_ready(State(app): State<Arc<App>>, path: ModelPath) -> Result<Json<Value>, Problem> {
+/// Readiness of a model.
+#[utoipa::path(
+    get, path = "/v2/models/{model}/ready", tag = "inference", operation_id = "inferenceModelReady",
+    summary = "Readiness of a model",
+    params(("model" = String, Path, description = "The model's name.", example = "yolo11n")),
+    responses(
+        (status = 200, description = "The model serves.", body = schema::ModelReady),
+        (status = 400), (status = 401), (status = 404), (status = 503),
+    )
+)]
+pub async fn model_ready(
+    State(app): State<Arc<App>>,
+    path: ModelPath,
+) -> Result<Json<Value>, Problem> {
     let entry = path.entry(&app)?;
     open_inference::loaded_version(&entry, path.version())?;
     Ok(Json(json!({"name": entry.name, "ready": true})))
 }
 
-async fn config(State(app): State<Arc<App>>, path: ModelPath) -> Result<Json<Value>, Problem> {
+/// How a model is run.
+#[utoipa::path(
+    get, path = "/v2/models/{model}/config", tag = "inference", operation_id = "inferenceModelConfig",
+    summary = "A model's configuration",
+    params(("model" = String, Path, description = "The model's name.", example = "yolo11n")),
+    responses(
+        (status = 200, description = "In the terms of Triton.", body = schema::ModelConfig),
+        (status = 400), (status = 401), (status = 404), (status = 503),
+    )
+)]
+pub async fn config(State(app): State<Arc<App>>, path: ModelPath) -> Result<Json<Value>, Problem> {
     let entry = path.entry(&app)?;
     let config = describe::config(&app, &entry, path.version())?;
     Ok(Json(config.json()))
 }
 
-async fn all_statistics(State(app): State<Arc<App>>) -> Json<statistics::AllStatistics> {
+/// What all models have done.
+#[utoipa::path(
+    get, path = "/v2/models/stats", tag = "inference", operation_id = "inferenceStatistics",
+    summary = "Statistics of all models",
+    responses(
+        (status = 200, description = "What the models that serve have done.", body = statistics::AllStatistics),
+        (status = 400), (status = 401),
+    )
+)]
+pub async fn all_statistics(State(app): State<Arc<App>>) -> Json<statistics::AllStatistics> {
     Json(statistics::all(&app))
 }
 
-async fn model_statistics(
+/// What a model has done.
+#[utoipa::path(
+    get, path = "/v2/models/{model}/stats", tag = "inference", operation_id = "inferenceModelStatistics",
+    summary = "Statistics of a model",
+    params(("model" = String, Path, description = "The model's name.", example = "yolo11n")),
+    responses(
+        (status = 200, description = "What the model has done.", body = statistics::AllStatistics),
+        (status = 400), (status = 401), (status = 404), (status = 503),
+    )
+)]
+pub async fn model_statistics(
     State(app): State<Arc<App>>,
     path: ModelPath,
 ) -> Result<Json<statistics::AllStatistics>, Problem> {
@@ -136,7 +227,19 @@ async fn model_statistics(
     statistics::of(&entry, path.version()).map(Json)
 }
 
-async fn index(
+/// Lists the models and their states.
+#[utoipa::path(
+    post, path = "/v2/repository/index", tag = "inference", operation_id = "inferenceRepositoryIndex",
+    summary = "List the models and their states",
+    description = "Also looks for new files in the model directory, if there is one.",
+    request_body(description = "May be empty.", content = Option<schema::IndexRequest>),
+    responses(
+        (status = 200, description = "All models, or only those that serve.", body = Vec<repository::IndexEntry>),
+        (status = 400), (status = 401), (status = 403),
+        (status = 408), (status = 413), (status = 415), (status = 503),
+    )
+)]
+pub async fn index(
     State(app): State<Arc<App>>,
     Extension(mut context): Extension<RequestContext>,
     request: Request,
@@ -152,7 +255,21 @@ async fn index(
     Ok(Json(repository::index(&app, options.ready)))
 }
 
-async fn load(
+/// Loads a model.
+#[utoipa::path(
+    post, path = "/v2/repository/models/{model}/load", tag = "inference", operation_id = "inferenceRepositoryLoad",
+    summary = "Load or reload a model",
+    params(("model" = String, Path, description = "The model's name.", example = "yolo11n")),
+    request_body(description = "May be empty.", content = Option<schema::LoadRequest>),
+    responses(
+        (status = 200, description = "The model is ready.", body = schema::Done),
+        (status = 400), (status = 401), (status = 403), (status = 404),
+        (status = 408), (status = 413), (status = 415),
+        (status = 422, description = "The model could not be loaded; an older version goes on serving."),
+        (status = 503),
+    )
+)]
+pub async fn load(
     State(app): State<Arc<App>>,
     Extension(mut context): Extension<RequestContext>,
     path: ModelPath,
@@ -172,7 +289,19 @@ async fn load(
     Ok(Json(describe::empty()))
 }
 
-async fn unload(
+/// Unloads a model.
+#[utoipa::path(
+    post, path = "/v2/repository/models/{model}/unload", tag = "inference", operation_id = "inferenceRepositoryUnload",
+    summary = "Unload a model",
+    description = "Responds when the requests that the model has admitted are answered. The body is ignored.",
+    params(("model" = String, Path, description = "The model's name.", example = "yolo11n")),
+    responses(
+        (status = 200, description = "The model is unloaded.", body = schema::Done),
+        (status = 400), (status = 401), (status = 403), (status = 404),
+        (status = 408), (status = 413), (status = 415), (status = 503),
+    )
+)]
+pub async fn unload(
     State(app): State<Arc<App>>,
     Extension(mut context): Extension<RequestContext>,
     path: ModelPath,
@@ -199,7 +328,34 @@ async fn small_json<T: for<'a> Deserialize<'a>>(
     value.map(Some).map_err(|error| request::not_json(&error))
 }
 
-async fn infer(
+/// Runs a model on a tensor.
+#[utoipa::path(
+    post, path = "/v2/models/{model}/infer", tag = "inference", operation_id = "infer",
+    summary = "Run a model on tensors",
+    description = "Takes images as a tensor, already scaled, and gives the network's raw output. The \
+                   tensor is in the JSON, or follows it as bytes: then the header \
+                   `Inference-Header-Content-Length` has the length of the JSON.",
+    params(
+        ("model" = String, Path, description = "The model's name.", example = "yolo11n"),
+        ("Inference-Header-Content-Length" = Option<u64>, Header, description = "Length of the JSON in bytes, if tensors follow it."),
+    ),
+    request_body(
+        description = "JSON, or JSON and the bytes of tensors.",
+        content(
+            (schema::Request = "application/json"),
+            (schema::TensorBytes = "application/octet-stream"),
+        )
+    ),
+    responses(
+        (status = 200, description = "The network's output.", content(
+            (schema::Response = "application/json"),
+            (schema::TensorBytes = "application/octet-stream"),
+        )),
+        (status = 400), (status = 401), (status = 403), (status = 404), (status = 408),
+        (status = 413), (status = 415), (status = 429), (status = 503),
+    )
+)]
+pub async fn infer(
     State(app): State<Arc<App>>,
     Extension(mut context): Extension<RequestContext>,
     path: ModelPath,

@@ -3,16 +3,18 @@
 use std::sync::{Arc, LazyLock};
 
 use axum::Router;
-use axum::http::header;
-use axum::response::IntoResponse;
+use axum::http::HeaderMap;
+use axum::response::Response;
 use axum::routing::get;
 use utoipa::openapi::header::Header;
+use utoipa::openapi::path::{ParameterBuilder, ParameterIn};
 use utoipa::openapi::schema::{Object, Ref, Type};
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
-use utoipa::openapi::{Content, RefOr, Schema};
+use utoipa::openapi::{Content, RefOr, Required, Schema};
 use utoipa::{Modify, OpenApi};
 
-use super::{deepstack, detect, health, models, status};
+use super::static_file::StaticFile;
+use super::{deepstack, detect, health, models, open_inference, status};
 use crate::app::App;
 use crate::problem::ProblemBody;
 
@@ -27,10 +29,12 @@ pub fn routes() -> Router<Arc<App>> {
         title = "onelook",
         description = "Object detection with YOLO models: images in over HTTP, boxes out.\n\n\
             The server also speaks the Open Inference Protocol v2, under `/v2` and over gRPC, for \
-            tensors in and the network's raw output out; see that protocol's own specification.\n\n\
+            tensors in and the network's raw output out.\n\n\
             Headers that every request may have: `x-request-id` (repeated in the response and in \
             the log), `x-priority` (high, normal or low), `x-timeout-ms` (after which the client no \
-            longer waits for the response).",
+            longer waits for the response).\n\n\
+            Bodies may be compressed (`Content-Encoding`: gzip, deflate or zstd). JSON and other \
+            text is sent as gzip to clients that accept it.",
     ),
     paths(
         detect::detect,
@@ -49,12 +53,26 @@ pub fn routes() -> Router<Arc<App>> {
         deepstack::list_by_get,
         deepstack::ping,
         deepstack::ping_by_post,
+        open_inference::server,
+        open_inference::live,
+        open_inference::ready,
+        open_inference::models,
+        open_inference::all_statistics,
+        open_inference::metadata,
+        open_inference::model_ready,
+        open_inference::config,
+        open_inference::model_statistics,
+        open_inference::infer,
+        open_inference::index,
+        open_inference::load,
+        open_inference::unload,
     ),
     components(schemas(
         detect::DetectJson,
         detect::DetectForm,
         detect::ImageBytes,
         deepstack::DeepStackError,
+        open_inference::InferenceError,
         ProblemBody,
     )),
     tags(
@@ -62,8 +80,9 @@ pub fn routes() -> Router<Arc<App>> {
         (name = "models", description = "List, describe, load and unload models."),
         (name = "server", description = "Health, statistics and metrics."),
         (name = "deepstack", description = "The protocol of DeepStack and CodeProject.AI."),
+        (name = "inference", description = "The Open Inference Protocol v2: tensors in, tensors out."),
     ),
-    modifiers(&ServerAndTokens, &DetectParameters, &ProblemResponses),
+    modifiers(&ServerAndTokens, &DetectParameters, &ModelVersions, &ProblemResponses),
 )]
 struct Api;
 
@@ -114,6 +133,37 @@ impl Modify for DetectParameters {
     }
 }
 
+/// Gives the paths of a model in the Open Inference Protocol a twin that names its version.
+struct ModelVersions;
+
+impl Modify for ModelVersions {
+    fn modify(&self, api: &mut utoipa::openapi::OpenApi) {
+        const MODEL: &str = "/v2/models/{model}";
+        let paths = api.paths.paths.iter();
+        let twins = paths.filter_map(|(path, item)| {
+            let rest = path.strip_prefix(MODEL)?;
+            Some((format!("{MODEL}/versions/{{version}}{rest}"), item.clone()))
+        });
+        for (path, mut item) in twins.collect::<Vec<_>>() {
+            for operation in [&mut item.get, &mut item.post].into_iter().flatten() {
+                let version = ParameterBuilder::new()
+                    .name("version")
+                    .parameter_in(ParameterIn::Path)
+                    .required(Required::True)
+                    .description(Some("The version; `1` is the only one."))
+                    .schema(Some(Object::with_type(Type::String)))
+                    .example(Some(serde_json::json!("1")))
+                    .build();
+                operation.parameters.get_or_insert_default().push(version);
+                if let Some(id) = &mut operation.operation_id {
+                    id.push_str("OfVersion");
+                }
+            }
+            api.paths.paths.insert(path, item);
+        }
+    }
+}
+
 /// Completes the responses with an error status that an operation lists: description, body, and the
 /// header of those that can be retried.
 struct ProblemResponses;
@@ -122,9 +172,10 @@ impl Modify for ProblemResponses {
     fn modify(&self, api: &mut utoipa::openapi::OpenApi) {
         for (path, item) in &mut api.paths.paths {
             // As in the middleware, which writes these bodies.
-            let (schema, content_type) = match path.starts_with("/v1/vision/") {
-                true => ("DeepStackError", "application/json"),
-                false => ("Problem", "application/problem+json"),
+            let (schema, content_type) = match path.as_str() {
+                path if path.starts_with("/v1/vision/") => ("DeepStackError", "application/json"),
+                path if path.starts_with("/v2") => ("InferenceError", "application/json"),
+                _ => ("Problem", "application/problem+json"),
             };
             for operation in [&mut item.get, &mut item.post].into_iter().flatten() {
                 for (status, response) in &mut operation.responses.responses {
@@ -141,6 +192,13 @@ impl Modify for ProblemResponses {
                     }
                     let content = Content::new(Some(Ref::from_schema_name(schema)));
                     response.content.insert(content_type.to_owned(), content);
+                    if status == "415" {
+                        let mut header = Header::new(Object::with_type(Type::String));
+                        header.description =
+                            Some("The encodings that are taken, if the body's is not.".to_owned());
+                        let name = "accept-encoding".to_owned();
+                        response.headers.insert(name, header);
+                    }
                     if matches!(status.as_str(), "429" | "503") {
                         let mut header = Header::new(Object::with_type(Type::Integer));
                         header.description = Some("Seconds to wait, if known.".to_owned());
@@ -184,9 +242,11 @@ static DOCUMENT: LazyLock<String> = LazyLock::new(|| {
     api.to_pretty_json().unwrap_or_default()
 });
 
-async fn document() -> impl IntoResponse {
-    let kind = [(header::CONTENT_TYPE, "application/json")];
-    (kind, DOCUMENT.as_str())
+static FILE: LazyLock<StaticFile> =
+    LazyLock::new(|| StaticFile::new("application/json", DOCUMENT.as_str()));
+
+async fn document(headers: HeaderMap) -> Response {
+    FILE.response(&headers, "no-cache")
 }
 
 #[cfg(test)]

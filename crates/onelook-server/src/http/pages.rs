@@ -5,11 +5,13 @@ use std::sync::{Arc, LazyLock};
 
 use axum::Router;
 use axum::extract::Path;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
+use super::static_file::{StaticFile, hex};
 use crate::app::App;
 use crate::problem::{Problem, ProblemKind, shown};
 
@@ -70,16 +72,21 @@ static VERSION: LazyLock<String> = LazyLock::new(|| {
     hex(&hash.finalize())
 });
 
-/// The HTML files, with the addresses of this version.
-static HTML: LazyLock<Vec<(&'static str, String)>> = LazyLock::new(|| {
-    let pages = FILES.iter().filter(|file| file.name.ends_with(".html"));
-    pages
-        .map(|file| {
-            let text = String::from_utf8_lossy(file.bytes);
-            (file.name, text.replace("\"/ui/", &address("\"")))
-        })
-        .collect()
+/// The files as they are served: HTML with the addresses of this version.
+static SERVED: LazyLock<Vec<(&'static str, StaticFile)>> = LazyLock::new(|| {
+    let served = |file: &File| {
+        let bytes = match file.name.ends_with(".html") {
+            true => versioned_addresses(file.bytes).into(),
+            false => Bytes::from_static(file.bytes),
+        };
+        (file.name, StaticFile::new(content_type(file.name), bytes))
+    };
+    FILES.iter().map(served).collect()
 });
+
+fn versioned_addresses(html: &[u8]) -> String {
+    String::from_utf8_lossy(html).replace("\"/ui/", &address("\""))
+}
 
 /// Where this version's files are, behind `before`.
 fn address(before: &str) -> String {
@@ -116,26 +123,15 @@ async fn versioned(head: HeaderMap, Path((version, name)): Path<(String, String)
 }
 
 async fn file(head: HeaderMap, name: String, caching: Caching) -> Response {
-    let html = HTML.iter().find(|(html, _)| *html == name);
-    let plain = FILES.iter().find(|file| file.name == name);
-    let bytes = html.map(|(_, text)| text.as_bytes());
-    let Some(bytes) = bytes.or_else(|| plain.map(|file| file.bytes)) else {
+    let Some((_, file)) = SERVED.iter().find(|(served, _)| *served == name) else {
         let detail = format!("the Web UI has no file {}", shown(&name));
         return Problem::new(ProblemKind::NotFound, detail).into_response();
     };
-    let tag = format!("\"{}\"", hex(&Sha256::digest(bytes)));
-    let known = head.get(header::IF_NONE_MATCH);
     let headers = [
-        (header::CONTENT_TYPE, content_type(&name)),
-        (header::CACHE_CONTROL, caching.header()),
         (header::CONTENT_SECURITY_POLICY, POLICY),
         (header::REFERRER_POLICY, "no-referrer"),
-        (header::ETAG, tag.as_str()),
     ];
-    if known.is_some_and(|known| known.as_bytes() == tag.as_bytes()) {
-        return (StatusCode::NOT_MODIFIED, headers).into_response();
-    }
-    (headers, bytes).into_response()
+    (headers, file.response(&head, caching.header())).into_response()
 }
 
 /// A page that is written on demand, in the style of the Web UI.
@@ -159,14 +155,6 @@ pub fn page(language: &str, title: &str, body: &str) -> Response {
     (headers, text).into_response()
 }
 
-/// The first eight bytes in hexadecimal digits.
-fn hex(hash: &[u8]) -> String {
-    hash.iter()
-        .take(8)
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
-}
-
 fn content_type(name: &str) -> &'static str {
     match name.rsplit_once('.').map(|(_, extension)| extension) {
         Some("html") => "text/html; charset=utf-8",
@@ -180,6 +168,8 @@ fn content_type(name: &str) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use axum::http::StatusCode;
+
     use super::*;
 
     #[test]
@@ -214,7 +204,8 @@ mod tests {
 
     #[test]
     fn pages_name_their_files_by_version_only() {
-        for (name, text) in HTML.iter() {
+        for file in FILES.iter().filter(|file| file.name.ends_with(".html")) {
+            let (name, text) = (file.name, versioned_addresses(file.bytes));
             let whole = text.matches("\"/ui/").count();
             let versioned = text.matches(&address("\"")).count();
             assert!(whole > 3 && whole == versioned, "{name}");

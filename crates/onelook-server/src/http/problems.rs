@@ -180,6 +180,16 @@ fn texts(kind: ProblemKind) -> [Text; 2] {
                 "请发送 JPEG、PNG、WebP、BMP、TIFF 或 GIF，并在 Content-Type 中写明请求体的类型。",
             ],
         ],
+        ProblemKind::UnsupportedEncoding => [
+            [
+                "The body is compressed in a way that the server does not read, or more than once.",
+                "请求体的压缩方式服务器无法读取，或压缩了不止一次。",
+            ],
+            [
+                "Compress it once, in a way that the header Accept-Encoding of the response names, or send it plain.",
+                "请只压缩一次，并采用响应的 Accept-Encoding 标头中列出的方式，或者不压缩。",
+            ],
+        ],
         ProblemKind::Unprocessable => [
             [
                 "The request was understood, but its content cannot be used: an image is damaged or cannot be fetched, or a model cannot be loaded.",

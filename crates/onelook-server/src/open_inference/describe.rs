@@ -3,6 +3,7 @@
 use onelook::types::{Metadata, OutputEncoding};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
+use utoipa::ToSchema;
 
 use super::input;
 use super::protocol::{DATATYPE, INPUT, OUTPUT};
@@ -28,7 +29,8 @@ pub const SERVER_NAME: &str = "onelook";
 pub const SERVER_VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// Inputs and outputs of a model.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = InferenceModelMetadata)]
 pub struct ModelMetadata {
     /// Its name.
     pub name: String,
@@ -43,7 +45,8 @@ pub struct ModelMetadata {
 }
 
 /// Name, type and shape of a tensor; -1 for variable sizes.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = InferenceTensorMetadata)]
 pub struct TensorMetadata {
     /// Its name.
     pub name: &'static str,

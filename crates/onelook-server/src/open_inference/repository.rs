@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::app::App;
 use crate::metrics::MODEL_VERSION;
@@ -10,7 +11,8 @@ use crate::model_repository::ModelState;
 use crate::problem::Problem;
 
 /// A model and its state.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = InferenceIndexEntry)]
 pub struct IndexEntry {
     /// Its name.
     pub name: String,

@@ -1,6 +1,7 @@
 //! What models have done, in the terms of the protocol; times in nanoseconds.
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::version::loaded_version;
 use crate::app::App;
@@ -10,14 +11,16 @@ use crate::problem::Problem;
 use crate::statistics::Tally;
 
 /// Models and what they have done.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = InferenceStatistics)]
 pub struct AllStatistics {
     /// One entry per model.
     pub model_stats: Vec<ModelStatistics>,
 }
 
 /// What one model has done.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = InferenceModelStatistics)]
 pub struct ModelStatistics {
     /// Its name.
     pub name: String,
@@ -36,7 +39,8 @@ pub struct ModelStatistics {
 }
 
 /// How often something happened and how long it took.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, ToSchema)]
+#[schema(as = InferenceDuration)]
 pub struct StatisticDuration {
     /// How often.
     pub count: u64,
@@ -45,7 +49,8 @@ pub struct StatisticDuration {
 }
 
 /// Where the time of requests went.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = InferenceTimes)]
 pub struct InferStatistics {
     /// Answered requests.
     pub success: StatisticDuration,
@@ -66,7 +71,8 @@ pub struct InferStatistics {
 }
 
 /// Runs with one number of images. Inputs and outputs are made by request, not by run.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = InferenceBatches)]
 pub struct InferBatchStatistics {
     /// Number of images in each.
     pub batch_size: u64,

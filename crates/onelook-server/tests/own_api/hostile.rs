@@ -276,26 +276,3 @@ async fn one_request_asks_for_no_larger_network_than_is_allowed() {
         assert_eq!(answer.status.as_u16(), status, "{answer:?}");
     }
 }
-
-#[tokio::test]
-async fn a_body_may_be_compressed_on_every_route() {
-    use std::io::Write;
-    let server = serve(colours()).await;
-    let gzip = |bytes: &[u8]| {
-        let mut writer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-        writer.write_all(bytes).unwrap();
-        writer.finish().unwrap()
-    };
-    let vision = form(&[], &[("image;a.png", &red_and_green())]);
-    for (path, kind, body) in [
-        ("/v1/detect", "image/png", red_and_green()),
-        ("/v1/vision/detection", FORM, vision),
-    ] {
-        let mut request = server.request("POST", path, Body::from(gzip(&body)));
-        let headers = request.headers_mut();
-        headers.insert("content-type", kind.parse().unwrap());
-        headers.insert("content-encoding", "gzip".parse().unwrap());
-        let answer = server.send(request).await;
-        assert_eq!(answer.status, StatusCode::OK, "{path}: {answer:?}");
-    }
-}

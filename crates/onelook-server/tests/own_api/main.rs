@@ -2,9 +2,11 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod archives;
 mod colours;
 mod deepstack;
 mod detect;
+mod encodings;
 mod hostile;
 mod models;
 mod overload;

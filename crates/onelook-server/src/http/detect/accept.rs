@@ -1,7 +1,8 @@
-//! Content negotiation: the header `Accept` in, one of three response formats out (RFC 9110, 12.5.1).
+//! Content negotiation: the header `Accept` in, the format of the response out (RFC 9110, 12.5.1).
 
 use axum::http::{HeaderMap, header};
 
+use crate::http::quality::quality;
 use crate::problem::{Problem, ProblemKind};
 
 /// The format of a response.
@@ -9,19 +10,60 @@ use crate::problem::{Problem, ProblemKind};
 pub enum ResponseFormat {
     /// Boxes as JSON.
     Json,
-    /// The image with boxes drawn on it, as JPEG.
+    /// The one image with boxes drawn on it.
+    Image(ImageFormat),
+    /// All images with boxes drawn on them, and the boxes as JSON.
+    Archive(ArchiveFormat, ImageFormat),
+}
+
+/// The format of images with boxes drawn on them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ImageFormat {
+    /// JPEG.
     Jpeg,
-    /// The image with boxes drawn on it, as PNG.
+    /// PNG.
     Png,
 }
 
-impl ResponseFormat {
+/// The format of several files in one answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ArchiveFormat {
+    /// A ZIP file, for people.
+    Zip,
+    /// A form, for programs: browsers and HTTP libraries take it apart.
+    Form,
+}
+
+impl ImageFormat {
     /// The media type.
     pub fn media_type(self) -> &'static str {
         match self {
-            Self::Json => "application/json",
             Self::Jpeg => "image/jpeg",
             Self::Png => "image/png",
+        }
+    }
+
+    /// The extension of file names.
+    pub fn extension(self) -> &'static str {
+        match self {
+            Self::Jpeg => "jpg",
+            Self::Png => "png",
+        }
+    }
+}
+
+impl ResponseFormat {
+    const IMAGES: [Self; 2] = [
+        Self::Image(ImageFormat::Jpeg),
+        Self::Image(ImageFormat::Png),
+    ];
+
+    fn media_type(self) -> &'static str {
+        match self {
+            Self::Json => "application/json",
+            Self::Image(format) => format.media_type(),
+            Self::Archive(ArchiveFormat::Zip, _) => "application/zip",
+            Self::Archive(ArchiveFormat::Form, _) => "multipart/form-data",
         }
     }
 }
@@ -30,7 +72,7 @@ impl ResponseFormat {
 struct MediaRange<'a> {
     kind: &'a str,
     subtype: &'a str,
-    /// In thousandths, so that qualities compare exactly.
+    /// In thousandths.
     quality: u32,
     position: usize,
 }
@@ -47,13 +89,17 @@ pub fn negotiate(headers: &HeaderMap) -> Result<ResponseFormat, Problem> {
     let ranges: Vec<MediaRange<'_>> = words
         .filter_map(|(position, word)| MediaRange::parse(word, position))
         .collect();
-    let offers = [
-        ResponseFormat::Json,
-        ResponseFormat::Jpeg,
-        ResponseFormat::Png,
-    ]
-    .into_iter()
-    .rev();
+    // An archive's images are PNG if the header prefers them.
+    let [jpeg, png] = ResponseFormat::IMAGES.map(|format| rank(format, &ranges));
+    let inside = match png > jpeg {
+        true => ImageFormat::Png,
+        false => ImageFormat::Jpeg,
+    };
+    let [jpeg, png] = ResponseFormat::IMAGES;
+    let zip = ResponseFormat::Archive(ArchiveFormat::Zip, inside);
+    let form = ResponseFormat::Archive(ArchiveFormat::Form, inside);
+    // The last of equal ones is chosen.
+    let offers = [form, zip, png, jpeg, ResponseFormat::Json].into_iter();
     let accepted = offers.filter_map(|format| Some((rank(format, &ranges)?, format)));
     accepted
         .max_by_key(|(rank, _)| *rank)
@@ -61,7 +107,8 @@ pub fn negotiate(headers: &HeaderMap) -> Result<ResponseFormat, Problem> {
         .ok_or_else(|| {
             Problem::new(
                 ProblemKind::NotAcceptable,
-                "the response can be application/json, image/jpeg or image/png: name one in Accept",
+                "the response can be application/json, image/jpeg or image/png, or application/zip or \
+                 multipart/form-data with all images: name one in Accept",
             )
         })
 }
@@ -85,20 +132,15 @@ impl<'a> MediaRange<'a> {
     fn parse(word: &'a str, position: usize) -> Option<Self> {
         let mut parts = word.split(';').map(str::trim);
         let (kind, subtype) = parts.next()?.split_once('/')?;
-        let quality = parts.find_map(|part| part.strip_prefix("q=").or(part.strip_prefix("Q=")));
-        let quality: f32 = match quality {
-            Some(text) => text.trim().parse().ok()?,
-            None => 1.0,
-        };
-        (0.0..=1.0).contains(&quality).then_some(Self {
+        Some(Self {
             kind,
             subtype,
-            quality: (quality * 1000.0).round() as u32,
+            quality: quality(parts)?,
             position,
         })
     }
 
-    /// 2 for the exact type, 1 for `image/*`, 0 for `*/*`.
+    /// 2 for the exact type, 1 for the like of `image/*`, 0 for `*/*`.
     fn precision(&self, format: ResponseFormat) -> Option<u32> {
         let (kind, subtype) = format.media_type().split_once('/')?;
         let is = |a: &str, b: &str| a.eq_ignore_ascii_case(b);
@@ -117,27 +159,30 @@ mod tests {
 
     #[test]
     fn the_preferred_format_is_chosen() {
+        const JPEG: ResponseFormat = ResponseFormat::Image(ImageFormat::Jpeg);
+        const PNG: ResponseFormat = ResponseFormat::Image(ImageFormat::Png);
+        let zip = |format| Some(ResponseFormat::Archive(ArchiveFormat::Zip, format));
+        let form = |format| Some(ResponseFormat::Archive(ArchiveFormat::Form, format));
         let cases = [
             ("", Some(ResponseFormat::Json)),
             ("*/*", Some(ResponseFormat::Json)),
-            ("image/jpeg", Some(ResponseFormat::Jpeg)),
-            ("IMAGE/PNG", Some(ResponseFormat::Png)),
-            ("image/*", Some(ResponseFormat::Jpeg)),
-            ("image/jpeg, */*", Some(ResponseFormat::Jpeg)),
-            ("image/png, image/jpeg", Some(ResponseFormat::Png)),
-            (
-                "image/png;q=0.5, image/jpeg;q=0.9",
-                Some(ResponseFormat::Jpeg),
-            ),
-            ("image/png;q=0, image/*", Some(ResponseFormat::Jpeg)),
-            (
-                "application/json;q=0.1, image/png;q=0.2",
-                Some(ResponseFormat::Png),
-            ),
+            ("image/jpeg", Some(JPEG)),
+            ("IMAGE/PNG", Some(PNG)),
+            ("image/*", Some(JPEG)),
+            ("image/jpeg, */*", Some(JPEG)),
+            ("image/png, image/jpeg", Some(PNG)),
+            ("image/png;q=0.5, image/jpeg;q=0.9", Some(JPEG)),
+            ("image/png;q=0, image/*", Some(JPEG)),
+            ("application/json;q=0.1, image/png;q=0.2", Some(PNG)),
             (
                 "text/html, application/xhtml+xml, */*;q=0.8",
                 Some(ResponseFormat::Json),
             ),
+            ("application/zip", zip(ImageFormat::Jpeg)),
+            ("application/zip, image/png;q=0.5", zip(ImageFormat::Png)),
+            ("multipart/form-data, */*;q=0.1", form(ImageFormat::Jpeg)),
+            ("multipart/*, image/png;q=0.1", form(ImageFormat::Png)),
+            ("application/*", Some(ResponseFormat::Json)),
             ("*/*;q=0", None),
             ("text/html", None),
             ("nonsense", None),

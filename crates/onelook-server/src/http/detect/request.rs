@@ -33,6 +33,8 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 pub enum BodyFormat {
     /// No type is given, or one that clients send for anything: the body's first bytes decide.
     Unknown,
+    /// The type of a form of text, which curl gives to whatever it sends: the bytes decide here too.
+    UrlEncoded,
     /// The body is an encoded image.
     Image,
     /// `multipart/form-data` with this boundary.
@@ -69,10 +71,9 @@ impl BodyFormat {
         let kind = value.split(';').next().unwrap_or_default();
         let kind = kind.trim().to_ascii_lowercase();
         match kind.as_str() {
-            // curl sends the type of a form with whatever is given to --data-binary.
-            "" | "application/octet-stream" | "application/x-www-form-urlencoded" => {
-                Ok(Self::Unknown)
-            }
+            // Browsers give text/plain to JSON that is sent as text.
+            "" | "application/octet-stream" | "text/plain" => Ok(Self::Unknown),
+            "application/x-www-form-urlencoded" => Ok(Self::UrlEncoded),
             "application/json" => Ok(Self::Json),
             "multipart/form-data" => Ok(Self::Multipart(multipart::boundary(headers)?)),
             _ if kind.starts_with("image/") => Ok(Self::Image),
@@ -97,6 +98,14 @@ impl BodyFormat {
     ) -> Result<Vec<RequestImage>, Problem> {
         let images = match self {
             Self::Unknown => return recognise(&body).parse(body, parameters, max_images, share),
+            Self::UrlEncoded => {
+                let format = recognise(&body);
+                let is_text = !body.is_empty() && !body.iter().any(|byte| b"\r\n\0".contains(byte));
+                if format == Self::Image && is_text {
+                    return Err(not_binary());
+                }
+                return format.parse(body, parameters, max_images, share);
+            }
             Self::Image => vec![RequestImage::of("image", body)],
             Self::Multipart(boundary) => {
                 let parts = multipart::parts(&body, boundary, max_images + MAX_FIELDS)?;
@@ -142,6 +151,13 @@ fn recognise(body: &[u8]) -> BodyFormat {
         }
         _ => BodyFormat::Image,
     }
+}
+
+/// The problem of a body without the bytes that `curl --data` removes: no image lacks them all.
+fn not_binary() -> Problem {
+    let detail = "the body is not an image as it is: curl's -d removes line breaks and zero bytes from a file. \
+                  Send it with --data-binary @FILE, or as a form with -F image=@FILE";
+    Problem::new(ProblemKind::Unsupported, detail)
 }
 
 impl RequestImage {
@@ -312,7 +328,8 @@ mod tests {
             Ok(BodyFormat::Json)
         );
         assert_eq!(BodyFormat::of(&HeaderMap::new()), Ok(BodyFormat::Unknown));
-        for wrong in ["text/plain", "x"] {
+        assert_eq!(format("text/plain;charset=UTF-8"), Ok(BodyFormat::Unknown));
+        for wrong in ["text/html", "x"] {
             assert_eq!(
                 format(wrong).unwrap_err().kind,
                 ProblemKind::Unsupported,
@@ -324,14 +341,27 @@ mod tests {
     #[test]
     fn a_body_without_a_type_is_recognised_by_its_bytes() {
         let names = |body: &[u8]| {
-            let images = parse(&BodyFormat::Unknown, body).unwrap();
-            let names = images.into_iter().map(|image| image.name);
-            names.collect::<Vec<_>>()
+            let names = [BodyFormat::Unknown, BodyFormat::UrlEncoded].map(|format| {
+                let images = parse(&format, body).unwrap().into_iter();
+                images.map(|image| image.name).collect::<Vec<_>>()
+            });
+            assert_eq!(names[0], names[1]);
+            names[0].clone()
         };
         assert_eq!(names(b"\x89PNG\r\n"), ["image"]);
         assert_eq!(names(br#" {"image":{"base64":"","name":"a"}}"#), ["a"]);
         let form = b"--x\r\nContent-Disposition: form-data; name=\"file\"; filename=\"b\"\r\n\r\n1\r\n--x--";
         assert_eq!(names(form), ["b"]);
+    }
+
+    #[test]
+    fn an_image_that_lost_bytes_to_curl_is_refused_with_the_remedy() {
+        let stripped = parse(&BodyFormat::UrlEncoded, b"\xff\xd8\xff\xe0\x10JFIF").unwrap_err();
+        assert!(
+            stripped.detail.contains("--data-binary"),
+            "{}",
+            stripped.detail
+        );
     }
 
     #[test]

@@ -7,12 +7,11 @@ use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use onelook::media::{encode_jpeg, encode_png};
 use onelook::record::{ObjectRecord, milliseconds, objects};
-use onelook::types::Frame;
 use onelook::vision::draw::{DrawStyle, draw};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::accept::ResponseFormat;
+use super::accept::ImageFormat;
 use crate::app::App;
 use crate::http::schema;
 use crate::inference_service::DetectResult;
@@ -51,6 +50,10 @@ pub struct ImageResponse {
     /// Its file's name, or `image`.
     #[schema(example = "bus.jpg")]
     pub name: String,
+    /// The name of its file in an archive, `application/zip` or `multipart/form-data`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = String, required = false, example = "bus.jpg")]
+    pub file: Option<String>,
     /// Its width in pixels, after rotation by EXIF.
     #[schema(example = 810)]
     pub width: usize,
@@ -110,6 +113,7 @@ impl ImageResponse {
         let [width, height] = [result.frame.width(), result.frame.height()];
         Self {
             name: name.to_owned(),
+            file: None,
             width,
             height,
             detections: objects(result.instances(), names, [width, height]),
@@ -151,25 +155,29 @@ pub async fn image(
     result: DetectResult,
     names: Vec<String>,
     style: DrawStyle,
-    format: ResponseFormat,
+    format: ImageFormat,
 ) -> Result<Response, Problem> {
-    let DetectResult {
-        frame, prediction, ..
-    } = result;
-    let drawn = app.inference.encode(entry, move || {
-        // No copy: by now nobody else has the frame.
-        let mut frame = Arc::unwrap_or_clone(frame);
-        draw(&mut frame, prediction.instances(), &names, &style);
-        encode(&frame, format)
-    });
-    let bytes = drawn.await??;
+    let draw = move || annotated(result, &names, &style, format);
+    let bytes = app.inference.encode(entry, None, draw).await??;
     Ok(([(header::CONTENT_TYPE, format.media_type())], bytes).into_response())
 }
 
-fn encode(frame: &Frame, format: ResponseFormat) -> Result<Vec<u8>, Problem> {
+/// The encoded image with the detected objects drawn on it.
+pub fn annotated(
+    result: DetectResult,
+    names: &[String],
+    style: &DrawStyle,
+    format: ImageFormat,
+) -> Result<Vec<u8>, Problem> {
+    let DetectResult {
+        frame, prediction, ..
+    } = result;
+    // No copy: by now nobody else has the frame.
+    let mut frame = Arc::unwrap_or_clone(frame);
+    draw(&mut frame, prediction.instances(), names, style);
     let encoded = match format {
-        ResponseFormat::Png => encode_png(frame),
-        ResponseFormat::Jpeg | ResponseFormat::Json => encode_jpeg(frame, JPEG_QUALITY),
+        ImageFormat::Png => encode_png(&frame),
+        ImageFormat::Jpeg => encode_jpeg(&frame, JPEG_QUALITY),
     };
     encoded.map_err(|error| Problem::new(ProblemKind::Unprocessable, error.to_string()))
 }

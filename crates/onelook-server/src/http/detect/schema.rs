@@ -6,6 +6,8 @@ use serde_json::json;
 use utoipa::openapi::{RefOr, Schema};
 use utoipa::{IntoParams, PartialSchema, ToSchema};
 
+use super::response::DetectResponse;
+
 /// Parameters in the query.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -63,6 +65,22 @@ pub struct DetectForm {
 #[schema(value_type = String, format = Binary)]
 #[expect(dead_code, reason = "for the OpenAPI document only")]
 pub struct ImageBytes(Vec<u8>);
+
+/// A ZIP file: the images with their boxes, named as in the request, and `results.json`.
+#[derive(ToSchema)]
+#[schema(value_type = String, format = Binary)]
+#[expect(dead_code, reason = "for the OpenAPI document only")]
+pub struct ArchiveBytes(Vec<u8>);
+
+/// The images with their boxes, and what was detected.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "for the OpenAPI document only")]
+pub struct AnnotatedForm {
+    /// An image with its boxes; the field is repeated.
+    image: ImageBytes,
+    /// The response in JSON.
+    results: DetectResponse,
+}
 
 /// Images and parameters in JSON. `classes` and `imgsz` are not text as in the query.
 #[derive(Deserialize, ToSchema)]
