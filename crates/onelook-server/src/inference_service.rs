@@ -288,7 +288,7 @@ impl InferenceService {
     pub async fn encode<T: Send + 'static>(
         &self,
         entry: &ModelEntry,
-        patience: Option<Deadline>,
+        patience: Option<tokio::time::Instant>,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Problem> {
         let start = Instant::now();

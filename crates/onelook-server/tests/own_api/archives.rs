@@ -134,6 +134,33 @@ async fn if_every_image_fails_so_does_the_request() {
 }
 
 #[tokio::test]
+async fn a_client_that_leaves_in_the_middle_leaves_nothing_behind() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let server = server().await;
+    let all = server.app.memory.free();
+    let png = red_and_green();
+    let files: Vec<(&str, &[u8])> = (0..60).map(|_| ("image;a.png", &png[..])).collect();
+    let body = form(&[], &files);
+    let head = format!(
+        "POST /v1/detect HTTP/1.1\r\nHost: localhost\r\nContent-Type: {FORM}\r\n\
+         Accept: application/zip, image/png\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
+    let mut stream = tokio::net::TcpStream::connect(server.address)
+        .await
+        .unwrap();
+    stream.write_all(head.as_bytes()).await.unwrap();
+    stream.write_all(&body).await.unwrap();
+    let mut start = [0; 12];
+    stream.read_exact(&mut start).await.unwrap();
+    assert_eq!(&start, b"HTTP/1.1 200");
+    drop(stream);
+    while server.app.memory.free() != all {
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+}
+
+#[tokio::test]
 async fn many_images_are_all_there_and_leave_nothing_behind() {
     let config = Config {
         max_batch: Some(2),
