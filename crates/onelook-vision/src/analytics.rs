@@ -23,13 +23,13 @@ pub use geometry::{Anchor, Point, Segment};
 pub use heatmap::{Heatmap, HeatmapOptions, HeatmapSource};
 pub use line::{BandOptions, LineRule, LineTotals};
 pub use place::{Coordinates, Line, Zone};
-pub use plane::{Plane, SpeedOptions};
+pub use plane::{GroundPlane, SpeedOptions};
 pub use tracks::JoinOptions;
 pub use zone::{CrowdOptions, Occupant, ZoneOptions, ZoneTotals};
 
 use error::at_least;
 use line::LineCounter;
-use place::Places;
+use place::PlaceChecker;
 use plane::SpeedMeter;
 use tracks::{Sighting, Tracks};
 use zone::ZoneCounter;
@@ -104,7 +104,7 @@ impl Analytics {
         // One memory for all, so that nothing outlives the tracks it belongs to.
         let lost_after = options.zones.iter().map(|zone| zone.options.lost_after);
         let memory = lost_after.fold(options.memory, f64::max);
-        let mut places = Places::new(options.coordinates, options.image)?;
+        let mut places = PlaceChecker::new(options.coordinates, options.image)?;
         let mut lines = Vec::with_capacity(options.lines.len());
         for line in &options.lines {
             let counter = LineCounter::new(places.segment(line)?, &line.rule, memory)?;

@@ -47,7 +47,7 @@ pub enum AnalyticsError {
         /// The name.
         name: String,
     },
-    /// A number that is no number, or below its least value.
+    /// A number that is NaN or infinite, or below its least value.
     #[error("{setting} is {value}: give a number {expected}")]
     Setting {
         /// What is set.

@@ -45,13 +45,13 @@ pub struct Zone {
 const MOST_CORNERS: usize = 1000;
 
 /// Checks places one by one.
-pub(super) struct Places {
+pub(super) struct PlaceChecker {
     coordinates: Coordinates,
     size: Option<[f64; 2]>,
     names: BTreeSet<String>,
 }
 
-impl Places {
+impl PlaceChecker {
     pub(super) fn new(
         coordinates: Coordinates,
         image: Option<[usize; 2]>,

@@ -11,12 +11,12 @@ use super::tracks::Sighting;
 
 /// A plane as a camera shows it.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Plane {
+pub struct GroundPlane {
     /// Pixels to metres, row by row; the third coordinate is positive before the horizon.
     matrix: [[f64; 3]; 3],
 }
 
-impl Plane {
+impl GroundPlane {
     /// The plane on which the four points of the image, in pixels, have these places, in metres.
     ///
     /// # Errors
@@ -126,7 +126,7 @@ fn homography(from: &[Point; 4], to: &[Point; 4]) -> Option<[[f64; 3]; 3]> {
 #[derive(Debug, Clone, PartialEq)]
 pub struct SpeedOptions {
     /// The plane on which things move.
-    pub plane: Plane,
+    pub plane: GroundPlane,
     /// The point of the box that touches it.
     pub anchor: Anchor,
     /// Seconds over which the speed is a mean; no speed is told before half of it has passed.
@@ -135,7 +135,7 @@ pub struct SpeedOptions {
 
 impl SpeedOptions {
     /// The bottom centre of the box, over one second.
-    pub fn new(plane: Plane) -> Self {
+    pub fn new(plane: GroundPlane) -> Self {
         Self {
             plane,
             anchor: Anchor::BottomCentre,
@@ -223,7 +223,7 @@ mod tests {
     }
 
     /// A road of 8 m by 40 m that a camera sees as a trapezium.
-    fn road() -> Plane {
+    fn road() -> GroundPlane {
         let image = points([
             [400.0, 300.0],
             [600.0, 300.0],
@@ -231,7 +231,7 @@ mod tests {
             [100.0, 900.0],
         ]);
         let metres = points([[0.0, 40.0], [8.0, 40.0], [8.0, 0.0], [0.0, 0.0]]);
-        Plane::new(image, metres).unwrap()
+        GroundPlane::new(image, metres).unwrap()
     }
 
     /// The pixel of a place on the road, by the inverse homography.
@@ -243,7 +243,10 @@ mod tests {
             [900.0, 900.0],
             [100.0, 900.0],
         ]);
-        Plane::new(metres, image).unwrap().metres(place).unwrap()
+        GroundPlane::new(metres, image)
+            .unwrap()
+            .metres(place)
+            .unwrap()
     }
 
     fn sighting(at: Point) -> Sighting {
@@ -298,7 +301,7 @@ mod tests {
             (square, swapped),
             (nan, square),
         ] {
-            let error = Plane::new(image, metres).unwrap_err().to_string();
+            let error = GroundPlane::new(image, metres).unwrap_err().to_string();
             assert!(
                 error.starts_with("the calibration is impossible"),
                 "{error}"

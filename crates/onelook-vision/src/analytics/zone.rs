@@ -220,11 +220,9 @@ impl ZoneCounter {
             changes.extend(kind.map(|kind| (kind, Some(*sighting))));
         }
         for track in self.tracks.values_mut() {
-            if track.is_inside
-                && track.seen < time
-                && has_passed(track.seen, time, self.options.lost_after)
-            {
-                changes.push((track.leave(true), Some(track.last)));
+            if track.is_inside && track.seen < time {
+                let kind = track.miss(time, &self.options);
+                changes.extend(kind.map(|kind| (kind, Some(track.last))));
             }
         }
         let memory = self.memory;
@@ -265,6 +263,14 @@ impl ZoneTrack {
         }
         let outside_since = *self.outside_since.get_or_insert(time);
         has_passed(outside_since, time, options.leave_after).then(|| self.leave(false))
+    }
+
+    /// On a frame without it. One that was last seen outside has left, seen or not.
+    fn miss(&mut self, time: f64, options: &ZoneOptions) -> Option<EventKind> {
+        let outside = self.outside_since;
+        let has_left = outside.is_some_and(|since| has_passed(since, time, options.leave_after));
+        let is_lost = has_passed(self.seen, time, options.lost_after);
+        (has_left || is_lost).then(|| self.leave(outside.is_none()))
     }
 
     fn leave(&mut self, lost: bool) -> EventKind {

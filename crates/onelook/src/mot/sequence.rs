@@ -19,7 +19,7 @@ impl SequenceInfo {
     /// Reads the keys that are known; others are passed over.
     ///
     /// # Errors
-    /// The first known key whose value is no number that makes sense.
+    /// The first known key whose value makes no sense.
     pub fn parse(text: &str) -> Result<Self, MotError> {
         let mut values: BTreeMap<&str, f64> = BTreeMap::new();
         for (index, line) in text.lines().enumerate() {
