@@ -1,0 +1,62 @@
+//! Tracking: detections of one frame after the other in, the same objects with the same ids out.
+//!
+//! A tracker holds the state of one stream and nothing else: no clock (time is an argument), no images
+//! (how the camera moved is an argument) and no ids shared with another stream. The same detections
+//! give the same tracks.
+
+mod assignment;
+pub mod botsort;
+pub mod bytetrack;
+mod kalman;
+mod lifecycle;
+mod matching;
+pub mod ocsort;
+mod overlap;
+
+use std::time::Duration;
+
+use onelook_types::{BoxXyxy, Instance, Instances};
+
+/// Follows the objects of one stream.
+pub trait Tracker: Send {
+    /// Takes the detections of the next frame, which may be none, and gives the objects that are
+    /// tracked on it.
+    ///
+    /// Each object is a row of `detections` (its class, score, mask and key points) with the track's
+    /// filtered box and its id.
+    fn update(&mut self, detections: &Instances, frame: &FrameInfo<'_>) -> Instances;
+}
+
+/// What a tracker may know of a frame besides its detections.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct FrameInfo<'a> {
+    /// Time since the start of the stream.
+    pub time: Duration,
+    /// Detections that non-maximum suppression removed, where they are known.
+    pub suppressed: Option<&'a Instances>,
+}
+
+/// A tracked object: the row of its detection, its filtered box, its id.
+struct Report {
+    detection: usize,
+    bbox: BoxXyxy,
+    id: u64,
+}
+
+/// The rows of `detections` that are tracked, in the order of the reports.
+fn reported(detections: &Instances, reports: impl IntoIterator<Item = Report>) -> Instances {
+    let row = |report: Report| {
+        let detection = detections.get(report.detection)?;
+        Some(Instance {
+            bbox: report.bbox,
+            track_id: Some(report.id),
+            ..detection
+        })
+    };
+    reports.into_iter().filter_map(row).collect()
+}
+
+/// Whether a box can be tracked: it has an area, and finite numbers.
+fn is_trackable(bbox: &BoxXyxy) -> bool {
+    bbox.is_finite() && bbox.width() > 0.0 && bbox.height() > 0.0
+}

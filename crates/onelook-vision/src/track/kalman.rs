@@ -1,0 +1,201 @@
+//! Where a box is by all its sightings so far: a Kalman filter of constant speed.
+//!
+//! Noise of the four coordinates is independent, so the filter of eight states is four filters of two:
+//! a coordinate and its speed. Knows no clock: how long a step takes is an argument.
+
+use onelook_types::BoxXyxy;
+
+/// A coordinate and its speed, each with its variance, and their covariance.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Axis {
+    pub value: f64,
+    /// Per unit of the time that [`predict`](Self::predict) takes.
+    pub speed: f64,
+    value_variance: f64,
+    covariance: f64,
+    speed_variance: f64,
+}
+
+impl Axis {
+    /// A coordinate seen once, of unknown speed; with standard deviations of both.
+    pub fn new(value: f64, value_std: f64, speed_std: f64) -> Self {
+        Self {
+            value,
+            speed: 0.0,
+            value_variance: value_std * value_std,
+            covariance: 0.0,
+            speed_variance: speed_std * speed_std,
+        }
+    }
+
+    /// Goes on for `dt`; the standard deviations are those of what may happen meanwhile.
+    pub fn predict(&mut self, dt: f64, value_std: f64, speed_std: f64) {
+        self.value += self.speed * dt;
+        self.value_variance += dt * (2.0 * self.covariance + dt * self.speed_variance);
+        self.value_variance += value_std * value_std;
+        self.covariance += dt * self.speed_variance;
+        self.speed_variance += speed_std * speed_std;
+    }
+
+    /// Takes a measurement into account.
+    pub fn correct(&mut self, measured: f64, std: f64) {
+        let total = self.value_variance + std * std;
+        let (value_gain, speed_gain) = (self.value_variance / total, self.covariance / total);
+        let surprise = measured - self.value;
+        self.value += value_gain * surprise;
+        self.speed += speed_gain * surprise;
+        self.value_variance -= value_gain * value_gain * total;
+        self.covariance -= value_gain * speed_gain * total;
+        self.speed_variance -= speed_gain * speed_gain * total;
+    }
+}
+
+/// Which four coordinates describe a box.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum BoxForm {
+    /// Centre, width divided by height, height (ByteTrack, arXiv:2110.06864).
+    AspectHeight,
+    /// Centre, width, height (BoT-SORT, arXiv:2206.14651).
+    WidthHeight,
+}
+
+/// Standard deviation of a coordinate in one step, as a part of the box's side.
+const VALUE_WEIGHT: f64 = 1.0 / 20.0;
+/// Standard deviation of its speed.
+const SPEED_WEIGHT: f64 = 1.0 / 160.0;
+
+/// The state of one box.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct BoxFilter {
+    form: BoxForm,
+    pub axes: [Axis; 4],
+}
+
+impl BoxFilter {
+    /// A box seen once.
+    pub fn new(form: BoxForm, bbox: &BoxXyxy) -> Self {
+        let measured = form.coordinates(bbox);
+        let (value, speed) = form.noise(&measured);
+        let axis = |index: usize| {
+            // The aspect ratio hardly changes: it starts as it goes on.
+            let (value_factor, speed_factor) = match form.is_aspect(index) {
+                true => (1.0, 1.0),
+                false => (2.0, 10.0),
+            };
+            let (value, speed) = (value[index] * value_factor, speed[index] * speed_factor);
+            Axis::new(measured[index], value, speed)
+        };
+        Self {
+            form,
+            axes: [0, 1, 2, 3].map(axis),
+        }
+    }
+
+    /// Goes on for one step.
+    pub fn predict(&mut self) {
+        let (value, speed) = self.form.noise(&self.values());
+        for (index, axis) in self.axes.iter_mut().enumerate() {
+            axis.predict(1.0, value[index], speed[index]);
+        }
+    }
+
+    /// Takes a sighting into account.
+    pub fn correct(&mut self, bbox: &BoxXyxy) {
+        self.correct_by(self.form.coordinates(bbox));
+    }
+
+    /// Goes the straight way from where the box was seen to where it is seen, a step at a time, as if
+    /// it had been seen after each step but the last.
+    pub fn follow(&mut self, from: &BoxXyxy, to: &BoxXyxy, steps: u64) {
+        let (from, to) = (centre_and_sides(from), centre_and_sides(to));
+        for step in 1..steps {
+            let part = step as f64 / steps as f64;
+            self.predict();
+            let mut measured =
+                [0, 1, 2, 3].map(|index| from[index] + (to[index] - from[index]) * part);
+            if self.form == BoxForm::AspectHeight {
+                measured[2] /= measured[3];
+            }
+            self.correct_by(measured);
+        }
+        self.predict();
+    }
+
+    fn correct_by(&mut self, measured: [f64; 4]) {
+        let (value, _) = self.form.noise(&self.values());
+        for (index, axis) in self.axes.iter_mut().enumerate() {
+            let std = match self.form.is_aspect(index) {
+                true => 0.1,
+                false => value[index],
+            };
+            axis.correct(measured[index], std);
+        }
+    }
+
+    /// Height, or width and height, stay as they are.
+    pub fn stop_growing(&mut self) {
+        self.axes[3].speed = 0.0;
+        if self.form == BoxForm::WidthHeight {
+            self.axes[2].speed = 0.0;
+        }
+    }
+
+    /// The box as it is now.
+    pub fn bbox(&self) -> BoxXyxy {
+        let [x, y, shape, height] = self.values();
+        let width = match self.form {
+            BoxForm::AspectHeight => shape * height,
+            BoxForm::WidthHeight => shape,
+        };
+        BoxXyxy {
+            x1: (x - width / 2.0) as f32,
+            y1: (y - height / 2.0) as f32,
+            x2: (x + width / 2.0) as f32,
+            y2: (y + height / 2.0) as f32,
+        }
+    }
+
+    fn values(&self) -> [f64; 4] {
+        self.axes.map(|axis| axis.value)
+    }
+}
+
+impl BoxForm {
+    fn is_aspect(self, index: usize) -> bool {
+        self == Self::AspectHeight && index == 2
+    }
+
+    /// In f32, step by step as the reference computes them.
+    fn coordinates(self, bbox: &BoxXyxy) -> [f64; 4] {
+        let (width, height) = (bbox.x2 - bbox.x1, bbox.y2 - bbox.y1);
+        let (x, y) = ((bbox.x1 + bbox.x2) / 2.0, (bbox.y1 + bbox.y2) / 2.0);
+        let (left, top) = (x - width / 2.0, y - height / 2.0);
+        let shape = match self {
+            Self::AspectHeight => width / height,
+            Self::WidthHeight => width,
+        };
+        [left + width / 2.0, top + height / 2.0, shape, height].map(f64::from)
+    }
+
+    /// Standard deviations of the coordinates and of their speeds, in one step.
+    fn noise(self, values: &[f64; 4]) -> ([f64; 4], [f64; 4]) {
+        let height = values[3];
+        match self {
+            Self::AspectHeight => {
+                let [value, speed] = [VALUE_WEIGHT, SPEED_WEIGHT].map(|weight| weight * height);
+                ([value, value, 1e-2, value], [speed, speed, 1e-5, speed])
+            }
+            Self::WidthHeight => {
+                let sides = [values[2], height, values[2], height];
+                (
+                    sides.map(|side| VALUE_WEIGHT * side),
+                    sides.map(|side| SPEED_WEIGHT * side),
+                )
+            }
+        }
+    }
+}
+
+fn centre_and_sides(bbox: &BoxXyxy) -> [f64; 4] {
+    BoxForm::WidthHeight.coordinates(bbox)
+}

@@ -1,0 +1,242 @@
+//! The life of tracks in ByteTrack and its kin: begun, confirmed by a second sighting, lost, found
+//! again, dropped. Which detection a track is on a frame is decided by each tracker.
+
+use onelook_types::{BoxXyxy, Instances};
+
+use super::kalman::{BoxFilter, BoxForm};
+use super::overlap::iou;
+use super::{Report, reported};
+
+/// Two tracks closer than this are the same object.
+const DUPLICATE_DISTANCE: f32 = 0.15;
+
+/// The tracks of one stream: those on the last frame, then the lost.
+#[derive(Debug, Clone)]
+pub(super) struct Tracks {
+    form: BoxForm,
+    /// How many sightings of each track are remembered.
+    history: usize,
+    frame: u64,
+    last_id: u64,
+    changes: u64,
+    tracks: Vec<Track>,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct Track {
+    id: u64,
+    pub filter: BoxFilter,
+    /// The filter after its last sighting.
+    seen_filter: BoxFilter,
+    pub state: State,
+    pub class: usize,
+    /// Its last sightings by frame, at least one.
+    pub sightings: Vec<(u64, BoxXyxy)>,
+    first_frame: u64,
+    /// The frame on which it began, was found again or was lost.
+    changed_frame: u64,
+    /// How many such changes came before.
+    change: u64,
+    /// Its time was over once. It may be found on the next frame still, as in the reference, but is
+    /// dropped as soon as it is lost again.
+    is_expired: bool,
+    /// Which detection it was on its last frame.
+    detection: usize,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum State {
+    /// Seen once.
+    Unconfirmed,
+    /// Seen on this frame.
+    Tracked,
+    /// Not seen for a while.
+    Lost,
+}
+
+impl Track {
+    /// Where and when it was seen last.
+    pub fn last_sighting(&self) -> (u64, BoxXyxy) {
+        *self
+            .sightings
+            .last()
+            .expect("a track begins with a sighting")
+    }
+}
+
+impl std::ops::Index<usize> for Tracks {
+    type Output = Track;
+
+    fn index(&self, index: usize) -> &Track {
+        &self.tracks[index]
+    }
+}
+
+impl Tracks {
+    /// No tracks.
+    pub fn new(form: BoxForm, history: usize) -> Self {
+        Self {
+            form,
+            history,
+            frame: 0,
+            last_id: 0,
+            changes: 0,
+            tracks: Vec::new(),
+        }
+    }
+
+    /// Goes on to the next frame. Unconfirmed tracks stay where they were seen.
+    pub fn predict(&mut self) {
+        self.frame += 1;
+        for track in &mut self.tracks {
+            if track.state == State::Lost {
+                track.filter.stop_growing();
+            }
+            if track.state != State::Unconfirmed {
+                track.filter.predict();
+            }
+        }
+    }
+
+    /// Tracks of these states, by index.
+    pub fn of_states(&self, states: &[State]) -> Vec<usize> {
+        let of = |state| (0..self.tracks.len()).filter(move |&t| self.tracks[t].state == state);
+        states.iter().flat_map(|&state| of(state)).collect()
+    }
+
+    /// As [`see`](Self::see), and the filter goes through the time since the last sighting again, as if
+    /// the track had been seen on a straight way (observation-centric re-update of OC-SORT).
+    pub fn see_after_gap(&mut self, pairs: &[(usize, usize)], detections: &Instances) {
+        for &(track, detection) in pairs {
+            let track = &mut self.tracks[track];
+            let (frame, from) = track.last_sighting();
+            track.filter = track.seen_filter;
+            track
+                .filter
+                .follow(&from, &detections.boxes()[detection], self.frame - frame);
+        }
+        self.see(pairs, detections);
+    }
+
+    /// These tracks have been seen as these detections.
+    pub fn see(&mut self, pairs: &[(usize, usize)], detections: &Instances) {
+        for &(track, detection) in pairs {
+            let track = &mut self.tracks[track];
+            let bbox = detections.boxes()[detection];
+            track.filter.correct(&bbox);
+            track.seen_filter = track.filter;
+            if track.state == State::Lost {
+                track.changed_frame = self.frame;
+                track.change = self.changes;
+                self.changes += 1;
+            }
+            track.state = State::Tracked;
+            track.class = detections.classes()[detection];
+            if track.sightings.len() == self.history {
+                track.sightings.remove(0);
+            }
+            track.sightings.push((self.frame, bbox));
+            track.detection = detection;
+        }
+    }
+
+    /// These tracks are lost from this frame on.
+    pub fn lose(&mut self, tracks: &[usize]) {
+        for &track in tracks {
+            let track = &mut self.tracks[track];
+            track.state = State::Lost;
+            track.changed_frame = self.frame;
+            track.change = self.changes;
+            self.changes += 1;
+        }
+    }
+
+    /// A track begins with this detection; on the first frame it counts as confirmed.
+    pub fn begin(&mut self, detection: usize, detections: &Instances) {
+        self.last_id += 1;
+        let bbox = detections.boxes()[detection];
+        let filter = BoxFilter::new(self.form, &bbox);
+        self.tracks.push(Track {
+            id: self.last_id,
+            filter,
+            seen_filter: filter,
+            state: match self.frame {
+                1 => State::Tracked,
+                _ => State::Unconfirmed,
+            },
+            class: detections.classes()[detection],
+            sightings: vec![(self.frame, bbox)],
+            first_frame: self.frame,
+            changed_frame: self.frame,
+            change: self.changes,
+            is_expired: false,
+            detection,
+        });
+        self.changes += 1;
+    }
+
+    /// Drops the unconfirmed that were not seen, the lost whose time is over, and duplicates.
+    pub fn sweep(&mut self, buffer: u64, per_class: bool) {
+        let frame = self.frame;
+        self.tracks.retain_mut(|track| match track.state {
+            State::Tracked => true,
+            State::Unconfirmed => track.first_frame == frame,
+            State::Lost => {
+                let was_expired = track.is_expired;
+                track.is_expired |= frame - track.last_sighting().0 > buffer;
+                !was_expired
+            }
+        });
+        // Those that go on, new ones, those found again; then the lost.
+        self.tracks.sort_by_key(|track| {
+            let is_found_again = track.changed_frame != track.first_frame;
+            let is_lost = track.state == State::Lost;
+            (is_lost, track.changed_frame, is_found_again, track.change)
+        });
+        self.remove_duplicates(per_class);
+    }
+
+    /// Of a track and a lost one in the same place, the younger goes.
+    fn remove_duplicates(&mut self, per_class: bool) {
+        let mut is_duplicate = vec![false; self.tracks.len()];
+        let age = |track: &Track| track.last_sighting().0 - track.first_frame;
+        let boxes: Vec<BoxXyxy> = self
+            .tracks
+            .iter()
+            .map(|track| track.filter.bbox())
+            .collect();
+        let lost = self.of_states(&[State::Lost]);
+        for (t, tracked) in self.tracks.iter().enumerate() {
+            if tracked.state == State::Lost {
+                continue;
+            }
+            for &l in &lost {
+                let is_comparable = !per_class || self.tracks[l].class == tracked.class;
+                if is_comparable && 1.0 - iou(&boxes[t], &boxes[l]) < DUPLICATE_DISTANCE {
+                    let younger = if age(tracked) > age(&self.tracks[l]) {
+                        l
+                    } else {
+                        t
+                    };
+                    is_duplicate[younger] = true;
+                }
+            }
+        }
+        let mut is_duplicate = is_duplicate.into_iter();
+        self.tracks.retain(|_| is_duplicate.next() != Some(true));
+    }
+
+    /// The tracks on this frame.
+    pub fn report(&self, detections: &Instances) -> Instances {
+        let seen = self
+            .tracks
+            .iter()
+            .filter(|track| track.state == State::Tracked);
+        let report = |track: &Track| Report {
+            detection: track.detection,
+            bbox: track.filter.bbox(),
+            id: track.id,
+        };
+        reported(detections, seen.map(report))
+    }
+}
