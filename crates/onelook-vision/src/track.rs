@@ -7,15 +7,72 @@
 mod assignment;
 pub mod botsort;
 pub mod bytetrack;
+mod corners;
 mod kalman;
 mod lifecycle;
 mod matching;
 pub mod ocsort;
 mod overlap;
+pub mod tracktrack;
 
 use std::time::Duration;
 
 use onelook_types::{BoxXyxy, Instance, Instances};
+
+use botsort::BotSort;
+use bytetrack::{ByteTrack, ByteTrackOptions};
+use ocsort::{OcSort, OcSortOptions};
+use tracktrack::{TrackTrack, TrackTrackOptions};
+
+/// Which tracker, and how it is set.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum TrackerOptions {
+    /// ByteTrack.
+    ByteTrack(ByteTrackOptions),
+    /// BoT-SORT, whose options mean what they mean for ByteTrack.
+    BotSort(ByteTrackOptions),
+    /// OC-SORT.
+    OcSort(OcSortOptions),
+    /// TrackTrack.
+    TrackTrack(TrackTrackOptions),
+}
+
+impl TrackerOptions {
+    /// The names that [`named`](Self::named) knows.
+    pub const NAMES: [&'static str; 4] = ["bytetrack", "botsort", "ocsort", "tracktrack"];
+
+    /// The tracker of this name with its usual options.
+    pub fn named(name: &str) -> Option<Self> {
+        match name {
+            "bytetrack" => Some(Self::ByteTrack(ByteTrackOptions::default())),
+            "botsort" => Some(Self::BotSort(ByteTrackOptions::default())),
+            "ocsort" => Some(Self::OcSort(OcSortOptions::default())),
+            "tracktrack" => Some(Self::TrackTrack(TrackTrackOptions::default())),
+            _ => None,
+        }
+    }
+
+    /// The same, and tracks keep their class or not.
+    #[must_use]
+    pub fn with_per_class(mut self, per_class: bool) -> Self {
+        match &mut self {
+            Self::ByteTrack(options) | Self::BotSort(options) => options.per_class = per_class,
+            Self::OcSort(options) => options.base.per_class = per_class,
+            Self::TrackTrack(options) => options.per_class = per_class,
+        }
+        self
+    }
+
+    /// A tracker for one stream that has seen nothing.
+    pub fn build(&self) -> Box<dyn Tracker> {
+        match *self {
+            Self::ByteTrack(options) => Box::new(ByteTrack::new(options)),
+            Self::BotSort(options) => Box::new(BotSort::new(options)),
+            Self::OcSort(options) => Box::new(OcSort::new(options)),
+            Self::TrackTrack(options) => Box::new(TrackTrack::new(options)),
+        }
+    }
+}
 
 /// Follows the objects of one stream.
 pub trait Tracker: Send {

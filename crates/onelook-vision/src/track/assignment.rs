@@ -150,6 +150,44 @@ pub(super) fn assign(costs: &CostMatrix, limit: f64) -> Assignment {
     Assignment::from_partners(&partner_of_row, columns)
 }
 
+/// Pairs that prefer each other, round by round: in each the cheapest column of a row whose cheapest
+/// row it is, below a limit that falls by `step`; until a round has none.
+pub(super) fn mutual_pairs(costs: &CostMatrix, limit: f64, step: f64) -> Assignment {
+    let mut partners: Vec<Option<usize>> = vec![None; costs.rows];
+    let mut is_taken = vec![false; costs.columns];
+    let mut limit = limit;
+    loop {
+        let free_rows: Vec<usize> = (0..costs.rows)
+            .filter(|&row| partners[row].is_none())
+            .collect();
+        let free_columns: Vec<usize> = (0..costs.columns)
+            .filter(|&column| !is_taken[column])
+            .collect();
+        let cheapest_column = |row: usize| {
+            let columns = free_columns.iter().copied();
+            columns.min_by(|&a, &b| costs.at(row, a).total_cmp(&costs.at(row, b)))
+        };
+        let cheapest_row = |column: usize| {
+            let rows = free_rows.iter().copied();
+            rows.min_by(|&a, &b| costs.at(a, column).total_cmp(&costs.at(b, column)))
+        };
+        let mutual = |&row: &usize| {
+            let column = cheapest_column(row)?;
+            let is_mutual = cheapest_row(column) == Some(row) && costs.at(row, column) < limit;
+            is_mutual.then_some((row, column))
+        };
+        let pairs: Vec<(usize, usize)> = free_rows.iter().filter_map(mutual).collect();
+        if pairs.is_empty() {
+            return Assignment::from_partners(&partners, costs.columns);
+        }
+        for (row, column) in pairs {
+            partners[row] = Some(column);
+            is_taken[column] = true;
+        }
+        limit -= step;
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -163,7 +201,7 @@ mod tests {
 
     #[test]
     fn two_pairs_below_the_limit_win_over_one_that_is_cheaper() {
-        assert_eq!(pairs(&[&[0.1, 0.5], &[0.4, 9.0]], 0.8), [(0, 1), (1, 0)]);
+        assert_eq!(pairs(&[&[0.1, 0.5], &[0.3, 9.0]], 0.8), [(0, 1), (1, 0)]);
         assert_eq!(pairs(&[&[0.1, 0.7], &[0.6, 9.0]], 0.8), [(0, 0)]);
     }
 

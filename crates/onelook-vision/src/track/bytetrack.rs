@@ -6,7 +6,7 @@
 use onelook_types::Instances;
 
 use super::kalman::BoxForm;
-use super::lifecycle::{State, Tracks};
+use super::lifecycle::{LifeRules, State, Tracks};
 use super::matching::{BoxOf, MatchBy, matched, split_by_score};
 use super::{FrameInfo, Tracker};
 
@@ -65,7 +65,13 @@ impl ByteTrack {
     pub(super) fn with_form(options: ByteTrackOptions, form: BoxForm) -> Self {
         Self {
             options,
-            tracks: Tracks::new(form, 1),
+            tracks: Tracks::new(LifeRules {
+                form,
+                history: 1,
+                confirm_after: 2,
+                first_frame_is_young: false,
+                noise_by_score: false,
+            }),
         }
     }
 }

@@ -99,9 +99,9 @@ impl BoxFilter {
         }
     }
 
-    /// Takes a sighting into account.
-    pub fn correct(&mut self, bbox: &BoxXyxy) {
-        self.correct_by(self.form.coordinates(bbox));
+    /// Takes a sighting into account; `variance` scales that of the measurement.
+    pub fn correct(&mut self, bbox: &BoxXyxy, variance: f64) {
+        self.correct_by(self.form.coordinates(bbox), variance.sqrt());
     }
 
     /// Goes the straight way from where the box was seen to where it is seen, a step at a time, as if
@@ -116,19 +116,19 @@ impl BoxFilter {
             if self.form == BoxForm::AspectHeight {
                 measured[2] /= measured[3];
             }
-            self.correct_by(measured);
+            self.correct_by(measured, 1.0);
         }
         self.predict();
     }
 
-    fn correct_by(&mut self, measured: [f64; 4]) {
+    fn correct_by(&mut self, measured: [f64; 4], noise: f64) {
         let (value, _) = self.form.noise(&self.values());
         for (index, axis) in self.axes.iter_mut().enumerate() {
             let std = match self.form.is_aspect(index) {
                 true => 0.1,
                 false => value[index],
             };
-            axis.correct(measured[index], std);
+            axis.correct(measured[index], std * noise);
         }
     }
 

@@ -3,19 +3,35 @@
 
 use onelook_types::{BoxXyxy, Instances};
 
+use super::corners::{Motion, motion};
 use super::kalman::{BoxFilter, BoxForm};
 use super::overlap::iou;
 use super::{Report, reported};
 
 /// Two tracks closer than this are the same object.
 const DUPLICATE_DISTANCE: f32 = 0.15;
+/// What is left of a measurement's variance at full confidence.
+const MIN_VARIANCE: f64 = 0.05;
+
+/// In what the trackers differ.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct LifeRules {
+    pub form: BoxForm,
+    /// How many sightings of each track are remembered.
+    pub history: usize,
+    /// Sightings after which a track is confirmed.
+    pub confirm_after: usize,
+    /// Tracks without enough sightings move on, but do not grow, and are dropped when they are missed,
+    /// those of the first frame too.
+    pub first_frame_is_young: bool,
+    /// The more confident a detection, the more exact its box.
+    pub noise_by_score: bool,
+}
 
 /// The tracks of one stream: those on the last frame, then the lost.
 #[derive(Debug, Clone)]
 pub(super) struct Tracks {
-    form: BoxForm,
-    /// How many sightings of each track are remembered.
-    history: usize,
+    rules: LifeRules,
     frame: u64,
     last_id: u64,
     changes: u64,
@@ -32,6 +48,11 @@ pub(super) struct Track {
     pub class: usize,
     /// Its last sightings by frame, at least one.
     pub sightings: Vec<(u64, BoxXyxy)>,
+    sighting_count: usize,
+    /// Confidence of its last sighting and of the one before, which is the same for the first.
+    pub scores: [f32; 2],
+    /// As it was when it was last seen without a gap.
+    pub motion: Motion,
     first_frame: u64,
     /// The frame on which it began, was found again or was lost.
     changed_frame: u64,
@@ -46,7 +67,7 @@ pub(super) struct Track {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum State {
-    /// Seen once.
+    /// Not seen often enough.
     Unconfirmed,
     /// Seen on this frame.
     Tracked,
@@ -74,10 +95,9 @@ impl std::ops::Index<usize> for Tracks {
 
 impl Tracks {
     /// No tracks.
-    pub fn new(form: BoxForm, history: usize) -> Self {
+    pub fn new(rules: LifeRules) -> Self {
         Self {
-            form,
-            history,
+            rules,
             frame: 0,
             last_id: 0,
             changes: 0,
@@ -85,14 +105,15 @@ impl Tracks {
         }
     }
 
-    /// Goes on to the next frame. Unconfirmed tracks stay where they were seen.
+    /// Goes on to the next frame.
     pub fn predict(&mut self) {
         self.frame += 1;
         for track in &mut self.tracks {
-            if track.state == State::Lost {
+            let is_young = track.sighting_count < self.rules.confirm_after;
+            if track.state == State::Lost || (self.rules.first_frame_is_young && is_young) {
                 track.filter.stop_growing();
             }
-            if track.state != State::Unconfirmed {
+            if track.state != State::Unconfirmed || self.rules.first_frame_is_young {
                 track.filter.predict();
             }
         }
@@ -123,19 +144,32 @@ impl Tracks {
         for &(track, detection) in pairs {
             let track = &mut self.tracks[track];
             let bbox = detections.boxes()[detection];
-            track.filter.correct(&bbox);
+            let score = detections.scores()[detection];
+            let variance = match self.rules.noise_by_score {
+                true => (1.0 - f64::from(score)).max(MIN_VARIANCE),
+                false => 1.0,
+            };
+            track.filter.correct(&bbox, variance);
             track.seen_filter = track.filter;
+            if track.sightings.len() == self.rules.history {
+                track.sightings.remove(0);
+            }
+            track.sightings.push((self.frame, bbox));
+            track.sighting_count += 1;
+            let is_young = track.sighting_count < self.rules.confirm_after;
             if track.state == State::Lost {
                 track.changed_frame = self.frame;
                 track.change = self.changes;
                 self.changes += 1;
+            } else {
+                track.motion = motion(&track.sightings);
             }
-            track.state = State::Tracked;
+            track.state = match track.state {
+                State::Unconfirmed | State::Lost if is_young => State::Unconfirmed,
+                _ => State::Tracked,
+            };
+            track.scores = [score, track.scores[0]];
             track.class = detections.classes()[detection];
-            if track.sightings.len() == self.history {
-                track.sightings.remove(0);
-            }
-            track.sightings.push((self.frame, bbox));
             track.detection = detection;
         }
     }
@@ -155,7 +189,7 @@ impl Tracks {
     pub fn begin(&mut self, detection: usize, detections: &Instances) {
         self.last_id += 1;
         let bbox = detections.boxes()[detection];
-        let filter = BoxFilter::new(self.form, &bbox);
+        let filter = BoxFilter::new(self.rules.form, &bbox);
         self.tracks.push(Track {
             id: self.last_id,
             filter,
@@ -166,6 +200,9 @@ impl Tracks {
             },
             class: detections.classes()[detection],
             sightings: vec![(self.frame, bbox)],
+            sighting_count: 1,
+            scores: [detections.scores()[detection]; 2],
+            motion: Motion::default(),
             first_frame: self.frame,
             changed_frame: self.frame,
             change: self.changes,
@@ -178,9 +215,15 @@ impl Tracks {
     /// Drops the unconfirmed that were not seen, the lost whose time is over, and duplicates.
     pub fn sweep(&mut self, buffer: u64, per_class: bool) {
         let frame = self.frame;
+        let LifeRules {
+            first_frame_is_young,
+            confirm_after,
+            ..
+        } = self.rules;
         self.tracks.retain_mut(|track| match track.state {
             State::Tracked => true,
-            State::Unconfirmed => track.first_frame == frame,
+            State::Unconfirmed => track.last_sighting().0 == frame,
+            State::Lost if first_frame_is_young && track.sighting_count < confirm_after => false,
             State::Lost => {
                 let was_expired = track.is_expired;
                 track.is_expired |= frame - track.last_sighting().0 > buffer;
@@ -226,7 +269,20 @@ impl Tracks {
         self.tracks.retain(|_| is_duplicate.next() != Some(true));
     }
 
-    /// The tracks on this frame.
+    /// How many frames came.
+    pub fn frame(&self) -> u64 {
+        self.frame
+    }
+
+    /// Tracks that were seen on this frame, confirmed or not.
+    pub fn on_frame(&self) -> impl Iterator<Item = &Track> {
+        let frame = self.frame;
+        self.tracks
+            .iter()
+            .filter(move |track| track.last_sighting().0 == frame)
+    }
+
+    /// The confirmed tracks on this frame.
     pub fn report(&self, detections: &Instances) -> Instances {
         let seen = self
             .tracks

@@ -6,7 +6,7 @@ use onelook_types::{BoxXyxy, Instances};
 
 use super::bytetrack::{ByteTrackOptions, LOW_MATCH_THRESHOLD, UNCONFIRMED_MATCH_THRESHOLD};
 use super::kalman::BoxForm;
-use super::lifecycle::{State, Track, Tracks};
+use super::lifecycle::{LifeRules, State, Track, Tracks};
 use super::matching::{BoxOf, MatchBy, matched, matched_with, split_by_score};
 use super::{FrameInfo, Tracker};
 
@@ -47,7 +47,13 @@ impl OcSort {
         let history = options.direction_frames as usize + 1;
         Self {
             options,
-            tracks: Tracks::new(BoxForm::AspectHeight, history),
+            tracks: Tracks::new(LifeRules {
+                form: BoxForm::AspectHeight,
+                history,
+                confirm_after: 2,
+                first_frame_is_young: false,
+                noise_by_score: false,
+            }),
         }
     }
 
