@@ -7,12 +7,14 @@
 mod assignment;
 pub mod botsort;
 pub mod bytetrack;
+pub mod camera_motion;
 mod corners;
 mod kalman;
 mod lifecycle;
 mod matching;
 pub mod ocsort;
 mod overlap;
+pub mod time_aware;
 pub mod tracktrack;
 
 use std::time::Duration;
@@ -21,12 +23,16 @@ use onelook_types::{BoxXyxy, Instance, Instances};
 
 use botsort::BotSort;
 use bytetrack::{ByteTrack, ByteTrackOptions};
+use camera_motion::CameraMotion;
 use ocsort::{OcSort, OcSortOptions};
+use time_aware::{TimeAware, TimeAwareOptions};
 use tracktrack::{TrackTrack, TrackTrackOptions};
 
 /// Which tracker, and how it is set.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum TrackerOptions {
+    /// The default: time counts, not frames.
+    TimeAware(TimeAwareOptions),
     /// ByteTrack.
     ByteTrack(ByteTrackOptions),
     /// BoT-SORT, whose options mean what they mean for ByteTrack.
@@ -39,11 +45,13 @@ pub enum TrackerOptions {
 
 impl TrackerOptions {
     /// The names that [`named`](Self::named) knows.
-    pub const NAMES: [&'static str; 4] = ["bytetrack", "botsort", "ocsort", "tracktrack"];
+    pub const NAMES: [&'static str; 5] =
+        ["default", "bytetrack", "botsort", "ocsort", "tracktrack"];
 
     /// The tracker of this name with its usual options.
     pub fn named(name: &str) -> Option<Self> {
         match name {
+            "default" => Some(Self::TimeAware(TimeAwareOptions::default())),
             "bytetrack" => Some(Self::ByteTrack(ByteTrackOptions::default())),
             "botsort" => Some(Self::BotSort(ByteTrackOptions::default())),
             "ocsort" => Some(Self::OcSort(OcSortOptions::default())),
@@ -56,6 +64,7 @@ impl TrackerOptions {
     #[must_use]
     pub fn with_per_class(mut self, per_class: bool) -> Self {
         match &mut self {
+            Self::TimeAware(options) => options.per_class = per_class,
             Self::ByteTrack(options) | Self::BotSort(options) => options.per_class = per_class,
             Self::OcSort(options) => options.base.per_class = per_class,
             Self::TrackTrack(options) => options.per_class = per_class,
@@ -66,6 +75,7 @@ impl TrackerOptions {
     /// A tracker for one stream that has seen nothing.
     pub fn build(&self) -> Box<dyn Tracker> {
         match *self {
+            Self::TimeAware(options) => Box::new(TimeAware::new(options)),
             Self::ByteTrack(options) => Box::new(ByteTrack::new(options)),
             Self::BotSort(options) => Box::new(BotSort::new(options)),
             Self::OcSort(options) => Box::new(OcSort::new(options)),
@@ -81,16 +91,17 @@ pub trait Tracker: Send {
     ///
     /// Each object is a row of `detections` (its class, score, mask and key points) with the track's
     /// filtered box and its id.
-    fn update(&mut self, detections: &Instances, frame: &FrameInfo<'_>) -> Instances;
+    fn update(&mut self, detections: &Instances, frame: &FrameInfo) -> Instances;
 }
 
 /// What a tracker may know of a frame besides its detections.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct FrameInfo<'a> {
+pub struct FrameInfo {
     /// Time since the start of the stream.
     pub time: Duration,
-    /// Detections that non-maximum suppression removed, where they are known.
-    pub suppressed: Option<&'a Instances>,
+    /// How the camera moved since the frame before; still where nothing else is known. ByteTrack and
+    /// OC-SORT do not use it.
+    pub camera_motion: CameraMotion,
 }
 
 /// A tracked object: the row of its detection, its filtered box, its id.

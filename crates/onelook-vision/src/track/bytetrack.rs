@@ -5,6 +5,7 @@
 
 use onelook_types::Instances;
 
+use super::camera_motion::CameraMotion;
 use super::kalman::BoxForm;
 use super::lifecycle::{LifeRules, State, Tracks};
 use super::matching::{BoxOf, MatchBy, matched, split_by_score};
@@ -52,6 +53,7 @@ pub(super) const UNCONFIRMED_MATCH_THRESHOLD: f64 = 0.7;
 #[derive(Debug, Clone)]
 pub struct ByteTrack {
     options: ByteTrackOptions,
+    follows_camera: bool,
     tracks: Tracks,
 }
 
@@ -65,6 +67,7 @@ impl ByteTrack {
     pub(super) fn with_form(options: ByteTrackOptions, form: BoxForm) -> Self {
         Self {
             options,
+            follows_camera: form == BoxForm::WidthHeight,
             tracks: Tracks::new(LifeRules {
                 form,
                 history: 1,
@@ -77,7 +80,7 @@ impl ByteTrack {
 }
 
 impl Tracker for ByteTrack {
-    fn update(&mut self, detections: &Instances, _: &FrameInfo<'_>) -> Instances {
+    fn update(&mut self, detections: &Instances, frame: &FrameInfo) -> Instances {
         let options = self.options;
         let by_overlap = MatchBy {
             box_of: BoxOf::Filter,
@@ -90,7 +93,10 @@ impl Tracker for ByteTrack {
         };
         let (high, low) = split_by_score(detections, options.high_threshold, options.low_threshold);
         let tracks = &mut self.tracks;
-        tracks.predict();
+        tracks.predict(&match self.follows_camera {
+            true => frame.camera_motion,
+            false => CameraMotion::STILL,
+        });
         let pool = tracks.of_states(&[State::Tracked, State::Lost]);
         let unconfirmed = tracks.of_states(&[State::Unconfirmed]);
 

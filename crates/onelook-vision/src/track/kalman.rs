@@ -5,6 +5,8 @@
 
 use onelook_types::BoxXyxy;
 
+use super::camera_motion::CameraMotion;
+
 /// A coordinate and its speed, each with its variance, and their covariance.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Axis {
@@ -47,6 +49,21 @@ impl Axis {
         self.value_variance -= value_gain * value_gain * total;
         self.covariance -= value_gain * speed_gain * total;
         self.speed_variance -= speed_gain * speed_gain * total;
+    }
+}
+
+/// A centre and its speed move, and the coordinates of `lengths` grow. How sure the filter is of them
+/// stays: a camera turns by little from frame to frame.
+fn follow_camera(axes: &mut [Axis; 4], motion: &CameraMotion, lengths: &[usize]) {
+    let [x, y, ..] = *axes;
+    let centre = motion.apply([x.value, y.value]);
+    let speed = motion.apply_to_step([x.speed, y.speed]);
+    for index in [0, 1] {
+        (axes[index].value, axes[index].speed) = (centre[index], speed[index]);
+    }
+    for &length in lengths {
+        axes[length].value *= motion.scale();
+        axes[length].speed *= motion.scale();
     }
 }
 
@@ -132,6 +149,15 @@ impl BoxFilter {
         }
     }
 
+    /// Goes along with the camera.
+    pub fn follow_camera(&mut self, motion: &CameraMotion) {
+        let lengths: &[usize] = match self.form {
+            BoxForm::AspectHeight => &[3],
+            BoxForm::WidthHeight => &[2, 3],
+        };
+        follow_camera(&mut self.axes, motion, lengths);
+    }
+
     /// Height, or width and height, stay as they are.
     pub fn stop_growing(&mut self) {
         self.axes[3].speed = 0.0;
@@ -198,4 +224,155 @@ impl BoxForm {
 
 fn centre_and_sides(bbox: &BoxXyxy) -> [f64; 4] {
     BoxForm::WidthHeight.coordinates(bbox)
+}
+
+/// The state of one box by its centre, width and height, with speeds per second.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct TimedBoxFilter {
+    axes: [Axis; 4],
+}
+
+/// Standard deviations of the centre and of the sides, as parts of the box's sides.
+struct TimedNoise {
+    /// Of a detection.
+    measured: f64,
+    /// Of the coordinate, after a second.
+    value: f64,
+    /// Of the speed, after a second.
+    speed: [f64; 2],
+    /// Of a detection that begins a track, and of its unknown speed.
+    first: (f64, [f64; 2]),
+}
+
+const TIMED: TimedNoise = TimedNoise {
+    measured: 0.05,
+    value: 0.1,
+    speed: [0.35, 0.1],
+    first: (0.1, [2.0, 0.1]),
+};
+
+impl TimedBoxFilter {
+    /// A box seen once.
+    pub fn new(bbox: &BoxXyxy) -> Self {
+        let measured = BoxForm::WidthHeight.coordinates(bbox);
+        let (value, speed) = TIMED.first;
+        let axis = |index: usize| {
+            let side = measured[2 + index % 2];
+            Axis::new(measured[index], value * side, speed[index / 2] * side)
+        };
+        Self {
+            axes: [0, 1, 2, 3].map(axis),
+        }
+    }
+
+    /// Goes on for so many seconds; the sides stay as they are unless it `grows`.
+    pub fn predict(&mut self, seconds: f64, grows: bool) {
+        let sides = self.sides();
+        // The variance of what may happen grows with time.
+        let root = seconds.sqrt();
+        for (index, axis) in self.axes.iter_mut().enumerate() {
+            if index >= 2 && !grows {
+                axis.speed = 0.0;
+            }
+            let side = sides[index % 2] * root;
+            axis.predict(seconds, TIMED.value * side, TIMED.speed[index / 2] * side);
+        }
+        for side in &mut self.axes[2..] {
+            side.value = side.value.max(1.0);
+        }
+    }
+
+    /// Goes along with the camera.
+    pub fn follow_camera(&mut self, motion: &CameraMotion) {
+        follow_camera(&mut self.axes, motion, &[2, 3]);
+    }
+
+    /// Takes a sighting into account.
+    pub fn correct(&mut self, bbox: &BoxXyxy) {
+        let measured = BoxForm::WidthHeight.coordinates(bbox);
+        let sides = self.sides();
+        for (index, axis) in self.axes.iter_mut().enumerate() {
+            axis.correct(measured[index], TIMED.measured * sides[index % 2]);
+        }
+    }
+
+    /// The box as it is now.
+    pub fn bbox(&self) -> BoxXyxy {
+        let form = BoxForm::WidthHeight;
+        BoxFilter {
+            form,
+            axes: self.axes,
+        }
+        .bbox()
+    }
+
+    fn sides(&self) -> [f64; 2] {
+        [self.axes[2].value, self.axes[3].value]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BOX: BoxXyxy = BoxXyxy {
+        x1: 10.0,
+        y1: 20.0,
+        x2: 14.0,
+        y2: 30.0,
+    };
+
+    #[test]
+    fn a_sighting_draws_the_filter_towards_it() {
+        for form in [BoxForm::AspectHeight, BoxForm::WidthHeight] {
+            let mut filter = BoxFilter::new(form, &BOX);
+            assert_eq!(filter.bbox(), BOX);
+            let moved = BoxXyxy {
+                x1: 12.0,
+                x2: 16.0,
+                ..BOX
+            };
+            filter.predict();
+            filter.correct(&moved, 1.0);
+            assert!((11.0..12.0).contains(&filter.bbox().x1), "{form:?}");
+            filter.predict();
+            assert!(filter.bbox().x1 > 12.0, "it goes on: {form:?}");
+        }
+    }
+
+    #[test]
+    fn several_short_steps_lead_where_one_long_step_does() {
+        let mut filters = [TimedBoxFilter::new(&BOX); 2];
+        let seen = BoxXyxy {
+            x1: 11.0,
+            x2: 15.0,
+            ..BOX
+        };
+        for filter in &mut filters {
+            filter.predict(0.1, true);
+            filter.correct(&seen);
+        }
+        filters[0].predict(0.4, true);
+        for _ in 0..4 {
+            filters[1].predict(0.1, true);
+        }
+        let [long, short] = filters.map(|filter| filter.bbox());
+        assert!(
+            (long.x1 - short.x1).abs() < 1e-4 && long.x1 > 11.5,
+            "{long:?} {short:?}"
+        );
+    }
+
+    #[test]
+    fn filters_follow_the_camera_with_their_speed() {
+        // Twice as large, turned by a quarter to the right, then moved.
+        let turn = CameraMotion {
+            rows: [[0.0, -2.0, 100.0], [2.0, 0.0, 7.0]],
+        };
+        let mut axes = [12.0, 25.0, 4.0, 10.0].map(|value| Axis::new(value, 1.0, 1.0));
+        axes[0].speed = 3.0;
+        follow_camera(&mut axes, &turn, &[2, 3]);
+        assert_eq!(axes.map(|axis| axis.value), [50.0, 31.0, 8.0, 20.0]);
+        assert_eq!(axes.map(|axis| axis.speed), [0.0, 6.0, 0.0, 0.0]);
+    }
 }

@@ -3,6 +3,7 @@
 
 use onelook_types::{BoxXyxy, Instances};
 
+use super::camera_motion::CameraMotion;
 use super::corners::{Motion, motion};
 use super::kalman::{BoxFilter, BoxForm};
 use super::overlap::iou;
@@ -105,8 +106,8 @@ impl Tracks {
         }
     }
 
-    /// Goes on to the next frame.
-    pub fn predict(&mut self) {
+    /// Goes on to the next frame, to which the camera moved so.
+    pub fn predict(&mut self, camera_motion: &CameraMotion) {
         self.frame += 1;
         for track in &mut self.tracks {
             let is_young = track.sighting_count < self.rules.confirm_after;
@@ -115,6 +116,9 @@ impl Tracks {
             }
             if track.state != State::Unconfirmed || self.rules.first_frame_is_young {
                 track.filter.predict();
+            }
+            if camera_motion.is_sound() {
+                track.filter.follow_camera(camera_motion);
             }
         }
     }

@@ -5,6 +5,7 @@
 use onelook_types::{BoxXyxy, Instances};
 
 use super::bytetrack::{ByteTrackOptions, LOW_MATCH_THRESHOLD, UNCONFIRMED_MATCH_THRESHOLD};
+use super::camera_motion::CameraMotion;
 use super::kalman::BoxForm;
 use super::lifecycle::{LifeRules, State, Track, Tracks};
 use super::matching::{BoxOf, MatchBy, matched, matched_with, split_by_score};
@@ -83,7 +84,7 @@ fn step(from: &BoxXyxy, to: &BoxXyxy) -> [f64; 2] {
 }
 
 impl Tracker for OcSort {
-    fn update(&mut self, detections: &Instances, _: &FrameInfo<'_>) -> Instances {
+    fn update(&mut self, detections: &Instances, _: &FrameInfo) -> Instances {
         let options = self.options.base;
         let by_overlap = MatchBy {
             box_of: BoxOf::Filter,
@@ -99,7 +100,7 @@ impl Tracker for OcSort {
             ..by_score
         };
         let (high, low) = split_by_score(detections, options.high_threshold, options.low_threshold);
-        self.tracks.predict();
+        self.tracks.predict(&CameraMotion::STILL);
         let pool = self.tracks.of_states(&[State::Tracked, State::Lost]);
         let unconfirmed = self.tracks.of_states(&[State::Unconfirmed]);
 

@@ -33,8 +33,6 @@ pub struct TrackTrackOptions {
     pub turn_weight: f64,
     /// What a detection below the high threshold costs in addition.
     pub low_penalty: f64,
-    /// What a detection that non-maximum suppression removed costs in addition.
-    pub suppressed_penalty: f64,
     /// A detection that overlaps a track by more than this begins none.
     pub new_max_iou: f32,
     /// Sightings after which a track is confirmed.
@@ -56,7 +54,6 @@ impl Default for TrackTrackOptions {
             score_weight: 0.1,
             turn_weight: 0.05,
             low_penalty: 0.2,
-            suppressed_penalty: 0.4,
             new_max_iou: 0.55,
             confirm_after: 3,
             per_class: false,
@@ -127,13 +124,13 @@ impl TrackTrack {
 }
 
 impl Tracker for TrackTrack {
-    fn update(&mut self, detections: &Instances, _: &FrameInfo<'_>) -> Instances {
+    fn update(&mut self, detections: &Instances, frame: &FrameInfo) -> Instances {
         let options = self.options;
         let (boxes, scores) = (detections.boxes(), detections.scores());
         let all: Vec<usize> = (0..detections.len())
             .filter(|&d| is_trackable(&boxes[d]) && scores[d] > options.low_threshold)
             .collect();
-        self.tracks.predict();
+        self.tracks.predict(&frame.camera_motion);
         let pool = self.tracks.of_states(&[State::Tracked, State::Lost]);
         let unconfirmed = self.tracks.of_states(&[State::Unconfirmed]);
 
