@@ -13,6 +13,7 @@ mod kalman;
 mod lifecycle;
 mod matching;
 pub mod ocsort;
+pub mod optical_flow;
 mod overlap;
 pub mod time_aware;
 pub mod tracktrack;
