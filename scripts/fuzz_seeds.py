@@ -344,8 +344,20 @@ def intakes():
     save("grpc_request", "raw", field(1, b"m") + field(5, tensor) + field(7, bytes(48)))
 
 
+def recorded_detections():
+    """Two boxes that cross, one of which is seen faintly on every third frame; no box on the sixth."""
+    lines = []
+    for frame in (1, 2, 3, 4, 5, 7, 8, 9, 10, 11, 12):
+        confidence = 0.2 if frame % 3 == 0 else 0.8
+        lines.append(f"{frame},-1,{10 + 5 * frame},20,30,60,0.9,-1,-1,-1\n")
+        lines.append(f"{frame},-1,{100 - 5 * frame},25,30,60,{confidence},-1,-1,-1\n")
+    return "".join(lines).encode()
+
+
 def main():
     description = pickled(checkpoint())
+    save("mot", "crossing.txt", recorded_detections())
+    save("mot", "odd.txt", b"1,-1,0,0,0,0,1\n1,-1,1e30,1e30,1e30,1e30,1\n\n2,-1,5,5,-3,4,nan\n")
     save("pickle", "checkpoint.pkl", description)
     save("pickle", "state_dict.pkl", pickled({"model": {"w": Tensor((4, 3, 1, 1))}}))
     save("pickle", "forbidden.pkl", b"cos\nsystem\n(S'true'\ntR.")

@@ -11,6 +11,7 @@ mod man;
 pub mod models;
 pub mod predict;
 pub mod serve;
+pub mod track;
 pub mod val;
 pub mod verify;
 
@@ -24,6 +25,7 @@ use crate::flags::Command;
 pub fn run(command: Command, console: &Console, started: Instant) -> Result<(), Failure> {
     match command {
         Command::Predict(args) => predict::run(&args, console),
+        Command::Track(args) => track::run(&args, console),
         Command::Serve(args) => serve::run(&args, console, started),
         Command::Val(args) => val::run(&args, console),
         Command::Verify(args) => verify::run(&args, console),

@@ -91,6 +91,14 @@ pub enum Error {
         /// What is wrong and what would be right.
         reason: String,
     },
+    /// Recorded detections or a tracker's settings cannot be used.
+    #[error("'{path}': {reason}", path = printable_path(path))]
+    Tracking {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong and what would be right.
+        reason: String,
+    },
 }
 
 impl From<SourceError> for Error {
@@ -119,6 +127,7 @@ impl Error {
             Self::Source(_) => "source",
             Self::Encode(_) => "encode",
             Self::Dataset { .. } => "dataset",
+            Self::Tracking { .. } => "tracking",
         }
     }
 
@@ -127,6 +136,13 @@ impl Error {
         Self::File {
             path: path.into(),
             source,
+        }
+    }
+
+    pub(crate) fn tracking(path: impl Into<PathBuf>, reason: impl Into<String>) -> Self {
+        Self::Tracking {
+            path: path.into(),
+            reason: reason.into(),
         }
     }
 

@@ -33,6 +33,7 @@ mod prepared;
 pub mod printable;
 pub mod record;
 pub mod registry;
+pub mod tracking;
 mod validate;
 
 pub use class_list::{ClassList, ClassWord};

@@ -18,6 +18,7 @@ use super::models::ModelsArgs;
 use super::predict::PredictArgs;
 use super::serve::ServeArgs;
 use super::switch::with_switches;
+use super::track::TrackArgs;
 use super::val::ValArgs;
 use super::value::boolean;
 use super::verify::VerifyArgs;
@@ -58,6 +59,8 @@ pub struct GlobalArgs {
 pub enum Command {
     /// Finds objects in images.
     Predict(Box<PredictArgs>),
+    /// Follows objects from frame to frame.
+    Track(TrackArgs),
     /// Serves models over HTTP and gRPC, with a web page.
     Serve(Box<ServeArgs>),
     /// Measures a model's accuracy on a data set.

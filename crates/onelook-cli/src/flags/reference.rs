@@ -160,10 +160,6 @@ const MODES: &[(&str, &str)] = &[
         "export",
         "onelook runs .pt files as they are; `onelook convert` writes the format that loads fastest",
     ),
-    (
-        "track",
-        "tracking is not available in this version; `onelook predict` takes image by image",
-    ),
     ("benchmark", "use `onelook bench`"),
     ("checks", "use `onelook doctor`"),
 ];

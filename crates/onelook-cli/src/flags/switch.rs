@@ -61,6 +61,7 @@ mod tests {
             Some("predict" | "verify") => &["source=a.jpg"],
             Some("count") => &["tracks=a.txt"],
             Some("val") => &["data=a.yaml"],
+            Some("track") => &["detections=det.txt"],
             Some("completions") => &["bash"],
             Some("fetch") => &["yolo11n"],
             Some("show") => &["a.pt"],
