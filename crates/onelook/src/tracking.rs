@@ -33,9 +33,13 @@ pub fn tracker(name: &str) -> Result<TrackerSettings, Error> {
     if !path.exists()
         && let Some(options) = TrackerOptions::named(stem.unwrap_or(name))
     {
+        let camera_motion = matches!(
+            options,
+            TrackerOptions::BotSort(_) | TrackerOptions::TrackTrack(_)
+        );
         return Ok(TrackerSettings {
             options,
-            camera_motion: false,
+            camera_motion,
         });
     }
     if stem.is_none() && !path.exists() {
@@ -133,14 +137,17 @@ mod tests {
 
     #[test]
     fn trackers_are_known_by_name_and_by_the_name_of_the_references_file() {
-        for name in ["bytetrack", "bytetrack.yaml", "botsort.yml", "tracktrack"] {
-            let settings = tracker(name).unwrap();
+        for (name, camera_motion) in [
+            ("default", false),
+            ("bytetrack", false),
+            ("bytetrack.yaml", false),
+            ("botsort.yml", true),
+            ("tracktrack", true),
+        ] {
             assert_eq!(
-                settings,
-                TrackerSettings {
-                    camera_motion: false,
-                    ..settings
-                }
+                tracker(name).unwrap().camera_motion,
+                camera_motion,
+                "{name}"
             );
         }
         let said = tracker("sort").unwrap_err().to_string();
