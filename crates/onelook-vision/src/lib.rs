@@ -1,6 +1,6 @@
 //! Everything about images and boxes that needs no network: frames become network inputs, network
-//! outputs become detections, detections become drawings, figures of merit, and events at lines and zones.
-//! outputs become detections, detections become tracks, drawings and figures of merit.
+//! outputs become detections, detections become tracks, events at lines and zones, drawings and figures of
+//! merit.
 //!
 //! Knows no files, no clocks and no engine; every function is a pure function of its arguments.
 
