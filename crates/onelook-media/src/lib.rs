@@ -1,6 +1,6 @@
-//! Bytes to frames and back: image codecs, and the sources that images come from.
+//! Bytes to frames and back: image codecs, videos, and the sources that frames come from.
 //!
-//! Comes in: encoded images, or the words by which a user names them. Goes out: [`Frame`]s, or
+//! Comes in: encoded images and videos, or the words by which a user names them. Goes out: [`Frame`]s, or
 //! encoded images. Never knows what is looked for in a frame, and never speaks HTTP itself:
 //! addresses are fetched by a [`Fetch`] that the caller brings.
 //!
@@ -13,6 +13,8 @@ mod error;
 mod format;
 mod limits;
 mod source;
+mod stop;
+pub mod video;
 
 pub use decode::{decode, decode_image, decode_image_within};
 pub use decoded::{DecodeWarning, DecodedImage};
@@ -21,5 +23,6 @@ pub use error::{DecodeError, ExceededLimit};
 pub use format::ImageFormat;
 pub use limits::Limits;
 pub use source::{
-    Fetch, IMAGE_EXTENSIONS, Source, SourceError, SourceFrame, SourceOptions, StopHandle,
+    Fetch, IMAGE_EXTENSIONS, Source, SourceError, SourceFrame, SourceOptions, VideoPosition,
 };
+pub use stop::StopHandle;

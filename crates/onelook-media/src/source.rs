@@ -2,9 +2,11 @@
 //!
 //! What the words mean is settled when the source is opened. Images are read and decoded ahead of
 //! whoever takes them, on threads of the source, within bounds of count and bytes; a single file on the
-//! thread that takes it. One that cannot be read or decoded among a thousand is one failed item.
+//! thread that takes it. One that cannot be read or decoded among a thousand is one failed item. Of a
+//! video, each frame is an item, and so is its failure.
 
 mod ahead;
+mod clip;
 mod entry;
 mod error;
 mod frame;
@@ -12,30 +14,44 @@ mod options;
 mod read;
 mod spec;
 
+use std::collections::VecDeque;
 use std::time::Instant;
 
-pub use ahead::StopHandle;
 pub use error::SourceError;
-pub use frame::SourceFrame;
+pub use frame::{SourceFrame, VideoPosition};
 pub use options::{Fetch, SourceOptions};
 pub use spec::IMAGE_EXTENSIONS;
 
+use crate::StopHandle;
 use crate::decode::decode_admitted;
 use crate::limits::Admission;
+use crate::stop::Registration;
+use crate::video::Ffmpeg;
 use ahead::{Ahead, Bounds, Reservation};
+use clip::Clip;
 use entry::Entry;
 
 /// Frames to come. Nothing is read before the first is asked for.
 pub struct Source {
-    frames: Ahead<SourceFrame>,
+    /// What is left, in order; each is dropped when it has ended.
+    parts: VecDeque<(Part, Registration)>,
+    entries: usize,
+    stop: StopHandle,
+}
+
+/// Images in a row, or one video.
+enum Part {
+    Images(Ahead<SourceFrame>),
+    Video(Box<Clip>),
 }
 
 impl Source {
     /// Settles what `spec` means, word by word, and opens nothing but directories and lists.
     ///
-    /// A word is an image file, a directory (its images, not those of directories within, by
-    /// name), a glob (its images, by path), a `.txt` list (a path or address per line, paths seen
-    /// from the list or from the current directory), an `http(s)://` address, or `-`.
+    /// A word is an image or video file, a directory (its images and videos, not those of directories
+    /// within, by name), a glob (the same, by path), a list (`.txt` or `.streams`: a path or address per
+    /// line, paths seen from the list or from the current directory), an `http(s)://` address, the address
+    /// of a live stream, the number of a camera, or `-`.
     pub fn open(spec: &[String], options: &SourceOptions) -> Result<Self, SourceError> {
         let mut entries = Vec::new();
         for word in spec {
@@ -51,31 +67,83 @@ impl Source {
         if let Some(name) = address.filter(|_| options.fetch.is_none()) {
             return Err(SourceError::NoFetch { name: name.clone() });
         }
+        let mut source = Self {
+            parts: VecDeque::new(),
+            entries: entries.len(),
+            stop: StopHandle::default(),
+        };
+        let (mut ffmpeg, mut images) = (None, Vec::new());
+        for (index, entry) in entries.into_iter().enumerate() {
+            let Entry::Video { name, address } = entry else {
+                images.push((index, entry));
+                continue;
+            };
+            if address.is_live() && source.entries > 1 {
+                return Err(SourceError::LiveAmongOthers { name });
+            }
+            let found = match ffmpeg.take() {
+                Some(found) => found,
+                None => Ffmpeg::find(options.ffmpeg.as_deref())
+                    .map_err(|source| SourceError::Video { name, source })?,
+            };
+            source.push_images(std::mem::take(&mut images), options);
+            source.push_video(Clip::new(found.clone(), address, index, options));
+            ffmpeg = Some(found);
+        }
+        source.push_images(images, options);
+        Ok(source)
+    }
+
+    fn push_images(&mut self, entries: Vec<(usize, Entry)>, options: &SourceOptions) {
+        if entries.is_empty() {
+            return;
+        }
         // One file has nothing to be decoded beside: a thread would only take its own memory. An
         // address or standard input may block, and a thread lets `stop_handle` end the wait.
-        let alone = matches!(&entries[..], [Entry::File { path, .. }] if path.is_file());
+        let alone = matches!(&entries[..], [(_, Entry::File { path, .. })] if path.is_file());
         let bounds = Bounds {
             threads: if alone { 0 } else { options.threads },
             results: options.images_ahead,
             bytes: options.bytes_ahead,
         };
         let options = options.clone();
-        Ok(Self {
-            frames: Ahead::new(entries.len(), bounds, move |index, reservation| {
-                decode_entry(&entries[index], index, &options, reservation)
-            }),
-        })
+        let images = Ahead::new(entries.len(), bounds, move |place, reservation| {
+            let (index, entry) = &entries[place];
+            decode_entry(entry, *index, &options, reservation)
+        });
+        let registration = self.stop.on_stop(images.stopper());
+        self.parts.push_back((Part::Images(images), registration));
     }
 
-    /// How many frames are to come, where that is known: not for a camera.
+    fn push_video(&mut self, video: Clip) {
+        let handle = video.stop_handle();
+        let registration = self.stop.on_stop(move || handle.stop());
+        self.parts
+            .push_back((Part::Video(Box::new(video)), registration));
+    }
+
+    /// How many frames are to come, where that is known: not while there are videos among them.
     pub fn len_hint(&self) -> Option<usize> {
-        Some(self.frames.left())
+        if self.stop.is_stopped() {
+            return Some(0);
+        }
+        let parts = self.parts.iter();
+        let lengths = parts.map(|(part, _)| match part {
+            Part::Images(images) => Some(images.left()),
+            Part::Video(_) => None,
+        });
+        lengths.sum()
+    }
+
+    /// How many images and videos there are in all.
+    pub fn entries(&self) -> usize {
+        self.entries
     }
 
     /// Ends this source from another thread, also while somebody waits for its next frame; but not
-    /// before a single file is decoded.
+    /// before a single image file is decoded.
     pub fn stop_handle(&self) -> StopHandle {
-        self.frames.stop_handle()
+        self.stop.clone()
     }
 }
 
@@ -83,7 +151,20 @@ impl Iterator for Source {
     type Item = SourceFrame;
 
     fn next(&mut self) -> Option<SourceFrame> {
-        self.frames.next()
+        while let Some((part, _)) = self.parts.front_mut() {
+            let frame = match part {
+                Part::Images(images) => images.next(),
+                Part::Video(video) => video.next(),
+            };
+            if self.stop.is_stopped() {
+                return None;
+            }
+            if frame.is_some() {
+                return frame;
+            }
+            self.parts.pop_front();
+        }
+        None
     }
 }
 
@@ -112,6 +193,7 @@ fn decode_entry(
         name: entry.name().to_owned(),
         path: entry.path(),
         index,
+        video: None,
         timestamp: None,
         decode: start.elapsed().saturating_sub(reservation.waited()),
         image,

@@ -95,9 +95,10 @@ impl<T: Send + 'static> Ahead<T> {
         }
     }
 
-    /// Ends the results from any thread.
-    pub(super) fn stop_handle(&self) -> StopHandle {
-        StopHandle(self.shared.clone())
+    /// Ends the results, also for whoever is waiting for the next, when called from any thread.
+    pub(super) fn stopper(&self) -> impl FnOnce() + Send + 'static {
+        let shared = self.shared.clone();
+        move || shared.stop()
     }
 
     /// Starts one more thread; one that cannot be started is done without.
@@ -151,17 +152,6 @@ impl<T: Send + 'static> Drop for Ahead<T> {
     /// Does not wait for the threads: one may be blocked by a slow address or standard input.
     fn drop(&mut self) {
         self.shared.stop();
-    }
-}
-
-/// Ends a source from another thread, for a signal handler say: its iterator gives no more.
-#[derive(Clone)]
-pub struct StopHandle(Arc<Shared>);
-
-impl StopHandle {
-    /// Ends the source, also for whoever is waiting for its next frame.
-    pub fn stop(&self) {
-        self.0.stop();
     }
 }
 
@@ -346,10 +336,10 @@ mod tests {
             thread::sleep(Duration::from_secs(600));
             ((), 0)
         });
-        let handle = ahead.stop_handle();
+        let stop = ahead.stopper();
         thread::spawn(move || {
             thread::sleep(Duration::from_millis(20));
-            handle.stop();
+            stop();
         });
         assert_eq!(ahead.next(), None);
         assert_eq!(ahead.left(), 0);

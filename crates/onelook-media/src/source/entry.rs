@@ -1,20 +1,23 @@
-//! Where one image of a source is to be had.
+//! Where one image or video of a source is to be had.
 
 use std::path::PathBuf;
 
-/// Where one image is to be had.
+use crate::video::VideoAddress;
+
+/// Where one image or video is to be had.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Entry {
     File { name: String, path: PathBuf },
     Address(String),
     StandardInput,
+    Video { name: String, address: VideoAddress },
 }
 
 impl Entry {
     /// Path or address as the user knows it.
     pub(super) fn name(&self) -> &str {
         match self {
-            Self::File { name, .. } | Self::Address(name) => name,
+            Self::File { name, .. } | Self::Address(name) | Self::Video { name, .. } => name,
             Self::StandardInput => "-",
         }
     }
@@ -23,7 +26,19 @@ impl Entry {
     pub(super) fn path(&self) -> Option<PathBuf> {
         match self {
             Self::File { path, .. } => Some(path.clone()),
+            Self::Video { address, .. } => match address {
+                VideoAddress::File(path) => Some(path.clone()),
+                VideoAddress::Url(_) | VideoAddress::Camera(_) => None,
+            },
             Self::Address(_) | Self::StandardInput => None,
+        }
+    }
+
+    /// The entry of a video; its name holds no password.
+    pub(super) fn video(address: VideoAddress) -> Self {
+        Self::Video {
+            name: address.name(),
+            address,
         }
     }
 }

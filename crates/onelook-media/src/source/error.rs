@@ -1,13 +1,14 @@
 //! Why a source cannot be had; each message names the word and what to do.
 
+use crate::video::VideoError;
 use crate::{DecodeError, ExceededLimit};
 
-/// Why a source, or one image of it, cannot be had.
+/// Why a source, or one image or video of it, cannot be had.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SourceError {
     /// No source was named.
     #[error(
-        "no source given: name an image, a directory, a glob, a list file (.txt), an http(s) address or '-'"
+        "no source given: name an image, a video, a directory, a glob, a list file (.txt, .streams), an address, a camera (0) or '-'"
     )]
     Nothing,
     /// A path leads nowhere.
@@ -16,23 +17,21 @@ pub enum SourceError {
         /// The path.
         name: String,
     },
-    /// A directory, glob or list holds no image.
+    /// A directory, glob or list holds neither an image nor a video.
     #[error(
-        "{place} holds no image: expected files ending in jpg, jpeg, png, webp, bmp, tif, tiff or gif"
+        "{place} holds no image and no video: expected files ending in jpg, jpeg, png, webp, bmp, tif, tiff, gif, mp4, mkv, mov, avi, webm or ts"
     )]
     NoImages {
         /// Which directory, glob or list.
         place: String,
     },
-    /// A kind of source that this version does not read.
+    /// A live stream among other sources, which would never have their turn.
     #[error(
-        "'{name}' is {kind}, which is not supported yet in this version: extract its frames as images and pass their directory"
+        "'{name}' is a live stream, which has no end: what comes beside it would never have its turn. Pass it alone"
     )]
-    NotYet {
-        /// The source.
+    LiveAmongOthers {
+        /// The stream.
         name: String,
-        /// What it is.
-        kind: &'static str,
     },
     /// The system refused to read.
     #[error("'{name}' cannot be read: {reason}")]
@@ -82,6 +81,14 @@ pub enum SourceError {
         /// Why.
         source: DecodeError,
     },
+    /// A video gives no frames, or no more.
+    #[error("'{name}': {source}")]
+    Video {
+        /// Path or address of the video, without passwords.
+        name: String,
+        /// Why.
+        source: VideoError,
+    },
 }
 
 impl SourceError {
@@ -92,6 +99,18 @@ impl SourceError {
                 allowed: *max_bytes,
             }),
             Self::Decode { source, .. } => source.exceeded_limit(),
+            &Self::Video {
+                source:
+                    VideoError::TooManyPixels {
+                        width,
+                        height,
+                        max_pixels: allowed,
+                    },
+                ..
+            } => Some(ExceededLimit::Pixels {
+                claimed: width.saturating_mul(height),
+                allowed,
+            }),
             _ => None,
         }
     }

@@ -1,9 +1,11 @@
 //! How sources are read, and who fetches addresses.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::available_parallelism;
 
 use crate::Limits;
+use crate::video::VideoError;
 
 /// Gets what an HTTP address holds; the caller brings the client.
 pub trait Fetch: Send + Sync {
@@ -34,7 +36,20 @@ pub struct SourceOptions {
     pub images_ahead: usize,
     /// Most bytes that they take. One image may take more, when its turn comes.
     pub bytes_ahead: u64,
+    /// Where ffmpeg is, which reads videos; it is looked for if absent.
+    pub ffmpeg: Option<PathBuf>,
+    /// Every so-manieth frame of a video, from its first.
+    pub video_stride: u32,
+    /// Whether of a live stream every frame counts, even late, and not the newest only.
+    pub buffer_streams: bool,
+    /// Whether a GPU may decode videos; its pixels may differ from the CPU's.
+    pub hardware_decoding: bool,
+    /// Told when a live stream fails and is opened again: its name, and why.
+    pub on_reconnect: Option<Arc<ReconnectListener>>,
 }
+
+/// Is told the name of a stream and why it failed.
+pub type ReconnectListener = dyn Fn(&str, &VideoError) + Send + Sync;
 
 /// More would read files faster than disks give them.
 const MOST_THREADS: usize = 16;
@@ -48,6 +63,11 @@ impl Default for SourceOptions {
             threads,
             images_ahead: threads + 1,
             bytes_ahead: 512 << 20,
+            ffmpeg: None,
+            video_stride: 1,
+            buffer_streams: false,
+            hardware_decoding: false,
+            on_reconnect: None,
         }
     }
 }

@@ -20,6 +20,7 @@ pub(super) fn read(
         Entry::File { name, path } => return read_file(name, path, max_bytes, reserve),
         Entry::Address(name) => fetch(name, options),
         Entry::StandardInput => read_bounded(entry.name(), io::stdin().lock(), max_bytes),
+        Entry::Video { .. } => unreachable!("videos are not read as images"),
     }?;
     match reserve(bytes.len() as u64) {
         true => Ok(bytes),

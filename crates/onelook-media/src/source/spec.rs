@@ -6,20 +6,21 @@ use std::path::{Path, PathBuf};
 use super::entry::Entry;
 use super::error::SourceError;
 use super::read;
+use crate::video::VideoAddress;
 
 /// File name endings (lower case) that count as images in directories and globs.
 pub const IMAGE_EXTENSIONS: [&str; 11] = [
     "jpg", "jpeg", "jpe", "jfif", "png", "webp", "bmp", "dib", "tif", "tiff", "gif",
 ];
 
-const VIDEO_EXTENSIONS: [&str; 14] = [
-    "mp4", "avi", "mov", "mkv", "webm", "mpg", "mpeg", "m4v", "wmv", "flv", "ts", "m2ts", "3gp",
-    "asf",
+/// File name endings (lower case) that count as videos.
+const VIDEO_EXTENSIONS: [&str; 18] = [
+    "mp4", "avi", "mov", "mkv", "webm", "mpg", "mpeg", "m4v", "wmv", "flv", "ts", "m2ts", "mts",
+    "3gp", "asf", "ogv", "vob", "y4m",
 ];
 
-const STREAM_SCHEMES: [&str; 7] = [
-    "rtsp://", "rtsps://", "rtmp://", "rtp://", "tcp://", "udp://", "srt://",
-];
+/// The same for addresses of the web, besides.
+const STREAM_EXTENSIONS: [&str; 4] = ["m3u8", "mpd", "mjpg", "mjpeg"];
 
 const MAX_LIST_BYTES: u64 = 64 << 20;
 
@@ -34,14 +35,14 @@ pub(super) fn expand(word: &str) -> Result<Vec<Entry>, SourceError> {
     if is_address(word) {
         return address(word).map(|entry| vec![entry]);
     }
-    if let Some(kind) = stream_kind(word) {
-        return Err(not_yet(word, kind));
+    if let Some(address) = stream(word)? {
+        return Ok(vec![address]);
     }
     let path = Path::new(word);
     match fs::metadata(path) {
         Ok(metadata) if metadata.is_dir() => directory(word),
         Ok(_) => file(word),
-        Err(_) if is_camera(word) => Err(not_yet(word, "the number of a camera")),
+        Err(_) if camera(word).is_some() => Ok(camera(word).into_iter().collect()),
         Err(_) if word.contains(['*', '?', '[']) => pattern(word),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(SourceError::Missing {
             name: word.to_owned(),
@@ -53,9 +54,7 @@ pub(super) fn expand(word: &str) -> Result<Vec<Entry>, SourceError> {
 fn file(word: &str) -> Result<Vec<Entry>, SourceError> {
     let path = Path::new(word);
     match extension(path).as_str() {
-        "txt" => list(word),
-        "streams" => Err(not_yet(word, "a list of streams")),
-        ending if VIDEO_EXTENSIONS.contains(&ending) => Err(not_yet(word, "a video")),
+        "txt" | "streams" => list(word),
         _ => Ok(vec![file_entry(path.to_owned())]),
     }
 }
@@ -66,7 +65,7 @@ fn directory(word: &str) -> Result<Vec<Entry>, SourceError> {
     for item in listing {
         files.push(item.map_err(|error| unreadable(word, &error))?.path());
     }
-    images(files, || format!("the directory '{word}'"))
+    media(files, || format!("the directory '{word}'"))
 }
 
 fn pattern(word: &str) -> Result<Vec<Entry>, SourceError> {
@@ -78,12 +77,13 @@ fn pattern(word: &str) -> Result<Vec<Entry>, SourceError> {
     for item in found {
         files.push(item.map_err(|error| unreadable(word, error.error()))?);
     }
-    images(files, || format!("the glob '{word}'"))
+    media(files, || format!("the glob '{word}'"))
 }
 
-/// The images among `files`, sorted; other files are passed over.
-fn images(mut files: Vec<PathBuf>, place: impl Fn() -> String) -> Result<Vec<Entry>, SourceError> {
-    files.retain(|path| IMAGE_EXTENSIONS.contains(&extension(path).as_str()) && !path.is_dir());
+/// The images and videos among `files`, sorted; other files are passed over.
+fn media(mut files: Vec<PathBuf>, place: impl Fn() -> String) -> Result<Vec<Entry>, SourceError> {
+    let is_image = |path: &Path| IMAGE_EXTENSIONS.contains(&extension(path).as_str());
+    files.retain(|path| (is_image(path) || is_video(path)) && !path.is_dir());
     files.sort();
     if files.is_empty() {
         return Err(SourceError::NoImages { place: place() });
@@ -99,11 +99,12 @@ fn list(word: &str) -> Result<Vec<Entry>, SourceError> {
         reason: "a list must be text in UTF-8, a path or address per line".to_owned(),
     })?;
     let home = Path::new(word).parent().unwrap_or(Path::new(""));
+    let has_comments = word.ends_with(".streams");
     let entries = text
         .trim_start_matches('\u{feff}')
         .lines()
         .map(str::trim)
-        .filter(|line| !line.is_empty())
+        .filter(|line| !line.is_empty() && !(has_comments && line.starts_with('#')))
         .map(|line| line_entry(line, home))
         .collect::<Result<Vec<_>, _>>()?;
     if entries.is_empty() {
@@ -118,11 +119,17 @@ fn line_entry(line: &str, home: &Path) -> Result<Entry, SourceError> {
     if is_address(line) {
         return address(line);
     }
-    if let Some(kind) = stream_kind(line) {
-        return Err(not_yet(line, kind));
+    if let Some(address) = stream(line)? {
+        return Ok(address);
     }
     let beside_list = home.join(line);
     let from_here = PathBuf::from(line);
+    if !beside_list.exists()
+        && !from_here.exists()
+        && let Some(camera) = camera(line)
+    {
+        return Ok(camera);
+    }
     Ok(file_entry(
         match !beside_list.exists() && from_here.exists() {
             true => from_here,
@@ -134,33 +141,54 @@ fn line_entry(line: &str, home: &Path) -> Result<Entry, SourceError> {
 fn address(word: &str) -> Result<Entry, SourceError> {
     let path = word.split(['?', '#']).next().unwrap_or(word);
     let ending = extension(Path::new(path));
-    match ending.as_str() {
-        "m3u8" | "mpd" => Err(not_yet(word, "a video stream")),
-        ending if VIDEO_EXTENSIONS.contains(&ending) => Err(not_yet(word, "a video")),
-        _ => Ok(Entry::Address(word.to_owned())),
+    let is_video = VIDEO_EXTENSIONS.contains(&ending.as_str());
+    match is_video || STREAM_EXTENSIONS.contains(&ending.as_str()) {
+        true => video_address(VideoAddress::Url(word.to_owned()), word),
+        false => Ok(Entry::Address(word.to_owned())),
+    }
+}
+
+fn stream(word: &str) -> Result<Option<Entry>, SourceError> {
+    let address = VideoAddress::from_url(word);
+    address
+        .map(|address| video_address(address, word))
+        .transpose()
+}
+
+fn video_address(address: VideoAddress, word: &str) -> Result<Entry, SourceError> {
+    // It goes to ffmpeg as a line.
+    match word.contains(char::is_control) {
+        true => Err(SourceError::Unreadable {
+            name: address.name(),
+            reason: "an address has no control characters".to_owned(),
+        }),
+        false => Ok(Entry::video(address)),
     }
 }
 
 fn file_entry(path: PathBuf) -> Entry {
-    Entry::File {
-        name: path.display().to_string(),
-        path,
+    match is_video(&path) {
+        true => Entry::video(VideoAddress::File(path)),
+        false => Entry::File {
+            name: path.display().to_string(),
+            path,
+        },
     }
+}
+
+fn is_video(path: &Path) -> bool {
+    VIDEO_EXTENSIONS.contains(&extension(path).as_str())
 }
 
 fn is_address(word: &str) -> bool {
     starts_with_ignoring_case(word, "http://") || starts_with_ignoring_case(word, "https://")
 }
 
-fn stream_kind(word: &str) -> Option<&'static str> {
-    let scheme = STREAM_SCHEMES
-        .iter()
-        .any(|scheme| starts_with_ignoring_case(word, scheme));
-    scheme.then_some("a live stream")
-}
-
-fn is_camera(word: &str) -> bool {
-    word.len() <= 3 && word.bytes().all(|byte| byte.is_ascii_digit())
+/// A camera at this computer by its number.
+fn camera(word: &str) -> Option<Entry> {
+    let is_number = word.len() <= 3 && word.bytes().all(|byte| byte.is_ascii_digit());
+    let number = word.parse().ok().filter(|_| is_number)?;
+    Some(Entry::video(VideoAddress::Camera(number)))
 }
 
 fn starts_with_ignoring_case(word: &str, prefix: &str) -> bool {
@@ -172,13 +200,6 @@ fn extension(path: &Path) -> String {
     path.extension()
         .map(|ending| ending.to_string_lossy().to_ascii_lowercase())
         .unwrap_or_default()
-}
-
-fn not_yet(word: &str, kind: &'static str) -> SourceError {
-    SourceError::NotYet {
-        name: word.to_owned(),
-        kind,
-    }
 }
 
 fn unreadable(word: &str, error: &std::io::Error) -> SourceError {

@@ -1,0 +1,31 @@
+//! Videos and live streams, decoded by ffmpeg as a child process; and written by it.
+//!
+//! Comes in: a file, an address of a camera. Goes out: frames with their true times, or a video file. A
+//! decoder that crashes or hangs is another process, so it harms nothing here; no process outlives its
+//! reader. Never shows a password.
+
+mod address;
+mod backoff;
+mod decoder;
+mod error;
+mod ffmpeg;
+mod frame;
+mod nut;
+mod probe;
+mod process;
+mod redact;
+mod stream;
+mod writer;
+
+pub use address::VideoAddress;
+pub use backoff::Backoff;
+pub use decoder::{DecodeOptions, Decoder, FfmpegOpener, OpenDecoder};
+pub use error::VideoError;
+pub use ffmpeg::{FFMPEG_VARIABLE, Ffmpeg};
+pub use frame::VideoFrame;
+pub use nut::{NutError, NutReader, NutVideo, NutWriter, TimeBase};
+pub use probe::VideoInfo;
+pub use stream::{
+    Delivery, Next, StreamObserver, StreamOptions, StreamState, StreamStatus, VideoStream,
+};
+pub use writer::{VideoWriter, WriterOptions};

@@ -1,0 +1,373 @@
+//! What gives the frames of one opened video, one after the other; here by an ffmpeg process. A decoder in
+//! this process or on a GPU is another [`Decoder`].
+
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use onelook_types::PixelFormat;
+
+use super::address::VideoAddress;
+use super::error::VideoError;
+use super::ffmpeg::Ffmpeg;
+use super::frame::VideoFrame;
+use super::nut::{NutError, NutReader, NutVideo};
+use super::probe::VideoInfo;
+use super::process::{Output, Process};
+use crate::Limits;
+use crate::stop::StopHandle;
+
+/// Gives the frames of one opened video.
+pub trait Decoder {
+    /// The next frame, `None` at a clean end. `buffer` may be used for its pixels.
+    ///
+    /// # Errors
+    /// Why there are no more.
+    fn next_frame(&mut self, buffer: Vec<u8>) -> Result<Option<VideoFrame>, VideoError>;
+
+    /// What the video says of itself, where it does.
+    fn info(&self) -> Option<&VideoInfo> {
+        None
+    }
+}
+
+/// Opens a video; for a live stream again after each end. Runs on the thread that reads the frames.
+pub trait OpenDecoder: Send {
+    /// Opens it; `stop` ends whatever would hold it up.
+    ///
+    /// # Errors
+    /// Why it cannot be had.
+    fn open(&mut self, stop: &StopHandle) -> Result<Box<dyn Decoder>, VideoError>;
+}
+
+/// How videos are decoded.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DecodeOptions {
+    /// Bounds on each frame.
+    pub limits: Limits,
+    /// [`PixelFormat::Rgb`], or [`PixelFormat::Nv12`], which is half as large and as true to what cameras
+    /// send; sides are made even for it.
+    pub format: PixelFormat,
+    /// Width and height to resize to, which is cheaper here than later. As they are, if absent.
+    pub size: Option<[u32; 2]>,
+    /// Every so-manieth frame only, from the first; times stay what they are.
+    pub stride: u32,
+    /// Whether a GPU may decode, where ffmpeg finds one. Its pixels may differ from the CPU's.
+    pub hardware: bool,
+    /// Longest wait for the first frame.
+    pub start_timeout: Duration,
+    /// Longest wait for each other frame.
+    pub frame_timeout: Duration,
+}
+
+impl DecodeOptions {
+    /// Right for this address: a live stream that is silent for 5 s (15 s at its start) is frozen, a file
+    /// may be slow.
+    pub fn for_address(address: &VideoAddress) -> Self {
+        let (start, frame) = match address.is_live() {
+            true => (15, 5),
+            false => (120, 120),
+        };
+        Self {
+            limits: Limits::default(),
+            format: PixelFormat::Rgb,
+            size: None,
+            stride: 1,
+            hardware: false,
+            start_timeout: Duration::from_secs(start),
+            frame_timeout: Duration::from_secs(frame),
+        }
+    }
+}
+
+/// Opens an address by ffmpeg.
+#[derive(Debug, Clone)]
+pub struct FfmpegOpener {
+    /// Where ffmpeg is.
+    pub ffmpeg: Ffmpeg,
+    /// What to open.
+    pub address: VideoAddress,
+    /// How.
+    pub options: DecodeOptions,
+}
+
+impl OpenDecoder for FfmpegOpener {
+    fn open(&mut self, stop: &StopHandle) -> Result<Box<dyn Decoder>, VideoError> {
+        FfmpegDecoder::open(self, stop).map(|decoder| Box::new(decoder) as Box<dyn Decoder>)
+    }
+}
+
+/// Steps of less than 0.1 ms are how ffmpeg writes times that go backwards.
+const BACKWARD_STEP_TICKS: i64 = 9;
+const TICKS_PER_SECOND: f64 = 90_000.0;
+/// A live frame whose time is further from now has another clock's.
+const MAX_CLOCK_DIFFERENCE: f64 = 60.0;
+
+struct FfmpegDecoder {
+    process: Process,
+    /// Absent before the first frame.
+    reader: Option<NutReader<std::io::BufReader<Output>>>,
+    output: Option<Output>,
+    info: Option<VideoInfo>,
+    options: DecodeOptions,
+    is_live: bool,
+    frames: u64,
+    last_pts: Option<i64>,
+    stop: StopHandle,
+}
+
+impl FfmpegDecoder {
+    fn open(opener: &FfmpegOpener, stop: &StopHandle) -> Result<Self, VideoError> {
+        let FfmpegOpener {
+            ffmpeg,
+            address,
+            options,
+        } = opener;
+        let info = match address {
+            VideoAddress::File(_) => Some(VideoInfo::of(address, ffmpeg, stop)?),
+            _ => None,
+        };
+        if let Some(info) = &info {
+            check_size(info.width, info.height, &options.limits)?;
+        }
+        let mut command = ffmpeg.command();
+        command.args(["-nostdin", "-hide_banner", "-v", "error"]);
+        if options.hardware {
+            command.args(["-hwaccel", "auto"]);
+        }
+        if address.is_live() {
+            command.args(["-use_wallclock_as_timestamps", "1"]);
+        }
+        let input = address.input();
+        command.arg("-copyts").args(input.words);
+        command.args(["-map", "0:V:0", "-an", "-sn", "-dn"]);
+        if let Some(filters) = filters(options) {
+            command.args(["-vf", &filters]);
+        }
+        let format = match options.format {
+            PixelFormat::Nv12 => "nv12",
+            _ => "rgb24",
+        };
+        command.args(["-pix_fmt", format, "-fps_mode", "passthrough"]);
+        command.args([
+            "-enc_time_base",
+            "1:90000",
+            "-c:v",
+            "rawvideo",
+            "-f",
+            "nut",
+            "pipe:1",
+        ]);
+        let (process, output) =
+            Process::start(command, input.script.as_deref(), address.redactor(), stop)?;
+        Ok(Self {
+            process,
+            reader: None,
+            output: Some(output),
+            info,
+            options: options.clone(),
+            is_live: address.is_live(),
+            frames: 0,
+            last_pts: None,
+            stop: stop.clone(),
+        })
+    }
+
+    /// Reads the headers, which come with the first frame.
+    fn start(&mut self, mut output: Output) -> Result<(), NutError> {
+        output.set_deadline(Instant::now() + self.options.start_timeout);
+        // Small, since frames are read past it.
+        let input = std::io::BufReader::with_capacity(4096, output);
+        self.reader = Some(NutReader::new(input)?);
+        Ok(())
+    }
+
+    fn read(&mut self, mut pixels: Vec<u8>) -> Result<Option<VideoFrame>, VideoError> {
+        if let Some(output) = self.output.take() {
+            self.start(output)
+                .map_err(|error| self.failure(error, self.options.start_timeout))?;
+        }
+        let timeout = match self.frames {
+            0 => self.options.start_timeout,
+            _ => self.options.frame_timeout,
+        };
+        let Some(reader) = &mut self.reader else {
+            return Ok(None);
+        };
+        reader
+            .get_mut()
+            .get_mut()
+            .set_deadline(Instant::now() + timeout);
+        let video = reader.video();
+        let NutVideo { width, height, .. } = video;
+        check_size(width, height, &self.options.limits)?;
+        let bytes = frame_bytes(&video, self.options.format);
+        let frames = self.frames;
+        let bytes = bytes.map_err(|source| VideoError::Stream { frames, source })?;
+        pixels.clear();
+        pixels.reserve_exact(bytes as usize);
+        let read = reader.read_frame(bytes, &mut pixels);
+        let Some(pts) = read.map_err(|error| self.failure(error, timeout))? else {
+            return self.end();
+        };
+        let seconds = video.time_base.seconds(pts);
+        let frame = VideoFrame {
+            width: width as usize,
+            height: height as usize,
+            format: self.options.format,
+            pixels,
+            number: self.frames,
+            time: self.time(pts, seconds),
+            arrived: Instant::now(),
+        };
+        self.last_pts = Some(pts);
+        self.frames += 1;
+        Ok(Some(frame))
+    }
+
+    /// Since the start of the file; for a live stream since 1970.
+    fn time(&self, pts: i64, seconds: f64) -> Option<Duration> {
+        if self.is_live {
+            let now = SystemTime::now()
+                .duration_since(UNIX_EPOCH)
+                .unwrap_or_default();
+            let is_close = (seconds - now.as_secs_f64()).abs() < MAX_CLOCK_DIFFERENCE;
+            return Some(match is_close {
+                true => Duration::from_secs_f64(seconds),
+                false => now,
+            });
+        }
+        let step = self.last_pts.map(|last| pts.saturating_sub(last));
+        if step.is_some_and(|step| step <= BACKWARD_STEP_TICKS) {
+            return None;
+        }
+        let start = self.info.as_ref().map_or(0.0, |info| info.start);
+        // To the tick, so that what is written with it is again what was read.
+        let ticks = (seconds * TICKS_PER_SECOND).round() - (start * TICKS_PER_SECOND).round();
+        Duration::try_from_secs_f64(ticks.max(0.0) / TICKS_PER_SECOND).ok()
+    }
+
+    /// The output has ended between frames: was that right?
+    fn end(&mut self) -> Result<Option<VideoFrame>, VideoError> {
+        let status = self.process.wait();
+        if self.stop.is_stopped() {
+            return Err(VideoError::Stopped);
+        }
+        if self.is_live {
+            return Err(VideoError::Ended {
+                frames: self.frames,
+                reason: self.process.last_words(),
+            });
+        }
+        let reason = self.process.first_words();
+        match status {
+            Some(status) if status.success() && reason.is_empty() => Ok(None),
+            _ => Err(self.damaged(reason)),
+        }
+    }
+
+    fn damaged(&self, reason: String) -> VideoError {
+        let stride = u64::from(self.options.stride.max(1));
+        let expected = self.info.as_ref().and_then(|info| info.frames);
+        VideoError::Damaged {
+            frames: self.frames,
+            expected: expected.map(|frames| frames.div_ceil(stride)),
+            reason,
+        }
+    }
+
+    fn stream_error(&self, source: NutError) -> VideoError {
+        VideoError::Stream {
+            frames: self.frames,
+            source,
+        }
+    }
+
+    /// What a failure to read comes from.
+    fn failure(&mut self, error: NutError, waited: Duration) -> VideoError {
+        let frames = self.frames;
+        if error == NutError::TimedOut {
+            self.process.kill();
+            return VideoError::Frozen {
+                seconds: waited.as_secs(),
+                frames,
+            };
+        }
+        if error != NutError::BrokenOff {
+            self.process.kill();
+            return self.stream_error(error);
+        }
+        let status = self.process.wait();
+        let reason = self.process.last_words();
+        if self.stop.is_stopped() {
+            return VideoError::Stopped;
+        }
+        if frames > 0 {
+            let status = status.map_or("no status".to_owned(), |status| status.to_string());
+            return VideoError::Died {
+                status,
+                frames,
+                reason,
+            };
+        }
+        for option in ["fps_mode", "Unrecognized option"] {
+            if let Some(said) = self.process.line_with(option) {
+                return VideoError::OldFfmpeg { said };
+            }
+        }
+        match self.process.line_with("matches no streams") {
+            Some(_) => VideoError::NoVideo,
+            None if reason.is_empty() => VideoError::Refused {
+                reason: match status {
+                    Some(status) => format!("ffmpeg gave no frame and said nothing ({status})"),
+                    None => "ffmpeg gave no frame and did not end".to_owned(),
+                },
+            },
+            None => VideoError::Refused { reason },
+        }
+    }
+}
+
+impl Decoder for FfmpegDecoder {
+    fn next_frame(&mut self, buffer: Vec<u8>) -> Result<Option<VideoFrame>, VideoError> {
+        self.read(buffer)
+    }
+
+    fn info(&self) -> Option<&VideoInfo> {
+        self.info.as_ref()
+    }
+}
+
+fn filters(options: &DecodeOptions) -> Option<String> {
+    let mut filters = Vec::new();
+    if options.stride > 1 {
+        filters.push(format!("select=not(mod(n\\,{}))", options.stride));
+    }
+    let is_nv12 = options.format == PixelFormat::Nv12;
+    match options.size {
+        Some([width, height]) => filters.push(format!("scale={width}:{height}")),
+        None if is_nv12 => filters.push("scale=trunc(iw/2)*2:trunc(ih/2)*2".to_owned()),
+        None => {}
+    }
+    (!filters.is_empty()).then(|| filters.join(","))
+}
+
+fn check_size(width: u32, height: u32, limits: &Limits) -> Result<(), VideoError> {
+    let (width, height) = (u64::from(width), u64::from(height));
+    match width * height > limits.max_pixels {
+        true => Err(VideoError::TooManyPixels {
+            width,
+            height,
+            max_pixels: limits.max_pixels,
+        }),
+        false => Ok(()),
+    }
+}
+
+/// Bytes of a frame; an error if ffmpeg writes another layout than was asked for.
+fn frame_bytes(video: &NutVideo, format: PixelFormat) -> Result<u64, NutError> {
+    let (width, height) = (u64::from(video.width), u64::from(video.height));
+    match (format, &video.fourcc) {
+        (PixelFormat::Rgb, b"RGB\x18") => Ok(width * height * 3),
+        (PixelFormat::Nv12, b"NV12") => Ok(width * height * 3 / 2),
+        _ => Err(NutError::NotOneVideo),
+    }
+}

@@ -1,0 +1,318 @@
+//! A program as a child process: its output read with a deadline, what it says kept within bounds, its end
+//! enforced.
+//!
+//! It has a process group of its own, so that Ctrl-C at a terminal does not reach it before its results are
+//! taken. Whatever happens to whoever holds it, no process is left: neither running nor a zombie.
+
+use std::collections::VecDeque;
+use std::io::{self, Read, Write};
+use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::error::VideoError;
+use super::redact::Redactor;
+use crate::stop::{Registration, StopHandle};
+
+/// Bytes of a line of standard error that are kept.
+const LINE_BYTES: usize = 400;
+/// Lines that are kept, of the first and of the last.
+const LINES: usize = 4;
+/// How long a program may take to end after its output has.
+const END: Duration = Duration::from_secs(5);
+
+/// A running program.
+pub(super) struct Process {
+    child: Child,
+    status: Option<ExitStatus>,
+    registration: Registration,
+    said: Arc<Mutex<StderrLines>>,
+    /// Told when standard error has ended.
+    silent: Receiver<()>,
+}
+
+/// What a program said on standard error.
+#[derive(Default)]
+pub(super) struct StderrLines {
+    first: Vec<String>,
+    last: VecDeque<String>,
+}
+
+impl Process {
+    /// Starts it. `script` goes to its standard input, which is closed then, at once without a script.
+    /// `stop` ends it from elsewhere.
+    pub(super) fn start(
+        mut command: Command,
+        script: Option<&str>,
+        redactor: Redactor,
+        stop: &StopHandle,
+    ) -> Result<(Self, Output), VideoError> {
+        let stdin = script.map_or_else(Stdio::null, |_| Stdio::piped());
+        command.stdin(stdin).stdout(Stdio::piped());
+        let mut process = Self::spawn(command, redactor, stop)?;
+        if let (Some(script), Some(mut stdin)) = (script, process.child.stdin.take()) {
+            // A script fits into the pipe. One that is not read is missed by the program itself.
+            let _ = stdin.write_all(script.as_bytes());
+        }
+        let pipe = process.child.stdout.take().expect("it was asked for");
+        Ok((
+            process,
+            Output {
+                pipe,
+                deadline: None,
+            },
+        ))
+    }
+
+    /// Starts one that is fed through its standard input and writes no output.
+    pub(super) fn start_fed(
+        mut command: Command,
+        stop: &StopHandle,
+    ) -> Result<(Self, ChildStdin), VideoError> {
+        command.stdin(Stdio::piped()).stdout(Stdio::null());
+        let mut process = Self::spawn(command, Redactor::default(), stop)?;
+        let stdin = process.child.stdin.take().expect("it was asked for");
+        Ok((process, stdin))
+    }
+
+    fn spawn(
+        mut command: Command,
+        redactor: Redactor,
+        stop: &StopHandle,
+    ) -> Result<Self, VideoError> {
+        #[cfg(unix)]
+        std::os::unix::process::CommandExt::process_group(&mut command, 0);
+        let mut child = command
+            .stderr(Stdio::piped())
+            .spawn()
+            .map_err(start_error)?;
+        let said = Arc::new(Mutex::new(StderrLines::default()));
+        let (sender, silent) = channel();
+        if let Some(stderr) = child.stderr.take() {
+            let said = said.clone();
+            let listen = move || {
+                listen(stderr, &redactor, &said);
+                drop(sender);
+            };
+            let thread = thread::Builder::new().name("video-log".to_owned());
+            if let Err(error) = thread.spawn(listen) {
+                kill(child.id());
+                let _ = child.wait();
+                return Err(start_error(error));
+            }
+        }
+        let id = child.id();
+        Ok(Self {
+            registration: stop.on_stop(move || kill(id)),
+            child,
+            status: None,
+            said,
+            silent,
+        })
+    }
+
+    /// Waits for its end, which is near when its output has ended; ends it when it does not come.
+    pub(super) fn wait(&mut self) -> Option<ExitStatus> {
+        self.wait_for(END)
+    }
+
+    /// Waits for its end so long, then ends it.
+    pub(super) fn wait_for(&mut self, patience: Duration) -> Option<ExitStatus> {
+        let deadline = Instant::now() + patience;
+        let mut pause = Duration::from_millis(1);
+        while self.status.is_none() {
+            if Instant::now() > deadline {
+                self.kill();
+                break;
+            }
+            if !self.reap() {
+                thread::sleep(pause);
+                pause = (pause * 2).min(Duration::from_millis(50));
+            }
+        }
+        // Its last words may still be on their way.
+        let _ = self.silent.recv_timeout(Duration::from_secs(1));
+        self.status
+    }
+
+    /// Ends it at once.
+    pub(super) fn kill(&mut self) {
+        if self.status.is_none() {
+            kill(self.child.id());
+            self.status = self.child.wait().ok();
+            self.registration.take_back_if(|| (true, ()));
+        }
+    }
+
+    /// Takes note of its end, if it has come. No signal is sent to its number afterwards: another process
+    /// may have it.
+    fn reap(&mut self) -> bool {
+        let child = &mut self.child;
+        self.status = self.registration.take_back_if(|| {
+            let status = child.try_wait().ok().flatten();
+            (status.is_some(), status)
+        });
+        self.status.is_some()
+    }
+
+    /// The first line that it said, or nothing.
+    pub(super) fn first_words(&self) -> String {
+        lock(&self.said).first.first().cloned().unwrap_or_default()
+    }
+
+    /// The last line that it said, or nothing.
+    pub(super) fn last_words(&self) -> String {
+        let said = lock(&self.said);
+        said.last
+            .back()
+            .or(said.first.last())
+            .cloned()
+            .unwrap_or_default()
+    }
+
+    /// Whether some line that is kept has `part`, and which.
+    pub(super) fn line_with(&self, part: &str) -> Option<String> {
+        let said = lock(&self.said);
+        said.first
+            .iter()
+            .chain(&said.last)
+            .find(|line| line.contains(part))
+            .cloned()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+fn start_error(error: io::Error) -> VideoError {
+    VideoError::Start {
+        reason: error.to_string(),
+    }
+}
+
+/// Ends a process and all that it started.
+fn kill(id: u32) {
+    #[cfg(unix)]
+    if let Some(group) = i32::try_from(id)
+        .ok()
+        .and_then(rustix::process::Pid::from_raw)
+    {
+        let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+    }
+    #[cfg(not(unix))]
+    let _ = id;
+}
+
+/// Reads until the end, whatever comes and how much.
+fn listen(mut stderr: impl Read, redactor: &Redactor, said: &Mutex<StderrLines>) {
+    let mut buffer = [0; 4096];
+    let mut line = Vec::new();
+    loop {
+        let read = match stderr.read(&mut buffer) {
+            Ok(0) => break,
+            Ok(read) => read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(_) => break,
+        };
+        for &byte in &buffer[..read] {
+            if matches!(byte, b'\n' | b'\r') {
+                keep(&mut line, redactor, said);
+            } else if line.len() < LINE_BYTES {
+                line.push(byte);
+            }
+        }
+    }
+    keep(&mut line, redactor, said);
+}
+
+fn keep(line: &mut Vec<u8>, redactor: &Redactor, said: &Mutex<StderrLines>) {
+    let text = String::from_utf8_lossy(line);
+    // Addresses come by standard input, which ffmpeg then names instead.
+    let text = redactor.redact(text.trim().trim_start_matches("pipe:0: "));
+    line.clear();
+    if text.is_empty() {
+        return;
+    }
+    let mut said = lock(said);
+    if said.first.len() < LINES {
+        said.first.push(text);
+        return;
+    }
+    if said.last.len() == LINES {
+        said.last.pop_front();
+    }
+    said.last.push_back(text);
+}
+
+fn lock(said: &Mutex<StderrLines>) -> MutexGuard<'_, StderrLines> {
+    said.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
+/// What a program writes, as far as it comes in time.
+pub(super) struct Output {
+    pipe: ChildStdout,
+    deadline: Option<Instant>,
+}
+
+impl Output {
+    /// Reading is an error of the kind `TimedOut` from then on.
+    pub(super) fn set_deadline(&mut self, deadline: Instant) {
+        self.deadline = Some(deadline);
+    }
+}
+
+impl Read for Output {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.wait_for_bytes()?;
+        self.pipe.read(buffer)
+    }
+}
+
+impl Output {
+    #[cfg(unix)]
+    fn wait_for_bytes(&self) -> io::Result<()> {
+        use rustix::event::{PollFd, PollFlags, Timespec, poll};
+        let Some(deadline) = self.deadline else {
+            return Ok(());
+        };
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let left = Timespec::try_from(left).map_err(io::Error::other)?;
+            let mut pipes = [PollFd::new(&self.pipe, PollFlags::IN)];
+            match poll(&mut pipes, Some(&left)) {
+                Ok(0) => return Err(io::ErrorKind::TimedOut.into()),
+                Ok(_) => return Ok(()),
+                Err(rustix::io::Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// Without a watch: the pipes of other systems cannot be waited for.
+    #[cfg(not(unix))]
+    fn wait_for_bytes(&self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_said_without_end_is_kept_within_bounds() {
+        let said = Mutex::new(StderrLines::default());
+        let flood = format!("first\n{}last line", "x".repeat(9000) + "\n").repeat(500);
+        listen(flood.as_bytes(), &Redactor::default(), &said);
+        let said = lock(&said);
+        assert_eq!(said.first[0], "first");
+        assert_eq!(said.last.back().map(String::as_str), Some("last line"));
+        assert!(said.first.len() + said.last.len() <= 2 * LINES);
+        assert!(said.last.iter().all(|line| line.len() <= LINE_BYTES));
+    }
+}

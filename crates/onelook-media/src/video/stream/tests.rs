@@ -1,0 +1,231 @@
+//! Streams of a decoder that does as it is told: no process, no file.
+
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+
+use onelook_types::PixelFormat;
+
+use super::*;
+
+/// Gives runs of so many frames; after each the video fails, or ends where there are no more runs.
+struct Scripted {
+    runs: VecDeque<(u64, VideoError)>,
+    opened: Arc<AtomicU64>,
+}
+
+struct Run {
+    left: u64,
+    error: Option<VideoError>,
+}
+
+impl OpenDecoder for Scripted {
+    fn open(&mut self, _: &StopHandle) -> Result<Box<dyn Decoder>, VideoError> {
+        self.opened.fetch_add(1, SeqCst);
+        Ok(match self.runs.pop_front() {
+            Some((0, error)) => return Err(error),
+            Some((left, error)) => Box::new(Run {
+                left,
+                error: Some(error),
+            }),
+            None => Box::new(Run {
+                left: 3,
+                error: None,
+            }),
+        })
+    }
+}
+
+impl Decoder for Run {
+    fn next_frame(&mut self, mut buffer: Vec<u8>) -> Result<Option<VideoFrame>, VideoError> {
+        if self.left == 0 {
+            return self.error.take().map_or(Ok(None), Err);
+        }
+        self.left -= 1;
+        buffer.clear();
+        buffer.resize(12, 7);
+        Ok(Some(VideoFrame {
+            width: 2,
+            height: 2,
+            format: PixelFormat::Rgb,
+            pixels: buffer,
+            number: 0,
+            time: None,
+            arrived: Instant::now(),
+        }))
+    }
+}
+
+fn ended() -> VideoError {
+    VideoError::Ended {
+        frames: 0,
+        reason: String::new(),
+    }
+}
+
+fn stream(runs: &[(u64, VideoError)], delivery: Delivery, reconnect: bool) -> VideoStream {
+    let ms = Duration::from_millis;
+    let opener = Scripted {
+        runs: runs.to_vec().into(),
+        opened: Arc::default(),
+    };
+    let options = StreamOptions {
+        delivery,
+        reconnect: reconnect.then(|| Backoff::new(ms(1), ms(4), ms(1000))),
+        must_start: false,
+    };
+    VideoStream::with_decoder(Box::new(opener), options)
+}
+
+const ALL: Delivery = Delivery::EveryFrame { ahead: 2 };
+
+fn numbers(stream: &mut VideoStream, count: usize) -> Vec<u64> {
+    let next = |_| match stream.next_frame(None) {
+        Next::Frame(frame) => frame.number,
+        other => panic!("{other:?}"),
+    };
+    (0..count).map(next).collect()
+}
+
+#[test]
+fn a_file_gives_all_frames_and_ends() {
+    let mut stream = stream(&[], ALL, false);
+    assert_eq!(numbers(&mut stream, 3), [0, 1, 2]);
+    assert_eq!(stream.next_frame(None), Next::Ended);
+    assert_eq!(stream.status().state, StreamState::Ended);
+    assert_eq!((stream.status().frames, stream.status().dropped), (3, 0));
+}
+
+#[test]
+fn a_failure_comes_once_behind_the_frames_before_it() {
+    let error = VideoError::Died {
+        status: "9".to_owned(),
+        frames: 2,
+        reason: String::new(),
+    };
+    let mut stream = stream(&[(2, error.clone())], ALL, false);
+    assert_eq!(numbers(&mut stream, 2), [0, 1]);
+    assert_eq!(stream.next_frame(None), Next::Failed(error));
+    assert_eq!(stream.next_frame(None), Next::Ended);
+}
+
+#[test]
+fn a_live_stream_is_opened_again_whatever_ended_it() {
+    let refused = VideoError::Refused {
+        reason: "404".to_owned(),
+    };
+    let frozen = VideoError::Frozen {
+        seconds: 5,
+        frames: 1,
+    };
+    let runs = [
+        (2, ended()),
+        (0, refused),
+        (1, frozen),
+        (0, VideoError::NoVideo),
+    ];
+    let mut stream = stream(&runs, ALL, true);
+    assert_eq!(numbers(&mut stream, 9), [0, 1, 2, 3, 4, 5, 6, 7, 8]);
+    assert!(stream.status().attempts >= 6);
+}
+
+#[test]
+fn a_stream_that_must_start_fails_at_once_but_not_later() {
+    let refused = VideoError::Refused {
+        reason: "401".to_owned(),
+    };
+    let mut stream = stream(&[(0, refused.clone())], ALL, true);
+    stream.options.must_start = true;
+    assert_eq!(stream.next_frame(None), Next::Failed(refused.clone()));
+    let mut stream = self::stream(&[(2, ended()), (0, refused)], ALL, true);
+    stream.options.must_start = true;
+    assert_eq!(numbers(&mut stream, 5), [0, 1, 2, 3, 4]);
+}
+
+#[test]
+fn what_waiting_does_not_mend_is_not_tried_again() {
+    let too_large = VideoError::TooManyPixels {
+        width: 9,
+        height: 9,
+        max_pixels: 80,
+    };
+    let mut stream = stream(&[(0, too_large.clone())], ALL, true);
+    assert_eq!(stream.next_frame(None), Next::Failed(too_large));
+    assert_eq!(stream.status().state, StreamState::Refused);
+}
+
+#[test]
+fn the_newest_frame_wins_and_the_others_are_counted() {
+    let mut stream = stream(&[(500, ended())], Delivery::LatestFrame, false);
+    let mut taken = Vec::new();
+    let failure = loop {
+        match stream.next_frame(None) {
+            Next::Frame(frame) => taken.push(frame.number),
+            other => break other,
+        }
+        thread::sleep(Duration::from_micros(50));
+    };
+    assert_eq!(failure, Next::Failed(ended()));
+    assert!(taken.is_sorted() && taken.last() == Some(&499), "{taken:?}");
+    assert_eq!(taken.len() as u64 + stream.status().dropped, 500);
+}
+
+#[test]
+fn no_more_frames_wait_than_may() {
+    let mut stream = stream(&[(50, ended())], ALL, false);
+    for taken in 1..=50 {
+        numbers(&mut stream, 1);
+        thread::sleep(Duration::from_micros(500));
+        // Those that wait, and the one in the decoder's hands.
+        assert!(stream.status().frames <= taken + 3);
+    }
+}
+
+#[test]
+fn a_deadline_passes_and_a_stop_ends_the_wait() {
+    struct Silent;
+    impl OpenDecoder for Silent {
+        fn open(&mut self, stop: &StopHandle) -> Result<Box<dyn Decoder>, VideoError> {
+            while !stop.is_stopped() {
+                thread::yield_now();
+            }
+            Err(VideoError::Stopped)
+        }
+    }
+    let options = StreamOptions {
+        delivery: ALL,
+        reconnect: Some(Backoff::default()),
+        must_start: false,
+    };
+    let mut stream = VideoStream::with_decoder(Box::new(Silent), options);
+    let soon = Instant::now() + Duration::from_millis(5);
+    assert_eq!(stream.next_frame(Some(soon)), Next::NotYet);
+    assert_eq!(stream.status().state, StreamState::Connecting);
+    let handle = stream.stop_handle();
+    thread::spawn(move || {
+        thread::sleep(Duration::from_millis(10));
+        handle.stop();
+    });
+    assert_eq!(stream.next_frame(None), Next::Ended);
+}
+
+#[test]
+fn a_decoder_that_panics_ends_its_stream() {
+    struct Bug;
+    impl OpenDecoder for Bug {
+        fn open(&mut self, _: &StopHandle) -> Result<Box<dyn Decoder>, VideoError> {
+            panic!("a bug")
+        }
+    }
+    let options = StreamOptions {
+        delivery: ALL,
+        reconnect: None,
+        must_start: false,
+    };
+    let mut stream = VideoStream::with_decoder(Box::new(Bug), options);
+    assert_eq!(stream.next_frame(None), Next::Ended);
+}
+
+#[test]
+fn a_stream_crosses_threads() {
+    fn crosses<T: Send>() {}
+    crosses::<VideoStream>();
+}

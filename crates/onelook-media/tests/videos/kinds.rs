@@ -1,0 +1,170 @@
+//! Every kind of video: its pixels, times and sizes are those that ffmpeg and ffprobe tell.
+
+use super::*;
+
+#[test]
+fn frames_and_times_are_those_of_the_file_whatever_its_kind() {
+    let Some(scratch) = Scratch::new() else {
+        return;
+    };
+    let b_frames = "-c:v libx264 -bf 3 -g 12";
+    let uneven = "-vf settb=1/90000,setpts=N*3600+floor(N/7)*29970 -fps_mode passthrough -enc_time_base 1:90000 -c:v libx264";
+    let with_sound = "-f lavfi -i sine=d=2 -c:v libx264 -c:a aac -output_ts_offset 1.4";
+    let cases = [
+        ("b frames.mp4", "64x48", b_frames, [64, 48]),
+        (
+            "odd:sizes.mkv",
+            "64x48",
+            "-vf scale=63:47 -c:v libx264 -pix_fmt yuv444p",
+            [63, 47],
+        ),
+        (
+            "ten%02dbits.mp4",
+            "64x48",
+            "-c:v libx264 -pix_fmt yuv420p10le",
+            [64, 48],
+        ),
+        ("ungleichmäßig.mp4", "64x48", uneven, [64, 48]),
+        ("-offset.ts", "64x48", with_sound, [64, 48]),
+        ("it's.avi", "64x48", "-c:v mjpeg", [64, 48]),
+        ("one.mp4", "64x48", "-c:v libx264 -frames:v 1", [64, 48]),
+        ("lossless.mkv", "64x48", "-c:v ffv1", [64, 48]),
+    ];
+    for (name, size, words, [width, height]) in cases {
+        let path = scratch.clip(name, size, 2, words);
+        let (frames, failure) = read(stream(&path));
+        assert_eq!(failure, None, "{name}");
+        let bytes: Vec<u8> = frames
+            .iter()
+            .flat_map(|frame| frame.pixels.clone())
+            .collect();
+        assert!(!bytes.is_empty() && bytes == raw(&path), "{name}: pixels");
+        let expected = times(&path);
+        assert_eq!(frames.len(), expected.len(), "{name}");
+        for (frame, expected) in frames.iter().zip(expected) {
+            assert_eq!((frame.width, frame.height), (width, height), "{name}");
+            let time = frame.time.unwrap().as_secs_f64();
+            assert!(
+                (time - expected).abs() < 0.000_1,
+                "{name}: {time} {expected}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_rotated_video_is_upright() {
+    let Some(scratch) = Scratch::new() else {
+        return;
+    };
+    let flat = scratch.clip("flat.mp4", "64x48", 1, X264);
+    let turned = scratch.path("turned.mp4");
+    let rotations: [&[&str]; 2] = [
+        &[
+            "-display_rotation",
+            "90",
+            "-i",
+            flat.to_str().unwrap(),
+            "-c",
+            "copy",
+        ],
+        &[
+            "-i",
+            flat.to_str().unwrap(),
+            "-c",
+            "copy",
+            "-metadata:s:v",
+            "rotate=90",
+        ],
+    ];
+    // The first is how newer ones are told, the second how older ones are.
+    let done = rotations.iter().any(|words| {
+        let mut command = Command::new("ffmpeg");
+        command
+            .args(["-nostdin", "-v", "quiet", "-y"])
+            .args(*words)
+            .arg(&turned);
+        command.status().unwrap().success()
+    });
+    assert!(done);
+    let address = VideoAddress::File(turned.clone());
+    let ffmpeg = Ffmpeg::find(None).unwrap();
+    let info = VideoInfo::of(&address, &ffmpeg, &StopHandle::default()).unwrap();
+    assert_eq!((info.width, info.height, info.rotation % 180), (48, 64, 90));
+    let (frames, failure) = read(stream(&turned));
+    assert_eq!((frames.len(), failure), (10, None));
+    assert_eq!((frames[0].width, frames[0].height), (48, 64));
+}
+
+#[test]
+fn what_is_said_of_a_video_is_what_is_in_it() {
+    let Some(scratch) = Scratch::new() else {
+        return;
+    };
+    let path = scratch.clip(
+        "a.mp4",
+        "64x48",
+        3,
+        "-f lavfi -i sine=d=3 -c:v libx264 -c:a aac",
+    );
+    let mut stream = stream(&path);
+    assert!(matches!(stream.next_frame(None), Next::Frame(_)));
+    let info = stream.info().unwrap();
+    assert_eq!((info.width, info.height, info.rotation), (64, 48, 0));
+    assert_eq!((info.fps, info.frames), (Some(10.0), Some(30)));
+    assert_eq!(info.audio.as_deref(), Some("aac"));
+    assert!((info.duration.unwrap() - 3.0).abs() < 0.1);
+}
+
+#[test]
+fn frames_are_thinned_and_resized_by_ffmpeg_and_keep_their_times() {
+    let Some(scratch) = Scratch::new() else {
+        return;
+    };
+    let path = scratch.clip("a.mp4", "64x48", 2, X264);
+    let all = times(&path);
+    let small = stream_by(Ffmpeg::find(None).unwrap(), &path, |options| {
+        options.stride = 3;
+        options.size = Some([32, 16]);
+        options.format = PixelFormat::Nv12;
+    });
+    let (frames, failure) = read(small);
+    assert_eq!((frames.len(), failure), (7, None));
+    for (index, frame) in frames.iter().enumerate() {
+        assert_eq!(frame.pixels.len(), 32 * 16 * 3 / 2);
+        let view = frame.view().unwrap();
+        assert_eq!((view.width(), view.format()), (32, PixelFormat::Nv12));
+        let time = view.timestamp().unwrap().as_secs_f64();
+        assert!((time - all[3 * index]).abs() < 0.000_1);
+    }
+    let odd = scratch.clip(
+        "odd.mkv",
+        "64x48",
+        1,
+        "-vf scale=63:47 -c:v ffv1 -pix_fmt bgr0",
+    );
+    let even = stream_by(Ffmpeg::find(None).unwrap(), &odd, |options| {
+        options.format = PixelFormat::Nv12;
+    });
+    let (frames, failure) = read(even);
+    assert_eq!((frames.len(), failure), (10, None));
+    assert_eq!((frames[0].width, frames[0].height), (62, 46));
+}
+
+#[test]
+fn a_size_that_changes_in_the_middle_stays_that_of_the_first_frame() {
+    let Some(scratch) = Scratch::new() else {
+        return;
+    };
+    let first = fs::read(scratch.clip("a.ts", "64x48", 1, X264)).unwrap();
+    let second = fs::read(scratch.clip("b.ts", "96x64", 1, X264)).unwrap();
+    let path = scratch.path("both.ts");
+    fs::write(&path, [first, second].concat()).unwrap();
+    let (frames, _) = read(stream(&path));
+    assert!(frames.len() >= 18, "{}", frames.len());
+    assert!(
+        frames
+            .iter()
+            .all(|frame| (frame.width, frame.height) == (64, 48))
+    );
+}
