@@ -151,18 +151,15 @@ impl Console {
 
     /// Something that is not as asked, though work goes on; for machines an object with `warning`.
     pub fn warn(&self, text: impl Display) {
-        let text = match self.json {
-            false => {
-                let text = text.to_string();
-                format!(
-                    "{} {}",
-                    self.painted("warning:", "33"),
-                    printable_lines(&text)
-                )
-            }
-            true => json!({"warning": text.to_string()}).to_string(),
-        };
-        self.say(&text);
+        self.say(&warning(self.json, self.colour, &text.to_string()));
+    }
+
+    /// The same for threads that outlive a borrow of this.
+    pub fn detached_warning(&self) -> impl Fn(&str) + Send + Sync + 'static {
+        let (json, colour) = (self.json, self.colour);
+        move |text| {
+            let _ = writeln!(stderr(), "{}", warning(json, colour, text));
+        }
     }
 
     /// A failure on standard error; for machines an object with `error`, and `source` where one
@@ -205,6 +202,17 @@ impl Console {
         bar
     }
 
+    /// A bar for frames, of which it is only told later how many there are.
+    pub fn frame_bar(&self) -> ProgressBar {
+        if !self.bars {
+            return ProgressBar::hidden();
+        }
+        let bar = ProgressBar::no_length();
+        bar.set_style(style("{msg} {wide_bar} {pos}/{len} {per_sec} {eta}"));
+        bar.set_message("predicting");
+        bar
+    }
+
     /// Tells of a model being fetched.
     pub fn fetching(&self) -> impl FnMut(FetchEvent<'_>) {
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden());
@@ -240,9 +248,23 @@ impl Console {
     }
 
     fn painted(&self, text: &str, colour: &str) -> String {
-        match self.colour {
-            true => format!("\x1b[1;{colour}m{text}\x1b[0m"),
-            false => text.to_owned(),
+        painted(self.colour, text, colour)
+    }
+}
+
+fn painted(is_colourful: bool, text: &str, colour: &str) -> String {
+    match is_colourful {
+        true => format!("\x1b[1;{colour}m{text}\x1b[0m"),
+        false => text.to_owned(),
+    }
+}
+
+fn warning(is_json: bool, is_colourful: bool, text: &str) -> String {
+    match is_json {
+        true => json!({"warning": text}).to_string(),
+        false => {
+            let sign = painted(is_colourful, "warning:", "33");
+            format!("{sign} {}", printable_lines(text))
         }
     }
 }

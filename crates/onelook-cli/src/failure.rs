@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use onelook::Error;
 use onelook::graph::read::ReadError;
+use onelook::media::video::VideoError;
 use onelook::media::{DecodeError, SourceError};
 use onelook::printable::printable_path;
 
@@ -97,11 +98,15 @@ impl From<&onelook::Error> for Failure {
 fn raise_limit(error: &onelook::Error) -> &'static str {
     match error {
         Error::Image { source, .. } => match source {
-            DecodeError::TooManyPixels { .. } => " (--max-pixels MEGAPIXELS)",
+            DecodeError::TooManyPixels { .. } => MAX_PIXELS,
             DecodeError::TooManyBytes { .. } => MAX_BYTES,
             _ => "",
         },
         Error::Source(SourceError::TooLarge { .. }) => MAX_BYTES,
+        Error::Source(SourceError::Video {
+            source: VideoError::TooManyPixels { .. },
+            ..
+        }) => MAX_PIXELS,
         Error::Model {
             source: ReadError::Limit { what, .. },
             ..
@@ -112,6 +117,7 @@ fn raise_limit(error: &onelook::Error) -> &'static str {
     }
 }
 
+const MAX_PIXELS: &str = " (--max-pixels MEGAPIXELS)";
 const MAX_BYTES: &str = " (--max-bytes BYTES)";
 
 /// The system's refusal to write or read `path`.

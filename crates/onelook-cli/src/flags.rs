@@ -27,6 +27,7 @@ mod track;
 mod val;
 mod value;
 mod verify;
+mod video;
 
 pub use bench::BenchArgs;
 pub use cli::{Command, declarations, parse, unknown_variables, wants_json};
@@ -51,3 +52,4 @@ pub use track::TrackArgs;
 pub use val::ValArgs;
 pub use value::ImageSize;
 pub use verify::VerifyArgs;
+pub use video::VideoArgs;

@@ -5,7 +5,9 @@ mod limit;
 mod model;
 mod run;
 mod serve;
+mod source;
 mod tile;
 
 pub use model::warn_of_random_weights;
 pub use run::run_directory;
+pub use source::source_options;

@@ -11,6 +11,7 @@ mod line;
 mod predicted;
 mod run_directory;
 mod table;
+mod videos;
 mod whole_file;
 
 use std::rc::Rc;
@@ -20,7 +21,7 @@ use onelook::types::Metadata;
 
 use crate::console::Console;
 use crate::failure::Failure;
-use crate::flags::SaveArgs;
+use crate::flags::{SaveArgs, VideoArgs};
 
 pub use json::Recorded;
 pub use predicted::PredictedImage;
@@ -37,11 +38,13 @@ pub struct Outputs<'a> {
 }
 
 impl<'a> Outputs<'a> {
-    /// Opens what the flags ask for; makes the run's directory only if something will be in it.
+    /// Opens what the flags ask for; makes the run's directory only if something will be in it. `videos`
+    /// says how to read videos, where there are any.
     pub fn new(
         args: &SaveArgs,
         metadata: &'a Metadata,
         verbose: bool,
+        videos: Option<&VideoArgs>,
         console: &'a Console,
     ) -> Result<Self, Failure> {
         let names = metadata.names.as_slice();
@@ -62,6 +65,17 @@ impl<'a> Outputs<'a> {
                     style,
                 )));
             }
+            if let Some(video) = videos.filter(|_| args.save || args.save_frames) {
+                sinks.push(Box::new(videos::Videos {
+                    directory: directory.clone(),
+                    names,
+                    style: args.style(),
+                    as_video: args.save,
+                    as_frames: args.save_frames,
+                    ffmpeg: video.ffmpeg.clone(),
+                    open: None,
+                }));
+            }
             if args.save_txt {
                 sinks.push(Box::new(labels::Labels::new(
                     directory.clone(),
@@ -72,7 +86,11 @@ impl<'a> Outputs<'a> {
                 sinks.push(Box::new(crops::Crops::new(directory.clone(), names)));
             }
             if args.save_csv {
-                sinks.push(Box::new(table::Table::new(directory, names)?));
+                sinks.push(Box::new(table::Table::new(
+                    directory,
+                    names,
+                    videos.is_some(),
+                )?));
             }
             if args.save_json {
                 sinks.push(Box::new(json::JsonFile::new(directory, metadata)?));
@@ -90,9 +108,10 @@ impl<'a> Outputs<'a> {
         self.sinks.iter_mut().try_for_each(|sink| sink.write(image))
     }
 
-    /// Closes every sink, also after one that fails, and tells where files are.
-    pub fn finish(&mut self) -> Result<(), Failure> {
-        let finished = self.sinks.iter_mut().map(|sink| sink.finish());
+    /// Closes every sink, also after one that fails, and tells where files are. `complete` is whether
+    /// there was no more to come.
+    pub fn finish(&mut self, complete: bool) -> Result<(), Failure> {
+        let finished = self.sinks.iter_mut().map(|sink| sink.finish(complete));
         finished.fold(Ok(()), Result::and)?;
         match &self.directory {
             Some(directory) => {

@@ -88,7 +88,7 @@ fn what_cannot_be_had_says_what_to_use() {
     for (words, word) in [
         ("predict source=a.jpg show=True", "save=True"),
         ("predict source=a.jpg --augment", "augment=true"),
-        ("predict source=a.jpg vid_stride=2", "vid_stride=2"),
+        ("predict source=a.jpg vid_stride=0", "vid-stride"),
         ("val data=a.yaml epochs=3", "does not train"),
         ("train data=a.yaml", "does not train"),
         ("mode=export model=a.pt", "onelook convert"),

@@ -8,10 +8,10 @@ use onelook::types::Frame;
 use onelook::{CheckEvent, Device, Error, GpuCheck, check_gpu, read_model};
 use serde_json::json;
 
-use super::predict::source_options;
 use crate::console::Console;
 use crate::failure::{Failure, refused};
 use crate::flags::{EngineArgs, GpuCheckArgs};
+use crate::options::source_options;
 use crate::options::warn_of_random_weights;
 
 /// The sample image, used without --source: a person, a cat and a cup.

@@ -1,4 +1,4 @@
-//! `onelook predict`: images in, boxes out, in the order of the images.
+//! `onelook predict`: images and videos in, boxes out, in their order.
 //!
 //! The source decodes the next images while the network runs. One that cannot be decoded is reported
 //! when its turn comes; the rest goes on. A signal ends the run after the batch in hand.
@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use indicatif::ProgressBar;
-use onelook::media::{Limits, Source, SourceFrame, SourceOptions};
+use onelook::media::{DecodeWarning, Source, SourceError, SourceFrame, VideoPosition};
 use onelook::{Pipeline, Speed, Tiling};
 
 use crate::console::Console;
@@ -16,9 +16,7 @@ use crate::output::{Outputs, PredictedImage};
 use crate::signals::Interrupt;
 
 pub fn run(args: &PredictArgs, console: &Console) -> Result<(), Failure> {
-    let mut options = source_options(&args.limits.limits());
-    let batch = args.fit.batch.unwrap_or(1);
-    options.images_ahead = options.images_ahead.max(batch.saturating_mul(2));
+    let options = args.source_options(console);
     let source = Source::open(&args.source, &options).map_err(onelook::Error::from)?;
     let model = args.model.load(console)?;
     console.note(format!(
@@ -32,6 +30,7 @@ pub fn run(args: &PredictArgs, console: &Console) -> Result<(), Failure> {
         &args.save,
         pipeline.model().metadata(),
         args.verbose,
+        source.len_hint().is_none().then_some(&args.video),
         console,
     )?;
     // Only now: a signal before the first image has nothing to finish.
@@ -45,11 +44,15 @@ pub fn run(args: &PredictArgs, console: &Console) -> Result<(), Failure> {
         pipeline: &pipeline,
         tiling: args.tile.tiling(args.fit.agnostic_nms),
         console,
-        bar: console.bar(total.unwrap_or_default(), "predicting"),
+        bar: match total {
+            Some(total) => console.bar(total, "predicting"),
+            None => console.frame_bar(),
+        },
         outputs,
         interrupt,
         tally: Tally {
             total,
+            entries: source.entries(),
             ..Tally::default()
         },
     };
@@ -58,22 +61,12 @@ pub fn run(args: &PredictArgs, console: &Console) -> Result<(), Failure> {
     // What was predicted before a failure is kept; the first failure is the one to tell.
     let summary = run.tally.summary();
     let told = summary.map_or(Ok(()), |summary| console.detail(summary));
-    let saved = run.outputs.finish();
+    let complete = predicted.is_ok() && run.interrupt.received().is_none();
+    let saved = run.outputs.finish(complete);
     predicted.and(told).and(saved)?;
     match run.interrupt.received() {
         Some(signal) => Err(run.tally.interrupted(signal)),
         None => run.tally.outcome(),
-    }
-}
-
-/// Images may come from addresses, which the user's own client fetches.
-pub fn source_options(limits: &Limits) -> SourceOptions {
-    SourceOptions {
-        limits: *limits,
-        fetch: Some(std::sync::Arc::new(|url: &str, max_bytes: u64| {
-            onelook::registry::get(url, max_bytes)
-        })),
-        ..SourceOptions::default()
     }
 }
 
@@ -93,8 +86,10 @@ impl Run<'_> {
         let together = self.pipeline.options().batch.saturating_mul(in_flight);
         let mut waiting = Vec::new();
         for image in source {
+            let is_live = image.video.as_ref().is_some_and(|video| video.is_live);
             waiting.push(image);
-            if waiting.len() == together {
+            // A live frame is old by the time that its batch is full.
+            if waiting.len() == together || is_live {
                 self.batch(&mut waiting)?;
             }
         }
@@ -109,11 +104,18 @@ impl Run<'_> {
         let mut frames = Vec::with_capacity(waiting.len());
         let mut turns = Vec::with_capacity(waiting.len());
         for image in waiting.drain(..) {
+            self.expect_frames(&image);
             let decoded = image.image.map(|decoded| {
                 frames.push(decoded.frame);
                 (frames.len() - 1, decoded.warnings)
             });
-            turns.push((image.name, image.decode, decoded));
+            turns.push(Turn {
+                decoded,
+                image: SourceFrame {
+                    image: Err(SourceError::Nothing),
+                    ..image
+                },
+            });
         }
         let results = match &self.tiling {
             None => self.pipeline.predict(&frames)?,
@@ -123,18 +125,21 @@ impl Run<'_> {
                 results.collect::<Result<Vec<_>, _>>()?
             }
         };
-        for (name, decode, decoded) in turns {
+        for Turn { image, decoded } in turns {
             self.bar.inc(1);
             self.tally.position += 1;
             match decoded {
                 Ok((index, warnings)) => {
                     let image = PredictedImage {
-                        position: self.tally.position,
-                        total: self.tally.total,
-                        source: &name,
+                        position: image.index + 1,
+                        total: self.tally.entries,
+                        source: &image.name,
+                        video: image.video.as_ref(),
+                        time: image.timestamp,
+                        path: image.path.as_deref(),
                         frame: &frames[index],
                         result: &results[index],
-                        decode,
+                        decode: image.decode,
                         warnings: &warnings,
                     };
                     self.tally.add(&image);
@@ -145,11 +150,25 @@ impl Run<'_> {
                     self.tally.failed += 1;
                     let failure = Failure::from(onelook::Error::from(error));
                     self.bar
-                        .suspend(|| self.console.error(&failure, Some(&name)));
+                        .suspend(|| self.console.error(&failure, Some(&image.name)));
                 }
             }
         }
         Ok(())
+    }
+
+    /// Tells the bar how many frames a video has, when its first one comes.
+    fn expect_frames(&self, image: &SourceFrame) {
+        let Some(VideoPosition {
+            frame: 1, frames, ..
+        }) = image.video
+        else {
+            return;
+        };
+        let known = self.bar.length().unwrap_or_else(|| self.bar.position());
+        if let Some(frames) = frames {
+            self.bar.set_length(known + frames);
+        }
     }
 
     /// JSON has the warnings beside the boxes.
@@ -161,11 +180,19 @@ impl Run<'_> {
     }
 }
 
+/// An image whose turn has come: its pixels are with those of the batch.
+struct Turn {
+    image: SourceFrame,
+    decoded: Result<(usize, Vec<DecodeWarning>), SourceError>,
+}
+
 /// What the images came to.
 #[derive(Default)]
 struct Tally {
     position: usize,
     total: Option<usize>,
+    /// Images and videos in all.
+    entries: usize,
     failed: usize,
     speed: Speed,
     input: [usize; 2],
@@ -193,11 +220,11 @@ impl Tally {
         ))
     }
 
-    /// `3 of 5 images`, or `3 images` where nobody knows how many there are.
+    /// `3 of 5 images`, or `3 images or frames` where there are videos among them.
     fn of_total(&self, count: usize) -> String {
         match self.total {
             Some(total) => format!("{count} of {total} images"),
-            None => format!("{count} images"),
+            None => format!("{count} images or frames"),
         }
     }
 
@@ -214,7 +241,13 @@ impl Tally {
             0 => Ok(()),
             failed => Err(Failure::failed(
                 "image",
-                format!("{} could not be used, see above", self.of_total(failed)),
+                match self.total {
+                    Some(_) => format!("{} could not be used, see above", self.of_total(failed)),
+                    None => format!(
+                        "{failed} of {} images and videos could not be used or not to their end, see above",
+                        self.entries
+                    ),
+                },
             )),
         }
     }

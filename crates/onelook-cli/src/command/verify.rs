@@ -10,10 +10,10 @@ use onelook::media::{Limits, Source};
 use onelook::printable::printable;
 use onelook::{Parity, Tolerance, raw_error};
 
-use super::predict::source_options;
 use crate::console::Console;
 use crate::failure::Failure;
 use crate::flags::VerifyArgs;
+use crate::options::source_options;
 use crate::output::write_whole;
 use compared::{Compared, Shown};
 use route::{Against, open_first};
@@ -34,6 +34,12 @@ pub fn run(args: &VerifyArgs, console: &Console) -> Result<(), Failure> {
     };
     let source =
         Source::open(&args.source, &source_options(&limits)).map_err(onelook::Error::from)?;
+    if source.len_hint().is_none() {
+        return Err(Failure::Usage(
+            "--source: verify compares images; save the frames of a video with `onelook predict --save-frames`"
+                .to_owned(),
+        ));
+    }
     let other = Against::parse(&args.against, &args.model)?;
     let (first, second) = open_first(&args.model, &args.fit, other, console)?;
     let bar = console.bar(source.len_hint().unwrap_or_default(), "comparing");

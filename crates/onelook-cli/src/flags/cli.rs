@@ -57,7 +57,7 @@ pub struct GlobalArgs {
 /// The commands, a file each.
 #[derive(Subcommand)]
 pub enum Command {
-    /// Finds objects in images.
+    /// Finds objects in images and videos.
     Predict(Box<PredictArgs>),
     /// Follows objects from frame to frame.
     Track(TrackArgs),

@@ -7,14 +7,15 @@ use super::limit::LimitArgs;
 use super::model::ModelArgs;
 use super::save::SaveArgs;
 use super::tile::TileArgs;
+use super::video::VideoArgs;
 
-/// Finds objects in images.
+/// Finds objects in images and videos.
 #[derive(Args)]
 pub struct PredictArgs {
     #[command(flatten)]
     pub model: ModelArgs,
-    /// Images: files, directories, globs, lists (.txt), URLs, or - for standard input;
-    /// several by repeating the flag.
+    /// Images and videos: files, directories, globs, lists (.txt, .streams), URLs (http, rtsp and
+    /// others), the number of a camera, or - for standard input; several by repeating the flag.
     #[arg(
         long,
         short,
@@ -30,8 +31,10 @@ pub struct PredictArgs {
     #[command(flatten)]
     pub limits: LimitArgs,
     #[command(flatten)]
+    pub video: VideoArgs,
+    #[command(flatten)]
     pub save: SaveArgs,
-    /// Print a line per image.
+    /// Print a line per image or frame.
     #[arg(long, default_value_t = true)]
     pub verbose: bool,
 }

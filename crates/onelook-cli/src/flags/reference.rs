@@ -90,11 +90,6 @@ const KEYS: &[ReferenceKey] = &[
         "use `onelook bench`, which measures the time per node",
     ),
     key(
-        "save-frames",
-        Off,
-        "videos are not read in this version: extract their frames as images",
-    ),
-    key(
         "save-hybrid",
         Off,
         "use save_txt=True, which saves what was found",
@@ -112,18 +107,8 @@ const KEYS: &[ReferenceKey] = &[
         "classes are always told apart: leave it out",
     ),
     key("stream", Any, ""),
-    key(
-        "stream-buffer",
-        Off,
-        "live streams are not read in this version",
-    ),
     key("tracker", Any, ""),
     key("verbose", Any, ""),
-    key(
-        "vid-stride",
-        Only("1"),
-        "videos are not read in this version: extract every n-th frame as an image",
-    ),
     key(
         "visualize",
         Off,
@@ -216,8 +201,6 @@ mod tests {
             ("half", "False"),
             ("show", "0"),
             ("augment", "false"),
-            ("vid-stride", "1"),
-            ("stream-buffer", "False"),
             ("stream", "True"),
             ("embed", "None"),
             ("visualize", "False"),
@@ -234,7 +217,6 @@ mod tests {
         );
         for (name, value, word) in [
             ("show", "True", "save=True"),
-            ("vid-stride", "2", "frame"),
             ("epochs", "100", "does not train"),
             ("half", "maybe", "true or false"),
         ] {

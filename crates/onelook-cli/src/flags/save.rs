@@ -8,10 +8,14 @@ use clap::Args;
 #[derive(Args, Clone)]
 #[command(next_help_heading = "Output")]
 pub struct SaveArgs {
-    /// Save annotated images; with save=False and no other save flag, no files are written.
+    /// Save annotated images and videos; with save=False and no other save flag, no files are written.
     #[arg(long, default_value_t = true)]
     pub save: bool,
-    /// Save labels/NAME.txt: class, centre and size as fractions of the image.
+    /// Save the annotated frames of videos as images, in NAME_frames/.
+    #[arg(long)]
+    pub save_frames: bool,
+    /// Save labels/NAME.txt (NAME_FRAME.txt for videos): class, centre and size as fractions of the
+    /// image.
     #[arg(long)]
     pub save_txt: bool,
     /// Add the confidence to the labels.

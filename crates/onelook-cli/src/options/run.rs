@@ -31,7 +31,12 @@ pub fn run_directory(
 impl SaveArgs {
     /// The run's directory, if anything is to be kept.
     pub fn run_directory(&self, task: Task) -> Result<Option<RunDirectory>, Failure> {
-        let any = self.save || self.save_txt || self.save_crop || self.save_csv || self.save_json;
+        let any = self.save
+            || self.save_frames
+            || self.save_txt
+            || self.save_crop
+            || self.save_csv
+            || self.save_json;
         any.then(|| run_directory(self.project.as_deref(), &self.name, self.exist_ok, task))
             .transpose()
     }

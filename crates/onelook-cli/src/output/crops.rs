@@ -1,5 +1,6 @@
 //! `crops/CLASS/NAME.jpg`: what is inside each box.
 
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use onelook::media::encode_jpeg;
@@ -21,18 +22,30 @@ impl<'a> Crops<'a> {
     pub fn new(directory: Rc<RunDirectory>, names: &'a [String]) -> Self {
         Self { directory, names }
     }
+
+    /// Names of images are kept apart by what was used before, which is too much to remember for the
+    /// frames of a video: their crops are numbered.
+    fn crop_file(&self, place: &Path, image: &PredictedImage<'_>, number: usize) -> PathBuf {
+        match image.video {
+            None => self.directory.file(place, &stem(image.source), "jpg"),
+            Some(_) => {
+                let ending = format!("{}.jpg", number + 1);
+                self.directory.file_of(place, image, &ending)
+            }
+        }
+    }
 }
 
 impl Sink for Crops<'_> {
     fn write(&mut self, image: &PredictedImage<'_>) -> Result<(), Failure> {
-        for found in image.result.instances() {
+        for (number, found) in image.result.instances().into_iter().enumerate() {
             let Some(crop) = crop(image.frame, &found.bbox) else {
                 continue;
             };
             let bytes = encode_jpeg(&crop, JPEG_QUALITY).map_err(onelook::Error::from)?;
             let class = safe(&class_name(self.names, found.class));
             let place = self.directory.within(&format!("crops/{class}"))?;
-            let path = self.directory.file(&place, &stem(image.source), "jpg");
+            let path = self.crop_file(&place, image, number);
             write_whole(&path, &bytes)?;
         }
         Ok(())

@@ -34,6 +34,9 @@ impl<'a> Images<'a> {
 
 impl Sink for Images<'_> {
     fn write(&mut self, image: &PredictedImage<'_>) -> Result<(), Failure> {
+        if image.video.is_some() {
+            return Ok(());
+        }
         let mut frame = image.frame.clone();
         draw(
             &mut frame,

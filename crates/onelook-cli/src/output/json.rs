@@ -1,5 +1,7 @@
 //! A JSON object per image; other tools read these lines, so their form is fixed.
 
+use std::time::Duration;
+
 use onelook::record::{ObjectRecord, milliseconds, objects};
 use onelook::types::Metadata;
 use serde::{Deserialize, Serialize};
@@ -55,12 +57,18 @@ impl Sink for JsonFile<'_> {
         self.file.append(&format!("{record}\n"))
     }
 
-    fn finish(&mut self) -> Result<(), Failure> {
+    fn finish(&mut self, _complete: bool) -> Result<(), Failure> {
         self.file.finish()
     }
 }
 
-/// The object of one image; `warnings` is there only if there are any.
+/// Seconds, to the microsecond.
+fn seconds(time: Duration) -> f64 {
+    (time.as_secs_f64() * 1e6).round() / 1e6
+}
+
+/// The object of one image; `warnings` is there only if there are any, `frame` (from 1) and `time` (in
+/// seconds) only for frames of videos.
 fn record(image: &PredictedImage<'_>, metadata: &Metadata) -> Value {
     let speed = &image.result.speed;
     let mut record = json!({
@@ -76,6 +84,10 @@ fn record(image: &PredictedImage<'_>, metadata: &Metadata) -> Value {
             "postprocess": milliseconds(speed.postprocess),
         },
     });
+    if let Some(video) = image.video {
+        record["frame"] = json!(video.frame);
+        record["time"] = json!(image.time.map(seconds));
+    }
     if !image.warnings.is_empty() {
         let warnings: Vec<String> = image.warnings.iter().map(ToString::to_string).collect();
         record["warnings"] = json!(warnings);

@@ -1,4 +1,4 @@
-//! `labels/NAME.txt`: a line per object, in the form of [`label`].
+//! `labels/NAME.txt`, for frames `labels/NAME_FRAME.txt`: a line per object, in the form of [`label`].
 
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -6,7 +6,7 @@ use std::rc::Rc;
 use onelook::record::label;
 
 use super::predicted::{PredictedImage, Sink};
-use super::run_directory::{RunDirectory, stem};
+use super::run_directory::RunDirectory;
 use super::whole_file::write_whole;
 use crate::failure::Failure;
 
@@ -29,7 +29,7 @@ impl Labels {
 
 impl Sink for Labels {
     fn write(&mut self, image: &PredictedImage<'_>) -> Result<(), Failure> {
-        let path = self.directory.file(&self.place, &stem(image.source), "txt");
+        let path = self.directory.file_of(&self.place, image, "txt");
         if image.result.instances().is_empty() {
             return Ok(());
         }

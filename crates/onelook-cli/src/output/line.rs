@@ -1,4 +1,5 @@
-//! A line per image: `image 1/2 /p/bus.jpg: 640x480 4 persons, 1 bus, 36.4ms`.
+//! A line per image: `image 1/2 /p/bus.jpg: 640x480 4 persons, 1 bus, 36.4ms`, or per frame:
+//! `video 1/1 (frame 3/200) /p/clip.mp4: 480x640 4 persons, 12.1ms`.
 
 use std::collections::BTreeMap;
 
@@ -23,15 +24,21 @@ impl<'a> Lines<'a> {
 
 impl Sink for Lines<'_> {
     fn write(&mut self, image: &PredictedImage<'_>) -> Result<(), Failure> {
-        let position = match image.total {
-            Some(total) => format!("{}/{total}", image.position),
-            None => image.position.to_string(),
+        let place = format!("{}/{}", image.position, image.total);
+        let place = match image.video {
+            None => format!("image {place}"),
+            Some(video) => {
+                let of = video
+                    .frames
+                    .map_or(String::new(), |frames| format!("/{frames}"));
+                format!("video {place} (frame {}{of})", video.frame)
+            }
         };
         let [height, width] = image.result.input;
         let found = counts(image.result.instances(), self.names);
         let time = image.result.speed.inference.as_secs_f64() * 1e3;
         self.console.line(format!(
-            "image {position} {}: {height}x{width} {found}, {time:.1}ms",
+            "{place} {}: {height}x{width} {found}, {time:.1}ms",
             printable(image.source)
         ))
     }

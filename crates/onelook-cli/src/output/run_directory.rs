@@ -1,17 +1,23 @@
 //! A directory of its own for each run: `predict`, `predict-2`, `predict-3`…
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
+use super::predicted::PredictedImage;
 use crate::failure::{Failure, refused};
+
+/// Of annotated videos.
+pub const VIDEO_ENDING: &str = "mp4";
 
 /// The directory of this run.
 pub struct RunDirectory {
     path: PathBuf,
     taken: Mutex<HashSet<PathBuf>>,
+    /// What the files of each video are called, by its position.
+    videos: Mutex<HashMap<usize, String>>,
 }
 
 impl RunDirectory {
@@ -33,6 +39,7 @@ impl RunDirectory {
                     return Ok(Self {
                         path,
                         taken: Mutex::default(),
+                        videos: Mutex::default(),
                     });
                 }
             }
@@ -49,6 +56,34 @@ impl RunDirectory {
         let path = self.path.join(name);
         fs::create_dir_all(&path).map_err(refused(&path))?;
         Ok(path)
+    }
+
+    /// A file in `directory` for what belongs to this image, or to this frame: `clip_3.txt`.
+    pub fn file_of(&self, directory: &Path, image: &PredictedImage<'_>, ending: &str) -> PathBuf {
+        match image.video {
+            None => self.file(directory, &stem(image.source), ending),
+            Some(video) => {
+                let stem = self.video_stem(image.position, image.source);
+                directory.join(format!("{stem}_{}.{ending}", video.frame))
+            }
+        }
+    }
+
+    /// What the files of a video are called, as those of no other.
+    pub fn video_stem(&self, position: usize, source: &str) -> String {
+        let mut videos = self
+            .videos
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner());
+        let name = || {
+            let name = match source.contains("://") {
+                true => safe(&stem(source)),
+                false => stem(source),
+            };
+            let path = self.file(&self.path, &name, VIDEO_ENDING);
+            stem(&path.to_string_lossy())
+        };
+        videos.entry(position).or_insert_with(name).clone()
     }
 
     /// A file name in `directory` that this run has not used: images of two places may share one.

@@ -12,24 +12,45 @@ use crate::failure::Failure;
 pub struct Table<'a> {
     names: &'a [String],
     file: LineFile,
+    /// Whether rows say which frame they are of.
+    has_frames: bool,
 }
 
 impl<'a> Table<'a> {
-    pub fn new(directory: &RunDirectory, names: &'a [String]) -> Result<Self, Failure> {
+    pub fn new(
+        directory: &RunDirectory,
+        names: &'a [String],
+        has_frames: bool,
+    ) -> Result<Self, Failure> {
         let mut file = LineFile::create(directory.path().join("predictions.csv"))?;
-        file.append("source,class,name,confidence,x1,y1,x2,y2\n")?;
-        Ok(Self { names, file })
+        let frame = if has_frames { ",frame,time" } else { "" };
+        file.append(&format!(
+            "source,class,name,confidence,x1,y1,x2,y2{frame}\n"
+        ))?;
+        Ok(Self {
+            names,
+            file,
+            has_frames,
+        })
     }
 }
 
 impl Sink for Table<'_> {
     fn write(&mut self, image: &PredictedImage<'_>) -> Result<(), Failure> {
         let mut rows = String::new();
+        let time = image
+            .time
+            .map_or(String::new(), |time| format!("{:.6}", time.as_secs_f64()));
+        let frame = match (self.has_frames, image.video) {
+            (false, _) => String::new(),
+            (true, Some(video)) => format!(",{},{time}", video.frame),
+            (true, None) => ",,".to_owned(),
+        };
         for found in image.result.instances() {
             let bbox = &found.bbox;
             let _ = writeln!(
                 rows,
-                "{},{},{},{:.5},{:.2},{:.2},{:.2},{:.2}",
+                "{},{},{},{:.5},{:.2},{:.2},{:.2},{:.2}{frame}",
                 quoted(image.source),
                 found.class,
                 quoted(&class_name(self.names, found.class)),
@@ -43,7 +64,7 @@ impl Sink for Table<'_> {
         self.file.append(&rows)
     }
 
-    fn finish(&mut self) -> Result<(), Failure> {
+    fn finish(&mut self, _complete: bool) -> Result<(), Failure> {
         self.file.finish()
     }
 }

@@ -1,0 +1,23 @@
+//! Flags that say how videos and live streams are read.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+/// How videos and live streams are read.
+#[derive(Args, Clone, Default)]
+pub struct VideoArgs {
+    /// Take every N-th frame of a video.
+    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub vid_stride: u32,
+    /// Take every frame of a live stream, even late, instead of the newest only.
+    #[arg(long)]
+    pub stream_buffer: bool,
+    /// Decode videos on a GPU where ffmpeg can; pixels may differ a little.
+    #[arg(long)]
+    pub hwaccel: bool,
+    /// ffmpeg, which reads videos, or the directory of it and ffprobe [default: ONELOOK_FFMPEG, or
+    /// what is on the PATH]
+    #[arg(long, value_name = "PATH")]
+    pub ffmpeg: Option<PathBuf>,
+}

@@ -1,0 +1,105 @@
+//! Videos with boxes and labels drawn on them, as videos (`NAME.mp4`) and frame by frame
+//! (`NAME_frames/1.jpg`).
+
+use std::path::PathBuf;
+use std::rc::Rc;
+
+use onelook::media::encode_jpeg;
+use onelook::media::video::{Ffmpeg, VideoWriter, WriterOptions};
+use onelook::vision::draw::{DrawStyle, draw};
+
+use super::images::JPEG_QUALITY;
+use super::predicted::{PredictedImage, Sink};
+use super::run_directory::{RunDirectory, VIDEO_ENDING};
+use super::whole_file::write_whole;
+use crate::failure::Failure;
+
+/// What of videos is saved.
+pub struct Videos<'a> {
+    pub directory: Rc<RunDirectory>,
+    pub names: &'a [String],
+    pub style: DrawStyle,
+    pub as_video: bool,
+    pub as_frames: bool,
+    /// Where the user says that ffmpeg is.
+    pub ffmpeg: Option<PathBuf>,
+    /// The video that is being written, and its position.
+    pub open: Option<(usize, VideoWriter)>,
+}
+
+impl Videos<'_> {
+    /// The writer of the video that this frame is of.
+    fn writer(&mut self, image: &PredictedImage<'_>) -> Result<&mut VideoWriter, Failure> {
+        let is_same = |(position, writer): &(usize, VideoWriter)| {
+            *position == image.position && writer.size() == image.size()
+        };
+        let stem = self.directory.video_stem(image.position, image.source);
+        let mut path = self.directory.path().join(format!("{stem}.{VIDEO_ENDING}"));
+        if let Some((position, writer)) = self.open.take_if(|open| !is_same(open)) {
+            writer.finish(true).map_err(failure)?;
+            if position == image.position {
+                // The camera came back with another size.
+                path = self
+                    .directory
+                    .file(self.directory.path(), &stem, VIDEO_ENDING);
+            }
+        }
+        if self.open.is_none() {
+            let info = image.video.and_then(|video| video.info.as_ref());
+            let audio = info.and_then(|info| info.audio.clone());
+            let options = WriterOptions {
+                fps: info.and_then(|info| info.fps),
+                audio: image.path.map(PathBuf::from).zip(audio),
+            };
+            let ffmpeg = Ffmpeg::find(self.ffmpeg.as_deref()).map_err(failure)?;
+            let writer = VideoWriter::create(&ffmpeg, &path, image.size(), options);
+            self.open = Some((image.position, writer.map_err(failure)?));
+        }
+        let (_, writer) = self
+            .open
+            .as_mut()
+            .expect("it was opened if it was not open");
+        Ok(writer)
+    }
+}
+
+impl Sink for Videos<'_> {
+    fn write(&mut self, image: &PredictedImage<'_>) -> Result<(), Failure> {
+        let Some(video) = image.video else {
+            return Ok(());
+        };
+        let mut frame = image.frame.clone();
+        draw(
+            &mut frame,
+            image.result.instances(),
+            self.names,
+            &self.style,
+        );
+        if self.as_frames {
+            let bytes = encode_jpeg(&frame, JPEG_QUALITY).map_err(onelook::Error::from)?;
+            let stem = self.directory.video_stem(image.position, image.source);
+            let place = self.directory.within(&format!("{stem}_frames"))?;
+            write_whole(&place.join(format!("{}.jpg", video.frame)), &bytes)?;
+        }
+        if self.as_video {
+            let written = self.writer(image)?.write(&frame, image.time);
+            if written.is_err() {
+                // What it wrote stays; there is nothing to finish.
+                self.open = None;
+            }
+            written.map_err(failure)?;
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self, complete: bool) -> Result<(), Failure> {
+        let open = self.open.take();
+        open.map_or(Ok(()), |(_, writer)| {
+            writer.finish(complete).map_err(failure)
+        })
+    }
+}
+
+fn failure(error: onelook::media::video::VideoError) -> Failure {
+    Failure::failed("file", error.to_string())
+}
