@@ -1,4 +1,4 @@
-"""Writes the small synthetic seeds in fuzz/seeds: python3 scripts/fuzz_seeds.py (needs pillow, numpy, onnx).
+"""Writes the small synthetic seeds in fuzz/seeds: python3 scripts/fuzz_seeds.py (needs pillow, numpy, onnx, ffmpeg).
 
 Nothing here comes from a real model: a tree of a few modules with the names that checkpoints use,
 an ONNX graph of one node per operator, images of a few pixels.
@@ -11,6 +11,7 @@ import json
 import pathlib
 import pickle
 import struct
+import subprocess
 import sys
 import types
 import zlib
@@ -290,6 +291,19 @@ def images():
         save("image", name, buffer.getvalue())
 
 
+def videos():
+    """Streams of raw video as ffmpeg writes them to a pipe: two layouts of pixels, even and uneven times."""
+    kinds = {
+        "rgb.nut": ("rgb24", "setpts=N/TB/25"), "nv12.nut": ("nv12", "setpts=N/TB/25"),
+        "uneven.nut": ("rgb24", "setpts=(N*0.04+gte(N\\,2)*3600)/TB"),
+    }
+    for name, (layout, times) in kinds.items():
+        command = ["ffmpeg", "-nostdin", "-v", "error", "-f", "lavfi", "-i", "testsrc2=s=6x4:r=25:d=0.16", "-vf", times]
+        command += ["-pix_fmt", layout, "-fps_mode", "passthrough", "-enc_time_base", "1:90000", "-c:v", "rawvideo"]
+        data = subprocess.run(command + ["-fflags", "+bitexact", "-f", "nut", "-"], stdout=subprocess.PIPE, check=True)
+        save("nut", name, data.stdout)
+
+
 def archives(description):
     import zipfile
 
@@ -369,6 +383,7 @@ def main():
     tensors = {"w": {"dtype": "F16", "shape": [4, 3, 1, 1], "data_offsets": [0, 24]}}
     save("safetensors", "tiny.seed", json.dumps({"__metadata__": {"format": "onelook"}, **tensors}).encode())
     images()
+    videos()
     requests()
     intakes()
 
