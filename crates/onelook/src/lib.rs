@@ -33,6 +33,7 @@ mod prepared;
 pub mod printable;
 pub mod record;
 pub mod registry;
+pub mod streams;
 pub mod tracking;
 mod validate;
 

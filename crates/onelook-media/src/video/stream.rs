@@ -5,7 +5,7 @@
 //! by newer ones (the newest counts); never are more in memory than was asked for.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -118,6 +118,8 @@ pub struct VideoStream {
 struct Shared {
     state: Mutex<State>,
     changed: Condvar,
+    /// Called when a frame or the end has come.
+    on_change: OnceLock<Box<dyn Fn() + Send + Sync>>,
 }
 
 struct State {
@@ -166,6 +168,7 @@ impl VideoStream {
                 failure: None,
             }),
             changed: Condvar::new(),
+            on_change: OnceLock::new(),
         });
         let woken = shared.clone();
         let wake = stop.on_stop(move || {
@@ -210,6 +213,11 @@ impl VideoStream {
             }
             state = self.shared.wait(state, left);
         }
+    }
+
+    /// Has `action` done whenever a frame or the end has come, on the thread that decodes. Once per stream.
+    pub fn on_change(&self, action: impl Fn() + Send + Sync + 'static) {
+        let _ = self.shared.on_change.set(Box::new(action));
     }
 
     /// Gives the buffer of a frame back, to be used for another.
@@ -273,6 +281,14 @@ impl StreamObserver {
 }
 
 impl Shared {
+    /// A frame or the end has come.
+    fn tell(&self) {
+        self.changed.notify_all();
+        if let Some(action) = self.on_change.get() {
+            action();
+        }
+    }
+
     /// No code panics while it holds this lock.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state
@@ -391,7 +407,7 @@ impl Reader {
         }
         state.waiting.push_back(frame);
         drop(state);
-        self.shared.changed.notify_all();
+        self.shared.tell();
         !self.stop.is_stopped()
     }
 }
@@ -402,7 +418,7 @@ struct Finish(Arc<Shared>);
 impl Drop for Finish {
     fn drop(&mut self) {
         self.0.lock().finished = true;
-        self.0.changed.notify_all();
+        self.0.tell();
     }
 }
 
