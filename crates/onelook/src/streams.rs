@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 
 use onelook_media::video::{Next, StreamStatus, VideoError, VideoFrame, VideoStream};
 use onelook_types::{FrameView, Prediction};
-use onelook_vision::track::{FrameInfo, Tracker};
 
+use crate::tracking::FrameTracker;
 use crate::{Error, ImageResult, Pipeline};
 use frame_rate::FrameRate;
 pub use settings::StreamSettings;
@@ -81,7 +81,7 @@ struct Stream {
     id: StreamId,
     video: VideoStream,
     settings: StreamSettings,
-    tracker: Option<Box<dyn Tracker>>,
+    tracker: Option<FrameTracker>,
     turn: Turn,
     rate: FrameRate,
     /// Time of the last frame that was run, for those whose time nobody knows.
@@ -125,7 +125,7 @@ impl Streams {
         self.streams.push(Stream {
             id,
             video,
-            tracker: settings.tracker.as_ref().map(|tracker| tracker.build()),
+            tracker: settings.tracker.as_ref().map(FrameTracker::new),
             rate: FrameRate::new(settings.max_fps),
             settings,
             turn: Turn::default(),
@@ -235,10 +235,10 @@ impl Streams {
         let views: Vec<FrameView<'_>> = views.collect::<Result<_, _>>()?;
         let results = self.pipeline.predict(&views)?;
         let finish = |((index, frame), result): ((usize, VideoFrame), ImageResult)| {
-            let result = self.streams[index].finish(frame, result);
-            StreamEvent::Frame(Box::new(result))
+            let result = self.streams[index].finish(frame, result)?;
+            Ok(StreamEvent::Frame(Box::new(result)))
         };
-        Ok(frames.into_iter().zip(results).map(finish).collect())
+        frames.into_iter().zip(results).map(finish).collect()
     }
 }
 
@@ -275,26 +275,27 @@ impl Stream {
     }
 
     /// Tracks what was found, and counts the frame.
-    fn finish(&mut self, frame: VideoFrame, mut result: ImageResult) -> StreamResult {
+    fn finish(
+        &mut self,
+        frame: VideoFrame,
+        mut result: ImageResult,
+    ) -> Result<StreamResult, Error> {
         let time = frame.time.unwrap_or(self.last_time);
         self.last_time = time;
         if let (Some(tracker), Prediction::Instances(found)) =
             (&mut self.tracker, &result.prediction)
         {
-            let info = FrameInfo {
-                time,
-                suppressed: None,
-            };
-            result.prediction = Prediction::Instances(tracker.update(found, &info));
+            let tracked = tracker.update(&frame.view()?, time, found);
+            result.prediction = Prediction::Instances(tracked);
         }
         let age = frame.arrived.elapsed();
         self.counts.frames += 1;
         self.counts.age = Some(age);
-        StreamResult {
+        Ok(StreamResult {
             id: self.id,
             frame,
             result,
             age,
-        }
+        })
     }
 }

@@ -1,6 +1,7 @@
 //! What a tracker needs from files: its settings in the reference's YAML, recorded detections, and what
 //! is known of a recorded sequence.
 
+mod frame_tracker;
 mod settings;
 
 use std::fs::File;
@@ -11,8 +12,9 @@ use std::time::Duration;
 use onelook_vision::track::TrackerOptions;
 
 use crate::Error;
-use crate::mot::MotDetections;
+use crate::mot::{MotDetections, SequenceInfo};
 
+pub use frame_tracker::FrameTracker;
 pub use settings::TrackerSettings;
 
 /// More bytes than recorded detections of a day have.
@@ -85,19 +87,10 @@ pub fn times(path: &Path) -> Result<Vec<Duration>, Error> {
     Ok(times)
 }
 
-/// What a `seqinfo.ini` says of a recorded sequence.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub struct SequenceInfo {
-    /// Frames per second.
-    pub frame_rate: Option<f64>,
-    /// How many frames there are.
-    pub frames: Option<u64>,
-}
-
 /// The `seqinfo.ini` beside recorded detections or in the directory above; nothing where there is none.
 ///
 /// # Errors
-/// It cannot be read.
+/// It cannot be read, or has a value that makes no sense.
 pub fn sequence_info(detections: &Path) -> Result<SequenceInfo, Error> {
     let beside = detections.parent().unwrap_or(Path::new(""));
     let places = [beside.join("seqinfo.ini"), beside.join("../seqinfo.ini")];
@@ -105,16 +98,7 @@ pub fn sequence_info(detections: &Path) -> Result<SequenceInfo, Error> {
         return Ok(SequenceInfo::default());
     };
     let text = read_text(path, MAX_SETTINGS_BYTES)?;
-    let value = |key: &str| {
-        let mut pairs = text.lines().filter_map(|line| line.split_once('='));
-        let (_, value) = pairs.find(|(name, _)| name.trim().eq_ignore_ascii_case(key))?;
-        Some(value.trim())
-    };
-    let rate = value("frameRate").and_then(|rate| rate.parse().ok());
-    Ok(SequenceInfo {
-        frame_rate: rate.filter(|rate: &f64| rate.is_finite() && *rate > 0.0),
-        frames: value("seqLength").and_then(|frames| frames.parse().ok()),
-    })
+    SequenceInfo::parse(&text).map_err(|error| Error::tracking(path, error.to_string()))
 }
 
 fn read_text(path: &Path, max_bytes: u64) -> Result<String, Error> {
@@ -167,6 +151,7 @@ mod tests {
         let expected = SequenceInfo {
             frame_rate: Some(14.0),
             frames: Some(20),
+            image: None,
         };
         for file in ["det.txt", "det/det.txt"] {
             assert_eq!(sequence_info(&root.join(file)).unwrap(), expected, "{file}");

@@ -12,8 +12,8 @@ use onelook::media::video::{
     Decoder, Delivery, OpenDecoder, StreamOptions, VideoError, VideoFrame, VideoStream,
 };
 use onelook::streams::{StreamEvent, StreamId, StreamSettings, Streams};
+use onelook::tracking;
 use onelook::types::PixelFormat;
-use onelook::vision::track::TrackerOptions;
 use onelook::{LoadOptions, Model, Options, Pipeline};
 
 /// Gives frames of one size at 25 per second of its own time, as fast as they are taken.
@@ -257,7 +257,7 @@ fn whoever_waits_is_woken_and_waits_no_longer_than_it_wants() {
     let soon = Some(Instant::now() + Duration::from_millis(5));
     assert!(streams.next(soon).unwrap().is_empty());
     let waker = streams.waker();
-    let thread = std::thread::spawn(move || waker());
+    let thread = std::thread::spawn(waker);
     assert!(streams.next(None).unwrap().is_empty());
     thread.join().unwrap();
     freeze.store(false, SeqCst);
@@ -268,7 +268,7 @@ fn whoever_waits_is_woken_and_waits_no_longer_than_it_wants() {
 fn each_stream_has_a_tracker_of_its_own() {
     let mut streams = streams(2);
     let settings = || StreamSettings {
-        tracker: TrackerOptions::named("bytetrack"),
+        tracker: Some(tracking::tracker("botsort").unwrap()),
         ..StreamSettings::default()
     };
     for _ in 0..2 {

@@ -10,7 +10,7 @@ use onelook::vision::analytics::{
     Analytics, AnalyticsOptions, Anchor, BandOptions, Coordinates, Line, LineRule, Point, Zone,
     ZoneOptions,
 };
-use onelook::{event_record, totals_record};
+use onelook::{event_record, totals_record, tracking};
 use serde_json::json;
 
 use crate::console::Console;
@@ -41,12 +41,7 @@ pub fn run(args: &CountArgs, console: &Console) -> Result<(), Failure> {
             tracks.untracked
         ));
     }
-    let beside = args.tracks.with_file_name("seqinfo.ini");
-    let info = match beside.exists() {
-        true => SequenceInfo::parse(&read_text(&beside)?)
-            .map_err(|error| unreadable(&beside, &error))?,
-        false => SequenceInfo::default(),
-    };
+    let info = tracking::sequence_info(&args.tracks)?;
     let mut analytics = Analytics::new(&analytics_options(args, &info)?)
         .map_err(|error| Failure::Usage(error.to_string()))?;
     let frame_rate = frame_rate(args, &info, console)?;

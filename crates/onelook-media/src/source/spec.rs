@@ -104,7 +104,7 @@ fn list(word: &str) -> Result<Vec<Entry>, SourceError> {
         .trim_start_matches('\u{feff}')
         .lines()
         .map(str::trim)
-        .filter(|line| !line.is_empty() && !(has_comments && line.starts_with('#')))
+        .filter(|line| !(line.is_empty() || has_comments && line.starts_with('#')))
         .map(|line| line_entry(line, home))
         .collect::<Result<Vec<_>, _>>()?;
     if entries.is_empty() {

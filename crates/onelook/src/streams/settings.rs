@@ -3,7 +3,7 @@
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use onelook_vision::track::TrackerOptions;
+use crate::tracking::TrackerSettings;
 
 /// How a stream is run beside others.
 #[derive(Debug, Clone, PartialEq)]
@@ -15,7 +15,7 @@ pub struct StreamSettings {
     /// Frames that have waited longer are left out; none when absent.
     pub max_age: Option<Duration>,
     /// Follows its objects.
-    pub tracker: Option<TrackerOptions>,
+    pub tracker: Option<TrackerSettings>,
 }
 
 impl Default for StreamSettings {
