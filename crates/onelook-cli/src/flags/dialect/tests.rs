@@ -71,7 +71,6 @@ fn modes_of_the_reference_say_what_to_use() {
     for (typed, word) in [
         ("onelook train data=a.yaml", "does not train"),
         ("onelook mode=export model=a.pt", "onelook convert"),
-        ("onelook detect track source=a", "onelook predict"),
         ("onelook mode=walk", "no such command"),
         ("onelook val mode=predict", "both"),
     ] {
@@ -105,9 +104,8 @@ fn switches_are_on_off_or_negated() {
 
 #[test]
 fn keys_of_the_reference_are_dropped_mapped_or_explained() {
-    let harmless = "onelook predict half=False show=False augment=False vid_stride=1 \
-        stream_buffer=False stream=True embed=None visualize=False device= \
-        --half False --vid-stride 1 --stream";
+    let harmless = "onelook predict half=False show=False augment=False stream=True embed=None \
+        visualize=False device= --half False --stream";
     check(harmless, "onelook predict");
     check("onelook predict half=True", "onelook predict --quantize=16");
     check(
