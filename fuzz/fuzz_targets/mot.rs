@@ -22,7 +22,13 @@ fuzz_target!(|text: &str| {
         let mut tracker = options.build();
         for frame in 1..=detections.last_frame().min(FRAMES) {
             let time = Duration::from_millis(frame * 40);
-            let seen = tracker.update(detections.frame(frame), &FrameInfo { time, ..FrameInfo::default() });
+            let seen = tracker.update(
+                detections.frame(frame),
+                &FrameInfo {
+                    time,
+                    ..FrameInfo::default()
+                },
+            );
             assert!(seen.len() <= detections.frame(frame).len(), "{name}");
         }
     }

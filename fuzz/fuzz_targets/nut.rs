@@ -40,21 +40,29 @@ fn mend(bytes: &mut [u8], start: usize) -> Option<usize> {
     let (mut length, mut body) = (0_usize, length_at);
     loop {
         let byte = *bytes.get(body)?;
-        length = length.checked_mul(128)?.checked_add(usize::from(byte & 127))?;
+        length = length
+            .checked_mul(128)?
+            .checked_add(usize::from(byte & 127))?;
         body += 1;
         if byte & 128 == 0 {
             break;
         }
     }
     // Longer ones have a second checksum.
-    let end = body.checked_add(length).filter(|_| (4..=4096).contains(&length))?;
+    let end = body
+        .checked_add(length)
+        .filter(|_| (4..=4096).contains(&length))?;
     let sum = crc(bytes.get(body..end - 4)?);
-    bytes.get_mut(end - 4..end)?.copy_from_slice(&sum.to_be_bytes());
+    bytes
+        .get_mut(end - 4..end)?
+        .copy_from_slice(&sum.to_be_bytes());
     Some(end)
 }
 
 fn crc(bytes: &[u8]) -> u32 {
     bytes.iter().fold(0, |sum, &byte| {
-        (0..8).fold(sum ^ u32::from(byte) << 24, |sum, _| sum << 1 ^ (sum >> 31) * 0x04C1_1DB7)
+        (0..8).fold(sum ^ u32::from(byte) << 24, |sum, _| {
+            sum << 1 ^ (sum >> 31) * 0x04C1_1DB7
+        })
     })
 }
