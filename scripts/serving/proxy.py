@@ -118,7 +118,7 @@ def page(port, direct):
         for found in re.findall(r'(?:from|src=|href=|import)\s*"(\.?/[^"#]+)"', wanted.decode(errors="replace")):
             inner = "/ui/" + found[2:] if found.startswith("./") and not path.endswith("/") else found
             inner = path.rsplit("/", 1)[0] + found[1:] if found.startswith("./") else inner
-            if inner not in seen and not inner.startswith("/v"):
+            if inner not in seen and not inner.startswith(("/v", "/metrics")):
                 seen.add(inner)
                 paths.append(inner)
     expect(len(seen) > 20, f"only {len(seen)} files of the page")
