@@ -5,13 +5,14 @@
 //! redirect is checked in the same way. Never sends credentials, and reads no more than the limits
 //! allow.
 
-mod connect;
+pub mod connect;
 mod url;
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use axum::http::{HeaderValue, Request, Response, StatusCode, header};
+use bytes::Bytes;
 use http_body_util::{BodyExt, Empty};
 use hyper::body::Incoming;
 use tokio::time::{Instant, timeout_at};
@@ -22,7 +23,8 @@ use crate::body::{BodyBuffer, BufferedBody};
 use crate::config::Config;
 use crate::problem::{Problem, ProblemKind};
 use crate::request_context::RequestContext;
-use url::{Target, failed, is_public};
+pub use url::Target;
+use url::{failed, is_public};
 
 /// Largest number of redirects that are followed.
 const MAX_REDIRECTS: usize = 3;
@@ -129,7 +131,8 @@ impl Fetcher {
         let addresses = self.addresses(target).await?;
         let mut connection = Err(failed("the host cannot be reached"));
         for address in addresses.into_iter().take(MAX_ATTEMPTS) {
-            connection = connect::open(target, address).await;
+            let opened = connect::open::<Empty<Bytes>>(target, address).await;
+            connection = opened.map_err(failed);
             if connection.is_ok() {
                 break;
             }

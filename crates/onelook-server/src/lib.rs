@@ -43,6 +43,7 @@ pub mod statistics;
 mod tls;
 pub mod traces;
 mod url_hosts;
+mod webhook;
 
 pub use auth::Tokens;
 pub use check::{Findings, check};
@@ -52,6 +53,7 @@ pub use progress::MinProgress;
 pub use secret_sources::{SecretSources, TlsFiles};
 pub use server::{Event, ServeError, Server};
 pub use url_hosts::UrlHost;
+pub use webhook::{Webhook, WebhookKey, WebhookOptions};
 
 /// Parsers of requests; public only for the fuzz targets.
 #[doc(hidden)]

@@ -1,37 +1,48 @@
 //! Opens a connection to one address, with TLS if the URL has https.
 
+use std::error::Error;
 use std::net::SocketAddr;
 
-use bytes::Bytes;
-use http_body_util::Empty;
+use hyper::body::Body;
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
-use super::url::{Target, failed};
-use crate::problem::Problem;
+use super::url::Target;
 
-/// Connects to this address. The target's host name is used for TLS only.
-pub async fn open(
+/// Connects to this address, for requests with bodies of one type; or says why not. The target's host name
+/// is used for TLS only.
+pub async fn open<B: RequestBody>(
     target: &Target,
     address: SocketAddr,
-) -> Result<SendRequest<Empty<Bytes>>, Problem> {
+) -> Result<SendRequest<B>, &'static str> {
     let stream = TcpStream::connect(address).await;
-    let stream = stream.map_err(|_| failed("the host cannot be reached"))?;
+    let stream = stream.map_err(|_| "the host cannot be reached")?;
     match target.is_encrypted() {
         false => http_handshake(stream).await,
         true => encrypted::open(target, stream).await,
     }
 }
 
-async fn http_handshake<S>(stream: S) -> Result<SendRequest<Empty<Bytes>>, Problem>
+/// What a body must be for its connection to run as a task of its own.
+pub trait RequestBody:
+    Body<Data: Send, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static
+{
+}
+
+impl<B> RequestBody for B where
+    B: Body<Data: Send, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static
+{
+}
+
+async fn http_handshake<B: RequestBody, S>(stream: S) -> Result<SendRequest<B>, &'static str>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let (sender, connection) = handshake(TokioIo::new(stream))
         .await
-        .map_err(|_| failed("the host does not answer in HTTP"))?;
+        .map_err(|_| "the host does not answer in HTTP")?;
     // Ends with the response's body, or when both halves are dropped.
     tokio::spawn(connection);
     Ok(sender)
@@ -47,15 +58,15 @@ mod encrypted {
 
     use super::*;
 
-    pub async fn open(
+    pub async fn open<B: RequestBody>(
         target: &Target,
         stream: TcpStream,
-    ) -> Result<SendRequest<Empty<Bytes>>, Problem> {
+    ) -> Result<SendRequest<B>, &'static str> {
         let name = ServerName::try_from(target.host().to_owned())
-            .map_err(|_| failed("the host's name cannot be in a certificate"))?;
-        let connector = connector().ok_or_else(|| failed("this build has no TLS"))?;
+            .map_err(|_| "the host's name cannot be in a certificate")?;
+        let connector = connector().ok_or("this build has no TLS")?;
         let stream = connector.connect(name, stream).await;
-        let stream = stream.map_err(|_| failed("the host's certificate is not accepted"))?;
+        let stream = stream.map_err(|_| "the host's certificate is not accepted")?;
         http_handshake(stream).await
     }
 
@@ -79,7 +90,7 @@ mod encrypted {
 mod encrypted {
     use super::*;
 
-    pub async fn open(_: &Target, _: TcpStream) -> Result<SendRequest<Empty<Bytes>>, Problem> {
-        Err(failed("this build has no TLS: only http:// is fetched"))
+    pub async fn open<B>(_: &Target, _: TcpStream) -> Result<SendRequest<B>, &'static str> {
+        Err("this build has no TLS: only http:// can be used")
     }
 }

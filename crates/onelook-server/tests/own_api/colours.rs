@@ -1,5 +1,6 @@
 //! A model that detects red and green squares of 32 pixels, images for it, and forms.
 
+use std::fs;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
@@ -21,13 +22,20 @@ pub const BLACK: [u8; 3] = [0; 3];
 pub const RED: [u8; 3] = [255, 0, 0];
 pub const GREEN: [u8; 3] = [0, 255, 0];
 
-/// The model's file; written once per process.
+/// The model's file; one for all processes that run tests, so that none is left behind.
 pub fn model() -> PathBuf {
     static PATH: OnceLock<PathBuf> = OnceLock::new();
     let write = || {
-        let name = format!("onelook-colours-{}.safetensors", std::process::id());
-        let path = std::env::temp_dir().join(name);
-        onelook::write_model(&file(), &path).unwrap();
+        let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
+        let path = folder.join("colours.safetensors");
+        let own = folder.join(format!("colours-{}.safetensors", std::process::id()));
+        onelook::write_model(&file(), &own).unwrap();
+        // One that others read already stays as it is.
+        let is_same = fs::read(&path).is_ok_and(|bytes| bytes == fs::read(&own).unwrap());
+        match is_same {
+            true => fs::remove_file(&own).unwrap(),
+            false => fs::rename(&own, &path).unwrap(),
+        }
         path
     };
     PATH.get_or_init(write).clone()
