@@ -15,15 +15,18 @@ use crate::memory_budget::MemoryBudget;
 use crate::metrics::Metrics;
 use crate::model_repository::ModelRepository;
 use crate::recent_requests::RecentRequests;
+use crate::streams::StreamService;
 
 /// The server's state.
 pub struct App {
     /// The configuration.
     pub config: Config,
     /// The models.
-    pub models: ModelRepository,
+    pub models: Arc<ModelRepository>,
     /// Runs the models.
     pub inference: InferenceService,
+    /// Live streams.
+    pub streams: StreamService,
     /// The server's metrics.
     pub metrics: Arc<Metrics>,
     /// Load and memory of the machine.
@@ -45,14 +48,22 @@ impl App {
     /// The state before any model is loaded.
     pub fn new(config: Config, started: Instant) -> Result<Arc<Self>, String> {
         let metrics = Arc::new(Metrics::new());
-        let models = ModelRepository::new(&config, Arc::clone(&metrics))?;
+        let models = Arc::new(ModelRepository::new(&config, Arc::clone(&metrics))?);
         let tokens = config.secrets.read_tokens()?;
         let limits = media::Limits {
             max_pixels: config.limits.pixels,
             max_bytes: config.limits.body_bytes as u64,
         };
+        let streams = StreamService::new(
+            Arc::clone(&models),
+            Arc::clone(&metrics),
+            config.limits.streams.clone(),
+            config.allow_url_hosts.clone(),
+            config.ffmpeg.clone(),
+        );
         Ok(Arc::new(Self {
             models,
+            streams,
             inference: InferenceService::new(
                 Arc::clone(&metrics),
                 limits,
@@ -84,6 +95,8 @@ impl App {
     /// Whether a request without a known token is told less: to strangers, models, files and errors
     /// are nobody's business.
     pub fn is_stranger(&self, headers: &HeaderMap) -> bool {
-        self.tokens().identify(auth::presented(headers)).is_err()
+        self.tokens()
+            .identify(auth::presented(headers).as_deref())
+            .is_err()
     }
 }

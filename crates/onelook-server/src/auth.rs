@@ -1,10 +1,13 @@
 //! Authentication and scopes. Tokens are kept as hashes, compared in constant time, and never logged.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
 use axum::http::{HeaderMap, header};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
@@ -223,14 +226,27 @@ fn parse_hash(hex: &str) -> Option<[u8; 32]> {
     Some(hash)
 }
 
+/// The protocol of WebSockets with live streams.
+pub const LIVE_PROTOCOL: &str = "onelook";
+
+/// Begins the protocol by which a page presents its token: it cannot set headers of a WebSocket.
+const TOKEN_PROTOCOL: &str = "onelook.token.";
+
 /// The token in a request's headers.
-pub fn presented(headers: &HeaderMap) -> Option<&str> {
+pub fn presented(headers: &HeaderMap) -> Option<Cow<'_, str>> {
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
     let bearer = text(header::AUTHORIZATION.as_str()).and_then(|value| {
         let (scheme, token) = value.split_once(' ')?;
         scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
     });
-    bearer.or_else(|| text("x-api-key").map(str::trim))
+    let plain = bearer.or_else(|| text("x-api-key").map(str::trim));
+    plain.map(Cow::Borrowed).or_else(|| {
+        let protocols = text(header::SEC_WEBSOCKET_PROTOCOL.as_str())?;
+        let mut protocols = protocols.split(',').map(str::trim);
+        let encoded = protocols.find_map(|it| it.strip_prefix(TOKEN_PROTOCOL))?;
+        let bytes = URL_SAFE_NO_PAD.decode(encoded).ok()?;
+        String::from_utf8(bytes).ok().map(Cow::Owned)
+    })
 }
 
 #[cfg(test)]
@@ -285,8 +301,21 @@ mod tests {
         let mut headers = HeaderMap::new();
         assert_eq!(presented(&headers), None);
         headers.insert("x-api-key", "b".parse().unwrap());
-        assert_eq!(presented(&headers), Some("b"));
+        assert_eq!(presented(&headers).as_deref(), Some("b"));
         headers.insert("authorization", "bearer a".parse().unwrap());
-        assert_eq!(presented(&headers), Some("a"));
+        assert_eq!(presented(&headers).as_deref(), Some("a"));
+    }
+
+    #[test]
+    fn a_websocket_of_a_page_has_its_token_among_the_protocols() {
+        let mut headers = HeaderMap::new();
+        let with = |headers: &mut HeaderMap, protocols: &'static str| {
+            headers.insert("sec-websocket-protocol", protocols.parse().unwrap());
+            presented(headers).map(Cow::into_owned)
+        };
+        let token = with(&mut headers, "onelook, onelook.token.czNjcmV0Lw");
+        assert_eq!(token.as_deref(), Some("s3cret/"));
+        assert_eq!(with(&mut headers, "onelook"), None);
+        assert_eq!(with(&mut headers, "onelook.token.?"), None);
     }
 }

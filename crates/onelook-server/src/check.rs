@@ -8,6 +8,7 @@ use onelook::registry::{self, Registry};
 
 use crate::config::Config;
 use crate::model_repository::ModelRepository;
+use crate::streams::read_file;
 use crate::tls::Tls;
 
 /// What was found.
@@ -26,7 +27,9 @@ pub fn check(config: &Config) -> Findings {
     let models = ModelRepository::new(config, Arc::default());
     let mut warnings = sources.warnings();
     let errors = [sources.read_tokens().err(), tls.err()];
+    let streams = config.stream_file.as_deref().map(read_file).transpose();
     let mut errors: Vec<String> = errors.into_iter().flatten().collect();
+    errors.extend(streams.err());
     match models {
         Ok(models) => warnings.extend(models.warnings()),
         Err(error) => errors.push(error),

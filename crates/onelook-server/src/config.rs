@@ -8,6 +8,7 @@ use onelook::LoadOptions;
 use crate::network::Network;
 use crate::progress::MinProgress;
 use crate::secret_sources::SecretSources;
+use crate::streams::StreamLimits;
 use crate::url_hosts::UrlHost;
 
 /// A model to serve.
@@ -60,8 +61,12 @@ pub struct Config {
     pub trusted_proxies: Vec<Network>,
     /// Whether requests may name URLs of images at public addresses.
     pub allow_urls: bool,
-    /// Hosts and networks whose images are fetched too, public or not.
+    /// Hosts and networks whose images are fetched too, public or not, and whose streams requests may add.
     pub allow_url_hosts: Vec<UrlHost>,
+    /// The operator's list of streams.
+    pub stream_file: Option<PathBuf>,
+    /// ffmpeg, which reads streams; what `ONELOOK_FFMPEG` names or is on the path if absent.
+    pub ffmpeg: Option<PathBuf>,
 }
 
 impl Config {
@@ -89,6 +94,8 @@ pub struct Limits {
     pub image_size: usize,
     /// Largest number of images in one request.
     pub images: usize,
+    /// Streams, and those who watch them.
+    pub streams: StreamLimits,
     /// Largest number of connections at one time.
     pub connections: MaxConnections,
     /// Longest wait for a request's headers, and for the next request on a connection.
@@ -125,6 +132,7 @@ impl Default for Limits {
             pixels: 64_000_000,
             image_size: 1920,
             images: 64,
+            streams: StreamLimits::default(),
             connections: MaxConnections {
                 all: 12_000,
                 per_address: 6_000,
@@ -164,6 +172,8 @@ impl Default for Config {
             trusted_proxies: Vec::new(),
             allow_urls: false,
             allow_url_hosts: Vec::new(),
+            stream_file: None,
+            ffmpeg: None,
         }
     }
 }

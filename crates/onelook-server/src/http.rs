@@ -17,6 +17,7 @@ mod same_site;
 mod schema;
 mod static_file;
 mod status;
+mod streams;
 
 use std::sync::Arc;
 
@@ -77,6 +78,7 @@ pub fn rest(app: Arc<App>) -> Router {
         .merge(open_inference::routes())
         .merge(models::routes())
         .merge(status::routes())
+        .merge(streams::routes())
         .merge(openapi::routes())
         .merge(pages::routes())
         .merge(problems::routes())

@@ -40,6 +40,7 @@ mod secret_file;
 pub mod secret_sources;
 mod server;
 pub mod statistics;
+pub mod streams;
 mod tls;
 pub mod traces;
 mod url_hosts;
@@ -52,6 +53,7 @@ pub use network::Network;
 pub use progress::MinProgress;
 pub use secret_sources::{SecretSources, TlsFiles};
 pub use server::{Event, ServeError, Server};
+pub use streams::StreamLimits;
 pub use url_hosts::UrlHost;
 pub use webhook::{Webhook, WebhookKey, WebhookOptions};
 

@@ -61,6 +61,8 @@ pub struct Metrics {
     pub reloads: IntCounterVec,
     /// 1 if the file as it is now cannot be used, by what it holds.
     pub reload_failed: IntGaugeVec,
+    /// Live streams.
+    pub streams: StreamMetrics,
     /// Load and memory of host and process.
     pub host: GaugeVec,
     /// Metrics under Triton's names.
@@ -148,6 +150,7 @@ impl Metrics {
                 "1 if the newest tokens or certificates cannot be used and older ones are.",
                 &["what"],
             ),
+            streams: StreamMetrics::new(&build),
             host: build.gauges(
                 "onelook_host",
                 "Host and process: cpu and process_cpu in cores, memory in bytes.",
@@ -226,6 +229,70 @@ impl Metrics {
     pub fn register(&self, collector: Box<dyn prometheus::core::Collector>) {
         // Fails only for a name that is taken; names are constants of this crate.
         let _ = self.registry.register(collector);
+    }
+}
+
+/// Metrics of live streams, set from their figures when the metrics are read.
+pub struct StreamMetrics {
+    /// 1 for the state that it is in, by stream and state.
+    pub state: IntGaugeVec,
+    /// Frames, by stream and by what became of them.
+    pub frames: IntCounterVec,
+    /// Failures, by stream.
+    pub failures: IntCounterVec,
+    /// Age of the newest result in seconds, by stream.
+    pub age: GaugeVec,
+    /// Crossings, by stream, line and direction.
+    pub crossings: IntCounterVec,
+    /// Objects in a zone now, by stream and zone.
+    pub inside: IntGaugeVec,
+}
+
+impl StreamMetrics {
+    fn new(build: &MetricBuilder<'_>) -> Self {
+        Self {
+            state: build.levels(
+                "onelook_stream_state",
+                "1 for the state that a stream is in.",
+                &["stream", "state"],
+            ),
+            frames: build.count(
+                "onelook_stream_frames_total",
+                "Frames of streams: received, run, and left out because they were replaced by newer ones, \
+                 over the frame rate asked for, or too old.",
+                &["stream", "what"],
+            ),
+            failures: build.count(
+                "onelook_stream_failures_total",
+                "How often a stream failed.",
+                &["stream"],
+            ),
+            age: build.gauges(
+                "onelook_stream_result_age_seconds",
+                "Seconds since the newest frame with a result came.",
+                &["stream"],
+            ),
+            crossings: build.count(
+                "onelook_stream_crossings_total",
+                "Crossings of lines.",
+                &["stream", "line", "direction"],
+            ),
+            inside: build.levels(
+                "onelook_stream_zone_objects",
+                "Objects in a zone now.",
+                &["stream", "zone"],
+            ),
+        }
+    }
+
+    /// Forgets all: streams come and go.
+    pub fn reset(&self) {
+        self.state.reset();
+        self.frames.reset();
+        self.failures.reset();
+        self.age.reset();
+        self.crossings.reset();
+        self.inside.reset();
     }
 }
 

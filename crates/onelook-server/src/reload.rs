@@ -1,5 +1,5 @@
-//! Tokens and certificates while the server runs: their files are read again when they change and when
-//! that is asked for. What cannot be used changes nothing but a metric and the log.
+//! Tokens, certificates and the list of streams while the server runs: their files are read again when they
+//! change and when that is asked for. What cannot be used changes nothing but a metric and the log.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::app::App;
 use crate::secret_file;
 use crate::secret_sources::SecretSources;
+use crate::streams::{StreamFile, read_file};
 use crate::tls::Tls;
 
 /// Pause between two looks at the files.
@@ -18,11 +19,19 @@ pub struct Reloader {
     app: Arc<App>,
     tls: Option<Tls>,
     state: Mutex<State>,
+    streams: Mutex<SeenStreams>,
 }
 
 struct State {
     sources: SecretSources,
     seen: Stamps,
+}
+
+/// The list of streams, and what its file looked like when it was last read.
+#[derive(Default)]
+struct SeenStreams {
+    stamp: Option<Stamp>,
+    list: StreamFile,
 }
 
 /// What the files looked like when they were last read.
@@ -43,7 +52,16 @@ impl Reloader {
             app,
             tls,
             state: Mutex::new(State { sources, seen }),
+            streams: Mutex::default(),
         })
+    }
+
+    /// Reads the list of streams for the first time, if there is one.
+    ///
+    /// # Errors
+    /// It cannot be used.
+    pub(crate) fn start_streams(&self) -> Result<(), String> {
+        self.read_streams(&mut self.seen_streams())
     }
 
     /// Reads everything again, from new sources if there are any.
@@ -58,6 +76,11 @@ impl Reloader {
         state.seen = Stamps::of(&state.sources);
         self.reload_tokens(&state.sources);
         self.reload_certificate(&state.sources);
+        drop(state);
+        if self.app.config.stream_file.is_some() {
+            let read = self.read_streams(&mut self.seen_streams());
+            self.tell("streams", read);
+        }
     }
 
     /// Says what became of a configuration file that was read again: which keys differ and count only
@@ -96,6 +119,31 @@ impl Reloader {
         if now.certificate != old.certificate {
             self.reload_certificate(&state.sources);
         }
+        drop(state);
+        let Some(path) = &self.app.config.stream_file else {
+            return;
+        };
+        let mut seen = self.seen_streams();
+        if stamp(path) != seen.stamp {
+            let read = self.read_streams(&mut seen);
+            self.tell("streams", read);
+        }
+    }
+
+    fn read_streams(&self, seen: &mut SeenStreams) -> Result<(), String> {
+        let Some(path) = &self.app.config.stream_file else {
+            return Ok(());
+        };
+        // Before the file is read: what changes meanwhile is seen the next time.
+        seen.stamp = stamp(path);
+        let list = read_file(path)?;
+        self.app.streams.follow(&list, &seen.list);
+        seen.list = list;
+        Ok(())
+    }
+
+    fn seen_streams(&self) -> MutexGuard<'_, SeenStreams> {
+        self.streams.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn reload_tokens(&self, sources: &SecretSources) {

@@ -121,8 +121,10 @@ impl Server {
             None => None,
         };
         let app = App::new(config, started).map_err(ServeError::Config)?;
+        let reloader = Reloader::new(Arc::clone(&app), tls.clone(), seen);
+        reloader.start_streams().map_err(ServeError::Config)?;
         Ok(Self {
-            reloader: Reloader::new(Arc::clone(&app), tls.clone(), seen),
+            reloader,
             app,
             http,
             grpc,
@@ -205,6 +207,8 @@ impl Server {
         }
         on_event(Event::Stopping);
         close.cancel();
+        // Whoever watches would keep connections open.
+        self.app.streams.stop();
         for port in ports {
             let _ = port.await;
         }

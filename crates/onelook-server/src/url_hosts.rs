@@ -22,6 +22,11 @@ impl UrlHost {
             Self::Network(network) => network.contains(address),
         }
     }
+
+    /// Whether it is this very name.
+    pub fn names(&self, host: &str) -> bool {
+        matches!(self, Self::Name(name) if name.eq_ignore_ascii_case(host))
+    }
 }
 
 impl FromStr for UrlHost {

@@ -116,6 +116,27 @@ impl Streams {
         &self.pipeline
     }
 
+    /// Runs the streams with another model from now on; they and their trackers go on.
+    pub fn set_pipeline(&mut self, pipeline: Pipeline) {
+        self.pipeline = pipeline;
+    }
+
+    /// Runs a stream with other settings from now on; its tracker goes on if it is to be the same. Whether
+    /// the stream was there.
+    pub fn set_settings(&mut self, id: StreamId, settings: StreamSettings) -> bool {
+        let Some(stream) = self.streams.iter_mut().find(|stream| stream.id == id) else {
+            return false;
+        };
+        if stream.settings.max_fps != settings.max_fps {
+            stream.rate = FrameRate::new(settings.max_fps);
+        }
+        if stream.settings.tracker != settings.tracker {
+            stream.tracker = settings.tracker.as_ref().map(FrameTracker::new);
+        }
+        stream.settings = settings;
+        true
+    }
+
     /// Adds a stream, also while others run.
     pub fn add(&mut self, video: VideoStream, settings: StreamSettings) -> StreamId {
         let id = StreamId(self.next_id);

@@ -121,9 +121,25 @@ pub struct ServeArgs {
     /// fetched.
     #[arg(long)]
     pub allow_urls: bool,
-    /// Host or network whose images are fetched too, such as cam1.lan,192.168.1.0/24.
+    /// Host or network whose images are fetched too, and whose streams /v1/streams takes, such as
+    /// cam1.lan,192.168.1.0/24. Only name hosts that you trust: ffmpeg follows their redirects.
     #[arg(long, value_name = "HOST", value_delimiter = ',')]
     pub allow_url_host: Vec<UrlHost>,
+    /// TOML file with a [[streams]] table for each live stream: name, url, fps, weight, tracker,
+    /// confidence, lines, zones. Read again when it changes and on SIGHUP; streams that stay the same
+    /// go on. Those that are added at /v1/streams are kept in memory only.
+    #[arg(long, value_name = "FILE")]
+    pub streams: Option<PathBuf>,
+    /// Most live streams at one time.
+    #[arg(long, default_value_t = 16, value_name = "N")]
+    pub max_streams: usize,
+    /// Most connections that watch streams or listen to their events at one time.
+    #[arg(long, default_value_t = 64, value_name = "N")]
+    pub max_stream_viewers: usize,
+    /// ffmpeg, which reads streams, or the directory of it and ffprobe [default: ONELOOK_FFMPEG, or
+    /// what is on the PATH]
+    #[arg(long, value_name = "PATH")]
+    pub ffmpeg: Option<PathBuf>,
     /// Certificate chain (PEM); makes it HTTPS. Read again when it or the key changes.
     #[arg(long, value_name = "FILE")]
     pub tls_cert: Option<PathBuf>,

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use onelook_server::logs::{LogFormat, LogOptions};
 use onelook_server::{
-    Config, Limits, MaxConnections, MinProgress, ModelSource, SecretSources, TlsFiles, Tokens,
+    Config, Limits, MaxConnections, MinProgress, ModelSource, SecretSources, StreamLimits,
+    TlsFiles, Tokens,
 };
 
 use crate::console::Console;
@@ -91,6 +92,10 @@ impl ServeArgs {
                     )?),
                     bytes_per_second: self.min_rate.saturating_mul(1000),
                 },
+                streams: StreamLimits {
+                    streams: self.max_streams,
+                    viewers: self.max_stream_viewers,
+                },
                 connections: self.connections(open_files)?,
                 drain_delay: Duration::from_secs_f64(not_negative(
                     "--drain-delay",
@@ -106,6 +111,8 @@ impl ServeArgs {
             trusted_proxies: self.trusted_proxy.clone(),
             allow_urls: self.allow_urls,
             allow_url_hosts: self.allow_url_host.clone(),
+            stream_file: self.streams.clone(),
+            ffmpeg: self.ffmpeg.clone(),
         })
     }
 

@@ -132,7 +132,7 @@ impl GrpcInferenceService for InferenceGrpc {
         let (metadata, extensions, messages) = request.into_parts();
         let headers = metadata.into_headers();
         let stream = InferStream {
-            token: auth::presented(&headers).map(Box::from),
+            token: auth::presented(&headers).as_deref().map(Box::from),
             app: Arc::clone(&self.0),
             context: request_context(&extensions)?.clone(),
             memory: extensions.get::<Arc<CallMemory>>().cloned(),

@@ -170,6 +170,7 @@ fn request_context(
     let scope = required_scope(request.method(), path);
     let headers = request.headers();
     let token = auth::presented(headers);
+    let token = token.as_deref();
     let time_limit = time_limit(app, headers)?;
     let mut context = RequestContext {
         id: Arc::from(id),
@@ -212,12 +213,28 @@ fn required_scope(method: &Method, path: &str) -> Option<Scope> {
         return None;
     }
     let ends = |word| path.ends_with(word);
+    if let Some(rest) = path.strip_prefix("/v1/streams") {
+        return Some(stream_scope(method, rest));
+    }
     Some(match *method {
         Method::GET | Method::HEAD => Scope::Read,
         _ if ends("/load") || ends("/unload") => Scope::Admin,
         _ if path == "/v2/repository/index" => Scope::Read,
         _ => Scope::Infer,
     })
+}
+
+/// Of `/v1/streams`: images of cameras are for those who may run models, changes for administrators.
+fn stream_scope(method: &Method, rest: &str) -> Scope {
+    let is_image = ["/live", "/mjpeg", "/snapshot.jpg"]
+        .iter()
+        .any(|end| rest.ends_with(end));
+    match *method {
+        Method::GET | Method::HEAD if !is_image => Scope::Read,
+        // A WebSocket over HTTP/2.
+        Method::GET | Method::HEAD | Method::CONNECT => Scope::Infer,
+        _ => Scope::Admin,
+    }
 }
 
 /// What is asked for; whether the token allows it is settled with the token.
@@ -298,7 +315,10 @@ fn preflight() -> Response {
     let mut response = StatusCode::NO_CONTENT.into_response();
     let headers = response.headers_mut();
     let allow = |text| HeaderValue::from_static(text);
-    headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, allow("GET, POST"));
+    headers.insert(
+        header::ACCESS_CONTROL_ALLOW_METHODS,
+        allow("GET, POST, PATCH, DELETE"),
+    );
     headers.insert(
         header::ACCESS_CONTROL_ALLOW_HEADERS,
         allow("authorization, content-encoding, content-type, x-api-key, x-priority, x-request-id, x-timeout-ms"),
@@ -389,7 +409,14 @@ fn log_request(
     let route = response.extensions().get::<MatchedRoute>();
     let route = route.map_or("other", |route| route.0.as_str());
     let status = response.status().as_u16();
-    let known = [Method::GET, Method::POST, Method::HEAD, Method::OPTIONS];
+    let known = [
+        Method::GET,
+        Method::POST,
+        Method::HEAD,
+        Method::OPTIONS,
+        Method::PATCH,
+        Method::DELETE,
+    ];
     let verb = if known.contains(method) {
         method.as_str()
     } else {
@@ -452,6 +479,15 @@ mod tests {
                 Some(Scope::Admin),
             ),
             ("OPTIONS", "/v1/detect", None),
+            ("GET", "/v1/streams", Some(Scope::Read)),
+            ("GET", "/v1/streams/a/events", Some(Scope::Read)),
+            ("GET", "/v1/streams/live", Some(Scope::Infer)),
+            ("CONNECT", "/v1/streams/live", Some(Scope::Infer)),
+            ("GET", "/v1/streams/a/mjpeg", Some(Scope::Infer)),
+            ("GET", "/v1/streams/a/snapshot.jpg", Some(Scope::Infer)),
+            ("POST", "/v1/streams", Some(Scope::Admin)),
+            ("PATCH", "/v1/streams/a", Some(Scope::Admin)),
+            ("DELETE", "/v1/streams/live", Some(Scope::Admin)),
         ];
         for (method, path, scope) in cases {
             let method: Method = method.parse().unwrap();

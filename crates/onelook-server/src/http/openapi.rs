@@ -14,7 +14,7 @@ use utoipa::openapi::{Content, RefOr, Required, Schema};
 use utoipa::{Modify, OpenApi};
 
 use super::static_file::StaticFile;
-use super::{deepstack, detect, health, models, open_inference, status};
+use super::{deepstack, detect, health, models, open_inference, status, streams};
 use crate::app::App;
 use crate::problem::ProblemBody;
 
@@ -44,6 +44,15 @@ pub fn routes() -> Router<Arc<App>> {
         models::unload,
         status::status,
         status::history::history,
+        streams::list,
+        streams::add,
+        streams::live,
+        streams::one,
+        streams::change,
+        streams::remove,
+        streams::snapshot,
+        streams::mjpeg,
+        streams::events,
         health::live,
         health::ready,
         health::metrics,
@@ -78,6 +87,7 @@ pub fn routes() -> Router<Arc<App>> {
     tags(
         (name = "detect", description = "Images in, boxes out."),
         (name = "models", description = "List, describe, load and unload models."),
+        (name = "streams", description = "Live streams: add, watch and count."),
         (name = "server", description = "Health, statistics and metrics."),
         (name = "deepstack", description = "The protocol of DeepStack and CodeProject.AI."),
         (name = "inference", description = "The Open Inference Protocol v2: tensors in, tensors out."),
@@ -177,7 +187,13 @@ impl Modify for ProblemResponses {
                 path if path.starts_with("/v2") => ("InferenceError", "application/json"),
                 _ => ("Problem", "application/problem+json"),
             };
-            for operation in [&mut item.get, &mut item.post].into_iter().flatten() {
+            let operations = [
+                &mut item.get,
+                &mut item.post,
+                &mut item.patch,
+                &mut item.delete,
+            ];
+            for operation in operations.into_iter().flatten() {
                 for (status, response) in &mut operation.responses.responses {
                     let RefOr::T(response) = response else {
                         continue;

@@ -1,0 +1,378 @@
+//! Live streams: cameras and videos that are run all the time, watched by whoever likes.
+//!
+//! Settings come in by requests and from the operator's file; a thread per model opens what is wanted, runs
+//! it and writes down what becomes of it. Nothing is encoded while nobody watches, and no reader of results
+//! holds up the streams. Never tells a password.
+
+mod allowed;
+pub mod entry;
+mod figures;
+mod file;
+pub mod live_frame;
+pub mod settings;
+mod worker;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::Duration;
+
+use onelook::media::video::{
+    DecodeOptions, Ffmpeg, StreamOptions, VideoAddress, VideoError, VideoStream,
+};
+use serde_json::Value;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
+
+use crate::metrics::Metrics;
+use crate::model_repository::{LoadedModel, ModelRepository};
+use crate::problem::{Problem, ProblemKind, shown};
+use crate::url_hosts::UrlHost;
+use entry::{Origin, StreamEntry};
+pub use file::{StreamFile, read as read_file};
+use settings::StreamConfig;
+use worker::{Open, Orders};
+
+/// Pause before a thread that has panicked starts anew.
+const RESTART_PAUSE: Duration = Duration::from_secs(1);
+
+/// Bounds on streams and on those who watch.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StreamLimits {
+    /// Most streams at one time.
+    pub streams: usize,
+    /// Most connections that watch or listen at one time.
+    pub viewers: usize,
+}
+
+impl Default for StreamLimits {
+    fn default() -> Self {
+        Self {
+            streams: 16,
+            viewers: 64,
+        }
+    }
+}
+
+/// The streams of one server.
+pub struct StreamService {
+    shared: Arc<Shared>,
+    limits: StreamLimits,
+    allowed: Vec<UrlHost>,
+    viewers: Arc<Semaphore>,
+    /// Cancelled when the server stops: whoever watches is let go.
+    closing: CancellationToken,
+    writing: Mutex<()>,
+}
+
+struct Shared {
+    models: Arc<ModelRepository>,
+    metrics: Arc<Metrics>,
+    entries: RwLock<BTreeMap<String, Arc<StreamEntry>>>,
+    /// Models whose threads run.
+    workers: Mutex<BTreeSet<String>>,
+    open: RwLock<Arc<Open>>,
+    is_stopping: AtomicBool,
+}
+
+impl StreamService {
+    /// No streams yet. `ffmpeg` is where it is, if it was said; requests may add streams of `allowed`.
+    pub fn new(
+        models: Arc<ModelRepository>,
+        metrics: Arc<Metrics>,
+        limits: StreamLimits,
+        allowed: Vec<UrlHost>,
+        ffmpeg: Option<PathBuf>,
+    ) -> Self {
+        let open = move |config: &StreamConfig| open(config, ffmpeg.as_deref());
+        Self {
+            shared: Arc::new(Shared {
+                models,
+                metrics,
+                entries: RwLock::default(),
+                workers: Mutex::default(),
+                open: RwLock::new(Arc::new(open)),
+                is_stopping: AtomicBool::new(false),
+            }),
+            viewers: Arc::new(Semaphore::new(limits.viewers)),
+            limits,
+            allowed,
+            closing: CancellationToken::new(),
+            writing: Mutex::default(),
+        }
+    }
+
+    /// Has streams opened by something else than ffmpeg, for tests.
+    #[doc(hidden)]
+    pub fn open_with(
+        &self,
+        open: impl Fn(&StreamConfig) -> Result<VideoStream, VideoError> + Send + Sync + 'static,
+    ) {
+        let mut own = self.shared.open.write();
+        **own.as_mut().unwrap_or_else(|poisoned| poisoned.get_mut()) = Arc::new(open);
+    }
+
+    /// All streams by name.
+    pub fn all(&self) -> Vec<Arc<StreamEntry>> {
+        let entries = self.shared.entries.read();
+        let entries = entries.unwrap_or_else(PoisonError::into_inner);
+        entries.values().cloned().collect()
+    }
+
+    /// The stream of this name.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn find(&self, name: &str) -> Result<Arc<StreamEntry>, Problem> {
+        let entries = self.shared.entries.read();
+        let entries = entries.unwrap_or_else(PoisonError::into_inner);
+        entries.get(name).cloned().ok_or_else(|| {
+            let detail = format!("there is no stream {}; /v1/streams lists them", shown(name));
+            Problem::new(ProblemKind::NotFound, detail)
+        })
+    }
+
+    /// Adds a stream for a request. It is kept in memory only.
+    ///
+    /// # Errors
+    /// Its address is not allowed, a setting is wrong, its name is taken, there are too many streams, its
+    /// model is not known, or there is no ffmpeg.
+    pub fn add(&self, config: StreamConfig) -> Result<Arc<StreamEntry>, Problem> {
+        config.check().map_err(Problem::bad_request)?;
+        let forbidden = |reason| Problem::new(ProblemKind::Forbidden, reason);
+        allowed::check(&config.url, &self.allowed).map_err(forbidden)?;
+        self.shared.models.find(config.model.as_deref())?;
+        let unusable =
+            |error: VideoError| Problem::new(ProblemKind::Unprocessable, error.to_string());
+        self.shared.open(&config).map(drop).map_err(unusable)?;
+        self.insert(config, Origin::Api)
+    }
+
+    fn insert(&self, config: StreamConfig, origin: Origin) -> Result<Arc<StreamEntry>, Problem> {
+        let model = self.shared.model_name(config.model.as_deref());
+        let name = config.name.clone();
+        let mut entries = self.shared.entries_mut();
+        if entries.contains_key(&name) {
+            return Err(Problem::bad_request(format!(
+                "name: there is a stream '{name}' already: change it with PATCH, or remove it first"
+            )));
+        }
+        if entries.len() >= self.limits.streams {
+            return Err(Problem::new(
+                ProblemKind::Overloaded,
+                format!(
+                    "there are {} streams already: remove one, or start the server with a larger \
+                     --max-streams",
+                    entries.len()
+                ),
+            ));
+        }
+        let entry = StreamEntry::new(config, origin, model.clone());
+        entries.insert(name, Arc::clone(&entry));
+        drop(entries);
+        self.start_worker(model);
+        Ok(entry)
+    }
+
+    /// Changes settings of a stream for a request, in memory only.
+    ///
+    /// # Errors
+    /// There is no such stream, or a setting is wrong.
+    pub fn change(&self, name: &str, patch: &Value) -> Result<Arc<StreamEntry>, Problem> {
+        let entry = self.find(name)?;
+        let old = entry.config();
+        let new = old.patched(patch).map_err(Problem::bad_request)?;
+        if new.model == old.model {
+            entry.set_config(new);
+            return Ok(entry);
+        }
+        // Another model's thread runs it: it is opened anew.
+        self.shared.models.find(new.model.as_deref())?;
+        self.shared.entries_mut().remove(name);
+        self.insert(new, entry.origin)
+    }
+
+    /// Takes a stream away for a request.
+    ///
+    /// # Errors
+    /// There is no such stream, or it is the operator's.
+    pub fn remove(&self, name: &str) -> Result<(), Problem> {
+        let entry = self.find(name)?;
+        if entry.origin == Origin::File {
+            return Err(Problem::new(
+                ProblemKind::Forbidden,
+                format!(
+                    "the stream '{name}' comes from the server's --streams file: take it out there"
+                ),
+            ));
+        }
+        self.shared.entries_mut().remove(name);
+        Ok(())
+    }
+
+    /// Makes the operator's streams those of the file. What has not changed there goes on, also if a request
+    /// has changed it.
+    pub fn follow(&self, file: &StreamFile, before: &StreamFile) {
+        for entry in self.all().iter().filter(|it| it.origin == Origin::File) {
+            let config = entry.config();
+            let new = file.streams.iter().find(|new| new.name == config.name);
+            match new {
+                Some(new) if before.streams.contains(new) => {}
+                Some(new) if new.has_same_source(&config) => entry.set_config(new.clone()),
+                _ => drop(self.shared.entries_mut().remove(&config.name)),
+            }
+        }
+        for config in &file.streams {
+            let found = self.find(&config.name);
+            let is_known = found.is_ok_and(|entry| entry.origin == Origin::File);
+            if !is_known && let Err(problem) = self.insert(config.clone(), Origin::File) {
+                tracing::error!(
+                    stream = config.name,
+                    "a stream was not added: {}",
+                    problem.detail
+                );
+            }
+        }
+    }
+
+    /// A place for one who watches.
+    ///
+    /// # Errors
+    /// All are taken, or the server stops.
+    pub fn viewer(&self) -> Result<OwnedSemaphorePermit, Problem> {
+        let place = Arc::clone(&self.viewers).try_acquire_owned();
+        place.ok().filter(|_| !self.closing.is_cancelled()).ok_or_else(|| {
+            let detail = format!(
+                "{} connections watch streams already: close one, or start the server with a larger \
+                 --max-stream-viewers",
+                self.limits.viewers
+            );
+            Problem::new(ProblemKind::Overloaded, detail).retry_after(RESTART_PAUSE)
+        })
+    }
+
+    /// Cancelled when whoever watches is to be let go.
+    pub fn closing(&self) -> CancellationToken {
+        self.closing.clone()
+    }
+
+    /// Most streams at one time.
+    pub fn capacity(&self) -> usize {
+        self.limits.streams
+    }
+
+    /// Ends all streams and lets go whoever watches.
+    pub fn stop(&self) {
+        self.shared.is_stopping.store(true, Ordering::SeqCst);
+        self.shared.entries_mut().clear();
+        self.closing.cancel();
+    }
+
+    /// Writes the figures of all streams into the metrics.
+    pub fn write_metrics(&self) {
+        let metrics = &self.shared.metrics.streams;
+        // One at a time: counters begin anew each time.
+        let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        metrics.reset();
+        for entry in self.all() {
+            figures::write(metrics, &entry.config().name, &entry.figures());
+        }
+    }
+
+    fn start_worker(&self, model: String) {
+        if !self.shared.workers().insert(model.clone()) {
+            return;
+        }
+        let (shared, name) = (Arc::clone(&self.shared), model.clone());
+        let thread = std::thread::Builder::new().name("streams".to_owned());
+        let started = thread.spawn(move || {
+            let orders = ModelOrders {
+                shared,
+                model: name,
+            };
+            while catch_unwind(AssertUnwindSafe(|| worker::run(&orders))).is_err() {
+                tracing::error!("the thread that runs streams has panicked and starts anew");
+                std::thread::sleep(RESTART_PAUSE);
+            }
+        });
+        if let Err(error) = started {
+            tracing::error!(%error, "streams cannot be run: no thread can be started");
+            self.shared.workers().remove(&model);
+        }
+    }
+}
+
+impl Drop for StreamService {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+impl Shared {
+    fn entries_mut(&self) -> std::sync::RwLockWriteGuard<'_, BTreeMap<String, Arc<StreamEntry>>> {
+        self.entries.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn workers(&self) -> MutexGuard<'_, BTreeSet<String>> {
+        self.workers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn open(&self, config: &StreamConfig) -> Result<VideoStream, VideoError> {
+        let open = self.open.read().unwrap_or_else(PoisonError::into_inner);
+        let open = Arc::clone(&open);
+        open(config)
+    }
+
+    /// The full name of a model; empty for the first, whichever that is by now.
+    fn model_name(&self, named: Option<&str>) -> String {
+        let known = self.models.find(named).map(|entry| entry.name.clone());
+        known.unwrap_or_else(|_| named.unwrap_or_default().to_owned())
+    }
+}
+
+/// The streams of one model.
+struct ModelOrders {
+    shared: Arc<Shared>,
+    model: String,
+}
+
+impl Orders for ModelOrders {
+    fn wanted(&self) -> Option<Vec<Arc<StreamEntry>>> {
+        // Locked first: what is added from now on finds no thread, and starts one.
+        let mut workers = self.shared.workers();
+        let entries = self.shared.entries.read();
+        let entries = entries.unwrap_or_else(PoisonError::into_inner);
+        let own = entries.values().filter(|entry| entry.model == self.model);
+        let own: Vec<Arc<StreamEntry>> = own.cloned().collect();
+        if own.is_empty() || self.shared.is_stopping.load(Ordering::SeqCst) {
+            workers.remove(&self.model);
+            return None;
+        }
+        Some(own)
+    }
+
+    fn model(&self) -> Result<Arc<LoadedModel>, String> {
+        let named = Some(self.model.as_str()).filter(|name| !name.is_empty());
+        let entry = self.shared.models.find(named);
+        let loaded = entry.and_then(|entry| entry.loaded());
+        loaded.map_err(|problem| problem.detail)
+    }
+
+    fn open(&self, config: &StreamConfig) -> Result<VideoStream, VideoError> {
+        self.shared.open(config)
+    }
+
+    fn ran(&self, frames: usize, time: Duration) {
+        self.shared.metrics.record_run(&self.model, frames, time);
+    }
+}
+
+fn open(config: &StreamConfig, ffmpeg: Option<&Path>) -> Result<VideoStream, VideoError> {
+    let ffmpeg = Ffmpeg::find(ffmpeg)?;
+    let address: VideoAddress = config.address();
+    let decode = DecodeOptions::for_address(&address);
+    let options = StreamOptions::for_address(&address);
+    Ok(VideoStream::open(ffmpeg, address, decode, options))
+}

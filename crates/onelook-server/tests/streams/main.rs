@@ -1,0 +1,10 @@
+//! Live streams over HTTP, with decoders that do as they are told: no process, no camera.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod list;
+mod scripted;
+mod security;
+mod watched;

@@ -1,0 +1,89 @@
+//! What strangers, other sites' pages and small tokens may do with streams.
+
+use axum::body::Body;
+use axum::http::{HeaderValue, StatusCode};
+use serde_json::json;
+
+use crate::scripted::{add, server};
+use crate::support::tokens;
+
+#[tokio::test]
+async fn only_streams_of_named_hosts_can_be_added() {
+    let (server, script) = server(|_| {}).await;
+    for url in [
+        "rtsp://elsewhere.lan/1",
+        "rtsp://127.0.0.1/1",
+        "file:///etc/passwd",
+        "/etc/passwd",
+        "0",
+        "http://169.254.169.254/latest?@cam.lan",
+    ] {
+        let refused = add(&server, "a", json!({"url": url})).await;
+        assert_eq!(refused.status, StatusCode::FORBIDDEN, "{url}: {refused:?}");
+    }
+    for body in [
+        "",
+        "{}",
+        "[]",
+        "{\"name\": \"a\", \"url\": 7}",
+        "{\"name\": \"a\", \"url\": \"rtsp://cam.lan/\", \"x\": 1}",
+    ] {
+        let refused = server.post("/v1/streams", "application/json", body).await;
+        assert_eq!(refused.status, StatusCode::BAD_REQUEST, "{body}");
+    }
+    assert!(script.opened.lock().unwrap().is_empty());
+    assert_eq!(server.get("/v1/streams").await.json()["streams"], json!([]));
+}
+
+#[tokio::test]
+async fn images_need_more_than_reading_and_changes_an_administrator() {
+    let lines = "reader r3ad read\ncamera 1nfer infer\nroot r00t admin";
+    let (server, _) = server(|config| config.secrets = tokens(lines)).await;
+    let status = async |method: &str, path: &str, token: &str| {
+        let mut request = server.request(method, path, Body::from("{}"));
+        if !token.is_empty() {
+            let value: HeaderValue = format!("Bearer {token}").parse().unwrap();
+            request.headers_mut().insert("authorization", value);
+        }
+        server.send(request).await.status.as_u16()
+    };
+    for (method, path, expected) in [
+        ("GET", "/v1/streams", [401, 200, 200, 200]),
+        ("GET", "/v1/streams/a", [401, 404, 404, 404]),
+        ("GET", "/v1/streams/a/events", [401, 404, 404, 404]),
+        ("GET", "/v1/streams/a/snapshot.jpg", [401, 403, 404, 404]),
+        ("GET", "/v1/streams/a/mjpeg", [401, 403, 404, 404]),
+        ("GET", "/v1/streams/live", [401, 403, 400, 400]),
+        ("POST", "/v1/streams", [401, 403, 403, 400]),
+        ("PATCH", "/v1/streams/a", [401, 403, 403, 404]),
+        ("DELETE", "/v1/streams/a", [401, 403, 403, 404]),
+    ] {
+        let mut found = Vec::new();
+        for token in ["", "r3ad", "1nfer", "r00t"] {
+            found.push(status(method, path, token).await);
+        }
+        assert_eq!(found, expected, "{method} {path}");
+    }
+}
+
+#[tokio::test]
+async fn a_page_of_another_site_opens_no_websocket() {
+    let (server, _) = server(|_| {}).await;
+    let status = async |origin: &str| {
+        let mut request = server.request("GET", "/v1/streams/live", Body::empty());
+        for (name, value) in [
+            ("connection", "upgrade"),
+            ("upgrade", "websocket"),
+            ("sec-websocket-version", "13"),
+            ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="),
+            ("origin", origin),
+        ] {
+            let value = HeaderValue::from_str(value).unwrap();
+            request.headers_mut().insert(name, value);
+        }
+        server.send(request).await.status
+    };
+    assert_eq!(status("http://evil.example").await, StatusCode::FORBIDDEN);
+    let own = format!("http://{}", server.address);
+    assert_eq!(status(&own).await, StatusCode::SWITCHING_PROTOCOLS);
+}
