@@ -16,6 +16,7 @@ use crate::metrics::Metrics;
 use crate::model_repository::ModelRepository;
 use crate::recent_requests::RecentRequests;
 use crate::streams::StreamService;
+use crate::webhook::Webhook;
 
 /// The server's state.
 pub struct App {
@@ -54,12 +55,18 @@ impl App {
             max_pixels: config.limits.pixels,
             max_bytes: config.limits.body_bytes as u64,
         };
+        let webhook = config.webhook.as_ref().map(|options| {
+            let events = metrics.webhook_events.clone();
+            Webhook::start(options, events)
+        });
+        let webhook = webhook.transpose()?;
         let streams = StreamService::new(
             Arc::clone(&models),
             Arc::clone(&metrics),
             config.limits.streams.clone(),
             config.allow_url_hosts.clone(),
             config.ffmpeg.clone(),
+            webhook,
         );
         Ok(Arc::new(Self {
             models,

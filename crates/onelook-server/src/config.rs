@@ -8,8 +8,8 @@ use onelook::LoadOptions;
 use crate::network::Network;
 use crate::progress::MinProgress;
 use crate::secret_sources::SecretSources;
-use crate::streams::StreamLimits;
 use crate::url_hosts::UrlHost;
+use crate::webhook::WebhookOptions;
 
 /// A model to serve.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,6 +67,8 @@ pub struct Config {
     pub stream_file: Option<PathBuf>,
     /// ffmpeg, which reads streams; what `ONELOOK_FFMPEG` names or is on the path if absent.
     pub ffmpeg: Option<PathBuf>,
+    /// Where the events of streams go, besides to those who ask for them.
+    pub webhook: Option<WebhookOptions>,
 }
 
 impl Config {
@@ -111,6 +113,24 @@ pub struct Limits {
     pub drain_delay: Duration,
     /// Longest wait for requests in progress when the server stops.
     pub shutdown_timeout: Duration,
+}
+
+/// Bounds on streams and on those who watch.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StreamLimits {
+    /// Most streams at one time.
+    pub streams: usize,
+    /// Most connections that watch or listen at one time.
+    pub viewers: usize,
+}
+
+impl Default for StreamLimits {
+    fn default() -> Self {
+        Self {
+            streams: 16,
+            viewers: 64,
+        }
+    }
 }
 
 /// Bounds on open connections.
@@ -174,6 +194,7 @@ impl Default for Config {
             allow_url_hosts: Vec::new(),
             stream_file: None,
             ffmpeg: None,
+            webhook: None,
         }
     }
 }

@@ -5,9 +5,6 @@
 //! redirect is checked in the same way. Never sends credentials, and reads no more than the limits
 //! allow.
 
-pub mod connect;
-mod url;
-
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -21,10 +18,10 @@ use crate::admission::ClientKey;
 use crate::app::App;
 use crate::body::{BodyBuffer, BufferedBody};
 use crate::config::Config;
+use crate::http_client::connect;
+use crate::http_client::url::{Target, is_public};
 use crate::problem::{Problem, ProblemKind};
 use crate::request_context::RequestContext;
-pub use url::Target;
-use url::{failed, is_public};
 
 /// Largest number of redirects that are followed.
 const MAX_REDIRECTS: usize = 3;
@@ -168,6 +165,12 @@ impl Fetcher {
             )),
         }
     }
+}
+
+/// The error for a URL that was not fetched.
+fn failed(reason: &str) -> Problem {
+    let detail = format!("url: {reason}: check it, or send the image itself");
+    Problem::new(ProblemKind::Unprocessable, detail)
 }
 
 fn is_redirect(status: StatusCode) -> bool {

@@ -22,6 +22,7 @@ mod grpc;
 pub mod history;
 pub mod host;
 mod http;
+mod http_client;
 pub mod inference_service;
 pub mod latencies;
 pub mod logs;
@@ -48,12 +49,11 @@ mod webhook;
 
 pub use auth::Tokens;
 pub use check::{Findings, check};
-pub use config::{Config, Limits, MaxConnections, ModelSource};
+pub use config::{Config, Limits, MaxConnections, ModelSource, StreamLimits};
 pub use network::Network;
 pub use progress::MinProgress;
 pub use secret_sources::{SecretSources, TlsFiles};
 pub use server::{Event, ServeError, Server};
-pub use streams::StreamLimits;
 pub use url_hosts::UrlHost;
 pub use webhook::{Webhook, WebhookKey, WebhookOptions};
 

@@ -63,6 +63,8 @@ pub struct Metrics {
     pub reload_failed: IntGaugeVec,
     /// Live streams.
     pub streams: StreamMetrics,
+    /// Events for the webhook, by outcome.
+    pub webhook_events: IntCounterVec,
     /// Load and memory of host and process.
     pub host: GaugeVec,
     /// Metrics under Triton's names.
@@ -151,6 +153,11 @@ impl Metrics {
                 &["what"],
             ),
             streams: StreamMetrics::new(&build),
+            webhook_events: build.count(
+                "onelook_webhook_events_total",
+                "Events of streams for the webhook: delivered, refused by the receiver, or dropped.",
+                &["outcome"],
+            ),
             host: build.gauges(
                 "onelook_host",
                 "Host and process: cpu and process_cpu in cores, memory in bytes.",

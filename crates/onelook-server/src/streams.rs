@@ -26,10 +26,12 @@ use serde_json::Value;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
+use crate::config::StreamLimits;
 use crate::metrics::Metrics;
 use crate::model_repository::{LoadedModel, ModelRepository};
 use crate::problem::{Problem, ProblemKind, shown};
 use crate::url_hosts::UrlHost;
+use crate::webhook::Webhook;
 use entry::{Origin, StreamEntry};
 pub use file::{StreamFile, read as read_file};
 use settings::StreamConfig;
@@ -38,29 +40,12 @@ use worker::{Open, Orders};
 /// Pause before a thread that has panicked starts anew.
 const RESTART_PAUSE: Duration = Duration::from_secs(1);
 
-/// Bounds on streams and on those who watch.
-#[derive(Debug, Clone, PartialEq)]
-pub struct StreamLimits {
-    /// Most streams at one time.
-    pub streams: usize,
-    /// Most connections that watch or listen at one time.
-    pub viewers: usize,
-}
-
-impl Default for StreamLimits {
-    fn default() -> Self {
-        Self {
-            streams: 16,
-            viewers: 64,
-        }
-    }
-}
-
 /// The streams of one server.
 pub struct StreamService {
     shared: Arc<Shared>,
     limits: StreamLimits,
     allowed: Vec<UrlHost>,
+    webhook: Option<Webhook>,
     viewers: Arc<Semaphore>,
     /// Cancelled when the server stops: whoever watches is let go.
     closing: CancellationToken,
@@ -78,13 +63,15 @@ struct Shared {
 }
 
 impl StreamService {
-    /// No streams yet. `ffmpeg` is where it is, if it was said; requests may add streams of `allowed`.
+    /// No streams yet. `ffmpeg` is where it is, if it was said; requests may add streams of `allowed`; events
+    /// go to `webhook`.
     pub fn new(
         models: Arc<ModelRepository>,
         metrics: Arc<Metrics>,
         limits: StreamLimits,
         allowed: Vec<UrlHost>,
         ffmpeg: Option<PathBuf>,
+        webhook: Option<Webhook>,
     ) -> Self {
         let open = move |config: &StreamConfig| open(config, ffmpeg.as_deref());
         Self {
@@ -99,6 +86,7 @@ impl StreamService {
             viewers: Arc::new(Semaphore::new(limits.viewers)),
             limits,
             allowed,
+            webhook,
             closing: CancellationToken::new(),
             writing: Mutex::default(),
         }
@@ -169,7 +157,7 @@ impl StreamService {
                 ),
             ));
         }
-        let entry = StreamEntry::new(config, origin, model.clone());
+        let entry = StreamEntry::new(config, origin, model.clone(), self.webhook.clone());
         entries.insert(name, Arc::clone(&entry));
         drop(entries);
         self.start_worker(model);

@@ -15,7 +15,7 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 use prometheus::IntCounterVec;
 use serde_json::Value;
 
-use crate::fetch::Target;
+use crate::http_client::url::Target;
 use queue::EventQueue;
 pub use signature::WebhookKey;
 use spool::Spool;
@@ -34,6 +34,17 @@ pub struct WebhookOptions {
     pub spool: PathBuf,
     /// Most bytes that wait; beyond, the oldest are given up.
     pub max_spool_bytes: u64,
+}
+
+impl WebhookOptions {
+    /// Checks the URL.
+    ///
+    /// # Errors
+    /// It is none that can be used.
+    pub fn check(&self) -> Result<(), String> {
+        let target = Target::parse(&self.url);
+        target.map(drop).map_err(|problem| problem.detail)
+    }
 }
 
 /// Takes events for a receiver.

@@ -13,7 +13,8 @@ use super::queue::EventQueue;
 use super::signature::WebhookKey;
 use super::spool::Waiting;
 use crate::blocking::blocking;
-use crate::fetch::{Target, connect};
+use crate::http_client::connect;
+use crate::http_client::url::Target;
 
 /// Longest time of one attempt.
 const PATIENCE: Duration = Duration::from_secs(15);

@@ -1,15 +1,33 @@
 //! Signatures by which a receiver knows who sent an event, as Standard Webhooks defines them.
 
+use std::path::Path;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
+
+use crate::secret_file;
 
 /// A secret that the receiver knows too.
 #[derive(Clone, PartialEq, Eq)]
 pub struct WebhookKey(Vec<u8>);
 
 impl WebhookKey {
+    /// From a file. Says so in the log if every user of the machine can read it.
+    ///
+    /// # Errors
+    /// It cannot be read, every user of the machine can write it, or it is no key; all with its name.
+    pub fn read(path: &Path) -> Result<Self, String> {
+        let named = |reason: String| format!("'{}': {reason}", path.display());
+        secret_file::check(path)?;
+        let text = std::fs::read_to_string(path).map_err(|error| named(error.to_string()))?;
+        if let Some(warning) = secret_file::warning(path) {
+            tracing::warn!("{warning}");
+        }
+        Self::parse(&text).map_err(named)
+    }
+
     /// From `whsec_` and base64, or base64 alone.
     ///
     /// # Errors

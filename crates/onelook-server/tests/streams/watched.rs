@@ -7,6 +7,7 @@ use axum::http::{HeaderValue, StatusCode};
 use futures_util::{SinkExt, StreamExt};
 use http_body_util::BodyExt;
 use hyper_util::rt::TokioIo;
+use onelook_server::WebhookOptions;
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message;
@@ -155,4 +156,31 @@ async fn events_are_listed_and_told_as_they_happen() {
         text.starts_with("id: 2\ndata: {") && text.contains("\"gate\""),
         "{text}"
     );
+}
+
+#[tokio::test]
+async fn events_go_to_the_webhook() {
+    let receiver = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/", receiver.local_addr().unwrap());
+    let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
+    let route = axum::routing::post(async move |body: String| tell.send(body).unwrap());
+    let router = axum::Router::new().route("/", route);
+    tokio::spawn(async move { axum::serve(receiver, router).await });
+    let spool = std::env::temp_dir().join(format!("onelook-events-{}", std::process::id()));
+    let webhook = WebhookOptions {
+        url,
+        key: None,
+        spool: spool.clone(),
+        max_spool_bytes: 1_000_000,
+    };
+    let (server, _) = server(|config| config.webhook = Some(webhook)).await;
+    add(&server, "a", json!({})).await;
+    let entry = server.app.streams.find("a").unwrap();
+    entry.record(json!({"event": "crossed"}), Some("bus".to_owned()));
+    let event: Value = serde_json::from_str(&told.recv().await.unwrap()).unwrap();
+    assert_eq!(
+        (&event["event"], &event["stream"], &event["name"]),
+        (&json!("crossed"), &json!("a"), &json!("bus"))
+    );
+    std::fs::remove_dir_all(&spool).unwrap();
 }

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use axum::http::Uri;
 use axum::http::uri::Scheme;
 
-use crate::problem::{Problem, ProblemKind};
+use crate::problem::Problem;
 
 /// Longest URL that is parsed.
 const MAX_LENGTH: usize = 2048;
@@ -102,12 +102,6 @@ impl Target {
     pub fn path(&self) -> &str {
         self.uri.path_and_query().map_or("/", |path| path.as_str())
     }
-}
-
-/// The error for a URL that was not fetched.
-pub fn failed(reason: &str) -> Problem {
-    let detail = format!("url: {reason}: check it, or send the image itself");
-    Problem::new(ProblemKind::Unprocessable, detail)
 }
 
 fn malformed(reason: &str) -> Problem {
