@@ -213,6 +213,16 @@ impl Console {
         bar
     }
 
+    /// A line for what has become of streams that have no end.
+    pub fn status_bar(&self) -> ProgressBar {
+        if !self.bars {
+            return ProgressBar::hidden();
+        }
+        let bar = ProgressBar::no_length();
+        bar.set_style(style("{spinner} {wide_msg}"));
+        bar
+    }
+
     /// Tells of a model being fetched.
     pub fn fetching(&self) -> impl FnMut(FetchEvent<'_>) {
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden());

@@ -10,6 +10,7 @@ mod options;
 mod output;
 mod plot;
 mod signals;
+mod source_run;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

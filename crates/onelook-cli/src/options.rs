@@ -1,5 +1,6 @@
 //! What the flags mean: the structs of `flags` in, what the library takes out.
 
+mod count;
 mod fit;
 mod limit;
 mod model;
@@ -7,6 +8,7 @@ mod run;
 mod serve;
 mod source;
 mod tile;
+mod tracker;
 
 pub use model::warn_of_random_weights;
 pub use run::run_directory;

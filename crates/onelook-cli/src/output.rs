@@ -8,12 +8,16 @@ mod images;
 mod json;
 mod labels;
 mod line;
+mod mot;
 mod predicted;
 mod run_directory;
 mod table;
+mod totals;
 mod videos;
 mod whole_file;
 
+use std::collections::BTreeMap;
+use std::path::Path;
 use std::rc::Rc;
 
 use onelook::printable::printable_path;
@@ -21,14 +25,34 @@ use onelook::types::Metadata;
 
 use crate::console::Console;
 use crate::failure::Failure;
-use crate::flags::{SaveArgs, VideoArgs};
+use crate::flags::InferenceArgs;
 
 pub use json::Recorded;
-pub use predicted::PredictedImage;
+pub use predicted::{PredictedImage, SequencePosition};
 pub use run_directory::RunDirectory;
+pub use totals::print_totals;
 pub use whole_file::{LineFile, write_whole};
 
+use mot::{MotFiles, MotPlace};
 use predicted::Sink;
+
+/// What is told and kept of a run.
+pub struct OutputPlan<'a> {
+    /// What the flags say.
+    pub args: &'a InferenceArgs,
+    /// Name of the run's directory, unless another is given.
+    pub command: &'static str,
+    /// Whether each image and frame is told.
+    pub tells_frames: bool,
+    /// Whether there may be videos.
+    pub has_videos: bool,
+    /// Whether objects are tracked.
+    pub has_ids: bool,
+    /// File of the tracks of one sequence.
+    pub mot: Option<&'a Path>,
+    /// Whether the tracks of each video are saved.
+    pub save_mot: bool,
+}
 
 /// Everything that was asked for.
 pub struct Outputs<'a> {
@@ -38,23 +62,26 @@ pub struct Outputs<'a> {
 }
 
 impl<'a> Outputs<'a> {
-    /// Opens what the flags ask for; makes the run's directory only if something will be in it. `videos`
-    /// says how to read videos, where there are any.
+    /// Opens what is asked for; makes the run's directory only if something will be in it.
     pub fn new(
-        args: &SaveArgs,
+        plan: &OutputPlan<'_>,
         metadata: &'a Metadata,
-        verbose: bool,
-        videos: Option<&VideoArgs>,
         console: &'a Console,
     ) -> Result<Self, Failure> {
+        let args = &plan.args.save;
         let names = metadata.names.as_slice();
         let mut sinks: Vec<Box<dyn Sink + 'a>> = Vec::new();
-        if console.is_json() {
+        if plan.tells_frames && console.is_json() {
             sinks.push(Box::new(json::JsonLines::new(metadata, console)));
-        } else if verbose {
+        } else if plan.tells_frames && plan.args.verbose {
             sinks.push(Box::new(line::Lines::new(names, console)));
         }
-        let directory = args.run_directory(metadata.task())?.map(Rc::new);
+        if let Some(path) = plan.mot {
+            console.saves_results();
+            sinks.push(Box::new(MotFiles::new(MotPlace::File(path.to_owned()))));
+        }
+        let directory = args.run_directory(metadata.task(), plan.command, plan.save_mot)?;
+        let directory = directory.map(Rc::new);
         if let Some(directory) = &directory {
             console.saves_results();
             if args.save {
@@ -65,15 +92,15 @@ impl<'a> Outputs<'a> {
                     style,
                 )));
             }
-            if let Some(video) = videos.filter(|_| args.save || args.save_frames) {
+            if plan.has_videos && (args.save || args.save_frames) {
                 sinks.push(Box::new(videos::Videos {
                     directory: directory.clone(),
                     names,
                     style: args.style(),
                     as_video: args.save,
                     as_frames: args.save_frames,
-                    ffmpeg: video.ffmpeg.clone(),
-                    open: None,
+                    ffmpeg: plan.args.video.ffmpeg.clone(),
+                    open: BTreeMap::new(),
                 }));
             }
             if args.save_txt {
@@ -89,11 +116,16 @@ impl<'a> Outputs<'a> {
                 sinks.push(Box::new(table::Table::new(
                     directory,
                     names,
-                    videos.is_some(),
+                    plan.has_videos,
+                    plan.has_ids,
                 )?));
             }
             if args.save_json {
                 sinks.push(Box::new(json::JsonFile::new(directory, metadata)?));
+            }
+            if plan.save_mot {
+                let place = MotPlace::Directory(directory.clone());
+                sinks.push(Box::new(MotFiles::new(place)));
             }
         }
         Ok(Self {
@@ -106,6 +138,12 @@ impl<'a> Outputs<'a> {
     /// Hands one image to every sink.
     pub fn write(&mut self, image: &PredictedImage<'_>) -> Result<(), Failure> {
         self.sinks.iter_mut().try_for_each(|sink| sink.write(image))
+    }
+
+    /// Tells every sink, also after one that fails, that no more frames of this sequence will come.
+    pub fn end_of(&mut self, sequence: usize) -> Result<(), Failure> {
+        let ended = self.sinks.iter_mut().map(|sink| sink.end_of(sequence));
+        ended.fold(Ok(()), Result::and)
     }
 
     /// Closes every sink, also after one that fails, and tells where files are. `complete` is whether

@@ -23,6 +23,7 @@ pub use error::{DecodeError, ExceededLimit};
 pub use format::ImageFormat;
 pub use limits::Limits;
 pub use source::{
-    Fetch, IMAGE_EXTENSIONS, Source, SourceError, SourceFrame, SourceOptions, VideoPosition,
+    Fetch, IMAGE_EXTENSIONS, OpenedSource, Source, SourceError, SourceFrame, SourceOptions,
+    SourceStream, VideoPosition,
 };
 pub use stop::StopHandle;

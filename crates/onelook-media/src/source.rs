@@ -13,6 +13,7 @@ mod frame;
 mod options;
 mod read;
 mod spec;
+mod stream;
 
 use std::collections::VecDeque;
 use std::time::Instant;
@@ -21,6 +22,7 @@ pub use error::SourceError;
 pub use frame::{SourceFrame, VideoPosition};
 pub use options::{Fetch, SourceOptions};
 pub use spec::IMAGE_EXTENSIONS;
+pub use stream::SourceStream;
 
 use crate::StopHandle;
 use crate::decode::decode_admitted;
@@ -39,6 +41,14 @@ pub struct Source {
     stop: StopHandle,
 }
 
+/// How what the user named is to be run.
+pub enum OpenedSource {
+    /// One after the other.
+    InTurn(Source),
+    /// Beside each other: live streams have no end that others could wait for.
+    AtOnce(Vec<SourceStream>),
+}
+
 /// Images in a row, or one video.
 enum Part {
     Images(Ahead<SourceFrame>),
@@ -52,14 +62,34 @@ impl Source {
     /// within, by name), a glob (the same, by path), a list (`.txt` or `.streams`: a path or address per
     /// line, paths seen from the list or from the current directory), an `http(s)://` address, the address
     /// of a live stream, the number of a camera, or `-`.
+    ///
+    /// # Errors
+    /// A word that stands for nothing, or a live stream among others.
     pub fn open(spec: &[String], options: &SourceOptions) -> Result<Self, SourceError> {
-        let mut entries = Vec::new();
-        for word in spec {
-            entries.extend(spec::expand(word)?);
+        Self::in_turn(entries(spec)?, options)
+    }
+
+    /// The same, but live streams among others, and the videos of `.streams` lists, are to be run at once.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open), and an image among what is to be run at once.
+    pub fn open_all(spec: &[String], options: &SourceOptions) -> Result<OpenedSource, SourceError> {
+        let entries = entries(spec)?;
+        let is_live = |entry: &Entry| match entry {
+            Entry::Video { address, .. } => address.is_live(),
+            _ => false,
+        };
+        let is_video = |entry: &Entry| matches!(entry, Entry::Video { .. });
+        let is_list = |word: &String| word.ends_with(".streams");
+        let at_once = entries.iter().any(is_live)
+            || (spec.iter().any(is_list) && entries.iter().all(is_video));
+        match entries.len() > 1 && at_once {
+            true => stream::open(entries, options).map(OpenedSource::AtOnce),
+            false => Self::in_turn(entries, options).map(OpenedSource::InTurn),
         }
-        if entries.is_empty() {
-            return Err(SourceError::Nothing);
-        }
+    }
+
+    fn in_turn(entries: Vec<Entry>, options: &SourceOptions) -> Result<Self, SourceError> {
         let address = entries.iter().find_map(|entry| match entry {
             Entry::Address(name) => Some(name),
             _ => None,
@@ -165,6 +195,18 @@ impl Iterator for Source {
             self.parts.pop_front();
         }
         None
+    }
+}
+
+/// What the words stand for; never nothing.
+fn entries(spec: &[String]) -> Result<Vec<Entry>, SourceError> {
+    let mut entries = Vec::new();
+    for word in spec {
+        entries.extend(spec::expand(word)?);
+    }
+    match entries.is_empty() {
+        true => Err(SourceError::Nothing),
+        false => Ok(entries),
     }
 }
 

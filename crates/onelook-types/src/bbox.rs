@@ -46,6 +46,18 @@ impl BoxXyxy {
         }
     }
 
+    /// The part of it inside an image of this width and height.
+    #[must_use]
+    pub fn clipped(&self, [width, height]: [usize; 2]) -> Self {
+        let [width, height] = [width, height].map(|side| side as f32);
+        Self {
+            x1: self.x1.clamp(0.0, width),
+            y1: self.y1.clamp(0.0, height),
+            x2: self.x2.clamp(0.0, width),
+            y2: self.y2.clamp(0.0, height),
+        }
+    }
+
     /// Whether no coordinate is infinite or NaN.
     pub fn is_finite(&self) -> bool {
         [self.x1, self.y1, self.x2, self.y2]

@@ -7,6 +7,7 @@ mod heatmap;
 mod keypoints;
 mod label;
 mod palette;
+mod places;
 
 use onelook_types::{BoxXyxy, Frame, Instance, Instances, Mask};
 
@@ -14,6 +15,7 @@ use canvas::{Canvas, Rect};
 pub use heatmap::draw_heatmap;
 use label::Label;
 pub use palette::class_colour;
+pub use places::{DrawnPlace, draw_places};
 
 /// Share of a mask's colour in the pixels under it.
 const MASK_OPACITY: f32 = 0.5;
@@ -125,12 +127,14 @@ fn outline(bbox: &BoxXyxy, line: usize, canvas: &Canvas<'_>) -> Option<Rect> {
     })
 }
 
-/// What to write: the name and the confidence, each empty when not wanted.
+/// What to write: the name with the track's id before it, and the confidence, each empty when not wanted.
 fn words(instance: &Instance<'_>, names: &[String], style: &DrawStyle) -> (String, String) {
     let name = || {
         let known = names.get(instance.class);
         let known = known.filter(|name| label::is_writable(name));
-        known.map_or_else(|| format!("class {}", instance.class), String::clone)
+        let name = known.map_or_else(|| format!("class {}", instance.class), String::clone);
+        let id = instance.track_id.map(|id| format!("id:{id} "));
+        id.unwrap_or_default() + &name
     };
     let name = if style.labels { name() } else { String::new() };
     let confidence = if style.confidence {

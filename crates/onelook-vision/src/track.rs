@@ -73,6 +73,12 @@ impl TrackerOptions {
         self
     }
 
+    /// Whether detections go on without an id while nothing is tracked and nothing waits to be confirmed,
+    /// as the reference has it.
+    pub fn passes_untracked(&self) -> bool {
+        !matches!(self, Self::TimeAware(_))
+    }
+
     /// A tracker for one stream that has seen nothing.
     pub fn build(&self) -> Box<dyn Tracker> {
         match *self {
@@ -93,6 +99,9 @@ pub trait Tracker: Send {
     /// Each object is a row of `detections` (its class, score, mask and key points) with the track's
     /// filtered box and its id.
     fn update(&mut self, detections: &Instances, frame: &FrameInfo) -> Instances;
+
+    /// Whether an object of the last frame waits for further sightings before it is given out.
+    fn has_unconfirmed(&self) -> bool;
 }
 
 /// What a tracker may know of a frame besides its detections.

@@ -21,6 +21,9 @@ pub struct ObjectRecord {
     /// Corners in pixels of the image.
     #[serde(rename = "box")]
     pub bbox: BoxRecord,
+    /// The same for the same object on every frame, where objects are tracked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub track_id: Option<u64>,
     /// The outline of its mask.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub segments: Option<PointsRecord>,
@@ -92,6 +95,7 @@ pub fn objects(
             x2: found.bbox.x2,
             y2: found.bbox.y2,
         },
+        track_id: found.track_id,
         segments: found.mask.map(|mask| {
             let points = polygon(mask, image_size).into_iter();
             let (x, y) = points.map(|[x, y]| (x, y)).unzip();
@@ -110,7 +114,10 @@ pub fn objects(
 pub fn instances(records: &[ObjectRecord]) -> Instances {
     let rows = records.iter().map(|record| {
         let BoxRecord { x1, y1, x2, y2 } = record.bbox;
-        Instance::new(BoxXyxy { x1, y1, x2, y2 }, record.class, record.confidence)
+        Instance {
+            track_id: record.track_id,
+            ..Instance::new(BoxXyxy { x1, y1, x2, y2 }, record.class, record.confidence)
+        }
     });
     let instances: Instances = rows.collect();
     let keypoints = records.iter().map(|record| {
@@ -131,7 +138,8 @@ pub fn instances(records: &[ObjectRecord]) -> Instances {
 
 /// An object as a line of a file of labels, without a line break: `class cx cy w h` as fractions of
 /// the image, or `class x1 y1 x2 y2 …`, the points of its mask's [`polygon`], where it has a mask; then
-/// `x y` or `x y visible` of each key point, then its confidence if asked for.
+/// `x y` or `x y visible` of each key point, then its confidence if asked for, then its track's id if it
+/// has one.
 ///
 /// `None` for a mask that outlines nothing: fewer than three points are no polygon.
 pub fn label(
@@ -165,6 +173,9 @@ pub fn label(
     }
     if with_confidence {
         push(found.score);
+    }
+    if let Some(id) = found.track_id {
+        line += &format!(" {id}");
     }
     Some(line)
 }
@@ -276,6 +287,20 @@ mod tests {
             let expected = "0 0.000000 0.000000 0.000000 0.000000".to_owned() + words;
             assert_eq!(line, expected);
         }
+    }
+
+    #[test]
+    fn the_id_of_a_track_is_kept_and_stands_last_in_a_label() {
+        let found = Instance {
+            track_id: Some(7),
+            ..Instance::new(BoxXyxy::default(), 3, 0.5)
+        };
+        let records = objects(&Instances::from_iter([found]), &[], [16, 10]);
+        let text = serde_json::to_string(&records).unwrap();
+        assert!(text.ends_with(r#""y2":0.0},"track_id":7}]"#), "{text}");
+        assert_eq!(instances(&records).track_ids(), Some(&[7][..]));
+        let line = label(&found, [16, 10], true).unwrap();
+        assert!(line.ends_with(" 0.500000 7"), "{line}");
     }
 
     #[test]

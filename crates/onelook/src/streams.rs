@@ -11,7 +11,7 @@ mod wake;
 
 use std::time::{Duration, Instant};
 
-use onelook_media::video::{Next, StreamStatus, VideoError, VideoFrame, VideoStream};
+use onelook_media::video::{Next, StreamStatus, VideoError, VideoFrame, VideoInfo, VideoStream};
 use onelook_types::{FrameView, Prediction};
 
 use crate::tracking::FrameTracker;
@@ -191,6 +191,12 @@ impl Streams {
             too_old,
             age,
         })
+    }
+
+    /// What a stream's video says of itself; absent before its first frame, and for live streams.
+    pub fn info(&self, id: StreamId) -> Option<VideoInfo> {
+        let stream = self.streams.iter().find(|stream| stream.id == id)?;
+        stream.video.info()
     }
 
     /// What happens next: the results of one run, then ends of streams. Waits until `deadline`; nothing when

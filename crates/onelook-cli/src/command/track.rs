@@ -1,130 +1,34 @@
-//! `onelook track`: recorded detections in, tracks out, frame by frame.
+//! `onelook track`: images and videos, or recorded detections in, the same objects with the same ids out.
 
-use std::collections::BTreeSet;
-use std::time::{Duration, Instant};
-
-use onelook::mot::{MotDetections, write_track};
-use onelook::tracking;
-use onelook::vision::track::FrameInfo;
-use serde_json::json;
+mod recorded;
 
 use crate::console::Console;
 use crate::failure::Failure;
 use crate::flags::TrackArgs;
-use crate::output::write_whole;
+use crate::source_run::{self, RunPlan};
+
+/// Images in a second where nothing says so.
+const IMAGE_RATE: f64 = 30.0;
 
 pub fn run(args: &TrackArgs, console: &Console) -> Result<(), Failure> {
-    let settings = tracking::tracker(&args.tracker)?;
-    let detections = tracking::detections(&args.detections)?;
-    let sequence = sequence(args, &detections)?;
-    if settings.camera_motion {
-        console.note("recorded detections have no pixels: the camera's motion is not taken out");
+    if let Some(path) = &args.detections {
+        return recorded::run(args, path, console);
     }
-    let mut tracker = settings.options.with_per_class(args.per_class).build();
-    let mut tracks = Tracks::default();
-    let begun = Instant::now();
-    for frame in 1..=sequence.frames {
-        let info = FrameInfo {
-            time: sequence.time(frame),
-            ..FrameInfo::default()
-        };
-        let seen = tracker.update(detections.frame(frame), &info);
-        for object in &seen {
-            write_track(&mut tracks.lines, frame, &object);
-            tracks.ids.extend(object.track_id);
-            tracks.rows += 1;
-        }
-    }
-    let spent = begun.elapsed();
-    report(args, &tracks, sequence.frames, spent, console)
-}
-
-/// When the frames were taken.
-struct Sequence {
-    frames: u64,
-    frame_rate: f64,
-    times: Option<Vec<Duration>>,
-}
-
-impl Sequence {
-    /// Time of a frame, from 1.
-    fn time(&self, frame: u64) -> Duration {
-        let index = frame - 1;
-        match &self.times {
-            Some(times) => usize::try_from(index)
-                .ok()
-                .and_then(|index| times.get(index))
-                .copied()
-                .unwrap_or_default(),
-            None => Duration::from_secs_f64(index as f64 / self.frame_rate),
-        }
-    }
-}
-
-fn sequence(args: &TrackArgs, detections: &MotDetections) -> Result<Sequence, Failure> {
-    let times = args.times.as_deref().map(tracking::times).transpose()?;
-    let info = tracking::sequence_info(&args.detections)?;
-    let counted = times
-        .as_ref()
-        .map(|times| times.len() as u64)
-        .or(info.frames);
-    let last = detections.last_frame();
-    let frames = args.frames.or(counted).unwrap_or(last);
-    if frames < last {
-        return Err(Failure::failed(
-            "tracking",
-            format!(
-                "there are boxes up to frame {last}, but only {frames} frames: correct --frames, --times or seqinfo.ini"
-            ),
+    if args.times.is_some() || args.frames.is_some() {
+        return Err(Failure::Usage(
+            "--times and --frames are for --detections: a video has its own times and frames"
+                .to_owned(),
         ));
     }
-    if frames > MAX_FRAMES
-        || times
-            .as_ref()
-            .is_some_and(|times| frames > times.len() as u64)
-    {
-        let reason = format!("--frames {frames}: more than there are times, or than {MAX_FRAMES}");
-        return Err(Failure::Usage(reason));
-    }
-    Ok(Sequence {
-        frames,
-        frame_rate: args.frame_rate.or(info.frame_rate).unwrap_or(30.0),
-        times,
-    })
-}
-
-/// More frames than a camera takes in a year.
-const MAX_FRAMES: u64 = 1 << 30;
-
-#[derive(Default)]
-struct Tracks {
-    lines: String,
-    ids: BTreeSet<u64>,
-    rows: u64,
-}
-
-fn report(
-    args: &TrackArgs,
-    tracks: &Tracks,
-    frames: u64,
-    spent: Duration,
-    console: &Console,
-) -> Result<(), Failure> {
-    match &args.mot {
-        Some(path) => write_whole(path, tracks.lines.as_bytes())?,
-        None if console.is_json() => {}
-        None => return console.print(&tracks.lines),
-    }
-    let micros = spent.as_secs_f64() * 1e6 / frames.max(1) as f64;
-    console.line(format!(
-        "{} tracks, {} boxes on {frames} frames, {micros:.1} us per frame",
-        tracks.ids.len(),
-        tracks.rows
-    ))?;
-    console.value(&json!({
-        "tracks": tracks.ids.len(),
-        "boxes": tracks.rows,
-        "frames": frames,
-        "microseconds_per_frame": micros,
-    }))
+    let plan = RunPlan {
+        args: &args.inference,
+        command: "track",
+        confidence: 0.1,
+        tracker: Some(args.tracker.settings()?),
+        image_rate: args.frame_rate.unwrap_or(IMAGE_RATE),
+        mot: args.mot.as_deref(),
+        save_mot: args.save_mot,
+        counting: None,
+    };
+    source_run::run(&plan, console)
 }

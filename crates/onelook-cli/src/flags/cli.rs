@@ -60,14 +60,14 @@ pub enum Command {
     /// Finds objects in images and videos.
     Predict(Box<PredictArgs>),
     /// Follows objects from frame to frame.
-    Track(TrackArgs),
+    Track(Box<TrackArgs>),
     /// Serves models over HTTP and gRPC, with a web page.
     Serve(Box<ServeArgs>),
     /// Measures a model's accuracy on a data set.
     Val(Box<ValArgs>),
     /// Compares the boxes of two models, devices or recordings on the same images.
     Verify(Box<VerifyArgs>),
-    /// Counts crossings of lines and stays in zones over recorded tracks.
+    /// Counts crossings of lines and stays in zones, on videos and over recorded tracks.
     Count(Box<CountArgs>),
     /// Writes a model in the native format, which loads fastest.
     Convert(ConvertArgs),

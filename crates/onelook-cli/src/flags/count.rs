@@ -2,19 +2,28 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum};
+use clap::{ArgGroup, Args, ValueEnum};
 
-use super::value::{fraction, named_line, named_zone};
+use super::inference::InferenceArgs;
+use super::tracker::TrackerArgs;
+use super::value::{named_line, named_zone};
 
 /// A name and points of an image.
 pub type NamedPoints = (String, Vec<[f64; 2]>);
 
-/// Counts crossings of lines and stays in zones over recorded tracks.
+/// Counts crossings of lines and stays in zones, on videos and over recorded tracks.
 #[derive(Args)]
+#[command(group = ArgGroup::new("input").required(true).args(["source", "tracks"]))]
 pub struct CountArgs {
-    /// Tracks in the format of the MOTChallenge: frame,id,left,top,width,height,confidence.
+    #[command(flatten)]
+    pub inference: InferenceArgs,
+    #[command(flatten)]
+    pub tracker: TrackerArgs,
+    /// Recorded tracks in place of a source and a model, in the format of the MOTChallenge:
+    /// frame,id,left,top,width,height,confidence. With --conf 1 what ground truth marks as to be ignored is
+    /// left out; other flags of models and of the run's directory play no role.
     #[arg(long, value_name = "FILE")]
-    pub tracks: PathBuf,
+    pub tracks: Option<PathBuf>,
     /// Line from one point to another, as NAME=X1,Y1,X2,Y2; in is to the left of this direction on the
     /// screen. May be given several times.
     #[arg(long, value_parser = named_line, value_name = "NAME=POINTS")]
@@ -35,16 +44,17 @@ pub struct CountArgs {
     /// Count each track once per line, in mode default.
     #[arg(long)]
     pub once: bool,
-    /// Frames per second [default: as seqinfo.ini beside the tracks says, or 30]
+    /// Frames per second of recorded tracks and of images [default: 30, for tracks as seqinfo.ini beside
+    /// them says]
     #[arg(long, value_name = "FPS")]
     pub frame_rate: Option<f64>,
-    /// Least confidence of a box; 1 leaves out what ground truth marks as to be ignored.
-    #[arg(long, default_value_t = 0.0, value_parser = fraction, value_name = "SCORE")]
-    pub conf: f32,
     /// Read the class from the eighth column, as MOT16 and later have it.
     #[arg(long)]
     pub class_column: bool,
-    /// Write each event as a line of JSON to this file.
+    /// Draw lines and zones with their counts into the saved images and videos.
+    #[arg(long, default_value_t = true)]
+    pub show_places: bool,
+    /// Write each event as a line of JSON to this file, with the time in seconds.
     #[arg(long, value_name = "FILE")]
     pub events: Option<PathBuf>,
 }

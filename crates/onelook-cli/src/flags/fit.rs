@@ -15,7 +15,8 @@ pub enum Preset {
 /// How images are fitted into the network, and what counts as a detection.
 #[derive(Args, Clone)]
 pub struct FitArgs {
-    /// Lowest confidence, 0 to 1 [default: 0.25; for val 0.001]
+    /// Lowest confidence, 0 to 1 [default: 0.25; for track and count 0.1, of recorded tracks
+    /// 0; for val 0.001]
     #[arg(long, value_parser = fraction, value_name = "SCORE")]
     pub conf: Option<f32>,
     /// Overlap (IoU) above which the box of lower confidence is dropped, 0 to 1 [default: 0.7]

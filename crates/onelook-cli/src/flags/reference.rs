@@ -84,6 +84,7 @@ const KEYS: &[ReferenceKey] = &[
     key("line-thickness", Renamed("line-width"), ""),
     key("nms", Any, ""),
     key("optimize", Off, "graphs are optimised anyway: leave it out"),
+    key("persist", Any, ""),
     key(
         "profile",
         Off,

@@ -45,9 +45,9 @@ pub struct SaveArgs {
     /// Directory of the runs [default: runs/TASK]
     #[arg(long, value_name = "DIR")]
     pub project: Option<PathBuf>,
-    /// Name of the run's directory; a number is added if it exists.
-    #[arg(long, default_value = "predict", value_name = "NAME")]
-    pub name: String,
+    /// Name of the run's directory; a number is added if it exists [default: the command's name]
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<String>,
     /// Write into the directory even if it exists.
     #[arg(long)]
     pub exist_ok: bool,

@@ -53,6 +53,14 @@ pub fn fraction(word: &str) -> Result<f32, String> {
     }
 }
 
+/// Seconds above 0.
+pub fn seconds(word: &str) -> Result<f64, String> {
+    match word.trim().trim_end_matches('s').parse::<f64>() {
+        Ok(seconds) if seconds > 0.0 && seconds <= 1e9 => Ok(seconds),
+        _ => Err("expected seconds above 0, such as 0.5".to_owned()),
+    }
+}
+
 /// `640`, `480,640`, `[480,640]` or `480x640`: height first.
 pub fn image_size(word: &str) -> Result<ImageSize, String> {
     let sides: Result<Vec<usize>, _> = unbracketed(word)
@@ -147,6 +155,14 @@ mod tests {
             );
         }
         assert!(named_line("a=0,0,1,0,1,1").is_err());
+    }
+
+    #[test]
+    fn seconds_are_above_zero() {
+        assert_eq!((seconds("0.5"), seconds("2s")), (Ok(0.5), Ok(2.0)));
+        for word in ["0", "-1", "NaN", "inf", "x"] {
+            assert!(seconds(word).is_err(), "{word}");
+        }
     }
 
     #[test]

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::value::seconds;
+
 /// How videos and live streams are read.
 #[derive(Args, Clone, Default)]
 pub struct VideoArgs {
@@ -13,6 +15,9 @@ pub struct VideoArgs {
     /// Take every frame of a live stream, even late, instead of the newest only.
     #[arg(long)]
     pub stream_buffer: bool,
+    /// Of several live streams at once, leave out frames that have waited for more seconds [default: none]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    pub max_age: Option<f64>,
     /// Decode videos on a GPU where ffmpeg can; pixels may differ a little.
     #[arg(long)]
     pub hwaccel: bool,

@@ -29,15 +29,23 @@ pub fn run_directory(
 }
 
 impl SaveArgs {
-    /// The run's directory, if anything is to be kept.
-    pub fn run_directory(&self, task: Task) -> Result<Option<RunDirectory>, Failure> {
-        let any = self.save
+    /// The run's directory, if anything is to be kept; `name` is its name unless another is given,
+    /// `keeps_more` whether more is kept than these flags say.
+    pub fn run_directory(
+        &self,
+        task: Task,
+        name: &str,
+        keeps_more: bool,
+    ) -> Result<Option<RunDirectory>, Failure> {
+        let any = keeps_more
+            || self.save
             || self.save_frames
             || self.save_txt
             || self.save_crop
             || self.save_csv
             || self.save_json;
-        any.then(|| run_directory(self.project.as_deref(), &self.name, self.exist_ok, task))
+        let name = self.name.as_deref().unwrap_or(name);
+        any.then(|| run_directory(self.project.as_deref(), name, self.exist_ok, task))
             .transpose()
     }
 

@@ -6,7 +6,7 @@ use onelook::media::video::VideoError;
 use onelook::media::{Limits, SourceOptions};
 
 use crate::console::Console;
-use crate::flags::PredictArgs;
+use crate::flags::InferenceArgs;
 
 /// Images may come from addresses, which the user's own client fetches.
 pub fn source_options(limits: &Limits) -> SourceOptions {
@@ -19,7 +19,7 @@ pub fn source_options(limits: &Limits) -> SourceOptions {
     }
 }
 
-impl PredictArgs {
+impl InferenceArgs {
     /// What the flags mean for the source.
     pub fn source_options(&self, console: &Console) -> SourceOptions {
         let warn = console.detached_warning();

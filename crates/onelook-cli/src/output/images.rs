@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use onelook::media::{encode_jpeg, encode_png};
-use onelook::vision::draw::{DrawStyle, draw};
+use onelook::vision::draw::DrawStyle;
 
 use super::predicted::{PredictedImage, Sink};
 use super::run_directory::{RunDirectory, stem};
@@ -37,13 +37,7 @@ impl Sink for Images<'_> {
         if image.video.is_some() {
             return Ok(());
         }
-        let mut frame = image.frame.clone();
-        draw(
-            &mut frame,
-            image.result.instances(),
-            self.names,
-            &self.style,
-        );
+        let frame = image.annotated(self.names, &self.style);
         let lossless = image.source.to_ascii_lowercase().ends_with(".png")
             || frame.width().max(frame.height()) > JPEG_SIDE;
         let (bytes, ending) = match lossless {

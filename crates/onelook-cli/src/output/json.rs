@@ -68,7 +68,7 @@ fn seconds(time: Duration) -> f64 {
 }
 
 /// The object of one image; `warnings` is there only if there are any, `frame` (from 1) and `time` (in
-/// seconds) only for frames of videos.
+/// seconds) only for frames of videos, `age_ms` only for those of several streams at once.
 fn record(image: &PredictedImage<'_>, metadata: &Metadata) -> Value {
     let speed = &image.result.speed;
     let mut record = json!({
@@ -87,6 +87,9 @@ fn record(image: &PredictedImage<'_>, metadata: &Metadata) -> Value {
     if let Some(video) = image.video {
         record["frame"] = json!(video.frame);
         record["time"] = json!(image.time.map(seconds));
+    }
+    if let Some(age) = image.age {
+        record["age_ms"] = json!(milliseconds(age));
     }
     if !image.warnings.is_empty() {
         let warnings: Vec<String> = image.warnings.iter().map(ToString::to_string).collect();

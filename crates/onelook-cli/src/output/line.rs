@@ -1,5 +1,5 @@
 //! A line per image: `image 1/2 /p/bus.jpg: 640x480 4 persons, 1 bus, 36.4ms`, or per frame:
-//! `video 1/1 (frame 3/200) /p/clip.mp4: 480x640 4 persons, 12.1ms`.
+//! `video 1/1 (frame 3/200) /p/clip.mp4: 480x640 2 persons (1, 4), 12.1ms`, with the ids of what is tracked.
 
 use std::collections::BTreeMap;
 
@@ -44,18 +44,24 @@ impl Sink for Lines<'_> {
     }
 }
 
-/// `4 persons, 1 bus`, by class number.
+/// `4 persons, 1 bus`, by class number; `2 persons (1, 4)` where they are tracked.
 fn counts(instances: &Instances, names: &[String]) -> String {
-    let mut counts: BTreeMap<usize, usize> = BTreeMap::new();
+    let mut ids: BTreeMap<usize, Vec<Option<u64>>> = BTreeMap::new();
     for found in instances {
-        *counts.entry(found.class).or_default() += 1;
+        ids.entry(found.class).or_default().push(found.track_id);
     }
-    if counts.is_empty() {
+    if ids.is_empty() {
         return "(no detections)".to_owned();
     }
-    let words = counts.iter().map(|(&class, &count)| {
-        let plural = if count > 1 { "s" } else { "" };
-        format!("{count} {}{plural}", class_name(names, class))
+    let words = ids.iter_mut().map(|(&class, ids)| {
+        let plural = if ids.len() > 1 { "s" } else { "" };
+        let count = format!("{} {}{plural}", ids.len(), class_name(names, class));
+        ids.sort_unstable();
+        let ids: Vec<String> = ids.iter().flatten().map(u64::to_string).collect();
+        match ids.is_empty() {
+            true => count,
+            false => format!("{count} ({})", ids.join(", ")),
+        }
     });
     words.collect::<Vec<_>>().join(", ")
 }
@@ -74,5 +80,8 @@ mod tests {
             "2 persons, 1 bus"
         );
         assert_eq!(counts(&Instances::default(), &names), "(no detections)");
+        let tracked = Instances::from_iter(rows).with_track_ids(vec![3, 9, 4]);
+        let expected = "2 persons (4, 9), 1 bus (3)";
+        assert_eq!(counts(&tracked, &names), expected);
     }
 }

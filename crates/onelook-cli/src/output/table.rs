@@ -14,6 +14,8 @@ pub struct Table<'a> {
     file: LineFile,
     /// Whether rows say which frame they are of.
     has_frames: bool,
+    /// Whether they say which track they are of.
+    has_ids: bool,
 }
 
 impl<'a> Table<'a> {
@@ -21,16 +23,19 @@ impl<'a> Table<'a> {
         directory: &RunDirectory,
         names: &'a [String],
         has_frames: bool,
+        has_ids: bool,
     ) -> Result<Self, Failure> {
         let mut file = LineFile::create(directory.path().join("predictions.csv"))?;
         let frame = if has_frames { ",frame,time" } else { "" };
+        let id = if has_ids { ",track_id" } else { "" };
         file.append(&format!(
-            "source,class,name,confidence,x1,y1,x2,y2{frame}\n"
+            "source,class,name,confidence,x1,y1,x2,y2{frame}{id}\n"
         ))?;
         Ok(Self {
             names,
             file,
             has_frames,
+            has_ids,
         })
     }
 }
@@ -48,9 +53,13 @@ impl Sink for Table<'_> {
         };
         for found in image.result.instances() {
             let bbox = &found.bbox;
+            let id = match (self.has_ids, found.track_id) {
+                (false, _) => String::new(),
+                (true, id) => format!(",{}", id.map_or(String::new(), |id| id.to_string())),
+            };
             let _ = writeln!(
                 rows,
-                "{},{},{},{:.5},{:.2},{:.2},{:.2},{:.2}{frame}",
+                "{},{},{},{:.5},{:.2},{:.2},{:.2},{:.2}{frame}{id}",
                 quoted(image.source),
                 found.class,
                 quoted(&class_name(self.names, found.class)),

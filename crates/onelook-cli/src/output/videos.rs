@@ -1,12 +1,13 @@
 //! Videos with boxes and labels drawn on them, as videos (`NAME.mp4`) and frame by frame
 //! (`NAME_frames/1.jpg`).
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::rc::Rc;
 
 use onelook::media::encode_jpeg;
 use onelook::media::video::{Ffmpeg, VideoWriter, WriterOptions};
-use onelook::vision::draw::{DrawStyle, draw};
+use onelook::vision::draw::DrawStyle;
 
 use super::images::JPEG_QUALITY;
 use super::predicted::{PredictedImage, Sink};
@@ -23,28 +24,25 @@ pub struct Videos<'a> {
     pub as_frames: bool,
     /// Where the user says that ffmpeg is.
     pub ffmpeg: Option<PathBuf>,
-    /// The video that is being written, and its position.
-    pub open: Option<(usize, VideoWriter)>,
+    /// The videos that are being written, by their sequences.
+    pub open: BTreeMap<usize, VideoWriter>,
 }
 
 impl Videos<'_> {
     /// The writer of the video that this frame is of.
     fn writer(&mut self, image: &PredictedImage<'_>) -> Result<&mut VideoWriter, Failure> {
-        let is_same = |(position, writer): &(usize, VideoWriter)| {
-            *position == image.position && writer.size() == image.size()
-        };
+        let sequence = image.sequence.number;
         let stem = self.directory.video_stem(image.position, image.source);
         let mut path = self.directory.path().join(format!("{stem}.{VIDEO_ENDING}"));
-        if let Some((position, writer)) = self.open.take_if(|open| !is_same(open)) {
-            writer.finish(true).map_err(failure)?;
-            if position == image.position {
-                // The camera came back with another size.
-                path = self
-                    .directory
-                    .file(self.directory.path(), &stem, VIDEO_ENDING);
-            }
+        let is_other_size = |writer: &VideoWriter| writer.size() != image.size();
+        if self.open.get(&sequence).is_some_and(is_other_size) {
+            // The camera came back with another size.
+            self.end_of(sequence)?;
+            path = self
+                .directory
+                .file(self.directory.path(), &stem, VIDEO_ENDING);
         }
-        if self.open.is_none() {
+        if !self.open.contains_key(&sequence) {
             let info = image.video.and_then(|video| video.info.as_ref());
             let audio = info.and_then(|info| info.audio.clone());
             let options = WriterOptions {
@@ -53,13 +51,10 @@ impl Videos<'_> {
             };
             let ffmpeg = Ffmpeg::find(self.ffmpeg.as_deref()).map_err(failure)?;
             let writer = VideoWriter::create(&ffmpeg, &path, image.size(), options);
-            self.open = Some((image.position, writer.map_err(failure)?));
+            self.open.insert(sequence, writer.map_err(failure)?);
         }
-        let (_, writer) = self
-            .open
-            .as_mut()
-            .expect("it was opened if it was not open");
-        Ok(writer)
+        let writer = self.open.get_mut(&sequence);
+        Ok(writer.expect("it was opened if it was not open"))
     }
 }
 
@@ -68,13 +63,7 @@ impl Sink for Videos<'_> {
         let Some(video) = image.video else {
             return Ok(());
         };
-        let mut frame = image.frame.clone();
-        draw(
-            &mut frame,
-            image.result.instances(),
-            self.names,
-            &self.style,
-        );
+        let frame = image.annotated(self.names, &self.style);
         if self.as_frames {
             let bytes = encode_jpeg(&frame, JPEG_QUALITY).map_err(onelook::Error::from)?;
             let stem = self.directory.video_stem(image.position, image.source);
@@ -85,18 +74,23 @@ impl Sink for Videos<'_> {
             let written = self.writer(image)?.write(&frame, image.time);
             if written.is_err() {
                 // What it wrote stays; there is nothing to finish.
-                self.open = None;
+                self.open.remove(&image.sequence.number);
             }
             written.map_err(failure)?;
         }
         Ok(())
     }
 
+    fn end_of(&mut self, sequence: usize) -> Result<(), Failure> {
+        let writer = self.open.remove(&sequence);
+        writer.map_or(Ok(()), |writer| writer.finish(true).map_err(failure))
+    }
+
     fn finish(&mut self, complete: bool) -> Result<(), Failure> {
-        let open = self.open.take();
-        open.map_or(Ok(()), |(_, writer)| {
-            writer.finish(complete).map_err(failure)
-        })
+        let writers = std::mem::take(&mut self.open).into_values();
+        let finished = writers.map(|writer| writer.finish(complete).map_err(failure));
+        // All of them, also after one that fails.
+        finished.fold(Ok(()), Result::and)
     }
 }
 

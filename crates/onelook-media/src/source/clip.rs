@@ -6,16 +6,12 @@ use std::time::{Duration, Instant};
 use super::error::SourceError;
 use super::frame::{SourceFrame, VideoPosition};
 use super::options::SourceOptions;
-use crate::video::{
-    DecodeOptions, Delivery, Ffmpeg, Next, StreamOptions, VideoAddress, VideoFrame, VideoInfo,
-    VideoStream,
-};
+use super::stream::video_stream;
+use crate::video::{Ffmpeg, Next, VideoAddress, VideoFrame, VideoInfo, VideoStream};
 use crate::{DecodedImage, StopHandle};
 
 /// How often it is looked whether a live stream was opened again.
 const LOOK: Duration = Duration::from_millis(500);
-/// Frames of a live stream that wait where every one counts.
-const BUFFERED: usize = 128;
 
 /// A video whose frames come one after the other.
 pub(super) struct Clip {
@@ -38,19 +34,10 @@ impl Clip {
         index: usize,
         options: &SourceOptions,
     ) -> Self {
-        let mut decode = DecodeOptions::for_address(&address);
-        decode.limits = options.limits;
-        decode.stride = options.video_stride.max(1);
-        decode.hardware = options.hardware_decoding;
-        let mut stream = StreamOptions::for_address(&address);
-        stream.must_start = true;
-        if address.is_live() && options.buffer_streams {
-            stream.delivery = Delivery::EveryFrame { ahead: BUFFERED };
-        }
         Self {
             name: address.name(),
-            stride: decode.stride,
-            stream: VideoStream::open(ffmpeg, address.clone(), decode, stream),
+            stride: options.video_stride.max(1),
+            stream: video_stream(ffmpeg, address.clone(), options, true),
             address,
             index,
             info: None,

@@ -33,6 +33,14 @@ pub enum SourceError {
         /// The stream.
         name: String,
     },
+    /// An image among videos and live streams that run at once.
+    #[error(
+        "'{name}' is no video: live streams, and the videos of a .streams list, run at once and only with each other. Run it by itself"
+    )]
+    ImageAmongStreams {
+        /// The image.
+        name: String,
+    },
     /// The system refused to read.
     #[error("'{name}' cannot be read: {reason}")]
     Unreadable {

@@ -21,7 +21,7 @@ use onelook_media::video::{
     TimeBase, VideoAddress, VideoError, VideoFrame, VideoInfo, VideoStream, VideoWriter,
     WriterOptions,
 };
-use onelook_media::{Source, SourceOptions, StopHandle};
+use onelook_media::{OpenedSource, Source, SourceOptions, StopHandle};
 use onelook_types::{Frame, PixelFormat};
 
 /// A directory that goes when the test ends.

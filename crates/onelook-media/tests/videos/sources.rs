@@ -64,6 +64,57 @@ fn live_streams_are_refused_among_others() {
     );
 }
 
+#[test]
+fn lists_of_streams_and_live_streams_among_others_are_to_be_run_at_once() {
+    let Some(scratch) = Scratch::new() else {
+        return;
+    };
+    let words = |names: &[&str]| -> Vec<String> {
+        let word = |name: &&str| match name.contains("://") {
+            true => (*name).to_owned(),
+            false => scratch.path(name).display().to_string(),
+        };
+        names.iter().map(word).collect()
+    };
+    let list = |name: &str, text: &str| fs::write(scratch.path(name), text).unwrap();
+    list("videos.streams", "a.mp4\nb.mp4\n");
+    list("images.streams", "a.jpg\nb.jpg\n");
+    list("one.streams", "rtsp://host/a\n");
+    list("videos.txt", "a.mp4\nb.mp4\n");
+    let options = SourceOptions::default();
+    for (names, expected) in [
+        (&["videos.streams"][..], Some([false, false])),
+        (
+            &["rtsp://me:secret@host/a", "tcp://host:1"],
+            Some([true, true]),
+        ),
+        (&["videos.txt"], None),
+        (&["images.streams"], None),
+        (&["one.streams"], None),
+    ] {
+        let opened = Source::open_all(&words(names), &options);
+        let is_live = match opened {
+            Ok(OpenedSource::AtOnce(streams)) => {
+                assert!(streams.iter().all(|stream| !stream.name.contains("secret")));
+                Some(
+                    streams
+                        .iter()
+                        .map(|stream| stream.is_live)
+                        .collect::<Vec<_>>(),
+                )
+            }
+            Ok(OpenedSource::InTurn(_)) | Err(_) => None,
+        };
+        assert_eq!(is_live, expected.map(|it| it.to_vec()), "{names:?}");
+    }
+    let mixed = words(&["rtsp://host/a", "images.streams"]);
+    let said = Source::open_all(&mixed, &options)
+        .err()
+        .unwrap()
+        .to_string();
+    assert!(said.contains("a.jpg' is no video"), "{said}");
+}
+
 /// Nobody listens there.
 #[test]
 fn a_refused_camera_is_told_without_its_password() {

@@ -22,6 +22,10 @@ impl Tracker for BotSort {
     fn update(&mut self, detections: &Instances, frame: &FrameInfo) -> Instances {
         self.0.update(detections, frame)
     }
+
+    fn has_unconfirmed(&self) -> bool {
+        self.0.has_unconfirmed()
+    }
 }
 
 #[cfg(test)]

@@ -140,4 +140,8 @@ impl Tracker for ByteTrack {
         tracks.sweep(options.buffer, options.per_class);
         tracks.report(detections)
     }
+
+    fn has_unconfirmed(&self) -> bool {
+        self.tracks.has_unconfirmed()
+    }
 }

@@ -273,6 +273,12 @@ impl Tracks {
         self.tracks.retain(|_| is_duplicate.next() != Some(true));
     }
 
+    /// Whether a track of the last frame is not confirmed yet.
+    pub fn has_unconfirmed(&self) -> bool {
+        let mut tracks = self.tracks.iter();
+        tracks.any(|track| track.state == State::Unconfirmed)
+    }
+
     /// How many frames came.
     pub fn frame(&self) -> u64 {
         self.frame

@@ -170,4 +170,8 @@ impl Tracker for OcSort {
         tracks.sweep(options.buffer, options.per_class);
         tracks.report(detections)
     }
+
+    fn has_unconfirmed(&self) -> bool {
+        self.tracks.has_unconfirmed()
+    }
 }

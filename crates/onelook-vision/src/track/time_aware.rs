@@ -211,6 +211,10 @@ impl Tracker for TimeAware {
         };
         reported(detections, self.tracks.iter().filter_map(report))
     }
+
+    fn has_unconfirmed(&self) -> bool {
+        self.tracks.iter().any(|track| track.id.is_none())
+    }
 }
 
 #[cfg(test)]

@@ -166,4 +166,8 @@ impl Tracker for TrackTrack {
         self.tracks.sweep(options.buffer, options.per_class);
         self.tracks.report(detections)
     }
+
+    fn has_unconfirmed(&self) -> bool {
+        self.tracks.has_unconfirmed()
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use onelook_types::{FrameView, Instances};
+use onelook_types::{FrameView, Instance, Instances};
 use onelook_vision::track::optical_flow::CameraMotionEstimator;
 use onelook_vision::track::{FrameInfo, Tracker};
 
@@ -12,6 +12,7 @@ use super::TrackerSettings;
 pub struct FrameTracker {
     tracker: Box<dyn Tracker>,
     camera: Option<CameraMotionEstimator>,
+    passes_untracked: bool,
 }
 
 impl FrameTracker {
@@ -20,10 +21,13 @@ impl FrameTracker {
         Self {
             tracker: settings.options.build(),
             camera: settings.camera_motion.then(CameraMotionEstimator::default),
+            passes_untracked: settings.options.passes_untracked(),
         }
     }
 
-    /// The objects that are tracked on the next frame, which comes `time` after the start.
+    /// The objects that are tracked on the next frame, which comes `time` after the start; their boxes end at
+    /// the edges of the frame. The reference's trackers pass detections on without an id where
+    /// [they do](onelook_vision::track::TrackerOptions::passes_untracked).
     pub fn update(
         &mut self,
         frame: &FrameView<'_>,
@@ -37,6 +41,72 @@ impl FrameTracker {
                 .map(|camera| camera.estimate(frame))
                 .unwrap_or_default(),
         };
-        self.tracker.update(found, &info)
+        let tracked = self.tracker.update(found, &info);
+        match tracked.is_empty() && self.passes_untracked && !self.tracker.has_unconfirmed() {
+            true => found.clone(),
+            false => clipped(tracked, [frame.width(), frame.height()]),
+        }
+    }
+}
+
+fn clipped(objects: Instances, size: [usize; 2]) -> Instances {
+    let mut boxes = objects.boxes().iter();
+    if boxes.all(|bbox| bbox.clipped(size) == *bbox) {
+        return objects;
+    }
+    // The masks and key points that rows borrow are copied.
+    let rows = objects.iter().map(|object| Instance {
+        bbox: object.bbox.clipped(size),
+        ..object
+    });
+    rows.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tracking::tracker;
+    use onelook_types::{BoxXyxy, Frame};
+
+    fn object(score: f32) -> Instances {
+        let bbox = BoxXyxy {
+            x1: -10.0,
+            y1: 10.0,
+            x2: 30.0,
+            y2: 40.0,
+        };
+        Instances::new(vec![bbox], vec![3], vec![score])
+    }
+
+    /// Ids of the objects of each frame, `None` for those without one.
+    fn ids(name: &str, scores: &[f32]) -> Vec<Vec<Option<u64>>> {
+        let mut tracker = FrameTracker::new(&tracker(name).unwrap());
+        let frame = Frame::filled(64, 48, [0; 3]).unwrap();
+        let frames = scores.iter().enumerate().map(|(number, &score)| {
+            let time = Duration::from_millis(40 * number as u64);
+            let seen = tracker.update(&(&frame).into(), time, &object(score));
+            seen.iter().map(|object| object.track_id).collect()
+        });
+        frames.collect()
+    }
+
+    #[test]
+    fn detections_pass_where_the_reference_tracks_nothing_and_waits_for_nothing() {
+        let scores = [0.2, 0.9, 0.9];
+        let expected = [vec![None], vec![], vec![Some(1)]];
+        assert_eq!(ids("bytetrack", &scores), expected);
+        assert!(ids("default", &scores)[0].is_empty());
+    }
+
+    #[test]
+    fn boxes_end_at_the_edges_of_the_frame() {
+        let mut tracker = FrameTracker::new(&tracker("bytetrack").unwrap());
+        let frame = Frame::filled(64, 48, [0; 3]).unwrap();
+        let seen = tracker.update(&(&frame).into(), Duration::ZERO, &object(0.9));
+        assert_eq!((seen.boxes()[0].x1, seen.boxes()[0].x2), (0.0, 30.0));
+        assert_eq!(
+            (seen.classes(), seen.track_ids()),
+            (&[3][..], Some(&[1][..]))
+        );
     }
 }

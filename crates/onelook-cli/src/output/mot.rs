@@ -1,0 +1,75 @@
+//! Tracks in the format of the MOTChallenge: those of one sequence to a file of the user's, or those of
+//! each to `NAME.txt` in the run's directory.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::rc::Rc;
+
+use onelook::mot::write_track;
+
+use super::predicted::{PredictedImage, Sink};
+use super::run_directory::RunDirectory;
+use super::whole_file::LineFile;
+use crate::failure::Failure;
+
+/// Where the tracks go.
+pub enum MotPlace {
+    /// To this file.
+    File(PathBuf),
+    /// To a file for each video in the run's directory; those of images to `images.txt`.
+    Directory(Rc<RunDirectory>),
+}
+
+pub struct MotFiles {
+    place: MotPlace,
+    open: BTreeMap<usize, LineFile>,
+}
+
+impl MotFiles {
+    pub fn new(place: MotPlace) -> Self {
+        Self {
+            place,
+            open: BTreeMap::new(),
+        }
+    }
+
+    fn path(&self, image: &PredictedImage<'_>) -> PathBuf {
+        match (&self.place, image.video) {
+            (MotPlace::File(path), _) => path.clone(),
+            (MotPlace::Directory(directory), None) => {
+                directory.file(directory.path(), "images", "txt")
+            }
+            (MotPlace::Directory(directory), Some(_)) => {
+                let stem = directory.video_stem(image.position, image.source);
+                directory.path().join(format!("{stem}.txt"))
+            }
+        }
+    }
+}
+
+impl Sink for MotFiles {
+    fn write(&mut self, image: &PredictedImage<'_>) -> Result<(), Failure> {
+        let sequence = image.sequence;
+        if !self.open.contains_key(&sequence.number) {
+            let file = LineFile::create(self.path(image))?;
+            self.open.insert(sequence.number, file);
+        }
+        let mut lines = String::new();
+        let objects = image.result.instances().iter();
+        for object in objects.filter(|object| object.track_id.is_some()) {
+            write_track(&mut lines, sequence.frame, &object);
+        }
+        let file = self.open.get_mut(&sequence.number);
+        file.map_or(Ok(()), |file| file.append(&lines))
+    }
+
+    fn end_of(&mut self, sequence: usize) -> Result<(), Failure> {
+        let file = self.open.remove(&sequence);
+        file.map_or(Ok(()), |mut file| file.finish())
+    }
+
+    fn finish(&mut self, _complete: bool) -> Result<(), Failure> {
+        let files = std::mem::take(&mut self.open).into_values();
+        files.fold(Ok(()), |all, mut file| all.and(file.finish()))
+    }
+}

@@ -1,0 +1,166 @@
+//! Images and videos through a model: the path that `predict`, `track` and `count` share.
+//!
+//! A source is opened, its frames run in turn or those of several streams at once, and whatever was asked for
+//! is written. One image that cannot be decoded, one stream that is dead is reported when its turn comes; the
+//! rest goes on. A signal ends the run after what is in hand.
+
+mod at_once;
+mod counter;
+mod emitter;
+mod in_turn;
+mod sequences;
+mod tally;
+
+use std::path::Path;
+
+use onelook::media::{OpenedSource, Source};
+use onelook::tracking::TrackerSettings;
+use onelook::types::Task;
+use onelook::vision::analytics::AnalyticsOptions;
+
+use crate::console::Console;
+use crate::failure::Failure;
+use crate::flags::InferenceArgs;
+use crate::output::{OutputPlan, Outputs};
+use crate::signals::Interrupt;
+use counter::Counter;
+use emitter::Emitter;
+use tally::Tally;
+
+/// What a command asks for.
+pub struct RunPlan<'a> {
+    /// Its flags.
+    pub args: &'a InferenceArgs,
+    /// Its name, which the run's directory has unless another is given.
+    pub command: &'static str,
+    /// Lowest confidence, unless another is given.
+    pub confidence: f32,
+    /// Follows the objects of each video, and of images in their order.
+    pub tracker: Option<TrackerSettings>,
+    /// Images in a second, where they are a sequence.
+    pub image_rate: f64,
+    /// File of the tracks of one video.
+    pub mot: Option<&'a Path>,
+    /// Whether the tracks of each video are saved in the run's directory.
+    pub save_mot: bool,
+    /// What is counted.
+    pub counting: Option<CountPlan<'a>>,
+}
+
+/// What is counted on each video.
+pub struct CountPlan<'a> {
+    /// Lines and zones; the size of the images is filled in.
+    pub options: AnalyticsOptions,
+    /// Whether they are drawn into what is saved.
+    pub is_drawn: bool,
+    /// File of the events.
+    pub events: Option<&'a Path>,
+}
+
+/// Runs the plan.
+pub fn run(plan: &RunPlan<'_>, console: &Console) -> Result<(), Failure> {
+    let args = plan.args;
+    let opened = Source::open_all(&args.source, &args.source_options(console));
+    let opened = opened.map_err(onelook::Error::from)?;
+    let shape = Shape::of(&opened);
+    plan.check(&shape)?;
+    let model = args.model.load(console)?;
+    let task = model.metadata().task();
+    if plan.tracker.is_some() && task == Task::Classify {
+        return Err(Failure::Usage(format!(
+            "'{}' is a model for {task}: it finds no objects that could be tracked",
+            model.name()
+        )));
+    }
+    console.note(format!(
+        "{} on {} ({})",
+        model.name(),
+        model.device(),
+        model.device_reason()
+    ));
+    let mut fit = args.fit.clone();
+    fit.conf.get_or_insert(plan.confidence);
+    let pipeline = fit.pipeline(model, console)?;
+    // The pipeline may be handed over while outputs name the classes.
+    let metadata = pipeline.model().metadata().clone();
+    let output_plan = OutputPlan {
+        args,
+        command: plan.command,
+        tells_frames: plan.counting.is_none(),
+        has_videos: shape.images.is_none(),
+        has_ids: plan.tracker.is_some(),
+        mot: plan.mot,
+        save_mot: plan.save_mot,
+    };
+    let outputs = Outputs::new(&output_plan, &metadata, console)?;
+    let counter = plan.counting.as_ref();
+    let counter = counter.map(|plan| Counter::new(plan, &metadata.names, args.verbose, console));
+    // Only now: a signal before the first image has nothing to finish.
+    let interrupt = Interrupt::install().map_err(|error| {
+        Failure::failed("signals", format!("signals cannot be handled: {error}"))
+    })?;
+    let mut emitter = Emitter {
+        console,
+        bar: match (&opened, shape.images) {
+            (OpenedSource::AtOnce(_), _) => console.status_bar(),
+            (OpenedSource::InTurn(_), Some(images)) => console.bar(images, "predicting"),
+            (OpenedSource::InTurn(_), None) => console.frame_bar(),
+        },
+        outputs,
+        counter: counter.transpose()?,
+        tally: Tally::new(shape.images, shape.entries),
+    };
+    let done = match opened {
+        OpenedSource::InTurn(source) => {
+            in_turn::run(source, &pipeline, plan, &interrupt, &mut emitter)
+        }
+        OpenedSource::AtOnce(streams) => {
+            at_once::run(streams, pipeline, plan, &interrupt, &mut emitter)
+        }
+    };
+    emitter.finish(done, interrupt.received())
+}
+
+/// What a source consists of.
+struct Shape {
+    /// Images and videos.
+    entries: usize,
+    /// How many images, if there is no video.
+    images: Option<usize>,
+    is_at_once: bool,
+}
+
+impl Shape {
+    fn of(opened: &OpenedSource) -> Self {
+        match opened {
+            OpenedSource::InTurn(source) => Self {
+                entries: source.entries(),
+                images: source.len_hint(),
+                is_at_once: false,
+            },
+            OpenedSource::AtOnce(streams) => Self {
+                entries: streams.len(),
+                images: None,
+                is_at_once: true,
+            },
+        }
+    }
+}
+
+impl RunPlan<'_> {
+    fn check(&self, shape: &Shape) -> Result<(), Failure> {
+        if self.mot.is_some() && shape.entries > 1 && shape.images.is_none() {
+            return Err(Failure::Usage(format!(
+                "--mot is for one video, here are {} images and videos: use --save-mot, which saves a file for each",
+                shape.entries
+            )));
+        }
+        if shape.is_at_once && self.args.tile.tile.is_some() {
+            return Err(Failure::Usage(
+                "--tile: several streams at once cannot be cut into tiles; pass one source"
+                    .to_owned(),
+            ));
+        }
+        Ok(())
+    }
+}
