@@ -70,6 +70,8 @@ impl Sink for MotFiles {
 
     fn finish(&mut self, _complete: bool) -> Result<(), Failure> {
         let files = std::mem::take(&mut self.open).into_values();
-        files.fold(Ok(()), |all, mut file| all.and(file.finish()))
+        let finished = files.map(|mut file| file.finish());
+        // All of them, also after one that fails.
+        finished.fold(Ok(()), Result::and)
     }
 }
