@@ -70,6 +70,14 @@ fn a_moving_camera_gives_the_references_tracks() {
     compare("bus-pan", "video/bus-pan.mp4", "bytetrack");
 }
 
+/// Both take the camera's motion out of their predictions.
+#[test]
+fn trackers_that_estimate_the_cameras_motion_give_the_references_tracks() {
+    for tracker in ["botsort", "tracktrack"] {
+        compare("bus-pan", "video/bus-pan.mp4", tracker);
+    }
+}
+
 #[test]
 fn a_road_gives_the_references_tracks() {
     compare("car-detection", "video/car-detection.mp4", "bytetrack");

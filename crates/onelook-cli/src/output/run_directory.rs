@@ -76,9 +76,11 @@ impl RunDirectory {
             .lock()
             .unwrap_or_else(|poisoned| poisoned.into_inner());
         let name = || {
-            let name = match source.contains("://") {
-                true => safe(&stem(source)),
-                false => stem(source),
+            let name = match source.split_once("://") {
+                // Without a path the host is its name, which has no ending.
+                Some((_, host)) if !host.contains('/') => safe(host),
+                Some(_) => safe(&stem(source)),
+                None => stem(source),
             };
             let path = self.file(&self.path, &name, VIDEO_ENDING);
             stem(&path.to_string_lossy())
@@ -141,6 +143,21 @@ mod tests {
         let file = |_| first.file(first.path(), "bus", "jpg");
         assert_eq!(file(1), first.path().join("bus.jpg"));
         assert_eq!(file(2), first.path().join("bus-2.jpg"));
+        std::fs::remove_dir_all(&project).unwrap();
+    }
+
+    #[test]
+    fn the_files_of_streams_are_called_after_their_paths_or_hosts() {
+        let project = std::env::temp_dir().join(format!("onelook-stems-{}", std::process::id()));
+        let run = RunDirectory::create(&project, "track", false).unwrap();
+        let stems = [
+            "rtsp://10.0.0.1/gate",
+            "rtsp://10.0.0.2/gate",
+            "tcp://10.0.0.3:5000",
+        ];
+        let stems = stems.iter().enumerate();
+        let stems: Vec<String> = stems.map(|(at, name)| run.video_stem(at, name)).collect();
+        assert_eq!(stems, ["gate", "gate-2", "10.0.0.3_5000"]);
         std::fs::remove_dir_all(&project).unwrap();
     }
 

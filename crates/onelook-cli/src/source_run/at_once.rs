@@ -207,7 +207,8 @@ fn tell(name: &str, error: &VideoError, emitter: &Emitter<'_>) {
     emitter.bar.suspend(|| emitter.console.warn(text));
 }
 
-/// `4 streams, 3 running: 800 frames, 45.2 fps, newest results at most 0.12 s old, 310 dropped`.
+/// `4 streams, 3 running: 800 frames, 45.2 fps, age 0.12 s, 310 dropped`; the age is that of the stream whose
+/// newest result is oldest, as it was when it came.
 fn status(members: &[Member], elapsed: Duration) -> String {
     let reports = || members.iter().filter_map(|member| member.report.as_ref());
     let is_running = |report: &&StreamReport| report.decoding.state == StreamState::Running;
@@ -218,7 +219,7 @@ fn status(members: &[Member], elapsed: Duration) -> String {
     let live = members.iter().filter(|member| member.is_live);
     let ages = live.filter_map(|member| member.report.as_ref()?.age);
     let age = ages.max().map_or(String::new(), |age| {
-        format!(", newest results at most {:.2} s old", age.as_secs_f64())
+        format!(", age {:.2} s", age.as_secs_f64())
     });
     format!(
         "{} streams, {running} running: {frames} frames, {fps:.1} fps{age}, {dropped} dropped",

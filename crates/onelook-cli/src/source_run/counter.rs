@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use onelook::record::class_name;
 use onelook::vision::analytics::{
-    Analytics, AnalyticsOptions, Coordinates, Event, EventKind, Point,
+    Analytics, AnalyticsOptions, Coordinates, Event, EventKind, LineRule, Point,
 };
 use onelook::vision::draw::DrawnPlace;
 use onelook::{direction_name, event_record, totals_record};
@@ -173,9 +173,15 @@ impl Counted {
                 format!("{name}: {} inside", self.analytics.occupants(index).count())
             });
         let texts = lines.chain(zones).zip(&self.places).enumerate();
+        // Of the object counter of ultralytics, in is the same side whatever the line.
+        let has_side = |index: usize| {
+            let line = options.lines.get(index);
+            line.is_some_and(|line| !matches!(line.rule, LineRule::Ultralytics))
+        };
         let place = |(index, (text, points)): (usize, (String, &Vec<Point>))| DrawnPlace {
             points: points.clone(),
             is_closed: index >= options.lines.len(),
+            has_arrow: has_side(index),
             text,
         };
         texts.map(place).collect()

@@ -8,6 +8,9 @@ use super::palette::class_colour;
 use super::{DrawStyle, line_width};
 use crate::analytics::Point;
 
+/// Colours of places begin at another one than those of classes, the first of which are the most frequent.
+const FIRST_COLOUR: usize = 5;
+
 /// A line or a zone to be drawn.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DrawnPlace {
@@ -15,6 +18,9 @@ pub struct DrawnPlace {
     pub points: Vec<Point>,
     /// Whether the last point is joined to the first.
     pub is_closed: bool,
+    /// Whether an arrow points to the left of its first two points, for somebody who looks from one to the
+    /// other on the screen: where `in` is of a line.
+    pub has_arrow: bool,
     /// What is written at its first point.
     pub text: String,
 }
@@ -28,7 +34,7 @@ pub fn draw_places(frame: &mut Frame, places: &[DrawnPlace], style: &DrawStyle) 
     let line = line_width(&canvas, style);
     let mut labels: Vec<Label> = Vec::new();
     for (index, place) in places.iter().enumerate() {
-        let colour = class_colour(index);
+        let colour = class_colour(FIRST_COLOUR + index);
         let next = place.points.iter().skip(1).chain(
             place
                 .is_closed
@@ -38,6 +44,9 @@ pub fn draw_places(frame: &mut Frame, places: &[DrawnPlace], style: &DrawStyle) 
         );
         for (from, to) in place.points.iter().zip(next) {
             stroke(&mut canvas, *from, *to, line, colour);
+        }
+        if let (true, &[start, end, ..]) = (place.has_arrow, place.points.as_slice()) {
+            arrow(&mut canvas, start, end, line, colour);
         }
         let Some(first) = place.points.first().filter(|_| style.labels) else {
             continue;
@@ -62,6 +71,29 @@ pub fn draw_places(frame: &mut Frame, places: &[DrawnPlace], style: &DrawStyle) 
     }
     for label in &labels {
         label.draw(&mut canvas);
+    }
+}
+
+/// From the middle between the points to the left.
+fn arrow(canvas: &mut Canvas<'_>, start: Point, end: Point, line: usize, colour: [u8; 3]) {
+    let distance = start.distance(end);
+    if !distance.is_finite() || distance <= 0.0 {
+        return;
+    }
+    let (along_x, along_y) = ((end.x - start.x) / distance, (end.y - start.y) / distance);
+    let middle = Point::new((start.x + end.x) / 2.0, (start.y + end.y) / 2.0);
+    let from_middle = |left: f64, along: f64| {
+        Point::new(
+            middle.x + left * along_y + along * along_x,
+            middle.y - left * along_x + along * along_y,
+        )
+    };
+    let length = (8 * line + 8) as f64;
+    let tip = from_middle(length, 0.0);
+    stroke(canvas, middle, tip, line, colour);
+    for side in [-0.3, 0.3] {
+        let barb = from_middle(0.6 * length, side * length);
+        stroke(canvas, barb, tip, line, colour);
     }
 }
 
@@ -106,6 +138,7 @@ mod tests {
         DrawnPlace {
             points: points.iter().map(|&[x, y]| Point::new(x, y)).collect(),
             is_closed,
+            has_arrow: false,
             text: text.to_owned(),
         }
     }
@@ -127,10 +160,26 @@ mod tests {
     #[test]
     fn a_line_is_open_and_a_zone_is_closed() {
         let corners = [[10.0, 10.0], [50.0, 10.0], [50.0, 30.0]];
-        for (is_closed, expected) in [(false, [7; 3]), (true, class_colour(0))] {
+        for (is_closed, expected) in [(false, [7; 3]), (true, class_colour(FIRST_COLOUR))] {
             let frame = drawn(&[place(&corners, is_closed, "")]);
-            assert_eq!(colour_at(&frame, 50, 20), class_colour(0));
+            assert_eq!(colour_at(&frame, 50, 20), class_colour(FIRST_COLOUR));
             assert_eq!(colour_at(&frame, 30, 20), expected, "{is_closed}");
+        }
+    }
+
+    #[test]
+    fn an_arrow_points_to_the_left_of_a_line() {
+        for (points, left, right) in [
+            ([[30.0, 5.0], [30.0, 35.0]], (38, 20), (22, 20)),
+            ([[55.0, 20.0], [5.0, 20.0]], (30, 28), (30, 12)),
+        ] {
+            let line = DrawnPlace {
+                has_arrow: true,
+                ..place(&points, false, "")
+            };
+            let frame = drawn(&[line]);
+            let [left, right] = [left, right].map(|(x, y)| colour_at(&frame, x, y));
+            assert_eq!((left, right), (class_colour(FIRST_COLOUR), [7; 3]));
         }
     }
 
@@ -145,8 +194,9 @@ mod tests {
             empty,
             place(&[[20.0, 30.0], [40.0, 30.0]], false, "3"),
         ]);
-        assert_eq!(colour_at(&frame, 30, 30), class_colour(3));
-        let background = (0..30).filter(|&y| colour_at(&frame, 20, y) == class_colour(3));
+        assert_eq!(colour_at(&frame, 30, 30), class_colour(FIRST_COLOUR + 3));
+        let background =
+            (0..30).filter(|&y| colour_at(&frame, 20, y) == class_colour(FIRST_COLOUR + 3));
         assert!(background.count() > 5, "no text above the line's start");
     }
 }
