@@ -243,7 +243,7 @@ fn a_signal_ends_live_streams_with_whole_files_and_a_dead_one_harms_no_other() {
         .spawn()
         .unwrap();
     scratch.write("live.streams", &format!("{address}\ntcp://127.0.0.1:1\n"));
-    let words = "track source=live.streams tracker=all.yaml max_det=1 save_mot save_csv";
+    let words = "track source=live.streams tracker=all.yaml max_det=1 save_mot save_csv max_fps=5";
     let mut child = scratch.command(words).spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     for _ in 0..5 {
@@ -283,6 +283,15 @@ fn a_signal_ends_live_streams_with_whole_files_and_a_dead_one_harms_no_other() {
         !names.iter().any(|name| name.contains(".part")),
         "{names:?}"
     );
+    let table = scratch.read("runs/detect/track/predictions.csv");
+    let times = table.lines().skip(1).map(|row| row.split(',').nth(9));
+    let times: Vec<f64> = times
+        .filter_map(|time| time.unwrap().parse().ok())
+        .collect();
+    assert!(times.len() >= 5, "{table}");
+    // Five a second, counted from when each was due.
+    let seconds = times[times.len() - 1] - times[0];
+    assert!(seconds > (times.len() - 2) as f64 * 0.2 - 0.1, "{times:?}");
 }
 
 #[test]

@@ -15,7 +15,7 @@ pub struct SaveArgs {
     #[arg(long)]
     pub save_frames: bool,
     /// Save labels/NAME.txt (NAME_FRAME.txt for videos): class, centre and size as fractions of the
-    /// image.
+    /// image; the track's id behind them where objects are tracked.
     #[arg(long)]
     pub save_txt: bool,
     /// Add the confidence to the labels.

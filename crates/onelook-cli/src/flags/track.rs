@@ -6,6 +6,7 @@ use clap::{ArgGroup, Args};
 
 use super::inference::InferenceArgs;
 use super::tracker::TrackerArgs;
+use super::value::frame_rate;
 
 /// Follows objects from frame to frame.
 #[derive(Args)]
@@ -38,11 +39,4 @@ pub struct TrackArgs {
     /// rate.
     #[arg(long, value_name = "FILE")]
     pub times: Option<PathBuf>,
-}
-
-fn frame_rate(word: &str) -> Result<f64, String> {
-    match word.parse::<f64>() {
-        Ok(rate) if (1e-3..=1e6).contains(&rate) => Ok(rate),
-        _ => Err("expected frames per second, such as 30 or 29.97".to_owned()),
-    }
 }

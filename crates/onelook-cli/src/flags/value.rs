@@ -53,6 +53,14 @@ pub fn fraction(word: &str) -> Result<f32, String> {
     }
 }
 
+/// Frames per second.
+pub fn frame_rate(word: &str) -> Result<f64, String> {
+    match word.parse::<f64>() {
+        Ok(rate) if (1e-3..=1e6).contains(&rate) => Ok(rate),
+        _ => Err("expected frames per second, such as 30 or 29.97".to_owned()),
+    }
+}
+
 /// Seconds above 0.
 pub fn seconds(word: &str) -> Result<f64, String> {
     match word.trim().trim_end_matches('s').parse::<f64>() {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::value::seconds;
+use super::value::{frame_rate, seconds};
 
 /// How videos and live streams are read.
 #[derive(Args, Clone, Default)]
@@ -18,6 +18,9 @@ pub struct VideoArgs {
     /// Of several live streams at once, leave out frames that have waited for more seconds [default: none]
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     pub max_age: Option<f64>,
+    /// Of several live streams at once, run at most so many frames a second of each, evenly [default: all]
+    #[arg(long, value_name = "FPS", value_parser = frame_rate)]
+    pub max_fps: Option<f64>,
     /// Decode videos on a GPU where ffmpeg can; pixels may differ a little.
     #[arg(long)]
     pub hwaccel: bool,

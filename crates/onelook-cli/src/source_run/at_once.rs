@@ -39,6 +39,7 @@ pub fn run(
                     .max_age
                     .filter(|_| stream.is_live)
                     .map(Duration::from_secs_f64),
+                max_fps: video.max_fps.filter(|_| stream.is_live),
                 tracker: plan.tracker,
                 ..StreamSettings::default()
             },
