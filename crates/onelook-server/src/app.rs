@@ -4,10 +4,11 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Instant;
 
 use axum::http::HeaderMap;
-use onelook::media;
+use onelook::{media, usable_cores};
 
 use crate::auth::{self, Tokens};
 use crate::config::Config;
+use crate::fair_semaphore::FairSemaphore;
 use crate::history::History;
 use crate::host::HostMonitor;
 use crate::inference_service::InferenceService;
@@ -40,8 +41,14 @@ pub struct App {
     pub started: Instant,
     /// Memory that requests hold.
     pub memory: MemoryBudget,
+    /// Threads that decompress bodies.
+    pub inflaters: FairSemaphore,
     /// Memory that their heads hold.
     pub heads: MemoryBudget,
+    /// The same of requests for what is open to all: strangers take nothing from the others.
+    pub open_heads: MemoryBudget,
+    /// Memory of small answers that find none in `memory`.
+    pub small_answers: MemoryBudget,
     tokens: RwLock<Arc<Tokens>>,
 }
 
@@ -77,7 +84,10 @@ impl App {
                 config.limits.working_bytes,
             ),
             memory: MemoryBudget::new(config.limits.memory_bytes),
+            inflaters: FairSemaphore::new(2 * usable_cores() as u64 + 1),
             heads: MemoryBudget::new(config.limits.head_bytes),
+            open_heads: MemoryBudget::new(config.limits.head_bytes / 4),
+            small_answers: MemoryBudget::new(config.limits.head_bytes / 4),
             metrics,
             host: HostMonitor::new(),
             history: History::default(),

@@ -107,7 +107,18 @@ pub async fn read(
         // Away from the threads that answer requests: it never waits by itself.
         encoding => {
             let buffer = BodyBuffer::new(app, &context.client);
-            blocking(move || inflate(encoding, &body, buffer)).await??
+            // It may take long, so one client must not have all threads.
+            let thread = app.inflaters.acquire(&context.client, 1);
+            let due = Instant::now() + context.time_limit;
+            let thread = timeout_at(due, thread).await.map_err(|_| {
+                let detail = "too many compressed bodies wait to be decompressed: try again later";
+                Problem::new(ProblemKind::Overloaded, detail)
+            })?;
+            blocking(move || {
+                let _thread = thread;
+                inflate(encoding, &body, buffer)
+            })
+            .await??
         }
     };
     context.restart();
@@ -211,6 +222,8 @@ pub fn decoded_start(headers: &HeaderMap, start: Bytes, limit: usize) -> Bytes {
     let Ok(encoding) = ContentEncoding::of(headers) else {
         return start;
     };
+    // Strangers are answered on the thread that asks: little of theirs is looked at.
+    let start = start.slice(..start.len().min(4 * limit));
     let mut decoded = Vec::new();
     // zstd gives nothing before a window is full: strangers get a small one.
     let reserve = |window| window <= 16 * limit;

@@ -86,7 +86,8 @@ pub struct Limits {
     pub body_bytes: usize,
     /// Most bytes that all requests together hold: bodies, what they are parsed into, answers.
     pub memory_bytes: usize,
-    /// Most bytes that the heads of all requests in progress take.
+    /// Most bytes that the heads of all requests in progress take; those for what is open to all a quarter of
+    /// it, and small answers that find no other memory as much.
     pub head_bytes: usize,
     /// Most bytes that images take while they are decoded and run; further ones wait.
     pub working_bytes: u64,

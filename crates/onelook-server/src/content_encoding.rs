@@ -15,7 +15,7 @@ use crate::problem::{ACCEPTED_ENCODINGS, Problem, ProblemKind};
 /// Largest window of zstd that an encoder may use over HTTP (RFC 9659).
 const MAX_WINDOW: u64 = 8 << 20;
 
-/// Most members of gzip. Encoders write one, parallel ones some for each megabyte.
+/// Most members of gzip, and most frames of zstd. Encoders write one, parallel ones some for each megabyte.
 const MAX_MEMBERS: usize = 1 << 16;
 
 /// How a body is compressed.
@@ -100,6 +100,10 @@ struct ZstdReader<'a> {
     /// What was reserved.
     window: u64,
     decoder: FrameDecoder,
+    frames: usize,
+    /// What the frame says that comes out of it, and what has come.
+    announced: u64,
+    decoded: u64,
     is_within: bool,
     is_empty: bool,
 }
@@ -113,12 +117,19 @@ impl<'a> ZstdReader<'a> {
             reserve,
             window: 0,
             decoder,
+            frames: 0,
+            announced: 0,
+            decoded: 0,
             is_within: false,
             is_empty: body.is_empty(),
         }
     }
 
     fn begin_frame(&mut self) -> io::Result<()> {
+        self.frames += 1;
+        if self.frames > MAX_MEMBERS {
+            return Err(invalid(format!("it has more than {MAX_MEMBERS} frames")));
+        }
         let window = window_size(self.rest);
         if window > MAX_WINDOW {
             return Err(invalid(format!(
@@ -134,7 +145,10 @@ impl<'a> ZstdReader<'a> {
         }
         use FrameDecoderError::ReadFrameHeaderError as Header;
         match self.decoder.init(&mut self.rest) {
-            Ok(()) => self.is_within = true,
+            Ok(()) => {
+                self.is_within = true;
+                (self.announced, self.decoded) = (self.decoder.content_size(), 0);
+            }
             Err(Header(ReadFrameHeaderError::SkipFrame { length, .. })) => {
                 let rest = self.rest.get(length as usize..);
                 self.rest = rest.ok_or_else(|| invalid("a frame is cut off"))?;
@@ -146,6 +160,10 @@ impl<'a> ZstdReader<'a> {
 
     fn end_frame(&mut self) -> io::Result<()> {
         self.is_within = false;
+        // Without a size in its head, 0 is announced.
+        if self.announced > 0 && self.announced != self.decoded {
+            return Err(invalid("a frame does not have the size that it announces"));
+        }
         let announced = self.decoder.get_checksum_from_data();
         match announced.is_none() || announced == self.decoder.get_calculated_checksum() {
             true => Ok(()),
@@ -164,7 +182,9 @@ impl Read for ZstdReader<'_> {
                     _ => self.begin_frame()?,
                 }
             } else if self.decoder.can_collect() > 0 {
-                return self.decoder.read(piece);
+                let read = self.decoder.read(piece)?;
+                self.decoded += read as u64;
+                return Ok(read);
             } else if self.decoder.is_finished() {
                 self.end_frame()?;
             } else {
@@ -296,6 +316,19 @@ mod tests {
         assert_eq!(decode(MAX_MEMBERS).unwrap().0, b"");
         let refused = decode(MAX_MEMBERS + 1).unwrap_err();
         assert!(refused.to_string().contains("members"), "{refused}");
+    }
+
+    #[test]
+    fn a_frame_has_the_size_that_it_announces() {
+        // A single segment with a one-byte size, and one block of five times the same byte.
+        let frame = |size: u8| {
+            let block = (5_u32 << 3 | 0b011).to_le_bytes();
+            [b"\x28\xb5\x2f\xfd\x20", &[size][..], &block[..3], b"z"].concat()
+        };
+        assert_eq!(unpacked(&frame(5)), b"zzzzz");
+        assert!(refusal(&frame(9)).contains("announces"));
+        let many = frame(5).repeat(MAX_MEMBERS + 1);
+        assert!(refusal(&many).contains("frames"));
     }
 
     #[test]

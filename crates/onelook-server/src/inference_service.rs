@@ -13,11 +13,10 @@ use onelook::graph::RunOutput;
 use onelook::media::{self, DecodeError};
 use onelook::types::{Frame, Instances, Prediction, Tensor};
 use onelook::{Options, Pipeline, PreparedImage, PreparedInput, usable_cores};
-use tokio::sync::Semaphore;
 use tokio::time::timeout_at;
 use tracing::{Instrument, debug_span};
 
-use crate::admission::{self, AdmissionError, AdmissionRequest, Permit};
+use crate::admission::{self, AdmissionError, AdmissionRequest, ClientKey, Permit};
 use crate::blocking::blocking;
 use crate::fair_semaphore::{FairPermits, FairSemaphore};
 use crate::metrics::Metrics;
@@ -31,7 +30,7 @@ use crate::statistics::StageTimes;
 const CHEAP_CONFIDENCE: f32 = 0.05;
 
 /// Up to this size the header of an image is found without a change of thread.
-const SMALL_IMAGE: usize = 1 << 20;
+const SMALL_IMAGE: usize = 64 << 10;
 
 /// The objects on an image.
 pub struct DetectResult {
@@ -62,7 +61,7 @@ pub struct InferenceService {
     /// Bytes of images and tensors at work, from the first decoded pixel to the answer.
     memory: FairSemaphore,
     decoders: FairSemaphore,
-    encode_permits: Arc<Semaphore>,
+    encoders: FairSemaphore,
 }
 
 impl InferenceService {
@@ -74,7 +73,7 @@ impl InferenceService {
             memory: FairSemaphore::new(working_bytes),
             // One client alone keeps every core busy, and leaves as many for the others.
             decoders: FairSemaphore::new(2 * usable_cores() as u64 + 1),
-            encode_permits: Arc::new(Semaphore::new(8 + 4 * usable_cores())),
+            encoders: FairSemaphore::new(8 + 4 * usable_cores() as u64),
         }
     }
 
@@ -284,27 +283,27 @@ impl InferenceService {
     }
 
     /// Draws on and encodes an image for an answer. Only as many as can be encoded soon are kept in
-    /// memory; more are refused, or wait until `patience` ends.
+    /// memory; more wait until `patience` ends, each client for its own share.
     pub async fn encode<T: Send + 'static>(
         &self,
         entry: &ModelEntry,
-        patience: Option<tokio::time::Instant>,
+        client: &ClientKey,
+        patience: tokio::time::Instant,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Problem> {
         let start = Instant::now();
-        let permit = match patience {
-            None => self.encode_permits.try_acquire().ok(),
-            Some(deadline) => {
-                let permit = timeout_at(deadline, self.encode_permits.acquire()).await;
-                permit.ok().and_then(Result::ok)
-            }
-        };
-        let _permit = permit.ok_or_else(|| {
+        let permit = timeout_at(patience, self.encoders.acquire(client, 1)).await;
+        let permit = permit.map_err(|_| {
             let detail = "too many images wait to be drawn and encoded: try again later, or accept \
                           application/json";
             Problem::new(ProblemKind::Overloaded, detail).retry_after(Duration::from_secs(1))
         })?;
-        let encoded = blocking(work).await?;
+        // The permit goes along: a client that leaves does not end what was begun for it.
+        let encoded = blocking(move || {
+            let _permit = permit;
+            work()
+        })
+        .await?;
         self.metrics
             .record_stage(&entry.name, "encode", start.elapsed());
         Ok(encoded)

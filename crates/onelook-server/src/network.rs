@@ -36,11 +36,17 @@ impl FromStr for Network {
             Some((address, length)) => (address, Some(length)),
             None => (word, None),
         };
-        let address = address.parse::<IpAddr>().map_err(|_| wrong())?;
-        let address = address.to_canonical();
+        let written = address.parse::<IpAddr>().map_err(|_| wrong())?;
+        let address = written.to_canonical();
         let all = bits(address).1;
+        // Of IPv4 written as IPv6 the first 96 bits say just that.
+        let mapped = bits(written).1 - all;
         let prefix_length = match length {
-            Some(length) => length.parse().ok().filter(|length| *length <= all),
+            Some(length) => {
+                let length = length.parse::<u32>().ok();
+                let length = length.and_then(|length| length.checked_sub(mapped));
+                length.filter(|length| *length <= all)
+            }
             None => Some(all),
         };
         Ok(Self {
@@ -66,7 +72,17 @@ mod tests {
         assert!(contains("10.0.0.1", "10.0.0.1") && !contains("10.0.0.1", "10.0.0.2"));
         assert!(contains("fd00::/8", "fd12::1") && !contains("fd00::/8", "fe80::1"));
         assert!(contains("0.0.0.0/0", "1.2.3.4") && !contains("0.0.0.0/0", "::1"));
-        for wrong in ["", "10.0.0.0/33", "10.0.0.0/x", "a/24", "cam1.lan"] {
+        assert!(contains("::ffff:0:0/96", "1.2.3.4"));
+        assert!(contains("::ffff:10.0.0.0/104", "10.1.2.3"));
+        assert!(!contains("::ffff:10.0.0.0/104", "11.1.2.3"));
+        for wrong in [
+            "::ffff:10.0.0.0/24",
+            "",
+            "10.0.0.0/33",
+            "10.0.0.0/x",
+            "a/24",
+            "cam1.lan",
+        ] {
             assert!(wrong.parse::<Network>().is_err(), "{wrong}");
         }
     }

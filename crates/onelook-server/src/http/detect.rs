@@ -129,7 +129,7 @@ pub async fn detect(
         ResponseFormat::Image(format) => {
             let result = job.detect(only(images)?.source).await?;
             drop(body);
-            response::image(&app, &entry, result, names, style, format).await
+            response::image(&app, &entry, &job.context, result, names, style, format).await
         }
         ResponseFormat::Archive(archive, format) => {
             let drawing = Drawing {

@@ -25,8 +25,9 @@ use crate::traces;
 
 use super::grpc_request::is_grpc;
 use super::same_site;
+use super::static_file::SharedBytes;
 
-/// Answers up to this size, errors among them, are given in any case.
+/// Answers up to this size, errors among them, have memory of their own besides.
 const SMALL_ANSWER: usize = 64 << 10;
 
 /// What a field of a head takes besides its name and value.
@@ -62,8 +63,9 @@ pub async fn layer(State(app): State<Arc<App>>, mut request: Request, next: Next
     let unanswered = watch.map(|watch| (watch.request(), watch));
     let mut client = client_by_address(peer);
     // By address: which token the head holds is not known yet.
-    let head = app.heads.share(&client);
-    let context = count_head(&request, &head)
+    let mut head = None;
+    let context = count_head(&app, &client, &request)
+        .map(|share| head = Some(share))
         .and_then(|()| same_site::check(&app.config, &request))
         .and_then(|()| request_context(&app, &request, &id, &client));
     let response = match context {
@@ -81,8 +83,8 @@ pub async fn layer(State(app): State<Arc<App>>, mut request: Request, next: Next
     };
     let recent = &app.recent_requests;
     recent.record(&method, &path, &response, start.elapsed(), &id);
-    let share = app.memory.share(&client);
-    let mut response = count_answer(format.apply(response, &id), &share, format, &id);
+    let response = format.apply(response, &id);
+    let (mut response, share) = count_answer(&app, &client, response, format, &id);
     add_common_headers(&mut response, &id, origin.as_ref());
     log_request(&app, &method, &path, peer, &response, start.elapsed(), &id);
     match unanswered {
@@ -93,40 +95,48 @@ pub async fn layer(State(app): State<Arc<App>>, mut request: Request, next: Next
     }
 }
 
-/// Counts what a request's head takes for as long as it is in progress: one connection may have many.
-/// Without memory left only what is open to all is answered, health above all.
-fn count_head(request: &Request, share: &MemoryShare) -> Result<(), Problem> {
+/// Counts what a request's head takes for as long as it is in progress: one connection may have many. What is
+/// open to all, health above all, has memory of its own.
+fn count_head(app: &App, client: &ClientKey, request: &Request) -> Result<MemoryShare, Problem> {
     let fields = request.headers().iter();
     let fields = fields.map(|(name, value)| name.as_str().len() + value.len() + FIELD_BYTES);
-    let size = fields.sum::<usize>() + request.uri().path().len();
-    match share.grow(size) {
-        Err(problem) if required_scope(request.method(), request.uri().path()).is_some() => {
-            Err(problem)
-        }
-        Err(_) => {
-            share.grow_beyond(size);
-            Ok(())
-        }
-        Ok(()) => Ok(()),
-    }
+    let uri = request.uri();
+    let target = uri.path_and_query().map_or(0, |it| it.as_str().len());
+    let authority = uri.authority().map_or(0, |it| it.as_str().len());
+    let heads = match required_scope(request.method(), uri.path()) {
+        Some(_) => &app.heads,
+        None => &app.open_heads,
+    };
+    let share = heads.share(client);
+    share.grow(fields.sum::<usize>() + target + authority)?;
+    Ok(share)
 }
 
-/// Counts an answer of known size. A large one for which this client has no memory left is not given.
+/// Counts an answer of known size, but for what is in memory once for all. A large one for which this client
+/// has no memory left is not given; a small one has another budget, and without that no body.
 fn count_answer(
+    app: &App,
+    client: &ClientKey,
     response: Response,
-    share: &MemoryShare,
     format: ErrorFormat,
     id: &str,
-) -> Response {
+) -> (Response, MemoryShare) {
+    let share = app.memory.share(client);
     let size = response.body().size_hint().exact().unwrap_or_default();
     let size = usize::try_from(size).unwrap_or(usize::MAX >> 1);
-    match share.grow(size) {
-        Ok(()) => response,
+    if response.extensions().get::<SharedBytes>().is_some() {
+        return (response, share);
+    }
+    let response = match share.grow(size) {
+        Ok(()) => return (response, share),
         Err(problem) if size > SMALL_ANSWER => format.apply(problem.into_response(), id),
-        Err(_) => {
-            share.grow_beyond(size);
-            response
-        }
+        Err(_) => response,
+    };
+    let size = response.body().size_hint().exact().unwrap_or_default();
+    let share = app.small_answers.share(client);
+    match share.grow(usize::try_from(size).unwrap_or(usize::MAX >> 1)) {
+        Ok(()) => (response, share),
+        Err(_) => (StatusCode::SERVICE_UNAVAILABLE.into_response(), share),
     }
 }
 

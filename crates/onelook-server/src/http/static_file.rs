@@ -20,6 +20,10 @@ pub struct StaticFile {
     gzip: OnceLock<Option<Representation>>,
 }
 
+/// Marks an answer whose bytes are in memory once, however many clients get it.
+#[derive(Debug, Clone, Copy)]
+pub struct SharedBytes;
+
 /// The file in one encoding.
 struct Representation {
     bytes: Bytes,
@@ -48,7 +52,7 @@ impl StaticFile {
     pub fn response(&self, headers: &HeaderMap, cache_control: &'static str) -> Response {
         let size = self.plain.bytes.len() as u64;
         let wants_gzip = GzipPreference::of(headers).applies(size);
-        let gzip = self.gzip().filter(|_| wants_gzip);
+        let gzip = wants_gzip.then(|| self.gzip()).flatten();
         let chosen = gzip.unwrap_or(&self.plain);
         let tag =
             HeaderValue::from_str(&chosen.tag).expect("a tag is hexadecimal digits in quotes");
@@ -65,6 +69,7 @@ impl StaticFile {
                 file
             }
         };
+        response.extensions_mut().insert(SharedBytes);
         let answer = response.headers_mut();
         answer.insert(header::ETAG, tag);
         let cache_control = HeaderValue::from_static(cache_control);
@@ -77,8 +82,10 @@ impl StaticFile {
 
     fn gzip(&self) -> Option<&Representation> {
         let compress = || {
-            let bytes = gzip(&self.plain.bytes, Compression::best());
-            is_compressible(self.content_type).then(|| Representation::new(bytes.into()))
+            is_compressible(self.content_type).then(|| {
+                let bytes = gzip(&self.plain.bytes, Compression::best());
+                Representation::new(bytes.into())
+            })
         };
         self.gzip.get_or_init(compress).as_ref()
     }

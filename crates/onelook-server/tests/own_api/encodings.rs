@@ -301,3 +301,27 @@ async fn compressed_messages_of_grpc_are_refused_by_name() {
         );
     }
 }
+
+#[tokio::test]
+async fn files_that_all_clients_share_take_none_of_the_memory_for_answers() {
+    let server = server().await;
+    let all = server.app.memory.free();
+    // HTTP/1 hands an answer on as far as the socket takes it; what is left waits for the client.
+    let mut clients = Vec::new();
+    for _ in 0..4 {
+        let mut client = tokio::net::TcpStream::connect(server.address)
+            .await
+            .unwrap();
+        let ask = "GET /ui/sample.jpg HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(200);
+        tokio::io::AsyncWriteExt::write_all(&mut client, ask.as_bytes())
+            .await
+            .unwrap();
+        clients.push(client);
+    }
+    let connections = &server.app.metrics.connections;
+    while connections.get() < 4 {
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+    assert_eq!(server.app.memory.free(), all);
+}

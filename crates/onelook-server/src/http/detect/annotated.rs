@@ -5,6 +5,8 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::header;
@@ -13,7 +15,9 @@ use bytes::Bytes;
 use futures_util::Stream;
 use futures_util::stream::{self, StreamExt, try_unfold};
 use onelook::vision::draw::DrawStyle;
+use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
+use tracing::{Instrument, Span};
 
 use super::accept::{ArchiveFormat, ImageFormat};
 use super::archive::{ArchiveFile, ArchiveWriter, FileNames};
@@ -26,6 +30,9 @@ use crate::problem::Problem;
 
 /// Images that are worked on ahead of the one that is sent.
 const AHEAD: usize = 4;
+
+/// Pause before memory is asked for again.
+const MEMORY_PAUSE: Duration = Duration::from_millis(20);
 
 /// How images are drawn.
 pub struct Drawing {
@@ -47,11 +54,12 @@ pub async fn archive(
     drawing: Drawing,
     format: ArchiveFormat,
 ) -> Result<Response, Problem> {
+    let has_begun = Arc::new(AtomicBool::new(false));
     let mut answer = Answer {
         model: job.entry.name.clone(),
         request_id: job.context.id.to_string(),
         media_type: drawing.format.media_type(),
-        outcomes: Box::pin(outcomes(job, images, drawing)),
+        outcomes: Box::pin(outcomes(job, images, drawing, Arc::clone(&has_begun))),
         records: Vec::new(),
         pieces: Vec::new(),
         archive: Some(ArchiveWriter::new(format)),
@@ -71,6 +79,7 @@ pub async fn archive(
             }
         }
     }
+    has_begun.store(true, Ordering::Relaxed);
     let kind = answer.archive.as_ref().map(ArchiveWriter::content_type);
     let mut headers = vec![(header::CONTENT_TYPE, kind.unwrap_or_default())];
     if format == ArchiveFormat::Zip {
@@ -90,12 +99,15 @@ pub async fn archive(
 }
 
 /// What becomes of each image, in their order. Each is a task of its own: a client that does not read must
-/// not keep the frames of those that were begun.
+/// not keep the frames of those that were begun. Once the answer `has_begun`, each has the whole time limit
+/// for itself.
 fn outcomes(
     job: DetectJob,
     images: Vec<RequestImage>,
     drawing: Drawing,
+    has_begun: Arc<AtomicBool>,
 ) -> impl Stream<Item = Outcome> + Send {
+    let span = Span::current();
     let drawing = Arc::new(drawing);
     let mut names = FileNames::default();
     let extension = drawing.format.extension();
@@ -106,9 +118,12 @@ fn outcomes(
     let begin = move |(image, file): (RequestImage, String)| {
         let (mut job, drawing) = (job.clone(), Arc::clone(&drawing));
         // How fast the client reads the images before it must not count.
-        job.context.restart();
+        if has_begun.load(Ordering::Relaxed) {
+            job.context.restart();
+        }
         let name = image.name.clone();
-        let work = tokio::spawn(async move { annotate(&job, image, file, &drawing).await });
+        let work = async move { annotate(&job, image, file, &drawing).await };
+        let work = tokio::spawn(work.instrument(span.clone()));
         let work = AbortOnDropHandle::new(work);
         async move {
             (
@@ -132,14 +147,22 @@ async fn annotate(
     record.file = Some(file);
     let style = Arc::clone(drawing);
     let draw = move || response::annotated(result, &style.names, &style.style, style.format);
-    let patience = Some(job.context.deadline);
-    let bytes = job
+    let context = &job.context;
+    let encoding = job
         .app
         .inference
-        .encode(&job.entry, patience, draw)
-        .await??;
-    let share = Arc::new(job.app.memory.share(&job.context.client));
-    share.grow(bytes.len())?;
+        .encode(&job.entry, &context.client, context.deadline, draw);
+    let bytes = encoding.await??;
+    let share = Arc::new(job.app.memory.share(&context.client));
+    // A client that reads slowly has its earlier images in the memory: they go first.
+    while share.grow(bytes.len()).is_err() {
+        if Instant::now() >= context.deadline {
+            // It exists; the requests that come next find less.
+            share.grow_beyond(bytes.len());
+            break;
+        }
+        tokio::time::sleep(MEMORY_PAUSE).await;
+    }
     Ok((record, counted(bytes, &share)))
 }
 

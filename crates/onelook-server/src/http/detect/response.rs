@@ -1,6 +1,7 @@
 //! The response in the format that the client accepts: JSON, or the image with boxes drawn on it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Json;
 use axum::http::header;
@@ -9,6 +10,7 @@ use onelook::media::{encode_jpeg, encode_png};
 use onelook::record::{ObjectRecord, milliseconds, objects};
 use onelook::vision::draw::{DrawStyle, draw};
 use serde::Serialize;
+use tokio::time::Instant;
 use utoipa::ToSchema;
 
 use super::accept::ImageFormat;
@@ -17,7 +19,11 @@ use crate::http::schema;
 use crate::inference_service::DetectResult;
 use crate::model_repository::ModelEntry;
 use crate::problem::{Problem, ProblemBody, ProblemKind};
+use crate::request_context::RequestContext;
 use crate::statistics::StageTimes;
+
+/// Longest wait of an image to be drawn and encoded.
+const ENCODER_WAIT: Duration = Duration::from_secs(2);
 
 /// Quality of annotated JPEGs.
 const JPEG_QUALITY: u8 = 90;
@@ -152,13 +158,17 @@ pub fn json(
 pub async fn image(
     app: &App,
     entry: &ModelEntry,
+    context: &RequestContext,
     result: DetectResult,
     names: Vec<String>,
     style: DrawStyle,
     format: ImageFormat,
 ) -> Result<Response, Problem> {
     let draw = move || annotated(result, &names, &style, format);
-    let bytes = app.inference.encode(entry, None, draw).await??;
+    // It holds its pixels while it waits.
+    let patience = context.deadline.min(Instant::now() + ENCODER_WAIT);
+    let encoding = app.inference.encode(entry, &context.client, patience, draw);
+    let bytes = encoding.await??;
     Ok(([(header::CONTENT_TYPE, format.media_type())], bytes).into_response())
 }
 
