@@ -15,6 +15,7 @@ mod problems;
 mod quality;
 mod same_site;
 mod schema;
+mod scope;
 mod static_file;
 mod status;
 mod streams;

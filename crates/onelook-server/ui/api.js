@@ -80,6 +80,43 @@
  * @property {Latency} latency
  */
 /** @typedef {{ interval_s: number, samples: HistorySample[], latency: Latency }} StatusHistory */
+/** @typedef {"connecting" | "running" | "frozen" | "ended" | "refused" | "waiting"} StreamState */
+/** @typedef {{ name: string, start: [number, number], end: [number, number] }} LineConfig */
+/** @typedef {{ name: string, corners: [number, number][], crowd?: number }} ZoneConfig */
+/** @typedef {{ name: string, in: number, out: number }} LineCount */
+/** @typedef {{ name: string, inside: number, entered: number, most_at_once: number }} ZoneCount */
+/** @typedef {{ lines: LineCount[], zones: ZoneCount[] }} StreamCounts */
+/**
+ * @typedef {object} Stream
+ * @property {string} name
+ * @property {string} url
+ * @property {"file" | "api"} origin
+ * @property {string | null} model
+ * @property {LineConfig[]} lines
+ * @property {ZoneConfig[]} zones
+ * @property {StreamState} state
+ * @property {string | null} error
+ * @property {number | null} width
+ * @property {number | null} height
+ * @property {number} fps_in
+ * @property {number} fps_out
+ * @property {number | null} age_ms
+ * @property {{ replaced: number, over_rate: number, too_old: number }} drops
+ * @property {number} failures
+ * @property {number} objects
+ * @property {StreamCounts} counts
+ */
+/**
+ * @typedef {object} StreamEvent
+ * @property {number} id
+ * @property {number} at_ms
+ * @property {string} stream
+ * @property {string} place
+ * @property {"crossed" | "entered" | "left" | "crowd_started" | "crowd_ended"} event
+ * @property {"in" | "out"} [direction]
+ * @property {string} [name]
+ * @property {number} [track_id]
+ */
 /** @typedef {{ ready: boolean, models: { name: string, state: ModelState, error: string | null }[] }} Readiness */
 
 /** Why a request failed, with the server's own message if there is one. */
@@ -309,4 +346,51 @@ export async function history(model, after, signal) {
   if (model !== null) query.set("model", model);
   if (after !== null) query.set("after", String(after));
   return /** @type {StatusHistory} */ (await json(`/v1/status/history?${query}`, { signal: signal ?? null }));
+}
+
+/** @returns {Promise<{ streams: Stream[], capacity: number }>} */
+export async function streams() {
+  return /** @type {{ streams: Stream[], capacity: number }} */ (await json("/v1/streams"));
+}
+
+/**
+ * @param {{ name: string, url: string, fps?: number }} settings
+ * @returns {Promise<Stream>}
+ */
+export async function addStream(settings) {
+  return /** @type {Stream} */ (await json("/v1/streams", withJson("POST", settings)));
+}
+
+/**
+ * @param {string} name
+ * @param {{ lines?: LineConfig[], zones?: ZoneConfig[] }} settings
+ * @returns {Promise<Stream>}
+ */
+export async function changeStream(name, settings) {
+  return /** @type {Stream} */ (await json(`/v1/streams/${encodeURIComponent(name)}`, withJson("PATCH", settings)));
+}
+
+/** @param {string} name */
+export async function removeStream(name) {
+  const response = await request(`/v1/streams/${encodeURIComponent(name)}`, { method: "DELETE" });
+  if (!response.ok) throw new Problem("answer", await details(response));
+}
+
+/**
+ * The last events of a stream, the newest first.
+ * @param {string} name
+ * @returns {Promise<StreamEvent[]>}
+ */
+export async function streamEvents(name) {
+  const answer = /** @type {{ events: StreamEvent[] }} */ (await json(`/v1/streams/${encodeURIComponent(name)}/events`));
+  return answer.events;
+}
+
+/**
+ * @param {string} method
+ * @param {unknown} value
+ * @returns {RequestInit}
+ */
+function withJson(method, value) {
+  return { method, headers: { "Content-Type": "application/json" }, body: JSON.stringify(value) };
 }

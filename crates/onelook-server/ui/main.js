@@ -1,4 +1,4 @@
-// The app: three pages in one document, chosen by the URL's fragment. A hidden page does not poll; the
+// The app: four pages in one document, chosen by the URL's fragment. A hidden page does not poll; the
 // state of the server is looked at on all of them.
 
 import { onTokenWanted, status } from "./api.js";
@@ -11,16 +11,17 @@ import { startLinks } from "./links.js";
 import { ModelsPage } from "./models.js";
 import { MonitorPage } from "./monitor.js";
 import { startPreferences } from "./preferences.js";
+import { StreamsPage } from "./streams.js";
 import { startToken } from "./token.js";
 
-/** @typedef {"detect" | "monitor" | "models"} PageName */
+/** @typedef {"detect" | "streams" | "monitor" | "models"} PageName */
 
 onTokenWanted(askToken);
 startPreferences();
 startLinks("problem");
 
 const monitor = new MonitorPage();
-const pages = { detect: new DetectPage(), monitor, models: new ModelsPage() };
+const pages = { detect: new DetectPage(), streams: new StreamsPage(), monitor, models: new ModelsPage() };
 /** @type {PageName | null} */
 let current = null;
 const health = new Health();
@@ -28,7 +29,7 @@ const health = new Health();
 /** @returns {PageName} */
 function wanted() {
   const name = location.hash.slice(1);
-  return name === "monitor" || name === "models" ? name : "detect";
+  return name === "streams" || name === "monitor" || name === "models" ? name : "detect";
 }
 
 /** @param {boolean} moveFocus */

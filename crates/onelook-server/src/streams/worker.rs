@@ -329,6 +329,7 @@ impl Running {
         let delay_ms = (result.age.as_secs_f64() * 1e4).round() / 10.0;
         let mut figures = self.entry.figures();
         figures.size = Some(size);
+        figures.frames_run += 1;
         figures.newest = Some(frame.arrived);
         figures.delay_ms = Some(delay_ms);
         figures.objects = found.len();
@@ -383,7 +384,7 @@ impl Running {
         self.id = None;
         let mut figures = self.entry.figures();
         figures.state = match &error {
-            Some(_) if figures.frames_in == 0 => State::Refused,
+            Some(_) if self.reference.is_none() => State::Refused,
             _ => State::Ended,
         };
         figures.error = error.map(|error| error.to_string());

@@ -17,6 +17,7 @@ import { labels } from "./browser/labels.mjs";
 import { loading } from "./browser/loading.mjs";
 import { pages } from "./browser/pages.mjs";
 import { sites } from "./browser/sites.mjs";
+import { streams } from "./browser/streams.mjs";
 import { token } from "./browser/token.mjs";
 
 const HELP = `npm run browser -- [options]
@@ -25,7 +26,9 @@ const HELP = `npm run browser -- [options]
   --shots FOLDER      for screenshots (default: screenshots)
   --chromium PATH     default /usr/bin/chromium
   --only NAME         loading, detection, labels, exports, compare, pages, health, camera, keyboard,
-                      token, sites or accessibility
+                      token, sites, streams or accessibility
+  --rtsp ADDRESS      of an RTSP server with the paths gate and yard, for streams; the server must have
+                      been started with --allow-url-host 127.0.0.1 (ONELOOK_RTSP; left out without)
 `;
 
 const { values } = parseArgs({
@@ -35,6 +38,7 @@ const { values } = parseArgs({
     shots: { type: "string", default: "screenshots" },
     chromium: { type: "string", default: "/usr/bin/chromium" },
     only: { type: "string" },
+    rtsp: { type: "string", default: process.env.ONELOOK_RTSP ?? "" },
     help: { type: "boolean", default: false },
   },
 });
@@ -60,6 +64,7 @@ let checks = 0;
 const suite = {
   url: values.url.replace(/\/$/, ""),
   images: values.images,
+  rtsp: values.rtsp.replace(/\/$/, ""),
   bus: `${values.images}/bus.jpg`,
   zidane: `${values.images}/zidane.jpg`,
 
@@ -91,7 +96,7 @@ const suite = {
   },
 };
 
-const groups = { loading, detection, labels, exports, compare, pages, health, camera, keyboard, token, sites, accessibility };
+const groups = { loading, detection, labels, exports, compare, pages, health, camera, keyboard, token, sites, streams, accessibility };
 for (const [name, group] of Object.entries(groups)) {
   if (values.only && values.only !== name) continue;
   try {
