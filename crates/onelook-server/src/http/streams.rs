@@ -12,7 +12,7 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::{StatusCode, request};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{any, get};
+use axum::routing::get;
 use axum::{Extension, Json, Router};
 use serde_json::Value;
 
@@ -33,7 +33,7 @@ pub fn routes() -> Router<Arc<App>> {
     Router::new()
         .route("/v1/streams", get(list).post(add))
         // Extended CONNECT opens a WebSocket over HTTP/2.
-        .route("/v1/streams/live", any(live))
+        .route("/v1/streams/live", get(live).connect(live))
         .route("/v1/streams/{name}", get(one).patch(change).delete(remove))
         .route("/v1/streams/{name}/snapshot.jpg", get(snapshot))
         .route("/v1/streams/{name}/mjpeg", get(mjpeg))
