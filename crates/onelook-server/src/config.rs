@@ -143,6 +143,24 @@ pub struct MaxConnections {
     pub per_address: usize,
 }
 
+/// Bounds on streams and on those who watch.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StreamLimits {
+    /// Most streams at one time.
+    pub streams: usize,
+    /// Most connections that watch or listen at one time.
+    pub viewers: usize,
+}
+
+impl Default for StreamLimits {
+    fn default() -> Self {
+        Self {
+            streams: 16,
+            viewers: 64,
+        }
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self {

@@ -30,7 +30,7 @@ pub fn check(url: &str, allowed: &[UrlHost]) -> Result<(), String> {
     if url.chars().any(is_odd) {
         return Err("url: it has a space, a backslash or a control character".to_owned());
     }
-    let host = host(rest).ok_or("url: it has no host, or its port is no number")?;
+    let host = host(rest).ok_or("url: it has no host, or its port is not one from 1 to 65535")?;
     let is_allowed = match host.parse::<IpAddr>() {
         Ok(address) => allowed.iter().any(|rule| rule.allows(host, address)),
         Err(_) => allowed.iter().any(|rule| rule.names(host)),

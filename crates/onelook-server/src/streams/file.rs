@@ -61,7 +61,7 @@ mod tests {
             name = "gate"
             url = "rtsp://me:s3cret@cam.lan/1"
             fps = 5
-            lines = [{name = "door", start = [0.1, 0.5], end = [0.9, 0.5]}]
+            lines = [{name = "entrance", start = [0.1, 0.5], end = [0.9, 0.5]}]
 
             [[streams]]
             name = "yard"
@@ -74,7 +74,7 @@ mod tests {
         );
         let streams = file.map_err(|reason| panic!("{reason}")).unwrap().streams;
         assert_eq!(streams.len(), 2);
-        assert_eq!(streams[0].lines[0].name, "door");
+        assert_eq!(streams[0].lines[0].name, "entrance");
         assert_eq!(streams[1].zones[0].crowd, Some(3));
     }
 

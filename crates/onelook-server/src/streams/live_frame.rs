@@ -63,7 +63,7 @@ impl LiveFrame {
         [self.frame.width(), self.frame.height()]
     }
 
-    /// Its objects and the numbers of their tracks, in the same order; no numbers without a tracker.
+    /// Its objects and the numbers of their tracks, in the same order; `None` without a tracker.
     pub fn objects(&self) -> (Vec<ObjectRecord>, Option<&[u64]>) {
         let records = objects(&self.found, &self.names, self.size());
         (records, self.found.track_ids())

@@ -76,7 +76,7 @@ pub struct StreamConfig {
 #[serde(deny_unknown_fields)]
 pub struct LineConfig {
     /// Its name, unique among lines and zones.
-    #[schema(example = "door")]
+    #[schema(example = "entrance")]
     pub name: String,
     /// Where it starts: x and y, 0 to 1 of the image's width and height.
     #[schema(example = json!([0.1, 0.5]))]

@@ -78,10 +78,10 @@ async fn a_stream_that_fails_says_why_and_the_others_go_on() {
 #[tokio::test]
 async fn settings_change_without_another_connection() {
     let (server, script) = server(|_| {}).await;
-    let line = json!({"name": "door", "start": [0.1, 0.5], "end": [0.9, 0.5]});
+    let line = json!({"name": "entrance", "start": [0.1, 0.5], "end": [0.9, 0.5]});
     add(&server, "a", json!({"lines": [line]})).await;
     card(&server, "a", |card| {
-        card["counts"]["lines"][0]["name"] == "door"
+        card["counts"]["lines"][0]["name"] == "entrance"
     })
     .await;
     let zone = json!({"name": "yard", "corners": [[0, 0], [1, 0], [1, 1]]});
@@ -93,7 +93,8 @@ async fn settings_change_without_another_connection() {
     .await;
     assert_eq!([&changed["max_fps"], &changed["confidence"]], [2.0, 0.5]);
     let both = |card: &Value| {
-        card["counts"]["zones"][0]["name"] == "yard" && card["counts"]["lines"][0]["name"] == "door"
+        card["counts"]["zones"][0]["name"] == "yard"
+            && card["counts"]["lines"][0]["name"] == "entrance"
     };
     card(&server, "a", both).await;
     let over = |card: &Value| card["drops"]["over_rate"].as_u64() > Some(0);

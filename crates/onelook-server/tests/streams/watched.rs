@@ -71,7 +71,7 @@ async fn open(server: &TestServer) -> tokio_tungstenite::WebSocketStream<TcpStre
 #[tokio::test]
 async fn a_websocket_has_boxes_and_a_jpeg_for_each_frame() {
     let (server, _) = server(|_| {}).await;
-    let line = json!({"name": "door", "start": [0.1, 0.5], "end": [0.9, 0.5]});
+    let line = json!({"name": "entrance", "start": [0.1, 0.5], "end": [0.9, 0.5]});
     add(&server, "a", json!({"lines": [line]})).await;
     add(&server, "b", json!({})).await;
     let mut socket = open(&server).await;
@@ -135,9 +135,9 @@ async fn events_are_listed_and_told_as_they_happen() {
     let (server, _) = server(|_| {}).await;
     add(&server, "a", json!({})).await;
     let entry = server.app.streams.find("a").unwrap();
-    entry.record(json!({"place": "door", "event": "crossed"}), None);
+    entry.record(json!({"place": "entrance", "event": "crossed"}), None);
     let list = server.get("/v1/streams/a/events").await.json();
-    assert_eq!(list["events"][0]["place"], "door");
+    assert_eq!(list["events"][0]["place"], "entrance");
     let stream = TcpStream::connect(server.address).await.unwrap();
     let shaken = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await;
     let (mut sender, connection) = shaken.unwrap();
