@@ -277,3 +277,25 @@ fn each_stream_has_a_tracker_of_its_own() {
     // Random weights find nothing; what trackers make of boxes is tested beside them.
     assert_eq!(turns(&mut streams, 6).len(), 6);
 }
+
+#[test]
+fn settings_and_the_model_change_while_a_stream_runs() {
+    let mut streams = streams(1);
+    let id = streams.add(every_frame(clip(400, 32)), StreamSettings::default());
+    assert_eq!(turns(&mut streams, 3), [id; 3]);
+    let slow = StreamSettings {
+        max_fps: Some(5.0),
+        ..StreamSettings::default()
+    };
+    assert!(streams.set_settings(id, slow.clone()));
+    let options = streams.pipeline().options().clone();
+    let model = Model::load("yolo11n.yaml", &LoadOptions::default()).unwrap();
+    streams.set_pipeline(Pipeline::new(model, options).unwrap());
+    assert_eq!(turns(&mut streams, 3), [id; 3]);
+    let report = streams.report(id).unwrap();
+    assert_eq!(report.frames, 6);
+    // Of 25 frames per second every fifth is run, on the same connection.
+    assert!(report.over_rate >= 8, "{report:?}");
+    assert_eq!(report.decoding.attempts, 1);
+    assert!(streams.remove(id) && !streams.set_settings(id, slow));
+}
