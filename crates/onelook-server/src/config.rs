@@ -116,24 +116,6 @@ pub struct Limits {
     pub shutdown_timeout: Duration,
 }
 
-/// Bounds on streams and on those who watch.
-#[derive(Debug, Clone, PartialEq)]
-pub struct StreamLimits {
-    /// Most streams at one time.
-    pub streams: usize,
-    /// Most connections that watch or listen at one time.
-    pub viewers: usize,
-}
-
-impl Default for StreamLimits {
-    fn default() -> Self {
-        Self {
-            streams: 16,
-            viewers: 64,
-        }
-    }
-}
-
 /// Bounds on open connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MaxConnections {

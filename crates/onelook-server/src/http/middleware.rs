@@ -25,8 +25,8 @@ use crate::traces;
 
 use super::grpc_request::is_grpc;
 use super::same_site;
-use super::static_file::SharedBytes;
 use super::scope::required_scope;
+use super::static_file::SharedBytes;
 
 /// Answers up to this size, errors among them, have memory of their own besides.
 const SMALL_ANSWER: usize = 64 << 10;
