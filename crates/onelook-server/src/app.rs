@@ -71,8 +71,9 @@ impl App {
             Arc::clone(&models),
             Arc::clone(&metrics),
             config.limits.streams.clone(),
-            config.allow_url_hosts.clone(),
+            config.allow_stream_hosts.clone(),
             config.ffmpeg.clone(),
+            config.limits.pixels,
             webhook,
         );
         Ok(Arc::new(Self {
@@ -106,7 +107,12 @@ impl App {
 
     /// Has requests from now on judged by these tokens.
     pub fn set_tokens(&self, tokens: Tokens) {
-        *self.tokens.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(tokens);
+        let mut own = self.tokens.write().unwrap_or_else(PoisonError::into_inner);
+        if **own != tokens {
+            *own = Arc::new(tokens);
+            drop(own);
+            self.streams.release_viewers();
+        }
     }
 
     /// Whether a request without a known token is told less: to strangers, models, files and errors

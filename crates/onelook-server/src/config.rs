@@ -61,8 +61,10 @@ pub struct Config {
     pub trusted_proxies: Vec<Network>,
     /// Whether requests may name URLs of images at public addresses.
     pub allow_urls: bool,
-    /// Hosts and networks whose images are fetched too, public or not, and whose streams requests may add.
+    /// Hosts and networks whose images are fetched too, public or not.
     pub allow_url_hosts: Vec<UrlHost>,
+    /// Hosts and networks whose streams requests may add. What they redirect to is followed unchecked.
+    pub allow_stream_hosts: Vec<UrlHost>,
     /// The operator's list of streams.
     pub stream_file: Option<PathBuf>,
     /// ffmpeg, which reads streams; what `ONELOOK_FFMPEG` names or is on the path if absent.
@@ -193,6 +195,7 @@ impl Default for Config {
             trusted_proxies: Vec::new(),
             allow_urls: false,
             allow_url_hosts: Vec::new(),
+            allow_stream_hosts: Vec::new(),
             stream_file: None,
             ffmpeg: None,
             webhook: None,

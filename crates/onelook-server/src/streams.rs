@@ -12,7 +12,7 @@ pub mod live_frame;
 pub mod settings;
 mod worker;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,12 +20,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
 use onelook::media::video::{
-    DecodeOptions, Ffmpeg, StreamOptions, VideoAddress, VideoError, VideoStream,
+    Backoff, DecodeOptions, Delivery, Ffmpeg, StreamOptions, VideoAddress, VideoError, VideoStream,
 };
 use serde_json::Value;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
+use crate::admission::ClientKey;
 use crate::config::StreamLimits;
 use crate::metrics::Metrics;
 use crate::model_repository::{LoadedModel, ModelRepository};
@@ -40,15 +40,21 @@ use worker::{Open, Orders};
 /// Pause before a thread that has panicked starts anew.
 const RESTART_PAUSE: Duration = Duration::from_secs(1);
 
+/// From these times of silence on a live stream is frozen, at its start and later.
+const LIVE_START_TIMEOUT: Duration = Duration::from_secs(15);
+const LIVE_FRAME_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// The streams of one server.
 pub struct StreamService {
     shared: Arc<Shared>,
     limits: StreamLimits,
     allowed: Vec<UrlHost>,
     webhook: Option<Webhook>,
-    viewers: Arc<Semaphore>,
+    viewers: Arc<Mutex<HashMap<ClientKey, usize>>>,
     /// Cancelled when the server stops: whoever watches is let go.
     closing: CancellationToken,
+    /// Cancelled, and made anew, when other tokens hold.
+    watching: Mutex<CancellationToken>,
     writing: Mutex<()>,
 }
 
@@ -71,9 +77,11 @@ impl StreamService {
         limits: StreamLimits,
         allowed: Vec<UrlHost>,
         ffmpeg: Option<PathBuf>,
+        max_pixels: u64,
         webhook: Option<Webhook>,
     ) -> Self {
-        let open = move |config: &StreamConfig| open(config, ffmpeg.as_deref());
+        let closing = CancellationToken::new();
+        let open = move |config: &StreamConfig| open(config, ffmpeg.as_deref(), max_pixels);
         Self {
             shared: Arc::new(Shared {
                 models,
@@ -83,11 +91,12 @@ impl StreamService {
                 open: RwLock::new(Arc::new(open)),
                 is_stopping: AtomicBool::new(false),
             }),
-            viewers: Arc::new(Semaphore::new(limits.viewers)),
+            viewers: Arc::default(),
             limits,
             allowed,
             webhook,
-            closing: CancellationToken::new(),
+            watching: Mutex::new(closing.child_token()),
+            closing,
             writing: Mutex::default(),
         }
     }
@@ -178,8 +187,15 @@ impl StreamService {
         }
         // Another model's thread runs it: it is opened anew.
         self.shared.models.find(new.model.as_deref())?;
-        self.shared.entries_mut().remove(name);
-        self.insert(new, entry.origin)
+        let model = self.shared.model_name(new.model.as_deref());
+        let changed = StreamEntry::new(new, entry.origin, model.clone(), self.webhook.clone());
+        match self.shared.entries_mut().get_mut(name) {
+            // Nobody has taken it away or replaced it meanwhile.
+            Some(place) if Arc::ptr_eq(place, &entry) => *place = Arc::clone(&changed),
+            _ => return self.find(name),
+        }
+        self.start_worker(model);
+        Ok(changed)
     }
 
     /// Takes a stream away for a request.
@@ -225,25 +241,40 @@ impl StreamService {
         }
     }
 
-    /// A place for one who watches.
+    /// A place for one who watches. One client may have as many as all leave free.
     ///
     /// # Errors
-    /// All are taken, or the server stops.
-    pub fn viewer(&self) -> Result<OwnedSemaphorePermit, Problem> {
-        let place = Arc::clone(&self.viewers).try_acquire_owned();
-        place.ok().filter(|_| !self.closing.is_cancelled()).ok_or_else(|| {
+    /// There is none for this client, or the server stops.
+    pub fn viewer(&self, client: &ClientKey) -> Result<ViewerPlace, Problem> {
+        let mut viewers = lock(&self.viewers);
+        let all: usize = viewers.values().sum();
+        let own = viewers.get(client).copied().unwrap_or(0);
+        let is_free = own < self.limits.viewers.saturating_sub(all);
+        if !is_free || self.closing.is_cancelled() {
             let detail = format!(
-                "{} connections watch streams already: close one, or start the server with a larger \
-                 --max-stream-viewers",
+                "{all} connections watch streams already, {own} of this client: close one, or start the \
+                 server with --max-stream-viewers above {}",
                 self.limits.viewers
             );
-            Problem::new(ProblemKind::Overloaded, detail).retry_after(RESTART_PAUSE)
+            let problem = Problem::new(ProblemKind::Overloaded, detail);
+            return Err(problem.retry_after(RESTART_PAUSE));
+        }
+        viewers.insert(Arc::clone(client), own + 1);
+        Ok(ViewerPlace {
+            viewers: Arc::clone(&self.viewers),
+            client: Arc::clone(client),
         })
     }
 
-    /// Cancelled when whoever watches is to be let go.
+    /// Cancelled when whoever watches now is to be let go.
     pub fn closing(&self) -> CancellationToken {
-        self.closing.clone()
+        lock(&self.watching).clone()
+    }
+
+    /// Lets go whoever watches: they may come back with a token that holds.
+    pub fn release_viewers(&self) {
+        let next = self.closing.child_token();
+        std::mem::replace(&mut *lock(&self.watching), next).cancel();
     }
 
     /// Most streams at one time.
@@ -258,8 +289,8 @@ impl StreamService {
         self.closing.cancel();
     }
 
-    /// Writes the figures of all streams into the metrics.
-    pub fn write_metrics(&self) {
+    /// Writes the figures of all streams into the metrics, and calls `read` before others write theirs.
+    pub fn with_metrics<T>(&self, read: impl FnOnce() -> T) -> T {
         let metrics = &self.shared.metrics.streams;
         // One at a time: counters begin anew each time.
         let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
@@ -267,6 +298,7 @@ impl StreamService {
         for entry in self.all() {
             figures::write(metrics, &entry.config().name, &entry.figures());
         }
+        read()
     }
 
     fn start_worker(&self, model: String) {
@@ -290,6 +322,29 @@ impl StreamService {
             self.shared.workers().remove(&model);
         }
     }
+}
+
+/// The place of one who watches; free again when this is dropped.
+pub struct ViewerPlace {
+    viewers: Arc<Mutex<HashMap<ClientKey, usize>>>,
+    client: ClientKey,
+}
+
+impl Drop for ViewerPlace {
+    fn drop(&mut self) {
+        let mut viewers = lock(&self.viewers);
+        if let Some(own) = viewers.get_mut(&self.client) {
+            *own -= 1;
+            if *own == 0 {
+                viewers.remove(&self.client);
+            }
+        }
+    }
+}
+
+/// Nothing is left half done under these locks, so poisoning is ignored.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Drop for StreamService {
@@ -357,10 +412,21 @@ impl Orders for ModelOrders {
     }
 }
 
-fn open(config: &StreamConfig, ffmpeg: Option<&Path>) -> Result<VideoStream, VideoError> {
+fn open(
+    config: &StreamConfig,
+    ffmpeg: Option<&Path>,
+    max_pixels: u64,
+) -> Result<VideoStream, VideoError> {
     let ffmpeg = Ffmpeg::find(ffmpeg)?;
     let address: VideoAddress = config.address();
-    let decode = DecodeOptions::for_address(&address);
-    let options = StreamOptions::for_address(&address);
+    let mut decode = DecodeOptions::for_address(&address);
+    decode.limits.max_pixels = max_pixels;
+    let mut options = StreamOptions::for_address(&address);
+    if config.is_live() {
+        decode.start_timeout = LIVE_START_TIMEOUT;
+        decode.frame_timeout = LIVE_FRAME_TIMEOUT;
+        options.delivery = Delivery::LatestFrame;
+        options.reconnect = Some(Backoff::default());
+    }
     Ok(VideoStream::open(ffmpeg, address, decode, options))
 }

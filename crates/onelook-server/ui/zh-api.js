@@ -352,7 +352,7 @@ export const zhApi = Object.freeze({
   "List the streams": "列出视频流",
   "All streams by name.": "所有视频流，按名称排列。",
   "Add a stream": "添加视频流",
-  "Takes rtsp://, rtsps://, http:// and https:// addresses of hosts that the server was started with (`--allow-url-host`). The stream is kept in memory only; the server's `--streams` file keeps some for good.": "接受 rtsp://、rtsps://、http:// 和 https:// 地址，其主机须在启动服务器时用 `--allow-url-host` 允许。视频流只保存在内存中；长期有效的写在服务器的 `--streams` 文件中。",
+  "Takes rtsp://, rtsps://, http:// and https:// addresses of hosts that the server was started with (`--allow-stream-host`). The stream is kept in memory only; the server's `--streams` file keeps some for good.": "接受 rtsp://、rtsps://、http:// 和 https:// 地址，其主机须在启动服务器时用 `--allow-stream-host` 允许。视频流只保存在内存中；长期有效的写在服务器的 `--streams` 文件中。",
   "What is read and what is done with it.": "读取什么，以及如何处理。",
   "It is being opened.": "正在打开。",
   "The token does not allow this, or the host is not allowed.": "令牌不允许此操作，或主机未被允许。",

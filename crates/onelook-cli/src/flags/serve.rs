@@ -121,10 +121,13 @@ pub struct ServeArgs {
     /// fetched.
     #[arg(long)]
     pub allow_urls: bool,
-    /// Host or network whose images are fetched too, and whose streams /v1/streams takes, such as
-    /// cam1.lan,192.168.1.0/24. Only name hosts that you trust: ffmpeg follows their redirects.
+    /// Host or network whose images are fetched too, such as cam1.lan,192.168.1.0/24.
     #[arg(long, value_name = "HOST", value_delimiter = ',')]
     pub allow_url_host: Vec<UrlHost>,
+    /// Host or network whose streams /v1/streams takes. Name only hosts that you trust: ffmpeg follows their
+    /// redirects and playlists to any other address.
+    #[arg(long, value_name = "HOST", value_delimiter = ',')]
+    pub allow_stream_host: Vec<UrlHost>,
     /// TOML file with a [[streams]] table for each live stream: name, url, fps, weight, tracker,
     /// confidence, lines, zones. Read again when it changes and on SIGHUP; streams that stay the same
     /// go on. Those that are added at /v1/streams are kept in memory only.

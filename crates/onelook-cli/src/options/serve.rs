@@ -111,6 +111,7 @@ impl ServeArgs {
             trusted_proxies: self.trusted_proxy.clone(),
             allow_urls: self.allow_urls,
             allow_url_hosts: self.allow_url_host.clone(),
+            allow_stream_hosts: self.allow_stream_host.clone(),
             stream_file: self.streams.clone(),
             ffmpeg: self.ffmpeg.clone(),
             webhook: self.webhook()?,

@@ -126,7 +126,7 @@ pub async fn metrics(State(app): State<Arc<App>>) -> Response {
         let gauge = app.metrics.queue_length.with_label_values(&[&entry.name]);
         gauge.set(length as i64);
     }
-    app.streams.write_metrics();
+    let text = app.streams.with_metrics(|| app.metrics.text());
     let kind = "text/plain; version=0.0.4; charset=utf-8";
-    ([(header::CONTENT_TYPE, kind)], app.metrics.text()).into_response()
+    ([(header::CONTENT_TYPE, kind)], text).into_response()
 }

@@ -409,6 +409,47 @@ fn log_request(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Config;
+
+    #[test]
+    fn a_head_is_counted_with_its_query_and_apart_where_it_is_open_to_all() {
+        let app = App::new(Config::default(), Instant::now()).unwrap();
+        let client = ClientKey::from("a");
+        let (all, of_open) = (app.heads.free(), app.open_heads.free());
+        let request = |path: &str| Request::get(path).body(Body::empty()).unwrap();
+        let target = format!("/v1/models?{}", "x".repeat(10_000));
+        let share = count_head(&app, &client, &request(&target)).unwrap();
+        assert_eq!(all - app.heads.free(), target.len());
+        drop(share);
+        assert_eq!(app.heads.free(), all);
+        let _share = count_head(&app, &client, &request("/livez")).unwrap();
+        assert_eq!(
+            (app.heads.free(), of_open - app.open_heads.free()),
+            (all, 6)
+        );
+    }
+
+    #[test]
+    fn without_memory_a_small_answer_has_its_own_and_takes_none_of_the_others() {
+        let app = App::new(Config::default(), Instant::now()).unwrap();
+        let client = ClientKey::from("a");
+        let format = ErrorFormat::Problem;
+        let answer = |bytes: usize| Response::new(Body::from(vec![b'x'; bytes]));
+        let filled = app.memory.share(&client);
+        while filled.grow(1 << 20).is_ok() {}
+        let free = app.memory.free();
+        let size = |response: &Response| response.body().size_hint().exact().unwrap();
+        let (small, share) = count_answer(&app, &client, answer(60_000), format, "id");
+        assert_eq!((size(&small), app.memory.free()), (60_000, free));
+        assert!(app.small_answers.free() < app.config.limits.head_bytes / 4);
+        let (large, _share) = count_answer(&app, &client, answer(2 << 20), format, "id");
+        assert_eq!(large.status(), StatusCode::TOO_MANY_REQUESTS);
+        let own = app.small_answers.share(&client);
+        while own.grow(1 << 10).is_ok() {}
+        let (none, _share) = count_answer(&app, &client, answer(60_000), format, "id");
+        assert_eq!((none.status().as_u16(), size(&none)), (503, 0));
+        drop(share);
+    }
 
     #[test]
     fn an_id_that_could_forge_a_log_line_is_replaced() {

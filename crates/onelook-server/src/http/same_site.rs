@@ -36,7 +36,10 @@ pub fn check(config: &Config, request: &Request) -> Result<(), Problem> {
         Method::GET | Method::HEAD | Method::OPTIONS
     );
     // gRPC's routes do not look at the method; what a WebSocket sends is readable to any page that opens it.
-    let is_safe = is_read && !is_grpc(request) && !headers.contains_key(header::UPGRADE);
+    let is_safe = is_read
+        && !is_grpc(request)
+        && !headers.contains_key(header::UPGRADE)
+        && !request.uri().path().starts_with("/v1/streams");
     if is_safe || is_of_own_page(config, headers, authority.as_ref()) {
         return Ok(());
     }

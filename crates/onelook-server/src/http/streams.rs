@@ -24,6 +24,9 @@ use crate::streams::entry::StreamEntry;
 use crate::streams::settings::StreamConfig;
 use schema::{StreamCard, StreamList};
 
+/// Longest settings of a stream in JSON.
+const MAX_SETTINGS: usize = 256 << 10;
+
 pub use events::*;
 pub use images::*;
 pub use live::*;
@@ -58,7 +61,7 @@ pub async fn list(State(app): State<Arc<App>>) -> Json<StreamList> {
     post, path = "/v1/streams", tag = "streams", operation_id = "addStream",
     summary = "Add a stream",
     description = "Takes rtsp://, rtsps://, http:// and https:// addresses of hosts that the server was \
-                   started with (`--allow-url-host`). The stream is kept in memory only; the server's \
+                   started with (`--allow-stream-host`). The stream is kept in memory only; the server's \
                    `--streams` file keeps some for good.",
     request_body(content = StreamConfig, description = "What is read and what is done with it."),
     responses(
@@ -158,6 +161,9 @@ async fn json_body(
     body: Body,
 ) -> Result<Value, Problem> {
     let body = body::read(app, context, &parts.headers, body).await?;
+    if body.bytes.len() > MAX_SETTINGS {
+        return Err(Problem::too_large(MAX_SETTINGS as u64));
+    }
     serde_json::from_slice(&body.bytes).map_err(not_as_expected)
 }
 

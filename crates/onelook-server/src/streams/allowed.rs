@@ -38,7 +38,7 @@ pub fn check(url: &str, allowed: &[UrlHost]) -> Result<(), String> {
     match is_allowed {
         true => Ok(()),
         false => Err(
-            "url: its host is not among those of --allow-url-host; a network there allows \
+            "url: its host is not among those of --allow-stream-host; a network there allows \
              addresses that are written as numbers, a name is allowed by itself"
                 .to_owned(),
         ),

@@ -27,6 +27,9 @@ const MAX_NAME: usize = 64;
 /// Longest address, in bytes.
 const MAX_URL: usize = 2048;
 
+/// Endings of addresses of the web that are files, not cameras.
+const FILE_ENDINGS: [&str; 8] = ["mp4", "mkv", "avi", "mov", "webm", "m4v", "ts", "mpg"];
+
 /// Confidence below which no object is looked for: every stream shares one run of the model.
 pub const LEAST_CONFIDENCE: f32 = 0.05;
 
@@ -233,8 +236,21 @@ impl StreamConfig {
                 };
             }
         }
-        let patched: Self = serde_json::from_value(settings).map_err(|error| error.to_string())?;
+        let patched: Self = serde_json::from_value(settings)
+            .map_err(|error| error.to_string().chars().take(300).collect::<String>())?;
         patched.check().map(|()| patched)
+    }
+
+    /// Whether the newest frame counts and it is opened again after each end: all but files. An address of
+    /// the web is a file if it ends like one.
+    pub fn is_live(&self) -> bool {
+        let address = self.address();
+        let path = self.url.split(['?', '#']).next().unwrap_or_default();
+        let ending = path.rsplit_once('.').map_or("", |(_, ending)| ending);
+        let is_file = FILE_ENDINGS
+            .iter()
+            .any(|it| it.eq_ignore_ascii_case(ending));
+        address.is_live() || matches!(address, VideoAddress::Url(_)) && !is_file
     }
 
     /// Whether the same frames come, whatever is done with them.

@@ -238,7 +238,7 @@ fn keep_wanted(
 
 /// Of a file every frame counts, however late.
 fn max_age(config: &StreamConfig) -> Option<Duration> {
-    config.address().is_live().then_some(MAX_AGE)
+    config.is_live().then_some(MAX_AGE)
 }
 
 impl Running {

@@ -188,16 +188,23 @@ impl Spool {
 
     /// Goes on to the next segment.
     fn finish_oldest(&mut self) -> io::Result<()> {
-        let done = self.segments.remove(0);
+        // Its place on the disk may be what is missing to say so.
+        match fs::remove_file(path(&self.directory, self.segments[0].number)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        self.segments.remove(0);
         self.offset = 0;
-        self.save_position()?;
-        fs::remove_file(path(&self.directory, done.number))
+        self.save_position()
     }
 
     fn save_position(&self) -> io::Result<()> {
         let written = self.directory.join("position.new");
         let text = format!("{} {}\n", self.segments[0].number, self.offset);
-        fs::write(&written, text)?;
+        let mut file = File::create(&written)?;
+        file.write_all(text.as_bytes())?;
+        // Else a loss of power may leave an empty file under the name.
+        file.sync_data()?;
         fs::rename(written, self.directory.join(POSITION))
     }
 }
@@ -254,7 +261,12 @@ fn position(directory: &Path) -> io::Result<Option<(u64, u64)>> {
 
 /// The line at an offset; nothing at the end of the file and for a line that has no end.
 fn read_line(path: &Path, offset: u64) -> io::Result<Option<Vec<u8>>> {
-    let mut file = File::open(path)?;
+    let mut file = match File::open(path) {
+        Ok(file) => file,
+        // Somebody has removed it.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
     file.seek(SeekFrom::Start(offset))?;
     let mut line = Vec::new();
     io::Read::take(BufReader::new(file), MAX_LINE as u64).read_until(b'\n', &mut line)?;
@@ -362,6 +374,17 @@ mod tests {
         let mut spool = scratch.open(1000);
         fill(&mut spool, 2..3);
         assert_eq!(drain(&mut spool), [0, 1, 2]);
+    }
+
+    #[test]
+    fn a_segment_that_somebody_removed_is_passed_over() {
+        let scratch = Scratch::new("removed");
+        let mut spool = scratch.open(80);
+        fill(&mut spool, 0..10);
+        let oldest = spool.segments[0].number;
+        fs::remove_file(path(&scratch.0, oldest)).unwrap();
+        let left = drain(&mut spool);
+        assert!(!left.is_empty() && left.ends_with(&[9]), "{left:?}");
     }
 
     #[test]

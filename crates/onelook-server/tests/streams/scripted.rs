@@ -85,7 +85,7 @@ pub async fn server(change: impl FnOnce(&mut Config)) -> (TestServer, Script) {
         ("tiny", fixture("tiny.model")),
         ("other", fixture("tiny.model")),
     ]);
-    config.allow_url_hosts = vec!["cam.lan".parse().unwrap()];
+    config.allow_stream_hosts = vec!["cam.lan".parse().unwrap()];
     let list = config.stream_file.take();
     change(&mut config);
     assert_eq!(list, None);

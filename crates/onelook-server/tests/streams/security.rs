@@ -87,3 +87,29 @@ async fn a_page_of_another_site_opens_no_websocket() {
     let own = format!("http://{}", server.address);
     assert_eq!(status(&own).await, StatusCode::SWITCHING_PROTOCOLS);
 }
+
+#[tokio::test]
+async fn one_client_cannot_take_all_places_of_those_who_watch() {
+    let (server, _) = server(|config| config.limits.streams.viewers = 4).await;
+    let streams = &server.app.streams;
+    let [one, other] = ["one", "other"].map(std::sync::Arc::<str>::from);
+    let first = streams.viewer(&one).ok().unwrap();
+    let _second = streams.viewer(&one).ok().unwrap();
+    assert!(streams.viewer(&one).is_err());
+    let _third = streams.viewer(&other).ok().unwrap();
+    drop(first);
+    assert!(streams.viewer(&one).is_ok());
+}
+
+#[tokio::test]
+async fn whoever_watches_is_let_go_when_other_tokens_hold() {
+    let (server, _) = server(|_| {}).await;
+    let watching = server.app.streams.closing();
+    server.app.set_tokens((*server.app.tokens()).clone());
+    assert!(!watching.is_cancelled(), "the same tokens");
+    server
+        .app
+        .set_tokens(onelook_server::Tokens::parse("secret").unwrap());
+    assert!(watching.is_cancelled());
+    assert!(!server.app.streams.closing().is_cancelled());
+}

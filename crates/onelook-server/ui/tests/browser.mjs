@@ -28,7 +28,7 @@ const HELP = `npm run browser -- [options]
   --only NAME         loading, detection, labels, exports, compare, pages, health, camera, keyboard,
                       token, sites, streams or accessibility
   --rtsp ADDRESS      of an RTSP server with the paths gate and yard, for streams; the server must have
-                      been started with --allow-url-host 127.0.0.1 (ONELOOK_RTSP; left out without)
+                      been started with --allow-stream-host 127.0.0.1 (ONELOOK_RTSP; left out without)
 `;
 
 const { values } = parseArgs({

@@ -6,14 +6,13 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, State};
+use axum::extract::{Extension, Path, State};
 use axum::http::{HeaderMap, header};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream::unfold;
 use serde::Serialize;
 use serde_json::Value;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 use tokio_util::sync::CancellationToken;
@@ -22,6 +21,8 @@ use utoipa::ToSchema;
 use super::find;
 use crate::app::App;
 use crate::problem::Problem;
+use crate::request_context::RequestContext;
+use crate::streams::ViewerPlace;
 use crate::streams::entry::EventRecord;
 
 /// Pause between signs of life to one who listens.
@@ -50,6 +51,7 @@ pub struct StreamEvents {
 )]
 pub async fn events(
     State(app): State<Arc<App>>,
+    Extension(context): Extension<RequestContext>,
     name: Result<Path<String>, PathRejection>,
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
@@ -62,7 +64,7 @@ pub async fn events(
         return Ok(Json(StreamEvents { events }).into_response());
     }
     let listener = Listener {
-        _place: app.streams.viewer()?,
+        _place: app.streams.viewer(&context.client)?,
         closing: app.streams.closing(),
         events: entry.listen(),
     };
@@ -79,7 +81,7 @@ pub async fn events(
 }
 
 struct Listener {
-    _place: OwnedSemaphorePermit,
+    _place: ViewerPlace,
     closing: CancellationToken,
     events: Receiver<Arc<EventRecord>>,
 }

@@ -5,18 +5,20 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, State};
+use axum::extract::{Extension, Path, State};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures_util::stream::try_unfold;
-use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::find;
 use crate::app::App;
 use crate::problem::{Problem, ProblemKind};
+use crate::request_context::RequestContext;
+use crate::streams::ViewerPlace;
 use crate::streams::live_frame::LiveFrame;
 
 /// Longest wait for a frame that is asked for.
@@ -44,10 +46,11 @@ type Frames = watch::Receiver<Option<Arc<LiveFrame>>>;
 )]
 pub async fn snapshot(
     State(app): State<Arc<App>>,
+    Extension(context): Extension<RequestContext>,
     name: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Problem> {
     let entry = find(&app, name)?;
-    let _place = app.streams.viewer()?;
+    let _place = app.streams.viewer(&context.client)?;
     let mut frames = entry.watch();
     let next = timeout(SNAPSHOT_WAIT, next_frame(&mut frames)).await;
     let Ok(Some(frame)) = next else {
@@ -79,11 +82,12 @@ pub async fn snapshot(
 )]
 pub async fn mjpeg(
     State(app): State<Arc<App>>,
+    Extension(context): Extension<RequestContext>,
     name: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Problem> {
     let entry = find(&app, name)?;
     let images = Images {
-        _place: app.streams.viewer()?,
+        _place: app.streams.viewer(&context.client)?,
         closing: app.streams.closing(),
         frames: entry.watch(),
         last: None,
@@ -106,7 +110,7 @@ pub async fn mjpeg(
 
 /// Images for one client.
 struct Images {
-    _place: OwnedSemaphorePermit,
+    _place: ViewerPlace,
     closing: CancellationToken,
     frames: Frames,
     last: Option<Instant>,

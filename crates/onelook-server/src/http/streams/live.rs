@@ -6,21 +6,23 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::State;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
+use axum::extract::{Extension, State};
 use axum::response::Response;
 use serde::Deserialize;
 use serde_json::json;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::TryRecvError;
-use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
 use crate::auth::LIVE_PROTOCOL;
 use crate::problem::Problem;
+use crate::request_context::RequestContext;
+use crate::streams::ViewerPlace;
 use crate::streams::entry::{EventRecord, StreamEntry};
 use crate::streams::live_frame::LiveFrame;
 
@@ -71,6 +73,7 @@ struct Wanted {
 )]
 pub async fn live(
     State(app): State<Arc<App>>,
+    Extension(context): Extension<RequestContext>,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Result<Response, Problem> {
     let upgrade = upgrade.map_err(|error| {
@@ -79,7 +82,7 @@ pub async fn live(
             error.body_text()
         ))
     })?;
-    let place = app.streams.viewer()?;
+    let place = app.streams.viewer(&context.client)?;
     let upgrade = upgrade
         .protocols([LIVE_PROTOCOL])
         .max_message_size(MAX_MESSAGE)
@@ -104,7 +107,7 @@ struct Viewer {
     watched: Vec<Watched>,
     closing: CancellationToken,
     heard: Instant,
-    _place: OwnedSemaphorePermit,
+    _place: ViewerPlace,
 }
 
 /// A stream that a client watches.
@@ -224,6 +227,8 @@ impl Viewer {
                 continue;
             };
             let text = description(&entry, &frame);
+            // Its pixels must not wait for a client that does not read.
+            drop((frame, entry));
             self.send(Message::text(text)).await?;
             self.send(Message::Binary(image)).await?;
         }

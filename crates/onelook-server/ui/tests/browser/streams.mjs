@@ -51,7 +51,7 @@ async function refused(suite, page) {
   await page.click("#stream-form button[type=submit]");
   await page.waitForSelector("#streams-problem p");
   const text = await page.textContent("#streams-problem");
-  suite.check("a host that is not allowed is refused, and how to allow it is said", text.includes("--allow-url-host") && !text.includes("s3cret"), text);
+  suite.check("a host that is not allowed is refused, and how to allow it is said", text.includes("--allow-stream-host") && !text.includes("s3cret"), text);
 }
 
 /** Whether the canvas of a stream shows an image: not one colour. */
