@@ -140,6 +140,20 @@ fn fractions_and_modes_are_what_they_say() {
 }
 
 #[test]
+fn results_without_confidences_count_and_what_conf_leaves_out_is_told() {
+    let scratch = Scratch::new("unsure").with_walk();
+    let path = scratch.0.join("walk.txt");
+    let text = fs::read_to_string(&path).unwrap();
+    fs::write(&path, text.replace(",0.9,", ",-1,")).unwrap();
+    let words = ["--tracks=walk.txt", "--line=gate=100,400,100,0"];
+    assert!(stdout(&scratch.count(&words)).contains("0 in, 1 out"));
+    let output = scratch.count(&[&words[..], &["--conf=0.5"]].concat());
+    assert!(stdout(&output).contains("0 in, 0 out"));
+    let told = "60 boxes have a confidence below --conf 0.5";
+    assert!(stderr(&output).contains(told), "{}", stderr(&output));
+}
+
+#[test]
 fn what_makes_no_sense_is_refused_by_name() {
     let scratch = Scratch::new("refused").with_walk();
     fs::write(

@@ -50,7 +50,7 @@ fn tracks(folder: &Path, path: &str) -> MotTracks {
     }
     .unwrap();
     let options = MotOptions {
-        min_confidence: 1e-6,
+        min_confidence: Some(1e-6),
         ..MotOptions::default()
     };
     MotTracks::parse(&text, &options).unwrap()

@@ -27,18 +27,19 @@ impl SequenceInfo {
                 continue;
             };
             let (key, value) = (key.trim(), value.trim());
-            let most = match key {
-                "frameRate" => 1000.0,
-                "seqLength" => MAX_FRAME as f64,
-                "imWidth" | "imHeight" => 1e6,
+            let (kind, least, most) = match key {
+                "frameRate" => ("number", 1e-3, 1000.0),
+                "seqLength" => ("whole number", 1.0, MAX_FRAME as f64),
+                "imWidth" | "imHeight" => ("whole number", 1.0, 1e6),
                 _ => continue,
             };
-            let number = value.parse().ok();
-            let number = number.filter(|number: &f64| *number > 0.0 && *number <= most);
+            let number = value.parse().ok().filter(|number: &f64| {
+                (least..=most).contains(number) && (kind == "number" || number.fract() == 0.0)
+            });
             let number = number.ok_or_else(|| MotError {
                 line: index + 1,
                 reason: format!(
-                    "{key} '{}' is not a number above 0, up to {most}",
+                    "{key} '{}' is not a {kind} from {least} to {most}",
                     shortened(value)
                 ),
             })?;
@@ -69,6 +70,9 @@ mod tests {
         for text in [
             "\nframeRate=0",
             "\nframeRate=nan",
+            "\nframeRate=1e-300",
+            "\nseqLength=0.5",
+            "\nimWidth=0.5",
             "\nseqLength=1e30",
             "\nimWidth=-4",
         ] {

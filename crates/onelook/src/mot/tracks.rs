@@ -12,8 +12,9 @@ const MAX_BOXES_PER_FRAME: usize = 10_000;
 /// Which rows are read, and how.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct MotOptions {
-    /// Least confidence; ground truth marks rows that are to be ignored with a confidence of 0.
-    pub min_confidence: f32,
+    /// Least confidence; all rows if absent. Ground truth marks rows that are to be ignored with a
+    /// confidence of 0, results of a tracker that gives none have -1.
+    pub min_confidence: Option<f32>,
     /// Whether the eighth column is the class, as in MOT16 and later; before, it is a coordinate. Without,
     /// all boxes are of class 0.
     pub classes: bool,
@@ -25,6 +26,8 @@ pub struct MotTracks {
     frames: BTreeMap<u64, Instances>,
     /// Rows with a negative id, which belong to no track and are left out.
     pub untracked: usize,
+    /// Rows below the least confidence, which are left out.
+    pub below_confidence: usize,
 }
 
 impl MotTracks {
@@ -35,10 +38,14 @@ impl MotTracks {
     pub fn parse(text: &str, options: &MotOptions) -> Result<Self, MotError> {
         let mut frames: BTreeMap<u64, Vec<Instance<'_>>> = BTreeMap::new();
         let mut ids: BTreeSet<(u64, u64)> = BTreeSet::new();
-        let mut untracked = 0;
+        let (mut untracked, mut below_confidence) = (0, 0);
         for_each_line(text, |line| {
             let (frame, object) = row(line, options.classes)?;
-            if object.score < options.min_confidence {
+            if options
+                .min_confidence
+                .is_some_and(|least| object.score < least)
+            {
+                below_confidence += 1;
                 return Ok(());
             }
             let Some(id) = object.track_id else {
@@ -63,6 +70,7 @@ impl MotTracks {
                 .map(|(frame, objects)| (frame, objects.into_iter().collect()))
                 .collect(),
             untracked,
+            below_confidence,
         })
     }
 
@@ -92,11 +100,12 @@ mod tests {
     fn objects_are_read_by_frame_in_the_order_of_the_file() {
         let text = "\u{feff}2,7,10,20,30.5,40,0.9,-1,-1,-1\r\n\n 1.0, 3, 1, 2, 3, 4, 1\n2,5,0,0,1,1,0.5\n2,-1,0,0,1,1,0.5\n2,8,0,0,1,1,0.1\n";
         let options = MotOptions {
-            min_confidence: 0.2,
+            min_confidence: Some(0.2),
             classes: false,
         };
         let tracks = MotTracks::parse(text, &options).unwrap();
         assert_eq!((tracks.last_frame(), tracks.untracked), (2, 1));
+        assert_eq!(tracks.below_confidence, 1);
         let rows: Vec<_> = tracks.frame(2).iter().collect();
         assert_eq!(rows.len(), 2);
         assert_eq!((rows[0].track_id, rows[1].track_id), (Some(7), Some(5)));
@@ -107,6 +116,19 @@ mod tests {
         );
         assert!(tracks.frame(3).is_empty());
         assert_eq!(MotTracks::parse("", &options).unwrap().last_frame(), 0);
+    }
+
+    #[test]
+    fn results_without_confidences_are_read_unless_some_confidence_is_asked_for() {
+        let text = "1,1,0,0,1,1,-1,-1,-1,-1\n2,1,0,0,1,1,-1,-1,-1,-1\n";
+        let tracks = MotTracks::parse(text, &MotOptions::default()).unwrap();
+        assert_eq!((tracks.last_frame(), tracks.below_confidence), (2, 0));
+        let options = MotOptions {
+            min_confidence: Some(0.0),
+            ..MotOptions::default()
+        };
+        let tracks = MotTracks::parse(text, &options).unwrap();
+        assert_eq!((tracks.last_frame(), tracks.below_confidence), (0, 2));
     }
 
     #[test]

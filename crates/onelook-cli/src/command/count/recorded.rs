@@ -25,7 +25,7 @@ const FRAME_RATE: f64 = 30.0;
 pub fn run(args: &CountArgs, path: &Path, console: &Console) -> Result<(), Failure> {
     let text = read_text(path)?;
     let options = MotOptions {
-        min_confidence: args.inference.fit.conf.unwrap_or(0.0),
+        min_confidence: args.inference.fit.conf,
         classes: args.class_column,
     };
     let unreadable = |path: &Path, error: &dyn std::fmt::Display| {
@@ -36,6 +36,12 @@ pub fn run(args: &CountArgs, path: &Path, console: &Console) -> Result<(), Failu
         console.warn(format!(
             "{} boxes have a negative id and are left out: they belong to no track",
             tracks.untracked
+        ));
+    }
+    if let (Some(least), 1..) = (options.min_confidence, tracks.below_confidence) {
+        console.warn(format!(
+            "{} boxes have a confidence below --conf {least} and are left out",
+            tracks.below_confidence
         ));
     }
     let info = tracking::sequence_info(path)?;
@@ -103,9 +109,9 @@ fn read_text(path: &Path) -> Result<String, Failure> {
 
 fn frame_rate(args: &CountArgs, info: &SequenceInfo, console: &Console) -> Result<f64, Failure> {
     match args.frame_rate.or(info.frame_rate) {
-        Some(rate) if rate > 0.0 && rate <= 1000.0 => Ok(rate),
+        Some(rate) if (1e-3..=1000.0).contains(&rate) => Ok(rate),
         Some(rate) => Err(Failure::Usage(format!(
-            "--frame-rate {rate}: expected frames per second above 0, up to 1000"
+            "--frame-rate {rate}: expected frames per second from 0.001 to 1000"
         ))),
         None => {
             console.note(format!(
