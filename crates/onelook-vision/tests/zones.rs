@@ -54,6 +54,13 @@ fn a_track_that_is_born_inside_has_not_entered() {
 }
 
 #[test]
+fn a_track_that_was_lost_before_it_had_entered_begins_anew() {
+    let seen_again = |after: &str| stays(&format!("oiii{}{after}", " ".repeat(30)));
+    assert_eq!(seen_again("i"), [0, 0, 0, 0]);
+    assert_eq!(seen_again("iiiiii"), [1, 0, 0, 0]);
+}
+
+#[test]
 fn an_occlusion_in_the_zone_interrupts_no_stay_and_a_long_one_ends_it() {
     let inside = "i".repeat(10);
     let hidden = |frames: usize| format!("o{inside}{}{inside}", " ".repeat(frames));

@@ -88,8 +88,11 @@ impl Heatmap {
         })
     }
 
-    /// Adds the time since the frame before where objects are now.
+    /// Adds the time since the frame before where objects are now. A time that is not finite is passed over.
     pub fn update(&mut self, time: f64, instances: &Instances) {
+        if !time.is_finite() {
+            return;
+        }
         let step = (time - self.time.unwrap_or(time)).clamp(0.0, f64::MAX);
         self.time = Some(self.time.unwrap_or(time).max(time));
         if let Some(half_life) = self.options.half_life {
@@ -104,7 +107,11 @@ impl Heatmap {
                     let [x, y] = [point.x, point.y].map(|it| self.cell_of(it));
                     for (dx, across) in [(-1, 0.25), (0, 0.5), (1, 0.25)] {
                         for (dy, down) in [(-1, 0.25), (0, 0.5), (1, 0.25)] {
-                            self.add(x + dx, y + dy, warmth * across * down);
+                            self.add(
+                                x.saturating_add(dx),
+                                y.saturating_add(dy),
+                                warmth * across * down,
+                            );
                         }
                     }
                 }
@@ -208,6 +215,17 @@ mod tests {
         map.update(0.0, &one_at(28.0, 20.0));
         map.update(9e9, &one_at(28.0, 20.0));
         assert!(map.cells().iter().all(|&cell| cell <= 1.0));
+    }
+
+    #[test]
+    fn boxes_far_away_and_times_that_are_none_warm_nothing() {
+        let mut map = Heatmap::new([60, 40], HeatmapOptions::default()).unwrap();
+        map.update(0.0, &one_at(3e38, 3e38));
+        map.update(1.0, &one_at(3e38, 3e38));
+        map.update(f64::NAN, &one_at(28.0, 20.0));
+        map.update(f64::INFINITY, &one_at(28.0, 20.0));
+        map.update(2.0, &Instances::default());
+        assert!(map.cells().iter().all(|&cell| cell == 0.0));
     }
 
     #[test]

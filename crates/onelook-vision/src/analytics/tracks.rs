@@ -84,6 +84,9 @@ pub(super) fn has_passed(since: f64, time: f64, seconds: f64) -> bool {
     time - since >= seconds - 1e-6
 }
 
+/// Most pairs of a new and a lost track that are compared on a frame; further new ones continue none.
+const MOST_PAIRS: usize = 1 << 20;
+
 /// Weight of the newest step in the velocity.
 const VELOCITY_GAIN: f64 = 0.3;
 
@@ -167,7 +170,8 @@ impl Tracks {
         let lost: Vec<(&u64, &Track)> = self.tracks.iter().filter(is_lost).collect();
         let is_new = |(id, _): &(&u64, &usize)| !self.tracks.contains_key(id);
         let mut pairs = Vec::new();
-        for (&new, &row) in here.iter().filter(is_new) {
+        let most_new = MOST_PAIRS / lost.len().max(1);
+        for (&new, &row) in here.iter().filter(is_new).take(most_new) {
             let bbox = &instances.boxes()[row];
             let distances = lost.iter().filter_map(|&(&old, track)| {
                 let distance = track.distance_to(time, bbox, &join)?;
@@ -223,5 +227,37 @@ impl Track {
     fn class(&self) -> usize {
         let most = self.votes.iter().rev().max_by(|a, b| a.1.total_cmp(b.1));
         most.map_or(0, |(&class, _)| class)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use onelook_types::Instance;
+
+    use super::*;
+
+    #[test]
+    fn no_more_pairs_are_compared_than_may() {
+        let all_at_once = |first: u64| -> Instances {
+            let bbox = BoxXyxy {
+                x1: 0.0,
+                y1: 0.0,
+                x2: 10.0,
+                y2: 20.0,
+            };
+            let object = |id| Instance {
+                track_id: Some(id),
+                ..Instance::new(bbox, 0, 0.9)
+            };
+            (first..first + 2000).map(object).collect()
+        };
+        let mut tracks = Tracks::new(Some(JoinOptions::default()), 10.0);
+        tracks.update(0.0, &all_at_once(0));
+        let sightings = tracks.update(0.1, &all_at_once(2000));
+        let continued = sightings.iter().filter(|one| one.continues.is_some());
+        assert_eq!(
+            (sightings.len(), continued.count()),
+            (2000, MOST_PAIRS / 2000)
+        );
     }
 }

@@ -220,7 +220,7 @@ impl ZoneCounter {
             changes.extend(kind.map(|kind| (kind, Some(*sighting))));
         }
         for track in self.tracks.values_mut() {
-            if track.is_inside && track.seen < time {
+            if track.seen < time {
                 let kind = track.miss(time, &self.options);
                 changes.extend(kind.map(|kind| (kind, Some(track.last))));
             }
@@ -270,6 +270,12 @@ impl ZoneTrack {
         let outside = self.outside_since;
         let has_left = outside.is_some_and(|since| has_passed(since, time, options.leave_after));
         let is_lost = has_passed(self.seen, time, options.lost_after);
+        if !self.is_inside {
+            if is_lost {
+                self.since = None;
+            }
+            return None;
+        }
         (has_left || is_lost).then(|| self.leave(outside.is_none()))
     }
 

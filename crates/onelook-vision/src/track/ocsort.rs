@@ -35,6 +35,9 @@ impl Default for OcSortOptions {
     }
 }
 
+/// Pixels; a shorter way has no direction.
+const NO_WAY: f64 = 1e-6;
+
 /// OC-SORT for one stream.
 #[derive(Debug, Clone)]
 pub struct OcSort {
@@ -69,7 +72,11 @@ impl OcSort {
             return 0.0;
         };
         let (a, b) = (step(&from, &last), step(&last, bbox));
-        let length = a[0].hypot(a[1]) * b[0].hypot(b[1]);
+        let way = b[0].hypot(b[1]);
+        if way <= NO_WAY {
+            return 0.0;
+        }
+        let length = a[0].hypot(a[1]) * way;
         let cosine = (a[0] * b[0] + a[1] * b[1]) / length.max(1e-6);
         self.options.direction_weight * cosine.clamp(-1.0, 1.0).acos() / std::f64::consts::PI
     }
@@ -173,5 +180,36 @@ impl Tracker for OcSort {
 
     fn has_unconfirmed(&self) -> bool {
         self.tracks.has_unconfirmed()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use onelook_types::Instance;
+
+    use super::*;
+
+    fn at(x: f32) -> BoxXyxy {
+        BoxXyxy {
+            x1: x,
+            y1: 0.0,
+            x2: x + 40.0,
+            y2: 100.0,
+        }
+    }
+
+    #[test]
+    fn what_stands_still_pays_for_no_turn() {
+        let mut tracker = OcSort::new(OcSortOptions::default());
+        for x in [0.0, 2.0, 4.0] {
+            let seen = [Instance::new(at(x), 0, 0.9)].into_iter().collect();
+            tracker.update(&seen, &FrameInfo::default());
+        }
+        let [track] = tracker.tracks.of_states(&[State::Tracked])[..] else {
+            panic!("one track");
+        };
+        let turn = |x| tracker.turn(&tracker.tracks[track], &at(x));
+        assert_eq!(turn(4.0), 0.0);
+        assert!(turn(6.0) < 1e-6 && turn(2.0) > 0.19);
     }
 }
