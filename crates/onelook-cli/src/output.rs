@@ -101,6 +101,7 @@ impl<'a> Outputs<'a> {
                     as_frames: args.save_frames,
                     ffmpeg: plan.args.video.ffmpeg.clone(),
                     open: BTreeMap::new(),
+                    console,
                 }));
             }
             if args.save_txt {

@@ -7,12 +7,14 @@ use std::rc::Rc;
 
 use onelook::media::encode_jpeg;
 use onelook::media::video::{Ffmpeg, VideoWriter, WriterOptions};
+use onelook::printable::printable_path;
 use onelook::vision::draw::DrawStyle;
 
 use super::images::JPEG_QUALITY;
 use super::predicted::{PredictedImage, Sink};
 use super::run_directory::{RunDirectory, VIDEO_ENDING};
 use super::whole_file::write_whole;
+use crate::console::Console;
 use crate::failure::Failure;
 
 /// What of videos is saved.
@@ -24,8 +26,9 @@ pub struct Videos<'a> {
     pub as_frames: bool,
     /// Where the user says that ffmpeg is.
     pub ffmpeg: Option<PathBuf>,
-    /// The videos that are being written, by their sequences.
-    pub open: BTreeMap<usize, VideoWriter>,
+    /// The videos that are being written, by their sequences, and their names.
+    pub open: BTreeMap<usize, (PathBuf, VideoWriter)>,
+    pub console: &'a Console,
 }
 
 impl Videos<'_> {
@@ -34,8 +37,8 @@ impl Videos<'_> {
         let sequence = image.sequence.number;
         let stem = self.directory.video_stem(image.position, image.source);
         let mut path = self.directory.path().join(format!("{stem}.{VIDEO_ENDING}"));
-        let is_other_size = |writer: &VideoWriter| writer.size() != image.size();
-        if self.open.get(&sequence).is_some_and(is_other_size) {
+        let open = self.open.get(&sequence);
+        if open.is_some_and(|(_, writer)| writer.size() != image.size()) {
             // The camera came back with another size.
             self.end_of(sequence)?;
             path = self
@@ -51,10 +54,21 @@ impl Videos<'_> {
             };
             let ffmpeg = Ffmpeg::find(self.ffmpeg.as_deref()).map_err(failure)?;
             let writer = VideoWriter::create(&ffmpeg, &path, image.size(), options);
-            self.open.insert(sequence, writer.map_err(failure)?);
+            self.open.insert(sequence, (path, writer.map_err(failure)?));
         }
-        let writer = self.open.get_mut(&sequence);
-        Ok(writer.expect("it was opened if it was not open"))
+        let open = self.open.get_mut(&sequence);
+        let (_, writer) = open.expect("it was opened if it was not open");
+        Ok(writer)
+    }
+
+    fn end(&self, (path, writer): (PathBuf, VideoWriter), complete: bool) -> Result<(), Failure> {
+        if let Some(reason) = writer.finish(complete).map_err(failure)? {
+            let path = printable_path(&path);
+            self.console.warn(format!(
+                "'{path}' has no sound: it could not be taken over: {reason}"
+            ));
+        }
+        Ok(())
     }
 }
 
@@ -82,13 +96,13 @@ impl Sink for Videos<'_> {
     }
 
     fn end_of(&mut self, sequence: usize) -> Result<(), Failure> {
-        let writer = self.open.remove(&sequence);
-        writer.map_or(Ok(()), |writer| writer.finish(true).map_err(failure))
+        let open = self.open.remove(&sequence);
+        open.map_or(Ok(()), |open| self.end(open, true))
     }
 
     fn finish(&mut self, complete: bool) -> Result<(), Failure> {
-        let writers = std::mem::take(&mut self.open).into_values();
-        let finished = writers.map(|writer| writer.finish(complete).map_err(failure));
+        let open = std::mem::take(&mut self.open).into_values();
+        let finished = open.map(|open| self.end(open, complete));
         // All of them, also after one that fails.
         finished.fold(Ok(()), Result::and)
     }

@@ -52,7 +52,8 @@ impl Emitter<'_> {
 
     /// No more frames of this sequence will come.
     pub fn end_of(&mut self, sequence: usize) -> Result<(), Failure> {
-        self.outputs.end_of(sequence)
+        let Self { bar, outputs, .. } = self;
+        bar.suspend(|| outputs.end_of(sequence))
     }
 
     /// JSON has the warnings beside the boxes.

@@ -4,7 +4,8 @@ use std::env;
 use std::ffi::OsStr;
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use super::error::VideoError;
@@ -52,10 +53,7 @@ impl Ffmpeg {
         Ok(Self {
             probe: probe.ok_or_else(|| missing("ffprobe"))?,
             program,
-            setpriv: match cfg!(target_os = "linux") {
-                true => on_path(OsStr::new("setpriv")),
-                false => None,
-            },
+            setpriv: setpriv(),
         })
     }
 
@@ -66,9 +64,7 @@ impl Ffmpeg {
             return Command::new(&self.program);
         };
         let mut command = Command::new(setpriv);
-        command
-            .args(["--pdeathsig", "KILL", "--"])
-            .arg(&self.program);
+        command.args(END_WITH_PARENT).arg(&self.program);
         command
     }
 
@@ -104,6 +100,26 @@ impl Ffmpeg {
     }
 }
 
+/// The words that have the system end a program with the thread that started it.
+const END_WITH_PARENT: [&str; 3] = ["--pdeathsig", "KILL", "--"];
+
+/// A setpriv that can do it; tried once.
+fn setpriv() -> Option<PathBuf> {
+    static FOUND: OnceLock<Option<PathBuf>> = OnceLock::new();
+    let find = || on_path(OsStr::new("setpriv")).filter(|setpriv| ends_with_parent(setpriv));
+    let found = FOUND.get_or_init(|| cfg!(target_os = "linux").then(find).flatten());
+    found.clone()
+}
+
+/// Whether this setpriv knows the option, which that of busybox does not, and is allowed to run.
+fn ends_with_parent(setpriv: &Path) -> bool {
+    let mut command = Command::new(setpriv);
+    command.args(END_WITH_PARENT).arg("true");
+    command.stdin(Stdio::null());
+    command.stdout(Stdio::null()).stderr(Stdio::null());
+    command.status().is_ok_and(|status| status.success())
+}
+
 fn on_path(name: &OsStr) -> Option<PathBuf> {
     let path = env::var_os("PATH")?;
     env::split_paths(&path).find_map(|directory| executable(&directory.join(name)))
@@ -111,7 +127,11 @@ fn on_path(name: &OsStr) -> Option<PathBuf> {
 
 /// The path, made absolute, if a program is there.
 fn executable(path: &Path) -> Option<PathBuf> {
-    let path = path.with_extension(env::consts::EXE_EXTENSION);
+    let mut path = path.to_owned();
+    // `ffmpeg-5.1` is a whole name.
+    if path.extension().is_none() && !env::consts::EXE_EXTENSION.is_empty() {
+        path.set_extension(env::consts::EXE_EXTENSION);
+    }
     let metadata = path.metadata().ok().filter(std::fs::Metadata::is_file)?;
     #[cfg(unix)]
     {
@@ -122,4 +142,35 @@ fn executable(path: &Path) -> Option<PathBuf> {
     }
     let _ = metadata;
     std::path::absolute(&path).ok()
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn a_version_in_the_name_stays_and_a_setpriv_without_the_option_is_not_used() {
+        let directory = env::temp_dir().join(format!("onelook-programs-{}", std::process::id()));
+        fs::create_dir_all(&directory).unwrap();
+        let program = |name: &str, script: &str| {
+            let path = directory.join(name);
+            fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+            path
+        };
+        let versioned = program("ffmpeg-5.1", "");
+        program("ffprobe", "");
+        let found = Ffmpeg::find(Some(&versioned)).unwrap();
+        assert_eq!(found.program, versioned);
+        let refuses = program("refuses", "exit 1");
+        let knows = program("knows", r#"[ "$*" = "--pdeathsig KILL -- true" ]"#);
+        assert_eq!(
+            [refuses, knows].map(|path| ends_with_parent(&path)),
+            [false, true]
+        );
+        fs::remove_dir_all(&directory).unwrap();
+    }
 }

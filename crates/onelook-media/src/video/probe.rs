@@ -33,7 +33,7 @@ pub struct VideoInfo {
     pub frames: Option<u64>,
     /// When its container begins, in seconds; times of frames are relative to it.
     pub start: f64,
-    /// The codec of its sound, where it has any.
+    /// The codec of its first sound track, where it has any.
     pub audio: Option<String>,
 }
 
@@ -121,7 +121,8 @@ impl VideoInfo {
             frames: counted.or_else(guessed).map(|frames| frames as u64),
             start: number(&format["start_time"]).unwrap_or(0.0),
             audio: of_kind("audio")
-                .find_map(|stream| stream["codec_name"].as_str())
+                .next()
+                .and_then(|stream| stream["codec_name"].as_str())
                 .map(str::to_owned),
         })
     }

@@ -16,7 +16,9 @@ use super::error::VideoError;
 use super::redact::Redactor;
 use crate::stop::{Registration, StopHandle};
 
-/// Bytes of a line of standard error that are kept.
+/// Bytes of a line of standard error that are looked through for secrets.
+const READ_BYTES: usize = 16 << 10;
+/// Bytes of it that are kept.
 const LINE_BYTES: usize = 400;
 /// Lines that are kept, of the first and of the last.
 const LINES: usize = 4;
@@ -120,9 +122,22 @@ impl Process {
 
     /// Waits for its end so long, then ends it.
     pub(super) fn wait_for(&mut self, patience: Duration) -> Option<ExitStatus> {
-        let deadline = Instant::now() + patience;
+        self.wait_while(patience, || ())
+    }
+
+    /// Waits for its end, then ends it when its work has stayed the same for so long.
+    pub(super) fn wait_while<W: PartialEq>(
+        &mut self,
+        patience: Duration,
+        work: impl Fn() -> W,
+    ) -> Option<ExitStatus> {
+        let (mut deadline, mut last) = (Instant::now() + patience, work());
         let mut pause = Duration::from_millis(1);
         while self.status.is_none() {
+            let now = work();
+            if now != last {
+                (deadline, last) = (Instant::now() + patience, now);
+            }
             if Instant::now() > deadline {
                 self.kill();
                 break;
@@ -140,9 +155,12 @@ impl Process {
     /// Ends it at once.
     pub(super) fn kill(&mut self) {
         if self.status.is_none() {
-            kill(self.child.id());
-            self.status = self.child.wait().ok();
-            self.registration.take_back_if(|| (true, ()));
+            let child = &mut self.child;
+            // No stop comes in between: once waited for, its number may be another process's.
+            self.status = self.registration.take_back_if(|| {
+                kill(child.id());
+                (true, child.wait().ok())
+            });
         }
     }
 
@@ -222,7 +240,7 @@ fn listen(mut stderr: impl Read, redactor: &Redactor, said: &Mutex<StderrLines>)
         for &byte in &buffer[..read] {
             if matches!(byte, b'\n' | b'\r') {
                 keep(&mut line, redactor, said);
-            } else if line.len() < LINE_BYTES {
+            } else if line.len() < READ_BYTES {
                 line.push(byte);
             }
         }
@@ -233,7 +251,9 @@ fn listen(mut stderr: impl Read, redactor: &Redactor, said: &Mutex<StderrLines>)
 fn keep(line: &mut Vec<u8>, redactor: &Redactor, said: &Mutex<StderrLines>) {
     let text = String::from_utf8_lossy(line);
     // Addresses come by standard input, which ffmpeg then names instead.
-    let text = redactor.redact(text.trim().trim_start_matches("pipe:0: "));
+    let mut text = redactor.redact(text.trim().trim_start_matches("pipe:0: "));
+    // Only now: half of a secret would not be known.
+    text.truncate(text.floor_char_boundary(LINE_BYTES));
     line.clear();
     if text.is_empty() {
         return;
@@ -314,5 +334,37 @@ mod tests {
         assert_eq!(said.last.back().map(String::as_str), Some("last line"));
         assert!(said.first.len() + said.last.len() <= 2 * LINES);
         assert!(said.last.iter().all(|line| line.len() <= LINE_BYTES));
+    }
+
+    #[test]
+    fn a_secret_at_the_end_of_a_long_line_is_taken_out_whole() {
+        let redactor = Redactor::new("rtsp://me:pass word@host/a");
+        for at in LINE_BYTES - 30..LINE_BYTES {
+            let said = Mutex::new(StderrLines::default());
+            let line = format!("{} me:pass word@host: {}", "x".repeat(at), "y".repeat(9000));
+            listen(line.as_bytes(), &redactor, &said);
+            let said = lock(&said);
+            assert!(!said.first[0].contains("me:"), "{}", said.first[0]);
+            assert!(said.first[0].len() <= LINE_BYTES);
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_process_is_waited_for_while_its_work_goes_on() {
+        let started = |seconds: &str| {
+            let mut command = Command::new("sleep");
+            command.arg(seconds);
+            Process::start_fed(command, &StopHandle::default())
+                .unwrap()
+                .0
+        };
+        let patience = Duration::from_millis(20);
+        let count = std::cell::Cell::new(0);
+        let work = || count.replace(count.get() + 1);
+        let status = started("0.3").wait_while(patience, work);
+        assert!(status.unwrap().success());
+        let status = started("600").wait_while(patience, || 7);
+        assert!(!status.unwrap().success());
     }
 }

@@ -1,6 +1,6 @@
 //! Frames with their times in, an MP4 file out, encoded by ffmpeg.
 //!
-//! The file grows under another name, in fragments, so that whatever ends this program leaves a playable
+//! The file grows under a hidden name, in fragments, so that whatever ends this program leaves a playable
 //! file. At the end it is put together with the sound of the original and gets its name.
 
 use std::ffi::OsString;
@@ -8,7 +8,8 @@ use std::fs;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::process::ChildStdin;
-use std::time::Duration;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, SystemTime};
 
 use onelook_types::Frame;
 
@@ -19,8 +20,8 @@ use super::process::Process;
 use crate::stop::StopHandle;
 
 const TICKS_PER_SECOND: u32 = 90_000;
-/// Encoders may hold back many frames, and disks may be slow.
-const LAST_FRAMES: Duration = Duration::from_secs(600);
+/// How long ffmpeg may leave its file as it is: encoders may hold back many frames, and disks may be slow.
+const PATIENCE: Duration = Duration::from_secs(600);
 /// Assumed where nothing is known.
 const FPS: f64 = 25.0;
 /// Sound that MP4 players take as it is.
@@ -31,7 +32,7 @@ const MP4_AUDIO: [&str; 6] = ["aac", "mp3", "ac3", "eac3", "alac", "opus"];
 pub struct WriterOptions {
     /// Frames in a second, for frames without a time and for how long the last one is shown.
     pub fps: Option<f64>,
-    /// The original, whose sound is taken over, and the codec of that sound.
+    /// The original, whose first sound track is taken over, and the codec of that track.
     pub audio: Option<(PathBuf, String)>,
 }
 
@@ -59,7 +60,7 @@ impl VideoWriter {
         [width, height]: [usize; 2],
         options: WriterOptions,
     ) -> Result<Self, VideoError> {
-        let partial = path.with_extension("part.mp4");
+        let partial = hidden_name(path);
         let mut command = ffmpeg.writing_command();
         command.args(["-f", "nut", "-i", "pipe:0", "-an", "-pix_fmt", "yuv420p"]);
         // Colours are stored for two by two pixels.
@@ -138,39 +139,50 @@ impl VideoWriter {
     }
 
     /// Ends the file and gives it its name. Of a run that was interrupted (`complete` is false) the sound
-    /// ends with the last frame.
+    /// ends with the last frame. Where sound cannot be taken over, the video has none; tells why then.
     ///
     /// # Errors
     /// As [`write`](Self::write).
-    pub fn finish(mut self, complete: bool) -> Result<(), VideoError> {
+    pub fn finish(mut self, complete: bool) -> Result<Option<String>, VideoError> {
         let flushed = self
             .output
             .take()
             .map_or(Ok(()), |output| output.into_inner().flush());
         flushed.map_err(|error| self.failure(&error))?;
-        let status = self.process.wait_for(LAST_FRAMES);
+        let partial = &self.partial;
+        let status = self.process.wait_while(PATIENCE, || extent(partial));
         if !status.is_some_and(|status| status.success()) {
             return Err(self.failure(&io::ErrorKind::BrokenPipe.into()));
         }
-        self.put_together(complete)
+        let audio = self.options.audio.as_ref();
+        let mut put = self.put_together(audio, complete);
+        let mut without_sound = None;
+        if let (Err(error), true) = (&put, audio.is_some()) {
+            without_sound = Some(error.to_string());
+            put = self.put_together(None, complete);
+        }
+        put.map_err(|error| self.write_error(&error.to_string()))?;
+        // Its frames are in the file with the right name.
+        let _ = fs::remove_file(&self.partial);
+        Ok(without_sound)
     }
 
     /// Copies frames and sound into an ordinary file, which more players can search through.
-    fn put_together(&self, complete: bool) -> Result<(), VideoError> {
-        let whole = self.path.with_extension("whole.mp4");
+    fn put_together(&self, audio: Option<&(PathBuf, String)>, complete: bool) -> io::Result<()> {
+        let whole = hidden_name(&self.path);
         let mut command = self.ffmpeg.writing_command();
         let first = self.first.unwrap_or_default().as_secs_f64();
         command
             .args(["-itsoffset", &format!("{first:.6}"), "-i"])
             .arg(file(&self.partial));
-        if let Some((original, _)) = &self.options.audio {
+        if let Some((original, _)) = audio {
             command
                 .args(["-protocol_whitelist", "file", "-i"])
                 .arg(file(original));
         }
         command.args(["-map", "0:v", "-c", "copy"]);
-        if let Some((_, codec)) = &self.options.audio {
-            command.args(["-map", "1:a?"]);
+        if let Some((_, codec)) = audio {
+            command.args(["-map", "1:a:0?"]);
             if !MP4_AUDIO.contains(&codec.as_str()) {
                 command.args(["-c:a", "aac"]);
             }
@@ -181,20 +193,18 @@ impl VideoWriter {
         }
         command.args(["-video_track_timescale", "90000", "-movflags", "faststart"]);
         command.args(["-f", "mp4", "-y"]).arg(file(&whole));
-        let (mut process, stdin) = Process::start_fed(command, &StopHandle::default())?;
+        let started = Process::start_fed(command, &StopHandle::default());
+        let (mut process, stdin) = started.map_err(io::Error::other)?;
         drop(stdin);
-        let status = process.wait_for(LAST_FRAMES);
+        let status = process.wait_while(PATIENCE, || extent(&whole));
         let renamed = match status.is_some_and(|status| status.success()) {
             true => fs::rename(&whole, &self.path),
             false => Err(io::Error::other(process.first_words())),
         };
-        if renamed.is_ok() {
-            // Its frames are in the file with the right name.
-            let _ = fs::remove_file(&self.partial);
-            return Ok(());
+        if renamed.is_err() {
+            let _ = fs::remove_file(&whole);
         }
-        let _ = fs::remove_file(&whole);
-        renamed.map_err(|error| self.write_error(&error.to_string()))
+        renamed
     }
 
     fn fps(&self) -> f64 {
@@ -227,6 +237,19 @@ impl VideoWriter {
             reason: format!("{reason}{left}"),
         }
     }
+}
+
+/// A name in the same directory that no other file has.
+fn hidden_name(path: &Path) -> PathBuf {
+    static COUNT: AtomicUsize = AtomicUsize::new(0);
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    path.with_file_name(format!(".onelook-{}-{count}.part.mp4", std::process::id()))
+}
+
+/// How much was written to a file, and when last.
+fn extent(path: &Path) -> Option<(u64, Option<SystemTime>)> {
+    let metadata = fs::metadata(path).ok()?;
+    Some((metadata.len(), metadata.modified().ok()))
 }
 
 fn ticks(seconds: f64) -> u64 {

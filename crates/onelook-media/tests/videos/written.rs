@@ -114,6 +114,59 @@ fn a_written_video_has_the_times_and_the_sound_of_the_original() {
     }
 }
 
+/// Writes five frames with the sound of `original`; tells why there is none.
+fn written_with_sound_of(original: PathBuf, codec: &str, path: &Path) -> Option<String> {
+    let options = WriterOptions {
+        fps: Some(5.0),
+        audio: Some((original, codec.to_owned())),
+    };
+    let ffmpeg = Ffmpeg::find(None).unwrap();
+    let mut writer = VideoWriter::create(&ffmpeg, path, [64, 48], options).unwrap();
+    let frame = Frame::filled(64, 48, [200, 30, 30]).unwrap();
+    for _ in 0..5 {
+        writer.write(&frame, None).unwrap();
+    }
+    writer.finish(true).unwrap()
+}
+
+#[test]
+fn of_several_sound_tracks_the_first_is_taken_over() {
+    let Some(scratch) = Scratch::new() else {
+        return;
+    };
+    // MP4 takes the first as it is, the second not at all.
+    let words =
+        "-f lavfi -i sine=d=1 -map 0:v -map 1:a -map 1:a -c:v libx264 -c:a:0 aac -c:a:1 pcm_s16le";
+    let original = scratch.clip("original.mkv", "64x48", 1, words);
+    let path = scratch.path("written.mp4");
+    assert_eq!(written_with_sound_of(original, "aac", &path), None);
+    let info = VideoInfo::of(
+        &VideoAddress::File(path),
+        &Ffmpeg::find(None).unwrap(),
+        &StopHandle::default(),
+    );
+    assert_eq!(info.unwrap().audio.as_deref(), Some("aac"));
+}
+
+#[test]
+fn sound_that_cannot_be_taken_over_is_left_out_and_files_of_others_stay() {
+    let Some(scratch) = Scratch::new() else {
+        return;
+    };
+    let others = ["written.part.mp4", "written.whole.mp4"];
+    for name in others {
+        fs::write(scratch.path(name), name).unwrap();
+    }
+    let path = scratch.path("written.mp4");
+    let reason = written_with_sound_of(scratch.path("absent.mkv"), "aac", &path);
+    assert!(reason.unwrap().contains("No such file"));
+    assert_eq!(times(&path).len(), 5);
+    for name in others {
+        assert_eq!(fs::read_to_string(scratch.path(name)).unwrap(), name);
+    }
+    assert_eq!(fs::read_dir(&scratch.0).unwrap().count(), 3);
+}
+
 fn sound_length(path: &Path) -> f64 {
     let output = Command::new("ffprobe")
         .args([
