@@ -25,6 +25,7 @@ pub use ffmpeg::{FFMPEG_VARIABLE, Ffmpeg};
 pub use frame::VideoFrame;
 pub use nut::{NutError, NutReader, NutVideo, NutWriter, TimeBase};
 pub use probe::VideoInfo;
+pub(crate) use redact::{Redactor, redact_url};
 pub use stream::{
     Delivery, Next, StreamObserver, StreamOptions, StreamState, StreamStatus, VideoStream,
 };

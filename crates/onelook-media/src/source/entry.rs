@@ -7,17 +7,27 @@ use crate::video::VideoAddress;
 /// Where one image or video is to be had.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Entry {
-    File { name: String, path: PathBuf },
-    Address(String),
+    File {
+        name: String,
+        path: PathBuf,
+    },
+    /// The name is the address without passwords.
+    Address {
+        name: String,
+        url: String,
+    },
     StandardInput,
-    Video { name: String, address: VideoAddress },
+    Video {
+        name: String,
+        address: VideoAddress,
+    },
 }
 
 impl Entry {
-    /// Path or address as the user knows it.
+    /// Path or address as the user knows it, without passwords.
     pub(super) fn name(&self) -> &str {
         match self {
-            Self::File { name, .. } | Self::Address(name) | Self::Video { name, .. } => name,
+            Self::File { name, .. } | Self::Address { name, .. } | Self::Video { name, .. } => name,
             Self::StandardInput => "-",
         }
     }
@@ -30,7 +40,7 @@ impl Entry {
                 VideoAddress::File(path) => Some(path.clone()),
                 VideoAddress::Url(_) | VideoAddress::Camera(_) => None,
             },
-            Self::Address(_) | Self::StandardInput => None,
+            Self::Address { .. } | Self::StandardInput => None,
         }
     }
 

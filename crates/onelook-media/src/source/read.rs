@@ -7,6 +7,7 @@ use std::path::Path;
 use super::entry::Entry;
 use super::error::SourceError;
 use super::options::SourceOptions;
+use crate::video::Redactor;
 
 /// The bytes of an entry. `reserve` is told how many as soon as that is known; `false` from it ends
 /// the reading.
@@ -18,7 +19,7 @@ pub(super) fn read(
     let max_bytes = options.limits.max_bytes;
     let bytes = match entry {
         Entry::File { name, path } => return read_file(name, path, max_bytes, reserve),
-        Entry::Address(name) => fetch(name, options),
+        Entry::Address { name, url } => fetch(name, url, options),
         Entry::StandardInput => read_bounded(entry.name(), io::stdin().lock(), max_bytes),
         Entry::Video { .. } => unreachable!("videos are not read as images"),
     }?;
@@ -64,16 +65,16 @@ fn read_bounded(name: &str, reader: impl Read, max_bytes: u64) -> Result<Vec<u8>
     Ok(bytes)
 }
 
-fn fetch(name: &str, options: &SourceOptions) -> Result<Vec<u8>, SourceError> {
+fn fetch(name: &str, url: &str, options: &SourceOptions) -> Result<Vec<u8>, SourceError> {
     let max_bytes = options.limits.max_bytes;
     let client = options.fetch.as_ref().ok_or_else(|| SourceError::NoFetch {
         name: name.to_owned(),
     })?;
     let bytes = client
-        .fetch(name, max_bytes)
+        .fetch(url, max_bytes)
         .map_err(|reason| SourceError::Fetch {
             name: name.to_owned(),
-            reason,
+            reason: Redactor::new(url).redact(&reason),
         })?;
     if bytes.len() as u64 > max_bytes {
         return Err(too_large(name, max_bytes));

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::entry::Entry;
 use super::error::SourceError;
 use super::read;
-use crate::video::VideoAddress;
+use crate::video::{VideoAddress, redact_url};
 
 /// File name endings (lower case) that count as images in directories and globs.
 pub const IMAGE_EXTENSIONS: [&str; 11] = [
@@ -144,7 +144,10 @@ fn address(word: &str) -> Result<Entry, SourceError> {
     let is_video = VIDEO_EXTENSIONS.contains(&ending.as_str());
     match is_video || STREAM_EXTENSIONS.contains(&ending.as_str()) {
         true => video_address(VideoAddress::Url(word.to_owned()), word),
-        false => Ok(Entry::Address(word.to_owned())),
+        false => Ok(Entry::Address {
+            name: redact_url(word),
+            url: word.to_owned(),
+        }),
     }
 }
 
