@@ -16,7 +16,7 @@ mod spec;
 mod stream;
 
 use std::collections::VecDeque;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 pub use error::SourceError;
 pub use frame::{SourceFrame, VideoPosition};
@@ -53,6 +53,8 @@ pub enum OpenedSource {
 enum Part {
     Images(Ahead<SourceFrame>),
     Video(Box<Clip>),
+    /// A video that nothing can read; told once.
+    Unread(Option<Box<SourceFrame>>),
 }
 
 impl Source {
@@ -79,7 +81,6 @@ impl Source {
             Entry::Video { address, .. } => address.is_live(),
             _ => false,
         };
-        let is_video = |entry: &Entry| matches!(entry, Entry::Video { .. });
         let is_list = |word: &String| word.ends_with(".streams");
         let at_once = entries.iter().any(is_live)
             || (spec.iter().any(is_list) && entries.iter().all(is_video));
@@ -91,7 +92,7 @@ impl Source {
 
     fn in_turn(entries: Vec<Entry>, options: &SourceOptions) -> Result<Self, SourceError> {
         let address = entries.iter().find_map(|entry| match entry {
-            Entry::Address(name) => Some(name),
+            Entry::Address { name, .. } => Some(name),
             _ => None,
         });
         if let Some(name) = address.filter(|_| options.fetch.is_none()) {
@@ -102,8 +103,11 @@ impl Source {
             entries: entries.len(),
             stop: StopHandle::default(),
         };
+        // Without ffmpeg, images can still be read.
+        let has_images = entries.iter().any(|entry| !is_video(entry));
         let (mut ffmpeg, mut images) = (None, Vec::new());
         for (index, entry) in entries.into_iter().enumerate() {
+            let path = entry.path();
             let Entry::Video { name, address } = entry else {
                 images.push((index, entry));
                 continue;
@@ -111,14 +115,31 @@ impl Source {
             if address.is_live() && source.entries > 1 {
                 return Err(SourceError::LiveAmongOthers { name });
             }
-            let found = match ffmpeg.take() {
-                Some(found) => found,
-                None => Ffmpeg::find(options.ffmpeg.as_deref())
-                    .map_err(|source| SourceError::Video { name, source })?,
-            };
             source.push_images(std::mem::take(&mut images), options);
-            source.push_video(Clip::new(found.clone(), address, index, options));
-            ffmpeg = Some(found);
+            let found = ffmpeg.get_or_insert_with(|| Ffmpeg::find(options.ffmpeg.as_deref()));
+            match found {
+                Ok(found) => {
+                    source.push_video(Clip::new(found.clone(), address, index, options));
+                }
+                Err(error) => {
+                    let error = SourceError::Video {
+                        name: name.clone(),
+                        source: error.clone(),
+                    };
+                    if !has_images {
+                        return Err(error);
+                    }
+                    source.push_unread(SourceFrame {
+                        name,
+                        path,
+                        index,
+                        video: None,
+                        timestamp: None,
+                        decode: Duration::ZERO,
+                        image: Err(error),
+                    });
+                }
+            }
         }
         source.push_images(images, options);
         Ok(source)
@@ -152,6 +173,12 @@ impl Source {
             .push_back((Part::Video(Box::new(video)), registration));
     }
 
+    fn push_unread(&mut self, frame: SourceFrame) {
+        let registration = self.stop.on_stop(|| {});
+        self.parts
+            .push_back((Part::Unread(Some(Box::new(frame))), registration));
+    }
+
     /// How many frames are to come, where that is known: not while there are videos among them.
     pub fn len_hint(&self) -> Option<usize> {
         if self.stop.is_stopped() {
@@ -161,6 +188,7 @@ impl Source {
         let lengths = parts.map(|(part, _)| match part {
             Part::Images(images) => Some(images.left()),
             Part::Video(_) => None,
+            Part::Unread(frame) => Some(usize::from(frame.is_some())),
         });
         lengths.sum()
     }
@@ -185,6 +213,7 @@ impl Iterator for Source {
             let frame = match part {
                 Part::Images(images) => images.next(),
                 Part::Video(video) => video.next(),
+                Part::Unread(frame) => frame.take().map(|frame| *frame),
             };
             if self.stop.is_stopped() {
                 return None;
@@ -196,6 +225,10 @@ impl Iterator for Source {
         }
         None
     }
+}
+
+fn is_video(entry: &Entry) -> bool {
+    matches!(entry, Entry::Video { .. })
 }
 
 /// What the words stand for; never nothing.

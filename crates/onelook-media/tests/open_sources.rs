@@ -201,6 +201,40 @@ fn addresses_go_to_the_fetcher() {
 }
 
 #[test]
+fn an_address_goes_whole_to_the_fetcher_and_is_shown_without_its_password() {
+    let options = SourceOptions {
+        fetch: Some(Arc::new(|url: &str, _: u64| Err(format!("no {url}")))),
+        ..SourceOptions::default()
+    };
+    let words = ["https://me:s3cret@h/a.jpg?sig=t0ken".to_owned()];
+    let item = Source::open(&words, &options).unwrap().next().unwrap();
+    assert_eq!(item.name, "https://***@h/a.jpg?sig=***");
+    let error = item.image.unwrap_err().to_string();
+    let shown = "https://***@h/a.jpg?sig=***";
+    let expected = format!("'{shown}' could not be fetched: no {shown}");
+    assert_eq!(error, expected);
+    let refused = Source::open(&words, &SourceOptions::default());
+    let error = refused.err().unwrap().to_string();
+    assert!(!error.contains("s3cret") && !error.contains("t0ken"));
+}
+
+#[test]
+fn without_ffmpeg_a_video_among_images_is_one_failed_item() {
+    let scratch = Scratch::new(&[("a.png", "a"), ("b.mp4", "b"), ("c.png", "c")]);
+    let options = SourceOptions {
+        ffmpeg: Some("/nonexistent/ffmpeg".into()),
+        ..SourceOptions::default()
+    };
+    let source = Source::open(&[scratch.word("")], &options).unwrap();
+    assert_eq!((source.len_hint(), source.entries()), (Some(3), 3));
+    let found = contents(source);
+    assert_eq!((&*found[0], &*found[2]), ("a", "c"));
+    assert!(found[1].contains("b.mp4': videos are read by ffmpeg"));
+    let refused = Source::open(&[scratch.word("b.mp4")], &options);
+    assert!(refused.is_err());
+}
+
+#[test]
 fn a_file_over_the_limit_is_not_read() {
     let scratch = Scratch::new(&[("a.png", "a"), ("b.png", "b")]);
     let length = image("b").len() as u64;
