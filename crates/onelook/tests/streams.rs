@@ -74,7 +74,10 @@ impl Decoder for Clip {
 /// The decoders run in this process and need no turn of their own to be ready: enough wait always.
 fn every_frame(clip: Clip) -> VideoStream {
     let options = StreamOptions {
-        delivery: Delivery::EveryFrame { ahead: 8 },
+        delivery: Delivery::EveryFrame {
+            ahead: 8,
+            bytes: u64::MAX,
+        },
         reconnect: None,
         must_start: false,
     };

@@ -34,7 +34,8 @@ pub struct SourceOptions {
     pub threads: usize,
     /// Most images that wait or are being decoded.
     pub images_ahead: usize,
-    /// Most bytes that they take. One image may take more, when its turn comes.
+    /// Most bytes that they take, and most that the frames of a live stream take that wait. One image may
+    /// take more, when its turn comes.
     pub bytes_ahead: u64,
     /// Where ffmpeg is, which reads videos; it is looked for if absent.
     pub ffmpeg: Option<PathBuf>,

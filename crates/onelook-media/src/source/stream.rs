@@ -7,7 +7,7 @@ use super::error::SourceError;
 use super::options::SourceOptions;
 use crate::video::{DecodeOptions, Delivery, Ffmpeg, StreamOptions, VideoAddress, VideoStream};
 
-/// Frames of a live stream that wait where every one counts.
+/// Most frames of a live stream that wait where every one counts.
 const BUFFERED: usize = 128;
 
 /// One of several videos and live streams that run at once.
@@ -68,7 +68,10 @@ pub(super) fn video_stream(
     let mut stream = StreamOptions::for_address(&address);
     stream.must_start = must_start;
     if address.is_live() && options.buffer_streams {
-        stream.delivery = Delivery::EveryFrame { ahead: BUFFERED };
+        stream.delivery = Delivery::EveryFrame {
+            ahead: BUFFERED,
+            bytes: options.bytes_ahead,
+        };
     }
     VideoStream::open(ffmpeg, address, decode, stream)
 }

@@ -4,6 +4,8 @@
 //! what became of it can be seen from other threads. Frames are held back (every frame counts) or replaced
 //! by newer ones (the newest counts); never are more in memory than was asked for.
 
+mod live_clock;
+
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock};
 use std::thread;
@@ -17,6 +19,7 @@ use super::ffmpeg::Ffmpeg;
 use super::frame::VideoFrame;
 use super::probe::VideoInfo;
 use crate::stop::{Registration, StopHandle};
+use live_clock::LiveClock;
 
 /// Which frames wait for whoever takes them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,6 +28,8 @@ pub enum Delivery {
     EveryFrame {
         /// Most frames that wait.
         ahead: usize,
+        /// Most bytes of frames that wait; one frame may always.
+        bytes: u64,
     },
     /// The newest only; older ones are dropped and counted.
     LatestFrame,
@@ -97,7 +102,10 @@ impl StreamOptions {
                 must_start: false,
             },
             false => Self {
-                delivery: Delivery::EveryFrame { ahead: 3 },
+                delivery: Delivery::EveryFrame {
+                    ahead: 3,
+                    bytes: u64::MAX,
+                },
                 reconnect: None,
                 must_start: false,
             },
@@ -246,20 +254,30 @@ impl VideoStream {
     }
 
     fn start(&self, opener: Box<dyn OpenDecoder>) -> Result<(), VideoError> {
+        let thread = thread::Builder::new().name("video".to_owned());
+        let started = thread.spawn(self.reading(opener));
+        started.map(drop).map_err(|error| VideoError::Start {
+            reason: error.to_string(),
+        })
+    }
+
+    /// What the thread does. The stream has ended also when this is dropped: the thread cannot be started.
+    fn reading(&self, opener: Box<dyn OpenDecoder>) -> impl FnOnce() + Send + 'static {
+        // Also when a decoder panics: whoever waits must not wait for ever.
+        let finish = Finish(self.shared.clone());
         let reader = Reader {
             shared: self.shared.clone(),
             opener,
             delivery: self.options.delivery,
             reconnect: self.options.reconnect.clone(),
             must_start: self.options.must_start,
-            began: None,
+            clock: LiveClock::default(),
             stop: self.stop.clone(),
         };
-        let thread = thread::Builder::new().name("video".to_owned());
-        let started = thread.spawn(move || reader.run());
-        started.map(drop).map_err(|error| VideoError::Start {
-            reason: error.to_string(),
-        })
+        move || {
+            let _finish = finish;
+            reader.run();
+        }
     }
 }
 
@@ -322,15 +340,13 @@ struct Reader {
     delivery: Delivery,
     reconnect: Option<Backoff>,
     must_start: bool,
-    /// Time of a live stream's first frame, which the others are counted from.
-    began: Option<Duration>,
+    /// Of a live stream.
+    clock: LiveClock,
     stop: StopHandle,
 }
 
 impl Reader {
     fn run(mut self) {
-        // Also when a decoder panics: whoever waits must not wait for ever.
-        let finish = Finish(self.shared.clone());
         loop {
             let began = Instant::now();
             let outcome = self.run_once();
@@ -363,7 +379,6 @@ impl Reader {
             }
             state.status.state = StreamState::Connecting;
         }
-        drop(finish);
     }
 
     /// Opens it and delivers until the end.
@@ -385,16 +400,18 @@ impl Reader {
     /// Hands a frame over; `false` when nobody wants more.
     fn deliver(&mut self, mut frame: VideoFrame) -> bool {
         if self.reconnect.is_some() {
-            let began = *self.began.get_or_insert(frame.time.unwrap_or_default());
-            frame.time = frame.time.map(|time| time.saturating_sub(began));
+            let (clock, arrived) = (&mut self.clock, frame.arrived);
+            frame.time = frame.time.map(|time| clock.time(time, arrived));
         }
         let mut state = self.shared.lock();
         frame.number = state.status.frames;
         state.status.frames += 1;
         state.status.state = StreamState::Running;
         match self.delivery {
-            Delivery::EveryFrame { ahead } => {
-                while state.waiting.len() >= ahead.max(1) && !self.stop.is_stopped() {
+            Delivery::EveryFrame { ahead, bytes } => {
+                let fitting = bytes / (frame.pixels.len() as u64).max(1);
+                let most = ahead.min(fitting.try_into().unwrap_or(usize::MAX)).max(1);
+                while state.waiting.len() >= most && !self.stop.is_stopped() {
                     state = self.shared.wait(state, None);
                 }
             }

@@ -75,7 +75,10 @@ fn stream(runs: &[(u64, VideoError)], delivery: Delivery, reconnect: bool) -> Vi
     VideoStream::with_decoder(Box::new(opener), options)
 }
 
-const ALL: Delivery = Delivery::EveryFrame { ahead: 2 };
+const ALL: Delivery = Delivery::EveryFrame {
+    ahead: 2,
+    bytes: u64::MAX,
+};
 
 fn numbers(stream: &mut VideoStream, count: usize) -> Vec<u64> {
     let next = |_| match stream.next_frame(None) {
@@ -177,6 +180,32 @@ fn no_more_frames_wait_than_may() {
         // Those that wait, and the one in the decoder's hands.
         assert!(stream.status().frames <= taken + 3);
     }
+}
+
+#[test]
+fn no_more_bytes_wait_than_may_but_always_one_frame() {
+    // A frame has 12 bytes.
+    for (bytes, most) in [(0, 1), (11, 1), (35, 2), (36, 3)] {
+        let delivery = Delivery::EveryFrame { ahead: 128, bytes };
+        let mut stream = stream(&[(50, ended())], delivery, false);
+        numbers(&mut stream, 1);
+        // One is taken, so many wait, one is in the decoder's hands.
+        while stream.status().frames < most + 2 {
+            thread::yield_now();
+        }
+        thread::sleep(Duration::from_millis(20));
+        assert_eq!(stream.status().frames, most + 2, "{bytes}");
+    }
+}
+
+#[test]
+fn a_thread_that_cannot_be_started_ends_its_stream() {
+    let mut stream = stream(&[], ALL, false);
+    let opener = stream.opener.take().unwrap();
+    // As the standard library does.
+    drop(stream.reading(opener));
+    let deadline = Instant::now();
+    assert_eq!(stream.next_frame(Some(deadline)), Next::Ended);
 }
 
 #[test]
