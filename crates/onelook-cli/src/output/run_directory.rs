@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::{Mutex, MutexGuard};
 
 use super::predicted::PredictedImage;
 use crate::failure::{Failure, refused};
@@ -15,9 +15,17 @@ pub const VIDEO_ENDING: &str = "mp4";
 /// The directory of this run.
 pub struct RunDirectory {
     path: PathBuf,
-    taken: Mutex<HashSet<PathBuf>>,
+    names: Mutex<Names>,
+}
+
+/// Names of files that are in use.
+#[derive(Default)]
+struct Names {
+    taken: HashSet<PathBuf>,
     /// What the files of each video are called, by its position.
-    videos: Mutex<HashMap<usize, String>>,
+    videos: HashMap<usize, String>,
+    /// Names that a video must not have, or its frames would be called as an image is.
+    of_images: HashSet<String>,
 }
 
 impl RunDirectory {
@@ -38,8 +46,7 @@ impl RunDirectory {
                 _ => {
                     return Ok(Self {
                         path,
-                        taken: Mutex::default(),
-                        videos: Mutex::default(),
+                        names: Mutex::default(),
                     });
                 }
             }
@@ -71,45 +78,79 @@ impl RunDirectory {
 
     /// What the files of a video are called, as those of no other.
     pub fn video_stem(&self, position: usize, source: &str) -> String {
-        let mut videos = self
-            .videos
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner());
-        let name = || {
-            let name = match source.split_once("://") {
-                // Without a path the host is its name, which has no ending.
-                Some((_, host)) if !host.contains('/') => safe(host),
-                Some(_) => safe(&stem(source)),
-                None => stem(source),
-            };
-            let path = self.file(&self.path, &name, VIDEO_ENDING);
-            stem(&path.to_string_lossy())
+        let mut names = self.names();
+        if let Some(stem) = names.videos.get(&position) {
+            return stem.clone();
+        }
+        let name = match source.split_once("://") {
+            // Without a path that may be shown the host is its name, which has no ending.
+            Some((_, address)) if !address.contains('/') || stem(source).contains(HIDDEN) => {
+                let host = address.split('/').next().unwrap_or(address);
+                safe(host.rsplit('@').next().unwrap_or(host))
+            }
+            Some(_) => safe(&stem(source)),
+            None => stem(source),
         };
-        videos.entry(position).or_insert_with(name).clone()
+        let is_free = |names: &mut Names, stem: &str| {
+            let path = self.path.join(format!("{stem}.{VIDEO_ENDING}"));
+            !names.of_images.contains(stem) && names.taken.insert(path)
+        };
+        let stem = numbered(&name, |stem| is_free(&mut names, stem));
+        names.videos.insert(position, stem.clone());
+        stem
     }
 
-    /// A file name in `directory` that this run has not used: images of two places may share one.
+    /// A file name in `directory` that this run has not used: images of two places may share one, and an image
+    /// may be called as a frame is.
     pub fn file(&self, directory: &Path, stem: &str, ending: &str) -> PathBuf {
-        let mut taken = self
-            .taken
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner());
-        let mut path = directory.join(format!("{stem}.{ending}"));
-        let mut number = 2;
-        while !taken.insert(path.clone()) {
-            path = directory.join(format!("{stem}-{number}.{ending}"));
-            number += 1;
-        }
-        path
+        let mut names = self.names();
+        let path = |stem: &str| directory.join(format!("{stem}.{ending}"));
+        let stem = numbered(stem, |stem| {
+            let is_frame = video_of(stem)
+                .is_some_and(|video| names.videos.values().any(|other| other == video));
+            !is_frame && names.taken.insert(path(stem))
+        });
+        let video = video_of(&stem).map(str::to_owned);
+        names.of_images.extend(video);
+        path(&stem)
+    }
+
+    fn names(&self) -> MutexGuard<'_, Names> {
+        let names = self.names.lock();
+        names.unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 }
 
+/// `name`, or `name-2`, `name-3`… which is the first that is free.
+fn numbered(name: &str, mut is_free: impl FnMut(&str) -> bool) -> String {
+    let mut stem = name.to_owned();
+    let mut number = 2;
+    while !is_free(&stem) {
+        stem = format!("{name}-{number}");
+        number += 1;
+    }
+    stem
+}
+
+/// The video whose frame, or a crop of it, would be called so: `clip` of `clip_3` and of `clip_3.1`.
+fn video_of(stem: &str) -> Option<&str> {
+    let (video, frame) = stem.rsplit_once('_')?;
+    let is_number = |letter: u8| letter.is_ascii_digit() || letter == b'.';
+    (!frame.is_empty() && frame.bytes().all(is_number)).then_some(video)
+}
+
+/// What stands in an address for what is secret.
+const HIDDEN: &str = "***";
+
 /// The name of an image without directory and ending; `-` is `stdin`.
 pub fn stem(source: &str) -> String {
-    let name = source.split(['?', '#']).next().unwrap_or(source);
+    let name = match source.contains("://") {
+        true => source.split(['?', '#']).next().unwrap_or(source),
+        false => source,
+    };
     let stem = Path::new(name).file_stem().unwrap_or_default();
     match stem.to_string_lossy().as_ref() {
-        "" => "image".to_owned(),
+        "" | HIDDEN => "image".to_owned(),
         "-" => "stdin".to_owned(),
         stem => stem.to_owned(),
     }
@@ -154,10 +195,41 @@ mod tests {
             "rtsp://10.0.0.1/gate",
             "rtsp://10.0.0.2/gate",
             "tcp://10.0.0.3:5000",
+            "rtmp://***@10.0.0.4/live/***",
         ];
         let stems = stems.iter().enumerate();
         let stems: Vec<String> = stems.map(|(at, name)| run.video_stem(at, name)).collect();
-        assert_eq!(stems, ["gate", "gate-2", "10.0.0.3_5000"]);
+        assert_eq!(stems, ["gate", "gate-2", "10.0.0.3_5000", "10.0.0.4"]);
+        std::fs::remove_dir_all(&project).unwrap();
+    }
+
+    #[test]
+    fn each_video_has_its_own_name_wherever_the_run_is() {
+        let name = format!("onelook-runs#2?-{}", std::process::id());
+        let project = std::env::temp_dir().join(name);
+        let run = RunDirectory::create(&project, "track", false).unwrap();
+        let sources = ["a/clip.mp4", "b/clip.mp4", "a/take#1.mp4", "a/take#2.mp4"];
+        let stems = sources.iter().enumerate();
+        let stems: Vec<String> = stems.map(|(at, name)| run.video_stem(at, name)).collect();
+        assert_eq!(stems, ["clip", "clip-2", "take#1", "take#2"]);
+        std::fs::remove_dir_all(&project).unwrap();
+    }
+
+    #[test]
+    fn an_image_that_is_called_as_a_frame_has_its_own_file() {
+        let project = std::env::temp_dir().join(format!("onelook-frames-{}", std::process::id()));
+        let run = RunDirectory::create(&project, "predict", false).unwrap();
+        let labels = run.path().join("labels");
+        let file = |stem: &str| run.file(&labels, stem, "txt");
+        // The video comes first.
+        assert_eq!(run.video_stem(0, "clip.mp4"), "clip");
+        assert_eq!(file("clip_3"), labels.join("clip_3-2.txt"));
+        assert_eq!(file("clip_3.1"), labels.join("clip_3.1-2.txt"));
+        assert_eq!(file("clip_x"), labels.join("clip_x.txt"));
+        // The image comes first.
+        assert_eq!(file("door_7"), labels.join("door_7.txt"));
+        assert_eq!(run.video_stem(1, "door.mp4"), "door-2");
+        assert_eq!(run.video_stem(1, "door.mp4"), "door-2");
         std::fs::remove_dir_all(&project).unwrap();
     }
 
