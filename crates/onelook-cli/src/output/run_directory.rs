@@ -84,7 +84,7 @@ impl RunDirectory {
         }
         let name = match source.split_once("://") {
             // Without a path that may be shown the host is its name, which has no ending.
-            Some((_, address)) if !address.contains('/') || stem(source).contains(HIDDEN) => {
+            Some((_, address)) if !address.contains('/') || address.ends_with("/***") => {
                 let host = address.split('/').next().unwrap_or(address);
                 safe(host.rsplit('@').next().unwrap_or(host))
             }
@@ -139,9 +139,6 @@ fn video_of(stem: &str) -> Option<&str> {
     (!frame.is_empty() && frame.bytes().all(is_number)).then_some(video)
 }
 
-/// What stands in an address for what is secret.
-const HIDDEN: &str = "***";
-
 /// The name of an image without directory and ending; `-` is `stdin`.
 pub fn stem(source: &str) -> String {
     let name = match source.contains("://") {
@@ -150,7 +147,8 @@ pub fn stem(source: &str) -> String {
     };
     let stem = Path::new(name).file_stem().unwrap_or_default();
     match stem.to_string_lossy().as_ref() {
-        "" | HIDDEN => "image".to_owned(),
+        // What is secret of an address.
+        "" | "***" => "image".to_owned(),
         "-" => "stdin".to_owned(),
         stem => stem.to_owned(),
     }
@@ -227,9 +225,9 @@ mod tests {
         assert_eq!(file("clip_3.1"), labels.join("clip_3.1-2.txt"));
         assert_eq!(file("clip_x"), labels.join("clip_x.txt"));
         // The image comes first.
-        assert_eq!(file("door_7"), labels.join("door_7.txt"));
-        assert_eq!(run.video_stem(1, "door.mp4"), "door-2");
-        assert_eq!(run.video_stem(1, "door.mp4"), "door-2");
+        assert_eq!(file("gate_7"), labels.join("gate_7.txt"));
+        assert_eq!(run.video_stem(1, "gate.mp4"), "gate-2");
+        assert_eq!(run.video_stem(1, "gate.mp4"), "gate-2");
         std::fs::remove_dir_all(&project).unwrap();
     }
 
