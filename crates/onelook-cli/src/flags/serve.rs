@@ -128,7 +128,7 @@ pub struct ServeArgs {
     /// redirects and playlists to any other address.
     #[arg(long, value_name = "HOST", value_delimiter = ',')]
     pub allow_stream_host: Vec<UrlHost>,
-    /// TOML file with a [[streams]] table for each live stream: name, url, fps, weight, tracker,
+    /// TOML file with a table `[[streams]]` for each live stream: name, url, fps, weight, tracker,
     /// confidence, lines, zones. Read again when it changes and on SIGHUP; streams that stay the same
     /// go on. Those that are added at /v1/streams are kept in memory only.
     #[arg(long, value_name = "FILE")]
