@@ -90,6 +90,8 @@ async fn the_index_shows_loaded_and_unloaded_models() {
     let load = "/v2/repository/models/tiny/load";
     let unload = "/v2/repository/models/tiny/unload";
     assert_eq!(post(unload, "{}").await.status, StatusCode::OK);
+    let list = post("/v2/repository/index", "[]").await;
+    assert_eq!(list.status, StatusCode::BAD_REQUEST, "{list:?}");
     let index = post("/v2/repository/index", "").await.json();
     let gone = state(&index, "tiny").unwrap();
     assert_eq!(gone["state"], "UNAVAILABLE");

@@ -313,7 +313,7 @@ pub async fn unload(
     Ok(Json(describe::empty()))
 }
 
-/// A body that is JSON or empty.
+/// A body that is a JSON object or empty.
 async fn small_json<T: for<'a> Deserialize<'a>>(
     app: &App,
     context: &mut RequestContext,
@@ -323,6 +323,12 @@ async fn small_json<T: for<'a> Deserialize<'a>>(
     let body = body::read(app, context, &parts.headers, body).await?;
     if body.bytes.trim_ascii().is_empty() {
         return Ok(None);
+    }
+    // A list would pass for an object without names.
+    if !body.bytes.trim_ascii_start().starts_with(b"{") {
+        return Err(Problem::bad_request(
+            "the body must be a JSON object, or empty",
+        ));
     }
     let value = serde_json::from_slice(&body.bytes);
     value.map(Some).map_err(|error| request::not_json(&error))
