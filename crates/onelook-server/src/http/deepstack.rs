@@ -3,6 +3,7 @@
 
 mod response;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -180,8 +181,13 @@ async fn read_form(
         image: None,
         min_confidence: MIN_CONFIDENCE,
     };
+    let mut fields = HashSet::new();
     for part in multipart::parts(&bytes, boundary, MAX_FIELDS)? {
         match part.name.as_str() {
+            name @ ("min_confidence" | "api_key") if !fields.insert(name.to_owned()) => {
+                let detail = format!("the field '{name}' is given twice: send it once");
+                return Err(Problem::bad_request(detail));
+            }
             "min_confidence" => form.min_confidence = min_confidence(part.text()?)?,
             // Clients call it image, image1, or something else: the first file counts.
             name if form.image.is_none() && (part.is_image() || name == "image1") => {

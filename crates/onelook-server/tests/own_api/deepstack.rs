@@ -70,6 +70,15 @@ async fn errors_have_the_form_of_the_protocol() {
             form(&[], &[("image;a.png", b"nonsense")]),
             400,
         ),
+        (
+            DETECTION,
+            FORM,
+            form(
+                &[("api_key", "a"), ("api_key", "a")],
+                &[("image;a.png", &png)],
+            ),
+            400,
+        ),
         (DETECTION, "image/png", png.clone(), 415),
         (
             "/v1/vision/custom/nobody",
