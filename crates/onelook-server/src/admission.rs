@@ -13,8 +13,10 @@
 pub mod fair_queue;
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
+
+use crate::locks::lock;
 
 use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
@@ -132,7 +134,7 @@ impl AdmissionController {
 
     /// The state stays consistent even if a holder of the lock panics, so poisoning is ignored.
     fn lock(&self) -> MutexGuard<'_, AdmissionState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 
     /// Waits for a permit. Fails at once if the request cannot be served in time.

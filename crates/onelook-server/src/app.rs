@@ -1,6 +1,6 @@
 //! The state that all connections share.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, RwLock};
 use std::time::Instant;
 
 use axum::http::HeaderMap;
@@ -12,6 +12,7 @@ use crate::fair_semaphore::FairSemaphore;
 use crate::history::History;
 use crate::host::HostMonitor;
 use crate::inference_service::InferenceService;
+use crate::locks::{read, write};
 use crate::memory_budget::MemoryBudget;
 use crate::metrics::Metrics;
 use crate::model_repository::ModelRepository;
@@ -101,13 +102,13 @@ impl App {
 
     /// The tokens that are accepted now; if empty, none is needed.
     pub fn tokens(&self) -> Arc<Tokens> {
-        let tokens = self.tokens.read().unwrap_or_else(PoisonError::into_inner);
+        let tokens = read(&self.tokens);
         Arc::clone(&tokens)
     }
 
     /// Has requests from now on judged by these tokens.
     pub fn set_tokens(&self, tokens: Tokens) {
-        let mut own = self.tokens.write().unwrap_or_else(PoisonError::into_inner);
+        let mut own = write(&self.tokens);
         if **own != tokens {
             *own = Arc::new(tokens);
             drop(own);

@@ -15,6 +15,7 @@ use onelook::{Model, PreparedInput};
 use tokio::sync::oneshot;
 
 use crate::admission::AdmissionController;
+use crate::locks::lock;
 use crate::problem::Problem;
 
 /// How jobs are put into batches, and how many batches run at a time.
@@ -138,7 +139,7 @@ impl Drop for BatchWorker {
 impl JobQueue {
     /// The list is consistent between any two statements, so poisoning is ignored.
     fn lock(&self) -> MutexGuard<'_, PendingJobs> {
-        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.pending)
     }
 
     fn wait<'a>(

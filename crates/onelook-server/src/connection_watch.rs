@@ -4,7 +4,7 @@
 //! the buffers of a connection. An answer or a socket that makes too little progress ends the connection.
 
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, ready};
 
 use axum::body::Body;
@@ -13,6 +13,7 @@ use hyper::body::{Body as _, Frame, SizeHint};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
+use crate::locks::lock;
 use crate::memory_budget::MemoryShare;
 use crate::progress::{MinProgress, ProgressDeadline};
 
@@ -80,7 +81,7 @@ impl ConnectionWatch {
 
     /// Only plain values are kept under the lock, so poisoning is ignored.
     fn lock(&self) -> MutexGuard<'_, WatchState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 
     fn client_wait(self: &Arc<Self>) -> ClientWait {

@@ -5,11 +5,12 @@
 //! else. A request that needs more than there are takes all, once its client holds none.
 
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use tokio::sync::oneshot;
 
 use crate::admission::ClientKey;
+use crate::locks::lock;
 
 /// The permits; cloned for each user.
 #[derive(Clone)]
@@ -76,6 +77,14 @@ impl FairSemaphore {
             .expect("a waiter leaves the queue by its grant")
     }
 
+    /// So many permits more for this client, if it may have them at once and nobody waits.
+    pub fn try_acquire(&self, client: &ClientKey, count: u64) -> Option<FairPermits> {
+        let mut state = self.0.lock();
+        let own = state.by_client.get(client).copied().unwrap_or(0);
+        let is_free = own.saturating_add(count) <= state.free && state.waiting.is_empty();
+        is_free.then(|| state.take(&self.0, client, count))
+    }
+
     /// Permits that nobody holds.
     #[cfg(test)]
     fn free(&self) -> u64 {
@@ -86,7 +95,7 @@ impl FairSemaphore {
 impl Shared {
     /// The state is consistent between any two statements, so poisoning is ignored.
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 
     /// Gives permits to those whose turn it is.
@@ -201,6 +210,24 @@ mod tests {
         settle().await;
         assert_eq!(semaphore.free(), 10);
         assert!(semaphore.0.lock().by_client.is_empty());
+    }
+
+    #[tokio::test]
+    async fn one_who_does_not_wait_gets_its_share_or_nothing() {
+        let semaphore = FairSemaphore::new(4);
+        let first = semaphore.try_acquire(&client("a"), 1).unwrap();
+        let second = semaphore.try_acquire(&client("a"), 1).unwrap();
+        assert!(semaphore.try_acquire(&client("a"), 1).is_none());
+        let third = semaphore.try_acquire(&client("b"), 1).unwrap();
+        drop(first);
+        assert!(semaphore.try_acquire(&client("a"), 1).is_some());
+        let all = ask(&semaphore, "c", 4).await;
+        assert!(
+            semaphore.try_acquire(&client("d"), 1).is_none(),
+            "one waits"
+        );
+        drop((second, third));
+        assert!(all.await.is_ok());
     }
 
     #[tokio::test]

@@ -2,11 +2,12 @@
 //! draws. Counts in a sample are sums since the start.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::host::HostUsage;
 use crate::latencies::LatencyHistogram;
+use crate::locks::lock;
 use crate::metrics::STAGES;
 
 /// Time between samples.
@@ -89,7 +90,7 @@ pub struct History(Mutex<VecDeque<Arc<Sample>>>);
 impl History {
     /// Adds a sample; the oldest one goes when there are too many.
     pub fn add(&self, sample: Sample) {
-        let mut samples = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut samples = lock(&self.0);
         if samples.len() == CAPACITY {
             samples.pop_front();
         }
@@ -98,7 +99,7 @@ impl History {
 
     /// All samples, the oldest first.
     pub fn samples(&self) -> Vec<Arc<Sample>> {
-        let samples = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let samples = lock(&self.0);
         samples.iter().cloned().collect()
     }
 }

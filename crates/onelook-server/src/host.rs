@@ -3,8 +3,10 @@
 //! Everything is zero on systems without `/proc`.
 
 use std::fs;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
+
+use crate::locks::lock;
 
 use onelook::usable_cores;
 
@@ -63,7 +65,7 @@ impl HostMonitor {
 
     /// Load and memory now.
     pub fn usage(&self) -> HostUsage {
-        let mut sample = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut sample = lock(&self.0);
         let elapsed = sample.at.elapsed();
         if elapsed >= MIN_INTERVAL {
             let now = Counters::read();

@@ -25,6 +25,7 @@ mod http;
 mod http_client;
 pub mod inference_service;
 pub mod latencies;
+mod locks;
 pub mod logs;
 pub mod memory_budget;
 pub mod metrics;

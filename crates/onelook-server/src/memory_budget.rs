@@ -6,10 +6,11 @@
 //! Choudhury and Hahne 1998).
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use crate::admission::ClientKey;
+use crate::locks::lock;
 use crate::problem::{Problem, ProblemKind};
 
 /// The memory for all requests.
@@ -53,7 +54,7 @@ impl MemoryBudget {
 impl Shared {
     /// Only sums are kept under the lock, so poisoning is ignored.
     fn lock(&self) -> MutexGuard<'_, Sums> {
-        self.sums.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.sums)
     }
 }
 
@@ -113,7 +114,7 @@ impl MemoryShare {
     }
 
     fn own(&self) -> MutexGuard<'_, usize> {
-        self.bytes.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.bytes)
     }
 }
 

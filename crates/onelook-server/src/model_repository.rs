@@ -10,7 +10,7 @@ mod loaded_model;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, RwLock};
 use std::time::Duration;
 
 use onelook::{Engine, LoadOptions};
@@ -18,6 +18,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::config::{Config, ModelSource};
+use crate::locks::{lock, read, write};
 use crate::metrics::Metrics;
 use crate::problem::{Problem, ProblemKind, shown};
 use crate::statistics::Statistics;
@@ -105,7 +106,7 @@ impl ModelEntry {
 
     /// Its state now.
     pub fn state(&self) -> ModelState {
-        let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
+        let state = read(&self.state);
         state.clone()
     }
 
@@ -118,7 +119,7 @@ impl ModelEntry {
     }
 
     fn warning(&self) -> MutexGuard<'_, Option<String>> {
-        self.warning.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.warning)
     }
 
     /// The model, if it serves.
@@ -138,7 +139,7 @@ impl ModelEntry {
     }
 
     fn set_state(&self, new: ModelState) -> ModelState {
-        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        let mut state = write(&self.state);
         std::mem::replace(&mut *state, new)
     }
 }
@@ -219,7 +220,7 @@ impl ModelRepository {
 
     /// All models: the default first, then in the order of the command line, then by name.
     pub fn all(&self) -> Vec<Arc<ModelEntry>> {
-        let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner);
+        let entries = read(&self.entries);
         let named = self.order.iter().filter_map(|name| entries.get(name));
         let others = entries
             .values()
@@ -229,7 +230,7 @@ impl ModelRepository {
 
     /// The model of this name, or the default.
     pub fn find(&self, name: Option<&str>) -> Result<Arc<ModelEntry>, Problem> {
-        let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner);
+        let entries = read(&self.entries);
         let wanted = name.or(self.order.first().map(String::as_str));
         let Some(wanted) = wanted else {
             let detail = "the server has no model: start it with --model or --model-dir";
@@ -272,7 +273,7 @@ impl ModelRepository {
 
     /// What is odd about the model directory, in words.
     pub fn warnings(&self) -> Vec<String> {
-        let warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
+        let warned = lock(&self.warned);
         warned.iter().cloned().collect()
     }
 
@@ -281,7 +282,7 @@ impl ModelRepository {
         let Some(found) = self.directory.as_ref().map(ModelDirectory::models) else {
             return;
         };
-        let mut warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut warned = lock(&self.warned);
         for warning in found.warnings {
             if !warned.contains(&warning) {
                 tracing::warn!("{warning}");
@@ -289,7 +290,7 @@ impl ModelRepository {
             }
         }
         drop(warned);
-        let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
+        let mut entries = write(&self.entries);
         for source in found.models {
             entries
                 .entry(source.name.clone())
@@ -385,7 +386,7 @@ impl ModelRepository {
     /// One engine for all models, opened at first use.
     fn engine(&self) -> Result<Arc<Engine>, String> {
         // `OnceLock::get_or_try_init` is not stable: the lock keeps two from being opened.
-        let _opening = self.opening.lock().unwrap_or_else(PoisonError::into_inner);
+        let _opening = lock(&self.opening);
         if let Some(engine) = self.engine.get() {
             return Ok(Arc::clone(engine));
         }

@@ -3,7 +3,7 @@
 //! addresses.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Mutex;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use axum::http::Method;
@@ -11,6 +11,7 @@ use axum::response::Response;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::locks::lock;
 use crate::problem::Problem;
 
 /// Length of each list.
@@ -137,10 +138,6 @@ fn detail(response: &Response) -> Option<String> {
 
 fn cut(text: &str) -> String {
     text.chars().take(MAX_LETTERS).collect()
-}
-
-fn lock<T>(list: &Mutex<T>) -> MutexGuard<'_, T> {
-    list.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -2,10 +2,11 @@
 //! change and when that is asked for. What cannot be used changes nothing but a metric and the log.
 
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use crate::app::App;
+use crate::locks::lock;
 use crate::secret_file;
 use crate::secret_sources::SecretSources;
 use crate::streams::{StreamFile, read_file};
@@ -143,7 +144,7 @@ impl Reloader {
     }
 
     fn seen_streams(&self) -> MutexGuard<'_, SeenStreams> {
-        self.streams.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.streams)
     }
 
     fn reload_tokens(&self, sources: &SecretSources) {
@@ -184,7 +185,7 @@ impl Reloader {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 }
 

@@ -1,10 +1,11 @@
 //! What a model has done since it was first loaded; kept when the model is reloaded.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::latencies::LatencyHistogram;
+use crate::locks::lock;
 
 /// How often something happened and how long it took in all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -137,8 +138,4 @@ impl Statistics {
     fn lock(&self) -> MutexGuard<'_, StatisticsSnapshot> {
         lock(&self.totals)
     }
-}
-
-fn lock<T>(values: &Mutex<T>) -> MutexGuard<'_, T> {
-    values.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -12,11 +12,11 @@ pub mod live_frame;
 pub mod settings;
 mod worker;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, RwLock};
 use std::time::Duration;
 
 use onelook::media::video::{
@@ -27,6 +27,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::admission::ClientKey;
 use crate::config::StreamLimits;
+use crate::fair_semaphore::{FairPermits, FairSemaphore};
+use crate::locks::{lock, read, write};
 use crate::metrics::Metrics;
 use crate::model_repository::{LoadedModel, ModelRepository};
 use crate::problem::{Problem, ProblemKind, shown};
@@ -50,7 +52,7 @@ pub struct StreamService {
     limits: StreamLimits,
     allowed: Vec<UrlHost>,
     webhook: Option<Webhook>,
-    viewers: Arc<Mutex<HashMap<ClientKey, usize>>>,
+    viewers: FairSemaphore,
     /// Cancelled when the server stops: whoever watches is let go.
     closing: CancellationToken,
     /// Cancelled, and made anew, when other tokens hold.
@@ -91,7 +93,7 @@ impl StreamService {
                 open: RwLock::new(Arc::new(open)),
                 is_stopping: AtomicBool::new(false),
             }),
-            viewers: Arc::default(),
+            viewers: FairSemaphore::new(limits.viewers as u64),
             limits,
             allowed,
             webhook,
@@ -113,8 +115,7 @@ impl StreamService {
 
     /// All streams by name.
     pub fn all(&self) -> Vec<Arc<StreamEntry>> {
-        let entries = self.shared.entries.read();
-        let entries = entries.unwrap_or_else(PoisonError::into_inner);
+        let entries = read(&self.shared.entries);
         entries.values().cloned().collect()
     }
 
@@ -123,8 +124,7 @@ impl StreamService {
     /// # Errors
     /// There is none.
     pub fn find(&self, name: &str) -> Result<Arc<StreamEntry>, Problem> {
-        let entries = self.shared.entries.read();
-        let entries = entries.unwrap_or_else(PoisonError::into_inner);
+        let entries = read(&self.shared.entries);
         entries.get(name).cloned().ok_or_else(|| {
             let detail = format!("there is no stream {}; /v1/streams lists them", shown(name));
             Problem::new(ProblemKind::NotFound, detail)
@@ -241,28 +241,19 @@ impl StreamService {
         }
     }
 
-    /// A place for one who watches. One client may have as many as all leave free.
+    /// A place for one who watches, until it is dropped. One client may have as many as all leave free.
     ///
     /// # Errors
     /// There is none for this client, or the server stops.
-    pub fn viewer(&self, client: &ClientKey) -> Result<ViewerPlace, Problem> {
-        let mut viewers = lock(&self.viewers);
-        let all: usize = viewers.values().sum();
-        let own = viewers.get(client).copied().unwrap_or(0);
-        let is_free = own < self.limits.viewers.saturating_sub(all);
-        if !is_free || self.closing.is_cancelled() {
+    pub fn viewer(&self, client: &ClientKey) -> Result<FairPermits, Problem> {
+        let place = self.viewers.try_acquire(client, 1);
+        place.filter(|_| !self.closing.is_cancelled()).ok_or_else(|| {
             let detail = format!(
-                "{all} connections watch streams already, {own} of this client: close one, or start the \
-                 server with --max-stream-viewers above {}",
+                "no further connection of this client may watch streams: close one, or start the server with \
+                 --max-stream-viewers above {}",
                 self.limits.viewers
             );
-            let problem = Problem::new(ProblemKind::Overloaded, detail);
-            return Err(problem.retry_after(RESTART_PAUSE));
-        }
-        viewers.insert(Arc::clone(client), own + 1);
-        Ok(ViewerPlace {
-            viewers: Arc::clone(&self.viewers),
-            client: Arc::clone(client),
+            Problem::new(ProblemKind::Overloaded, detail).retry_after(RESTART_PAUSE)
         })
     }
 
@@ -293,7 +284,7 @@ impl StreamService {
     pub fn with_metrics<T>(&self, read: impl FnOnce() -> T) -> T {
         let metrics = &self.shared.metrics.streams;
         // One at a time: counters begin anew each time.
-        let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let _writing = lock(&self.writing);
         metrics.reset();
         for entry in self.all() {
             figures::write(metrics, &entry.config().name, &entry.figures());
@@ -324,29 +315,6 @@ impl StreamService {
     }
 }
 
-/// The place of one who watches; free again when this is dropped.
-pub struct ViewerPlace {
-    viewers: Arc<Mutex<HashMap<ClientKey, usize>>>,
-    client: ClientKey,
-}
-
-impl Drop for ViewerPlace {
-    fn drop(&mut self) {
-        let mut viewers = lock(&self.viewers);
-        if let Some(own) = viewers.get_mut(&self.client) {
-            *own -= 1;
-            if *own == 0 {
-                viewers.remove(&self.client);
-            }
-        }
-    }
-}
-
-/// Nothing is left half done under these locks, so poisoning is ignored.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 impl Drop for StreamService {
     fn drop(&mut self) {
         self.stop();
@@ -355,15 +323,15 @@ impl Drop for StreamService {
 
 impl Shared {
     fn entries_mut(&self) -> std::sync::RwLockWriteGuard<'_, BTreeMap<String, Arc<StreamEntry>>> {
-        self.entries.write().unwrap_or_else(PoisonError::into_inner)
+        write(&self.entries)
     }
 
     fn workers(&self) -> MutexGuard<'_, BTreeSet<String>> {
-        self.workers.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.workers)
     }
 
     fn open(&self, config: &StreamConfig) -> Result<VideoStream, VideoError> {
-        let open = self.open.read().unwrap_or_else(PoisonError::into_inner);
+        let open = read(&self.open);
         let open = Arc::clone(&open);
         open(config)
     }
@@ -385,8 +353,7 @@ impl Orders for ModelOrders {
     fn wanted(&self) -> Option<Vec<Arc<StreamEntry>>> {
         // Locked first: what is added from now on finds no thread, and starts one.
         let mut workers = self.shared.workers();
-        let entries = self.shared.entries.read();
-        let entries = entries.unwrap_or_else(PoisonError::into_inner);
+        let entries = read(&self.shared.entries);
         let own = entries.values().filter(|entry| entry.model == self.model);
         let own: Vec<Arc<StreamEntry>> = own.cloned().collect();
         if own.is_empty() || self.shared.is_stopping.load(Ordering::SeqCst) {

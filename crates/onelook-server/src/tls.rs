@@ -2,7 +2,7 @@
 
 #[cfg(feature = "tls")]
 mod rustls_acceptor {
-    use std::sync::{Arc, PoisonError, RwLock};
+    use std::sync::{Arc, RwLock};
 
     use rustls::ServerConfig;
     use rustls_pki_types::pem::PemObject;
@@ -11,6 +11,7 @@ mod rustls_acceptor {
     use tokio_rustls::TlsAcceptor;
     use tokio_rustls::server::TlsStream;
 
+    use crate::locks::{read, write};
     use crate::secret_file;
     use crate::secret_sources::TlsFiles;
 
@@ -27,7 +28,7 @@ mod rustls_acceptor {
         /// Reads them again, for connections from now on.
         pub fn reload(&self, files: &TlsFiles) -> Result<(), String> {
             let acceptor = Self::read(files)?;
-            *self.0.write().unwrap_or_else(PoisonError::into_inner) = acceptor;
+            *write(&self.0) = acceptor;
             Ok(())
         }
 
@@ -58,11 +59,7 @@ mod rustls_acceptor {
 
         /// Does the TLS handshake.
         pub async fn accept(&self, stream: TcpStream) -> std::io::Result<TlsStream<TcpStream>> {
-            let acceptor = self
-                .0
-                .read()
-                .unwrap_or_else(PoisonError::into_inner)
-                .clone();
+            let acceptor = read(&self.0).clone();
             acceptor.accept(stream).await
         }
     }

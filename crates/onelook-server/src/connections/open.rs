@@ -5,12 +5,13 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use tokio_util::sync::CancellationToken;
 
 use crate::config::MaxConnections;
 use crate::connection_watch::ConnectionWatch;
+use crate::locks::lock;
 use crate::network::Network;
 
 /// Which bound leaves no place for a connection.
@@ -98,7 +99,7 @@ impl OpenConnections {
 
     /// Only a list is kept under the lock, so poisoning is ignored.
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 }
 

@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, ready};
 
 use axum::body::Body;
@@ -22,6 +22,7 @@ use super::status::status;
 use crate::app::App;
 use crate::body;
 use crate::connection_watch::{ConnectionWatch, PauseGuard};
+use crate::locks::lock;
 use crate::memory_budget::MemoryShare;
 use crate::progress::ProgressDeadline;
 use crate::request_context::RequestContext;
@@ -87,7 +88,7 @@ impl CallMemory {
     }
 
     fn messages(&self) -> MutexGuard<'_, VecDeque<usize>> {
-        self.messages.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.messages)
     }
 }
 

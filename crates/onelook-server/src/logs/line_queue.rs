@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 use prometheus::IntCounter;
 use tracing_subscriber::fmt::MakeWriter;
 
+use crate::locks::lock;
+
 /// Most bytes that wait.
 const CAPACITY: usize = 4 << 20;
 
@@ -101,7 +103,7 @@ impl LineQueue {
 
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 
     fn write_all(&self, name: &str, mut writer: impl Write) {

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, RwLock};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use onelook::media::video;
@@ -13,6 +13,7 @@ use utoipa::ToSchema;
 
 use super::live_frame::LiveFrame;
 use super::settings::StreamConfig;
+use crate::locks::{lock, read, write};
 use crate::webhook::Webhook;
 
 /// Events that are kept.
@@ -49,17 +50,20 @@ pub enum State {
     Refused,
     /// Its model is not loaded; it goes on when it is.
     Waiting,
+    /// Frames come and the model cannot be run on them, or finds no boxes; tried again all the time.
+    Failed,
 }
 
 impl State {
     /// Every state.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Connecting,
         Self::Running,
         Self::Frozen,
         Self::Ended,
         Self::Refused,
         Self::Waiting,
+        Self::Failed,
     ];
 
     /// Its name in answers and metrics.
@@ -71,6 +75,7 @@ impl State {
             Self::Ended => "ended",
             Self::Refused => "refused",
             Self::Waiting => "waiting",
+            Self::Failed => "failed",
         }
     }
 }
@@ -210,18 +215,18 @@ impl StreamEntry {
 
     /// Its settings now.
     pub fn config(&self) -> Arc<StreamConfig> {
-        let config = self.config.read().unwrap_or_else(PoisonError::into_inner);
+        let config = read(&self.config);
         Arc::clone(&config)
     }
 
     /// Its settings from now on.
     pub fn set_config(&self, config: StreamConfig) {
-        *self.config.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
+        *write(&self.config) = Arc::new(config);
     }
 
     /// What has become of it; only plain values are kept under the lock, so poisoning is ignored.
     pub fn figures(&self) -> MutexGuard<'_, Figures> {
-        self.figures.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.figures)
     }
 
     /// The newest frame and those to come. Frames are kept only while somebody has this.
@@ -258,7 +263,7 @@ impl StreamEntry {
             webhook.publish(&json);
         }
         let record = Arc::new(EventRecord { id, json });
-        let mut events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut events = lock(&self.events);
         events.truncate(KEPT_EVENTS - 1);
         events.push_front(Arc::clone(&record));
         drop(events);
@@ -268,7 +273,7 @@ impl StreamEntry {
 
     /// The last events, the newest first.
     pub fn events(&self) -> Vec<Arc<EventRecord>> {
-        let events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
+        let events = lock(&self.events);
         events.iter().cloned().collect()
     }
 

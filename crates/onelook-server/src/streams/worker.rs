@@ -49,8 +49,12 @@ pub fn run(orders: &impl Orders) {
     let mut worker = Worker::default();
     while let Some(wanted) = orders.wanted() {
         match orders.model() {
-            Ok(model) => worker.follow(&model),
-            Err(reason) => worker.stop(&wanted, &reason),
+            Ok(model) => {
+                if let Err(reason) = worker.follow(&model) {
+                    worker.stop(&wanted, State::Failed, &reason);
+                }
+            }
+            Err(reason) => worker.stop(&wanted, State::Waiting, &reason),
         }
         let Some(streams) = &mut worker.streams else {
             std::thread::sleep(POLL);
@@ -66,8 +70,8 @@ pub fn run(orders: &impl Orders) {
             Ok(events) => worker.take(events, orders),
             Err(error) => {
                 tracing::error!(%error, "streams could not be run");
-                for running in &worker.running {
-                    running.entry.figures().error = Some(error.to_string());
+                for running in worker.running.iter_mut().filter(|it| it.id.is_some()) {
+                    running.failure = Some(error.to_string());
                 }
                 std::thread::sleep(POLL);
             }
@@ -97,43 +101,41 @@ struct Running {
     reference: Option<[usize; 2]>,
     last_time: f64,
     rate: (Instant, u64, u64),
+    /// Why the last frame gave no boxes, if it did not.
+    failure: Option<String>,
 }
 
 impl Worker {
     /// Runs the streams with this model from now on.
-    fn follow(&mut self, loaded: &LoadedModel) {
+    fn follow(&mut self, loaded: &LoadedModel) -> Result<(), String> {
         if self.streams.is_some() && self.version == loaded.version {
-            return;
+            return Ok(());
         }
         let mut options = Options {
             batch: loaded.max_batch.min(MAX_BATCH),
             ..Options::default()
         };
         options.thresholds.confidence = LEAST_CONFIDENCE;
-        let pipeline = match Pipeline::new(Arc::clone(&loaded.model), options) {
-            Ok(pipeline) => pipeline,
-            Err(error) => {
-                tracing::error!(%error, "the model cannot run streams");
-                return;
-            }
-        };
+        let pipeline = Pipeline::new(Arc::clone(&loaded.model), options)
+            .map_err(|error| format!("the model cannot run streams: {error}"))?;
         self.version = loaded.version;
         self.names = loaded.model.metadata().names.clone().into();
         match &mut self.streams {
             Some(streams) => streams.set_pipeline(pipeline),
             None => self.streams = Some(Streams::new(pipeline)),
         }
+        Ok(())
     }
 
-    /// Closes all streams: there is no model. Their counts stay.
-    fn stop(&mut self, wanted: &[Arc<StreamEntry>], reason: &str) {
+    /// Closes all streams: there is no model that runs them.
+    fn stop(&mut self, wanted: &[Arc<StreamEntry>], state: State, reason: &str) {
         self.streams = None;
         for running in &mut self.running {
             running.id = None;
         }
         for entry in wanted {
             let mut figures = entry.figures();
-            figures.state = State::Waiting;
+            figures.state = state;
             figures.error = Some(reason.to_owned());
             (figures.fps_in, figures.fps_out) = (0.0, 0.0);
             drop(figures);
@@ -188,6 +190,10 @@ impl Worker {
             }
             figures.state = decoding.state.into();
             figures.error = decoding.last_error.as_ref().map(ToString::to_string);
+            if let (State::Running, Some(failure)) = (figures.state, &running.failure) {
+                figures.state = State::Failed;
+                figures.error = Some(failure.clone());
+            }
             figures.frames_in = decoding.frames;
             figures.frames_run = report.frames;
             figures.attempts = decoding.attempts;
@@ -268,6 +274,7 @@ impl Running {
             reference: None,
             last_time: 0.0,
             rate: (Instant::now(), 0, 0),
+            failure: None,
         };
         running.set_tracker(&config);
         running
@@ -315,8 +322,12 @@ impl Running {
         let time = frame.time.map_or(self.last_time, |time| time.as_secs_f64());
         self.last_time = time;
         let Prediction::Instances(found) = result.result.prediction else {
+            let reason =
+                "the model classifies whole images and finds no boxes: choose one that detects";
+            self.failure = Some(reason.to_owned());
             return;
         };
+        self.failure = None;
         let found = above(&found, self.config.least_confidence());
         let view = frame.view();
         let found = match (&mut self.tracker, view) {

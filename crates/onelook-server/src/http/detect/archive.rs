@@ -5,13 +5,14 @@
 use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
 use std::io::{self, Seek, SeekFrom, Write};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use zip::write::{SimpleFileOptions, ZipFileBuilder};
 use zip::{CompressionMethod, ZipWriter};
 
 use super::accept::ArchiveFormat;
+use crate::locks::lock;
 use crate::problem::Problem;
 
 /// Longest file name without its extension, in bytes; file systems take 255 with it.
@@ -115,14 +116,14 @@ pub struct UnsentBytes {
 
 impl UnsentBytes {
     fn take(&self) -> Bytes {
-        let mut bytes = self.bytes.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut bytes = lock(&self.bytes);
         std::mem::take(&mut *bytes).into()
     }
 }
 
 impl Write for UnsentBytes {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let mut unsent = self.bytes.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut unsent = lock(&self.bytes);
         unsent.extend_from_slice(bytes);
         self.position += bytes.len() as u64;
         Ok(bytes.len())

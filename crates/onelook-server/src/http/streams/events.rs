@@ -20,9 +20,9 @@ use utoipa::ToSchema;
 
 use super::find;
 use crate::app::App;
+use crate::fair_semaphore::FairPermits;
 use crate::problem::Problem;
 use crate::request_context::RequestContext;
-use crate::streams::ViewerPlace;
 use crate::streams::entry::EventRecord;
 
 /// Pause between signs of life to one who listens.
@@ -81,7 +81,7 @@ pub async fn events(
 }
 
 struct Listener {
-    _place: ViewerPlace,
+    _place: FairPermits,
     closing: CancellationToken,
     events: Receiver<Arc<EventRecord>>,
 }

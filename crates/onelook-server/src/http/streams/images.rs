@@ -16,9 +16,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::find;
 use crate::app::App;
+use crate::fair_semaphore::FairPermits;
 use crate::problem::{Problem, ProblemKind};
 use crate::request_context::RequestContext;
-use crate::streams::ViewerPlace;
 use crate::streams::live_frame::LiveFrame;
 
 /// Longest wait for a frame that is asked for.
@@ -26,6 +26,10 @@ const SNAPSHOT_WAIT: Duration = Duration::from_secs(10);
 
 /// Least time between two images of one who watches: 20 per second.
 const INTERVAL: Duration = Duration::from_millis(50);
+
+/// A silent stream's last image is sent again this often: a viewer that is gone is noticed then, and its
+/// place is free.
+const REPEAT: Duration = Duration::from_secs(5);
 
 /// What separates images; not part of any JPEG by its length.
 const BOUNDARY: &str = "onelook-frame";
@@ -71,7 +75,8 @@ pub async fn snapshot(
     get, path = "/v1/streams/{name}/mjpeg", tag = "streams", operation_id = "streamMjpeg",
     summary = "Frames with their boxes, for an <img>",
     description = "JPEG after JPEG, at most 20 per second and 960 pixels a side; who reads slowly gets fewer. \
-                   Ends with the stream.",
+                   While no frame comes, the last image is sent every five seconds; without any for so long \
+                   it ends. Ends with the stream.",
     params(("name" = String, Path, description = "The stream's name.", example = "gate")),
     responses(
         (status = 200, description = "Images until the client leaves.", body = Vec<u8>, content_type = "multipart/x-mixed-replace"),
@@ -91,6 +96,7 @@ pub async fn mjpeg(
         closing: app.streams.closing(),
         frames: entry.watch(),
         last: None,
+        image: Bytes::new(),
     };
     // The entry itself must not be kept: with it the stream would never be seen to be removed.
     drop(entry);
@@ -110,10 +116,12 @@ pub async fn mjpeg(
 
 /// Images for one client.
 struct Images {
-    _place: ViewerPlace,
+    _place: FairPermits,
     closing: CancellationToken,
     frames: Frames,
     last: Option<Instant>,
+    /// The last one that was sent.
+    image: Bytes,
 }
 
 impl Images {
@@ -123,15 +131,20 @@ impl Images {
             if let Some(last) = self.last {
                 tokio::time::sleep_until(last + INTERVAL).await;
             }
-            next_frame(&mut self.frames).await
+            timeout(REPEAT, next_frame(&mut self.frames)).await
         };
         let next = tokio::select! {
             next = next => next,
-            () = closing.cancelled() => None,
+            () = closing.cancelled() => return Ok(None),
         };
-        let Some(frame) = next else { return Ok(None) };
+        let image = match next {
+            Ok(Some(frame)) => frame.drawn().await?,
+            // One that never had an image is let go: there is nothing that would tell whether it is there.
+            Err(_) if !self.image.is_empty() => self.image.clone(),
+            _ => return Ok(None),
+        };
         self.last = Some(Instant::now());
-        let image = frame.drawn().await?;
+        self.image.clone_from(&image);
         let length = image.len();
         let mut part =
             format!("--{BOUNDARY}\r\nContent-Type: image/jpeg\r\nContent-Length: {length}\r\n\r\n")

@@ -20,9 +20,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
 use crate::auth::LIVE_PROTOCOL;
+use crate::fair_semaphore::FairPermits;
 use crate::problem::Problem;
 use crate::request_context::RequestContext;
-use crate::streams::ViewerPlace;
 use crate::streams::entry::{EventRecord, StreamEntry};
 use crate::streams::live_frame::LiveFrame;
 
@@ -107,7 +107,7 @@ struct Viewer {
     watched: Vec<Watched>,
     closing: CancellationToken,
     heard: Instant,
-    _place: ViewerPlace,
+    _place: FairPermits,
 }
 
 /// A stream that a client watches.
