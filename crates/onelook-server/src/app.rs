@@ -18,6 +18,8 @@ use crate::metrics::Metrics;
 use crate::model_repository::ModelRepository;
 use crate::recent_requests::RecentRequests;
 use crate::streams::StreamService;
+use crate::streams::snapshots::SnapshotStore;
+use crate::videos::VideoService;
 use crate::webhook::Webhook;
 
 /// The server's state.
@@ -30,6 +32,8 @@ pub struct App {
     pub inference: InferenceService,
     /// Live streams.
     pub streams: StreamService,
+    /// Video files that requests send.
+    pub videos: VideoService,
     /// The server's metrics.
     pub metrics: Arc<Metrics>,
     /// Load and memory of the machine.
@@ -68,6 +72,10 @@ impl App {
             Webhook::start(options, events)
         });
         let webhook = webhook.transpose()?;
+        // None of no bytes.
+        let snapshots = (config.event_snapshots.max_bytes > 0)
+            .then(|| SnapshotStore::open(config.event_snapshots.clone()))
+            .transpose()?;
         let streams = StreamService::new(
             Arc::clone(&models),
             Arc::clone(&metrics),
@@ -75,16 +83,21 @@ impl App {
             config.allow_stream_hosts.clone(),
             config.ffmpeg.clone(),
             config.limits.pixels,
-            webhook,
+            (webhook, snapshots),
+        );
+        let working_bytes = config.limits.working_bytes;
+        let inference = InferenceService::new(Arc::clone(&metrics), limits, working_bytes);
+        let videos = VideoService::new(
+            config.videos.clone(),
+            inference.clone(),
+            config.ffmpeg.clone(),
+            config.limits.pixels,
         );
         Ok(Arc::new(Self {
             models,
             streams,
-            inference: InferenceService::new(
-                Arc::clone(&metrics),
-                limits,
-                config.limits.working_bytes,
-            ),
+            videos,
+            inference,
             memory: MemoryBudget::new(config.limits.memory_bytes),
             inflaters: FairSemaphore::new(2 * usable_cores() as u64 + 1),
             heads: MemoryBudget::new(config.limits.head_bytes),

@@ -8,7 +8,9 @@ use onelook::LoadOptions;
 use crate::network::Network;
 use crate::progress::MinProgress;
 use crate::secret_sources::SecretSources;
+use crate::streams::snapshots::SnapshotOptions;
 use crate::url_hosts::UrlHost;
+use crate::videos::VideoOptions;
 use crate::webhook::WebhookOptions;
 
 /// A model to serve.
@@ -71,6 +73,10 @@ pub struct Config {
     pub ffmpeg: Option<PathBuf>,
     /// Where the events of streams go, besides to those who ask for them.
     pub webhook: Option<WebhookOptions>,
+    /// Where the frames of those events are kept.
+    pub event_snapshots: SnapshotOptions,
+    /// Video files that requests send.
+    pub videos: VideoOptions,
 }
 
 impl Config {
@@ -199,6 +205,8 @@ impl Default for Config {
             stream_file: None,
             ffmpeg: None,
             webhook: None,
+            event_snapshots: SnapshotOptions::default(),
+            videos: VideoOptions::default(),
         }
     }
 }

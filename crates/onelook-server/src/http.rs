@@ -19,6 +19,7 @@ mod scope;
 mod static_file;
 mod status;
 mod streams;
+mod videos;
 
 use std::sync::Arc;
 
@@ -80,6 +81,7 @@ pub fn rest(app: Arc<App>) -> Router {
         .merge(models::routes())
         .merge(status::routes())
         .merge(streams::routes())
+        .merge(videos::routes())
         .merge(openapi::routes())
         .merge(pages::routes())
         .merge(problems::routes())

@@ -135,28 +135,12 @@ impl InferenceService {
         let prepared = prepared?;
         times.decode = prepared.decode;
         times.preprocess = prepared.prepare;
-        let PreparedImage { input, placement } = prepared.image;
-        let run = loaded.worker.run(input, request.work);
-        let output = run.instrument(debug_span!("inference")).await?;
-        // The next request may prepare its image while this one's boxes are read.
-        drop(permit);
-        times.queue += output.waited;
-        times.inference = output.time;
-        times.batch = output.batch;
-        let start = Instant::now();
-        let span = debug_span!("finish");
-        let is_cheap = match *output.output {
-            // The engine has done the work.
-            RunOutput::Predictions(_) => true,
-            RunOutput::Raw(_) => options.thresholds.confidence >= CHEAP_CONFIDENCE,
+        let run = Run {
+            loaded: &loaded,
+            pipeline,
+            work: request.work,
         };
-        let finish =
-            move || span.in_scope(|| pipeline.finish(&placement, &output.output, output.index));
-        let prediction = match is_cheap {
-            true => finish()?,
-            false => blocking(finish).await??,
-        };
-        times.postprocess = start.elapsed();
+        let prediction = run.finish(prepared.image, permit, &mut times).await?;
         Ok(DetectResult {
             frame: prepared.frame,
             warnings: prepared.warnings,
@@ -164,6 +148,53 @@ impl InferenceService {
             times,
             _memory: prepared.memory,
         })
+    }
+
+    /// Detects objects on a frame that is decoded already.
+    pub async fn detect_frame(
+        &self,
+        entry: &Arc<ModelEntry>,
+        context: &RequestContext,
+        frame: &Arc<Frame>,
+        options: &Options,
+    ) -> Result<Prediction, Problem> {
+        let start = Instant::now();
+        let mut times = StageTimes::default();
+        let frame = Arc::clone(frame);
+        let outcome = self.detect_frame_once(entry, context, frame, options, &mut times);
+        let outcome = outcome.await;
+        self.record(entry, start.elapsed(), outcome.as_ref().map(|_| &times));
+        outcome
+    }
+
+    async fn detect_frame_once(
+        &self,
+        entry: &Arc<ModelEntry>,
+        context: &RequestContext,
+        frame: Arc<Frame>,
+        options: &Options,
+        times: &mut StageTimes,
+    ) -> Result<Prediction, Problem> {
+        let loaded = entry.loaded()?;
+        let size = options.rounded_size(loaded.model.metadata())?;
+        let request = context.admission_request(admission::work(1, size));
+        drop(loaded);
+        let (loaded, permit) = self.admit(entry, &request, times).await?;
+        let pipeline = Arc::new(Pipeline::new(Arc::clone(&loaded.model), options.clone())?);
+        let bytes = frame.pixels().len() as u64 + tensor_bytes(1, size);
+        let memory = self.take(&request, bytes).await?;
+        let start = Instant::now();
+        let own = Arc::clone(&pipeline);
+        // The permits go along: one that is cancelled does not end what was begun for it.
+        let (image, permit, _memory) =
+            blocking(move || (own.prepare(frame), permit, memory)).await?;
+        times.preprocess = start.elapsed();
+        let run = Run {
+            loaded: &loaded,
+            pipeline,
+            work: request.work,
+        };
+        run.finish(image, permit, times).await
     }
 
     /// Runs the network on a tensor of this shape as it is, and returns the one output that an exported
@@ -307,6 +338,48 @@ impl InferenceService {
         self.metrics
             .record_stage(&entry.name, "encode", start.elapsed());
         Ok(encoded)
+    }
+}
+
+/// A run of one image.
+struct Run<'a> {
+    loaded: &'a LoadedModel,
+    pipeline: Arc<Pipeline>,
+    work: u64,
+}
+
+impl Run<'_> {
+    /// Runs the network on a prepared image and reads its output.
+    async fn finish(
+        self,
+        image: PreparedImage<'static>,
+        permit: Permit,
+        times: &mut StageTimes,
+    ) -> Result<Prediction, Problem> {
+        let PreparedImage { input, placement } = image;
+        let run = self.loaded.worker.run(input, self.work);
+        let output = run.instrument(debug_span!("inference")).await?;
+        // The next request may prepare its image while this one's boxes are read.
+        drop(permit);
+        times.queue += output.waited;
+        times.inference = output.time;
+        times.batch = output.batch;
+        let start = Instant::now();
+        let span = debug_span!("finish");
+        let pipeline = self.pipeline;
+        let is_cheap = match *output.output {
+            // The engine has done the work.
+            RunOutput::Predictions(_) => true,
+            RunOutput::Raw(_) => pipeline.options().thresholds.confidence >= CHEAP_CONFIDENCE,
+        };
+        let finish =
+            move || span.in_scope(|| pipeline.finish(&placement, &output.output, output.index));
+        let prediction = match is_cheap {
+            true => finish()?,
+            false => blocking(finish).await??,
+        };
+        times.postprocess = start.elapsed();
+        Ok(prediction)
     }
 }
 

@@ -46,6 +46,7 @@ pub mod streams;
 mod tls;
 pub mod traces;
 mod url_hosts;
+pub mod videos;
 mod webhook;
 
 pub use auth::Tokens;
@@ -55,7 +56,9 @@ pub use network::Network;
 pub use progress::MinProgress;
 pub use secret_sources::{SecretSources, TlsFiles};
 pub use server::{Event, ServeError, Server};
+pub use streams::snapshots::SnapshotOptions;
 pub use url_hosts::UrlHost;
+pub use videos::VideoOptions;
 pub use webhook::{Webhook, WebhookKey, WebhookOptions};
 
 /// Parsers of requests; public only for the fuzz targets.

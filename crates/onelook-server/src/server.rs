@@ -209,6 +209,7 @@ impl Server {
         close.cancel();
         // Whoever watches would keep connections open.
         self.app.streams.stop();
+        self.app.videos.stop();
         for port in ports {
             let _ = port.await;
         }

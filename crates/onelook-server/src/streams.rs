@@ -5,11 +5,14 @@
 //! holds up the streams. Never tells a password.
 
 mod allowed;
+pub mod count_history;
 pub mod entry;
+pub mod event_log;
 mod figures;
 mod file;
 pub mod live_frame;
 pub mod settings;
+pub mod snapshots;
 mod worker;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -23,6 +26,7 @@ use onelook::media::video::{
     Backoff, DecodeOptions, Delivery, Ffmpeg, StreamOptions, VideoAddress, VideoError, VideoStream,
 };
 use serde_json::Value;
+use tokio::sync::broadcast;
 use tokio_util::sync::CancellationToken;
 
 use crate::admission::ClientKey;
@@ -34,9 +38,11 @@ use crate::model_repository::{LoadedModel, ModelRepository};
 use crate::problem::{Problem, ProblemKind, shown};
 use crate::url_hosts::UrlHost;
 use crate::webhook::Webhook;
-use entry::{Origin, StreamEntry};
+use entry::{EventOutlets, Origin, StreamEntry};
+use event_log::{EventRecord, WAITING_EVENTS};
 pub use file::{StreamFile, read as read_file};
 use settings::StreamConfig;
+use snapshots::SnapshotStore;
 use worker::{Open, Orders};
 
 /// Pause before a thread that has panicked starts anew.
@@ -51,7 +57,7 @@ pub struct StreamService {
     shared: Arc<Shared>,
     limits: StreamLimits,
     allowed: Vec<UrlHost>,
-    webhook: Option<Webhook>,
+    outlets: EventOutlets,
     viewers: FairSemaphore,
     /// Cancelled when the server stops: whoever watches is let go.
     closing: CancellationToken,
@@ -72,7 +78,7 @@ struct Shared {
 
 impl StreamService {
     /// No streams yet. `ffmpeg` is where it is, if it was said; requests may add streams of `allowed`; events
-    /// go to `webhook`.
+    /// go to `webhook`, their frames to `snapshots`.
     pub fn new(
         models: Arc<ModelRepository>,
         metrics: Arc<Metrics>,
@@ -80,7 +86,7 @@ impl StreamService {
         allowed: Vec<UrlHost>,
         ffmpeg: Option<PathBuf>,
         max_pixels: u64,
-        webhook: Option<Webhook>,
+        (webhook, snapshots): (Option<Webhook>, Option<SnapshotStore>),
     ) -> Self {
         let closing = CancellationToken::new();
         let open = move |config: &StreamConfig| open(config, ffmpeg.as_deref(), max_pixels);
@@ -96,7 +102,11 @@ impl StreamService {
             viewers: FairSemaphore::new(limits.viewers as u64),
             limits,
             allowed,
-            webhook,
+            outlets: EventOutlets {
+                webhook,
+                snapshots,
+                tell: broadcast::channel(WAITING_EVENTS).0,
+            },
             watching: Mutex::new(closing.child_token()),
             closing,
             writing: Mutex::default(),
@@ -166,7 +176,7 @@ impl StreamService {
                 ),
             ));
         }
-        let entry = StreamEntry::new(config, origin, model.clone(), self.webhook.clone());
+        let entry = StreamEntry::new(config, origin, model.clone(), self.outlets.clone());
         entries.insert(name, Arc::clone(&entry));
         drop(entries);
         self.start_worker(model);
@@ -188,7 +198,7 @@ impl StreamService {
         // Another model's thread runs it: it is opened anew.
         self.shared.models.find(new.model.as_deref())?;
         let model = self.shared.model_name(new.model.as_deref());
-        let changed = StreamEntry::new(new, entry.origin, model.clone(), self.webhook.clone());
+        let changed = entry.with_model(new, model.clone());
         match self.shared.entries_mut().get_mut(name) {
             // Nobody has taken it away or replaced it meanwhile.
             Some(place) if Arc::ptr_eq(place, &entry) => *place = Arc::clone(&changed),
@@ -266,6 +276,11 @@ impl StreamService {
     pub fn release_viewers(&self) {
         let next = self.closing.child_token();
         std::mem::replace(&mut *lock(&self.watching), next).cancel();
+    }
+
+    /// Events of all streams to come.
+    pub fn listen(&self) -> broadcast::Receiver<Arc<EventRecord>> {
+        self.outlets.tell.subscribe()
     }
 
     /// Most streams at one time.

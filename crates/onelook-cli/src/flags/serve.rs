@@ -139,6 +139,22 @@ pub struct ServeArgs {
     /// Most connections that watch streams or listen to their events at one time.
     #[arg(long, default_value_t = 64, value_name = "N")]
     pub max_stream_viewers: usize,
+    /// Directory for the frames of events at lines and in zones, as JPEG; of this server alone. They are kept
+    /// in memory if absent.
+    #[arg(long, value_name = "DIR")]
+    pub event_snapshots: Option<PathBuf>,
+    /// Most megabytes of these frames; beyond, the oldest are removed. With 0 none are made.
+    #[arg(long, default_value_t = 64, value_name = "MB")]
+    pub event_snapshots_size: u64,
+    /// Largest video file that /v1/videos takes, in megabytes. With 0 it takes none.
+    #[arg(long, default_value_t = 512, value_name = "MB")]
+    pub max_video: u64,
+    /// Directory in which such videos and their results wait [default: that for temporary files]
+    #[arg(long, value_name = "DIR")]
+    pub video_spool: Option<PathBuf>,
+    /// Most megabytes of all such videos and results at one time.
+    #[arg(long, default_value_t = 2048, value_name = "MB")]
+    pub video_spool_size: u64,
     /// ffmpeg, which reads streams, or the directory of it and ffprobe [default: ONELOOK_FFMPEG, or
     /// what is on the PATH]
     #[arg(long, value_name = "PATH")]

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use onelook_server::logs::{LogFormat, LogOptions};
 use onelook_server::{
-    Config, Limits, MaxConnections, MinProgress, ModelSource, SecretSources, StreamLimits,
-    TlsFiles, Tokens, WebhookKey, WebhookOptions,
+    Config, Limits, MaxConnections, MinProgress, ModelSource, SecretSources, SnapshotOptions,
+    StreamLimits, TlsFiles, Tokens, VideoOptions, WebhookKey, WebhookOptions,
 };
 
 use crate::console::Console;
@@ -115,6 +115,15 @@ impl ServeArgs {
             stream_file: self.streams.clone(),
             ffmpeg: self.ffmpeg.clone(),
             webhook: self.webhook()?,
+            event_snapshots: SnapshotOptions {
+                directory: self.event_snapshots.clone(),
+                max_bytes: self.event_snapshots_size.saturating_mul(1_000_000),
+            },
+            videos: VideoOptions {
+                max_bytes: self.max_video.saturating_mul(1_000_000),
+                spool: self.video_spool.clone(),
+                max_spool_bytes: self.video_spool_size.saturating_mul(1_000_000),
+            },
         })
     }
 

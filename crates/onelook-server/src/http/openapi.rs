@@ -14,7 +14,7 @@ use utoipa::openapi::{Content, RefOr, Required, Schema};
 use utoipa::{Modify, OpenApi};
 
 use super::static_file::StaticFile;
-use super::{deepstack, detect, health, models, open_inference, status, streams};
+use super::{deepstack, detect, health, models, open_inference, status, streams, videos};
 use crate::app::App;
 use crate::problem::ProblemBody;
 
@@ -53,6 +53,15 @@ pub fn routes() -> Router<Arc<App>> {
         streams::snapshot,
         streams::mjpeg,
         streams::events,
+        streams::all_events,
+        streams::event_snapshot,
+        streams::count_history,
+        streams::heatmap,
+        videos::add,
+        videos::list,
+        videos::one,
+        videos::remove,
+        videos::results,
         health::live,
         health::ready,
         health::metrics,
@@ -88,6 +97,7 @@ pub fn routes() -> Router<Arc<App>> {
         (name = "detect", description = "Images in, boxes out."),
         (name = "models", description = "List, describe, load and unload models."),
         (name = "streams", description = "Live streams: add, watch and count."),
+        (name = "videos", description = "Video files: sent, run in the background, results by frame."),
         (name = "server", description = "Health, statistics and metrics."),
         (name = "deepstack", description = "The protocol of DeepStack and CodeProject.AI."),
         (name = "inference", description = "The Open Inference Protocol v2: tensors in, tensors out."),

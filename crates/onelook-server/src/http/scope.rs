@@ -41,7 +41,7 @@ pub fn required_scope(method: &Method, path: &str) -> Option<Scope> {
 
 /// Of `/v1/streams`: images of cameras are for those who may run models, changes for administrators.
 fn stream_scope(method: &Method, rest: &str) -> Scope {
-    let is_image = ["/live", "/mjpeg", "/snapshot.jpg"]
+    let is_image = ["/live", "/mjpeg", "/snapshot.jpg", "/heatmap.png"]
         .iter()
         .any(|end| rest.ends_with(end));
     match *method {
@@ -94,6 +94,12 @@ mod tests {
             ("CONNECT", "/v1/streams/live", Some(Scope::Infer)),
             ("GET", "/v1/streams/a/mjpeg", Some(Scope::Infer)),
             ("GET", "/v1/streams/a/snapshot.jpg", Some(Scope::Infer)),
+            ("GET", "/v1/streams/a/heatmap.png", Some(Scope::Infer)),
+            (
+                "GET",
+                "/v1/streams/a/events/1/snapshot.jpg",
+                Some(Scope::Infer),
+            ),
             ("POST", "/v1/streams", Some(Scope::Admin)),
             ("PATCH", "/v1/streams/a", Some(Scope::Admin)),
             ("DELETE", "/v1/streams/live", Some(Scope::Admin)),

@@ -1,6 +1,7 @@
 //! `/v1/streams`: adds, lists, changes and removes live streams, and shows them.
 
 mod events;
+mod history;
 mod images;
 mod live;
 mod schema;
@@ -8,8 +9,8 @@ mod schema;
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, State};
+use axum::extract::rejection::{PathRejection, QueryRejection};
+use axum::extract::{Path, Query, State};
 use axum::http::{StatusCode, request};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -28,6 +29,7 @@ use schema::{StreamCard, StreamList};
 const MAX_SETTINGS: usize = 256 << 10;
 
 pub use events::*;
+pub use history::*;
 pub use images::*;
 pub use live::*;
 
@@ -37,10 +39,17 @@ pub fn routes() -> Router<Arc<App>> {
         .route("/v1/streams", get(list).post(add))
         // Extended CONNECT opens a WebSocket over HTTP/2.
         .route("/v1/streams/live", get(live).connect(live))
+        .route("/v1/streams/events", get(all_events))
         .route("/v1/streams/{name}", get(one).patch(change).delete(remove))
         .route("/v1/streams/{name}/snapshot.jpg", get(snapshot))
         .route("/v1/streams/{name}/mjpeg", get(mjpeg))
+        .route("/v1/streams/{name}/heatmap.png", get(heatmap))
         .route("/v1/streams/{name}/events", get(events))
+        .route(
+            "/v1/streams/{name}/events/{id}/snapshot.jpg",
+            get(event_snapshot),
+        )
+        .route("/v1/streams/{name}/history", get(count_history))
 }
 
 /// Lists all streams.
@@ -180,4 +189,11 @@ fn find(app: &App, name: Result<Path<String>, PathRejection>) -> Result<Arc<Stre
         ));
     };
     app.streams.find(&name)
+}
+
+/// What the query says.
+fn query_of<T>(query: Result<Query<T>, QueryRejection>) -> Result<T, Problem> {
+    query
+        .map(|Query(query)| query)
+        .map_err(|error| Problem::bad_request(error.body_text()))
 }

@@ -1,26 +1,23 @@
 //! A stream as requests see it: its settings, what has become of it, its newest frame, its events.
 
-use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, RwLock};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
+use bytes::Bytes;
 use onelook::media::video;
+use onelook::vision::analytics::Heatmap;
 use serde::Serialize;
 use serde_json::{Value, json};
 use tokio::sync::{broadcast, watch};
 use utoipa::ToSchema;
 
+use super::count_history::CountHistory;
+use super::event_log::{EventLog, EventRecord};
 use super::live_frame::LiveFrame;
 use super::settings::StreamConfig;
+use super::snapshots::{SnapshotRequest, SnapshotStore};
 use crate::locks::{lock, read, write};
 use crate::webhook::Webhook;
-
-/// Events that are kept.
-const KEPT_EVENTS: usize = 256;
-
-/// Events that wait for one who listens; of more the oldest are left out.
-const WAITING_EVENTS: usize = 64;
 
 /// Who has added a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
@@ -168,13 +165,13 @@ impl Figures {
     }
 }
 
-/// An event with its number, which grows by one with each of the stream.
+/// Where the objects of a stream spend their time.
 #[derive(Debug, Clone)]
-pub struct EventRecord {
-    /// Its number, from 1.
-    pub id: u64,
-    /// The event in JSON.
-    pub json: Value,
+pub struct StreamHeatmap {
+    /// Width and height of the images that it is of.
+    pub size: [usize; 2],
+    /// Seconds per cell.
+    pub map: Heatmap,
 }
 
 /// One stream.
@@ -185,30 +182,56 @@ pub struct StreamEntry {
     pub model: String,
     config: RwLock<Arc<StreamConfig>>,
     figures: Mutex<Figures>,
-    events: Mutex<VecDeque<Arc<EventRecord>>>,
-    last_event: AtomicU64,
-    webhook: Option<Webhook>,
-    tell: broadcast::Sender<Arc<EventRecord>>,
+    log: Arc<EventLog>,
+    history: Arc<CountHistory>,
+    heatmap: Mutex<Option<StreamHeatmap>>,
+    outlets: EventOutlets,
     frames: watch::Sender<Option<Arc<LiveFrame>>>,
 }
 
+/// Where events go besides to those who ask a stream for them.
+#[derive(Clone)]
+pub struct EventOutlets {
+    /// Another server.
+    pub webhook: Option<Webhook>,
+    /// JPEGs of their frames.
+    pub snapshots: Option<SnapshotStore>,
+    /// Those who listen to all streams.
+    pub tell: broadcast::Sender<Arc<EventRecord>>,
+}
+
 impl StreamEntry {
-    /// A stream that nobody has opened yet. Its events go to the webhook too.
+    /// A stream that nobody has opened yet.
     pub fn new(
         config: StreamConfig,
         origin: Origin,
         model: String,
-        webhook: Option<Webhook>,
+        outlets: EventOutlets,
     ) -> Arc<Self> {
         Arc::new(Self {
             origin,
             model,
             config: RwLock::new(Arc::new(config)),
             figures: Mutex::new(Figures::new()),
-            events: Mutex::default(),
-            last_event: AtomicU64::new(0),
-            webhook,
-            tell: broadcast::channel(WAITING_EVENTS).0,
+            log: Arc::default(),
+            history: Arc::default(),
+            heatmap: Mutex::default(),
+            outlets,
+            frames: watch::channel(None).0,
+        })
+    }
+
+    /// The same stream, to be opened anew with another model; its events and what was counted stay.
+    pub fn with_model(&self, config: StreamConfig, model: String) -> Arc<Self> {
+        Arc::new(Self {
+            origin: self.origin,
+            model,
+            config: RwLock::new(Arc::new(config)),
+            figures: Mutex::new(Figures::new()),
+            log: Arc::clone(&self.log),
+            history: Arc::clone(&self.history),
+            heatmap: Mutex::default(),
+            outlets: self.outlets.clone(),
             frames: watch::channel(None).0,
         })
     }
@@ -224,7 +247,7 @@ impl StreamEntry {
         *write(&self.config) = Arc::new(config);
     }
 
-    /// What has become of it; only plain values are kept under the lock, so poisoning is ignored.
+    /// What has become of it.
     pub fn figures(&self) -> MutexGuard<'_, Figures> {
         lock(&self.figures)
     }
@@ -240,69 +263,73 @@ impl StreamEntry {
     }
 
     /// Hands a frame to those who watch; none takes the last one away.
-    pub fn show(&self, frame: Option<LiveFrame>) {
+    pub fn show(&self, frame: Option<Arc<LiveFrame>>) {
         if frame.is_some() || self.frames.borrow().is_some() {
-            self.frames.send_replace(frame.map(Arc::new));
+            self.frames.send_replace(frame);
         }
     }
 
-    /// Keeps an event and tells it to those who listen, and to the webhook.
-    pub fn record(&self, mut json: Value, class_name: Option<String>) {
-        let id = self.last_event.fetch_add(1, Ordering::Relaxed) + 1;
+    /// Keeps an event and tells it to those who listen, and to the webhook. Has its snapshot made if there is
+    /// to be one.
+    pub fn record(
+        &self,
+        json: Value,
+        class_name: Option<String>,
+        snapshot: Option<SnapshotRequest>,
+    ) {
         let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH);
-        if let Value::Object(members) = &mut json {
-            members.insert("id".to_owned(), json!(id));
-            let at_ms = since_1970.map_or(0, |time| time.as_millis() as u64);
-            members.insert("at_ms".to_owned(), json!(at_ms));
-            members.insert("stream".to_owned(), json!(self.config().name));
-            if let Some(name) = class_name {
-                members.insert("name".to_owned(), json!(name));
+        let at_ms = since_1970.map_or(0, |time| time.as_millis() as u64);
+        let stream = &self.config().name;
+        let record = self.log.add(at_ms, |id| {
+            let taken = snapshot.zip(self.outlets.snapshots.as_ref());
+            let has_snapshot = taken.is_some_and(|(request, store)| {
+                store.add(&snapshot_name(stream, at_ms, id), request)
+            });
+            let mut json = json;
+            if let Value::Object(members) = &mut json {
+                members.insert("id".to_owned(), json!(id));
+                members.insert("at_ms".to_owned(), json!(at_ms));
+                members.insert("stream".to_owned(), json!(stream));
+                if let Some(name) = class_name {
+                    members.insert("name".to_owned(), json!(name));
+                }
+                if has_snapshot {
+                    let path = format!("/v1/streams/{stream}/events/{id}/snapshot.jpg");
+                    members.insert("snapshot".to_owned(), json!(path));
+                }
             }
+            json
+        });
+        if let Some(webhook) = &self.outlets.webhook {
+            webhook.publish(&record.json);
         }
-        if let Some(webhook) = &self.webhook {
-            webhook.publish(&json);
-        }
-        let record = Arc::new(EventRecord { id, json });
-        let mut events = lock(&self.events);
-        events.truncate(KEPT_EVENTS - 1);
-        events.push_front(Arc::clone(&record));
-        drop(events);
         // Fails if nobody listens.
-        let _ = self.tell.send(record);
+        let _ = self.outlets.tell.send(record);
     }
 
-    /// The last events, the newest first.
-    pub fn events(&self) -> Vec<Arc<EventRecord>> {
-        let events = lock(&self.events);
-        events.iter().cloned().collect()
+    /// Its events.
+    pub fn events(&self) -> &EventLog {
+        &self.log
     }
 
-    /// Events to come.
-    pub fn listen(&self) -> broadcast::Receiver<Arc<EventRecord>> {
-        self.tell.subscribe()
+    /// What was counted over time.
+    pub fn history(&self) -> &CountHistory {
+        &self.history
+    }
+
+    /// Where objects spend their time, if that is kept.
+    pub fn heatmap(&self) -> MutexGuard<'_, Option<StreamHeatmap>> {
+        lock(&self.heatmap)
+    }
+
+    /// The JPEG of an event, if it is still kept.
+    pub async fn event_snapshot(&self, event: &EventRecord) -> Option<Bytes> {
+        let store = self.outlets.snapshots.as_ref()?;
+        let name = snapshot_name(&self.config().name, event.at_ms, event.id);
+        store.find(&name).await
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn events_are_numbered_and_only_the_last_are_kept() {
-        let config = json!({"name": "a", "url": "rtsp://x/"});
-        let config: StreamConfig = serde_json::from_value(config).unwrap();
-        let entry = StreamEntry::new(config, Origin::Api, String::new(), None);
-        let mut heard = entry.listen();
-        for place in 0..KEPT_EVENTS + 10 {
-            entry.record(json!({"place": place}), Some("bus".to_owned()));
-        }
-        let events = entry.events();
-        assert_eq!(events.len(), KEPT_EVENTS);
-        assert_eq!(events[0].id, KEPT_EVENTS as u64 + 10);
-        assert_eq!(events[0].json["stream"], "a");
-        assert_eq!(events[0].json["name"], "bus");
-        // One who is late is told so.
-        assert!(heard.try_recv().is_err());
-        assert!(heard.try_recv().is_ok());
-    }
+fn snapshot_name(stream: &str, at_ms: u64, id: u64) -> String {
+    format!("{stream}-{at_ms}-{id}")
 }

@@ -15,6 +15,9 @@ use crate::problem::Problem;
 /// Longest side of images for those who watch: larger frames are made smaller by a whole factor.
 const WATCHED_SIDE: usize = 960;
 
+/// Longest side of the image of an event.
+const EVENT_SIDE: usize = 1920;
+
 /// Quality of JPEGs that are replaced a moment later.
 const WATCHED_QUALITY: u8 = 75;
 
@@ -32,6 +35,7 @@ pub struct LiveFrame {
     frame: Frame,
     found: Instances,
     names: Arc<[String]>,
+    speeds: Vec<Option<f64>>,
     plain: OnceCell<Result<Bytes, Problem>>,
     drawn: OnceCell<Result<Bytes, Problem>>,
     snapshot: OnceCell<Result<Bytes, Problem>>,
@@ -52,10 +56,22 @@ impl LiveFrame {
             frame,
             found,
             names,
+            speeds: Vec::new(),
             plain: OnceCell::new(),
             drawn: OnceCell::new(),
             snapshot: OnceCell::new(),
         }
+    }
+
+    /// With how fast its objects move, in their order, in metres per second.
+    pub fn with_speeds(mut self, speeds: Vec<Option<f64>>) -> Self {
+        self.speeds = speeds;
+        self
+    }
+
+    /// How fast the object of this index moves, in metres per second, where that is known.
+    pub fn speed(&self, index: usize) -> Option<f64> {
+        self.speeds.get(index).copied().flatten()
     }
 
     /// Width and height in pixels.
@@ -75,7 +91,12 @@ impl LiveFrame {
     /// It cannot be encoded.
     pub async fn plain(self: &Arc<Self>) -> Result<Bytes, Problem> {
         let own = Arc::clone(self);
-        let work = move || encoded(&shrunk(&own.frame, factor(&own.frame)), WATCHED_QUALITY);
+        let work = move || {
+            encoded(
+                &shrunk(&own.frame, factor(&own.frame, WATCHED_SIDE)),
+                WATCHED_QUALITY,
+            )
+        };
         let made = self.plain.get_or_init(|| away(work));
         made.await.clone()
     }
@@ -86,7 +107,7 @@ impl LiveFrame {
     /// It cannot be encoded.
     pub async fn drawn(self: &Arc<Self>) -> Result<Bytes, Problem> {
         let own = Arc::clone(self);
-        let work = move || own.with_boxes(factor(&own.frame), WATCHED_QUALITY);
+        let work = move || own.with_boxes(factor(&own.frame, WATCHED_SIDE), WATCHED_QUALITY);
         let made = self.drawn.get_or_init(|| away(work));
         made.await.clone()
     }
@@ -102,9 +123,33 @@ impl LiveFrame {
         made.await.clone()
     }
 
+    /// As JPEG with these boxes, made smaller if it is very large. Takes long: not for threads that answer
+    /// requests.
+    ///
+    /// # Errors
+    /// It cannot be encoded.
+    pub fn event_jpeg(&self, found: &Instances) -> Result<Bytes, Problem> {
+        let factor = factor(&self.frame, EVENT_SIDE);
+        self.with(found, factor, SNAPSHOT_QUALITY)
+    }
+
+    /// What was found on it.
+    pub fn found(&self) -> &Instances {
+        &self.found
+    }
+
+    /// The frame itself.
+    pub fn frame(&self) -> &Frame {
+        &self.frame
+    }
+
     fn with_boxes(&self, factor: usize, quality: u8) -> Result<Bytes, Problem> {
+        self.with(&self.found, factor, quality)
+    }
+
+    fn with(&self, found: &Instances, factor: usize, quality: u8) -> Result<Bytes, Problem> {
         let mut frame = shrunk(&self.frame, factor);
-        let found = scaled(&self.found, [1.0 / factor as f64; 2]);
+        let found = scaled(found, [1.0 / factor as f64; 2]);
         draw(&mut frame, &found, &self.names, &DrawStyle::default());
         encoded(&frame, quality)
     }
@@ -122,9 +167,10 @@ fn encoded(frame: &Frame, quality: u8) -> Result<Bytes, Problem> {
     Ok(bytes.into())
 }
 
-fn factor(frame: &Frame) -> usize {
+/// By how much a frame is made smaller for its longest side to be no longer.
+fn factor(frame: &Frame, side: usize) -> usize {
     let longest = frame.width().max(frame.height());
-    longest.div_ceil(WATCHED_SIDE).max(1)
+    longest.div_ceil(side).max(1)
 }
 
 /// Boxes times these factors on x and y.
@@ -189,9 +235,15 @@ mod tests {
         assert_eq!((small.width(), small.height()), (2, 1));
         // Of red at 0, 3, 12 and 15.
         assert_eq!(small.pixels()[0], 8);
-        assert_eq!(factor(&frame), 1);
-        assert_eq!(factor(&Frame::filled(1920, 10, [0; 3]).unwrap()), 2);
-        assert_eq!(factor(&Frame::filled(10, 1921, [0; 3]).unwrap()), 3);
+        assert_eq!(factor(&frame, WATCHED_SIDE), 1);
+        assert_eq!(
+            factor(&Frame::filled(1920, 10, [0; 3]).unwrap(), WATCHED_SIDE),
+            2
+        );
+        assert_eq!(
+            factor(&Frame::filled(10, 1921, [0; 3]).unwrap(), WATCHED_SIDE),
+            3
+        );
     }
 
     #[tokio::test]

@@ -2,6 +2,8 @@
 //!
 //! Has the address with its password: never shown, neither by `Debug` nor in an answer.
 
+mod scene;
+
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -17,6 +19,8 @@ use onelook::vision::track::TrackerOptions;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
+
+pub use scene::{HeatmapConfig, PlaneConfig};
 
 /// Most lines and zones of one stream, together.
 const MAX_PLACES: usize = 32;
@@ -72,6 +76,12 @@ pub struct StreamConfig {
     /// Zones in which objects are counted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub zones: Vec<ZoneConfig>,
+    /// The ground, for speeds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plane: Option<PlaneConfig>,
+    /// Keeps where objects spend their time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub heatmap: Option<HeatmapConfig>,
 }
 
 /// A line with a direction. To its left on the screen is `in`: upwards over a line from left to right.
@@ -141,8 +151,15 @@ impl StreamConfig {
         if self.tracker_settings()?.is_none() && !(self.lines.is_empty() && self.zones.is_empty()) {
             return named("lines and zones count tracks: tracker must not be none");
         }
+        if self.tracker_settings()?.is_none() && self.plane.is_some() {
+            return named("plane: speeds are those of tracks: tracker must not be none");
+        }
+        if let Some(heatmap) = &self.heatmap {
+            heatmap.check().or_else(|reason| named(&reason))?;
+        }
         // The size of the image is not known yet, and does not matter for fractions.
-        self.analytics([1000, 1000])
+        self.speed_meter([1000, 1000])
+            .and_then(|_| self.analytics([1000, 1000]))
             .map(drop)
             .map_err(|reason| format!("stream '{}': {reason}", self.name))
     }
@@ -212,6 +229,23 @@ impl StreamConfig {
         }
         let counter = |place: Place| Ok((place.clone(), place.analytics(image)?));
         places.into_iter().map(counter).collect()
+    }
+
+    /// Measures the speeds of tracks by their own numbers, if the ground is known.
+    ///
+    /// # Errors
+    /// Points that determine no plane.
+    pub fn speed_meter(&self, image: [usize; 2]) -> Result<Option<Analytics>, String> {
+        let Some(plane) = &self.plane else {
+            return Ok(None);
+        };
+        let options = AnalyticsOptions {
+            speed: Some(plane.speed_options(image)?),
+            join: None,
+            ..AnalyticsOptions::default()
+        };
+        let meter = Analytics::new(&options).map_err(|error| error.to_string())?;
+        Ok(Some(meter))
     }
 
     /// These settings with the members of `patch` in place of theirs; null takes one away.
@@ -309,11 +343,12 @@ impl Place {
 /// Names are part of paths and of metrics.
 fn check_name(name: &str) -> Result<(), String> {
     let is_sane = |letter: char| letter.is_ascii_alphanumeric() || "-_.".contains(letter);
-    let is_reserved = matches!(name, "live" | "." | "..");
+    let is_reserved = matches!(name, "live" | "events" | "." | "..");
     match !name.is_empty() && name.len() <= MAX_NAME && name.chars().all(is_sane) && !is_reserved {
         true => Ok(()),
         false => Err(
-            "name: expected 1 to 64 letters, digits, '-', '_' and '.', and not 'live'".to_owned(),
+            "name: expected 1 to 64 letters, digits, '-', '_' and '.', and not 'live' or 'events'"
+                .to_owned(),
         ),
     }
 }

@@ -2,19 +2,21 @@
 //! settings of each stream, and writes down what becomes of them.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use onelook::media::video::{VideoError, VideoStream};
 use onelook::streams::{StreamEvent, StreamId, StreamResult, Streams};
 use onelook::tracking::FrameTracker;
 use onelook::types::{Instances, Prediction};
-use onelook::vision::analytics::Analytics;
+use onelook::vision::analytics::{Analytics, Anchor, Event, Heatmap, ZoneTotals};
 use onelook::{Options, Pipeline, event_record, totals_record};
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::entry::{Drops, State, StreamEntry};
+use super::count_history::PlaceTotals;
+use super::entry::{Drops, State, StreamEntry, StreamHeatmap};
 use super::live_frame::{LiveFrame, scaled};
 use super::settings::{LEAST_CONFIDENCE, Place, StreamConfig};
+use super::snapshots::SnapshotRequest;
 use crate::model_repository::LoadedModel;
 
 /// Longest time until what is wanted is looked at again.
@@ -97,6 +99,7 @@ struct Running {
     id: Option<StreamId>,
     tracker: Option<FrameTracker>,
     places: Vec<(Place, Analytics)>,
+    speeds: Option<Analytics>,
     /// Width and height that the places hold for: those of the first frame.
     reference: Option<[usize; 2]>,
     last_time: f64,
@@ -271,6 +274,7 @@ impl Running {
             id,
             tracker: None,
             places: Vec::new(),
+            speeds: None,
             reference: None,
             last_time: 0.0,
             rate: (Instant::now(), 0, 0),
@@ -285,9 +289,32 @@ impl Running {
         if config.tracker != self.config.tracker {
             self.set_tracker(&config);
         }
+        let is_same_plane = self.config.plane == config.plane;
+        let is_same_heatmap = self.config.heatmap == config.heatmap;
         self.config = config;
         self.set_places();
         self.write_totals();
+        if !is_same_plane {
+            self.set_speeds();
+        }
+        if !is_same_heatmap {
+            self.set_heatmap();
+        }
+    }
+
+    fn set_speeds(&mut self) {
+        // Checked when it was set.
+        let meter = |size| self.config.speed_meter(size).ok().flatten();
+        self.speeds = self.reference.and_then(meter);
+    }
+
+    fn set_heatmap(&mut self) {
+        let map = |size| {
+            let options = self.config.heatmap.as_ref()?.options(size);
+            let map = Heatmap::new(size, options).ok()?;
+            Some(StreamHeatmap { size, map })
+        };
+        *self.entry.heatmap() = self.reference.and_then(map);
     }
 
     fn set_tracker(&mut self, config: &StreamConfig) {
@@ -318,6 +345,8 @@ impl Running {
         if self.reference.is_none() {
             self.reference = Some(size);
             self.set_places();
+            self.set_speeds();
+            self.set_heatmap();
         }
         let time = frame.time.map_or(self.last_time, |time| time.as_secs_f64());
         self.last_time = time;
@@ -336,7 +365,9 @@ impl Running {
             }
             _ => found,
         };
-        self.count(time, size, &found, names);
+        let in_reference = self.in_reference(size, &found);
+        let events = self.count(time, &in_reference);
+        let speeds = self.measure(time, &in_reference);
         let delay_ms = (result.age.as_secs_f64() * 1e4).round() / 10.0;
         let mut figures = self.entry.figures();
         figures.size = Some(size);
@@ -346,34 +377,90 @@ impl Running {
         figures.objects = found.len();
         drop(figures);
         self.write_totals();
-        if !self.entry.is_watched() {
+        self.write_history();
+        let is_watched = self.entry.is_watched();
+        if !is_watched && events.is_empty() {
             return;
         }
         let number = frame.number;
-        if let Ok(frame) = frame.into_frame() {
+        let live = frame.into_frame().ok().map(|frame| {
             let live = LiveFrame::new((number, time, delay_ms), frame, found, Arc::clone(names));
+            Arc::new(live.with_speeds(speeds))
+        });
+        for event in events {
+            self.record(&event, size, live.as_ref(), names);
+        }
+        if let (true, Some(live)) = (is_watched, live) {
             self.entry.show(Some(live));
         }
     }
 
-    /// What happens at lines and in zones.
-    fn count(&mut self, time: f64, size: [usize; 2], found: &Instances, names: &[String]) {
-        let Some(reference) = self.reference else {
-            return;
-        };
-        // A camera that changes its size keeps its counts: places hold for the size of the first frame.
+    /// In pixels of the first frame, for which places hold: a camera that changes its size keeps its counts.
+    fn in_reference(&self, size: [usize; 2], found: &Instances) -> Instances {
+        let reference = self.reference.unwrap_or(size);
         let factor = |axis: usize| reference[axis] as f64 / size[axis].max(1) as f64;
-        let found = match self.places.is_empty() {
-            true => return,
-            false => scaled(found, [factor(0), factor(1)]),
-        };
+        scaled(found, [factor(0), factor(1)])
+    }
+
+    /// What happens at lines and in zones.
+    fn count(&mut self, time: f64, found: &Instances) -> Vec<Event> {
+        let mut events = Vec::new();
         for (_, counter) in &mut self.places {
-            for event in counter.update(time, &found) {
-                let class = event.object.map(|object| object.class);
-                let name = class.and_then(|class| names.get(class).cloned());
-                self.entry.record(event_record(&event), name);
+            events.extend(counter.update(time, found));
+        }
+        if let Some(heatmap) = self.entry.heatmap().as_mut() {
+            heatmap.map.update(time, found);
+        }
+        events
+    }
+
+    /// How fast each object moves, where the ground is known.
+    fn measure(&mut self, time: f64, found: &Instances) -> Vec<Option<f64>> {
+        let (Some(meter), Some(ids)) = (&mut self.speeds, found.track_ids()) else {
+            return Vec::new();
+        };
+        meter.update(time, found);
+        let rounded = |speed: f64| (speed * 100.0).round() / 100.0;
+        ids.iter().map(|id| meter.speed(*id).map(rounded)).collect()
+    }
+
+    /// Tells an event, with the frame on which its object is marked.
+    fn record(
+        &self,
+        event: &Event,
+        size: [usize; 2],
+        live: Option<&Arc<LiveFrame>>,
+        names: &[String],
+    ) {
+        let mut record = event_record(event);
+        let object = event.object;
+        let class = object.map(|object| object.class);
+        let name = class.and_then(|class| names.get(class).cloned());
+        let found = object.map(|object| {
+            Instances::new(vec![object.bbox], vec![object.class], vec![object.score])
+                .with_track_ids(vec![object.track_id])
+        });
+        if let Some(object) = object {
+            let at = Anchor::BottomCentre.of(&object.bbox);
+            record["position"] = json!([at.x, at.y]);
+            let speed = self
+                .speeds
+                .as_ref()
+                .and_then(|meter| meter.speed(object.track_id));
+            if let Some(speed) = speed {
+                record["speed"] = json!((speed * 100.0).round() / 100.0);
             }
         }
+        let snapshot = live.map(|frame| {
+            let reference = self.reference.unwrap_or(size);
+            let factor = |axis: usize| size[axis] as f64 / reference[axis].max(1) as f64;
+            let found = found.map(|found| scaled(&found, [factor(0), factor(1)]));
+            SnapshotRequest {
+                found: found.unwrap_or_else(|| frame.found().clone()),
+                frame: Arc::clone(frame),
+            }
+        });
+        self.entry.record(record, name, snapshot);
     }
 
     fn write_totals(&self) {
@@ -388,6 +475,22 @@ impl Running {
         }
         let mut figures = self.entry.figures();
         (figures.lines, figures.zones) = (lines, zones);
+    }
+
+    /// Adds what was counted so far to the history.
+    fn write_history(&self) {
+        let lines = self.places.iter().flat_map(|(_, counter)| counter.lines());
+        let lines = lines.map(|(name, totals)| PlaceTotals::Line(name, totals.sums()));
+        let zones = self.places.iter().flat_map(|(_, counter)| {
+            let inside = |(index, (name, totals)): (usize, (_, &ZoneTotals))| {
+                PlaceTotals::Zone(name, counter.occupants(index).count(), totals.entered)
+            };
+            counter.zones().enumerate().map(inside)
+        });
+        let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH);
+        let now_s = since_1970.map_or(0, |time| time.as_secs());
+        let totals: Vec<PlaceTotals<'_>> = lines.chain(zones).collect();
+        self.entry.history().add(now_s, &totals);
     }
 
     /// It has ended and is not opened again.

@@ -135,7 +135,7 @@ async fn events_are_listed_and_told_as_they_happen() {
     let (server, _) = server(|_| {}).await;
     add(&server, "a", json!({})).await;
     let entry = server.app.streams.find("a").unwrap();
-    entry.record(json!({"place": "entrance", "event": "crossed"}), None);
+    entry.record(json!({"place": "entrance", "event": "crossed"}), None, None);
     let list = server.get("/v1/streams/a/events").await.json();
     assert_eq!(list["events"][0]["place"], "entrance");
     let stream = TcpStream::connect(server.address).await.unwrap();
@@ -147,7 +147,7 @@ async fn events_are_listed_and_told_as_they_happen() {
     request.headers_mut().insert("accept", accept);
     let response = sender.send_request(request).await.unwrap();
     assert_eq!(response.headers()["content-type"], "text/event-stream");
-    entry.record(json!({"place": "gate", "event": "crossed"}), None);
+    entry.record(json!({"place": "gate", "event": "crossed"}), None, None);
     let mut body = response.into_body();
     let data = tokio::time::timeout(Duration::from_secs(30), body.frame()).await;
     let data = data.unwrap().unwrap().unwrap().into_data().unwrap();
@@ -176,7 +176,7 @@ async fn events_go_to_the_webhook() {
     let (server, _) = server(|config| config.webhook = Some(webhook)).await;
     add(&server, "a", json!({})).await;
     let entry = server.app.streams.find("a").unwrap();
-    entry.record(json!({"event": "crossed"}), Some("bus".to_owned()));
+    entry.record(json!({"event": "crossed"}), Some("bus".to_owned()), None);
     let event: Value = serde_json::from_str(&told.recv().await.unwrap()).unwrap();
     assert_eq!(
         (&event["event"], &event["stream"], &event["name"]),

@@ -10,12 +10,16 @@ use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures_util::stream::try_unfold;
+use onelook::media::encode_png;
+use onelook::types::Frame;
+use onelook::vision::draw::draw_heatmap;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::find;
 use crate::app::App;
+use crate::blocking::blocking;
 use crate::fair_semaphore::FairPermits;
 use crate::problem::{Problem, ProblemKind};
 use crate::request_context::RequestContext;
@@ -23,6 +27,12 @@ use crate::streams::live_frame::LiveFrame;
 
 /// Longest wait for a frame that is asked for.
 const SNAPSHOT_WAIT: Duration = Duration::from_secs(10);
+
+/// Longest wait for a frame under a heatmap.
+const HEATMAP_WAIT: Duration = Duration::from_secs(1);
+
+/// Of the warmest cell.
+const HEATMAP_OPACITY: f32 = 0.7;
 
 /// Least time between two images of one who watches: 20 per second.
 const INTERVAL: Duration = Duration::from_millis(50);
@@ -68,6 +78,55 @@ pub async fn snapshot(
         (header::CACHE_CONTROL, "no-store"),
     ];
     Ok((headers, bytes).into_response())
+}
+
+/// Where objects spend their time.
+#[utoipa::path(
+    get, path = "/v1/streams/{name}/heatmap.png", tag = "streams", operation_id = "streamHeatmap",
+    summary = "Where objects spend their time",
+    description = "Over the next frame; over grey if none comes within a second. Needs the setting `heatmap`.",
+    params(("name" = String, Path, description = "The stream's name.", example = "gate")),
+    responses(
+        (status = 200, description = "The map, from blue to red.", body = Vec<u8>, content_type = "image/png"),
+        (status = 400), (status = 401), (status = 403),
+        (status = 404, description = "There is no such stream, or it keeps no heatmap."),
+        (status = 503, description = "Too many watch."),
+    )
+)]
+pub async fn heatmap(
+    State(app): State<Arc<App>>,
+    Extension(context): Extension<RequestContext>,
+    name: Result<Path<String>, PathRejection>,
+) -> Result<Response, Problem> {
+    let entry = find(&app, name)?;
+    let _place = app.streams.viewer(&context.client)?;
+    if entry.config().heatmap.is_none() {
+        let detail = "the stream keeps no heatmap: PATCH it with {\"heatmap\": {}}";
+        return Err(Problem::new(ProblemKind::NotFound, detail));
+    }
+    let mut frames = entry.watch();
+    let next = timeout(HEATMAP_WAIT, next_frame(&mut frames)).await;
+    let frame = next.ok().flatten();
+    let Some(heatmap) = entry.heatmap().clone() else {
+        let detail = "the stream has no heatmap yet: no frame has come";
+        return Err(Problem::new(ProblemKind::NotReady, detail).retry_after(HEATMAP_WAIT));
+    };
+    let drawn = blocking(move || {
+        let [width, height] = heatmap.size;
+        let frame = frame.map(|frame| frame.frame().clone());
+        let frame = frame.filter(|frame| [frame.width(), frame.height()] == heatmap.size);
+        let mut frame = match frame {
+            Some(frame) => frame,
+            None => Frame::filled(width, height, [128; 3]).map_err(Problem::internal)?,
+        };
+        draw_heatmap(&mut frame, &heatmap.map, HEATMAP_OPACITY);
+        encode_png(&frame).map_err(Problem::internal)
+    });
+    let headers = [
+        (header::CONTENT_TYPE, "image/png"),
+        (header::CACHE_CONTROL, "no-store"),
+    ];
+    Ok((headers, drawn.await??).into_response())
 }
 
 /// Frames with their boxes, one after the other.

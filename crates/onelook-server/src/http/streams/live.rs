@@ -23,7 +23,8 @@ use crate::auth::LIVE_PROTOCOL;
 use crate::fair_semaphore::FairPermits;
 use crate::problem::Problem;
 use crate::request_context::RequestContext;
-use crate::streams::entry::{EventRecord, StreamEntry};
+use crate::streams::entry::StreamEntry;
+use crate::streams::event_log::EventRecord;
 use crate::streams::live_frame::LiveFrame;
 
 /// Longest message of a client.
@@ -192,7 +193,7 @@ impl Viewer {
             if let (false, Ok(entry)) = (is_watched, self.app.streams.find(&name)) {
                 self.watched.push(Watched {
                     frames: entry.watch(),
-                    events: entry.listen(),
+                    events: entry.events().listen(),
                     entry: Arc::downgrade(&entry),
                     name,
                 });
@@ -254,8 +255,11 @@ fn description(entry: &StreamEntry, frame: &LiveFrame) -> String {
     let (objects, ids) = frame.objects();
     let mut detections = json!(objects);
     if let (Some(ids), Some(list)) = (ids, detections.as_array_mut()) {
-        for (detection, id) in list.iter_mut().zip(ids) {
+        for (index, (detection, id)) in list.iter_mut().zip(ids).enumerate() {
             detection["track_id"] = json!(id);
+            if let Some(speed) = frame.speed(index) {
+                detection["speed"] = json!(speed);
+            }
         }
     }
     let [width, height] = frame.size();

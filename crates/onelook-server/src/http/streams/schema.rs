@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 
 use crate::app::App;
 use crate::streams::entry::{Drops, Origin, State, StreamEntry};
-use crate::streams::settings::{LineConfig, ZoneConfig};
+use crate::streams::settings::{HeatmapConfig, LineConfig, PlaneConfig, ZoneConfig};
 
 /// All streams.
 #[derive(Serialize, ToSchema)]
@@ -54,6 +54,10 @@ pub struct StreamCard {
     lines: Vec<LineConfig>,
     /// Its zones, as they are set.
     zones: Vec<ZoneConfig>,
+    /// The ground, as it is set.
+    plane: Option<PlaneConfig>,
+    /// Whether it keeps where objects spend their time.
+    heatmap: Option<HeatmapConfig>,
     /// What it is doing.
     state: State,
     /// Why it failed last, if it did.
@@ -112,6 +116,8 @@ impl StreamCard {
             confidence: config.least_confidence(),
             lines: config.lines.clone(),
             zones: config.zones.clone(),
+            plane: config.plane.clone(),
+            heatmap: config.heatmap.clone(),
             state: figures.state,
             width: figures.size.map(|[width, _]| width),
             height: figures.size.map(|[_, height]| height),

@@ -1,0 +1,227 @@
+//! Video files that requests send: run through a model in the background, frame by frame and fairly with all
+//! other requests, their results kept for a while.
+//!
+//! Bounded in number, in bytes on disk and in time. A client sees and touches only its own.
+
+pub mod container;
+pub mod job;
+mod run;
+mod spool;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, RwLock, Weak};
+use std::time::Duration;
+
+use onelook::media::video::{
+    DecodeOptions, Ffmpeg, StreamOptions, VideoAddress, VideoError, VideoStream,
+};
+
+use crate::admission::ClientKey;
+use crate::fair_semaphore::FairSemaphore;
+use crate::inference_service::InferenceService;
+use crate::locks::{lock, read, write};
+use crate::model_repository::ModelEntry;
+use crate::problem::{Problem, ProblemKind};
+use crate::streams::settings::StreamConfig;
+use job::{VideoJob, VideoState};
+use spool::Spool;
+
+/// Most videos of one client, and of all, finished ones with them.
+const MAX_OWN: usize = 4;
+const MAX_ALL: usize = 32;
+
+/// How long results are kept that nobody asks for.
+const KEPT: Duration = Duration::from_secs(15 * 60);
+
+/// Two permits: one client runs one video at a time, and all together two.
+const RUNNING: u64 = 2;
+
+/// Bounds on videos that are sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VideoOptions {
+    /// Largest file in bytes; 0 takes none.
+    pub max_bytes: u64,
+    /// Where files wait; the system's directory for temporary files if absent.
+    pub spool: Option<PathBuf>,
+    /// Most bytes of all files and results.
+    pub max_spool_bytes: u64,
+}
+
+impl Default for VideoOptions {
+    fn default() -> Self {
+        Self {
+            max_bytes: 512 << 20,
+            spool: None,
+            max_spool_bytes: 2 << 30,
+        }
+    }
+}
+
+type OpenVideo = dyn Fn(&Path) -> Result<VideoStream, VideoError> + Send + Sync;
+
+/// The videos of one server.
+pub struct VideoService {
+    options: VideoOptions,
+    spool: Spool,
+    running: FairSemaphore,
+    inference: InferenceService,
+    jobs: Arc<Mutex<BTreeMap<String, Arc<VideoJob>>>>,
+    open: RwLock<Arc<OpenVideo>>,
+}
+
+impl VideoService {
+    /// No videos yet. `ffmpeg` is where it is, if it was said.
+    pub fn new(
+        options: VideoOptions,
+        inference: InferenceService,
+        ffmpeg: Option<PathBuf>,
+        max_pixels: u64,
+    ) -> Self {
+        let open = move |path: &Path| {
+            let ffmpeg = Ffmpeg::find(ffmpeg.as_deref())?;
+            let address = VideoAddress::File(path.to_path_buf());
+            let mut decode = DecodeOptions::for_address(&address);
+            decode.limits.max_pixels = max_pixels;
+            let stream = StreamOptions::for_address(&address);
+            Ok(VideoStream::open(ffmpeg, address, decode, stream))
+        };
+        Self {
+            spool: Spool::new(options.spool.as_deref(), options.max_spool_bytes),
+            options,
+            running: FairSemaphore::new(RUNNING),
+            inference,
+            jobs: Arc::default(),
+            open: RwLock::new(Arc::new(open)),
+        }
+    }
+
+    /// Has videos opened by something else than ffmpeg, for tests.
+    #[doc(hidden)]
+    pub fn open_with(
+        &self,
+        open: impl Fn(&Path) -> Result<VideoStream, VideoError> + Send + Sync + 'static,
+    ) {
+        *write(&self.open) = Arc::new(open);
+    }
+
+    /// Largest file in bytes.
+    pub fn max_bytes(&self) -> u64 {
+        self.options.max_bytes
+    }
+
+    /// A video of this client that is about to be received.
+    ///
+    /// # Errors
+    /// Videos are not taken here, or there are too many.
+    pub fn add(
+        &self,
+        client: &ClientKey,
+        name: String,
+        settings: StreamConfig,
+    ) -> Result<Arc<VideoJob>, Problem> {
+        if self.options.max_bytes == 0 {
+            let detail = "this server takes no videos: start it with --max-video above 0";
+            return Err(Problem::new(ProblemKind::Forbidden, detail));
+        }
+        let mut jobs = lock(&self.jobs);
+        let own = jobs.values().filter(|job| job.is_of(client)).count();
+        if own >= MAX_OWN {
+            let detail = format!("this client has {own} videos already: remove one with DELETE");
+            return Err(Problem::new(ProblemKind::TooMany, detail).retry_after(KEPT));
+        }
+        if jobs.len() >= MAX_ALL {
+            let detail = format!("there are {} videos already: try again later", jobs.len());
+            return Err(Problem::new(ProblemKind::Overloaded, detail).retry_after(KEPT));
+        }
+        let failed = |error: std::io::Error| {
+            Problem::internal(format!("the directory for videos cannot be used: {error}"))
+        };
+        let files = [
+            self.spool.create(client, "video"),
+            self.spool.create(client, "jsonl"),
+        ];
+        let [video, results] = files.map(|file| file.map_err(failed));
+        let job = VideoJob::new(Arc::clone(client), name, settings, video?, results?);
+        jobs.insert(job.id.clone(), Arc::clone(&job));
+        Ok(job)
+    }
+
+    /// Runs a video that has been received, when its turn comes.
+    pub fn start(&self, job: &Arc<VideoJob>, model: Arc<ModelEntry>) {
+        job.set_state(VideoState::Queued);
+        let work = run::Work {
+            job: Arc::clone(job),
+            model,
+            inference: self.inference.clone(),
+            open: Arc::clone(&read(&self.open)),
+        };
+        let running = self.running.clone();
+        let jobs = Arc::downgrade(&self.jobs);
+        tokio::spawn(async move {
+            let job = Arc::clone(&work.job);
+            tokio::select! {
+                permit = running.acquire(&job.client, 1) => {
+                    work.run().await;
+                    drop(permit);
+                }
+                () = job.cancelled() => job.set_state(VideoState::Cancelled),
+            }
+            job.drop_video();
+            forget_later(jobs, job).await;
+        });
+    }
+
+    /// The videos of a client, the oldest first.
+    pub fn of_client(&self, client: &ClientKey) -> Vec<Arc<VideoJob>> {
+        let jobs = lock(&self.jobs);
+        let own = jobs.values().filter(|job| job.is_of(client));
+        let mut own: Vec<Arc<VideoJob>> = own.cloned().collect();
+        own.sort_by_key(|job| job.added);
+        own
+    }
+
+    /// A video of a client.
+    ///
+    /// # Errors
+    /// It has none of this id.
+    pub fn find(&self, client: &ClientKey, id: &str) -> Result<Arc<VideoJob>, Problem> {
+        let jobs = lock(&self.jobs);
+        let found = jobs.get(id).filter(|job| job.is_of(client));
+        let job = found.cloned().ok_or_else(|| {
+            let detail = "there is no such video of this client: results are kept for 15 minutes";
+            Problem::new(ProblemKind::NotFound, detail)
+        })?;
+        job.touch();
+        Ok(job)
+    }
+
+    /// Ends a video and forgets its results.
+    pub fn remove(&self, job: &VideoJob) {
+        lock(&self.jobs).remove(&job.id);
+        job.cancel();
+    }
+
+    /// Ends all videos.
+    pub fn stop(&self) {
+        let jobs = std::mem::take(&mut *lock(&self.jobs));
+        jobs.values().for_each(|job| job.cancel());
+    }
+}
+
+/// Forgets a finished video when nobody has asked for it for a while.
+async fn forget_later(jobs: Weak<Mutex<BTreeMap<String, Arc<VideoJob>>>>, job: Arc<VideoJob>) {
+    loop {
+        let unused = job.unused();
+        if unused >= KEPT || job.cancel_token().is_cancelled() {
+            break;
+        }
+        tokio::select! {
+            () = tokio::time::sleep(KEPT - unused) => {}
+            () = job.cancelled() => {}
+        }
+    }
+    if let Some(jobs) = jobs.upgrade() {
+        lock(&jobs).remove(&job.id);
+    }
+}
