@@ -3,6 +3,9 @@
 //! Every protocol comes through here, with images or with tensors, so that all of them share queues,
 //! batches, statistics and metrics. What becomes of an image is the library's [`Pipeline`] alone.
 
+mod decoded;
+mod tensors;
+
 use std::cell::Cell;
 use std::ops::Range;
 use std::sync::Arc;
@@ -24,6 +27,7 @@ use crate::model_repository::{LoadedModel, ModelEntry};
 use crate::problem::{Problem, ProblemKind};
 use crate::request_context::RequestContext;
 use crate::statistics::StageTimes;
+use tensors::{join, rows, size, split, tensor_bytes};
 
 /// From this confidence on, so few candidates pass that decoding them costs less than a change of
 /// thread.
@@ -148,53 +152,6 @@ impl InferenceService {
             times,
             _memory: prepared.memory,
         })
-    }
-
-    /// Detects objects on a frame that is decoded already.
-    pub async fn detect_frame(
-        &self,
-        entry: &Arc<ModelEntry>,
-        context: &RequestContext,
-        frame: &Arc<Frame>,
-        options: &Options,
-    ) -> Result<Prediction, Problem> {
-        let start = Instant::now();
-        let mut times = StageTimes::default();
-        let frame = Arc::clone(frame);
-        let outcome = self.detect_frame_once(entry, context, frame, options, &mut times);
-        let outcome = outcome.await;
-        self.record(entry, start.elapsed(), outcome.as_ref().map(|_| &times));
-        outcome
-    }
-
-    async fn detect_frame_once(
-        &self,
-        entry: &Arc<ModelEntry>,
-        context: &RequestContext,
-        frame: Arc<Frame>,
-        options: &Options,
-        times: &mut StageTimes,
-    ) -> Result<Prediction, Problem> {
-        let loaded = entry.loaded()?;
-        let size = options.rounded_size(loaded.model.metadata())?;
-        let request = context.admission_request(admission::work(1, size));
-        drop(loaded);
-        let (loaded, permit) = self.admit(entry, &request, times).await?;
-        let pipeline = Arc::new(Pipeline::new(Arc::clone(&loaded.model), options.clone())?);
-        let bytes = frame.pixels().len() as u64 + tensor_bytes(1, size);
-        let memory = self.take(&request, bytes).await?;
-        let start = Instant::now();
-        let own = Arc::clone(&pipeline);
-        // The permits go along: one that is cancelled does not end what was begun for it.
-        let (image, permit, _memory) =
-            blocking(move || (own.prepare(frame), permit, memory)).await?;
-        times.preprocess = start.elapsed();
-        let run = Run {
-            loaded: &loaded,
-            pipeline,
-            work: request.work,
-        };
-        run.finish(image, permit, times).await
     }
 
     /// Runs the network on a tensor of this shape as it is, and returns the one output that an exported
@@ -383,39 +340,6 @@ impl Run<'_> {
     }
 }
 
-fn rows(tensor: &Tensor) -> usize {
-    tensor.shape().first().copied().unwrap_or(1)
-}
-
-fn size(input: &Tensor) -> [usize; 2] {
-    input.shape().nchw().map_or([0, 0], |[_, _, h, w]| [h, w])
-}
-
-/// The images of a tensor in parts of at most `max` images.
-fn split(tensor: Tensor, max: usize) -> Vec<Tensor> {
-    if rows(&tensor) <= max {
-        return vec![tensor];
-    }
-    let image = tensor.data().len() / rows(&tensor);
-    let part = |data: &[f32]| {
-        let mut extents = tensor.shape().to_vec();
-        extents[0] = data.len() / image;
-        Tensor::new(extents, data.to_vec()).expect("a part holds whole images")
-    };
-    tensor.data().chunks(max * image).map(part).collect()
-}
-
-/// Undoes [`split`].
-fn join(mut parts: Vec<Tensor>) -> Tensor {
-    if parts.len() == 1 {
-        return parts.remove(0);
-    }
-    let mut extents = parts[0].shape().to_vec();
-    extents[0] = parts.iter().map(rows).sum();
-    let data = parts.into_iter().flat_map(Tensor::into_data).collect();
-    Tensor::new(extents, data).expect("all parts are of one model and one size")
-}
-
 struct PreparedRequest {
     frame: Arc<Frame>,
     warnings: Vec<String>,
@@ -474,12 +398,6 @@ impl ImageDecoder {
             memory,
         })
     }
-}
-
-/// Bytes of a tensor of images in single floats.
-fn tensor_bytes(images: usize, [height, width]: [usize; 2]) -> u64 {
-    let pixels = (height as u64).saturating_mul(width as u64);
-    pixels.saturating_mul(images as u64).saturating_mul(3 * 4)
 }
 
 fn out_of_time() -> Problem {

@@ -80,12 +80,14 @@
  * @property {Latency} latency
  */
 /** @typedef {{ interval_s: number, samples: HistorySample[], latency: Latency }} StatusHistory */
-/** @typedef {"connecting" | "running" | "frozen" | "ended" | "refused" | "waiting"} StreamState */
+/** @typedef {"connecting" | "running" | "frozen" | "ended" | "refused" | "waiting" | "failed"} StreamState */
 /** @typedef {{ name: string, start: [number, number], end: [number, number] }} LineConfig */
 /** @typedef {{ name: string, corners: [number, number][], crowd?: number }} ZoneConfig */
 /** @typedef {{ name: string, in: number, out: number }} LineCount */
 /** @typedef {{ name: string, inside: number, entered: number, most_at_once: number }} ZoneCount */
 /** @typedef {{ lines: LineCount[], zones: ZoneCount[] }} StreamCounts */
+/** @typedef {[number, number]} Point */
+/** @typedef {{ image: Point[], metres: Point[] }} PlaneConfig */
 /**
  * @typedef {object} Stream
  * @property {string} name
@@ -94,6 +96,8 @@
  * @property {string | null} model
  * @property {LineConfig[]} lines
  * @property {ZoneConfig[]} zones
+ * @property {PlaneConfig | null} plane
+ * @property {{ half_life?: number } | null} heatmap
  * @property {StreamState} state
  * @property {string | null} error
  * @property {number | null} width
@@ -116,6 +120,27 @@
  * @property {"in" | "out"} [direction]
  * @property {string} [name]
  * @property {number} [track_id]
+ * @property {number} [speed] Metres per second.
+ * @property {string} [snapshot] Path of its JPEG.
+ */
+/**
+ * @typedef {object} CountSample
+ * @property {number} at_s
+ * @property {number} frames
+ * @property {Record<string, { in: number, out: number }>} lines
+ * @property {Record<string, { mean: number, most: number, entered: number }>} zones
+ */
+/**
+ * @typedef {object} Video
+ * @property {string} id
+ * @property {string} name
+ * @property {"receiving" | "queued" | "running" | "done" | "failed" | "cancelled"} state
+ * @property {string | null} error
+ * @property {number} frames
+ * @property {number} time
+ * @property {number | null} duration
+ * @property {number} results_bytes
+ * @property {StreamCounts} counts
  */
 /** @typedef {{ ready: boolean, models: { name: string, state: ModelState, error: string | null }[] }} Readiness */
 
@@ -363,7 +388,7 @@ export async function addStream(settings) {
 
 /**
  * @param {string} name
- * @param {{ lines?: LineConfig[], zones?: ZoneConfig[] }} settings
+ * @param {{ lines?: LineConfig[], zones?: ZoneConfig[], plane?: PlaneConfig | null, heatmap?: object | null }} settings
  * @returns {Promise<Stream>}
  */
 export async function changeStream(name, settings) {
@@ -377,13 +402,98 @@ export async function removeStream(name) {
 }
 
 /**
- * The last events of a stream, the newest first.
- * @param {string} name
+ * The last events of all streams, the newest first.
+ * @param {string} kind Only of this kind; all if empty.
  * @returns {Promise<StreamEvent[]>}
  */
-export async function streamEvents(name) {
-  const answer = /** @type {{ events: StreamEvent[] }} */ (await json(`/v1/streams/${encodeURIComponent(name)}/events`));
+export async function streamEvents(kind) {
+  const query = new URLSearchParams({ limit: "100" });
+  if (kind !== "") query.set("kind", kind);
+  const answer = /** @type {{ events: StreamEvent[] }} */ (await json(`/v1/streams/events?${query}`));
   return answer.events;
+}
+
+/**
+ * Events of all streams as they happen, until the signal.
+ * @param {(event: StreamEvent) => void} onEvent
+ * @param {AbortSignal} signal
+ */
+export async function listenToEvents(onEvent, signal) {
+  const response = await request("/v1/streams/events", { headers: { Accept: "text/event-stream" }, signal });
+  if (!response.ok || !response.body) throw new Problem("answer", await details(response));
+  const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+  let text = "";
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) return;
+    const messages = (text + value).split("\n\n");
+    text = messages.pop() ?? "";
+    for (const message of messages) {
+      const data = message.split("\n").find((line) => line.startsWith("data:"));
+      if (data) onEvent(/** @type {StreamEvent} */ (JSON.parse(data.slice(5))));
+    }
+  }
+}
+
+/**
+ * What was counted over time, the oldest first.
+ * @param {string} name
+ * @param {"minute" | "hour"} interval
+ * @param {AbortSignal} signal
+ * @returns {Promise<CountSample[]>}
+ */
+export async function countHistory(name, interval, signal) {
+  const answer = /** @type {{ samples: CountSample[] }} */ (await json(`/v1/streams/${encodeURIComponent(name)}/history?interval=${interval}`, { signal }));
+  return answer.samples;
+}
+
+/**
+ * An image that needs the token.
+ * @param {string} path
+ * @returns {Promise<Blob>}
+ */
+export async function imageOf(path) {
+  const response = await request(path);
+  if (!response.ok) throw new Problem("answer", await details(response));
+  return response.blob();
+}
+
+/**
+ * Sends a video; it is run in the background.
+ * @param {File} file
+ * @param {{ fps?: number, model?: string, lines: LineConfig[], zones: ZoneConfig[] }} settings
+ * @param {AbortSignal} signal
+ * @returns {Promise<Video>}
+ */
+export async function addVideo(file, settings, signal) {
+  const query = new URLSearchParams({ name: file.name.slice(-60), settings: JSON.stringify(settings) });
+  const headers = { "Content-Type": "application/octet-stream" };
+  return /** @type {Video} */ (await json(`/v1/videos?${query}`, { method: "POST", headers, body: file, signal }));
+}
+
+/**
+ * @param {string} id
+ * @returns {Promise<Video>}
+ */
+export async function video(id) {
+  return /** @type {Video} */ (await json(`/v1/videos/${encodeURIComponent(id)}`));
+}
+
+/**
+ * Whole lines of a video's results from this byte on.
+ * @param {string} id
+ * @param {number} offset
+ * @returns {Promise<Uint8Array>}
+ */
+export async function videoResults(id, offset) {
+  const response = await request(`/v1/videos/${encodeURIComponent(id)}/results?offset=${offset}`);
+  if (!response.ok) throw new Problem("answer", await details(response));
+  return new Uint8Array(await response.arrayBuffer());
+}
+
+/** @param {string} id */
+export async function removeVideo(id) {
+  await request(`/v1/videos/${encodeURIComponent(id)}`, { method: "DELETE" });
 }
 
 /**

@@ -1,5 +1,5 @@
-// Line and area charts of the last two minutes as SVG. They scale with the page and show the values
-// under the pointer. A gap in the data stays a gap in the line.
+// Line and area charts over time as SVG, of the last two minutes unless they are told otherwise. They scale
+// with the page and show the values under the pointer. A gap in the data stays a gap in the line.
 
 import { make } from "./dom.js";
 import { niceCeiling } from "./format.js";
@@ -18,7 +18,26 @@ import { t } from "./i18n.js";
  * @property {number | null} [top] A fixed end of the axis.
  * @property {number} [least] The axis ends no lower than this.
  * @property {boolean} [stacked]
+ * @property {TimeScale} [scale] The last two minutes if absent.
  */
+/**
+ * @typedef {object} TimeScale
+ * @property {number} span Seconds from the left end to the last value.
+ * @property {number} gap Values further apart, in seconds, are not connected.
+ * @property {() => [string, string]} ends What stands below the left and the right end.
+ * @property {(time: number, last: number) => string} moment What the value under the pointer is called.
+ */
+
+/** @type {TimeScale} */
+const TWO_MINUTES = {
+  span: SPAN_SECONDS,
+  gap: GAP_SECONDS,
+  ends: () => [t("monitor.ago"), t("monitor.now")],
+  moment: (time, last) => {
+    const seconds = Math.round(last - time);
+    return seconds === 0 ? t("monitor.now") : t("monitor.secondsAgo", { count: seconds });
+  },
+};
 
 const SPACE = "http://www.w3.org/2000/svg";
 const HEIGHT = 132;
@@ -29,6 +48,7 @@ export class Chart {
   /** @param {ChartOptions} options */
   constructor(options) {
     this.options = options;
+    this.scale = options.scale ?? TWO_MINUTES;
     this.width = 320;
     /** @type {number[]} */
     this.times = [];
@@ -79,12 +99,12 @@ export class Chart {
     const layers = this.options.stacked ? stack(this.series) : this.series.map(({ values }) => ({ low: null, high: values }));
     const top = this.options.top ?? axisTop(layers, this.options.least ?? 0);
     const end = times.at(-1) ?? 0;
-    const x = (/** @type {number} */ time) => width - ((end - time) / SPAN_SECONDS) * width;
+    const x = (/** @type {number} */ time) => width - ((end - time) / this.scale.span) * width;
     const y = (/** @type {number} */ value) => HEIGHT - BOTTOM - (Math.min(value, top) / top) * (HEIGHT - TOP - BOTTOM);
     const parts = this.#axes(top, y);
     layers.forEach(({ low, high }, place) => {
       const style = this.series[place]?.style ?? "";
-      const runs = runsOf(high, times);
+      const runs = runsOf(high, times, this.scale.gap);
       for (const run of runs) {
         const line = run.map((index) => `${x(times[index] ?? 0).toFixed(1)} ${y(high[index] ?? 0).toFixed(1)}`);
         const back = run.map((index) => `${x(times[index] ?? 0).toFixed(1)} ${y(low?.[index] ?? 0).toFixed(1)}`).reverse();
@@ -108,7 +128,8 @@ export class Chart {
       parts.push(shape("line", { class: "grid", x1: 0, x2: width, y1: Math.round(y(value)) + 0.5, y2: Math.round(y(value)) + 0.5 }));
       if (value > 0) parts.push(text(this.options.format(value), 2, y(value) + 12, "start"));
     }
-    parts.push(text(t("monitor.ago"), 2, HEIGHT - 5, "start"), text(t("monitor.now"), width - 2, HEIGHT - 5, "end"));
+    const [first, last] = this.scale.ends();
+    parts.push(text(first, 2, HEIGHT - 5, "start"), text(last, width - 2, HEIGHT - 5, "end"));
     return parts;
   }
 
@@ -121,9 +142,8 @@ export class Chart {
     const nearest = times.reduce((best, _, index) => (distance(index) < distance(best) ? index : best), 0);
     if (distance(nearest) > 24) return [];
     const time = times[nearest] ?? 0;
-    const seconds = Math.round((times.at(-1) ?? 0) - time);
     this.tip.replaceChildren(
-      make("strong", {}, seconds === 0 ? t("monitor.now") : t("monitor.secondsAgo", { count: seconds })),
+      make("strong", {}, this.scale.moment(time, times.at(-1) ?? 0)),
       ...this.series.map(({ name, style, values }) =>
         make("span", {}, make("i", { class: `key ${style}` }), `${name} `, make("b", {}, this.options.format(values[nearest] ?? null))),
       ),
@@ -180,15 +200,16 @@ export function stack(series) {
  * Runs of neighbouring indices whose values are known and close in time.
  * @param {(number | null)[]} values
  * @param {number[]} times
+ * @param {number} [gap] Seconds.
  * @returns {number[][]}
  */
-export function runsOf(values, times) {
+export function runsOf(values, times, gap = GAP_SECONDS) {
   /** @type {number[][]} */
   const runs = [];
   values.forEach((value, index) => {
     if (value === null) return;
     const last = runs.at(-1);
-    const near = (times[index] ?? 0) - (times[index - 1] ?? 0) <= GAP_SECONDS;
+    const near = (times[index] ?? 0) - (times[index - 1] ?? 0) <= gap;
     if (last && last.at(-1) === index - 1 && near) last.push(index);
     else runs.push([index]);
   });

@@ -79,3 +79,52 @@ function tokenForm(title, complaint, held) {
     });
   });
 }
+
+/**
+ * Shows an image large.
+ * @param {string} address
+ * @param {string} title
+ */
+export function showImage(address, title) {
+  const close = make("button", { class: "button", value: "close" }, t("dialog.close"));
+  const dialog = make(
+    "dialog",
+    { class: "large", "aria-labelledby": "image-title" },
+    make("form", { method: "dialog" }, make("h2", { id: "image-title" }, title), make("img", { src: address, alt: title }), make("div", { class: "row end" }, close)),
+  );
+  dialog.addEventListener("close", () => dialog.remove());
+  document.body.append(dialog);
+  dialog.showModal();
+}
+
+/**
+ * Asks how large the rectangle is that was drawn on the ground.
+ * @returns {Promise<[number, number] | null>} Metres; nothing when declined.
+ */
+export function askMeasures() {
+  const input = (/** @type {string} */ id) => make("input", { type: "number", id, min: "0.1", max: "10000", step: "any", required: true });
+  const [width, depth] = [input("plane-width"), input("plane-depth")];
+  const cancel = make("button", { class: "button", type: "button" }, t("dialog.cancel"));
+  const dialog = make(
+    "dialog",
+    { "aria-labelledby": "plane-title" },
+    make(
+      "form",
+      { method: "dialog" },
+      make("h2", { id: "plane-title" }, t("plane.title")),
+      make("p", {}, t("plane.text")),
+      make("label", { class: "field", for: "plane-width" }, make("span", {}, t("plane.width")), width),
+      make("label", { class: "field", for: "plane-depth" }, make("span", {}, t("plane.depth")), depth),
+      make("div", { class: "row end" }, cancel, make("button", { class: "button primary", value: "use" }, t("plane.use"))),
+    ),
+  );
+  cancel.addEventListener("click", () => dialog.close());
+  document.body.append(dialog);
+  dialog.showModal();
+  return new Promise((done) => {
+    dialog.addEventListener("close", () => {
+      dialog.remove();
+      done(dialog.returnValue === "use" ? [Number(width.value), Number(depth.value)] : null);
+    });
+  });
+}

@@ -6,7 +6,7 @@ import { token } from "./api.js";
 /** @typedef {import("./api.js").Detection} Detection */
 /** @typedef {import("./api.js").StreamEvent} StreamEvent */
 /** @typedef {import("./api.js").StreamCounts} StreamCounts */
-/** @typedef {Detection & { track_id?: number }} Tracked */
+/** @typedef {Detection & { track_id?: number, speed?: number }} Tracked */
 /**
  * @typedef {object} LiveFrame
  * @property {string} stream

@@ -1,4 +1,4 @@
-// The app: four pages in one document, chosen by the URL's fragment. A hidden page does not poll; the
+// The app: five pages in one document, chosen by the URL's fragment. A hidden page does not poll; the
 // state of the server is looked at on all of them.
 
 import { onTokenWanted, status } from "./api.js";
@@ -13,15 +13,16 @@ import { MonitorPage } from "./monitor.js";
 import { startPreferences } from "./preferences.js";
 import { StreamsPage } from "./streams.js";
 import { startToken } from "./token.js";
+import { VideoPage } from "./video.js";
 
-/** @typedef {"detect" | "streams" | "monitor" | "models"} PageName */
+/** @typedef {"detect" | "video" | "streams" | "monitor" | "models"} PageName */
 
 onTokenWanted(askToken);
 startPreferences();
 startLinks("problem");
 
 const monitor = new MonitorPage();
-const pages = { detect: new DetectPage(), streams: new StreamsPage(), monitor, models: new ModelsPage() };
+const pages = { detect: new DetectPage(), video: new VideoPage(), streams: new StreamsPage(), monitor, models: new ModelsPage() };
 /** @type {PageName | null} */
 let current = null;
 const health = new Health();
@@ -29,7 +30,7 @@ const health = new Health();
 /** @returns {PageName} */
 function wanted() {
   const name = location.hash.slice(1);
-  return name === "streams" || name === "monitor" || name === "models" ? name : "detect";
+  return name === "video" || name === "streams" || name === "monitor" || name === "models" ? name : "detect";
 }
 
 /** @param {boolean} moveFocus */

@@ -12,6 +12,7 @@ import { paintBoxes } from "./paint.js";
 
 const LINE_COLOUR = "#ffd33d";
 const ZONE_COLOUR = "#4ac8ff";
+const PLANE_COLOUR = "#7ee787";
 /** A click this near to the first corner closes a zone, in CSS pixels. */
 const NEAR = 12;
 /** A shorter line was a click, as a part of the width. */
@@ -24,20 +25,24 @@ export class StreamCanvas {
     this.canvas = make("canvas", { class: "stream-canvas", role: "img", width: 640, height: 360 });
     /** @type {ImageBitmap | null} */
     this.image = null;
+    /** @type {HTMLVideoElement | null} */
+    this.video = null;
     /** @type {LiveFrame | null} */
     this.frame = null;
     /** @type {LineConfig[]} */
     this.lines = [];
     /** @type {ZoneConfig[]} */
     this.zones = [];
-    /** @type {"line" | "zone" | null} */
+    /** Four points of the ground. @type {Point[] | null} */
+    this.plane = null;
+    /** @type {"line" | "zone" | "plane" | null} */
     this.drawing = null;
     /** @type {Point[]} */
     this.points = [];
     /** @type {Point | null} */
     this.pointer = null;
     this.busy = false;
-    /** Called with the points of what was drawn. @type {(kind: "line" | "zone", points: Point[]) => void} */
+    /** Called with the points of what was drawn. @type {(kind: "line" | "zone" | "plane", points: Point[]) => void} */
     this.onDrawn = () => {};
     /** Called when drawing has begun or ended. */
     this.onMode = () => {};
@@ -66,13 +71,24 @@ export class StreamCanvas {
     }
   }
 
+  /**
+   * Shows what a video shows, with these objects.
+   * @param {HTMLVideoElement} video
+   * @param {LiveFrame} frame
+   */
+  showVideo(video, frame) {
+    this.video = video;
+    this.frame = frame;
+    this.paint();
+  }
+
   /** Lets the image go, for a stream that is out of sight. */
   clear() {
     this.image?.close();
     this.image = null;
   }
 
-  /** @param {"line" | "zone" | null} kind */
+  /** @param {"line" | "zone" | "plane" | null} kind */
   draw(kind) {
     this.drawing = kind;
     this.points = [];
@@ -96,12 +112,14 @@ export class StreamCanvas {
     }
     context.fillStyle = "#11151b";
     context.fillRect(0, 0, width, height);
-    if (this.image) context.drawImage(this.image, 0, 0, width, height);
+    const image = this.video ?? this.image;
+    if (image) context.drawImage(image, 0, 0, width, height);
+    if (this.plane) this.#polygon(context, this.plane, "", true, PLANE_COLOUR);
     for (const zone of this.zones) this.#polygon(context, zone.corners, zone.name, true);
     for (const line of this.lines) this.#arrow(context, line.start, line.end, line.name);
-    if (this.frame && this.image) {
+    if (this.frame && image) {
       const scale = width / this.frame.width;
-      const named = this.frame.detections.map((found) => (found.track_id === undefined ? found : { ...found, name: `${found.name} ${found.track_id}` }));
+      const named = this.frame.detections.map((found) => (found.track_id === undefined ? found : { ...found, name: `${found.name} ${found.track_id}${speedText(found.speed)}` }));
       paintBoxes(context, named, { scale, x: 0, y: 0 }, { line: 2 * ratio, font: 11 * ratio, labels: this.canvas.clientWidth > 260, highlight: null });
       for (const found of this.frame.detections) this.#foot(context, found, scale, ratio);
     }
@@ -130,6 +148,7 @@ export class StreamCanvas {
     const [first, second] = points;
     if (this.drawing === "line" && first && second) this.#arrow(context, first, second, "");
     if (this.drawing === "zone" && first) this.#polygon(context, points, "", false);
+    if (this.drawing === "plane" && first) this.#polygon(context, points, "", points.length === 4, PLANE_COLOUR);
   }
 
   /**
@@ -161,20 +180,21 @@ export class StreamCanvas {
    * @param {Point[]} corners
    * @param {string} name
    * @param {boolean} closed
+   * @param {string} [colour]
    */
-  #polygon(context, corners, name, closed) {
+  #polygon(context, corners, name, closed, colour = ZONE_COLOUR) {
     const points = corners.map((corner) => this.#pixels(corner));
     context.beginPath();
     points.forEach((point, index) => (index === 0 ? context.moveTo(...point) : context.lineTo(...point)));
     if (closed) context.closePath();
     context.globalAlpha = 0.16;
-    context.fillStyle = ZONE_COLOUR;
+    context.fillStyle = colour;
     context.fill();
     context.globalAlpha = 1;
-    context.strokeStyle = ZONE_COLOUR;
+    context.strokeStyle = colour;
     context.lineWidth = Math.max(2, this.canvas.width / 320);
     context.stroke();
-    if (points[0]) this.#label(context, name, points[0], ZONE_COLOUR);
+    if (points[0]) this.#label(context, name, points[0], colour);
   }
 
   /**
@@ -222,6 +242,8 @@ export class StreamCanvas {
         return;
       } else if (this.points.length < MOST_CORNERS) {
         this.points.push(point);
+        // A rectangle has no more corners.
+        if (this.drawing === "plane" && this.points.length === 4) this.finish();
       }
       this.paint();
     });
@@ -242,7 +264,7 @@ export class StreamCanvas {
   /** @param {Point} point */
   #closes(point) {
     const [first] = this.points;
-    if (!first || this.points.length < 3) return false;
+    if (!first || this.points.length < 3 || this.drawing === "plane") return false;
     const { clientWidth, clientHeight } = this.canvas;
     return Math.hypot((point[0] - first[0]) * clientWidth, (point[1] - first[1]) * clientHeight) < NEAR;
   }
@@ -250,7 +272,7 @@ export class StreamCanvas {
   /** Ends drawing with what there is, if it is enough. */
   finish() {
     const { drawing: kind, points } = this;
-    const enough = kind === "line" ? 2 : 3;
+    const enough = kind === "line" ? 2 : kind === "zone" ? 3 : 4;
     if (kind === null || (points.length > 0 && points.length < enough)) return;
     if (points.length === 0) {
       this.paint();
@@ -259,4 +281,9 @@ export class StreamCanvas {
     this.draw(null);
     this.onDrawn(kind, points);
   }
+}
+
+/** @param {number | undefined} speed Metres per second. */
+function speedText(speed) {
+  return speed === undefined ? "" : ` ${Math.round(speed * 36) / 10} km/h`;
 }

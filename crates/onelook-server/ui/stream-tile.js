@@ -1,5 +1,7 @@
-// One stream on the Streams page: its image, its state, its counts, and buttons to draw and to remove.
+// One stream on the Streams page: its image, its state, its counts, and what can be set for it.
 
+import { imageOf } from "./api.js";
+import { askMeasures, showImage } from "./dialogs.js";
 import { icon, make } from "./dom.js";
 import { milliseconds, number } from "./format.js";
 import { t } from "./i18n.js";
@@ -24,6 +26,18 @@ export class StreamTile {
     this.facts = make("p", { class: "stream-facts" });
     this.error = make("p", { class: "bad" });
     this.places = make("ul", { class: "stream-places" });
+    this.plane = make("button", { type: "button", class: "button small", "aria-pressed": "false", "data-draw": "plane" });
+    this.plane.addEventListener("click", () => {
+      if (this.stream.plane) this.onChange({ plane: null }, t("streams.planeRemoved"));
+      else this.view.draw(this.view.drawing === "plane" ? null : "plane");
+    });
+    this.heatmap = make("input", { type: "checkbox" });
+    this.heatmap.addEventListener("change", () => this.onChange({ heatmap: this.heatmap.checked ? {} : null }, t(this.heatmap.checked ? "streams.heatmapOn" : "streams.heatmapOff")));
+    this.heatmapText = make("span");
+    this.heatmapShow = make("button", { type: "button", class: "button small", "data-heatmap": true });
+    this.heatmapShow.addEventListener("click", () => void this.#showHeatmap());
+    this.moreText = make("summary");
+    const more = make("details", { class: "stream-more" }, this.moreText, make("div", { class: "row" }, this.plane, make("label", { class: "check" }, this.heatmap, this.heatmapText), this.heatmapShow));
     const id = `stream-${stream.name}`;
     this.element = make(
       "li",
@@ -36,14 +50,18 @@ export class StreamTile {
         this.facts,
         this.error,
         this.places,
+        more,
       ),
     );
     this.drawn = "";
     this.onRemove = () => {};
-    /** @type {(lines: LineConfig[], zones: ZoneConfig[], said: Key, place: string) => void} */
-    this.onPlaces = () => {};
+    /** @type {(settings: Parameters<typeof import("./api.js").changeStream>[1], said: string) => void} */
+    this.onChange = () => {};
     this.view.onMode = () => this.#renderMode();
-    this.view.onDrawn = (kind, points) => this.#add(kind, points);
+    this.view.onDrawn = (kind, points) => {
+      if (kind === "plane") void this.#calibrate(points);
+      else this.#add(kind, points);
+    };
     this.update(stream);
   }
 
@@ -60,6 +78,7 @@ export class StreamTile {
     const [lines, zones] = [this.view.lines, this.view.zones];
     this.view.lines = stream.lines;
     this.view.zones = stream.zones;
+    this.view.plane = stream.plane?.image ?? null;
     if (JSON.stringify([lines, zones]) !== JSON.stringify([stream.lines, stream.zones])) this.view.paint();
     this.render();
   }
@@ -106,6 +125,12 @@ export class StreamTile {
     setText(this.facts, facts.filter((text) => text !== "").join(" · "));
     setText(this.error, stream.error ?? "");
     this.error.hidden = stream.error === null || stream.state === "running";
+    setText(this.moreText, t("streams.more"));
+    setText(this.plane, t(stream.plane ? "streams.planeRemove" : "streams.planeDraw"));
+    this.heatmap.checked = stream.heatmap !== null;
+    setText(this.heatmapText, t("streams.heatmap"));
+    setText(this.heatmapShow, t("streams.heatmapShow"));
+    this.heatmapShow.hidden = stream.heatmap === null;
     setAttribute(this.view.canvas, "aria-label", t("streams.canvas", { name, count: stream.objects }));
     this.#renderMode();
     this.#renderPlaces();
@@ -115,6 +140,7 @@ export class StreamTile {
     const { drawing } = this.view;
     this.line.setAttribute("aria-pressed", String(drawing === "line"));
     this.zone.setAttribute("aria-pressed", String(drawing === "zone"));
+    this.plane.setAttribute("aria-pressed", String(drawing === "plane"));
     setText(this.help, drawing === null ? "" : t(`streams.${drawing}Help`));
     this.help.hidden = drawing === null;
   }
@@ -156,9 +182,47 @@ export class StreamTile {
     const removal = make("button", { type: "button", class: "button small quiet icon-only", "aria-label": t("streams.removePlace", { name }) }, icon("close"));
     removal.addEventListener("click", () => {
       const others = (/** @type {{ name: string }} */ place) => place.name !== name;
-      this.onPlaces(this.stream.lines.filter(others), this.stream.zones.filter(others), "streams.placeRemoved", name);
+      this.onChange({ lines: this.stream.lines.filter(others), zones: this.stream.zones.filter(others) }, t("streams.placeRemoved", { name }));
     });
-    return make("li", { "data-place": name }, icon(kind), make("span", { class: "place-name" }, name), make("span", { class: "place-count" }, text), removal);
+    const crowd = kind === "zone" ? this.#crowd(name) : null;
+    return make("li", { "data-place": name }, icon(kind), make("span", { class: "place-name" }, name), make("span", { class: "place-count" }, text), crowd, removal);
+  }
+
+  /**
+   * How many make a crowd of a zone.
+   * @param {string} name
+   */
+  #crowd(name) {
+    const value = this.stream.zones.find((zone) => zone.name === name)?.crowd ?? "";
+    const label = t("streams.crowd", { name });
+    const input = make("input", { type: "number", class: "place-crowd", min: "1", max: "9999", value, placeholder: t("streams.crowdShort"), "aria-label": label, title: label });
+    input.addEventListener("change", () => {
+      const crowd = input.valueAsNumber;
+      const set = (/** @type {ZoneConfig} */ { crowd: _, ...zone }) => (crowd >= 1 ? { ...zone, crowd } : zone);
+      this.onChange({ zones: this.stream.zones.map((zone) => (zone.name === name ? set(zone) : zone)) }, t("streams.placeAdded", { name }));
+    });
+    return input;
+  }
+
+  /** @param {[number, number][]} points Of a rectangle on the ground. */
+  async #calibrate(points) {
+    const measures = await askMeasures();
+    if (!measures) return;
+    const [width, depth] = measures;
+    /** @type {[number, number][]} */
+    const metres = [[0, 0], [width, 0], [width, depth], [0, depth]];
+    this.onChange({ plane: { image: points, metres } }, t("streams.planeSet"));
+  }
+
+  async #showHeatmap() {
+    try {
+      const address = URL.createObjectURL(await imageOf(`/v1/streams/${encodeURIComponent(this.stream.name)}/heatmap.png`));
+      showImage(address, t("streams.heatmapOf", { name: this.stream.name }));
+      setTimeout(() => URL.revokeObjectURL(address), 60_000);
+    } catch (error) {
+      this.error.textContent = error instanceof Error ? error.message : "";
+      this.error.hidden = false;
+    }
   }
 
   /**
@@ -174,8 +238,8 @@ export class StreamTile {
     while (taken.has(t(key, { number }))) number += 1;
     const name = t(key, { number });
     const [start, end] = points;
-    if (kind === "line" && start && end) this.onPlaces([...lines, { name, start, end }], zones, "streams.placeAdded", name);
-    else this.onPlaces(lines, [...zones, { name, corners: points }], "streams.placeAdded", name);
+    if (kind === "line" && start && end) this.onChange({ lines: [...lines, { name, start, end }], zones }, t("streams.placeAdded", { name }));
+    else this.onChange({ lines, zones: [...zones, { name, corners: points }] }, t("streams.placeAdded", { name }));
   }
 }
 

@@ -1,27 +1,26 @@
-// The Streams page: adds streams, shows their states and live images, counts at lines and in zones, and
-// events. Asks and watches only while the page is in sight.
+// The Streams page: adds streams, shows their states and live images, and has the counts over time and the
+// events shown. Asks and watches only while the page is in sight.
 
-import { addStream, changeStream, removeStream, streamEvents, streams } from "./api.js";
+import { addStream, changeStream, removeStream, streams } from "./api.js";
+import { CountCharts } from "./count-charts.js";
 import { confirmed } from "./dialogs.js";
 import { announce, get, make, message } from "./dom.js";
 import { onLanguage, t } from "./i18n.js";
 import { LiveSocket } from "./live-socket.js";
 import { explain } from "./problem.js";
+import { StreamEvents } from "./stream-events.js";
 import { StreamTile } from "./stream-tile.js";
 
 /** @typedef {import("./api.js").Stream} Stream */
-/** @typedef {import("./api.js").StreamEvent} StreamEvent */
-/** @typedef {import("./i18n.js").Key} Key */
 
 const EVERY_MS = 1000;
-const KEPT_EVENTS = 100;
 
 export class StreamsPage {
   constructor() {
     /** @type {Map<string, StreamTile>} */
     this.tiles = new Map();
-    /** @type {Map<string, StreamEvent>} */
-    this.events = new Map();
+    this.events = new StreamEvents();
+    this.counts = new CountCharts();
     /** @type {Set<string>} */
     this.inSight = new Set();
     this.capacity = 0;
@@ -29,10 +28,6 @@ export class StreamsPage {
     this.timer = 0;
     this.socket = new LiveSocket();
     this.socket.onFrame = (frame, image) => void this.tiles.get(frame.stream)?.show(frame, image);
-    this.socket.onEvent = (event) => {
-      this.#keep(event);
-      this.#renderEvents();
-    };
     this.observer = new IntersectionObserver((entries) => {
       for (const { target, isIntersecting } of entries) {
         const name = target.getAttribute("data-stream") ?? "";
@@ -48,6 +43,7 @@ export class StreamsPage {
     document.addEventListener("visibilitychange", () => {
       if (!this.visible) return;
       this.#watch();
+      this.#follow();
       void this.#look();
     });
     document.addEventListener("keydown", (event) => {
@@ -57,20 +53,27 @@ export class StreamsPage {
     onLanguage(() => {
       for (const tile of this.tiles.values()) tile.render();
       this.#renderCount();
-      this.#renderEvents();
     });
   }
 
   async enter() {
     this.visible = true;
     await this.#look();
-    await this.#readEvents();
+    this.#follow();
   }
 
   leave() {
     this.visible = false;
     clearTimeout(this.timer);
     this.#watch();
+    this.#follow();
+  }
+
+  /** Follows events and counts while the page is in sight. */
+  #follow() {
+    const seen = this.visible && document.visibilityState === "visible";
+    this.events.setVisible(seen);
+    this.counts.setVisible(seen);
   }
 
   async #look() {
@@ -108,6 +111,7 @@ export class StreamsPage {
     if (list.length > 0) empty?.remove();
     else if (!empty) wall.append(make("li", { class: "empty", "data-i18n": "streams.none" }, t("streams.none")));
     this.#renderCount();
+    this.counts.setStreams(list.filter(({ lines, zones }) => lines.length + zones.length > 0).map(({ name }) => name));
     this.#watch();
   }
 
@@ -115,7 +119,7 @@ export class StreamsPage {
   #open(stream) {
     const tile = new StreamTile(stream);
     tile.onRemove = () => void this.#remove(stream.name);
-    tile.onPlaces = (lines, zones, key, place) => void this.#change(stream.name, { lines, zones }, t(key, { name: place }));
+    tile.onChange = (settings, said) => void this.#change(stream.name, settings, said);
     this.tiles.set(stream.name, tile);
     get("wall").append(tile.element);
     this.observer.observe(tile.element);
@@ -163,12 +167,12 @@ export class StreamsPage {
 
   /**
    * @param {string} name
-   * @param {{ lines: import("./api.js").LineConfig[], zones: import("./api.js").ZoneConfig[] }} places
+   * @param {Parameters<typeof changeStream>[1]} settings
    * @param {string} said
    */
-  async #change(name, places, said) {
+  async #change(name, settings, said) {
     try {
-      this.tiles.get(name)?.update(await changeStream(name, places));
+      this.tiles.get(name)?.update(await changeStream(name, settings));
       message(get("streams-problem"), "");
       announce(said);
     } catch (error) {
@@ -180,34 +184,5 @@ export class StreamsPage {
   /** @param {unknown} error */
   #complain(error) {
     message(get("streams-problem"), explain(error));
-  }
-
-  async #readEvents() {
-    const lists = await Promise.all([...this.tiles.keys()].map((name) => streamEvents(name).catch(() => [])));
-    for (const event of lists.flat().sort((a, b) => a.at_ms - b.at_ms)) this.#keep(event);
-    this.#renderEvents();
-  }
-
-  /** @param {StreamEvent} event */
-  #keep(event) {
-    this.events.set(`${event.stream}/${event.at_ms}/${event.id}`, event);
-    for (const key of this.events.keys()) {
-      if (this.events.size <= KEPT_EVENTS) break;
-      this.events.delete(key);
-    }
-  }
-
-  #renderEvents() {
-    const events = [...this.events.values()].sort((a, b) => b.at_ms - a.at_ms);
-    get("stream-events-empty").hidden = events.length > 0;
-    get("stream-events", HTMLTableElement).hidden = events.length === 0;
-    const clock = new Intl.DateTimeFormat(document.documentElement.lang, { timeStyle: "medium" });
-    const row = (/** @type {StreamEvent} */ event) => {
-      const what = event.direction ? `${event.event}.${event.direction}` : event.event;
-      const object = event.name === undefined ? "" : `${event.name} ${event.track_id ?? ""}`;
-      const cells = [clock.format(event.at_ms), event.stream, event.place, t(/** @type {Key} */ (`streams.event.${what}`)), object];
-      return make("tr", {}, ...cells.map((text) => make("td", {}, text)));
-    };
-    get("stream-event-rows").replaceChildren(...events.map(row));
   }
 }

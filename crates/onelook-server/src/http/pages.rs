@@ -32,13 +32,15 @@ macro_rules! files {
 }
 
 const FILES: &[File] = files! {
-    "api-texts.js" "api.js" "camera.js" "charts.js" "chips.js" "colour.js" "compare.js" "detect.js"
+    "api-texts.js" "api.js" "camera.js" "charts.js" "chips.js" "colour.js" "compare.js"
+    "count-charts.js" "detect.js"
     "dialogs.js" "docs.css" "docs.html" "docs.js" "dom.js" "en.js" "exports.js" "favicon.svg"
     "format.js" "formats.js" "health.js" "history.js" "i18n.js" "images.js" "index.html" "intake.js"
     "labels.js" "links.js" "live-socket.js" "main.js" "models.js" "monitor.js" "nms.js" "offer.js"
     "openapi.js" "paint.js" "preferences.js" "problem.js" "record.js" "requests.js" "results.js"
-    "sample.jpg" "schema.js" "settings.js" "steps.js" "stream-canvas.js" "stream-tile.js" "streams.js"
-    "strip.js" "style.css" "theme.js" "token.js" "try.js" "viewer.js" "zh-api.js" "zh.js" "zip.js"
+    "sample.jpg" "schema.js" "settings.js" "steps.js" "stream-canvas.js" "stream-events.js" "stream-tile.js" "streams.js"
+    "strip.js" "style.css" "theme.js" "token.js" "try.js" "video-results.js" "video-timeline.js"
+    "video.js" "viewer.js" "zh-api.js" "zh.js" "zip.js"
 };
 
 /// What a browser may do with a file that it has.

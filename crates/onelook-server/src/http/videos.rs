@@ -252,8 +252,6 @@ async fn receive(
             body::drain(body).await;
             return Err(problem);
         }
-        // Its own writing is not the client's slowness.
-        progress.advance(Instant::now(), 0);
     }
     received.write(job).await?;
     match received.is_video {

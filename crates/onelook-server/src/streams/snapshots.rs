@@ -20,7 +20,7 @@ use crate::blocking::blocking;
 use crate::locks::lock;
 
 /// Snapshots that wait to be encoded, each with its frame.
-const WAITING: usize = 4;
+const WAITING: usize = 8;
 
 /// Longest wait of a reader for one that is being encoded.
 const ENCODING_LIMIT: Duration = Duration::from_secs(5);

@@ -16,3 +16,4 @@ mod strangers;
 #[path = "../support/mod.rs"]
 mod support;
 mod urls;
+mod videos;

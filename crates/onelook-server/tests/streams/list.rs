@@ -112,6 +112,34 @@ async fn settings_change_without_another_connection() {
 }
 
 #[tokio::test]
+async fn a_stream_that_is_removed_while_its_model_changes_stays_removed() {
+    let (server, script) = server(|_| {}).await;
+    for round in 0..40 {
+        assert_eq!(
+            add(&server, "a", json!({})).await.status,
+            StatusCode::CREATED
+        );
+        let app = &server.app;
+        let start = std::sync::Barrier::new(2);
+        let removed = std::thread::scope(|scope| {
+            scope.spawn(|| {
+                start.wait();
+                let model = if round % 2 == 0 { "other" } else { "tiny" };
+                // It may come too late.
+                let _ = app.streams.change("a", &json!({"model": model}));
+            });
+            let removal = scope.spawn(|| {
+                start.wait();
+                app.streams.remove("a").is_ok()
+            });
+            removal.join().unwrap()
+        });
+        assert!(removed && app.streams.find("a").is_err(), "round {round}");
+    }
+    script.wait_alive(0).await;
+}
+
+#[tokio::test]
 async fn streams_wait_for_a_model_that_is_unloaded() {
     let (server, script) = server(|_| {}).await;
     add(&server, "a", json!({})).await;

@@ -89,6 +89,60 @@ async fn a_page_of_another_site_opens_no_websocket() {
 }
 
 #[tokio::test]
+async fn a_page_of_another_site_shows_no_image_of_a_camera() {
+    let (server, _) = server(|_| {}).await;
+    add(&server, "a", json!({"heatmap": {}})).await;
+    let own = format!("http://{}", server.address);
+    for path in [
+        "snapshot.jpg",
+        "mjpeg",
+        "heatmap.png",
+        "events/1/snapshot.jpg",
+        "events",
+        "history",
+    ] {
+        let status = async |headers: &[(&'static str, &str)]| {
+            // Its head is enough: an MJPEG has no end.
+            let path = format!("/v1/streams/a/{path}");
+            let mut request = server.request("HEAD", &path, Body::empty());
+            for (name, value) in headers {
+                let value = HeaderValue::from_str(value).unwrap();
+                request.headers_mut().insert(*name, value);
+            }
+            server.send(request).await.status
+        };
+        for foreign in [
+            [
+                ("sec-fetch-site", "cross-site"),
+                ("sec-fetch-mode", "no-cors"),
+            ],
+            [
+                ("sec-fetch-site", "same-site"),
+                ("sec-fetch-mode", "no-cors"),
+            ],
+            [("origin", "http://evil.example"), ("accept", "*/*")],
+            [("origin", "null"), ("accept", "*/*")],
+        ] {
+            assert_eq!(
+                status(&foreign).await,
+                StatusCode::FORBIDDEN,
+                "{path} {foreign:?}"
+            );
+        }
+        for native in [
+            [("sec-fetch-site", "same-origin")],
+            [("origin", own.as_str())],
+        ] {
+            assert_ne!(
+                status(&native).await,
+                StatusCode::FORBIDDEN,
+                "{path} {native:?}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
 async fn one_client_cannot_take_all_places_of_those_who_watch() {
     let (server, _) = server(|config| config.limits.streams.viewers = 4).await;
     let streams = &server.app.streams;

@@ -61,6 +61,34 @@ async fn mjpeg_is_image_after_image_and_ends_with_the_stream() {
     while let Some(Ok(_)) = body.frame().await {}
 }
 
+#[tokio::test]
+async fn a_silent_stream_sends_its_last_image_again_so_that_a_viewer_who_left_is_noticed() {
+    let (server, script) = server(|config| config.limits.streams.viewers = 1).await;
+    add(&server, "a", json!({})).await;
+    let stream = TcpStream::connect(server.address).await.unwrap();
+    let shaken = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await;
+    let (mut sender, connection) = shaken.unwrap();
+    let connection = tokio::spawn(connection);
+    let request = server.request("GET", "/v1/streams/a/mjpeg", Body::empty());
+    let mut body = sender.send_request(request).await.unwrap().into_body();
+    body.frame().await.unwrap().unwrap();
+    script
+        .frozen
+        .store(true, std::sync::atomic::Ordering::SeqCst);
+    // What was on its way, then the same image twice.
+    let mut images = Vec::new();
+    while images.len() < 2 || images[images.len() - 1] != images[images.len() - 2] {
+        images.push(body.frame().await.unwrap().unwrap().into_data().unwrap());
+    }
+    drop((body, sender));
+    connection.abort();
+    let entry = server.app.streams.find("a").unwrap();
+    until(|| (!entry.is_watched()).then_some(())).await;
+    script
+        .frozen
+        .store(false, std::sync::atomic::Ordering::SeqCst);
+}
+
 async fn open(server: &TestServer) -> tokio_tungstenite::WebSocketStream<TcpStream> {
     let stream = TcpStream::connect(server.address).await.unwrap();
     let url = format!("ws://{}/v1/streams/live", server.address);

@@ -19,6 +19,7 @@ import { pages } from "./browser/pages.mjs";
 import { sites } from "./browser/sites.mjs";
 import { streams } from "./browser/streams.mjs";
 import { token } from "./browser/token.mjs";
+import { video } from "./browser/video.mjs";
 
 const HELP = `npm run browser -- [options]
   --url ADDRESS       of a running onelook serve (ONELOOK_URL, else http://127.0.0.1:8000)
@@ -26,9 +27,10 @@ const HELP = `npm run browser -- [options]
   --shots FOLDER      for screenshots (default: screenshots)
   --chromium PATH     default /usr/bin/chromium
   --only NAME         loading, detection, labels, exports, compare, pages, health, camera, keyboard,
-                      token, sites, streams or accessibility
+                      token, sites, streams, video or accessibility
   --rtsp ADDRESS      of an RTSP server with the paths gate and yard, for streams; the server must have
                       been started with --allow-stream-host 127.0.0.1 (ONELOOK_RTSP; left out without)
+  --video FILE        an MP4 of H.264 with people, for video (left out without)
 `;
 
 const { values } = parseArgs({
@@ -39,6 +41,7 @@ const { values } = parseArgs({
     chromium: { type: "string", default: "/usr/bin/chromium" },
     only: { type: "string" },
     rtsp: { type: "string", default: process.env.ONELOOK_RTSP ?? "" },
+    video: { type: "string", default: process.env.ONELOOK_VIDEO ?? "" },
     help: { type: "boolean", default: false },
   },
 });
@@ -65,6 +68,7 @@ const suite = {
   url: values.url.replace(/\/$/, ""),
   images: values.images,
   rtsp: values.rtsp.replace(/\/$/, ""),
+  video: values.video,
   bus: `${values.images}/bus.jpg`,
   zidane: `${values.images}/zidane.jpg`,
 
@@ -96,7 +100,7 @@ const suite = {
   },
 };
 
-const groups = { loading, detection, labels, exports, compare, pages, health, camera, keyboard, token, sites, streams, accessibility };
+const groups = { loading, detection, labels, exports, compare, pages, health, camera, keyboard, token, sites, streams, video, accessibility };
 for (const [name, group] of Object.entries(groups)) {
   if (values.only && values.only !== name) continue;
   try {

@@ -111,11 +111,62 @@ async function counted(suite, page) {
   suite.check("who crosses the line is counted", true, await page.textContent("[data-stream=gate] [data-place='line 1'] .place-count"));
   await page.waitForFunction(() => document.querySelectorAll("#stream-event-rows tr").length > 1);
   suite.check("events are listed as they happen", true, `${await page.locator("#stream-event-rows tr").count()}`);
+  await kept(suite, page);
   await suite.shot(page, "32-streams-counted", true);
   await page.click("[data-language=zh]");
   suite.check("in Chinese too", /进 \d+ · 出 \d+/.test(await page.textContent("[data-stream=gate] [data-place='line 1'] .place-count")));
   await suite.shot(page, "33-streams-chinese");
   await page.click("[data-language=en]");
+}
+
+/** Frames of events, counts over time, crowds, speeds and heatmaps. */
+async function kept(suite, page) {
+  await page.waitForSelector("#stream-event-rows .shot img");
+  const loaded = await page.$eval("#stream-event-rows .shot img", async (image) => {
+    await image.decode();
+    return image.naturalWidth;
+  });
+  suite.check("an event has its frame", loaded > 100, `${loaded}`);
+  await page.locator("#stream-event-rows .shot").first().click();
+  await page.waitForSelector("dialog.large[open] img");
+  await suite.shot(page, "35-event");
+  await page.click("dialog.large button");
+  await page.selectOption("#stream-events-kind", "crossed");
+  await page.waitForFunction(() => [...document.querySelectorAll("#stream-event-rows tr")].every((row) => row.textContent?.includes("crossed")));
+  suite.check("events are shown by kind", (await page.locator("#stream-event-rows tr").count()) > 0);
+  await page.selectOption("#stream-events-kind", "");
+  await page.waitForSelector("#counts-charts [data-chart='line 1']");
+  suite.equal("there is a chart for each place", await page.locator("#counts-charts .chart").count(), 2);
+  await page.waitForFunction(() => /[1-9]/.test(document.querySelector("#counts-charts [data-chart='line 1'] .big")?.textContent ?? ""));
+  await page.click("#counts-details summary");
+  suite.check("the same is there as a table", (await page.locator("#counts-rows tr").count()) >= 2, await page.textContent("#counts-rows tr"));
+  const plot = await page.locator("#counts-charts [data-chart='zone 1'] svg").boundingBox();
+  await page.mouse.move(plot.x + plot.width - 2, plot.y + 40);
+  suite.check("the values under the pointer are shown", await page.locator("#counts-charts [data-chart='zone 1'] .tip").isVisible());
+  await page.selectOption("#counts-range", "month");
+  await page.waitForFunction(() => document.querySelector("#counts-charts .chart-note")?.textContent?.includes("hour"));
+  await page.selectOption("#counts-range", "hour");
+  await page.fill("[data-stream=gate] .place-crowd", "1");
+  await page.keyboard.press("Enter");
+  await page.waitForFunction(async () => (await (await fetch("/v1/streams/gate")).json()).zones[0].crowd === 1);
+  suite.check("how many make a crowd is set at the zone", true);
+  await page.click("[data-stream=gate] .stream-more summary");
+  await page.click("[data-stream=gate] [data-draw=plane]");
+  await page.$eval("[data-stream=gate] canvas", (canvas) => canvas.scrollIntoView({ block: "center", behavior: "instant" }));
+  const view = await page.locator("[data-stream=gate] canvas").boundingBox();
+  for (const [x, y] of [[0.1, 0.95], [0.9, 0.95], [0.7, 0.4], [0.3, 0.4]]) await page.mouse.click(view.x + x * view.width, view.y + y * view.height);
+  await page.fill("#plane-width", "6");
+  await page.fill("#plane-depth", "12");
+  await page.keyboard.press("Enter");
+  await page.waitForFunction(async () => (await (await fetch("/v1/streams/gate")).json()).plane?.metres[2][1] === 12);
+  suite.check("the ground is drawn with its measures", true);
+  await page.check("[data-stream=gate] .stream-more input[type=checkbox]");
+  await page.click("[data-stream=gate] [data-heatmap]");
+  await page.waitForSelector("dialog.large[open] img");
+  await page.waitForTimeout(500);
+  await suite.shot(page, "36-heatmap");
+  await page.click("dialog.large button");
+  suite.check("where objects stay is shown", true);
 }
 
 async function onlyInSight(suite, page) {

@@ -1,0 +1,136 @@
+// The list of events on the Streams page: the last ones, then those that happen, with the frame of each.
+
+import { imageOf, listenToEvents, streamEvents } from "./api.js";
+import { showImage } from "./dialogs.js";
+import { get, make } from "./dom.js";
+import { number } from "./format.js";
+import { onLanguage, t } from "./i18n.js";
+
+/** @typedef {import("./api.js").StreamEvent} StreamEvent */
+/** @typedef {import("./i18n.js").Key} Key */
+
+const KEPT = 100;
+/** Pause before the connection for new events is opened again. */
+const PAUSE_MS = 3000;
+
+export class StreamEvents {
+  constructor() {
+    /** @type {Map<string, StreamEvent>} */
+    this.events = new Map();
+    /** Rows by event, each with the address of its image. @type {Map<string, { row: HTMLElement, image: string }>} */
+    this.rows = new Map();
+    this.kind = get("stream-events-kind", HTMLSelectElement);
+    this.kind.addEventListener("change", () => {
+      this.#clear();
+      void this.#read();
+    });
+    this.abort = new AbortController();
+    this.timer = 0;
+    this.drawn = 0;
+    onLanguage(() => {
+      this.#forgetRows();
+      this.#render();
+    });
+  }
+
+  /** @param {boolean} visible */
+  setVisible(visible) {
+    this.abort.abort();
+    clearTimeout(this.timer);
+    if (visible) void this.#follow();
+  }
+
+  async #follow() {
+    const abort = new AbortController();
+    this.abort = abort;
+    // Listening first, so that none falls between.
+    const listening = listenToEvents((event) => this.#keep(event), abort.signal).catch(() => {});
+    await this.#read();
+    await listening;
+    if (!abort.signal.aborted) this.timer = setTimeout(() => void this.#follow(), PAUSE_MS);
+  }
+
+  async #read() {
+    const events = await streamEvents(this.kind.value).catch(() => []);
+    for (const event of events.reverse()) this.#keep(event);
+    this.#render();
+  }
+
+  #clear() {
+    this.events.clear();
+    this.#forgetRows();
+  }
+
+  #forgetRows() {
+    for (const key of [...this.rows.keys()]) this.#dropRow(key);
+  }
+
+  /** @param {string} key */
+  #dropRow(key) {
+    const known = this.rows.get(key);
+    known?.row.remove();
+    if (known?.image) URL.revokeObjectURL(known.image);
+    this.rows.delete(key);
+  }
+
+  /** @param {StreamEvent} event */
+  #keep(event) {
+    if (this.kind.value !== "" && event.event !== this.kind.value) return;
+    this.events.set(`${event.stream}/${event.at_ms}/${event.id}`, event);
+    for (const key of this.events.keys()) {
+      if (this.events.size <= KEPT) break;
+      this.events.delete(key);
+    }
+    // Once for all that come together.
+    this.drawn ||= requestAnimationFrame(() => {
+      this.drawn = 0;
+      this.#render();
+    });
+  }
+
+  #render() {
+    const events = [...this.events].sort(([, a], [, b]) => b.at_ms - a.at_ms || b.id - a.id);
+    get("stream-events-empty").hidden = events.length > 0;
+    get("stream-events", HTMLTableElement).hidden = events.length === 0;
+    for (const key of [...this.rows.keys()]) if (!this.events.has(key)) this.#dropRow(key);
+    const body = get("stream-event-rows");
+    events.forEach(([key, event], index) => {
+      const row = this.rows.get(key)?.row ?? this.#row(key, event);
+      // What is in its place stays there: it may have the focus.
+      if (body.children[index] !== row) body.insertBefore(row, body.children[index] ?? null);
+    });
+  }
+
+  /**
+   * @param {string} key
+   * @param {StreamEvent} event
+   */
+  #row(key, event) {
+    const clock = new Intl.DateTimeFormat(document.documentElement.lang, { timeStyle: "medium" });
+    const what = t(/** @type {Key} */ (`streams.event.${event.direction ? `${event.event}.${event.direction}` : event.event}`));
+    const speed = event.speed === undefined ? "" : t("streams.speed", { speed: number(Math.round(event.speed * 36) / 10) });
+    const object = event.name === undefined ? "" : `${event.name} ${event.track_id ?? ""} ${speed}`.trim();
+    const texts = [clock.format(event.at_ms), event.stream, event.place, what, object];
+    const shot = make("td", { class: "event-shot" });
+    const row = make("tr", { "data-event": key }, shot, ...texts.map((text) => make("td", {}, text)));
+    this.rows.set(key, { row, image: "" });
+    if (event.snapshot) void this.#load(key, event.snapshot, shot, texts.filter((text) => text !== "").join(", "));
+    return row;
+  }
+
+  /**
+   * @param {string} key
+   * @param {string} path
+   * @param {HTMLElement} place
+   * @param {string} name
+   */
+  async #load(key, path, place, name) {
+    const blob = await imageOf(path).catch(() => null);
+    const known = this.rows.get(key);
+    if (!blob || !known) return;
+    known.image = URL.createObjectURL(blob);
+    const button = make("button", { type: "button", class: "shot", "aria-label": t("streams.shot", { event: name }) }, make("img", { src: known.image, alt: "", loading: "lazy" }));
+    button.addEventListener("click", () => showImage(known.image, name));
+    place.replaceChildren(button);
+  }
+}
