@@ -82,17 +82,21 @@ function tokenForm(title, complaint, held) {
 
 /**
  * Shows an image large.
- * @param {string} address
+ * @param {Blob} image
  * @param {string} title
  */
-export function showImage(address, title) {
+export function showImage(image, title) {
+  const address = URL.createObjectURL(image);
   const close = make("button", { class: "button", value: "close" }, t("dialog.close"));
   const dialog = make(
     "dialog",
     { class: "large", "aria-labelledby": "image-title" },
     make("form", { method: "dialog" }, make("h2", { id: "image-title" }, title), make("img", { src: address, alt: title }), make("div", { class: "row end" }, close)),
   );
-  dialog.addEventListener("close", () => dialog.remove());
+  dialog.addEventListener("close", () => {
+    dialog.remove();
+    URL.revokeObjectURL(address);
+  });
   document.body.append(dialog);
   dialog.showModal();
 }

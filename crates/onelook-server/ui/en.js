@@ -300,6 +300,7 @@ export const en = Object.freeze({
   "streams.heatmapOf": "Heatmap of {name}",
   "streams.speed": "{speed} km/h",
   "streams.shot": "Image of {event}",
+  "streams.shotGone": "The image is no longer kept.",
   "streams.image": "Image",
   "streams.all": "All",
   "streams.events": "Events",

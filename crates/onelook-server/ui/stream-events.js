@@ -2,7 +2,7 @@
 
 import { imageOf, listenToEvents, streamEvents } from "./api.js";
 import { showImage } from "./dialogs.js";
-import { get, make } from "./dom.js";
+import { announce, get, make } from "./dom.js";
 import { number } from "./format.js";
 import { onLanguage, t } from "./i18n.js";
 
@@ -10,6 +10,8 @@ import { onLanguage, t } from "./i18n.js";
 /** @typedef {import("./i18n.js").Key} Key */
 
 const KEPT = 100;
+/** Width of the small images in pixels. */
+const THUMBNAIL = 168;
 /** Pause before the connection for new events is opened again. */
 const PAUSE_MS = 3000;
 
@@ -17,7 +19,7 @@ export class StreamEvents {
   constructor() {
     /** @type {Map<string, StreamEvent>} */
     this.events = new Map();
-    /** Rows by event, each with the address of its image. @type {Map<string, { row: HTMLElement, image: string }>} */
+    /** Rows by event. @type {Map<string, HTMLElement>} */
     this.rows = new Map();
     this.kind = get("stream-events-kind", HTMLSelectElement);
     this.kind.addEventListener("change", () => {
@@ -67,9 +69,7 @@ export class StreamEvents {
 
   /** @param {string} key */
   #dropRow(key) {
-    const known = this.rows.get(key);
-    known?.row.remove();
-    if (known?.image) URL.revokeObjectURL(known.image);
+    this.rows.get(key)?.remove();
     this.rows.delete(key);
   }
 
@@ -95,7 +95,7 @@ export class StreamEvents {
     for (const key of [...this.rows.keys()]) if (!this.events.has(key)) this.#dropRow(key);
     const body = get("stream-event-rows");
     events.forEach(([key, event], index) => {
-      const row = this.rows.get(key)?.row ?? this.#row(key, event);
+      const row = this.rows.get(key) ?? this.#row(key, event);
       // What is in its place stays there: it may have the focus.
       if (body.children[index] !== row) body.insertBefore(row, body.children[index] ?? null);
     });
@@ -113,7 +113,7 @@ export class StreamEvents {
     const texts = [clock.format(event.at_ms), event.stream, event.place, what, object];
     const shot = make("td", { class: "event-shot" });
     const row = make("tr", { "data-event": key }, shot, ...texts.map((text) => make("td", {}, text)));
-    this.rows.set(key, { row, image: "" });
+    this.rows.set(key, row);
     if (event.snapshot) void this.#load(key, event.snapshot, shot, texts.filter((text) => text !== "").join(", "));
     return row;
   }
@@ -126,11 +126,25 @@ export class StreamEvents {
    */
   async #load(key, path, place, name) {
     const blob = await imageOf(path).catch(() => null);
-    const known = this.rows.get(key);
-    if (!blob || !known) return;
-    known.image = URL.createObjectURL(blob);
-    const button = make("button", { type: "button", class: "shot", "aria-label": t("streams.shot", { event: name }) }, make("img", { src: known.image, alt: "", loading: "lazy" }));
-    button.addEventListener("click", () => showImage(known.image, name));
+    if (!blob || !this.rows.has(key)) return;
+    // Only the small one is kept: a hundred large ones would take much memory.
+    const small = await createImageBitmap(blob, { resizeWidth: THUMBNAIL, resizeQuality: "medium" }).catch(() => null);
+    if (!small) return;
+    const canvas = make("canvas", { width: small.width, height: small.height });
+    canvas.getContext("2d")?.drawImage(small, 0, 0);
+    small.close();
+    const button = make("button", { type: "button", class: "shot", "aria-label": t("streams.shot", { event: name }) }, canvas);
+    button.addEventListener("click", () => void showLarge(path, name));
     place.replaceChildren(button);
   }
+}
+
+/**
+ * @param {string} path
+ * @param {string} name
+ */
+async function showLarge(path, name) {
+  const blob = await imageOf(path).catch(() => null);
+  if (blob) showImage(blob, name);
+  else announce(t("streams.shotGone"));
 }

@@ -216,9 +216,8 @@ export class StreamTile {
 
   async #showHeatmap() {
     try {
-      const address = URL.createObjectURL(await imageOf(`/v1/streams/${encodeURIComponent(this.stream.name)}/heatmap.png`));
-      showImage(address, t("streams.heatmapOf", { name: this.stream.name }));
-      setTimeout(() => URL.revokeObjectURL(address), 60_000);
+      const image = await imageOf(`/v1/streams/${encodeURIComponent(this.stream.name)}/heatmap.png`);
+      showImage(image, t("streams.heatmapOf", { name: this.stream.name }));
     } catch (error) {
       this.error.textContent = error instanceof Error ? error.message : "";
       this.error.hidden = false;

@@ -300,6 +300,7 @@ export const zh = Object.freeze({
   "streams.heatmapOf": "{name} 的热力图",
   "streams.speed": "{speed} km/h",
   "streams.shot": "图片：{event}",
+  "streams.shotGone": "图片已不再保留。",
   "streams.image": "图片",
   "streams.all": "全部",
   "streams.events": "事件",

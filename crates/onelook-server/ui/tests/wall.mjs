@@ -125,7 +125,7 @@ async function measure(page, devtools, browserPid, began) {
     browser: treeOf(browserPid).reduce((sum, pid) => sum + proportional(pid), 0) / MIB,
     server: proportional(serverPid) / MIB,
     painted,
-    entered: stream.counts.zones[0]?.entered ?? 0,
+    entered: (stream.counts.zones[0]?.entered ?? 0) + (stream.counts.zones[0]?.born_inside ?? 0),
   };
 }
 

@@ -121,14 +121,14 @@ async function counted(suite, page) {
 
 /** Frames of events, counts over time, crowds, speeds and heatmaps. */
 async function kept(suite, page) {
-  await page.waitForSelector("#stream-event-rows .shot img");
-  const loaded = await page.$eval("#stream-event-rows .shot img", async (image) => {
+  await page.waitForSelector("#stream-event-rows .shot canvas");
+  await page.locator("#stream-event-rows .shot").first().click();
+  await page.waitForSelector("dialog.large[open] img");
+  const loaded = await page.$eval("dialog.large img", async (image) => {
     await image.decode();
     return image.naturalWidth;
   });
   suite.check("an event has its frame", loaded > 100, `${loaded}`);
-  await page.locator("#stream-event-rows .shot").first().click();
-  await page.waitForSelector("dialog.large[open] img");
   await suite.shot(page, "35-event");
   await page.click("dialog.large button");
   await page.selectOption("#stream-events-kind", "crossed");
