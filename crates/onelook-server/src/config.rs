@@ -142,6 +142,45 @@ pub struct StreamLimits {
     pub viewers: usize,
 }
 
+/// Where the frames of events are kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SnapshotOptions {
+    /// A directory; memory if absent.
+    pub directory: Option<PathBuf>,
+    /// Most bytes of all; the oldest go first.
+    pub max_bytes: u64,
+}
+
+impl Default for SnapshotOptions {
+    fn default() -> Self {
+        Self {
+            directory: None,
+            max_bytes: 64 << 20,
+        }
+    }
+}
+
+/// Bounds on videos that are sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VideoOptions {
+    /// Largest file in bytes; 0 takes none.
+    pub max_bytes: u64,
+    /// Where files wait; the system's directory for temporary files if absent.
+    pub spool: Option<PathBuf>,
+    /// Most bytes of all files and results.
+    pub max_spool_bytes: u64,
+}
+
+impl Default for VideoOptions {
+    fn default() -> Self {
+        Self {
+            max_bytes: 512 << 20,
+            spool: None,
+            max_spool_bytes: 2 << 30,
+        }
+    }
+}
+
 impl Default for StreamLimits {
     fn default() -> Self {
         Self {

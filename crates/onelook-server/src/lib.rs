@@ -51,14 +51,14 @@ mod webhook;
 
 pub use auth::Tokens;
 pub use check::{Findings, check};
-pub use config::{Config, Limits, MaxConnections, ModelSource, StreamLimits};
+pub use config::{
+    Config, Limits, MaxConnections, ModelSource, SnapshotOptions, StreamLimits, VideoOptions,
+};
 pub use network::Network;
 pub use progress::MinProgress;
 pub use secret_sources::{SecretSources, TlsFiles};
 pub use server::{Event, ServeError, Server};
-pub use streams::snapshots::SnapshotOptions;
 pub use url_hosts::UrlHost;
-pub use videos::VideoOptions;
 pub use webhook::{Webhook, WebhookKey, WebhookOptions};
 
 /// Parsers of requests; public only for the fuzz targets.

@@ -18,6 +18,7 @@ use onelook::media::video::{
 };
 
 use crate::admission::ClientKey;
+use crate::config::VideoOptions;
 use crate::fair_semaphore::FairSemaphore;
 use crate::inference_service::InferenceService;
 use crate::locks::{lock, read, write};
@@ -36,27 +37,6 @@ const KEPT: Duration = Duration::from_secs(15 * 60);
 
 /// Two permits: one client runs one video at a time, and all together two.
 const RUNNING: u64 = 2;
-
-/// Bounds on videos that are sent.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct VideoOptions {
-    /// Largest file in bytes; 0 takes none.
-    pub max_bytes: u64,
-    /// Where files wait; the system's directory for temporary files if absent.
-    pub spool: Option<PathBuf>,
-    /// Most bytes of all files and results.
-    pub max_spool_bytes: u64,
-}
-
-impl Default for VideoOptions {
-    fn default() -> Self {
-        Self {
-            max_bytes: 512 << 20,
-            spool: None,
-            max_spool_bytes: 2 << 30,
-        }
-    }
-}
 
 type OpenVideo = dyn Fn(&Path) -> Result<VideoStream, VideoError> + Send + Sync;
 
@@ -150,7 +130,7 @@ impl VideoService {
     /// Runs a video that has been received, when its turn comes.
     pub fn start(&self, job: &Arc<VideoJob>, model: Arc<ModelEntry>) {
         job.set_state(VideoState::Queued);
-        let work = run::Work {
+        let work = run::VideoRun {
             job: Arc::clone(job),
             model,
             inference: self.inference.clone(),

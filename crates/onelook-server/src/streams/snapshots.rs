@@ -5,7 +5,7 @@
 //! wait to be encoded, the newest are left out.
 
 use std::collections::{HashSet, VecDeque};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -17,6 +17,7 @@ use tokio::time::timeout;
 
 use super::live_frame::LiveFrame;
 use crate::blocking::blocking;
+use crate::config::SnapshotOptions;
 use crate::locks::lock;
 
 /// Snapshots that wait to be encoded, each with its frame.
@@ -24,24 +25,6 @@ const WAITING: usize = 8;
 
 /// Longest wait of a reader for one that is being encoded.
 const ENCODING_LIMIT: Duration = Duration::from_secs(5);
-
-/// Where snapshots are kept.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SnapshotOptions {
-    /// A directory; memory if absent.
-    pub directory: Option<PathBuf>,
-    /// Most bytes of all; the oldest go first.
-    pub max_bytes: u64,
-}
-
-impl Default for SnapshotOptions {
-    fn default() -> Self {
-        Self {
-            directory: None,
-            max_bytes: 64 << 20,
-        }
-    }
-}
 
 /// The snapshot of an event that is to be made.
 pub struct SnapshotRequest {

@@ -34,7 +34,7 @@ const FRAME_LIMIT: Duration = Duration::from_secs(30);
 const BUSY_LIMIT: Duration = Duration::from_secs(600);
 
 /// A video that is to be run.
-pub struct Work {
+pub struct VideoRun {
     pub job: Arc<VideoJob>,
     pub model: Arc<ModelEntry>,
     pub inference: InferenceService,
@@ -53,7 +53,7 @@ impl From<Problem> for Stop {
     }
 }
 
-impl Work {
+impl VideoRun {
     /// Runs it to its end.
     pub async fn run(self) {
         let job = Arc::clone(&self.job);
