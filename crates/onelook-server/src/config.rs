@@ -8,9 +8,7 @@ use onelook::LoadOptions;
 use crate::network::Network;
 use crate::progress::MinProgress;
 use crate::secret_sources::SecretSources;
-use crate::streams::snapshots::SnapshotOptions;
 use crate::url_hosts::UrlHost;
-use crate::videos::VideoOptions;
 use crate::webhook::WebhookOptions;
 
 /// A model to serve.
