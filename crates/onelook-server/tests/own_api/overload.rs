@@ -1,6 +1,7 @@
 //! Overload: requests beyond the queue are refused at once, and disconnected clients leave it.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
 use axum::body::Body;
@@ -95,4 +96,43 @@ async fn a_disconnected_client_leaves_the_queue() {
     wait_for(&admission, 1).await;
     drop(stream);
     wait_for(&admission, 0).await;
+}
+
+#[tokio::test]
+async fn one_client_does_not_take_all_that_draws_images() {
+    let server = serve(colours()).await;
+    let app = Arc::clone(&server.app);
+    let entry = app.models.find(None).unwrap();
+    let [greedy, other] = ["greedy", "other"].map(Arc::<str>::from);
+    let patience = tokio::time::Instant::now() + Duration::from_secs(60);
+    let (open, is_open) = tokio::sync::watch::channel(false);
+    let running = Arc::new(AtomicUsize::new(0));
+    let work: Vec<_> = (0..200)
+        .map(|_| {
+            let (app, entry, client) = (Arc::clone(&app), Arc::clone(&entry), Arc::clone(&greedy));
+            let (is_open, running) = (is_open.clone(), Arc::clone(&running));
+            tokio::spawn(async move {
+                let draw = move || {
+                    running.fetch_add(1, SeqCst);
+                    while !*is_open.borrow() {
+                        std::thread::sleep(Duration::from_millis(1));
+                    }
+                };
+                app.inference.encode(&entry, &client, patience, draw).await
+            })
+        })
+        .collect();
+    // Until it has all that it gets.
+    let mut before = 0;
+    while before == 0 || running.load(SeqCst) != before {
+        before = running.load(SeqCst);
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    assert!(before < 200, "its images wait");
+    let drawn = app.inference.encode(&entry, &other, patience, || 7).await;
+    assert_eq!(drawn.ok(), Some(7));
+    open.send_replace(true);
+    for work in work {
+        assert!(work.await.unwrap().is_ok());
+    }
 }
