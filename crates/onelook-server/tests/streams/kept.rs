@@ -57,8 +57,8 @@ async fn an_event_has_its_frame_with_the_box_and_lists_come_in_pages() {
         let limits = onelook::media::Limits::default();
         let frame = onelook::media::decode(&shot.body, &limits).unwrap();
         assert_eq!((frame.width(), frame.height()), (64, 48));
-        let at = |x: usize, y: usize| &frame.pixels()[(y * 64 + x) * 3..][..3];
-        assert_ne!(at(24, 40), at(60, 4), "the box is drawn");
+        let is_drawn = |value: &u8| value.abs_diff(90) > 60;
+        assert!(frame.pixels().iter().any(is_drawn), "the box is drawn");
     }
     let page = server
         .get("/v1/streams/a/events?kind=crossed&limit=1")
@@ -187,7 +187,7 @@ async fn speeds_need_four_points_of_the_ground_and_tracks() {
     let (server, _) = server(|_| {}).await;
     add(&server, "a", json!({})).await;
     let image = json!([[0.2, 0.9], [0.8, 0.9], [0.6, 0.4], [0.4, 0.4]]);
-    let metres = json!([[0, 0], [7, 0], [7, 20], [0, 20]]);
+    let metres = json!([[0.0, 0.0], [7.0, 0.0], [7.0, 20.0], [0.0, 20.0]]);
     let plane = json!({"image": image, "metres": metres});
     let flat = json!({"image": image, "metres": [[0, 0], [1, 0], [2, 0], [3, 0]]});
     let outside =
@@ -207,30 +207,4 @@ async fn speeds_need_four_points_of_the_ground_and_tracks() {
     let shown = card(&server, "a", |card| card["plane"] == plane).await;
     assert_eq!(shown["heatmap"], Value::Null);
     assert_eq!(patch(&server, json!({"plane": null})).await, StatusCode::OK);
-}
-
-#[tokio::test]
-async fn a_model_that_finds_no_boxes_is_told_as_the_streams_state() {
-    let Some(weights) = test_support::data_file("weights/tasks/yolo11n-cls-shapes.pt") else {
-        return;
-    };
-    let (server, _) = server(|config| {
-        config.models.push(onelook_server::ModelSource {
-            name: "shapes".to_owned(),
-            source: weights,
-        });
-    })
-    .await;
-    add(&server, "a", json!({"model": "shapes"})).await;
-    add(&server, "b", json!({})).await;
-    let failed = card(&server, "a", |card| card["state"] == "failed").await;
-    let error = failed["error"].as_str().unwrap();
-    assert!(error.contains("classifies"), "{error}");
-    card(&server, "b", |card| card["state"] == "running").await;
-    assert_eq!(
-        patch(&server, json!({"model": "tiny"})).await,
-        StatusCode::OK
-    );
-    let mended = card(&server, "a", |card| card["state"] == "running").await;
-    assert_eq!(mended["error"], Value::Null);
 }

@@ -240,11 +240,11 @@ impl Listener {
     fn tell(self, is_numbered: bool) -> Response {
         let events = unfold(self, move |mut listener| async move {
             let event = listener.next().await?;
-            let told = Event::default().data(event.json.to_string());
             let told = match is_numbered {
-                true => told.id(event.id.to_string()),
-                false => told,
+                true => Event::default().id(event.id.to_string()),
+                false => Event::default(),
             };
+            let told = told.data(event.json.to_string());
             Some((Ok::<_, Infallible>(told), listener))
         });
         Sse::new(events)

@@ -105,11 +105,19 @@ pub async fn heatmap(
         return Err(Problem::new(ProblemKind::NotFound, detail));
     }
     let mut frames = entry.watch();
-    let next = timeout(HEATMAP_WAIT, next_frame(&mut frames)).await;
-    let frame = next.ok().flatten();
-    let Some(heatmap) = entry.heatmap().clone() else {
-        let detail = "the stream has no heatmap yet: no frame has come";
-        return Err(Problem::new(ProblemKind::NotReady, detail).retry_after(HEATMAP_WAIT));
+    let due = Instant::now() + SNAPSHOT_WAIT;
+    // One that was asked for a moment ago begins with the next frame.
+    let (frame, heatmap) = loop {
+        let next = timeout(HEATMAP_WAIT, next_frame(&mut frames)).await;
+        let heatmap = entry.heatmap().clone();
+        match heatmap {
+            Some(heatmap) => break (next.ok().flatten(), heatmap),
+            None if Instant::now() > due || matches!(next, Ok(None)) => {
+                let detail = "the stream has no heatmap yet: no frame has come";
+                return Err(Problem::new(ProblemKind::NotReady, detail).retry_after(HEATMAP_WAIT));
+            }
+            None => {}
+        }
     };
     let drawn = blocking(move || {
         let [width, height] = heatmap.size;
