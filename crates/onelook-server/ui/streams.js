@@ -48,6 +48,8 @@ export class StreamsPage {
     });
     document.addEventListener("keydown", (event) => {
       if (!this.visible || (event.key !== "Escape" && event.key !== "Enter")) return;
+      // The button that began it may have the focus, and must not begin again.
+      if ([...this.tiles.values()].some((tile) => tile.view.drawing !== null)) event.preventDefault();
       for (const tile of this.tiles.values()) tile.key(event.key);
     });
     onLanguage(() => {

@@ -77,9 +77,10 @@ export class VideoPage {
     this.player.addEventListener("play", () => this.#follow());
     this.player.addEventListener("error", () => this.file && message(get("video-problem"), t("video.unplayable")));
     document.addEventListener("keydown", (event) => {
-      if (!this.visible || this.view.drawing === null) return;
+      if (!this.visible || this.view.drawing === null || (event.key !== "Escape" && event.key !== "Enter")) return;
+      event.preventDefault();
       if (event.key === "Escape") this.view.draw(null);
-      else if (event.key === "Enter") this.view.finish();
+      else this.view.finish();
     });
     const saved = (/** @type {string} */ id, /** @type {string} */ ending, /** @type {string} */ type, /** @type {() => string} */ text) =>
       get(id).addEventListener("click", () => save(new Blob([text()], { type }), `${stem(this.file?.name ?? "video")}.${ending}`));
