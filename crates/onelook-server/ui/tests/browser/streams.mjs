@@ -132,8 +132,11 @@ async function kept(suite, page) {
   await suite.shot(page, "35-event");
   await page.click("dialog.large button");
   await page.selectOption("#stream-events-kind", "crossed");
-  await page.waitForFunction(() => [...document.querySelectorAll("#stream-event-rows tr")].every((row) => row.textContent?.includes("crossed")));
-  suite.check("events are shown by kind", (await page.locator("#stream-event-rows tr").count()) > 0);
+  await page.waitForFunction(() => {
+    const rows = [...document.querySelectorAll("#stream-event-rows tr")];
+    return rows.length > 0 && rows.every((row) => row.textContent?.includes("crossed"));
+  });
+  suite.check("events are shown by kind", true, `${await page.locator("#stream-event-rows tr").count()}`);
   await page.selectOption("#stream-events-kind", "");
   await page.waitForSelector("#counts-charts [data-chart='line 1']");
   suite.equal("there is a chart for each place", await page.locator("#counts-charts .chart").count(), 2);
