@@ -4,13 +4,16 @@
         --clip clip.mp4 --python PYTHON
 
 `--python` has ultralytics, supervision, onnxruntime and opencv. Every contestant gives a line per frame; what counts is
-from its first line to its last: frames per second, CPU time per frame of all its processes (decoders included), peak memory
-of all of them. One clip, and `--streams` copies of it at once as a `.streams` list. Rounds alternate the order; medians are
+from its first line to its last: frames per second, CPU time per frame of all its processes (decoders included), the age of
+results (median time from a frame's leaving the decoder to its line; frames that were decoded ahead grow old waiting), and peak
+memory of all processes: what they share, such as libraries, counts once (the kernel's PSS; RSS, which counts it once per
+process, is in the JSON). One clip, and `--streams` copies of it at once as a `.streams` list. Rounds alternate the order; medians are
 shown. A contestant that gives another number of frames than the clip has, times the streams, is marked.
 """
 
 import argparse
 import json
+import math
 import os
 import pathlib
 import platform
@@ -49,22 +52,42 @@ def cpu_seconds(root):
 
 
 def memory_bytes(root):
-    return sum(int(fields[21]) * PAGE for fields in processes(root).values())
+    """PSS and RSS of all."""
+    proportional, resident = 0, 0
+    for pid, fields in processes(root).items():
+        resident += int(fields[21]) * PAGE
+        try:
+            lines = pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+        except OSError:
+            continue
+        proportional += sum(1024 * int(line.split()[1]) for line in lines if line.startswith("Pss:"))
+    return proportional, resident
+
+
+def age_ms(line):
+    """The age that a line tells, if it does."""
+    if line.startswith(b"{"):
+        return json.loads(line).get("age_ms")
+    words = line.split()
+    return float(words[1]) if len(words) > 1 else None
 
 
 def run(command):
-    """Frames, seconds and CPU seconds from the first line to the last, peak memory in bytes."""
+    """Frames, their rate, CPU time and age from the first line to the last, peak memory."""
     with tempfile.TemporaryDirectory() as place, open(f"{place}/errors", "w+") as errors:
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, cwd=place)
-        peak, done = [0], threading.Event()
+        peak, done = (0, 0), threading.Event()
 
         def watch():
-            while not done.wait(0.1):
-                peak[0] = max(peak[0], memory_bytes(process.pid))
+            nonlocal peak
+            # Adding up the pages of a process takes the kernel milliseconds.
+            while not done.wait(0.5):
+                peak = tuple(map(max, peak, memory_bytes(process.pid)))
 
         threading.Thread(target=watch, daemon=True).start()
-        count, first, last = 0, None, None
-        for _ in process.stdout:
+        count, first, last, ages = 0, None, None, []
+        for line in process.stdout:
+            ages.append(age_ms(line))
             count += 1
             now = time.monotonic()
             if first is None:
@@ -82,7 +105,9 @@ def run(command):
         "frames": count,
         "fps": (at - 1) / (end - begin),
         "cpu_ms": 1000 * (cpu_end - cpu) / (at - 1),
+        "age_ms": statistics.median([age for age in ages if age is not None] or [math.nan]),
         "memory_mb": peak[0] / 1e6,
+        "rss_mb": peak[1] / 1e6,
     }
 
 
@@ -134,15 +159,16 @@ def main():
 
 def table(streams, tracker, rounds):
     """Prints the medians, onelook's advantage as a ratio beside each, and returns them."""
-    print(f"\n{streams} stream(s), {tracker}: frames per second, CPU ms per frame, memory MB (onelook's advantage)")
+    print(f"\n{streams} stream(s), {tracker}: frames per second, CPU ms per frame, age ms, memory MB (onelook's advantage)")
     rows, own = [], None
     for name, values in sorted(rounds.items(), key=lambda item: item[0] != "onelook"):
         row = {key: statistics.median(value[key] for value in values) for key in values[0]}
         own = own or row
-        ratios = row["fps"] and [own["fps"] / row["fps"], row["cpu_ms"] / own["cpu_ms"], row["memory_mb"] / own["memory_mb"]]
+        ratios = {key: row[key] / own[key] for key in ("cpu_ms", "age_ms", "memory_mb")}
         note = "" if row["frames"] == own["frames"] else f"  gave {row['frames']:.0f} frames, not {own['frames']:.0f}"
-        print(f"  {name:26} {row['fps']:7.2f} ({ratios[0]:.2f})  {row['cpu_ms']:7.2f} ({ratios[1]:.2f})  "
-              f"{row['memory_mb']:7.0f} ({ratios[2]:.2f}){note}", flush=True)
+        print(f"  {name:26} {row['fps']:7.2f} ({own['fps'] / row['fps']:.2f})  {row['cpu_ms']:7.2f} ({ratios['cpu_ms']:.2f})  "
+              f"{row['age_ms']:7.1f} ({ratios['age_ms']:.2f})  {row['memory_mb']:7.0f} ({ratios['memory_mb']:.2f}){note}",
+              flush=True)
         rows.append({"streams": streams, "tracker": tracker, "name": name, **row})
     return rows
 

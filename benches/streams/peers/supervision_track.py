@@ -1,4 +1,5 @@
-"""onnxruntime and supervision's ByteTrack, as their users write it: a line per frame on standard output.
+"""onnxruntime and supervision's ByteTrack, as their users write it: a line per frame on standard output: how many tracks, and
+the age of the frame in ms.
 
     python supervision_track.py MODEL.onnx SOURCE TRACKER
 
@@ -9,6 +10,7 @@ import pathlib
 import sys
 
 import cv2
+import frame_age
 import numpy as np
 import onnxruntime
 import supervision as sv
@@ -59,7 +61,7 @@ def main():
                 streams.remove(stream)
                 continue
             tracked = tracker.update_with_detections(detect(session, image))
-            print(len(tracked), flush=True)
+            print(len(tracked), frame_age.age_ms(image), flush=True)
 
 
 if __name__ == "__main__":

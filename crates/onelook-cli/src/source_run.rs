@@ -80,7 +80,9 @@ pub fn run(plan: &RunPlan<'_>, console: &Console) -> Result<(), Failure> {
     ));
     let mut fit = args.fit.clone();
     fit.conf.get_or_insert(plan.confidence);
-    let pipeline = fit.pipeline(model, console)?;
+    let mut pipeline = fit.pipeline(model, console)?;
+    let tracker = plan.tracker.map(|tracker| tracker.options);
+    pipeline.keep_suppressed(tracker.is_some_and(|it| it.wants_suppressed()));
     // The pipeline may be handed over while outputs name the classes.
     let metadata = pipeline.model().metadata().clone();
     let output_plan = OutputPlan {

@@ -51,6 +51,8 @@ const RESTART_PAUSE: Duration = Duration::from_secs(1);
 /// From these times of silence on a live stream is frozen, at its start and later.
 const LIVE_START_TIMEOUT: Duration = Duration::from_secs(15);
 const LIVE_FRAME_TIMEOUT: Duration = Duration::from_secs(5);
+/// Threads that decode one camera: enough for 4K, and a frame comes when one more has been received.
+const LIVE_DECODE_THREADS: u32 = 2;
 
 /// The streams of one server.
 pub struct StreamService {
@@ -407,6 +409,7 @@ fn open(
     if config.is_live() {
         decode.start_timeout = LIVE_START_TIMEOUT;
         decode.frame_timeout = LIVE_FRAME_TIMEOUT;
+        decode.threads = Some(LIVE_DECODE_THREADS);
         options.delivery = Delivery::LatestFrame;
         options.reconnect = Some(Backoff::default());
     }

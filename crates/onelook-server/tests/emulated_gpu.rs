@@ -142,6 +142,7 @@ async fn share_a_run(driver: &Path) {
             image_size: Some([SIDE, SIDE]),
             rect: Some(false),
             batch: 1,
+            keep_suppressed: false,
         };
         let pipeline = Pipeline::new(Arc::clone(&loaded.model), options).unwrap();
         let size = [frame.width(), frame.height()];

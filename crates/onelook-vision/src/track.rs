@@ -79,6 +79,11 @@ impl TrackerOptions {
         !matches!(self, Self::TimeAware(_))
     }
 
+    /// Whether it takes boxes that non-maximum suppression dropped, besides those that it kept.
+    pub fn wants_suppressed(&self) -> bool {
+        matches!(self, Self::TrackTrack(_))
+    }
+
     /// A tracker for one stream that has seen nothing.
     pub fn build(&self) -> Box<dyn Tracker> {
         match *self {
@@ -112,6 +117,9 @@ pub struct FrameInfo {
     /// How the camera moved since the frame before; still where nothing else is known. ByteTrack and
     /// OC-SORT do not use it.
     pub camera_motion: CameraMotion,
+    /// The last so many detections are boxes that non-maximum suppression dropped. Trackers that do not
+    /// [want them](TrackerOptions::wants_suppressed) must be given none.
+    pub suppressed: usize,
 }
 
 /// A tracked object: the row of its detection, its filtered box, its id.

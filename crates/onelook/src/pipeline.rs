@@ -14,9 +14,12 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use onelook_graph::{PlanKind, RunOutput};
-use onelook_types::{FrameView, LetterboxPlacement, LetterboxRecipe, Prediction, Thresholds};
+use onelook_types::{
+    FrameView, Instances, LetterboxPlacement, LetterboxRecipe, Prediction, Thresholds,
+};
 use onelook_vision::letterbox::place;
 use onelook_vision::postprocess::postprocess;
+use onelook_vision::suppressed::suppressed;
 
 use crate::prepared::fit;
 use crate::{Error, FrameSource, ImageInput, Model, PreparedInput};
@@ -107,11 +110,14 @@ impl Pipeline {
         let ran = Instant::now();
         let mut predictions = Vec::with_capacity(images.len());
         for (row, image) in images.iter().enumerate() {
-            predictions.push(self.finish(&image.placement, &output, row)?);
+            let prediction = self.finish(&image.placement, &output, row)?;
+            let suppressed = self.suppressed(&image.placement, &output, row, &prediction)?;
+            predictions.push((prediction, suppressed));
         }
         let speed = Speed::of([started, prepared, ran, Instant::now()], images.len());
-        let result = |(image, prediction): (&PreparedImage<'_>, Prediction)| ImageResult {
+        let result = |(image, (prediction, suppressed)): (&PreparedImage<'_>, _)| ImageResult {
             prediction,
+            suppressed,
             input: [image.placement.height, image.placement.width],
             plan: match output {
                 RunOutput::Raw(_) => PlanKind::Tensor,
@@ -142,6 +148,8 @@ impl Pipeline {
     ) -> PreparedImage<'f> {
         let frame = frame.into();
         let limits = self.model.placed_limits();
+        // What an engine drops by itself is not to be had.
+        let limits = limits.filter(|_| !self.options.keep_suppressed);
         let input = match limits.filter(|it| it.admit(&frame.view(), &self.thresholds)) {
             Some(_) => PreparedInput::Image(self.image_input(frame, placement)),
             None => PreparedInput::Tensor(fit(&frame.view(), &placement, self.recipe.padding)),
@@ -186,6 +194,28 @@ impl Pipeline {
                 )?)
             }
         }
+    }
+
+    /// What suppression dropped from image `index` of a run, if that is to be kept.
+    fn suppressed(
+        &self,
+        placement: &LetterboxPlacement,
+        output: &RunOutput,
+        index: usize,
+        prediction: &Prediction,
+    ) -> Result<Instances, Error> {
+        let (true, RunOutput::Raw(outputs)) = (self.options.keep_suppressed, output) else {
+            return Ok(Instances::default());
+        };
+        let head = &self.model.metadata().head;
+        let kept = prediction.instances();
+        let dropped = suppressed(outputs, index, head, &self.thresholds, placement, kept)?;
+        Ok(dropped)
+    }
+
+    /// From now on, whether boxes that suppression dropped come with the results.
+    pub fn keep_suppressed(&mut self, keep: bool) {
+        self.options.keep_suppressed = keep;
     }
 
     /// The model.

@@ -71,6 +71,7 @@ pub struct StreamReport {
 /// Streams that share a model.
 pub struct Streams {
     pipeline: Pipeline,
+    keep_suppressed: bool,
     streams: Vec<Stream>,
     turns: Turns,
     wake: Wake,
@@ -104,6 +105,7 @@ impl Streams {
     pub fn new(pipeline: Pipeline) -> Self {
         Self {
             pipeline,
+            keep_suppressed: false,
             streams: Vec::new(),
             turns: Turns::default(),
             wake: Wake::default(),
@@ -119,6 +121,21 @@ impl Streams {
     /// Runs the streams with another model from now on; they and their trackers go on.
     pub fn set_pipeline(&mut self, pipeline: Pipeline) {
         self.pipeline = pipeline;
+        self.settle_suppressed();
+    }
+
+    /// From now on, whether boxes that suppression dropped come with the results. The trackers of the
+    /// streams' settings are given them anyway.
+    pub fn keep_suppressed(&mut self, keep: bool) {
+        self.keep_suppressed = keep;
+        self.settle_suppressed();
+    }
+
+    fn settle_suppressed(&mut self) {
+        let mut trackers = self.streams.iter().filter_map(|it| it.settings.tracker);
+        let wanted = trackers.any(|it| it.options.wants_suppressed());
+        self.pipeline
+            .keep_suppressed(self.keep_suppressed || wanted);
     }
 
     /// Runs a stream with other settings from now on; its tracker goes on if it is to be the same. Whether
@@ -134,6 +151,7 @@ impl Streams {
             stream.tracker = settings.tracker.as_ref().map(FrameTracker::new);
         }
         stream.settings = settings;
+        self.settle_suppressed();
         true
     }
 
@@ -154,6 +172,7 @@ impl Streams {
             counts: Counts::default(),
             ended: None,
         });
+        self.settle_suppressed();
         id
     }
 
@@ -312,7 +331,7 @@ impl Stream {
         if let (Some(tracker), Prediction::Instances(found)) =
             (&mut self.tracker, &result.prediction)
         {
-            let tracked = tracker.update(&frame.view()?, time, found);
+            let tracked = tracker.update(&frame.view()?, time, found, &result.suppressed);
             result.prediction = Prediction::Instances(tracked);
         }
         let age = frame.arrived.elapsed();

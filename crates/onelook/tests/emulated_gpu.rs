@@ -72,6 +72,7 @@ fn predict(model: &Arc<Model>, frames: &[Frame], thresholds: &Thresholds) -> Vec
         image_size: Some([SIDE, SIDE]),
         rect: Some(false),
         batch: frames.len(),
+        keep_suppressed: false,
     };
     let pipeline = Pipeline::new(Arc::clone(model), options).unwrap();
     pipeline.predict(frames).unwrap()

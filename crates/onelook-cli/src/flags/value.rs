@@ -13,6 +13,20 @@ pub fn boolean(word: &str) -> Result<bool, String> {
     }
 }
 
+/// What decodes videos: `auto`, `none` or a name of ffmpeg's; booleans stand for the first two.
+pub fn hardware_decoder(word: &str) -> Result<String, String> {
+    match boolean(word) {
+        Ok(true) => return Ok("auto".to_owned()),
+        Ok(false) => return Ok("none".to_owned()),
+        Err(_) => {}
+    }
+    let is_name = |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit();
+    match !word.is_empty() && word.chars().all(is_name) {
+        true => Ok(word.to_owned()),
+        false => Err("expected auto, none or what `ffmpeg -hwaccels` lists".to_owned()),
+    }
+}
+
 /// `4GiB`, `1.5 GB`, `800M` or a plain number of bytes; `M` and `MiB` are 1024s, `MB` is 1000s.
 pub fn byte_size(word: &str) -> Result<u64, String> {
     let word = word.trim();

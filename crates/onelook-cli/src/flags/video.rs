@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::value::{frame_rate, seconds};
+use super::value::{frame_rate, hardware_decoder, seconds};
 
 /// How videos and live streams are read.
 #[derive(Args, Clone, Default)]
@@ -21,9 +21,11 @@ pub struct VideoArgs {
     /// Of several live streams at once, run at most so many frames a second of each, evenly [default: all]
     #[arg(long, value_name = "FPS", value_parser = frame_rate)]
     pub max_fps: Option<f64>,
-    /// Decode videos on a GPU where ffmpeg can; pixels may differ a little.
-    #[arg(long)]
-    pub hwaccel: bool,
+    /// Decode videos on a GPU: auto takes what ffmpeg finds, and the CPU where it finds nothing; a name, such
+    /// as vaapi, cuda or videotoolbox, that one only. Pixels may differ a little [default: none]
+    #[arg(long, value_name = "auto|none|NAME", num_args = 0..=1, default_missing_value = "auto",
+        value_parser = hardware_decoder)]
+    pub hwaccel: Option<String>,
     /// ffmpeg, which reads videos, or the directory of it and ffprobe [default: ONELOOK_FFMPEG, or
     /// what is on the PATH]
     #[arg(long, value_name = "PATH")]

@@ -29,6 +29,7 @@ impl FitArgs {
             image_size: self.imgsz.map(|ImageSize(size)| size),
             rect: self.rect,
             batch: self.batch.unwrap_or(1),
+            keep_suppressed: false,
         })
     }
 

@@ -29,7 +29,7 @@ impl InferenceArgs {
         options.ffmpeg = self.video.ffmpeg.clone();
         options.video_stride = self.video.vid_stride;
         options.buffer_streams = self.video.stream_buffer;
-        options.hardware_decoding = self.video.hwaccel;
+        options.hardware_decoding = self.video.hwaccel.clone().filter(|name| name != "none");
         options.on_reconnect = Some(Arc::new(move |name: &str, error: &VideoError| {
             warn(&format!("'{name}': {error}; it is opened again"));
         }));

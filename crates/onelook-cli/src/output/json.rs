@@ -68,7 +68,7 @@ fn seconds(time: Duration) -> f64 {
 }
 
 /// The object of one image; `warnings` is there only if there are any, `frame` (from 1) and `time` (in
-/// seconds) only for frames of videos, `age_ms` only for those of several streams at once.
+/// seconds) and `age_ms` (since the frame came from the decoder) only for frames of videos.
 fn record(image: &PredictedImage<'_>, metadata: &Metadata) -> Value {
     let speed = &image.result.speed;
     let mut record = json!({

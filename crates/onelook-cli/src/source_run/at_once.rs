@@ -134,6 +134,7 @@ impl Member {
             frames: frames.map(|frames| frames.div_ceil(stride)),
             info: self.info.clone(),
             is_live: self.is_live,
+            arrived: Some(result.frame.arrived),
         };
         let frame = result.frame.into_frame().map_err(onelook::Error::from)?;
         emitter.emit(PredictedImage {

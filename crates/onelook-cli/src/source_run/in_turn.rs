@@ -87,6 +87,7 @@ impl Batches<'_, '_> {
             let view = FrameView::from(&frames[index]);
             self.sequences
                 .track(&view, position.time, &mut results[index]);
+            let arrived = image.video.as_ref().and_then(|video| video.arrived);
             self.emitter.emit(PredictedImage {
                 position: image.index + 1,
                 total: self.emitter.tally.entries,
@@ -99,7 +100,7 @@ impl Batches<'_, '_> {
                 result: &results[index],
                 places: &[],
                 decode: image.decode,
-                age: None,
+                age: arrived.map(|arrived| arrived.elapsed()),
                 warnings: &warnings,
             })?;
         }

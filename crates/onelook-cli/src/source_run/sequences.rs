@@ -69,7 +69,8 @@ impl Sequences {
     pub fn track(&mut self, frame: &FrameView<'_>, time: Duration, result: &mut ImageResult) {
         let tracker = self.current.as_mut().and_then(|it| it.tracker.as_mut());
         if let (Some(tracker), Prediction::Instances(found)) = (tracker, &result.prediction) {
-            result.prediction = Prediction::Instances(tracker.update(frame, time, found));
+            result.prediction =
+                Prediction::Instances(tracker.update(frame, time, found, &result.suppressed));
         }
     }
 }
@@ -90,6 +91,7 @@ mod tests {
                 frames: None,
                 info: None,
                 is_live: false,
+                arrived: None,
             }),
             timestamp: millis.map(Duration::from_millis),
             decode: Duration::ZERO,

@@ -37,7 +37,7 @@ impl Clip {
         Self {
             name: address.name(),
             stride: options.video_stride.max(1),
-            stream: video_stream(ffmpeg, address.clone(), options, true),
+            stream: video_stream(ffmpeg, address.clone(), options, 1, true),
             address,
             index,
             info: None,
@@ -54,6 +54,7 @@ impl Clip {
     fn item(&mut self, frame: Result<VideoFrame, SourceError>, waited: Duration) -> SourceFrame {
         let frames = self.info.as_ref().and_then(|info| info.frames);
         let timestamp = frame.as_ref().ok().and_then(|frame| frame.time);
+        let arrived = frame.as_ref().ok().map(|frame| frame.arrived);
         let image = frame.map(|frame| DecodedImage {
             frame: frame
                 .into_frame()
@@ -72,6 +73,7 @@ impl Clip {
                 frames: frames.map(|frames| frames.div_ceil(u64::from(self.stride))),
                 info: self.info.clone(),
                 is_live: self.address.is_live(),
+                arrived,
             }),
             timestamp,
             decode: waited,

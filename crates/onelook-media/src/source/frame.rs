@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::error::SourceError;
 use crate::DecodedImage;
@@ -38,4 +38,6 @@ pub struct VideoPosition {
     pub info: Option<Arc<VideoInfo>>,
     /// Whether it has no end.
     pub is_live: bool,
+    /// When its last byte came from the decoder; absent where there is no frame.
+    pub arrived: Option<Instant>,
 }

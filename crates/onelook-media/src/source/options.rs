@@ -43,8 +43,8 @@ pub struct SourceOptions {
     pub video_stride: u32,
     /// Whether of a live stream every frame counts, even late, and not the newest only.
     pub buffer_streams: bool,
-    /// Whether a GPU may decode videos; its pixels may differ from the CPU's.
-    pub hardware_decoding: bool,
+    /// What decodes videos instead of the CPU, as [`DecodeOptions::hardware`](crate::video::DecodeOptions).
+    pub hardware_decoding: Option<String>,
     /// Told when a live stream fails and is opened again: its name, and why.
     pub on_reconnect: Option<Arc<ReconnectListener>>,
 }
@@ -67,7 +67,7 @@ impl Default for SourceOptions {
             ffmpeg: None,
             video_stride: 1,
             buffer_streams: false,
-            hardware_decoding: false,
+            hardware_decoding: None,
             on_reconnect: None,
         }
     }

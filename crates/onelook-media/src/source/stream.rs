@@ -1,6 +1,8 @@
 //! Videos and live streams of a source, to be run beside each other.
 
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::thread::available_parallelism;
 
 use super::entry::Entry;
 use super::error::SourceError;
@@ -27,7 +29,8 @@ pub(super) fn open(
     entries: Vec<Entry>,
     options: &SourceOptions,
 ) -> Result<Vec<SourceStream>, SourceError> {
-    let mut streams = Vec::with_capacity(entries.len());
+    let count = entries.len();
+    let mut streams = Vec::with_capacity(count);
     let mut ffmpeg: Option<Ffmpeg> = None;
     for entry in entries {
         let path = entry.path();
@@ -47,24 +50,33 @@ pub(super) fn open(
             name,
             path,
             is_live: address.is_live(),
-            video: video_stream(found.clone(), address, options, false),
+            video: video_stream(found.clone(), address, options, count, false),
         });
         ffmpeg = Some(found);
     }
     Ok(streams)
 }
 
-/// A video with the options of its source; `must_start` as in [`StreamOptions`].
+/// Threads that decode one of so many videos that run at once: those of one alone are ffmpeg's choice.
+fn decode_threads(videos: usize) -> Option<u32> {
+    let cores = available_parallelism().map_or(1, NonZeroUsize::get);
+    (videos > 1).then(|| (cores / videos).max(1) as u32)
+}
+
+/// A video that runs with so many `beside` it, itself included, with the options of its source;
+/// `must_start` as in [`StreamOptions`].
 pub(super) fn video_stream(
     ffmpeg: Ffmpeg,
     address: VideoAddress,
     options: &SourceOptions,
+    beside: usize,
     must_start: bool,
 ) -> VideoStream {
     let mut decode = DecodeOptions::for_address(&address);
     decode.limits = options.limits;
     decode.stride = options.video_stride.max(1);
-    decode.hardware = options.hardware_decoding;
+    decode.hardware = options.hardware_decoding.clone();
+    decode.threads = decode_threads(beside);
     let mut stream = StreamOptions::for_address(&address);
     stream.must_start = must_start;
     if address.is_live() && options.buffer_streams {

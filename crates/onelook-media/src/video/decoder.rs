@@ -50,8 +50,12 @@ pub struct DecodeOptions {
     pub size: Option<[u32; 2]>,
     /// Every so-manieth frame only, from the first; times stay what they are.
     pub stride: u32,
-    /// Whether a GPU may decode, where ffmpeg finds one. Its pixels may differ from the CPU's.
-    pub hardware: bool,
+    /// ffmpeg's name of what decodes instead of the CPU, such as `vaapi`, or `auto`: whatever ffmpeg finds,
+    /// and the CPU where it finds nothing. Pixels may differ from the CPU's.
+    pub hardware: Option<String>,
+    /// Threads that decode; as many as ffmpeg likes, if absent. Each holds frames of its own, which costs
+    /// memory and, of a live stream, time: a frame comes when so many more have been received.
+    pub threads: Option<u32>,
     /// Longest wait for the first frame.
     pub start_timeout: Duration,
     /// Longest wait for each other frame.
@@ -71,7 +75,8 @@ impl DecodeOptions {
             format: PixelFormat::Rgb,
             size: None,
             stride: 1,
-            hardware: false,
+            hardware: None,
+            threads: None,
             start_timeout: Duration::from_secs(start),
             frame_timeout: Duration::from_secs(frame),
         }
@@ -130,8 +135,12 @@ impl FfmpegDecoder {
         }
         let mut command = ffmpeg.command();
         command.args(["-nostdin", "-hide_banner", "-v", "error"]);
-        if options.hardware {
-            command.args(["-hwaccel", "auto"]);
+        if let Some(name) = &options.hardware {
+            command.args(["-hwaccel", name]);
+        }
+        let threads = options.threads.map(|threads| threads.to_string());
+        if let Some(threads) = &threads {
+            command.args(["-filter_threads", threads, "-threads", threads]);
         }
         if address.is_live() {
             command.args(["-use_wallclock_as_timestamps", "1"]);
@@ -147,6 +156,10 @@ impl FfmpegDecoder {
             _ => "rgb24",
         };
         command.args(["-pix_fmt", format, "-fps_mode", "passthrough"]);
+        if threads.is_some() {
+            // Raw frames are only copied.
+            command.args(["-threads", "1"]);
+        }
         command.args([
             "-enc_time_base",
             "1:90000",

@@ -239,6 +239,8 @@ fn keep_wanted(
             Some(_) => {}
         }
     }
+    let mut trackers = running.iter().filter_map(|it| it.tracker.as_ref());
+    streams.keep_suppressed(trackers.any(FrameTracker::wants_suppressed));
     for running in running.iter().filter(|it| !it.entry.is_watched()) {
         running.entry.show(None);
     }
@@ -357,10 +359,12 @@ impl Running {
         };
         self.failure = None;
         let found = above(&found, self.config.least_confidence());
+        let dropped = above(&result.result.suppressed, self.config.least_confidence());
         let view = frame.view();
         let found = match (&mut self.tracker, view) {
             (Some(tracker), Ok(view)) => {
-                tracker.update(&view, Duration::from_secs_f64(time.max(0.0)), &found)
+                let time = Duration::from_secs_f64(time.max(0.0));
+                tracker.update(&view, time, &found, &dropped)
             }
             _ => found,
         };

@@ -74,6 +74,7 @@ impl ByteTrack {
                 confirm_after: 2,
                 first_frame_is_young: false,
                 noise_by_score: false,
+                camera_first: false,
             }),
         }
     }

@@ -67,6 +67,17 @@ fn follow_camera(axes: &mut [Axis; 4], motion: &CameraMotion, lengths: &[usize])
     }
 }
 
+/// Two axes as a step of the plane: both change with both.
+fn turned([x, y]: [Axis; 2], motion: &CameraMotion) -> [Axis; 2] {
+    motion.rows.map(|[a, b, _]| Axis {
+        value: a * x.value + b * y.value,
+        speed: a * x.speed + b * y.speed,
+        value_variance: a * a * x.value_variance + b * b * y.value_variance,
+        covariance: a * a * x.covariance + b * b * y.covariance,
+        speed_variance: a * a * x.speed_variance + b * b * y.speed_variance,
+    })
+}
+
 /// Which four coordinates describe a box.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum BoxForm {
@@ -149,13 +160,23 @@ impl BoxFilter {
         }
     }
 
-    /// Goes along with the camera.
+    /// Goes along with the camera. The box is the upright one around the turned one, and its speeds and
+    /// variances turn with the plane, as in the reference; each axis for itself.
     pub fn follow_camera(&mut self, motion: &CameraMotion) {
-        let lengths: &[usize] = match self.form {
-            BoxForm::AspectHeight => &[3],
-            BoxForm::WidthHeight => &[2, 3],
-        };
-        follow_camera(&mut self.axes, motion, lengths);
+        if self.form == BoxForm::AspectHeight {
+            return follow_camera(&mut self.axes, motion, &[3]);
+        }
+        let [x, y, width, height] = self.axes;
+        let centre = motion.apply([x.value, y.value]);
+        let [a, b] = turned([x, y], motion);
+        let [c, d] = turned([width, height], motion);
+        self.axes = [a, b, c, d];
+        let sides = |[a, b, _]: [f64; 3]| a.abs() * width.value + b.abs() * height.value;
+        let [width, height] = motion.rows.map(sides);
+        let values = [centre[0], centre[1], width, height];
+        for (axis, value) in self.axes.iter_mut().zip(values) {
+            axis.value = value;
+        }
     }
 
     /// Height, or width and height, stay as they are.

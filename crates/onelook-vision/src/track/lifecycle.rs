@@ -23,10 +23,13 @@ pub(super) struct LifeRules {
     /// Sightings after which a track is confirmed.
     pub confirm_after: usize,
     /// Tracks without enough sightings move on, but do not grow, and are dropped when they are missed,
-    /// those of the first frame too.
+    /// those of the first frame too. They come behind the others on the frame that confirms them.
     pub first_frame_is_young: bool,
     /// The more confident a detection, the more exact its box.
     pub noise_by_score: bool,
+    /// The camera's motion comes before the prediction, and a track that is found again remembers its
+    /// filtered box, not its detection.
+    pub camera_first: bool,
 }
 
 /// The tracks of one stream: those on the last frame, then the lost.
@@ -59,6 +62,8 @@ pub(super) struct Track {
     changed_frame: u64,
     /// How many such changes came before.
     change: u64,
+    /// Whether it was lost before its last change.
+    is_found_again: bool,
     /// Its time was over once. It may be found on the next frame still, as in the reference, but is
     /// dropped as soon as it is lost again.
     is_expired: bool,
@@ -83,6 +88,11 @@ impl Track {
             .sightings
             .last()
             .expect("a track begins with a sighting")
+    }
+
+    /// Whether it was lost until this frame.
+    pub fn is_found_again_on(&self, frame: u64) -> bool {
+        self.state != State::Lost && self.is_found_again && self.changed_frame == frame
     }
 }
 
@@ -111,13 +121,16 @@ impl Tracks {
         self.frame += 1;
         for track in &mut self.tracks {
             let is_young = track.sighting_count < self.rules.confirm_after;
+            if self.rules.camera_first && camera_motion.is_sound() {
+                track.filter.follow_camera(camera_motion);
+            }
             if track.state == State::Lost || (self.rules.first_frame_is_young && is_young) {
                 track.filter.stop_growing();
             }
             if track.state != State::Unconfirmed || self.rules.first_frame_is_young {
                 track.filter.predict();
             }
-            if camera_motion.is_sound() {
+            if !self.rules.camera_first && camera_motion.is_sound() {
                 track.filter.follow_camera(camera_motion);
             }
         }
@@ -158,14 +171,23 @@ impl Tracks {
             if track.sightings.len() == self.rules.history {
                 track.sightings.remove(0);
             }
-            track.sightings.push((self.frame, bbox));
+            let remembered = match self.rules.camera_first && track.state == State::Lost {
+                true => track.filter.bbox(),
+                false => bbox,
+            };
+            track.sightings.push((self.frame, remembered));
             track.sighting_count += 1;
             let is_young = track.sighting_count < self.rules.confirm_after;
-            if track.state == State::Lost {
+            let is_found_again = track.state == State::Lost;
+            let is_confirmed_late =
+                self.rules.first_frame_is_young && track.state == State::Unconfirmed && !is_young;
+            if is_found_again || is_confirmed_late {
+                track.is_found_again = is_found_again;
                 track.changed_frame = self.frame;
                 track.change = self.changes;
                 self.changes += 1;
-            } else {
+            }
+            if !is_found_again {
                 track.motion = motion(&track.sightings);
             }
             track.state = match track.state {
@@ -210,6 +232,7 @@ impl Tracks {
             first_frame: self.frame,
             changed_frame: self.frame,
             change: self.changes,
+            is_found_again: false,
             is_expired: false,
             detection,
         });
@@ -236,8 +259,8 @@ impl Tracks {
         });
         // Those that go on, new ones, those found again; then the lost.
         self.tracks.sort_by_key(|track| {
-            let is_found_again = track.changed_frame != track.first_frame;
             let is_lost = track.state == State::Lost;
+            let is_found_again = track.is_found_again;
             (is_lost, track.changed_frame, is_found_again, track.change)
         });
         self.remove_duplicates(per_class);

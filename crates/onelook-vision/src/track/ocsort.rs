@@ -57,6 +57,7 @@ impl OcSort {
                 confirm_after: 2,
                 first_frame_is_young: false,
                 noise_by_score: false,
+                camera_first: false,
             }),
         }
     }

@@ -4,12 +4,14 @@
 //! Frame after frame in, a [`CameraMotion`] each out. The same frames give the same motion: what is drawn
 //! at random is drawn from a fixed seed.
 
+mod corner_points;
 mod lucas_kanade;
 mod luma;
 
 use onelook_types::FrameView;
 
 use super::camera_motion::CameraMotion;
+use corner_points::corner_points;
 use lucas_kanade::follow;
 use luma::Luma;
 
@@ -18,9 +20,14 @@ const LONGER_SIDE: usize = 320;
 /// Sizes of a frame, each half of the one before.
 const LEVELS: usize = 3;
 /// Pixels of the small frame by which a corner may miss the motion that it agrees with.
-const TOLERANCE: f64 = 1.0;
-/// Pairs of corners that are tried.
+const TOLERANCE: f32 = 1.0;
+/// Most pairs of corners that are tried.
 const TRIES: usize = 200;
+/// How surely a pair was among them both of which agree with the motion.
+const CERTAINTY: f64 = 0.9999;
+/// So many times as many corners must agree with a motion as with none: a large object that passes is more
+/// likely than a camera that follows it. What agrees with none still tells of a slow motion.
+const STILL_ADVANTAGE: usize = 4;
 /// Corners that must agree.
 const LEAST_AGREEING: usize = 8;
 
@@ -30,36 +37,40 @@ type Step = ([f64; 2], [f64; 2]);
 /// Finds the camera's motion of one stream.
 #[derive(Debug, Clone, Default)]
 pub struct CameraMotionEstimator {
-    previous: Option<Vec<Luma>>,
+    previous: Option<[Luma; LEVELS]>,
+    /// The frame before that, whose memory is used again.
+    unused: [Luma; LEVELS],
 }
 
 impl CameraMotionEstimator {
     /// How the camera moved since the frame before; still where that cannot be told, as on the first
     /// frame, where the size changes or where too little has corners.
     pub fn estimate(&mut self, frame: &FrameView<'_>) -> CameraMotion {
-        let factor = frame.width().max(frame.height()).div_ceil(LONGER_SIDE);
-        let mut levels = vec![Luma::shrunk(frame, factor)];
-        while levels.len() < LEVELS {
-            let half = levels[levels.len() - 1].halved();
-            levels.push(half);
+        let factor = frame
+            .width()
+            .max(frame.height())
+            .div_ceil(LONGER_SIDE)
+            .min(255);
+        let mut levels = std::mem::take(&mut self.unused);
+        levels[0].shrink(frame, factor);
+        for level in 1..LEVELS {
+            let (larger, smaller) = levels.split_at_mut(level);
+            smaller[0].halve(&larger[level - 1]);
         }
-        let Some(previous) = self.previous.replace(levels) else {
-            return CameraMotion::STILL;
-        };
-        let Some(current) = self
-            .previous
-            .as_deref()
-            .filter(|now| now[0].size() == previous[0].size())
-        else {
-            return CameraMotion::STILL;
-        };
-        let corners = previous[0].corners();
-        let steps = corners
-            .into_iter()
-            .filter_map(|from| Some((from, follow(&previous, current, from)?)));
-        let motion = agreed_motion(&steps.collect::<Vec<Step>>());
+        let motion = self.previous.as_ref().and_then(|previous| {
+            let is_alike = levels[0].size() == previous[0].size();
+            is_alike.then(|| moved(previous, &levels)).flatten()
+        });
+        self.unused = self.previous.replace(levels).unwrap_or_default();
         enlarged(motion.unwrap_or(CameraMotion::STILL), factor as f64)
     }
+}
+
+/// The motion from one frame to another of the same size.
+fn moved(previous: &[Luma; LEVELS], current: &[Luma; LEVELS]) -> Option<CameraMotion> {
+    let corners = corner_points(&previous[0]).into_iter();
+    let steps = corners.filter_map(|from| Some((from, follow(previous, current, from)?)));
+    agreed_motion(&steps.collect::<Vec<Step>>())
 }
 
 /// The motion of a frame `factor` times as large, whose pixels' centres lie between those of the small one.
@@ -84,43 +95,95 @@ impl CameraMotion {
 
 /// The similarity that most steps agree on, by random sample consensus (Fischler and Bolles, 1981).
 fn agreed_motion(steps: &[Step]) -> Option<CameraMotion> {
-    let agreeing = |motion: &CameraMotion| -> Vec<Step> {
-        let misses = |&&(from, to): &&Step| {
-            let [x, y] = motion.apply(from);
-            (x - to[0]).hypot(y - to[1]) <= TOLERANCE
-        };
-        steps.iter().filter(misses).copied().collect()
-    };
+    let points = Points::new(steps);
     let mut random = Random(1);
-    let mut best: Vec<Step> = Vec::new();
-    for _ in 0..TRIES {
+    let mut best = (0, CameraMotion::STILL);
+    let mut tries = 0;
+    while tries < tries_for(best.0, steps.len()) {
+        tries += 1;
         let pair = [
-            steps.get(random.below(steps.len()))?,
-            steps.get(random.below(steps.len()))?,
+            *steps.get(random.below(steps.len()))?,
+            *steps.get(random.below(steps.len()))?,
         ];
-        if let Some(motion) = fitted(&pair.map(|&step| step)) {
-            let found = agreeing(&motion);
-            if found.len() > best.len() {
-                best = found;
+        if let Some(motion) = fitted(pair.iter()) {
+            let agreeing = points.count_agreeing(&motion);
+            if agreeing > best.0 {
+                best = (agreeing, motion);
             }
         }
     }
-    if best.len() < LEAST_AGREEING.max(steps.len() / 4) {
+    let still = points.count_agreeing(&CameraMotion::STILL);
+    if still * STILL_ADVANTAGE >= best.0 {
+        best = (still, CameraMotion::STILL);
+    }
+    if best.0 < LEAST_AGREEING.max(steps.len() / 4) {
         return None;
     }
-    fitted(&agreeing(&fitted(&best)?))
+    let refined = fitted(agreeing(steps, &best.1))?;
+    fitted(agreeing(steps, &refined))
+}
+
+/// Steps that agree with the motion.
+fn agreeing<'a>(
+    steps: &'a [Step],
+    motion: &CameraMotion,
+) -> impl Iterator<Item = &'a Step> + Clone {
+    let motion = *motion;
+    steps.iter().filter(move |(from, to)| {
+        let [x, y] = motion.apply(*from);
+        let [x, y] = [x - to[0], y - to[1]];
+        x * x + y * y <= f64::from(TOLERANCE * TOLERANCE)
+    })
+}
+
+/// How many pairs are to be tried when `agreeing` steps of `count` do agree.
+fn tries_for(agreeing: usize, count: usize) -> usize {
+    if agreeing == 0 {
+        return TRIES;
+    }
+    let pair = (agreeing as f64 / count as f64).powi(2);
+    // Where all agree, one of minus infinity.
+    let tries = (1.0 - CERTAINTY).ln() / (1.0 - pair).ln();
+    (tries.ceil() as usize).clamp(1, TRIES)
+}
+
+/// Steps by coordinate, for vectors.
+struct Points([Vec<f32>; 4]);
+
+impl Points {
+    fn new(steps: &[Step]) -> Self {
+        let column =
+            |value: fn(&Step) -> f64| steps.iter().map(|step| value(step) as f32).collect();
+        Self([
+            column(|step| step.0[0]),
+            column(|step| step.0[1]),
+            column(|step| step.1[0]),
+            column(|step| step.1[1]),
+        ])
+    }
+
+    fn count_agreeing(&self, motion: &CameraMotion) -> usize {
+        let [[a, b, c], [d, e, f]] = motion.rows.map(|row| row.map(|value| value as f32));
+        let [from_x, from_y, to_x, to_y] = &self.0;
+        let froms = from_x.iter().zip(from_y);
+        let agrees = |((x, y), (to_x, to_y)): ((&f32, &f32), (&f32, &f32))| {
+            let miss = [a * x + b * y + c - to_x, d * x + e * y + f - to_y];
+            u32::from(miss[0] * miss[0] + miss[1] * miss[1] <= TOLERANCE * TOLERANCE)
+        };
+        froms.zip(to_x.iter().zip(to_y)).map(agrees).sum::<u32>() as usize
+    }
 }
 
 /// The similarity with the least squares of misses.
-fn fitted(steps: &[Step]) -> Option<CameraMotion> {
-    let count = steps.len() as f64;
+fn fitted<'a>(steps: impl Iterator<Item = &'a Step> + Clone) -> Option<CameraMotion> {
+    let count = steps.clone().count() as f64;
     let mean = |point: fn(&Step) -> [f64; 2], axis: usize| {
-        steps.iter().map(|step| point(step)[axis]).sum::<f64>() / count
+        steps.clone().map(|step| point(step)[axis]).sum::<f64>() / count
     };
     let from = [mean(|step| step.0, 0), mean(|step| step.0, 1)];
     let to = [mean(|step| step.1, 0), mean(|step| step.1, 1)];
     let (mut along, mut across, mut square) = (0.0, 0.0, 0.0);
-    for (a, b) in steps {
+    for (a, b) in steps.clone() {
         let (ax, ay) = (a[0] - from[0], a[1] - from[1]);
         let (bx, by) = (b[0] - to[0], b[1] - to[1]);
         along += ax * bx + ay * by;
@@ -244,6 +307,17 @@ mod tests {
                 CameraMotion::STILL
             );
         }
+    }
+
+    #[test]
+    fn a_large_object_that_passes_is_no_motion_of_the_camera() {
+        let steps = (0..40).map(|index| {
+            let from = [f64::from(index % 8) * 30.0, f64::from(index / 8) * 30.0];
+            let passes = if index % 3 == 0 { 0.0 } else { 9.0 };
+            (from, [from[0] + 0.25 + passes, from[1]])
+        });
+        let motion = agreed_motion(&steps.collect::<Vec<Step>>()).unwrap();
+        assert!(miss(&motion, &CameraMotion::shift(0.25, 0.0)) < 1e-6);
     }
 
     #[test]

@@ -23,6 +23,10 @@ pub struct Options {
     pub rect: Option<bool>,
     /// Most images in one run.
     pub batch: usize,
+    /// Whether boxes that non-maximum suppression dropped come with the results, for
+    /// [trackers that want them](onelook_vision::track::TrackerOptions::wants_suppressed). The engine then
+    /// gives raw outputs, and small work is added per image.
+    pub keep_suppressed: bool,
 }
 
 impl Default for Options {
@@ -32,6 +36,7 @@ impl Default for Options {
             image_size: None,
             rect: None,
             batch: 1,
+            keep_suppressed: false,
         }
     }
 }

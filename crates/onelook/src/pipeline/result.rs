@@ -10,6 +10,9 @@ use onelook_types::{Instances, Prediction};
 pub struct ImageResult {
     /// What the model says.
     pub prediction: Prediction,
+    /// Boxes that non-maximum suppression dropped and a tracker may take; none unless they are
+    /// [asked for](crate::Options::keep_suppressed).
+    pub suppressed: Instances,
     /// Height and width of the network's input.
     pub input: [usize; 2],
     /// How the image went into the run.

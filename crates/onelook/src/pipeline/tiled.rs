@@ -66,6 +66,7 @@ impl Pipeline {
         let instances: Instances = merged.iter().take(most).collect();
         Ok(ImageResult {
             prediction: Prediction::Instances(instances),
+            suppressed: Instances::default(),
             speed,
             ..last
         })

@@ -1,5 +1,6 @@
 //! Tracks objects on the frames of one stream: frames and what was found on them in, tracks out.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use onelook_types::{FrameView, Instance, Instances};
@@ -13,6 +14,7 @@ pub struct FrameTracker {
     tracker: Box<dyn Tracker>,
     camera: Option<CameraMotionEstimator>,
     passes_untracked: bool,
+    wants_suppressed: bool,
 }
 
 impl FrameTracker {
@@ -22,26 +24,39 @@ impl FrameTracker {
             tracker: settings.options.build(),
             camera: settings.camera_motion.then(CameraMotionEstimator::default),
             passes_untracked: settings.options.passes_untracked(),
+            wants_suppressed: settings.options.wants_suppressed(),
         }
     }
 
+    /// Whether it takes boxes that suppression dropped.
+    pub fn wants_suppressed(&self) -> bool {
+        self.wants_suppressed
+    }
+
     /// The objects that are tracked on the next frame, which comes `time` after the start; their boxes end at
-    /// the edges of the frame. The reference's trackers pass detections on without an id where
+    /// the edges of the frame. `suppressed` are boxes that non-maximum suppression dropped, for trackers that
+    /// [want them](onelook_vision::track::TrackerOptions::wants_suppressed); others do not look at them. The reference's trackers pass detections on without an id where
     /// [they do](onelook_vision::track::TrackerOptions::passes_untracked).
     pub fn update(
         &mut self,
         frame: &FrameView<'_>,
         time: Duration,
         found: &Instances,
+        suppressed: &Instances,
     ) -> Instances {
+        let offered: Cow<'_, Instances> = match self.wants_suppressed && !suppressed.is_empty() {
+            true => Cow::Owned(found.iter().chain(suppressed).collect()),
+            false => Cow::Borrowed(found),
+        };
         let camera = self.camera.as_mut();
         let info = FrameInfo {
             time,
             camera_motion: camera
                 .map(|camera| camera.estimate(frame))
                 .unwrap_or_default(),
+            suppressed: offered.len() - found.len(),
         };
-        let tracked = self.tracker.update(found, &info);
+        let tracked = self.tracker.update(&offered, &info);
         match tracked.is_empty() && self.passes_untracked && !self.tracker.has_unconfirmed() {
             true => found.clone(),
             false => clipped(tracked, [frame.width(), frame.height()]),
@@ -84,7 +99,7 @@ mod tests {
         let frame = Frame::filled(64, 48, [0; 3]).unwrap();
         let frames = scores.iter().enumerate().map(|(number, &score)| {
             let time = Duration::from_millis(40 * number as u64);
-            let seen = tracker.update(&(&frame).into(), time, &object(score));
+            let seen = tracker.update(&(&frame).into(), time, &object(score), &Instances::EMPTY);
             seen.iter().map(|object| object.track_id).collect()
         });
         frames.collect()
@@ -102,7 +117,12 @@ mod tests {
     fn boxes_end_at_the_edges_of_the_frame() {
         let mut tracker = FrameTracker::new(&tracker("bytetrack").unwrap());
         let frame = Frame::filled(64, 48, [0; 3]).unwrap();
-        let seen = tracker.update(&(&frame).into(), Duration::ZERO, &object(0.9));
+        let seen = tracker.update(
+            &(&frame).into(),
+            Duration::ZERO,
+            &object(0.9),
+            &Instances::EMPTY,
+        );
         assert_eq!((seen.boxes()[0].x1, seen.boxes()[0].x2), (0.0, 30.0));
         assert_eq!(
             (seen.classes(), seen.track_ids()),

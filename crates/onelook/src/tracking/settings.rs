@@ -176,8 +176,6 @@ impl<'a> Keys<'a> {
         if self.number("lost_match_thr", 0.0, 0.0..=1.0)? != 0.0 {
             return Err("'lost_match_thr' cannot be had: leave it at 0".to_owned());
         }
-        // A price of detections that non-maximum suppression removed, which are not offered.
-        self.number("penalty_q", 0.0, 0.0..=10.0)?;
         Ok(TrackTrackOptions {
             high_threshold: self.fraction("track_high_thresh", usual.high_threshold)?,
             low_threshold: self.fraction("track_low_thresh", usual.low_threshold)?,
@@ -191,6 +189,7 @@ impl<'a> Keys<'a> {
             score_weight: self.number("conf_weight", usual.score_weight, 0.0..=10.0)?,
             turn_weight: self.number("angle_weight", usual.turn_weight, 0.0..=10.0)?,
             low_penalty: self.number("penalty_p", usual.low_penalty, 0.0..=10.0)?,
+            suppressed_penalty: self.number("penalty_q", usual.suppressed_penalty, 0.0..=10.0)?,
             new_max_iou: self.fraction("tai_thr", usual.new_max_iou)?,
             confirm_after: self.count("min_track_len", usual.confirm_after as u64, 1.0..=1000.0)?
                 as usize,

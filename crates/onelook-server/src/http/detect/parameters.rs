@@ -131,6 +131,7 @@ impl DetectParameters {
             image_size: self.imgsz,
             rect: self.rect,
             batch: 1,
+            keep_suppressed: false,
         };
         let size = options.rounded_size(metadata)?;
         // A model that was made for larger images is served as it was made.

@@ -3,8 +3,10 @@
 
 use super::luma::Luma;
 
-/// Half the side of the window that is compared.
-const REACH: i32 = 6;
+/// Side of the window that is compared: rows of whole vectors.
+const SIDE: usize = 12;
+/// The window with a pixel around it, for the gradients.
+const OUTER: usize = SIDE + 2;
 /// Steps at one size.
 const ITERATIONS: usize = 12;
 /// A step of fewer pixels is the last one.
@@ -31,51 +33,77 @@ pub(super) fn follow(from: &[Luma], to: &[Luma], point: [f64; 2]) -> Option<[f64
     Some([point[0] + flow[0], point[1] + flow[1]])
 }
 
+type Square = [[f32; SIDE]; SIDE];
+
+/// A window of the first frame and how its brightness changes.
+struct Window {
+    values: Square,
+    gradients_x: Square,
+    gradients_y: Square,
+}
+
+impl Window {
+    fn new(around: &[[f32; OUTER]; OUTER]) -> Self {
+        let mut window = Self {
+            values: [[0.0; SIDE]; SIDE],
+            gradients_x: [[0.0; SIDE]; SIDE],
+            gradients_y: [[0.0; SIDE]; SIDE],
+        };
+        for y in 0..SIDE {
+            for x in 0..SIDE {
+                window.values[y][x] = around[y + 1][x + 1];
+                window.gradients_x[y][x] = (around[y + 1][x + 2] - around[y + 1][x]) / 2.0;
+                window.gradients_y[y][x] = (around[y + 2][x + 1] - around[y][x + 1]) / 2.0;
+            }
+        }
+        window
+    }
+}
+
+/// Sum of the products, by columns first: a vector at a time.
+fn sum_of_products(a: &Square, b: &Square) -> f64 {
+    let mut sums = [0.0; SIDE];
+    for (a, b) in a.iter().zip(b) {
+        for x in 0..SIDE {
+            sums[x] += a[x] * b[x];
+        }
+    }
+    sums.iter().copied().map(f64::from).sum()
+}
+
 fn refined(from: &Luma, to: &Luma, [x, y]: [f64; 2], mut flow: [f64; 2]) -> Option<[f64; 2]> {
-    let side = (2 * REACH + 1) as usize;
-    let window = || {
-        (-REACH..=REACH)
-            .flat_map(|dy| (-REACH..=REACH).map(move |dx| (f64::from(dx), f64::from(dy))))
-    };
-    // The window and a pixel around it, for the gradients.
-    let mut around = Vec::with_capacity((side + 2) * (side + 2));
-    for dy in -REACH - 1..=REACH + 1 {
-        for dx in -REACH - 1..=REACH + 1 {
-            around.push(from.sample(x + f64::from(dx), y + f64::from(dy))?);
-        }
-    }
-    let mut patch = Vec::with_capacity(side * side);
-    let (mut xx, mut xy, mut yy) = (0.0, 0.0, 0.0);
-    for row in 1..=side {
-        for middle in row * (side + 2) + 1..=row * (side + 2) + side {
-            let gradient_x = f64::from(around[middle + 1] - around[middle - 1]) / 2.0;
-            let gradient_y = f64::from(around[middle + side + 2] - around[middle - side - 2]) / 2.0;
-            patch.push((around[middle], gradient_x, gradient_y));
-            xx += gradient_x * gradient_x;
-            xy += gradient_x * gradient_y;
-            yy += gradient_y * gradient_y;
-        }
-    }
+    let reach = (SIDE / 2) as f64;
+    let window = Window::new(&from.square::<OUTER>(x - reach - 1.0, y - reach - 1.0)?);
+    let Window {
+        values,
+        gradients_x,
+        gradients_y,
+    } = &window;
+    let xx = sum_of_products(gradients_x, gradients_x);
+    let xy = sum_of_products(gradients_x, gradients_y);
+    let yy = sum_of_products(gradients_y, gradients_y);
     let determinant = xx * yy - xy * xy;
     if determinant < 1.0 {
         return None;
     }
     for _ in 0..ITERATIONS {
-        let (mut sum_x, mut sum_y) = (0.0, 0.0);
-        let mut difference = 0.0;
-        for ((dx, dy), &(value, gradient_x, gradient_y)) in window().zip(&patch) {
-            let missing = value - to.sample(x + dx + flow[0], y + dy + flow[1])?;
-            difference += missing.abs();
-            sum_x += f64::from(missing) * gradient_x;
-            sum_y += f64::from(missing) * gradient_y;
+        let mut missing = to.square::<SIDE>(x - reach + flow[0], y - reach + flow[1])?;
+        for (missing, values) in missing.iter_mut().zip(values) {
+            for x in 0..SIDE {
+                missing[x] = values[x] - missing[x];
+            }
         }
+        let sum_x = sum_of_products(&missing, gradients_x);
+        let sum_y = sum_of_products(&missing, gradients_y);
         let step = [
             (yy * sum_x - xy * sum_y) / determinant,
             (xx * sum_y - xy * sum_x) / determinant,
         ];
         flow = [flow[0] + step[0], flow[1] + step[1]];
-        if step[0].hypot(step[1]) < LAST_STEP {
-            return (difference / patch.len() as f32 <= MAX_DIFFERENCE).then_some(flow);
+        if step[0] * step[0] + step[1] * step[1] < LAST_STEP * LAST_STEP {
+            let difference: f32 = missing.as_flattened().iter().map(|it| it.abs()).sum();
+            let is_same = difference / (SIDE * SIDE) as f32 <= MAX_DIFFERENCE;
+            return is_same.then_some(flow);
         }
     }
     Some(flow)

@@ -1,64 +1,77 @@
-//! Brightness of a frame at small sizes, and the corners in it.
-
-use std::collections::BTreeMap;
+//! Brightness of a frame at small sizes.
 
 use onelook_types::{FrameView, PixelFormat};
 
-/// Corners lie in squares of so many pixels, one in each.
-const CELL: usize = 16;
-/// Half the side of the window in which a corner is looked for.
-const REACH: usize = 2;
-/// A corner is at least this part as strong as the strongest.
-const QUALITY: f32 = 0.01;
-/// Weaker corners are noise.
-const LEAST_STRENGTH: f32 = 4.0;
+/// Parts of 256 that red, green and blue have in the brightness (ITU-R BT.601).
+const WEIGHTS: [u32; 3] = [77, 150, 29];
 
 /// Brightness, 0 to 255, row by row.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Luma {
-    width: usize,
-    height: usize,
-    values: Vec<f32>,
+    pub width: usize,
+    pub height: usize,
+    pub values: Vec<f32>,
 }
 
 impl Luma {
     /// A frame, each pixel the mean of a square of `factor` by `factor`; what is left over at the edges
-    /// is not seen.
-    pub fn shrunk(frame: &FrameView<'_>, factor: usize) -> Self {
-        let (width, height) = (frame.width() / factor, frame.height() / factor);
-        let area = (factor * factor) as f32;
-        let mut values = vec![0.0; width * height];
-        for y in 0..height * factor {
-            let pixels = frame.row(y);
-            let row = &mut values[y / factor * width..][..width];
-            for (x, sum) in row.iter_mut().enumerate() {
-                *sum += (x * factor..(x + 1) * factor)
-                    .map(|x| brightness(frame.format(), pixels, x))
-                    .sum::<f32>()
-                    / area;
+    /// is not seen. At most 255 for `factor`.
+    pub fn shrink(&mut self, frame: &FrameView<'_>, factor: usize) {
+        (self.width, self.height) = (frame.width() / factor, frame.height() / factor);
+        self.values.clear();
+        match frame.format() {
+            PixelFormat::Rgb => self.add_squares(frame, factor, WEIGHTS),
+            PixelFormat::Bgr => {
+                self.add_squares(frame, factor, [WEIGHTS[2], WEIGHTS[1], WEIGHTS[0]])
             }
-        }
-        Self {
-            width,
-            height,
-            values,
+            PixelFormat::Grey | PixelFormat::Nv12 => self.add_squares(frame, factor, [256]),
         }
     }
 
-    /// The same at half the size.
-    pub fn halved(&self) -> Self {
-        let (width, height) = (self.width / 2, self.height / 2);
-        let mut values = Vec::with_capacity(width * height);
-        for y in 0..height {
-            for x in 0..width {
-                let at = |dx, dy| self.at(2 * x + dx, 2 * y + dy);
-                values.push((at(0, 0) + at(1, 0) + at(0, 1) + at(1, 1)) / 4.0);
+    fn add_squares<const CHANNELS: usize>(
+        &mut self,
+        frame: &FrameView<'_>,
+        factor: usize,
+        weights: [u32; CHANNELS],
+    ) {
+        let scale = 1.0 / (256 * factor * factor) as f32;
+        // Rows are added first, since that is the same for every byte.
+        let mut sums = vec![0_u16; self.width * factor * CHANNELS];
+        for y in 0..self.height {
+            sums.fill(0);
+            for dy in 0..factor {
+                for (sum, &byte) in sums.iter_mut().zip(frame.row(y * factor + dy)) {
+                    *sum += u16::from(byte);
+                }
+            }
+            let (pixels, _) = sums.as_chunks::<CHANNELS>();
+            for square in pixels.chunks_exact(factor) {
+                let mut sums = [0; CHANNELS];
+                for pixel in square {
+                    for channel in 0..CHANNELS {
+                        sums[channel] += u32::from(pixel[channel]);
+                    }
+                }
+                let mut weighted = 0;
+                for channel in 0..CHANNELS {
+                    weighted += sums[channel] * weights[channel];
+                }
+                self.values.push(weighted as f32 * scale);
             }
         }
-        Self {
-            width,
-            height,
-            values,
+    }
+
+    /// Becomes the other at half the size.
+    pub fn halve(&mut self, other: &Self) {
+        (self.width, self.height) = (other.width / 2, other.height / 2);
+        self.values.clear();
+        for y in 0..self.height {
+            let pairs = |y: usize| other.row(y)[..2 * self.width].chunks_exact(2);
+            let squares = pairs(2 * y).zip(pairs(2 * y + 1));
+            let mean = |(above, below): (&[f32], &[f32])| {
+                (above[0] + above[1] + below[0] + below[1]) / 4.0
+            };
+            self.values.extend(squares.map(mean));
         }
     }
 
@@ -66,74 +79,37 @@ impl Luma {
         [self.width, self.height]
     }
 
-    fn at(&self, x: usize, y: usize) -> f32 {
-        self.values[y * self.width + x]
+    pub fn row(&self, y: usize) -> &[f32] {
+        &self.values[y * self.width..][..self.width]
     }
 
-    /// Brightness between pixels; nothing outside.
-    pub fn sample(&self, x: f64, y: f64) -> Option<f32> {
-        let inside = |value: f64, size: usize| value >= 0.0 && value < size as f64 - 1.0;
-        if !inside(x, self.width) || !inside(y, self.height) {
+    /// The square of `SIDE` by `SIDE` samples whose first one lies at this point, between pixels; nothing
+    /// where a pixel outside would be needed.
+    pub fn square<const SIDE: usize>(&self, x: f64, y: f64) -> Option<[[f32; SIDE]; SIDE]> {
+        let is_inside =
+            |value: f64, size: usize| value >= 0.0 && value + (SIDE as f64) < size as f64;
+        if !is_inside(x, self.width) || !is_inside(y, self.height) {
             return None;
         }
         let (left, top) = (x as usize, y as usize);
         let (right_part, lower_part) = ((x - left as f64) as f32, (y - top as f64) as f32);
-        let row =
-            |y: usize| self.at(left, y) + (self.at(left + 1, y) - self.at(left, y)) * right_part;
-        Some(row(top) + (row(top + 1) - row(top)) * lower_part)
-    }
-
-    /// Points around which brightness changes in both directions (Shi and Tomasi, 1994), spread over the
-    /// frame.
-    pub fn corners(&self) -> Vec<[f64; 2]> {
-        let margin = REACH + 1;
-        let (Some(right), Some(bottom)) = (
-            self.width.checked_sub(margin),
-            self.height.checked_sub(margin),
-        ) else {
-            return Vec::new();
+        // A row between pixels, which two rows of the square need.
+        let between = |y: usize, values: &mut [f32; SIDE]| {
+            let row = &self.values[y * self.width + left..][..=SIDE];
+            for x in 0..SIDE {
+                values[x] = row[x] + (row[x + 1] - row[x]) * right_part;
+            }
         };
-        let mut cells = BTreeMap::new();
-        // Every second pixel will do: corners are wider than that.
-        for y in (margin..bottom).step_by(2) {
-            for x in (margin..right).step_by(2) {
-                let strength = self.strength(x, y);
-                let best = cells.entry((y / CELL, x / CELL)).or_insert((0.0, x, y));
-                if strength > best.0 {
-                    *best = (strength, x, y);
-                }
+        let mut square = [[0.0; SIDE]; SIDE];
+        let (mut above, mut below) = ([0.0; SIDE], [0.0; SIDE]);
+        between(top, &mut above);
+        for (dy, values) in square.iter_mut().enumerate() {
+            between(top + dy + 1, &mut below);
+            for x in 0..SIDE {
+                values[x] = above[x] + (below[x] - above[x]) * lower_part;
             }
+            above = below;
         }
-        let strongest = cells.values().fold(0.0, |most: f32, cell| most.max(cell.0));
-        let least = (strongest * QUALITY).max(LEAST_STRENGTH);
-        let corners = cells.into_values().filter(|cell| cell.0 >= least);
-        corners.map(|(_, x, y)| [x as f64, y as f64]).collect()
-    }
-
-    /// The smaller change of brightness of the two directions: the lesser eigenvalue of the gradients'
-    /// covariance, per pixel of the window.
-    fn strength(&self, x: usize, y: usize) -> f32 {
-        let (mut xx, mut xy, mut yy) = (0.0, 0.0, 0.0);
-        for y in y - REACH..=y + REACH {
-            for x in x - REACH..=x + REACH {
-                let dx = (self.at(x + 1, y) - self.at(x - 1, y)) / 2.0;
-                let dy = (self.at(x, y + 1) - self.at(x, y - 1)) / 2.0;
-                (xx, xy, yy) = (xx + dx * dx, xy + dx * dy, yy + dy * dy);
-            }
-        }
-        let pixels = ((2 * REACH + 1) * (2 * REACH + 1)) as f32;
-        ((xx + yy) / 2.0 - ((xx - yy) / 2.0).hypot(xy)) / pixels
-    }
-}
-
-fn brightness(format: PixelFormat, row: &[u8], x: usize) -> f32 {
-    let value = |index: usize| f32::from(row[index]);
-    let weighted = |red: usize, blue: usize| {
-        0.299 * value(red) + 0.587 * value(3 * x + 1) + 0.114 * value(blue)
-    };
-    match format {
-        PixelFormat::Rgb => weighted(3 * x, 3 * x + 2),
-        PixelFormat::Bgr => weighted(3 * x + 2, 3 * x),
-        PixelFormat::Grey | PixelFormat::Nv12 => value(x),
+        Some(square)
     }
 }
