@@ -188,6 +188,21 @@ mod tests {
     }
 
     #[test]
+    fn hardware_decoders_are_names_or_whether() {
+        for (word, name) in [
+            ("auto", "auto"),
+            ("True", "auto"),
+            ("none", "none"),
+            ("cuda", "cuda"),
+        ] {
+            assert_eq!(hardware_decoder(word).as_deref(), Ok(name));
+        }
+        for word in ["", "-i", "a b", "cuda:0"] {
+            assert!(hardware_decoder(word).is_err(), "{word}");
+        }
+    }
+
+    #[test]
     fn fractions_stay_between_zero_and_one() {
         assert_eq!(fraction("0.25"), Ok(0.25));
         for word in ["1.1", "-0.1", "NaN", "x"] {

@@ -23,8 +23,7 @@ pub struct VideoArgs {
     pub max_fps: Option<f64>,
     /// Decode videos on a GPU: auto takes what ffmpeg finds, and the CPU where it finds nothing; a name, such
     /// as vaapi, cuda or videotoolbox, that one only. Pixels may differ a little [default: none]
-    #[arg(long, value_name = "auto|none|NAME", num_args = 0..=1, default_missing_value = "auto",
-        value_parser = hardware_decoder)]
+    #[arg(long, value_name = "auto|none|NAME", value_parser = hardware_decoder)]
     pub hwaccel: Option<String>,
     /// ffmpeg, which reads videos, or the directory of it and ffprobe [default: ONELOOK_FFMPEG, or
     /// what is on the PATH]

@@ -103,6 +103,8 @@ impl OpenDecoder for FfmpegOpener {
 /// Steps of less than 0.1 ms are how ffmpeg writes times that go backwards.
 const BACKWARD_STEP_TICKS: i64 = 9;
 const TICKS_PER_SECOND: f64 = 90_000.0;
+/// How lines begin that tell of devices which were looked for and are not there.
+const ABSENT_DEVICES: &[&str] = &["[AVHWDeviceContext", "Device creation failed", "libva"];
 /// A live frame whose time is further from now has another clock's.
 const MAX_CLOCK_DIFFERENCE: f64 = 60.0;
 
@@ -270,7 +272,11 @@ impl FfmpegDecoder {
                 reason: self.process.last_words(),
             });
         }
-        let reason = self.process.first_words();
+        let ignored = match &self.options.hardware {
+            Some(_) => ABSENT_DEVICES,
+            None => &[],
+        };
+        let reason = self.process.first_words(ignored);
         match status {
             Some(status) if status.success() && reason.is_empty() => Ok(None),
             _ => Err(self.damaged(reason)),

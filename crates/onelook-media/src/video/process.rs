@@ -175,9 +175,13 @@ impl Process {
         self.status.is_some()
     }
 
-    /// The first line that it said, or nothing.
-    pub(super) fn first_words(&self) -> String {
-        lock(&self.said).first.first().cloned().unwrap_or_default()
+    /// The first line that it said, but for those that begin so; or nothing.
+    pub(super) fn first_words(&self, ignored: &[&str]) -> String {
+        let said = lock(&self.said);
+        let mut lines = said.first.iter().chain(&said.last);
+        let is_ignored = |line: &str| ignored.iter().any(|start| line.starts_with(start));
+        let line = lines.find(|line| !is_ignored(line));
+        line.cloned().unwrap_or_default()
     }
 
     /// The last line that it said, or nothing.

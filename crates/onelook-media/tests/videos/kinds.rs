@@ -3,6 +3,20 @@
 use super::*;
 
 #[test]
+fn a_gpu_that_is_looked_for_and_not_there_is_no_failure() {
+    let Some(scratch) = Scratch::new() else {
+        return;
+    };
+    let path = scratch.clip("plain.mp4", "64x48", 1, "-c:v libx264");
+    let stream = stream_by(Ffmpeg::find(None).unwrap(), &path, |decode| {
+        decode.hardware = Some("auto".to_owned());
+        decode.threads = Some(1);
+    });
+    let (frames, failure) = read(stream);
+    assert_eq!((frames.len(), failure), (10, None));
+}
+
+#[test]
 fn frames_and_times_are_those_of_the_file_whatever_its_kind() {
     let Some(scratch) = Scratch::new() else {
         return;
