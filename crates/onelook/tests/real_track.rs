@@ -152,15 +152,16 @@ fn bytetrack_gives_the_ids_of_the_reference_on_clips_of_many_classes() {
 
 /// Given the camera's motion as the reference estimates it (8.4.190 with opencv 5.0.0, sparse optical flow).
 /// The cameras of three of these clips stand still, and it says up to 113 pixels where objects fill most of
-/// the frame: to have its ids there, one must have its motion.
+/// the frame: to have its ids there, one must have its motion. Corners are within half a pixel there, so widths
+/// and heights within one.
 #[test]
 fn trackers_with_the_references_camera_motion_give_its_ids() {
     for (tracker, clip, tolerance) in [
         ("botsort", "bus-pan", 10),
         ("tracktrack", "bus-pan", 5),
         ("tracktrack", "pets09-s2l1-300", 5),
-        ("tracktrack", "car-detection", 50),
-        ("tracktrack", "one-by-one-person-20s", 50),
+        ("tracktrack", "car-detection", 90),
+        ("tracktrack", "one-by-one-person-20s", 90),
     ] {
         compare_clip(tracker, clip, &recorded_motion(clip), tolerance);
     }

@@ -199,7 +199,7 @@ impl VideoWriter {
         let status = process.wait_while(PATIENCE, || extent(&whole));
         let renamed = match status.is_some_and(|status| status.success()) {
             true => fs::rename(&whole, &self.path),
-            false => Err(io::Error::other(process.first_words())),
+            false => Err(io::Error::other(process.first_words(&[]))),
         };
         if renamed.is_err() {
             let _ = fs::remove_file(&whole);
@@ -219,7 +219,7 @@ impl VideoWriter {
     fn failure(&mut self, error: &io::Error) -> VideoError {
         self.output = None;
         self.process.wait();
-        let said = self.process.first_words();
+        let said = self.process.first_words(&[]);
         match said.as_str() {
             "" => self.write_error(&error.to_string()),
             said => self.write_error(said),
