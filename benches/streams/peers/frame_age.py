@@ -22,14 +22,24 @@ def stamp(frame):
     return frame
 
 
-class VideoCapture(cv2.VideoCapture):
+class VideoCapture:
+    """Holds opencv's class instead of inheriting from it, which ends in a crash."""
+
+    opencv = cv2.VideoCapture
+
+    def __init__(self, *args):
+        self.video = self.opencv(*args)
+
     def read(self, *args):
-        done, frame = super().read(*args)
+        done, frame = self.video.read(*args)
         return done, stamp(frame)
 
     def retrieve(self, *args):
-        done, frame = super().retrieve(*args)
+        done, frame = self.video.retrieve(*args)
         return done, stamp(frame)
+
+    def __getattr__(self, name):
+        return getattr(self.video, name)
 
 
 cv2.VideoCapture = VideoCapture
