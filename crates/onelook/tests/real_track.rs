@@ -160,8 +160,8 @@ fn trackers_with_the_references_camera_motion_give_its_ids() {
         ("botsort", "bus-pan", 10),
         ("tracktrack", "bus-pan", 5),
         ("tracktrack", "pets09-s2l1-300", 5),
-        ("tracktrack", "car-detection", 90),
-        ("tracktrack", "one-by-one-person-20s", 90),
+        ("tracktrack", "car-detection", 100),
+        ("tracktrack", "one-by-one-person-20s", 100),
     ] {
         compare_clip(tracker, clip, &recorded_motion(clip), tolerance);
     }
