@@ -280,7 +280,8 @@ impl<'a> Results<'a> {
         self.last_time = time;
         let view = FrameView::from(frame);
         let found = match &mut self.tracker {
-            Some(tracker) => tracker.update(&view, time, &found),
+            // What suppression dropped is not in the answers that requests get.
+            Some(tracker) => tracker.update(&view, time, &found, &Instances::EMPTY),
             None => found,
         };
         let seconds = (time.as_secs_f64() * 1e4).round() / 1e4;

@@ -35,7 +35,8 @@ impl FrameTracker {
 
     /// The objects that are tracked on the next frame, which comes `time` after the start; their boxes end at
     /// the edges of the frame. `suppressed` are boxes that non-maximum suppression dropped, for trackers that
-    /// [want them](onelook_vision::track::TrackerOptions::wants_suppressed); others do not look at them. The reference's trackers pass detections on without an id where
+    /// [want them](onelook_vision::track::TrackerOptions::wants_suppressed); others do not look at them.
+    /// The reference's trackers pass detections on without an id where
     /// [they do](onelook_vision::track::TrackerOptions::passes_untracked).
     pub fn update(
         &mut self,
