@@ -19,6 +19,8 @@ pub use tracks::{MotOptions, MotTracks};
 /// Six days of a camera: going through all of them, empty ones too, takes seconds.
 const MAX_FRAME: u64 = 1 << 24;
 const MAX_CLASS: f64 = 65_535.0;
+/// More boxes than a busy camera has in half a day; they are held in memory.
+const MAX_ROWS: usize = 1 << 23;
 /// Columns up to the confidence.
 const COLUMNS: usize = 7;
 
@@ -32,16 +34,23 @@ pub struct MotError {
     pub reason: String,
 }
 
-/// Does something with each line that is not empty.
+/// Does something with each line that is not empty; more than `max_rows` of them are an error.
 fn for_each_line(
     text: &str,
+    max_rows: usize,
     mut take: impl FnMut(&str) -> Result<(), String>,
 ) -> Result<(), MotError> {
     let lines = text.trim_start_matches('\u{feff}').lines().enumerate();
-    for (index, line) in lines.filter(|(_, line)| !line.trim().is_empty()) {
-        let line_number = index + 1;
-        take(line).map_err(|reason| MotError {
-            line: line_number,
+    let rows = lines.filter(|(_, line)| !line.trim().is_empty());
+    for (row, (index, line)) in rows.enumerate() {
+        let taken = match row < max_rows {
+            true => take(line),
+            false => Err(format!(
+                "there are more than {max_rows} boxes: cut the file into parts"
+            )),
+        };
+        taken.map_err(|reason| MotError {
+            line: index + 1,
             reason,
         })?;
     }
@@ -78,6 +87,9 @@ fn row(line: &str, has_class: bool) -> Result<(u64, Instance<'static>), String> 
     };
     if !bbox.is_finite() {
         return Err("its box is too large".to_owned());
+    }
+    if !(score as f32).is_finite() {
+        return Err(format!("confidence {score:e} is too large"));
     }
     if width < 0.0 || height < 0.0 {
         return Err(format!("its box is {width} wide and {height} high"));
@@ -119,6 +131,22 @@ pub fn write_track(lines: &mut String, frame: u64, object: &Instance<'_>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_has_only_so_many_rows() {
+        let rows = |text: &str| {
+            let mut rows = 0;
+            for_each_line(text, 2, |_| {
+                rows += 1;
+                Ok(())
+            })
+            .map(|()| rows)
+        };
+        assert_eq!(rows("a\n\n\nb\n\n"), Ok(2));
+        let error = rows("a\n\nb\nc\n").unwrap_err();
+        assert_eq!(error.line, 4);
+        assert!(error.reason.contains("more than 2 boxes"), "{error}");
+    }
 
     #[test]
     fn a_track_becomes_a_line() {

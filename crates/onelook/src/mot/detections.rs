@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use onelook_types::{Instance, Instances};
 
-use super::{MotError, for_each_line, row};
+use super::{MAX_ROWS, MotError, for_each_line, row};
 
 /// More boxes than any detector reports of one frame: what compares all with all stays affordable.
 const MAX_BOXES_PER_FRAME: usize = 1000;
@@ -23,7 +23,7 @@ impl MotDetections {
     /// The first line that is not understood.
     pub fn parse(text: &str) -> Result<Self, MotError> {
         let mut frames: BTreeMap<u64, Vec<Instance<'_>>> = BTreeMap::new();
-        for_each_line(text, |line| {
+        for_each_line(text, MAX_ROWS, |line| {
             let (frame, object) = row(line, false)?;
             let boxes = frames.entry(frame).or_default();
             if boxes.len() == MAX_BOXES_PER_FRAME {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use onelook_types::{Instance, Instances};
 
-use super::{MotError, for_each_line, row};
+use super::{MAX_ROWS, MotError, for_each_line, row};
 
 /// More boxes than any tracker reports of one frame.
 const MAX_BOXES_PER_FRAME: usize = 10_000;
@@ -39,7 +39,7 @@ impl MotTracks {
         let mut frames: BTreeMap<u64, Vec<Instance<'_>>> = BTreeMap::new();
         let mut ids: BTreeSet<(u64, u64)> = BTreeSet::new();
         let (mut untracked, mut below_confidence) = (0, 0);
-        for_each_line(text, |line| {
+        for_each_line(text, MAX_ROWS, |line| {
             let (frame, object) = row(line, options.classes)?;
             if options
                 .min_confidence
@@ -154,6 +154,8 @@ mod tests {
             ("1,2,nan,2,3,4,0.5", "'nan'"),
             ("1,2,inf,2,3,4,0.5", "'inf'"),
             ("1,2,1e300,2,3,4,0.5", "too large"),
+            ("1,2,1,2,3,4,1e300", "confidence 1e300"),
+            ("1,2,1,2,3,4,-4e38", "confidence -4e38"),
             ("1,2,1,2,-3,4,0.5", "-3 wide"),
             ("1,1,1,2,3,4,0.5", "id 1 twice"),
             ("frame,id,left,top,w,h,conf", "'frame'"),
