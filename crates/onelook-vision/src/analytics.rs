@@ -13,9 +13,11 @@ mod plane;
 mod tracks;
 mod zone;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use onelook_types::Instances;
+use serde::{Deserialize, Serialize};
 
 pub use error::AnalyticsError;
 pub use event::{Direction, Event, EventKind, EventObject};
@@ -73,7 +75,7 @@ impl Default for AnalyticsOptions {
 }
 
 /// Lines and zones of one stream, with what has happened there so far.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Analytics {
     tracks: Tracks,
     lines: Vec<(String, LineCounter, LineTotals)>,
@@ -85,7 +87,7 @@ pub struct Analytics {
 }
 
 /// Place, kind, direction and track of an event.
-type RepetitionKey = (String, &'static str, Option<Direction>, Option<u64>);
+type RepetitionKey = (String, Cow<'static, str>, Option<Direction>, Option<u64>);
 
 impl Analytics {
     /// Nothing has happened yet.
@@ -184,7 +186,7 @@ impl Analytics {
             events.retain(|event| {
                 let (kind, direction) = event.kind.repetition_key();
                 let track = event.object.map(|object| object.track_id);
-                let key = (event.place.clone(), kind, direction, track);
+                let key = (event.place.clone(), kind.into(), direction, track);
                 let is_new = !self.reported.contains_key(&key);
                 if is_new {
                     self.reported.insert(key, time);

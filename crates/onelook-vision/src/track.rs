@@ -21,6 +21,7 @@ pub mod tracktrack;
 use std::time::Duration;
 
 use onelook_types::{BoxXyxy, Instance, Instances};
+use serde::{Deserialize, Serialize};
 
 use botsort::BotSort;
 use bytetrack::{ByteTrack, ByteTrackOptions};
@@ -96,6 +97,34 @@ impl TrackerOptions {
     }
 }
 
+/// All that a tracker knows, to go on from in another program.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub enum TrackerState {
+    /// Of the default tracker.
+    TimeAware(TimeAware),
+    /// Of ByteTrack.
+    ByteTrack(ByteTrack),
+    /// Of BoT-SORT.
+    BotSort(BotSort),
+    /// Of OC-SORT.
+    OcSort(OcSort),
+    /// Of TrackTrack.
+    TrackTrack(TrackTrack),
+}
+
+impl TrackerState {
+    /// A tracker that goes on from here.
+    pub fn into_tracker(self) -> Box<dyn Tracker> {
+        match self {
+            Self::TimeAware(tracker) => Box::new(tracker),
+            Self::ByteTrack(tracker) => Box::new(tracker),
+            Self::BotSort(tracker) => Box::new(tracker),
+            Self::OcSort(tracker) => Box::new(tracker),
+            Self::TrackTrack(tracker) => Box::new(tracker),
+        }
+    }
+}
+
 /// Follows the objects of one stream.
 pub trait Tracker: Send {
     /// Takes the detections of the next frame, which may be none, and gives the objects that are
@@ -107,6 +136,9 @@ pub trait Tracker: Send {
 
     /// Whether an object of the last frame waits for further sightings before it is given out.
     fn has_unconfirmed(&self) -> bool;
+
+    /// All that it knows.
+    fn state(&self) -> TrackerState;
 }
 
 /// What a tracker may know of a frame besides its detections.

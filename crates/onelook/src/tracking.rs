@@ -14,11 +14,13 @@ use onelook_vision::track::TrackerOptions;
 use crate::Error;
 use crate::mot::{MotDetections, SequenceInfo};
 
-pub use frame_tracker::FrameTracker;
+pub use frame_tracker::{FrameTracker, FrameTrackerState};
 pub use settings::TrackerSettings;
 
 /// More bytes than recorded detections of a day have.
 const MAX_BYTES: u64 = 1 << 30;
+/// As many frames as recorded detections may have.
+const MAX_TIMES: usize = 1 << 24;
 /// More bytes than settings or the description of a sequence have.
 const MAX_SETTINGS_BYTES: u64 = 1 << 20;
 
@@ -73,6 +75,10 @@ pub fn times(path: &Path) -> Result<Vec<Duration>, Error> {
     let mut times = Vec::new();
     for (index, line) in text.lines().enumerate() {
         let time = line.trim().parse().ok().map(Duration::try_from_secs_f64);
+        if times.len() == MAX_TIMES {
+            let reason = format!("it has more than {MAX_TIMES} lines");
+            return Err(Error::tracking(path, reason));
+        }
         match time {
             Some(Ok(time)) if times.last().is_none_or(|last| *last <= time) => times.push(time),
             _ => {

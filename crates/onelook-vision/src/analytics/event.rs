@@ -1,6 +1,7 @@
 //! What happened at a line or in a zone, with the same fields for every kind.
 
 use onelook_types::BoxXyxy;
+use serde::{Deserialize, Serialize};
 
 /// Something that happened at a place.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,7 +32,7 @@ pub struct EventObject {
 }
 
 /// Which way a line was crossed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Direction {
     /// To the left of the line's direction, on the screen: upwards over a line drawn from left to right.
     In,

@@ -3,9 +3,10 @@
 //! Coordinates are of any unit, `x` to the right and `y` downwards. Knows nothing of tracks or time.
 
 use onelook_types::BoxXyxy;
+use serde::{Deserialize, Serialize};
 
 /// A point, `x` to the right and `y` downwards.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct Point {
     /// To the right.
     pub x: f64,
@@ -30,7 +31,7 @@ impl Point {
 }
 
 /// The point of a box that stands for the object.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[allow(missing_docs, reason = "the names say it")]
 pub enum Anchor {
     TopLeft,
@@ -88,7 +89,7 @@ impl Anchor {
 }
 
 /// A directed segment of a length above 0.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Segment {
     /// Where it starts.
     pub start: Point,

@@ -10,6 +10,8 @@ mod object_counter;
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use super::error::{AnalyticsError, at_least};
 use super::event::Direction;
 use super::geometry::{Anchor, Point, Segment};
@@ -54,7 +56,7 @@ impl Default for LineRule {
 }
 
 /// When the other side of a line is confirmed.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct BandOptions {
     /// The point of the box that crosses.
     pub anchor: Anchor,
@@ -82,7 +84,7 @@ impl Default for BandOptions {
 }
 
 /// Crossings so far, by class.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct LineTotals {
     /// To the left of the line's direction, by class.
     pub ins: BTreeMap<usize, u64>,
@@ -119,7 +121,7 @@ pub(super) struct Crossing {
 }
 
 /// A line's rule and what it knows of each track.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) enum LineCounter {
     Band(BandCounter),
     Supervision(LineZone),
@@ -163,7 +165,7 @@ impl LineCounter {
     }
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct BandCounter {
     segment: Segment,
     options: BandOptions,
@@ -171,7 +173,7 @@ pub(super) struct BandCounter {
     tracks: BTreeMap<u64, BandTrack>,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 struct BandTrack {
     seen: f64,
     /// The confirmed side, and the last point there.

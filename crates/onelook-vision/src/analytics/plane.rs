@@ -5,12 +5,14 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use serde::{Deserialize, Serialize};
+
 use super::error::{AnalyticsError, at_least};
 use super::geometry::{Anchor, Point, any_three_collinear};
 use super::tracks::Sighting;
 
 /// A plane as a camera shows it.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct GroundPlane {
     /// Pixels to metres, row by row; the third coordinate is positive before the horizon.
     matrix: [[f64; 3]; 3],
@@ -123,7 +125,7 @@ fn homography(from: &[Point; 4], to: &[Point; 4]) -> Option<[[f64; 3]; 3]> {
 }
 
 /// How speeds are measured.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SpeedOptions {
     /// The plane on which things move.
     pub plane: GroundPlane,
@@ -148,7 +150,7 @@ impl SpeedOptions {
 const LONGEST_WINDOW: f64 = 60.0;
 const MOST_PLACES: usize = 4096;
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct SpeedMeter {
     options: SpeedOptions,
     tracks: BTreeMap<u64, VecDeque<(f64, Point)>>,

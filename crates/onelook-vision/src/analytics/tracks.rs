@@ -6,12 +6,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use onelook_types::{BoxXyxy, Instances};
+use serde::{Deserialize, Serialize};
 
 use super::error::{AnalyticsError, at_least};
 use super::geometry::{Anchor, Point};
 
 /// When a new track continues a lost one, so that an id that changes near a line loses no crossing.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct JoinOptions {
     /// Longest time between the last sighting of the one and the first of the other, in seconds.
     pub within: f64,
@@ -48,7 +49,7 @@ impl JoinOptions {
 }
 
 /// One object on one frame.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub(super) struct Sighting {
     pub(super) id: u64,
     pub(super) bbox: BoxXyxy,
@@ -65,7 +66,7 @@ impl Sighting {
     }
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 struct Track {
     seen: f64,
     at: Point,
@@ -90,7 +91,7 @@ const MOST_PAIRS: usize = 1 << 20;
 /// Weight of the newest step in the velocity.
 const VELOCITY_GAIN: f64 = 0.3;
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Tracks {
     join: Option<JoinOptions>,
     memory: f64,

@@ -5,13 +5,15 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use super::error::{AnalyticsError, at_least};
 use super::event::EventKind;
 use super::geometry::{Anchor, Point, contains};
 use super::tracks::{Sighting, has_passed};
 
 /// When a track is inside of a zone, and when many are.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ZoneOptions {
     /// The point of the box that must be inside.
     pub anchor: Anchor,
@@ -38,7 +40,7 @@ impl Default for ZoneOptions {
 }
 
 /// When a zone is crowded, a queue is long, a place is taken.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct CrowdOptions {
     /// Least number of objects.
     pub count: usize,
@@ -63,7 +65,7 @@ impl CrowdOptions {
 }
 
 /// What has happened in a zone so far.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct ZoneTotals {
     /// Tracks that came in from outside.
     pub entered: u64,
@@ -127,7 +129,7 @@ pub struct Occupant {
     pub last_inside: f64,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct ZoneCounter {
     corners: Vec<Point>,
     options: ZoneOptions,
@@ -137,7 +139,7 @@ pub(super) struct ZoneCounter {
     pub(super) totals: ZoneTotals,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 struct ZoneTrack {
     last: Sighting,
     seen: f64,
@@ -149,7 +151,7 @@ struct ZoneTrack {
     was_outside: bool,
 }
 
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
 struct Crowd {
     /// When it started, once it is reported.
     started: Option<f64>,

@@ -2,13 +2,14 @@
 //! the camera's motion taken out of the predictions.
 
 use onelook_types::Instances;
+use serde::{Deserialize, Serialize};
 
 use super::bytetrack::{ByteTrack, ByteTrackOptions};
 use super::kalman::BoxForm;
-use super::{FrameInfo, Tracker};
+use super::{FrameInfo, Tracker, TrackerState};
 
 /// BoT-SORT for one stream.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct BotSort(ByteTrack);
 
 impl BotSort {
@@ -25,6 +26,10 @@ impl Tracker for BotSort {
 
     fn has_unconfirmed(&self) -> bool {
         self.0.has_unconfirmed()
+    }
+
+    fn state(&self) -> TrackerState {
+        TrackerState::BotSort(self.clone())
     }
 }
 

@@ -4,15 +4,16 @@
 //! Time plays no role: the buffer is in frames.
 
 use onelook_types::Instances;
+use serde::{Deserialize, Serialize};
 
 use super::camera_motion::CameraMotion;
 use super::kalman::BoxForm;
 use super::lifecycle::{LifeRules, State, Tracks};
 use super::matching::{BoxOf, MatchBy, matched, split_by_score};
-use super::{FrameInfo, Tracker};
+use super::{FrameInfo, Tracker, TrackerState};
 
 /// What decides between tracking and losing an object.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct ByteTrackOptions {
     /// Least confidence of detections that are matched first.
     pub high_threshold: f32,
@@ -50,7 +51,7 @@ pub(super) const LOW_MATCH_THRESHOLD: f64 = 0.5;
 pub(super) const UNCONFIRMED_MATCH_THRESHOLD: f64 = 0.7;
 
 /// ByteTrack for one stream.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ByteTrack {
     options: ByteTrackOptions,
     follows_camera: bool,
@@ -144,5 +145,9 @@ impl Tracker for ByteTrack {
 
     fn has_unconfirmed(&self) -> bool {
         self.tracks.has_unconfirmed()
+    }
+
+    fn state(&self) -> TrackerState {
+        TrackerState::ByteTrack(self.clone())
     }
 }

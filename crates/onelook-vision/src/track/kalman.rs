@@ -4,11 +4,12 @@
 //! a coordinate and its speed. Knows no clock: how long a step takes is an argument.
 
 use onelook_types::BoxXyxy;
+use serde::{Deserialize, Serialize};
 
 use super::camera_motion::CameraMotion;
 
 /// A coordinate and its speed, each with its variance, and their covariance.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub(super) struct Axis {
     pub value: f64,
     /// Per unit of the time that [`predict`](Self::predict) takes.
@@ -79,7 +80,7 @@ fn turned([x, y]: [Axis; 2], motion: &CameraMotion) -> [Axis; 2] {
 }
 
 /// Which four coordinates describe a box.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum BoxForm {
     /// Centre, width divided by height, height (ByteTrack, arXiv:2110.06864).
     AspectHeight,
@@ -93,7 +94,7 @@ const VALUE_WEIGHT: f64 = 1.0 / 20.0;
 const SPEED_WEIGHT: f64 = 1.0 / 160.0;
 
 /// The state of one box.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub(super) struct BoxFilter {
     form: BoxForm,
     pub axes: [Axis; 4],
@@ -248,7 +249,7 @@ fn centre_and_sides(bbox: &BoxXyxy) -> [f64; 4] {
 }
 
 /// The state of one box by its centre, width and height, with speeds per second.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub(super) struct TimedBoxFilter {
     axes: [Axis; 4],
 }

@@ -2,6 +2,7 @@
 //! again, dropped. Which detection a track is on a frame is decided by each tracker.
 
 use onelook_types::{BoxXyxy, Instances};
+use serde::{Deserialize, Serialize};
 
 use super::camera_motion::CameraMotion;
 use super::corners::{Motion, motion};
@@ -15,7 +16,7 @@ const DUPLICATE_DISTANCE: f32 = 0.15;
 const MIN_VARIANCE: f64 = 0.05;
 
 /// In what the trackers differ.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub(super) struct LifeRules {
     pub form: BoxForm,
     /// How many sightings of each track are remembered.
@@ -33,7 +34,7 @@ pub(super) struct LifeRules {
 }
 
 /// The tracks of one stream: those on the last frame, then the lost.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Tracks {
     rules: LifeRules,
     frame: u64,
@@ -42,7 +43,7 @@ pub(super) struct Tracks {
     tracks: Vec<Track>,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Track {
     id: u64,
     pub filter: BoxFilter,
@@ -71,7 +72,7 @@ pub(super) struct Track {
     detection: usize,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum State {
     /// Not seen often enough.
     Unconfirmed,

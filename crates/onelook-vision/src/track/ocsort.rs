@@ -3,16 +3,17 @@
 //! misses may be found where it was seen last.
 
 use onelook_types::{BoxXyxy, Instances};
+use serde::{Deserialize, Serialize};
 
 use super::bytetrack::{ByteTrackOptions, LOW_MATCH_THRESHOLD, UNCONFIRMED_MATCH_THRESHOLD};
 use super::camera_motion::CameraMotion;
 use super::kalman::BoxForm;
 use super::lifecycle::{LifeRules, State, Track, Tracks};
 use super::matching::{BoxOf, MatchBy, matched, matched_with, split_by_score};
-use super::{FrameInfo, Tracker};
+use super::{FrameInfo, Tracker, TrackerState};
 
 /// What decides between tracking and losing an object.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct OcSortOptions {
     /// Thresholds that mean what they mean for ByteTrack.
     pub base: ByteTrackOptions,
@@ -39,7 +40,7 @@ impl Default for OcSortOptions {
 const NO_WAY: f64 = 1e-6;
 
 /// OC-SORT for one stream.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct OcSort {
     options: OcSortOptions,
     tracks: Tracks,
@@ -181,6 +182,10 @@ impl Tracker for OcSort {
 
     fn has_unconfirmed(&self) -> bool {
         self.tracks.has_unconfirmed()
+    }
+
+    fn state(&self) -> TrackerState {
+        TrackerState::OcSort(self.clone())
     }
 }
 

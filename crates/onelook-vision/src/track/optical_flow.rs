@@ -9,6 +9,7 @@ mod lucas_kanade;
 mod luma;
 
 use onelook_types::FrameView;
+use serde::{Deserialize, Serialize};
 
 use super::camera_motion::CameraMotion;
 use corner_points::corner_points;
@@ -35,7 +36,7 @@ const LEAST_AGREEING: usize = 8;
 type Step = ([f64; 2], [f64; 2]);
 
 /// Finds the camera's motion of one stream.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct CameraMotionEstimator {
     previous: Option<[Luma; LEVELS]>,
     /// The frame before that, whose memory is used again.

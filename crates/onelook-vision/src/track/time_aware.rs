@@ -13,15 +13,16 @@
 use std::time::Duration;
 
 use onelook_types::{BoxXyxy, Instances};
+use serde::{Deserialize, Serialize};
 
 use super::assignment::{Assignment, CostMatrix, assign};
 use super::kalman::TimedBoxFilter;
 use super::matching::split_by_score;
 use super::overlap::{height_iou, iou};
-use super::{FrameInfo, Report, Tracker, reported};
+use super::{FrameInfo, Report, Tracker, TrackerState, reported};
 
 /// What decides between tracking and losing an object.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct TimeAwareOptions {
     /// Least confidence of detections that are matched first and may begin a track.
     pub high_threshold: f32,
@@ -57,7 +58,7 @@ const LOW_LIMIT: f64 = 0.5;
 const UNCONFIRMED_LIMIT: f64 = 0.7;
 
 /// The default tracker for one stream.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct TimeAware {
     options: TimeAwareOptions,
     /// Time of the last frame.
@@ -66,7 +67,7 @@ pub struct TimeAware {
     tracks: Vec<Track>,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 struct Track {
     /// Absent until it is confirmed.
     id: Option<u64>,
@@ -214,6 +215,10 @@ impl Tracker for TimeAware {
 
     fn has_unconfirmed(&self) -> bool {
         self.tracks.iter().any(|track| track.id.is_none())
+    }
+
+    fn state(&self) -> TrackerState {
+        TrackerState::TimeAware(self.clone())
     }
 }
 

@@ -4,19 +4,20 @@
 //! round by round.
 
 use onelook_types::{BoxXyxy, Instances};
+use serde::{Deserialize, Serialize};
 
 use super::assignment::{Assignment, CostMatrix, mutual_pairs};
 use super::kalman::BoxForm;
 use super::lifecycle::{LifeRules, State, Track, Tracks};
 use super::overlap::{height_iou, iou};
-use super::{FrameInfo, Tracker, corners, is_trackable};
+use super::{FrameInfo, Tracker, TrackerState, corners, is_trackable};
 
 /// A pair that overlaps by no more costs as much as any pair can.
 const MIN_IOU: f32 = 0.1;
 const MAX_COST: f64 = 1.0;
 
 /// What decides between tracking and losing an object.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct TrackTrackOptions {
     /// Least confidence of detections that are offered without a price.
     pub high_threshold: f32,
@@ -70,7 +71,7 @@ impl Default for TrackTrackOptions {
 }
 
 /// TrackTrack for one stream.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct TrackTrack {
     options: TrackTrackOptions,
     tracks: Tracks,
@@ -200,6 +201,10 @@ impl Tracker for TrackTrack {
 
     fn has_unconfirmed(&self) -> bool {
         self.tracks.has_unconfirmed()
+    }
+
+    fn state(&self) -> TrackerState {
+        TrackerState::TrackTrack(self.clone())
     }
 }
 

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use onelook_types::{FrameView, Instance, Instances};
 use onelook_vision::track::optical_flow::CameraMotionEstimator;
-use onelook_vision::track::{FrameInfo, Tracker};
+use onelook_vision::track::{FrameInfo, Tracker, TrackerState};
+use serde::{Deserialize, Serialize};
 
 use super::TrackerSettings;
 
@@ -17,7 +18,33 @@ pub struct FrameTracker {
     wants_suppressed: bool,
 }
 
+/// All that a [`FrameTracker`] knows.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct FrameTrackerState {
+    tracker: TrackerState,
+    camera: Option<CameraMotionEstimator>,
+    passes_untracked: bool,
+}
+
 impl FrameTracker {
+    /// One that goes on from here.
+    pub fn resume(state: FrameTrackerState) -> Self {
+        Self {
+            tracker: state.tracker.into_tracker(),
+            camera: state.camera,
+            passes_untracked: state.passes_untracked,
+        }
+    }
+
+    /// All that it knows.
+    pub fn state(&self) -> FrameTrackerState {
+        FrameTrackerState {
+            tracker: self.tracker.state(),
+            camera: self.camera.clone(),
+            passes_untracked: self.passes_untracked,
+        }
+    }
+
     /// One that has seen nothing.
     pub fn new(settings: &TrackerSettings) -> Self {
         Self {
@@ -112,6 +139,43 @@ mod tests {
         let expected = [vec![None], vec![], vec![Some(1)]];
         assert_eq!(ids("bytetrack", &scores), expected);
         assert!(ids("default", &scores)[0].is_empty());
+    }
+
+    /// Two objects that cross, are lost and come back, with detections of changing confidence.
+    fn crossing(frame: u64) -> Instances {
+        let bbox = |x: f32| BoxXyxy {
+            x1: x,
+            y1: 10.0,
+            x2: x + 20.0,
+            y2: 40.0,
+        };
+        let step = frame as f32 * 1.3;
+        let boxes = vec![bbox(step), bbox(60.0 - step)];
+        let scores = vec![0.9 - step / 100.0, 0.4];
+        match frame % 7 {
+            3 => Instances::EMPTY,
+            5 => Instances::new(vec![boxes[0]], vec![0], vec![0.15]),
+            _ => Instances::new(boxes, vec![0, 1], scores),
+        }
+    }
+
+    #[test]
+    fn a_tracker_that_was_saved_on_any_frame_goes_on_to_the_bit() {
+        for name in ["default", "bytetrack", "botsort", "ocsort", "tracktrack"] {
+            let mut whole = FrameTracker::new(&tracker(name).unwrap());
+            let mut resumed = FrameTracker::new(&tracker(name).unwrap());
+            for number in 0..40 {
+                let value = (number * 5) as u8;
+                let frame = Frame::filled(96, 64, [value, value / 2, 9]).unwrap();
+                let time = Duration::from_millis(40 * number);
+                let found = crossing(number);
+                let expected = whole.update(&(&frame).into(), time, &found);
+                let saved = postcard::to_stdvec(&resumed.state()).unwrap();
+                resumed = FrameTracker::resume(postcard::from_bytes(&saved).unwrap());
+                let seen = resumed.update(&(&frame).into(), time, &found);
+                assert_eq!(seen, expected, "{name}, frame {number}");
+            }
+        }
     }
 
     #[test]

@@ -4,12 +4,14 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use super::super::event::Direction;
 use super::super::geometry::{Anchor, Segment};
 use super::super::tracks::Sighting;
 use super::Crossing;
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(in super::super) struct LineZone {
     segment: Segment,
     anchors: Vec<Anchor>,
@@ -17,7 +19,7 @@ pub(in super::super) struct LineZone {
     tracks: BTreeMap<u64, LineZoneTrack>,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 struct LineZoneTrack {
     confirmed: Direction,
     latest: Direction,

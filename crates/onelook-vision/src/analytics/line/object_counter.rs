@@ -4,6 +4,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use serde::{Deserialize, Serialize};
+
 use super::super::event::Direction;
 use super::super::geometry::{Anchor, Point, Segment};
 use super::super::tracks::Sighting;
@@ -12,7 +14,7 @@ use super::Crossing;
 /// Most tracks that are known to have been counted; the lowest ids are forgotten first.
 const MOST_COUNTED: usize = 1 << 20;
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(in super::super) struct ObjectCounter {
     segment: Segment,
     memory: f64,

@@ -1,12 +1,13 @@
 //! Brightness of a frame at small sizes.
 
 use onelook_types::{FrameView, PixelFormat};
+use serde::{Deserialize, Serialize};
 
 /// Parts of 256 that red, green and blue have in the brightness (ITU-R BT.601).
 const WEIGHTS: [u32; 3] = [77, 150, 29];
 
 /// Brightness, 0 to 255, row by row.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(super) struct Luma {
     pub width: usize,
     pub height: usize,
