@@ -24,6 +24,6 @@ pub use format::ImageFormat;
 pub use limits::Limits;
 pub use source::{
     Fetch, IMAGE_EXTENSIONS, OpenedSource, Source, SourceError, SourceFrame, SourceOptions,
-    SourceStream, VideoPosition,
+    SourcePosition, SourceStream, VideoPosition,
 };
 pub use stop::StopHandle;

@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 
 pub use error::SourceError;
 pub use frame::{SourceFrame, VideoPosition};
-pub use options::{Fetch, SourceOptions};
+pub use options::{Fetch, SourceOptions, SourcePosition};
 pub use spec::IMAGE_EXTENSIONS;
 pub use stream::SourceStream;
 
@@ -106,7 +106,8 @@ impl Source {
         // Without ffmpeg, images can still be read.
         let has_images = entries.iter().any(|entry| !is_video(entry));
         let (mut ffmpeg, mut images) = (None, Vec::new());
-        for (index, entry) in entries.into_iter().enumerate() {
+        let first = options.resume.as_ref().map_or(0, |position| position.index);
+        for (index, entry) in entries.into_iter().enumerate().skip(first) {
             let path = entry.path();
             let Entry::Video { name, address } = entry else {
                 images.push((index, entry));
@@ -191,6 +192,12 @@ impl Source {
             Part::Unread(frame) => Some(usize::from(frame.is_some())),
         });
         lengths.sum()
+    }
+
+    /// Whether there are video files and nothing else.
+    pub fn is_of_video_files(&self) -> bool {
+        let mut parts = self.parts.iter();
+        parts.all(|(part, _)| matches!(part, Part::Video(video) if video.is_file()))
     }
 
     /// How many images and videos there are in all.

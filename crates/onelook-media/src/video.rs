@@ -10,23 +10,31 @@ mod decoder;
 mod error;
 mod ffmpeg;
 mod frame;
+mod input_pipe;
 mod nut;
+mod opener;
+mod pixel_limit;
 mod probe;
 mod process;
 mod redact;
+mod resume_point;
+mod resumed;
 mod stream;
 mod writer;
 
 pub use address::VideoAddress;
+pub(crate) use address::{STREAM_EXTENSIONS, VIDEO_EXTENSIONS};
 pub use backoff::Backoff;
-pub use decoder::{DecodeOptions, Decoder, FfmpegOpener, OpenDecoder};
+pub use decoder::{DecodeOptions, Decoder, OpenDecoder};
 pub use error::VideoError;
 pub use ffmpeg::{FFMPEG_VARIABLE, Ffmpeg};
 pub use frame::VideoFrame;
 pub use nut::{NutError, NutReader, NutVideo, NutWriter, TimeBase};
+pub use opener::FfmpegOpener;
 pub use probe::VideoInfo;
 pub(crate) use redact::{Redactor, redact_url};
+pub use resume_point::ResumePoint;
 pub use stream::{
     Delivery, Next, StreamObserver, StreamOptions, StreamState, StreamStatus, VideoStream,
 };
-pub use writer::{VideoWriter, WriterOptions};
+pub use writer::{Finished, VideoPart, VideoWriter, WriterOptions, WriterState};

@@ -23,7 +23,7 @@ use std::sync::{Arc, Mutex, MutexGuard, RwLock};
 use std::time::Duration;
 
 use onelook::media::video::{
-    Backoff, DecodeOptions, Delivery, Ffmpeg, StreamOptions, VideoAddress, VideoError, VideoStream,
+    DecodeOptions, Ffmpeg, StreamOptions, VideoAddress, VideoError, VideoStream,
 };
 use serde_json::Value;
 use tokio::sync::broadcast;
@@ -48,9 +48,6 @@ use worker::{Open, Orders};
 /// Pause before a thread that has panicked starts anew.
 const RESTART_PAUSE: Duration = Duration::from_secs(1);
 
-/// From these times of silence on a live stream is frozen, at its start and later.
-const LIVE_START_TIMEOUT: Duration = Duration::from_secs(15);
-const LIVE_FRAME_TIMEOUT: Duration = Duration::from_secs(5);
 /// Threads that decode one camera: enough for 4K, and a frame comes when one more has been received.
 const LIVE_DECODE_THREADS: u32 = 2;
 
@@ -405,13 +402,9 @@ fn open(
     let address: VideoAddress = config.address();
     let mut decode = DecodeOptions::for_address(&address);
     decode.limits.max_pixels = max_pixels;
-    let mut options = StreamOptions::for_address(&address);
-    if config.is_live() {
-        decode.start_timeout = LIVE_START_TIMEOUT;
-        decode.frame_timeout = LIVE_FRAME_TIMEOUT;
+    if address.is_live() {
         decode.threads = Some(LIVE_DECODE_THREADS);
-        options.delivery = Delivery::LatestFrame;
-        options.reconnect = Some(Backoff::default());
     }
+    let options = StreamOptions::for_address(&address);
     Ok(VideoStream::open(ffmpeg, address, decode, options))
 }

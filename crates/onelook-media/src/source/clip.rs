@@ -34,17 +34,23 @@ impl Clip {
         index: usize,
         options: &SourceOptions,
     ) -> Self {
+        let resume = options.resume.as_ref().filter(|it| it.index == index);
+        let resume = resume.and_then(|it| it.frame.clone());
         Self {
             name: address.name(),
             stride: options.video_stride.max(1),
-            stream: video_stream(ffmpeg, address.clone(), options, 1, true),
+            frames: resume.as_ref().map_or(0, |point| point.frame),
+            stream: video_stream(ffmpeg, address.clone(), options, 1, true, resume),
             address,
             index,
             info: None,
-            frames: 0,
             told: 0,
             options: options.clone(),
         }
+    }
+
+    pub(super) fn is_file(&self) -> bool {
+        matches!(self.address, VideoAddress::File(_))
     }
 
     pub(super) fn stop_handle(&self) -> StopHandle {
@@ -106,7 +112,7 @@ impl Iterator for Clip {
             }
             match next {
                 Next::Frame(frame) => {
-                    if self.frames == 0 {
+                    if self.info.is_none() {
                         self.info = self.stream.info().map(Arc::new);
                     }
                     self.frames += 1;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::thread::available_parallelism;
 
 use crate::Limits;
-use crate::video::VideoError;
+use crate::video::{ResumePoint, VideoError};
 
 /// Gets what an HTTP address holds; the caller brings the client.
 pub trait Fetch: Send + Sync {
@@ -45,8 +45,19 @@ pub struct SourceOptions {
     pub buffer_streams: bool,
     /// What decodes videos instead of the CPU, as [`DecodeOptions::hardware`](crate::video::DecodeOptions).
     pub hardware_decoding: Option<String>,
+    /// Begins with this video, behind a frame of it where one is given, in place of the first.
+    pub resume: Option<SourcePosition>,
     /// Told when a live stream fails and is opened again: its name, and why.
     pub on_reconnect: Option<Arc<ReconnectListener>>,
+}
+
+/// Where in a source of video files to go on.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SourcePosition {
+    /// Position of the video, from 0.
+    pub index: usize,
+    /// Behind which of its frames; its first frame if absent.
+    pub frame: Option<ResumePoint>,
 }
 
 /// Is told the name of a stream and why it failed.
@@ -68,6 +79,7 @@ impl Default for SourceOptions {
             video_stride: 1,
             buffer_streams: false,
             hardware_decoding: None,
+            resume: None,
             on_reconnect: None,
         }
     }

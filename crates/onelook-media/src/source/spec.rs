@@ -6,21 +6,12 @@ use std::path::{Path, PathBuf};
 use super::entry::Entry;
 use super::error::SourceError;
 use super::read;
-use crate::video::{VideoAddress, redact_url};
+use crate::video::{STREAM_EXTENSIONS, VIDEO_EXTENSIONS, VideoAddress, redact_url};
 
 /// File name endings (lower case) that count as images in directories and globs.
 pub const IMAGE_EXTENSIONS: [&str; 11] = [
     "jpg", "jpeg", "jpe", "jfif", "png", "webp", "bmp", "dib", "tif", "tiff", "gif",
 ];
-
-/// File name endings (lower case) that count as videos.
-const VIDEO_EXTENSIONS: [&str; 18] = [
-    "mp4", "avi", "mov", "mkv", "webm", "mpg", "mpeg", "m4v", "wmv", "flv", "ts", "m2ts", "mts",
-    "3gp", "asf", "ogv", "vob", "y4m",
-];
-
-/// The same for addresses of the web, besides.
-const STREAM_EXTENSIONS: [&str; 4] = ["m3u8", "mpd", "mjpg", "mjpeg"];
 
 const MAX_LIST_BYTES: u64 = 64 << 20;
 
@@ -105,7 +96,7 @@ fn list(word: &str) -> Result<Vec<Entry>, SourceError> {
         .lines()
         .map(str::trim)
         .filter(|line| !(line.is_empty() || has_comments && line.starts_with('#')))
-        .map(|line| line_entry(line, home))
+        .map(|line| line_entry(line, home, has_comments))
         .collect::<Result<Vec<_>, _>>()?;
     if entries.is_empty() {
         return Err(SourceError::NoImages {
@@ -115,9 +106,14 @@ fn list(word: &str) -> Result<Vec<Entry>, SourceError> {
     Ok(entries)
 }
 
-fn line_entry(line: &str, home: &Path) -> Result<Entry, SourceError> {
+/// Of a list of streams an address of the web that does not end like an image is a camera.
+fn line_entry(line: &str, home: &Path, is_of_streams: bool) -> Result<Entry, SourceError> {
     if is_address(line) {
-        return address(line);
+        let is_image = IMAGE_EXTENSIONS.contains(&address_ending(line).as_str());
+        return match is_of_streams && !is_image {
+            true => video_address(VideoAddress::Url(line.to_owned()), line),
+            false => address(line),
+        };
     }
     if let Some(address) = stream(line)? {
         return Ok(address);
@@ -139,8 +135,7 @@ fn line_entry(line: &str, home: &Path) -> Result<Entry, SourceError> {
 }
 
 fn address(word: &str) -> Result<Entry, SourceError> {
-    let path = word.split(['?', '#']).next().unwrap_or(word);
-    let ending = extension(Path::new(path));
+    let ending = address_ending(word);
     let is_video = VIDEO_EXTENSIONS.contains(&ending.as_str());
     match is_video || STREAM_EXTENSIONS.contains(&ending.as_str()) {
         true => video_address(VideoAddress::Url(word.to_owned()), word),
@@ -149,6 +144,11 @@ fn address(word: &str) -> Result<Entry, SourceError> {
             url: word.to_owned(),
         }),
     }
+}
+
+fn address_ending(word: &str) -> String {
+    let path = word.split(['?', '#']).next().unwrap_or(word);
+    extension(Path::new(path))
 }
 
 fn stream(word: &str) -> Result<Option<Entry>, SourceError> {

@@ -7,7 +7,9 @@ use std::thread::available_parallelism;
 use super::entry::Entry;
 use super::error::SourceError;
 use super::options::SourceOptions;
-use crate::video::{DecodeOptions, Delivery, Ffmpeg, StreamOptions, VideoAddress, VideoStream};
+use crate::video::{
+    DecodeOptions, Delivery, Ffmpeg, ResumePoint, StreamOptions, VideoAddress, VideoStream,
+};
 
 /// Most frames of a live stream that wait where every one counts.
 const BUFFERED: usize = 128;
@@ -50,7 +52,7 @@ pub(super) fn open(
             name,
             path,
             is_live: address.is_live(),
-            video: video_stream(found.clone(), address, options, count, false),
+            video: video_stream(found.clone(), address, options, count, false, None),
         });
         ffmpeg = Some(found);
     }
@@ -71,8 +73,10 @@ pub(super) fn video_stream(
     options: &SourceOptions,
     beside: usize,
     must_start: bool,
+    resume: Option<ResumePoint>,
 ) -> VideoStream {
     let mut decode = DecodeOptions::for_address(&address);
+    decode.resume = resume;
     decode.limits = options.limits;
     decode.stride = options.video_stride.max(1);
     decode.hardware = options.hardware_decoding.clone();

@@ -38,8 +38,17 @@ const LIVE: [(&str, &str); 11] = [
 
 const HTTP: &str = "http,https,httpproxy,tls,tcp,crypto";
 
-/// Endings of addresses of live streams over HTTP.
-const LIVE_OVER_HTTP: [&str; 2] = ["mjpg", "mjpeg"];
+/// File name endings (lower case) of videos. What comes over HTTP and ends otherwise is a live stream.
+pub const VIDEO_EXTENSIONS: [&str; 18] = [
+    "mp4", "avi", "mov", "mkv", "webm", "mpg", "mpeg", "m4v", "wmv", "flv", "ts", "m2ts", "mts",
+    "3gp", "asf", "ogv", "vob", "y4m",
+];
+
+/// Endings of addresses of live streams over HTTP that can be known by them.
+pub const STREAM_EXTENSIONS: [&str; 4] = ["m3u8", "mpd", "mjpg", "mjpeg"];
+
+/// Those that list segments, several seconds each.
+const PLAYLISTS: [&str; 2] = ["m3u8", "mpd"];
 
 impl VideoAddress {
     /// A stream by its scheme; `None` for files, images and what nobody knows.
@@ -62,8 +71,16 @@ impl VideoAddress {
         match self {
             Self::File(_) => false,
             Self::Camera(_) => true,
-            Self::Url(url) if is_http(url) => LIVE_OVER_HTTP.contains(&ending(url).as_str()),
+            Self::Url(url) if is_http(url) => !VIDEO_EXTENSIONS.contains(&ending(url).as_str()),
             Self::Url(_) => true,
+        }
+    }
+
+    /// Whether it is a list of segments (HLS, DASH), which come at once and then not for seconds.
+    pub fn is_playlist(&self) -> bool {
+        match self {
+            Self::Url(url) => is_http(url) && PLAYLISTS.contains(&ending(url).as_str()),
+            Self::File(_) | Self::Camera(_) => false,
         }
     }
 
@@ -119,7 +136,7 @@ impl VideoAddress {
     fn script(&self, url: &str) -> String {
         let mut script = format!(
             "ffconcat version 1.0\nfile '{}'\n",
-            url.replace('\'', r"'\''")
+            with_lower_scheme(url).replace('\'', r"'\''")
         );
         let mut option = |name: &str, value: &str| script += &format!("option {name} {value}\n");
         let timeout = NETWORK_TIMEOUT_US.to_string();
@@ -156,6 +173,14 @@ fn has_scheme(word: &str, scheme: &str) -> bool {
         .is_some_and(|head| head.eq_ignore_ascii_case(scheme))
 }
 
+/// The address as ffmpeg knows it: it tells schemes by their case.
+fn with_lower_scheme(url: &str) -> String {
+    match url.split_once("://") {
+        Some((scheme, rest)) => format!("{}://{rest}", scheme.to_ascii_lowercase()),
+        None => url.to_owned(),
+    }
+}
+
 fn is_http(url: &str) -> bool {
     has_scheme(url, "http://") || has_scheme(url, "https://")
 }
@@ -181,7 +206,7 @@ mod tests {
             assert!(!shown.contains(secret), "{shown}");
         }
         let script = input.script.unwrap();
-        assert!(script.contains(r"file 'RTSP://me:s3'\''cret@host/cam?token=t0k'"));
+        assert!(script.contains(r"file 'rtsp://me:s3'\''cret@host/cam?token=t0k'"));
         assert!(script.contains("option rtsp_transport tcp\n"));
     }
 
@@ -215,10 +240,24 @@ mod tests {
     }
 
     #[test]
+    fn segments_are_waited_for_longer_than_frames() {
+        use super::super::decoder::DecodeOptions;
+        let timeouts = |url: &str| {
+            let options = DecodeOptions::for_address(&VideoAddress::Url(url.to_owned()));
+            [options.start_timeout, options.frame_timeout].map(|it| it.as_secs())
+        };
+        assert_eq!(timeouts("rtsp://h/a"), [15, 5]);
+        assert_eq!(timeouts("http://h/video.cgi"), [15, 5]);
+        assert_eq!(timeouts("https://h/list.m3u8?a"), [30, 30]);
+        assert_eq!(timeouts("https://h/a.mp4"), [120, 120]);
+    }
+
+    #[test]
     fn streams_without_an_end_are_live() {
         let live = |url: &str| VideoAddress::Url(url.to_owned()).is_live();
         assert!(live("rtsp://h/a.mp4") && live("http://h/a.MJPG?x=1"));
-        assert!(!live("https://h/a.mp4") && !live("http://h/list.m3u8"));
+        assert!(live("http://h/video.cgi") && live("HTTPS://h/list.m3u8") && live("http://h"));
+        assert!(!live("https://h/a.mp4") && !live("http://h/a/b.TS?x=1#y"));
         assert_eq!(VideoAddress::from_url("file:///etc/passwd"), None);
         assert_eq!(VideoAddress::from_url("concat:a|b"), None);
     }

@@ -10,8 +10,10 @@ use super::error::VideoError;
 use super::ffmpeg::Ffmpeg;
 use super::frame::VideoFrame;
 use super::nut::{NutError, NutReader, NutVideo};
+use super::pixel_limit::{check_size, max_pixels, too_many_pixels};
 use super::probe::VideoInfo;
 use super::process::{Output, Process};
+use super::resume_point::ResumePoint;
 use crate::Limits;
 use crate::stop::StopHandle;
 
@@ -60,15 +62,18 @@ pub struct DecodeOptions {
     pub start_timeout: Duration,
     /// Longest wait for each other frame.
     pub frame_timeout: Duration,
+    /// Begins behind this frame of a file.
+    pub resume: Option<ResumePoint>,
 }
 
 impl DecodeOptions {
-    /// Right for this address: a live stream that is silent for 5 s (15 s at its start) is frozen, a file
-    /// may be slow.
+    /// Right for this address: a live stream that is silent for 5 s (15 s at its start) is frozen, one that
+    /// comes in segments after 30 s; a file may be slow.
     pub fn for_address(address: &VideoAddress) -> Self {
-        let (start, frame) = match address.is_live() {
-            true => (15, 5),
-            false => (120, 120),
+        let (start, frame) = match (address.is_live(), address.is_playlist()) {
+            (true, true) => (30, 30),
+            (true, false) => (15, 5),
+            (false, _) => (120, 120),
         };
         Self {
             limits: Limits::default(),
@@ -79,24 +84,8 @@ impl DecodeOptions {
             threads: None,
             start_timeout: Duration::from_secs(start),
             frame_timeout: Duration::from_secs(frame),
+            resume: None,
         }
-    }
-}
-
-/// Opens an address by ffmpeg.
-#[derive(Debug, Clone)]
-pub struct FfmpegOpener {
-    /// Where ffmpeg is.
-    pub ffmpeg: Ffmpeg,
-    /// What to open.
-    pub address: VideoAddress,
-    /// How.
-    pub options: DecodeOptions,
-}
-
-impl OpenDecoder for FfmpegOpener {
-    fn open(&mut self, stop: &StopHandle) -> Result<Box<dyn Decoder>, VideoError> {
-        FfmpegDecoder::open(self, stop).map(|decoder| Box::new(decoder) as Box<dyn Decoder>)
     }
 }
 
@@ -108,7 +97,8 @@ const ABSENT_DEVICES: &[&str] = &["[AVHWDeviceContext", "Device creation failed"
 /// A live frame whose time is further from now has another clock's.
 const MAX_CLOCK_DIFFERENCE: f64 = 60.0;
 
-struct FfmpegDecoder {
+/// Frames from an ffmpeg process.
+pub(super) struct FfmpegDecoder {
     process: Process,
     /// Absent before the first frame.
     reader: Option<NutReader<std::io::BufReader<Output>>>,
@@ -122,14 +112,18 @@ struct FfmpegDecoder {
 }
 
 impl FfmpegDecoder {
-    fn open(opener: &FfmpegOpener, stop: &StopHandle) -> Result<Self, VideoError> {
-        let FfmpegOpener {
-            ffmpeg,
-            address,
-            options,
-        } = opener;
+    /// Opens a video, a file at its first frame not before `start` where that is given.
+    pub(super) fn open(
+        ffmpeg: &Ffmpeg,
+        address: &VideoAddress,
+        options: &DecodeOptions,
+        start: Option<Duration>,
+        stop: &StopHandle,
+    ) -> Result<Self, VideoError> {
         let info = match address {
-            VideoAddress::File(_) => Some(VideoInfo::of(address, ffmpeg, stop)?),
+            VideoAddress::File(_) => {
+                Some(VideoInfo::within(address, ffmpeg, &options.limits, stop)?)
+            }
             _ => None,
         };
         if let Some(info) = &info {
@@ -144,11 +138,18 @@ impl FfmpegDecoder {
         if let Some(threads) = &threads {
             command.args(["-filter_threads", threads, "-threads", threads]);
         }
-        if address.is_live() {
+        if address.is_playlist() {
+            // Segments come at once; their frames are to come as they were taken.
+            command.arg("-re");
+        } else if address.is_live() {
             command.args(["-use_wallclock_as_timestamps", "1"]);
         }
         let input = address.input();
-        command.arg("-copyts").args(input.words);
+        command.arg("-copyts").args(max_pixels(&options.limits));
+        if let Some(start) = start {
+            command.args(["-ss", &format!("{:.6}", start.as_secs_f64())]);
+        }
+        command.args(input.words);
         command.args(["-map", "0:V:0", "-an", "-sn", "-dn"]);
         if let Some(filters) = filters(options) {
             command.args(["-vf", &filters]);
@@ -327,13 +328,20 @@ impl FfmpegDecoder {
                 reason,
             };
         }
-        for option in ["fps_mode", "Unrecognized option"] {
-            if let Some(said) = self.process.line_with(option) {
-                return VideoError::OldFfmpeg { said };
-            }
+        // Options are read before anything is opened: what a camera answers comes later.
+        let first = self.process.first_words();
+        if first == "Unrecognized option 'fps_mode'." {
+            return VideoError::OldFfmpeg { said: first };
         }
-        match self.process.line_with("matches no streams") {
-            Some(_) => VideoError::NoVideo,
+        if let Some(error) = too_many_pixels(&self.process, &self.options.limits) {
+            return error;
+        }
+        let is_unmatched = |line: &str| {
+            (line.starts_with("Stream map '") && line.ends_with("matches no streams."))
+                .then_some(())
+        };
+        match self.process.find_line(is_unmatched) {
+            Some(()) => VideoError::NoVideo,
             None if reason.is_empty() => VideoError::Refused {
                 reason: match status {
                     Some(status) => format!("ffmpeg gave no frame and said nothing ({status})"),
@@ -367,18 +375,6 @@ fn filters(options: &DecodeOptions) -> Option<String> {
         None => {}
     }
     (!filters.is_empty()).then(|| filters.join(","))
-}
-
-fn check_size(width: u32, height: u32, limits: &Limits) -> Result<(), VideoError> {
-    let (width, height) = (u64::from(width), u64::from(height));
-    match width * height > limits.max_pixels {
-        true => Err(VideoError::TooManyPixels {
-            width,
-            height,
-            max_pixels: limits.max_pixels,
-        }),
-        false => Ok(()),
-    }
 }
 
 /// Bytes of a frame; an error if ffmpeg writes another layout than was asked for.

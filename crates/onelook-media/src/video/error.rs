@@ -109,6 +109,20 @@ pub enum VideoError {
         /// What ffmpeg or the system said, and what is left.
         reason: String,
     },
+    /// What was read before of a file is not what it holds.
+    #[error(
+        "its frame {frame} is not the one that was read before: the file has changed; begin anew"
+    )]
+    Changed {
+        /// Which frame, from 1.
+        frame: u64,
+    },
+    /// A decoder has a bug.
+    #[error("its decoder failed unexpectedly ({reason}): please report it")]
+    Panicked {
+        /// What it said.
+        reason: String,
+    },
     /// Whoever reads it has stopped it.
     #[error("it was stopped")]
     Stopped,

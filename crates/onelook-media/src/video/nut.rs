@@ -17,6 +17,11 @@ use format::{FILE_ID, MAIN, STREAM, SYNC_POINT, VIDEO, flag};
 pub use format::{NutVideo, TimeBase};
 pub use write::NutWriter;
 
+/// A checksum of bytes.
+pub(super) fn checksum(bytes: &[u8]) -> u32 {
+    crc(0, bytes)
+}
+
 const INFO: u64 = 0x4E49_AB68_B596_BA78;
 const INDEX: u64 = 0x4E58_DD67_2F23_E64E;
 

@@ -8,7 +8,9 @@ use serde_json::Value;
 use super::address::VideoAddress;
 use super::error::VideoError;
 use super::ffmpeg::Ffmpeg;
+use super::pixel_limit::{max_pixels, too_many_pixels};
 use super::process::Process;
+use crate::Limits;
 use crate::stop::StopHandle;
 
 /// A description takes some kilobytes.
@@ -47,6 +49,16 @@ impl VideoInfo {
         ffmpeg: &Ffmpeg,
         stop: &StopHandle,
     ) -> Result<Self, VideoError> {
+        Self::within(address, ffmpeg, &Limits::default(), stop)
+    }
+
+    /// The same; a frame that is larger is not decoded to be looked at.
+    pub(super) fn within(
+        address: &VideoAddress,
+        ffmpeg: &Ffmpeg,
+        limits: &Limits,
+        stop: &StopHandle,
+    ) -> Result<Self, VideoError> {
         let input = address.input();
         let mut command = ffmpeg.probe_command();
         command.args([
@@ -57,7 +69,7 @@ impl VideoInfo {
             "-show_format",
             "-show_streams",
         ]);
-        command.args(input.words);
+        command.args(max_pixels(limits)).args(input.words);
         let (mut process, mut output) =
             Process::start(command, input.script.as_deref(), address.redactor(), stop)?;
         output.set_deadline(Instant::now() + PATIENCE);
@@ -75,9 +87,11 @@ impl VideoInfo {
             Err(_) => return Err(unreadable("it does not come")),
         }
         if !process.wait().is_some_and(|status| status.success()) {
-            return Err(VideoError::Refused {
-                reason: process.last_words(),
-            });
+            return Err(
+                too_many_pixels(&process, limits).unwrap_or(VideoError::Refused {
+                    reason: process.last_words(),
+                }),
+            );
         }
         let description = serde_json::from_slice(&text);
         Self::from_json(&description.map_err(|error| unreadable(&error.to_string()))?)

@@ -6,13 +6,14 @@
 
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
-use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use super::error::VideoError;
+use super::input_pipe::InputPipe;
 use super::redact::Redactor;
 use crate::stop::{Registration, StopHandle};
 
@@ -22,13 +23,16 @@ const READ_BYTES: usize = 16 << 10;
 const LINE_BYTES: usize = 400;
 /// Lines that are kept, of the first and of the last.
 const LINES: usize = 4;
-/// How long a program may take to end after its output has.
+/// How long a program may take to end after its output has, and after it was killed: the system does not end
+/// one that waits for a disk which hangs.
 const END: Duration = Duration::from_secs(5);
 
 /// A running program.
 pub(super) struct Process {
     child: Child,
     status: Option<ExitStatus>,
+    /// It was killed.
+    is_killed: bool,
     registration: Registration,
     said: Arc<Mutex<StderrLines>>,
     /// Told when standard error has ended.
@@ -68,14 +72,17 @@ impl Process {
         ))
     }
 
-    /// Starts one that is fed through its standard input and writes no output.
+    /// Starts one that is fed through its standard input and writes no output. Feeding it is an error when it
+    /// takes nothing for as long as `patience`.
     pub(super) fn start_fed(
         mut command: Command,
-        stop: &StopHandle,
-    ) -> Result<(Self, ChildStdin), VideoError> {
+        patience: Duration,
+    ) -> Result<(Self, InputPipe), VideoError> {
         command.stdin(Stdio::piped()).stdout(Stdio::null());
-        let mut process = Self::spawn(command, Redactor::default(), stop)?;
+        let stop = StopHandle::default();
+        let mut process = Self::spawn(command, Redactor::default(), &stop)?;
         let stdin = process.child.stdin.take().expect("it was asked for");
+        let stdin = InputPipe::new(stdin, patience).map_err(start_error)?;
         Ok((process, stdin))
     }
 
@@ -110,6 +117,7 @@ impl Process {
             registration: stop.on_stop(move || kill(id)),
             child,
             status: None,
+            is_killed: false,
             said,
             silent,
         })
@@ -154,12 +162,13 @@ impl Process {
 
     /// Ends it at once.
     pub(super) fn kill(&mut self) {
-        if self.status.is_none() {
+        if self.status.is_none() && !self.is_killed {
+            self.is_killed = true;
             let child = &mut self.child;
             // No stop comes in between: once waited for, its number may be another process's.
             self.status = self.registration.take_back_if(|| {
                 kill(child.id());
-                (true, child.wait().ok())
+                (true, wait_briefly(child))
             });
         }
     }
@@ -194,14 +203,11 @@ impl Process {
             .unwrap_or_default()
     }
 
-    /// Whether some line that is kept has `part`, and which.
-    pub(super) fn line_with(&self, part: &str) -> Option<String> {
+    /// What `read` makes of the first line that is kept and that it knows.
+    pub(super) fn find_line<T>(&self, read: impl Fn(&str) -> Option<T>) -> Option<T> {
         let said = lock(&self.said);
-        said.first
-            .iter()
-            .chain(&said.last)
-            .find(|line| line.contains(part))
-            .cloned()
+        let mut lines = said.first.iter().chain(&said.last);
+        lines.find_map(|line| read(line))
     }
 }
 
@@ -215,6 +221,20 @@ fn start_error(error: io::Error) -> VideoError {
     VideoError::Start {
         reason: error.to_string(),
     }
+}
+
+/// Waits for a process that was killed.
+fn wait_briefly(child: &mut Child) -> Option<ExitStatus> {
+    let deadline = Instant::now() + END;
+    let mut pause = Duration::from_micros(100);
+    while Instant::now() < deadline {
+        if let Some(status) = child.try_wait().ok()? {
+            return Some(status);
+        }
+        thread::sleep(pause);
+        pause = (pause * 2).min(Duration::from_millis(20));
+    }
+    None
 }
 
 /// Ends a process and all that it started.
@@ -359,9 +379,7 @@ mod tests {
         let started = |seconds: &str| {
             let mut command = Command::new("sleep");
             command.arg(seconds);
-            Process::start_fed(command, &StopHandle::default())
-                .unwrap()
-                .0
+            Process::start_fed(command, END).unwrap().0
         };
         let patience = Duration::from_millis(20);
         let count = std::cell::Cell::new(0);

@@ -7,16 +7,18 @@
 mod live_clock;
 
 use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use super::address::VideoAddress;
 use super::backoff::Backoff;
-use super::decoder::{DecodeOptions, Decoder, FfmpegOpener, OpenDecoder};
+use super::decoder::{DecodeOptions, Decoder, OpenDecoder};
 use super::error::VideoError;
 use super::ffmpeg::Ffmpeg;
 use super::frame::VideoFrame;
+use super::opener::FfmpegOpener;
 use super::probe::VideoInfo;
 use crate::stop::{Registration, StopHandle};
 use live_clock::LiveClock;
@@ -263,7 +265,7 @@ impl VideoStream {
 
     /// What the thread does. The stream has ended also when this is dropped: the thread cannot be started.
     fn reading(&self, opener: Box<dyn OpenDecoder>) -> impl FnOnce() + Send + 'static {
-        // Also when a decoder panics: whoever waits must not wait for ever.
+        // Whatever becomes of the thread, whoever waits must not wait for ever.
         let finish = Finish(self.shared.clone());
         let reader = Reader {
             shared: self.shared.clone(),
@@ -349,7 +351,9 @@ impl Reader {
     fn run(mut self) {
         loop {
             let began = Instant::now();
-            let outcome = self.run_once();
+            // What a decoder leaves half done goes with it.
+            let outcome = catch_unwind(AssertUnwindSafe(|| self.run_once()));
+            let outcome = outcome.unwrap_or_else(|panic| Err(panicked(&*panic)));
             if self.stop.is_stopped() {
                 break;
             }
@@ -450,6 +454,14 @@ fn state_after(error: Option<&VideoError>) -> StreamState {
             | VideoError::Start { .. },
         ) => StreamState::Refused,
         _ => StreamState::Ended,
+    }
+}
+
+fn panicked(panic: &(dyn std::any::Any + Send)) -> VideoError {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+    VideoError::Panicked {
+        reason: text.unwrap_or("a panic").to_owned(),
     }
 }
 

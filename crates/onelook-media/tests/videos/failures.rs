@@ -171,6 +171,19 @@ fn an_ffmpeg_that_floods_or_lies_is_an_error_in_bounds() {
             "echo \"Unrecognized option 'fps_mode'.\" >&2; exit 1",
             "install version 5.1",
         ),
+        // What a camera answers, also in a line of its own.
+        (
+            "printf \"[rtsp @ 0x5] method DESCRIBE failed: 404 Unrecognized option 'fps_mode'.\\nUnrecognized option 'fps_mode'.\\n\" >&2; exit 1",
+            "cannot be opened: Unrecognized option",
+        ),
+        (
+            "echo '[rtsp @ 0x5] 404 0 matches no streams' >&2; exit 1",
+            "cannot be opened: [rtsp",
+        ),
+        (
+            "case \"$*\" in *'-max_pixels '*' -protocol_whitelist file -i '*) echo limited >&2;; esac; exit 1",
+            "cannot be opened: limited",
+        ),
     ] {
         let place = scratch.path("bin");
         let _ = fs::remove_dir_all(&place);
@@ -224,4 +237,37 @@ fn is_running_with(word: &str) -> bool {
         let words = fs::read(process.path().join("cmdline")).unwrap_or_default();
         String::from_utf8_lossy(&words).contains(word)
     })
+}
+
+#[test]
+fn a_camera_that_sends_frames_too_large_is_refused_before_they_are_decoded() {
+    let Some(scratch) = Scratch::new() else {
+        return;
+    };
+    let path = scratch.clip("a.ts", "4096x2304", 1, X264);
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("TCP://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for connection in listener.incoming().flatten() {
+            let _ = std::io::Write::write_all(&mut &connection, &fs::read(&path).unwrap());
+        }
+    });
+    let address = VideoAddress::from_url(&url).unwrap();
+    let mut decode = DecodeOptions::for_address(&address);
+    decode.limits.max_pixels = 1 << 20;
+    decode.start_timeout = Duration::from_secs(60);
+    let options = StreamOptions::for_address(&address);
+    let (frames, failure) = read(VideoStream::open(
+        Ffmpeg::find(None).unwrap(),
+        address,
+        decode,
+        options,
+    ));
+    assert!(frames.is_empty());
+    let expected = VideoError::TooManyPixels {
+        width: 4096,
+        height: 2304,
+        max_pixels: 1 << 20,
+    };
+    assert_eq!(failure, Some(expected));
 }

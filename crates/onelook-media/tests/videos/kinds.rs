@@ -182,3 +182,59 @@ fn a_size_that_changes_in_the_middle_stays_that_of_the_first_frame() {
             .all(|frame| (frame.width, frame.height) == (64, 48))
     );
 }
+
+#[test]
+fn a_file_goes_on_behind_any_frame_with_the_same_pixels_and_times() {
+    let Some(scratch) = Scratch::new() else {
+        return;
+    };
+    let uneven = "-vf settb=1/90000,setpts=N*9000+floor(N/7)*2997+63000 -fps_mode passthrough -enc_time_base 1:90000";
+    for (name, words) in [
+        ("a.mp4", "-c:v libx264 -bf 3 -g 12"),
+        ("uneven.mkv", &format!("{uneven} -c:v libx264 -bf 3 -g 40")),
+        (
+            "open.ts",
+            "-c:v libx264 -x264-params open-gop=1:bframes=3 -g 15",
+        ),
+        // Without times, and without a place to search.
+        ("none.h264.avi", "-c:v mpeg4 -bf 2"),
+    ] {
+        let path = scratch.clip(name, "64x48", 6, words);
+        for stride in [1, 3] {
+            let by_stride = |resume| {
+                stream_by(Ffmpeg::find(None).unwrap(), &path, |options| {
+                    options.stride = stride;
+                    options.resume = resume;
+                })
+            };
+            let (frames, failure) = read(by_stride(None));
+            assert_eq!(failure, None, "{name}");
+            for done in [1, 2, 7, 15, frames.len() - 1, frames.len()] {
+                let last = &frames[done - 1];
+                for time in [last.time, None] {
+                    let size = [last.width, last.height].map(|side| side as u32);
+                    let point = ResumePoint::new(done as u64, time, size, &last.pixels);
+                    let (rest, failure) = read(by_stride(Some(point)));
+                    assert_eq!(failure, None, "{name} {done}");
+                    let shown = |frames: &[VideoFrame]| -> Vec<(Option<Duration>, Vec<u8>)> {
+                        let frames = frames.iter();
+                        frames.map(|it| (it.time, it.pixels.clone())).collect()
+                    };
+                    assert!(
+                        shown(&rest) == shown(&frames[done..]),
+                        "{name} {stride} {done}"
+                    );
+                }
+            }
+        }
+        let (frames, _) = read(stream(&path));
+        let point = ResumePoint::new(9, frames[8].time, [64, 48], &frames[9].pixels);
+        let other = stream_by(Ffmpeg::find(None).unwrap(), &path, |options| {
+            options.resume = Some(point);
+        });
+        assert_eq!(
+            read(other),
+            (Vec::new(), Some(VideoError::Changed { frame: 9 }))
+        );
+    }
+}

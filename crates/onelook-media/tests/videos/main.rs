@@ -17,9 +17,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use onelook_media::video::{
-    DecodeOptions, Ffmpeg, Next, NutReader, NutVideo, NutWriter, StreamOptions, StreamState,
-    TimeBase, VideoAddress, VideoError, VideoFrame, VideoInfo, VideoStream, VideoWriter,
-    WriterOptions,
+    DecodeOptions, Ffmpeg, Next, NutReader, NutVideo, NutWriter, ResumePoint, StreamOptions,
+    StreamState, TimeBase, VideoAddress, VideoError, VideoFrame, VideoInfo, VideoStream,
+    VideoWriter, WriterOptions,
 };
 use onelook_media::{OpenedSource, Source, SourceOptions, StopHandle};
 use onelook_types::{Frame, PixelFormat};

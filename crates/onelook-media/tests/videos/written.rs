@@ -59,7 +59,11 @@ fn a_written_video_has_the_times_and_the_sound_of_the_original() {
     let uneven = "-f lavfi -i sine=d=3 -vf settb=1/90000,setpts=N*3600+floor(N/7)*29970+63000 -fps_mode passthrough -enc_time_base 1:90000 -c:v libx264 -c:a aac";
     let original = scratch.clip("original.mkv", "64x48", 2, uneven);
     let ffmpeg = Ffmpeg::find(None).unwrap();
-    for (name, complete) in [("whole.mp4", true), ("ended.mp4", false)] {
+    for (name, complete) in [
+        ("whole.mp4", true),
+        ("ended.mp4", false),
+        ("parts.mp4", true),
+    ] {
         let path = scratch.path(name);
         let mut stream = stream(&original);
         let mut writer = None;
@@ -69,6 +73,8 @@ fn a_written_video_has_the_times_and_the_sound_of_the_original() {
             let options = WriterOptions {
                 fps: info.fps,
                 audio: info.audio.map(|codec| (original.clone(), codec)),
+                in_parts: name == "parts.mp4",
+                ..WriterOptions::default()
             };
             let time = frame.time;
             let frame = frame.into_frame().unwrap();
@@ -77,12 +83,24 @@ fn a_written_video_has_the_times_and_the_sound_of_the_original() {
             });
             open.write(&frame, time).unwrap();
             count += 1;
+            if name == "parts.mp4" && [1, 2, 7, 13].contains(&count) {
+                // As after the end of the program.
+                let state = open.end_part().unwrap().clone();
+                *open = VideoWriter::resume(&ffmpeg, state);
+            }
             if !complete && count == 8 {
                 break;
             }
         }
         assert!(!path.exists());
-        writer.unwrap().finish(complete).unwrap();
+        let finished = writer.unwrap().finish(complete).unwrap();
+        if name == "parts.mp4" {
+            assert_eq!(finished.parts.len(), 5);
+            finished
+                .parts
+                .iter()
+                .for_each(|part| fs::remove_file(part).unwrap());
+        }
         let expected = times(&original);
         let written = times(&path);
         assert_eq!(written.len(), if complete { expected.len() } else { 8 });
@@ -119,6 +137,7 @@ fn written_with_sound_of(original: PathBuf, codec: &str, path: &Path) -> Option<
     let options = WriterOptions {
         fps: Some(5.0),
         audio: Some((original, codec.to_owned())),
+        ..WriterOptions::default()
     };
     let ffmpeg = Ffmpeg::find(None).unwrap();
     let mut writer = VideoWriter::create(&ffmpeg, path, [64, 48], options).unwrap();
@@ -126,7 +145,27 @@ fn written_with_sound_of(original: PathBuf, codec: &str, path: &Path) -> Option<
     for _ in 0..5 {
         writer.write(&frame, None).unwrap();
     }
-    writer.finish(true).unwrap()
+    writer.finish(true).unwrap().without_sound
+}
+
+#[test]
+fn an_encoder_that_takes_no_frames_is_ended() {
+    let Some(scratch) = Scratch::new() else {
+        return;
+    };
+    let ffmpeg = scratch.fake("case \"$*\" in *-encoders*) exit;; esac; exec sleep 1000");
+    let options = WriterOptions {
+        stall_timeout: Duration::from_millis(200),
+        ..WriterOptions::default()
+    };
+    let path = scratch.path("a.mp4");
+    let mut writer = VideoWriter::create(&ffmpeg, &path, [640, 480], options).unwrap();
+    let frame = Frame::filled(640, 480, [200, 30, 30]).unwrap();
+    let failure = writer.write(&frame, None).unwrap_err().to_string();
+    assert!(
+        failure.contains("a.mp4' cannot be written: ffmpeg took no frame"),
+        "{failure}"
+    );
 }
 
 #[test]

@@ -31,9 +31,6 @@ const MAX_NAME: usize = 64;
 /// Longest address, in bytes.
 const MAX_URL: usize = 2048;
 
-/// Endings of addresses of the web that are files, not cameras.
-const FILE_ENDINGS: [&str; 8] = ["mp4", "mkv", "avi", "mov", "webm", "m4v", "ts", "mpg"];
-
 /// Confidence below which no object is looked for: every stream shares one run of the model.
 pub const LEAST_CONFIDENCE: f32 = 0.05;
 
@@ -275,16 +272,9 @@ impl StreamConfig {
         patched.check().map(|()| patched)
     }
 
-    /// Whether the newest frame counts and it is opened again after each end: all but files. An address of
-    /// the web is a file if it ends like one.
+    /// Whether the newest frame counts and it is opened again after each end: all but files.
     pub fn is_live(&self) -> bool {
-        let address = self.address();
-        let path = self.url.split(['?', '#']).next().unwrap_or_default();
-        let ending = path.rsplit_once('.').map_or("", |(_, ending)| ending);
-        let is_file = FILE_ENDINGS
-            .iter()
-            .any(|it| it.eq_ignore_ascii_case(ending));
-        address.is_live() || matches!(address, VideoAddress::Url(_)) && !is_file
+        self.address().is_live()
     }
 
     /// Whether the same frames come, whatever is done with them.

@@ -40,6 +40,7 @@ type Step = ([f64; 2], [f64; 2]);
 pub struct CameraMotionEstimator {
     previous: Option<[Luma; LEVELS]>,
     /// The frame before that, whose memory is used again.
+    #[serde(skip)]
     unused: [Luma; LEVELS],
 }
 

@@ -237,11 +237,14 @@ fn a_deadline_passes_and_a_stop_ends_the_wait() {
 }
 
 #[test]
-fn a_decoder_that_panics_ends_its_stream() {
-    struct Bug;
+fn a_decoder_that_panics_fails_and_a_live_stream_is_opened_again() {
+    struct Bug(u32);
     impl OpenDecoder for Bug {
         fn open(&mut self, _: &StopHandle) -> Result<Box<dyn Decoder>, VideoError> {
-            panic!("a bug")
+            self.0 += 1;
+            assert!(self.0 > 1, "a bug");
+            let error = None;
+            Ok(Box::new(Run { left: 3, error }))
         }
     }
     let options = StreamOptions {
@@ -249,8 +252,18 @@ fn a_decoder_that_panics_ends_its_stream() {
         reconnect: None,
         must_start: false,
     };
-    let mut stream = VideoStream::with_decoder(Box::new(Bug), options);
+    let mut stream = VideoStream::with_decoder(Box::new(Bug(0)), options.clone());
+    let reason = "a bug".to_owned();
+    let expected = Next::Failed(VideoError::Panicked { reason });
+    assert_eq!(stream.next_frame(None), expected);
     assert_eq!(stream.next_frame(None), Next::Ended);
+    let ms = Duration::from_millis;
+    let options = StreamOptions {
+        reconnect: Some(Backoff::new(ms(1), ms(4), ms(1000))),
+        ..options
+    };
+    let mut stream = VideoStream::with_decoder(Box::new(Bug(0)), options);
+    assert_eq!(numbers(&mut stream, 3), [0, 1, 2]);
 }
 
 #[test]

@@ -1,0 +1,69 @@
+//! The standard input of a program, written to as far as the program takes it in time.
+
+use std::io::{self, Write};
+use std::process::ChildStdin;
+use std::time::Duration;
+
+/// The standard input of a program. Writing is an error of the kind `TimedOut` when nothing was taken for so
+/// long: its disk hangs, or it does.
+pub(super) struct InputPipe {
+    pipe: ChildStdin,
+    patience: Duration,
+}
+
+impl InputPipe {
+    #[cfg(unix)]
+    pub(super) fn new(pipe: ChildStdin, patience: Duration) -> io::Result<Self> {
+        use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
+        // The program's own end stays as it is.
+        let flags = fcntl_getfl(&pipe)?;
+        fcntl_setfl(&pipe, flags | OFlags::NONBLOCK)?;
+        Ok(Self { pipe, patience })
+    }
+
+    #[cfg(not(unix))]
+    pub(super) fn new(pipe: ChildStdin, patience: Duration) -> io::Result<Self> {
+        Ok(Self { pipe, patience })
+    }
+
+    #[cfg(unix)]
+    fn wait_for_room(&self) -> io::Result<()> {
+        use std::time::Instant;
+
+        use rustix::event::{PollFd, PollFlags, Timespec, poll};
+        let deadline = Instant::now() + self.patience;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let left = Timespec::try_from(left).map_err(io::Error::other)?;
+            let mut pipes = [PollFd::new(&self.pipe, PollFlags::OUT)];
+            match poll(&mut pipes, Some(&left)) {
+                Ok(0) => return Err(io::ErrorKind::TimedOut.into()),
+                Ok(_) => return Ok(()),
+                Err(rustix::io::Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// Without a watch: the pipes of other systems cannot be waited for.
+    #[cfg(not(unix))]
+    fn wait_for_room(&self) -> io::Result<()> {
+        let _ = self.patience;
+        Ok(())
+    }
+}
+
+impl Write for InputPipe {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        loop {
+            match self.pipe.write(bytes) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.wait_for_room()?,
+                written => return written,
+            }
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.pipe.flush()
+    }
+}
