@@ -4,12 +4,14 @@
 //! quietly, and what is being saved goes on.
 
 mod crops;
+mod cut_back;
 mod images;
 mod json;
 mod labels;
 mod line;
 mod mot;
 mod predicted;
+mod quota;
 mod run_directory;
 mod table;
 mod totals;
@@ -17,11 +19,14 @@ mod videos;
 mod whole_file;
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::time::Duration;
 
 use onelook::printable::printable_path;
 use onelook::types::Metadata;
+
+use serde::{Deserialize, Serialize};
 
 use crate::console::Console;
 use crate::failure::Failure;
@@ -31,10 +36,11 @@ pub use json::Recorded;
 pub use predicted::{PredictedImage, SequencePosition};
 pub use run_directory::RunDirectory;
 pub use totals::print_totals;
-pub use whole_file::{LineFile, write_whole};
+pub use whole_file::{LineFile, LineFileState, write_whole};
 
+use cut_back::cut_back;
 use mot::{MotFiles, MotPlace};
-use predicted::Sink;
+use predicted::{Keep, Sink, SinkState};
 
 /// What is told and kept of a run.
 pub struct OutputPlan<'a> {
@@ -52,11 +58,39 @@ pub struct OutputPlan<'a> {
     pub mot: Option<&'a Path>,
     /// Whether the tracks of each video are saved.
     pub save_mot: bool,
+    /// The directory of a run that may go on in another program, and what one has kept of it.
+    pub resumable: Option<(RunDirectory, OutputsState)>,
+}
+
+/// How outputs go on in another program.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct OutputsState {
+    /// What the files of each video are called.
+    videos: BTreeMap<usize, String>,
+    sinks: BTreeMap<String, SinkState>,
+}
+
+impl OutputsState {
+    /// The directory of these outputs, where all that they do not know of is taken away: the video at
+    /// `position` has so many `frames`.
+    pub fn directory(
+        &self,
+        path: PathBuf,
+        position: usize,
+        frames: u64,
+    ) -> Result<RunDirectory, Failure> {
+        let videos = self.sinks.values().flat_map(|sink| sink.videos.values());
+        let parts = videos.flat_map(|video| &video.parts);
+        let kept = parts.map(|part| part.path.clone()).collect();
+        let stem = self.videos.get(&position).map(String::as_str);
+        cut_back(&path, &kept, stem, frames)?;
+        Ok(RunDirectory::resume(path, &self.videos))
+    }
 }
 
 /// Everything that was asked for.
 pub struct Outputs<'a> {
-    sinks: Vec<Box<dyn Sink + 'a>>,
+    sinks: Vec<(&'static str, Box<dyn Sink + 'a>)>,
     directory: Option<Rc<RunDirectory>>,
     console: &'a Console,
 }
@@ -64,69 +98,79 @@ pub struct Outputs<'a> {
 impl<'a> Outputs<'a> {
     /// Opens what is asked for; makes the run's directory only if something will be in it.
     pub fn new(
-        plan: &OutputPlan<'_>,
+        plan: OutputPlan<'_>,
         metadata: &'a Metadata,
         console: &'a Console,
     ) -> Result<Self, Failure> {
         let args = &plan.args.save;
         let names = metadata.names.as_slice();
-        let mut sinks: Vec<Box<dyn Sink + 'a>> = Vec::new();
+        let mut sinks: Vec<(&'static str, Box<dyn Sink + 'a>)> = Vec::new();
+        let (resumed, mut state) = match plan.resumable {
+            Some((directory, state)) => (Some(directory), Some(state)),
+            None => (None, None),
+        };
+        let mut keep = |name: &str| match &mut state {
+            Some(state) => Keep::State(state.sinks.remove(name).unwrap_or_default()),
+            None => Keep::Nothing,
+        };
         if plan.tells_frames && console.is_json() {
-            sinks.push(Box::new(json::JsonLines::new(metadata, console)));
+            sinks.push(("lines", Box::new(json::JsonLines::new(metadata, console))));
         } else if plan.tells_frames && plan.args.verbose {
-            sinks.push(Box::new(line::Lines::new(names, console)));
+            sinks.push(("lines", Box::new(line::Lines::new(names, console))));
         }
         if let Some(path) = plan.mot {
             console.saves_results();
-            sinks.push(Box::new(MotFiles::new(MotPlace::File(path.to_owned()))));
+            let place = MotPlace::File(path.to_owned());
+            sinks.push(("mot", Box::new(MotFiles::new(place, keep("mot"))?)));
         }
-        let directory = args.run_directory(metadata.task(), plan.command, plan.save_mot)?;
-        let directory = directory.map(Rc::new);
+        let directory = match resumed {
+            Some(directory) => Some(directory),
+            None => args.run_directory(metadata.task(), plan.command, plan.save_mot)?,
+        };
+        let directory = directory.map(|it| Rc::new(it.with_quota(args.save_quota)));
         if let Some(directory) = &directory {
             console.saves_results();
             if args.save {
                 let style = args.style();
-                sinks.push(Box::new(images::Images::new(
-                    directory.clone(),
-                    names,
-                    style,
-                )));
+                let images = images::Images::new(directory.clone(), names, style);
+                sinks.push(("images", Box::new(images)));
             }
             if plan.has_videos && (args.save || args.save_frames) {
-                sinks.push(Box::new(videos::Videos {
+                let videos = videos::VideosPlan {
                     directory: directory.clone(),
                     names,
                     style: args.style(),
                     as_video: args.save,
                     as_frames: args.save_frames,
                     ffmpeg: plan.args.video.ffmpeg.clone(),
-                    open: BTreeMap::new(),
+                    longest: args
+                        .video_minutes
+                        .map(|it| Duration::from_secs_f64(60.0 * it)),
                     console,
-                }));
+                };
+                let videos = videos::Videos::new(videos, keep("videos"))?;
+                sinks.push(("videos", Box::new(videos)));
             }
             if args.save_txt {
-                sinks.push(Box::new(labels::Labels::new(
-                    directory.clone(),
-                    args.save_conf,
-                )?));
+                let labels = labels::Labels::new(directory.clone(), args.save_conf)?;
+                sinks.push(("labels", Box::new(labels)));
             }
             if args.save_crop {
-                sinks.push(Box::new(crops::Crops::new(directory.clone(), names)));
+                let crops = crops::Crops::new(directory.clone(), names);
+                sinks.push(("crops", Box::new(crops)));
             }
             if args.save_csv {
-                sinks.push(Box::new(table::Table::new(
-                    directory,
-                    names,
-                    plan.has_videos,
-                    plan.has_ids,
-                )?));
+                let columns = (plan.has_videos, plan.has_ids);
+                let table = table::Table::new(directory, names, columns, keep("table"))?;
+                sinks.push(("table", Box::new(table)));
             }
             if args.save_json {
-                sinks.push(Box::new(json::JsonFile::new(directory, metadata)?));
+                let file = json::JsonFile::new(directory, metadata, keep("json"))?;
+                sinks.push(("json", Box::new(file)));
             }
             if plan.save_mot {
                 let place = MotPlace::Directory(directory.clone());
-                sinks.push(Box::new(MotFiles::new(place)));
+                sinks.push(("tracks", Box::new(MotFiles::new(place, keep("tracks"))?)));
             }
         }
         Ok(Self {
@@ -138,19 +182,38 @@ impl<'a> Outputs<'a> {
 
     /// Hands one image to every sink.
     pub fn write(&mut self, image: &PredictedImage<'_>) -> Result<(), Failure> {
-        self.sinks.iter_mut().try_for_each(|sink| sink.write(image))
+        let mut sinks = self.sinks.iter_mut();
+        sinks.try_for_each(|(_, sink)| sink.write(image))
+    }
+
+    /// Has everything on the disk, and tells how to go on from here.
+    pub fn checkpoint(&mut self) -> Result<OutputsState, Failure> {
+        let sinks = self.sinks.iter_mut();
+        let sinks = sinks.map(|(name, sink)| Ok(((*name).to_owned(), sink.checkpoint()?)));
+        let directory = self.directory.as_ref();
+        Ok(OutputsState {
+            sinks: sinks.collect::<Result<_, Failure>>()?,
+            videos: directory.map_or_else(BTreeMap::new, |it| it.video_names()),
+        })
+    }
+
+    /// Takes note that the last checkpoint is kept.
+    pub fn discard_older(&mut self) {
+        for (_, sink) in &mut self.sinks {
+            sink.discard_older();
+        }
     }
 
     /// Tells every sink, also after one that fails, that no more frames of this sequence will come.
     pub fn end_of(&mut self, sequence: usize) -> Result<(), Failure> {
-        let ended = self.sinks.iter_mut().map(|sink| sink.end_of(sequence));
+        let ended = self.sinks.iter_mut().map(|(_, sink)| sink.end_of(sequence));
         ended.fold(Ok(()), Result::and)
     }
 
     /// Closes every sink, also after one that fails, and tells where files are. `complete` is whether
     /// there was no more to come.
     pub fn finish(&mut self, complete: bool) -> Result<(), Failure> {
-        let finished = self.sinks.iter_mut().map(|sink| sink.finish(complete));
+        let finished = self.sinks.iter_mut().map(|(_, sink)| sink.finish(complete));
         finished.fold(Ok(()), Result::and)?;
         match &self.directory {
             Some(directory) => {

@@ -5,13 +5,17 @@
 //! rest goes on. A signal ends the run after what is in hand.
 
 mod at_once;
+mod checkpoints;
 mod counter;
 mod emitter;
 mod in_turn;
+mod resume;
+mod run_state;
 mod sequences;
 mod tally;
 
 use std::path::Path;
+use std::time::Duration;
 
 use onelook::media::{OpenedSource, Source};
 use onelook::tracking::TrackerSettings;
@@ -23,8 +27,10 @@ use crate::failure::Failure;
 use crate::flags::InferenceArgs;
 use crate::output::{OutputPlan, Outputs};
 use crate::signals::Interrupt;
-use counter::Counter;
+use checkpoints::Checkpoints;
+use counter::{Counter, CounterKeep};
 use emitter::Emitter;
+use resume::Resumed;
 use tally::Tally;
 
 /// What a command asks for.
@@ -78,6 +84,14 @@ pub fn run(plan: &RunPlan<'_>, console: &Console) -> Result<(), Failure> {
         model.device(),
         model.device_reason()
     ));
+    let mut resumed = match args.save.resume {
+        true => Some(resume::find(plan, &shape, &model, console)?),
+        false => None,
+    };
+    let opened = match &resumed {
+        Some(resumed) => resumed.open(plan, console)?,
+        None => opened,
+    };
     let mut fit = args.fit.clone();
     fit.conf.get_or_insert(plan.confidence);
     let mut pipeline = fit.pipeline(model, console)?;
@@ -93,10 +107,17 @@ pub fn run(plan: &RunPlan<'_>, console: &Console) -> Result<(), Failure> {
         has_ids: plan.tracker.is_some(),
         mot: plan.mot,
         save_mot: plan.save_mot,
+        resumable: resumed.as_mut().map(Resumed::outputs).transpose()?,
     };
-    let outputs = Outputs::new(&output_plan, &metadata, console)?;
+    let outputs = Outputs::new(output_plan, &metadata, console)?;
+    let counter_keep = resumed
+        .as_mut()
+        .map_or(CounterKeep::Nothing, Resumed::counter);
     let counter = plan.counting.as_ref();
-    let counter = counter.map(|plan| Counter::new(plan, &metadata.names, args.verbose, console));
+    let counter = counter.map(|plan| {
+        let names = &metadata.names;
+        Counter::new(plan, names, args.verbose, console, counter_keep)
+    });
     // Only now: a signal before the first image has nothing to finish.
     let interrupt = Interrupt::install().map_err(|error| {
         Failure::failed("signals", format!("signals cannot be handled: {error}"))
@@ -111,10 +132,22 @@ pub fn run(plan: &RunPlan<'_>, console: &Console) -> Result<(), Failure> {
         outputs,
         counter: counter.transpose()?,
         tally: Tally::new(shape.images, shape.entries),
+        checkpoints: None,
     };
+    let mut sequence = None;
+    if let Some(Resumed {
+        file, mut state, ..
+    }) = resumed
+    {
+        emitter.tally.resume(state.counts);
+        emitter.bar.set_position(state.frames());
+        sequence = state.sequence.take();
+        let interval = Duration::from_secs_f64(args.save.checkpoint_every);
+        emitter.checkpoints = Some(Checkpoints::new(file, interval));
+    }
     let done = match opened {
         OpenedSource::InTurn(source) => {
-            in_turn::run(source, &pipeline, plan, &interrupt, &mut emitter)
+            in_turn::run(source, &pipeline, plan, &interrupt, &mut emitter, sequence)
         }
         OpenedSource::AtOnce(streams) => {
             at_once::run(streams, pipeline, plan, &interrupt, &mut emitter)
@@ -130,6 +163,7 @@ struct Shape {
     /// How many images, if there is no video.
     images: Option<usize>,
     is_at_once: bool,
+    is_of_video_files: bool,
 }
 
 impl Shape {
@@ -139,11 +173,13 @@ impl Shape {
                 entries: source.entries(),
                 images: source.len_hint(),
                 is_at_once: false,
+                is_of_video_files: source.is_of_video_files(),
             },
             OpenedSource::AtOnce(streams) => Self {
                 entries: streams.len(),
                 images: None,
                 is_at_once: true,
+                is_of_video_files: false,
             },
         }
     }

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::value::{byte_size, minutes, seconds};
+
 /// What to keep of a run, and where.
 #[derive(Args, Clone)]
 #[command(next_help_heading = "Output")]
@@ -51,4 +53,19 @@ pub struct SaveArgs {
     /// Write into the directory even if it exists.
     #[arg(long)]
     pub exist_ok: bool,
+    /// Keep the saved images, labels, crops and videos of a run below this size, such as 20GiB: the oldest go
+    /// first. Files of lines, which grow by little, are kept.
+    #[arg(long, value_name = "SIZE", value_parser = byte_size)]
+    pub save_quota: Option<u64>,
+    /// Cut the annotated video of a live stream into files of so many minutes [default: one file]
+    #[arg(long, value_name = "MINUTES", value_parser = minutes)]
+    pub video_minutes: Option<f64>,
+    /// Go on where the same command was ended by a crash, a signal or a full disk. Give it from the first
+    /// run on: what it takes is kept in the run's directory until the end. For video files that run one
+    /// after the other; what is printed behind the last checkpoint is printed again.
+    #[arg(long)]
+    pub resume: bool,
+    /// Seconds between checkpoints with --resume.
+    #[arg(long, default_value_t = 10.0, value_name = "SECONDS", value_parser = seconds)]
+    pub checkpoint_every: f64,
 }

@@ -83,6 +83,14 @@ pub fn seconds(word: &str) -> Result<f64, String> {
     }
 }
 
+/// Minutes above 0.
+pub fn minutes(word: &str) -> Result<f64, String> {
+    match word.trim().parse::<f64>() {
+        Ok(minutes) if minutes > 0.0 && minutes <= 1e7 => Ok(minutes),
+        _ => Err("expected minutes above 0, such as 10".to_owned()),
+    }
+}
+
 /// `640`, `480,640`, `[480,640]` or `480x640`: height first.
 pub fn image_size(word: &str) -> Result<ImageSize, String> {
     let sides: Result<Vec<usize>, _> = unbracketed(word)

@@ -17,11 +17,17 @@ pub fn run_directory(
     exist_ok: bool,
     task: Task,
 ) -> Result<RunDirectory, Failure> {
+    let (parent, last) = place(project, name, task)?;
+    RunDirectory::create(&parent, &last, exist_ok)
+}
+
+/// Where the directory of a run is to be, and its name there.
+fn place(project: Option<&Path>, name: &str, task: Task) -> Result<(PathBuf, String), Failure> {
     let project = project.map_or_else(|| Path::new("runs").join(task.name()), PathBuf::from);
     let path = project.join(name);
     let last = path.file_name().and_then(|last| last.to_str());
     match (path.parent(), last.filter(|_| !name.trim().is_empty())) {
-        (Some(parent), Some(last)) => RunDirectory::create(parent, last, exist_ok),
+        (Some(parent), Some(last)) => Ok((parent.to_owned(), last.to_owned())),
         _ => Err(Failure::Usage(format!(
             "--name '{name}': expected a name for the run's directory"
         ))),
@@ -47,6 +53,16 @@ impl SaveArgs {
         let name = self.name.as_deref().unwrap_or(name);
         any.then(|| run_directory(self.project.as_deref(), name, self.exist_ok, task))
             .transpose()
+    }
+
+    /// The directories that runs of these flags have made, in the order in which they were made.
+    pub fn run_directories(&self, task: Task, name: &str) -> Result<Vec<PathBuf>, Failure> {
+        let (project, name) = (
+            self.project.as_deref(),
+            self.name.as_deref().unwrap_or(name),
+        );
+        let (parent, last) = place(project, name, task)?;
+        Ok(RunDirectory::existing(&parent, &last))
     }
 
     /// How boxes are drawn.

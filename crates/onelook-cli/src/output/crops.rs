@@ -10,7 +10,6 @@ use onelook::types::{BoxXyxy, Frame};
 use super::images::JPEG_QUALITY;
 use super::predicted::{PredictedImage, Sink};
 use super::run_directory::{RunDirectory, safe, stem};
-use super::whole_file::write_whole;
 use crate::failure::Failure;
 
 pub struct Crops<'a> {
@@ -46,7 +45,7 @@ impl Sink for Crops<'_> {
             let class = safe(&class_name(self.names, found.class));
             let place = self.directory.within(&format!("crops/{class}"))?;
             let path = self.crop_file(&place, image, number);
-            write_whole(&path, &bytes)?;
+            self.directory.save(&path, &bytes)?;
         }
         Ok(())
     }

@@ -7,7 +7,6 @@ use onelook::vision::draw::DrawStyle;
 
 use super::predicted::{PredictedImage, Sink};
 use super::run_directory::{RunDirectory, stem};
-use super::whole_file::write_whole;
 use crate::failure::Failure;
 
 /// Good enough that small labels stay sharp.
@@ -47,6 +46,6 @@ impl Sink for Images<'_> {
         let bytes = bytes.map_err(onelook::Error::from)?;
         let place = self.directory.path();
         let path = self.directory.file(place, &stem(image.source), ending);
-        write_whole(&path, &bytes)
+        self.directory.save(&path, &bytes)
     }
 }

@@ -7,7 +7,7 @@ use onelook::types::Metadata;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::predicted::{PredictedImage, Sink};
+use super::predicted::{Keep, PredictedImage, Sink, SinkState};
 use super::run_directory::RunDirectory;
 use super::whole_file::LineFile;
 use crate::console::Console;
@@ -45,8 +45,12 @@ pub struct JsonFile<'a> {
 }
 
 impl<'a> JsonFile<'a> {
-    pub fn new(directory: &RunDirectory, metadata: &'a Metadata) -> Result<Self, Failure> {
-        let file = LineFile::create(directory.path().join("predictions.jsonl"))?;
+    pub fn new(
+        directory: &RunDirectory,
+        metadata: &'a Metadata,
+        keep: Keep,
+    ) -> Result<Self, Failure> {
+        let (file, _) = keep.line_file(directory.path().join("predictions.jsonl"))?;
         Ok(Self { metadata, file })
     }
 }
@@ -55,6 +59,10 @@ impl Sink for JsonFile<'_> {
     fn write(&mut self, image: &PredictedImage<'_>) -> Result<(), Failure> {
         let record = record(image, self.metadata);
         self.file.append(&format!("{record}\n"))
+    }
+
+    fn checkpoint(&mut self) -> Result<SinkState, Failure> {
+        self.file.sync().map(SinkState::of_file)
     }
 
     fn finish(&mut self, _complete: bool) -> Result<(), Failure> {

@@ -7,7 +7,6 @@ use onelook::record::label;
 
 use super::predicted::{PredictedImage, Sink};
 use super::run_directory::RunDirectory;
-use super::whole_file::write_whole;
 use crate::failure::Failure;
 
 pub struct Labels {
@@ -40,6 +39,6 @@ impl Sink for Labels {
                 text.push('\n');
             }
         }
-        write_whole(&path, text.as_bytes())
+        self.directory.save(&path, text.as_bytes())
     }
 }

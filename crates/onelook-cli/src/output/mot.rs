@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use onelook::mot::write_track;
 
-use super::predicted::{PredictedImage, Sink};
+use super::predicted::{Keep, PredictedImage, Sink, SinkState};
 use super::run_directory::RunDirectory;
 use super::whole_file::LineFile;
 use crate::failure::Failure;
@@ -22,15 +22,22 @@ pub enum MotPlace {
 
 pub struct MotFiles {
     place: MotPlace,
+    is_resumable: bool,
     open: BTreeMap<usize, LineFile>,
 }
 
 impl MotFiles {
-    pub fn new(place: MotPlace) -> Self {
-        Self {
+    pub fn new(place: MotPlace, keep: Keep) -> Result<Self, Failure> {
+        let (is_resumable, files) = match keep {
+            Keep::Nothing => (false, BTreeMap::new()),
+            Keep::State(state) => (true, state.files),
+        };
+        let resume = |(sequence, state)| LineFile::resume(state).map(|file| (sequence, file));
+        Ok(Self {
             place,
-            open: BTreeMap::new(),
-        }
+            is_resumable,
+            open: files.into_iter().map(resume).collect::<Result<_, _>>()?,
+        })
     }
 
     fn path(&self, image: &PredictedImage<'_>) -> PathBuf {
@@ -51,7 +58,10 @@ impl Sink for MotFiles {
     fn write(&mut self, image: &PredictedImage<'_>) -> Result<(), Failure> {
         let sequence = image.sequence;
         if !self.open.contains_key(&sequence.number) {
-            let file = LineFile::create(self.path(image))?;
+            let file = match self.is_resumable {
+                true => LineFile::create_resumable(self.path(image))?,
+                false => LineFile::create(self.path(image))?,
+            };
             self.open.insert(sequence.number, file);
         }
         let mut lines = String::new();
@@ -61,6 +71,15 @@ impl Sink for MotFiles {
         }
         let file = self.open.get_mut(&sequence.number);
         file.map_or(Ok(()), |file| file.append(&lines))
+    }
+
+    fn checkpoint(&mut self) -> Result<SinkState, Failure> {
+        let open = self.open.iter_mut();
+        let files = open.map(|(&sequence, file)| file.sync().map(|state| (sequence, state)));
+        Ok(SinkState {
+            files: files.collect::<Result<_, _>>()?,
+            ..SinkState::default()
+        })
     }
 
     fn end_of(&mut self, sequence: usize) -> Result<(), Failure> {

@@ -1,13 +1,18 @@
 //! One image or frame with its predictions, and what takes it.
 
-use std::path::Path;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use onelook::ImageResult;
+use onelook::media::video::WriterState;
 use onelook::media::{DecodeWarning, VideoPosition};
 use onelook::types::Frame;
 use onelook::vision::draw::{DrawStyle, DrawnPlace, draw, draw_places};
 
+use serde::{Deserialize, Serialize};
+
+use super::whole_file::{LineFile, LineFileState};
 use crate::failure::Failure;
 
 /// Where a frame stands among those that follow one another: of a video, or images in their order.
@@ -68,6 +73,47 @@ impl PredictedImage<'_> {
     }
 }
 
+/// How a sink goes on in another program.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct SinkState {
+    /// Files of lines by their sequences; a file of all has number 0.
+    pub files: BTreeMap<usize, LineFileState>,
+    /// Videos by their sequences.
+    pub videos: BTreeMap<usize, WriterState>,
+}
+
+impl SinkState {
+    /// Of a sink with one file.
+    pub fn of_file(file: LineFileState) -> Self {
+        Self {
+            files: BTreeMap::from([(0, file)]),
+            ..Self::default()
+        }
+    }
+}
+
+/// How much a sink keeps for another program.
+#[derive(Clone)]
+pub enum Keep {
+    /// Nothing: files of a run that is ended are under names that nobody knows.
+    Nothing,
+    /// What it takes to go on; with what another program has kept.
+    State(SinkState),
+}
+
+impl Keep {
+    /// The file of all sequences; whether it goes on.
+    pub fn line_file(self, path: PathBuf) -> Result<(LineFile, bool), Failure> {
+        match self {
+            Self::Nothing => Ok((LineFile::create(path)?, false)),
+            Self::State(mut state) => match state.files.remove(&0) {
+                Some(state) => Ok((LineFile::resume(state)?, true)),
+                None => Ok((LineFile::create_resumable(path)?, false)),
+            },
+        }
+    }
+}
+
 /// Where predictions go.
 pub trait Sink {
     /// Takes one image with its result.
@@ -78,6 +124,14 @@ pub trait Sink {
         let _ = sequence;
         Ok(())
     }
+
+    /// Has what it has taken on the disk, and tells how to go on from here in another program.
+    fn checkpoint(&mut self) -> Result<SinkState, Failure> {
+        Ok(SinkState::default())
+    }
+
+    /// Takes note that what it told last is kept, and older states are not needed any more.
+    fn discard_older(&mut self) {}
 
     /// Takes note that no more will come at all, because there is no more (`complete`) or because the run was
     /// ended.

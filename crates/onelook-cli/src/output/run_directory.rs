@@ -1,12 +1,14 @@
 //! A directory of its own for each run: `predict`, `predict-2`, `predict-3`…
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::predicted::PredictedImage;
+use super::quota::Quota;
+use super::whole_file::write_whole;
 use crate::failure::{Failure, refused};
 
 /// Of annotated videos.
@@ -16,6 +18,7 @@ pub const VIDEO_ENDING: &str = "mp4";
 pub struct RunDirectory {
     path: PathBuf,
     names: Mutex<Names>,
+    quota: Option<Mutex<Quota>>,
 }
 
 /// Names of files that are in use.
@@ -47,9 +50,62 @@ impl RunDirectory {
                     return Ok(Self {
                         path,
                         names: Mutex::default(),
+                        quota: None,
                     });
                 }
             }
+        }
+    }
+
+    /// Those that [`create`](Self::create) has made, in the order of their numbers.
+    pub fn existing(project: &Path, name: &str) -> Vec<PathBuf> {
+        let numbered = |number: usize| match number {
+            1 => project.join(name),
+            _ => project.join(format!("{name}-{number}")),
+        };
+        let directories = (1..).map(numbered);
+        directories.take_while(|path| path.is_dir()).collect()
+    }
+
+    /// Goes on in a directory where the videos of these positions have these names.
+    pub fn resume(path: PathBuf, videos: &BTreeMap<usize, String>) -> Self {
+        let file = |stem: &String| path.join(format!("{stem}.{VIDEO_ENDING}"));
+        let names = Names {
+            taken: videos.values().map(file).collect(),
+            videos: videos.clone().into_iter().collect(),
+            of_images: HashSet::new(),
+        };
+        Self {
+            path,
+            names: Mutex::new(names),
+            quota: None,
+        }
+    }
+
+    /// What the files of each video are called, by its position.
+    pub fn video_names(&self) -> BTreeMap<usize, String> {
+        self.names().videos.clone().into_iter().collect()
+    }
+
+    /// The same, whose files have at most so many bytes together, if any.
+    #[must_use]
+    pub fn with_quota(self, bytes: Option<u64>) -> Self {
+        let quota = bytes.map(|bytes| Mutex::new(Quota::new(bytes)));
+        Self { quota, ..self }
+    }
+
+    /// Writes a whole file of the run.
+    pub fn save(&self, path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+        write_whole(path, bytes)?;
+        self.saved(path);
+        Ok(())
+    }
+
+    /// Takes note of a file of the run that was written.
+    pub fn saved(&self, path: &Path) {
+        if let Some(quota) = &self.quota {
+            let quota = quota.lock();
+            quota.unwrap_or_else(PoisonError::into_inner).add(path);
         }
     }
 

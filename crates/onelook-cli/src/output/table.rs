@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use onelook::record::class_name;
 
-use super::predicted::{PredictedImage, Sink};
+use super::predicted::{Keep, PredictedImage, Sink, SinkState};
 use super::run_directory::RunDirectory;
 use super::whole_file::LineFile;
 use crate::failure::Failure;
@@ -22,15 +22,17 @@ impl<'a> Table<'a> {
     pub fn new(
         directory: &RunDirectory,
         names: &'a [String],
-        has_frames: bool,
-        has_ids: bool,
+        (has_frames, has_ids): (bool, bool),
+        keep: Keep,
     ) -> Result<Self, Failure> {
-        let mut file = LineFile::create(directory.path().join("predictions.csv"))?;
+        let (mut file, goes_on) = keep.line_file(directory.path().join("predictions.csv"))?;
         let frame = if has_frames { ",frame,time" } else { "" };
         let id = if has_ids { ",track_id" } else { "" };
-        file.append(&format!(
-            "source,class,name,confidence,x1,y1,x2,y2{frame}{id}\n"
-        ))?;
+        if !goes_on {
+            file.append(&format!(
+                "source,class,name,confidence,x1,y1,x2,y2{frame}{id}\n"
+            ))?;
+        }
         Ok(Self {
             names,
             file,
@@ -71,6 +73,10 @@ impl Sink for Table<'_> {
             );
         }
         self.file.append(&rows)
+    }
+
+    fn checkpoint(&mut self) -> Result<SinkState, Failure> {
+        self.file.sync().map(SinkState::of_file)
     }
 
     fn finish(&mut self, _complete: bool) -> Result<(), Failure> {

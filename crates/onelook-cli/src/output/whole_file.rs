@@ -9,6 +9,9 @@ use std::path::{Path, PathBuf};
 use std::process;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use onelook::printable::printable_path;
+use serde::{Deserialize, Serialize};
+
 use crate::failure::{Failure, refused};
 
 /// Writes a file of these bytes, in place of one that is there. What is no plain file, such as
@@ -37,10 +40,28 @@ pub struct LineFile {
     failed: bool,
 }
 
+/// How much of a [`LineFile`] was written when its state was kept.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LineFileState {
+    path: PathBuf,
+    /// Bytes of whole lines.
+    length: u64,
+}
+
 impl LineFile {
     /// Begins an empty file.
     pub fn create(path: PathBuf) -> Result<Self, Failure> {
         let partial = partial_name(&path);
+        Self::create_as(path, partial)
+    }
+
+    /// Begins an empty file that another program may go on with.
+    pub fn create_resumable(path: PathBuf) -> Result<Self, Failure> {
+        let partial = resumable_name(&path);
+        Self::create_as(path, partial)
+    }
+
+    fn create_as(path: PathBuf, partial: PathBuf) -> Result<Self, Failure> {
         let file = File::create(&partial).map_err(refused(&path))?;
         Ok(Self {
             path,
@@ -49,6 +70,53 @@ impl LineFile {
             length: 0,
             failed: false,
         })
+    }
+
+    /// Goes on with a file; what was written behind its state is cut off.
+    pub fn resume(state: LineFileState) -> Result<Self, Failure> {
+        let LineFileState { path, length } = state;
+        let partial = resumable_name(&path);
+        if !partial.exists() && path.exists() {
+            // It was finished, and then the run was not.
+            fs::rename(&path, &partial).map_err(refused(&path))?;
+        }
+        let opened = File::options().append(true).open(&partial);
+        let file = opened.map_err(refused(&partial))?;
+        let present = file.metadata().map_err(refused(&partial))?.len();
+        if present < length {
+            let text = format!(
+                "'{}' has {present} bytes, of {length} that were written: begin anew, without it",
+                printable_path(&partial)
+            );
+            return Err(Failure::failed("file", text));
+        }
+        file.set_len(length).map_err(refused(&partial))?;
+        Ok(Self {
+            path,
+            partial,
+            file,
+            length,
+            failed: false,
+        })
+    }
+
+    /// How much is written.
+    pub fn state(&self) -> LineFileState {
+        LineFileState {
+            path: self.path.clone(),
+            length: self.length,
+        }
+    }
+
+    /// Waits for the disk, so that what is written outlives the machine too.
+    pub fn sync(&mut self) -> Result<LineFileState, Failure> {
+        match self.file.sync_data() {
+            // Not every file system can wait.
+            Err(error) if error.kind() != io::ErrorKind::InvalidInput => {
+                Err(self.incomplete(&error))
+            }
+            _ => Ok(self.state()),
+        }
     }
 
     /// Adds whole lines. They are handed to the system at once: the end of this program does not
@@ -88,6 +156,12 @@ impl LineFile {
             format!("'{path}': {error}; what was written so far is in '{partial}'"),
         )
     }
+}
+
+/// The name of a file that is not finished, which a later run knows.
+fn resumable_name(path: &Path) -> PathBuf {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    path.with_file_name(format!(".{name}.onelook"))
 }
 
 /// A name in the same directory that no other file has.
@@ -152,6 +226,33 @@ mod tests {
         );
         file.finish().unwrap();
         assert_eq!(scratch.files(), ["a.csv"]);
+    }
+
+    #[test]
+    fn a_file_is_cut_back_to_its_state_and_goes_on() {
+        let scratch = Scratch::new("resumed");
+        let path = scratch.0.join("a.csv");
+        let mut file = LineFile::create_resumable(path.clone()).unwrap();
+        file.append("one\n").unwrap();
+        let state = file.sync().unwrap();
+        file.append("two\n").unwrap();
+        for was_finished in [false, true] {
+            if was_finished {
+                file.finish().unwrap();
+            }
+            file = LineFile::resume(state.clone()).unwrap();
+            file.append("three\n").unwrap();
+        }
+        file.finish().unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "one\nthree\n");
+        assert_eq!(scratch.files(), ["a.csv"]);
+        fs::write(&path, "o").unwrap();
+        let failure = LineFile::resume(state).err().unwrap();
+        assert!(
+            failure.message().contains("1 bytes, of 4"),
+            "{}",
+            failure.message()
+        );
     }
 
     /// `/dev/full` takes nothing, as a full disk.

@@ -2,6 +2,7 @@
 //! totals at the end.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use onelook::record::class_name;
 use onelook::vision::analytics::{
@@ -9,12 +10,13 @@ use onelook::vision::analytics::{
 };
 use onelook::vision::draw::DrawnPlace;
 use onelook::{direction_name, event_record, totals_record};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::CountPlan;
 use crate::console::Console;
 use crate::failure::Failure;
-use crate::output::{LineFile, PredictedImage, print_totals};
+use crate::output::{LineFile, LineFileState, PredictedImage, print_totals};
 
 /// Counts on each sequence by itself.
 pub struct Counter<'a> {
@@ -27,6 +29,24 @@ pub struct Counter<'a> {
     sequences: BTreeMap<usize, Counted>,
 }
 
+/// How much a counter keeps for another program.
+pub enum CounterKeep {
+    /// Nothing.
+    Nothing,
+    /// What it takes to go on.
+    Anew,
+    /// The same, with what another program has kept.
+    State(CounterState),
+}
+
+/// How a counter goes on in another program.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct CounterState {
+    events: Option<LineFileState>,
+    sequences: BTreeMap<usize, Counted>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
 struct Counted {
     source: String,
     analytics: Analytics,
@@ -43,11 +63,17 @@ impl<'a> Counter<'a> {
         names: &'a [String],
         is_verbose: bool,
         console: &'a Console,
+        keep: CounterKeep,
     ) -> Result<Self, Failure> {
-        let events = plan.events.map(|path| LineFile::create(path.to_owned()));
-        if events.is_some() {
+        let path = plan.events.map(Path::to_owned);
+        if path.is_some() {
             console.saves_results();
         }
+        let (events, sequences) = match keep {
+            CounterKeep::Nothing => (path.map(LineFile::create), BTreeMap::new()),
+            CounterKeep::Anew => (path.map(LineFile::create_resumable), BTreeMap::new()),
+            CounterKeep::State(state) => (state.events.map(LineFile::resume), state.sequences),
+        };
         Ok(Self {
             options: plan.options.clone(),
             is_drawn: plan.is_drawn,
@@ -55,7 +81,15 @@ impl<'a> Counter<'a> {
             is_verbose,
             console,
             events: events.transpose()?,
-            sequences: BTreeMap::new(),
+            sequences,
+        })
+    }
+
+    /// Has the events on the disk, and tells how to go on from here.
+    pub fn checkpoint(&mut self) -> Result<CounterState, Failure> {
+        Ok(CounterState {
+            events: self.events.as_mut().map(LineFile::sync).transpose()?,
+            sequences: self.sequences.clone(),
         })
     }
 

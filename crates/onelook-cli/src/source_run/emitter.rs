@@ -3,7 +3,9 @@
 use indicatif::ProgressBar;
 use onelook::media::SourceError;
 
+use super::checkpoints::Checkpoints;
 use super::counter::Counter;
+use super::run_state::RunState;
 use super::tally::Tally;
 use crate::console::Console;
 use crate::failure::Failure;
@@ -16,6 +18,8 @@ pub struct Emitter<'a> {
     pub outputs: Outputs<'a>,
     pub counter: Option<Counter<'a>>,
     pub tally: Tally,
+    /// Of a run that may go on in another program.
+    pub checkpoints: Option<Checkpoints>,
 }
 
 impl Emitter<'_> {
@@ -53,7 +57,32 @@ impl Emitter<'_> {
     /// No more frames of this sequence will come.
     pub fn end_of(&mut self, sequence: usize) -> Result<(), Failure> {
         let Self { bar, outputs, .. } = self;
-        bar.suspend(|| outputs.end_of(sequence))
+        bar.suspend(|| outputs.end_of(sequence))?;
+        if let Some(checkpoints) = &mut self.checkpoints {
+            checkpoints.force();
+        }
+        Ok(())
+    }
+
+    /// Whether it is time for a checkpoint.
+    pub fn is_checkpoint_due(&self) -> bool {
+        self.checkpoints.as_ref().is_some_and(Checkpoints::is_due)
+    }
+
+    /// Keeps what it takes to go on from here; `place` is where the source is.
+    pub fn checkpoint(&mut self, place: RunState) -> Result<(), Failure> {
+        let Some(checkpoints) = &mut self.checkpoints else {
+            return Ok(());
+        };
+        let counter = self.counter.as_mut().map(Counter::checkpoint);
+        checkpoints.write(&RunState {
+            counts: self.tally.counts(),
+            outputs: self.outputs.checkpoint()?,
+            counter: counter.transpose()?,
+            ..place
+        })?;
+        self.outputs.discard_older();
+        Ok(())
     }
 
     /// JSON has the warnings beside the boxes.
@@ -68,12 +97,24 @@ impl Emitter<'_> {
     /// a failure is kept; the first failure is the one to tell.
     pub fn finish(mut self, done: Result<(), Failure>, signal: Option<u8>) -> Result<(), Failure> {
         self.bar.finish_and_clear();
+        if self.checkpoints.is_some()
+            && let (Err(_), _) | (_, Some(_)) = (&done, signal)
+        {
+            self.console
+                .note("the same command goes on from the last checkpoint");
+            let signal = signal.map_or(Ok(()), |signal| Err(self.tally.interrupted(signal)));
+            return done.and(signal);
+        }
         let counted = self.counter.as_mut().map_or(Ok(()), Counter::finish);
         let summary = self.tally.summary();
         let told = summary.map_or(Ok(()), |summary| self.console.detail(summary));
         let complete = done.is_ok() && signal.is_none();
         let saved = self.outputs.finish(complete);
         done.and(counted).and(told).and(saved)?;
+        if let Some(checkpoints) = self.checkpoints.take() {
+            checkpoints.end();
+            self.outputs.discard_older();
+        }
         match signal {
             Some(signal) => Err(self.tally.interrupted(signal)),
             None => self.tally.outcome(),

@@ -1,12 +1,14 @@
 //! One image or video after the other, in batches. The source decodes the next ones while the network runs.
 
+use onelook::media::video::ResumePoint;
 use onelook::media::{DecodeWarning, Source, SourceError, SourceFrame, VideoPosition};
 use onelook::types::FrameView;
 use onelook::{ImageResult, Pipeline, Tiling};
 
 use super::RunPlan;
 use super::emitter::Emitter;
-use super::sequences::Sequences;
+use super::run_state::RunState;
+use super::sequences::{SequenceState, Sequences};
 use crate::failure::Failure;
 use crate::output::PredictedImage;
 use crate::signals::Interrupt;
@@ -18,6 +20,7 @@ pub fn run(
     plan: &RunPlan<'_>,
     interrupt: &Interrupt,
     emitter: &mut Emitter<'_>,
+    resumed: Option<SequenceState>,
 ) -> Result<(), Failure> {
     let stop = source.stop_handle();
     interrupt.then(move || stop.stop());
@@ -26,7 +29,12 @@ pub fn run(
         tiling: plan.args.tile.tiling(plan.args.fit.agnostic_nms),
         sequences: Sequences::new(plan.tracker, plan.image_rate),
         emitter,
+        announced: None,
+        place: None,
     };
+    if let Some(sequence) = resumed {
+        batches.sequences.resume(sequence);
+    }
     let in_flight = pipeline.model().batches_in_flight();
     let together = pipeline.options().batch.saturating_mul(in_flight);
     let mut waiting = Vec::new();
@@ -40,7 +48,7 @@ pub fn run(
     }
     match interrupt.received() {
         // What waits for its batch to fill was not begun.
-        Some(_) => Ok(()),
+        Some(_) => batches.checkpoint(),
         None => batches.run(&mut waiting),
     }
 }
@@ -50,6 +58,17 @@ struct Batches<'a, 'e> {
     tiling: Option<Tiling>,
     sequences: Sequences,
     emitter: &'a mut Emitter<'e>,
+    /// The video whose length the bar knows.
+    announced: Option<usize>,
+    /// Where the source was at the last checkpoint or when one was due.
+    place: Option<Place>,
+}
+
+/// What was run last.
+struct Place {
+    /// Which image or video comes next or goes on.
+    index: usize,
+    frame: Option<ResumePoint>,
 }
 
 impl Batches<'_, '_> {
@@ -71,6 +90,7 @@ impl Batches<'_, '_> {
             });
         }
         let mut results = self.predict(&frames)?;
+        let mut last_frame = None;
         for Turn { image, decoded } in turns {
             let last = self.sequences.current();
             let position = self.sequences.advance(&image);
@@ -81,6 +101,8 @@ impl Batches<'_, '_> {
                 Ok(decoded) => decoded,
                 Err(error) => {
                     self.emitter.failed(&image.name, error);
+                    // There are no more frames of it.
+                    last_frame = Some((image.index + 1, None));
                     continue;
                 }
             };
@@ -103,8 +125,40 @@ impl Batches<'_, '_> {
                 age: arrived.map(|arrived| arrived.elapsed()),
                 warnings: &warnings,
             })?;
+            let frame = image.video.as_ref().map(|video| (index, video.frame));
+            last_frame = Some((image.index, frame));
+        }
+        if self.emitter.checkpoints.is_some()
+            && let Some((index, frame)) = last_frame
+        {
+            let time = self.sequences.reliable_time();
+            let point = |(frame, number): (usize, u64)| {
+                let frame = &frames[frame];
+                let size = [frame.width(), frame.height()].map(|side| side as u32);
+                ResumePoint::new(number, time, size, frame.pixels())
+            };
+            self.place = Some(Place {
+                index,
+                frame: frame.map(point),
+            });
+            if self.emitter.is_checkpoint_due() {
+                self.checkpoint()?;
+            }
         }
         Ok(())
+    }
+
+    /// Keeps what it takes to go on behind what was run last.
+    fn checkpoint(&mut self) -> Result<(), Failure> {
+        let Some(Place { index, frame }) = self.place.take() else {
+            return Ok(());
+        };
+        self.emitter.checkpoint(RunState {
+            index,
+            frame,
+            sequence: self.sequences.state(),
+            ..RunState::default()
+        })
     }
 
     fn predict(&self, frames: &[onelook::types::Frame]) -> Result<Vec<ImageResult>, Failure> {
@@ -119,13 +173,13 @@ impl Batches<'_, '_> {
     }
 
     /// Tells the bar how many frames a video has, when its first one comes.
-    fn expect_frames(&self, image: &SourceFrame) {
-        let Some(VideoPosition {
-            frame: 1, frames, ..
-        }) = image.video
-        else {
+    fn expect_frames(&mut self, image: &SourceFrame) {
+        let Some(VideoPosition { frames, .. }) = image.video else {
             return;
         };
+        if self.announced.replace(image.index) == Some(image.index) {
+            return;
+        }
         let bar = &self.emitter.bar;
         let known = bar.length().unwrap_or_else(|| bar.position());
         if let Some(frames) = frames {

@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use onelook::ImageResult;
 use onelook::media::SourceFrame;
-use onelook::tracking::{FrameTracker, TrackerSettings};
+use onelook::tracking::{FrameTracker, FrameTrackerState, TrackerSettings};
 use onelook::types::{FrameView, Prediction};
+
+use serde::{Deserialize, Serialize};
 
 use crate::output::SequencePosition;
 
@@ -23,10 +25,53 @@ struct Sequence {
     frames: u64,
     /// Time of its last frame, for those whose time nobody knows.
     time: Duration,
+    /// Whether every frame so far has a time after that of the one before.
+    times_rise: bool,
     tracker: Option<FrameTracker>,
 }
 
+/// How a sequence goes on in another program.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct SequenceState {
+    number: usize,
+    video: Option<usize>,
+    frames: u64,
+    time: Duration,
+    times_rise: bool,
+    tracker: Option<FrameTrackerState>,
+}
+
 impl Sequences {
+    /// Goes on with a sequence of another program.
+    pub fn resume(&mut self, state: SequenceState) {
+        self.current = Some(Sequence {
+            number: state.number,
+            video: state.video,
+            frames: state.frames,
+            time: state.time,
+            times_rise: state.times_rise,
+            tracker: state.tracker.map(FrameTracker::resume),
+        });
+    }
+
+    /// How the sequence at hand goes on.
+    pub fn state(&self) -> Option<SequenceState> {
+        self.current.as_ref().map(|sequence| SequenceState {
+            number: sequence.number,
+            video: sequence.video,
+            frames: sequence.frames,
+            time: sequence.time,
+            times_rise: sequence.times_rise,
+            tracker: sequence.tracker.as_ref().map(FrameTracker::state),
+        })
+    }
+
+    /// The time of the last frame, where all frames so far have times and each a later one than that before.
+    pub fn reliable_time(&self) -> Option<Duration> {
+        let sequence = self.current.as_ref().filter(|it| it.times_rise);
+        sequence.map(|sequence| sequence.time)
+    }
+
     /// `image_rate` is how many images make a second.
     pub fn new(tracker: Option<TrackerSettings>, image_rate: f64) -> Self {
         Self {
@@ -51,11 +96,14 @@ impl Sequences {
             video,
             frames: 0,
             time: Duration::ZERO,
+            times_rise: true,
             tracker: self.tracker.as_ref().map(FrameTracker::new),
         }));
         if image.video.is_none() {
             sequence.time = Duration::from_secs_f64(sequence.frames as f64 * self.image_period);
         }
+        let is_later = |time: Duration| sequence.frames == 0 || time > sequence.time;
+        sequence.times_rise &= image.timestamp.is_some_and(is_later);
         sequence.time = image.timestamp.unwrap_or(sequence.time);
         sequence.frames += 1;
         SequencePosition {

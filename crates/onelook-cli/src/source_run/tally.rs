@@ -18,6 +18,8 @@ pub struct Tally {
     pub entries: usize,
     /// Those that could not be used.
     failed: usize,
+    /// Those that another program has run.
+    before: usize,
     speed: Speed,
     input: [usize; 2],
 }
@@ -30,6 +32,16 @@ impl Tally {
             entries,
             ..Self::default()
         }
+    }
+
+    /// Images and frames whose turn came, and those of them that could not be used.
+    pub fn counts(&self) -> [usize; 2] {
+        [self.position, self.failed]
+    }
+
+    /// Goes on where another program came to.
+    pub fn resume(&mut self, [position, failed]: [usize; 2]) {
+        (self.position, self.failed, self.before) = (position, failed, position - failed);
     }
 
     /// The next image or frame has its result.
@@ -47,7 +59,7 @@ impl Tally {
 
     /// Mean times, if anything was predicted.
     pub fn summary(&self) -> Option<String> {
-        let done = self.position - self.failed;
+        let done = (self.position - self.failed).saturating_sub(self.before);
         if done == 0 {
             return None;
         }

@@ -187,6 +187,15 @@ impl FfmpegDecoder {
         })
     }
 
+    /// Takes the frames up to here as those before so many of the file, and what ffmpeg has said of them as of no
+    /// interest: of some that it began with it had not all that they refer to.
+    pub(super) fn found(&mut self, frames: u64) {
+        // Its words take another way than its frames.
+        std::thread::sleep(Duration::from_millis(20));
+        self.process.forget_words();
+        self.frames = frames;
+    }
+
     /// Reads the headers, which come with the first frame.
     fn start(&mut self, mut output: Output) -> Result<(), NutError> {
         output.set_deadline(Instant::now() + self.options.start_timeout);
@@ -329,7 +338,7 @@ impl FfmpegDecoder {
             };
         }
         // Options are read before anything is opened: what a camera answers comes later.
-        let first = self.process.first_words();
+        let first = self.process.first_words(&[]);
         if first == "Unrecognized option 'fps_mode'." {
             return VideoError::OldFfmpeg { said: first };
         }

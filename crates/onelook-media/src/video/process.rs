@@ -193,6 +193,11 @@ impl Process {
         line.cloned().unwrap_or_default()
     }
 
+    /// What it has said so far is not kept.
+    pub(super) fn forget_words(&self) {
+        *lock(&self.said) = StderrLines::default();
+    }
+
     /// The last line that it said, or nothing.
     pub(super) fn last_words(&self) -> String {
         let said = lock(&self.said);

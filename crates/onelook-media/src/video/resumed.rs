@@ -47,6 +47,7 @@ impl ResumedDecoder {
         if let (Some(start), Some(time)) = (start, point.time) {
             let mut decoder = open(Some(start))?;
             if find(&mut decoder, time, point)? {
+                decoder.found((point.frame - 1) * stride + 1);
                 return Ok(Self::behind(decoder, stride));
             }
         }

@@ -62,7 +62,7 @@ fn a_written_video_has_the_times_and_the_sound_of_the_original() {
     for (name, complete) in [
         ("whole.mp4", true),
         ("ended.mp4", false),
-        ("parts.mp4", true),
+        ("joined.mp4", true),
     ] {
         let path = scratch.path(name);
         let mut stream = stream(&original);
@@ -73,7 +73,7 @@ fn a_written_video_has_the_times_and_the_sound_of_the_original() {
             let options = WriterOptions {
                 fps: info.fps,
                 audio: info.audio.map(|codec| (original.clone(), codec)),
-                in_parts: name == "parts.mp4",
+                in_parts: name == "joined.mp4",
                 ..WriterOptions::default()
             };
             let time = frame.time;
@@ -83,7 +83,7 @@ fn a_written_video_has_the_times_and_the_sound_of_the_original() {
             });
             open.write(&frame, time).unwrap();
             count += 1;
-            if name == "parts.mp4" && [1, 2, 7, 13].contains(&count) {
+            if name == "joined.mp4" && [1, 2, 7, 13].contains(&count) {
                 // As after the end of the program.
                 let state = open.end_part().unwrap().clone();
                 *open = VideoWriter::resume(&ffmpeg, state);
@@ -94,7 +94,7 @@ fn a_written_video_has_the_times_and_the_sound_of_the_original() {
         }
         assert!(!path.exists());
         let finished = writer.unwrap().finish(complete).unwrap();
-        if name == "parts.mp4" {
+        if name == "joined.mp4" {
             assert_eq!(finished.parts.len(), 5);
             finished
                 .parts

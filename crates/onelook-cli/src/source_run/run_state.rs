@@ -1,0 +1,210 @@
+//! What it takes to go on with a run that was ended, in a file in the run's directory that is replaced as a whole.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use onelook::media::SourcePosition;
+use onelook::media::video::ResumePoint;
+use onelook::printable::printable_path;
+use serde::{Deserialize, Serialize};
+
+use super::counter::CounterState;
+use super::sequences::SequenceState;
+use crate::failure::{Failure, refused};
+use crate::output::OutputsState;
+
+const FILE: &str = ".onelook-resume";
+const NEXT_FILE: &str = ".onelook-resume.next";
+const LOCK_FILE: &str = ".onelook-resume.lock";
+
+/// By what a run is known again.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RunIdentity {
+    /// Version of this program: others keep other things.
+    version: String,
+    /// Where it was started, and by what words.
+    directory: PathBuf,
+    words: Vec<String>,
+    /// The videos and the model, with their sizes and when they were changed last.
+    files: Vec<(PathBuf, u64, Option<SystemTime>)>,
+}
+
+impl RunIdentity {
+    /// Of this program's command line with these files.
+    pub fn new(files: impl IntoIterator<Item = PathBuf>) -> Self {
+        let described = |path: PathBuf| {
+            let metadata = fs::metadata(&path).ok();
+            let length = metadata.as_ref().map_or(0, fs::Metadata::len);
+            (path, length, metadata.and_then(|it| it.modified().ok()))
+        };
+        let words = std::env::args_os().skip(1);
+        Self {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            directory: std::env::current_dir().unwrap_or_default(),
+            words: words
+                .map(|word| word.to_string_lossy().into_owned())
+                .collect(),
+            files: files.into_iter().map(described).collect(),
+        }
+    }
+}
+
+/// What it takes to go on with a run.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct RunState {
+    /// Which video comes next or goes on, from 0.
+    pub index: usize,
+    /// The last frame of it whose results are kept.
+    pub frame: Option<ResumePoint>,
+    pub sequence: Option<SequenceState>,
+    /// Images and frames whose turn came, and those that could not be used.
+    pub counts: [usize; 2],
+    pub outputs: OutputsState,
+    pub counter: Option<CounterState>,
+}
+
+impl RunState {
+    /// Where the source goes on.
+    pub fn position(&self) -> SourcePosition {
+        SourcePosition {
+            index: self.index,
+            frame: self.frame.clone(),
+        }
+    }
+
+    /// Frames of the video at hand whose results are kept.
+    pub fn frames(&self) -> u64 {
+        self.frame.as_ref().map_or(0, |point| point.frame)
+    }
+}
+
+/// The file of a run's state. Only one program has it.
+pub struct StateFile {
+    directory: PathBuf,
+    identity: RunIdentity,
+    _lock: File,
+}
+
+impl StateFile {
+    /// The state of the run of this identity that was kept in `directory`, if there is one.
+    pub fn find(
+        directory: &Path,
+        identity: &RunIdentity,
+    ) -> Result<Option<(Self, RunState)>, Failure> {
+        let path = directory.join(FILE);
+        let Ok(bytes) = fs::read(&path) else {
+            return Ok(None);
+        };
+        // Those of another version are of another run, whatever they hold.
+        let Ok((kept, rest)) = postcard::take_from_bytes::<RunIdentity>(&bytes) else {
+            return Ok(None);
+        };
+        if kept != *identity {
+            return Ok(None);
+        }
+        let state = postcard::from_bytes(rest).map_err(|error| {
+            let path = printable_path(&path);
+            Failure::failed(
+                "file",
+                format!("'{path}' cannot be read ({error}): remove it to begin anew"),
+            )
+        })?;
+        let file = Self::lock(directory, identity.clone())?;
+        Ok(Some((file, state)))
+    }
+
+    /// Begins one in a directory.
+    pub fn create(directory: &Path, identity: RunIdentity) -> Result<Self, Failure> {
+        let file = Self::lock(directory, identity)?;
+        file.write(&RunState::default())?;
+        Ok(file)
+    }
+
+    fn lock(directory: &Path, identity: RunIdentity) -> Result<Self, Failure> {
+        let path = directory.join(LOCK_FILE);
+        let lock = File::create(&path).map_err(refused(&path))?;
+        if let Err(fs::TryLockError::WouldBlock) = lock.try_lock() {
+            let directory = printable_path(directory);
+            let text = format!("'{directory}': another onelook is at this run: wait for its end");
+            return Err(Failure::failed("file", text));
+        }
+        Ok(Self {
+            directory: directory.to_owned(),
+            identity,
+            _lock: lock,
+        })
+    }
+
+    /// Replaces the state. It is on the disk when this returns.
+    pub fn write(&self, state: &RunState) -> Result<(), Failure> {
+        let path = self.directory.join(FILE);
+        let next = self.directory.join(NEXT_FILE);
+        let encoded = postcard::to_stdvec(&self.identity)
+            .and_then(|bytes| postcard::to_extend(state, bytes))
+            .map_err(|error| Failure::failed("file", format!("the state of the run: {error}")))?;
+        let write = || {
+            self.sync_results()?;
+            let mut file = File::create(&next)?;
+            file.write_all(&encoded)?;
+            file.sync_all()?;
+            fs::rename(&next, &path)?;
+            // The directory, so that the new name outlives the machine.
+            File::open(&self.directory)?.sync_all()
+        };
+        write().map_err(refused(&path))
+    }
+
+    /// Has all files of the run on the disk, those of other programs too: the state must not be there first.
+    fn sync_results(&self) -> io::Result<()> {
+        #[cfg(target_os = "linux")]
+        rustix::fs::syncfs(File::open(&self.directory)?)?;
+        Ok(())
+    }
+
+    /// The run is complete.
+    pub fn remove(self) {
+        for name in [NEXT_FILE, FILE, LOCK_FILE] {
+            let _ = fs::remove_file(self.directory.join(name));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_state_is_found_by_the_same_run_alone() {
+        let root = std::env::temp_dir().join(format!("onelook-state-{}", std::process::id()));
+        fs::create_dir_all(&root).unwrap();
+        let model = root.join("model.pt");
+        fs::write(&model, "weights").unwrap();
+        let identity = || RunIdentity::new([model.clone()]);
+        assert!(StateFile::find(&root, &identity()).unwrap().is_none());
+        let file = StateFile::create(&root, identity()).unwrap();
+        let state = RunState {
+            index: 2,
+            counts: [40, 1],
+            ..RunState::default()
+        };
+        file.write(&state).unwrap();
+        let busy = StateFile::find(&root, &identity()).err().unwrap();
+        assert!(
+            busy.message().contains("another onelook"),
+            "{}",
+            busy.message()
+        );
+        drop(file);
+        let (file, found) = StateFile::find(&root, &identity()).unwrap().unwrap();
+        assert_eq!((found.index, found.counts), (2, [40, 1]));
+        drop(file);
+        fs::write(&model, "others").unwrap();
+        assert!(StateFile::find(&root, &identity()).unwrap().is_none());
+        let bytes = fs::read(root.join(FILE)).unwrap();
+        fs::write(root.join(FILE), &bytes[..bytes.len() / 2]).unwrap();
+        assert!(StateFile::find(&root, &identity()).unwrap().is_none());
+        fs::remove_dir_all(&root).unwrap();
+    }
+}
