@@ -131,6 +131,7 @@ const KEYS: &[ReferenceKey] = &[
     key("overlap-mask", Training, ""),
     key("patience", Training, ""),
     key("pretrained", Training, ""),
+    key("resume", Training, ""),
     key("warmup-epochs", Training, ""),
     key("weight-decay", Training, ""),
 ];

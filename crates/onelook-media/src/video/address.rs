@@ -38,7 +38,8 @@ const LIVE: [(&str, &str); 11] = [
 
 const HTTP: &str = "http,https,httpproxy,tls,tcp,crypto";
 
-/// File name endings (lower case) of videos. What comes over HTTP and ends otherwise is a live stream.
+/// File name endings (lower case) of videos. What comes over HTTP and ends otherwise is a live stream, and so
+/// are [two of them](CAMERA_FORMATS).
 pub const VIDEO_EXTENSIONS: [&str; 18] = [
     "mp4", "avi", "mov", "mkv", "webm", "mpg", "mpeg", "m4v", "wmv", "flv", "ts", "m2ts", "mts",
     "3gp", "asf", "ogv", "vob", "y4m",
@@ -46,6 +47,9 @@ pub const VIDEO_EXTENSIONS: [&str; 18] = [
 
 /// Endings of addresses of live streams over HTTP that can be known by them.
 pub const STREAM_EXTENSIONS: [&str; 4] = ["m3u8", "mpd", "mjpg", "mjpeg"];
+
+/// Formats of files in which cameras send over HTTP more often than files are kept.
+const CAMERA_FORMATS: [&str; 2] = ["flv", "asf"];
 
 /// Those that list segments, several seconds each.
 const PLAYLISTS: [&str; 2] = ["m3u8", "mpd"];
@@ -71,7 +75,11 @@ impl VideoAddress {
         match self {
             Self::File(_) => false,
             Self::Camera(_) => true,
-            Self::Url(url) if is_http(url) => !VIDEO_EXTENSIONS.contains(&ending(url).as_str()),
+            Self::Url(url) if is_http(url) => {
+                let ending = ending(url);
+                let is = |endings: &[&str]| endings.contains(&ending.as_str());
+                is(&CAMERA_FORMATS) || !is(&VIDEO_EXTENSIONS)
+            }
             Self::Url(_) => true,
         }
     }
@@ -256,7 +264,12 @@ mod tests {
     fn streams_without_an_end_are_live() {
         let live = |url: &str| VideoAddress::Url(url.to_owned()).is_live();
         assert!(live("rtsp://h/a.mp4") && live("http://h/a.MJPG?x=1"));
-        assert!(live("http://h/video.cgi") && live("HTTPS://h/list.m3u8") && live("http://h"));
+        assert!(
+            live("http://h/live/1.flv?t=2")
+                && live("http://h/video.cgi")
+                && live("HTTPS://h/list.m3u8")
+                && live("http://h")
+        );
         assert!(!live("https://h/a.mp4") && !live("http://h/a/b.TS?x=1#y"));
         assert_eq!(VideoAddress::from_url("file:///etc/passwd"), None);
         assert_eq!(VideoAddress::from_url("concat:a|b"), None);

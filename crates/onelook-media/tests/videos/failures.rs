@@ -271,3 +271,41 @@ fn a_camera_that_sends_frames_too_large_is_refused_before_they_are_decoded() {
     };
     assert_eq!(failure, Some(expected));
 }
+
+#[test]
+fn a_file_with_damaged_bytes_gives_what_can_be_had_and_says_so() {
+    let Some(scratch) = Scratch::new() else {
+        return;
+    };
+    let path = scratch.clip("a.mkv", "320x240", 4, "-c:v libx264 -g 10");
+    let mut bytes = fs::read(&path).unwrap();
+    let middle = bytes.len() / 2;
+    // Enough for several frames, and the headers of the container stay.
+    for byte in &mut bytes[middle..middle + 4000] {
+        *byte = byte.wrapping_mul(31).wrapping_add(7);
+    }
+    fs::write(&path, &bytes).unwrap();
+    let (frames, failure) = read(stream(&path));
+    assert!(frames.len() >= 15, "{}", frames.len());
+    let told = frames.len() as u64;
+    assert!(
+        matches!(failure, Some(VideoError::Damaged { frames, .. }) if frames == told),
+        "{failure:?}"
+    );
+}
+
+#[test]
+fn a_file_that_knows_no_rate_and_no_length_gives_all_its_frames() {
+    let Some(scratch) = Scratch::new() else {
+        return;
+    };
+    let uneven = "-vf settb=1/1000,setpts=N*N*37 -fps_mode passthrough -enc_time_base 1:1000 -c:v libx264 -live 1 -f matroska";
+    let path = scratch.clip("a.mkv", "64x48", 2, uneven);
+    let (frames, failure) = read(stream(&path));
+    assert_eq!((frames.len(), failure), (20, None));
+    let seconds = |frame: &VideoFrame| frame.time.unwrap().as_secs_f64();
+    for (number, frame) in frames.iter().enumerate() {
+        let expected = (number * number) as f64 * 0.037;
+        assert!((seconds(frame) - expected).abs() < 0.001, "{number}");
+    }
+}
