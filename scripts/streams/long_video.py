@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 
+ZONE = "all=0,0,192,0,192,144,0,144"
 UNEVEN = "settb=1/90000,setpts=(N/{fps}+mod(N*7919\\,13)*0.03/{fps})*90000"
 
 
@@ -126,7 +127,7 @@ def full_disk(arguments, directory, original):
                     ["ffmpeg", "-v", "error", "-i", left, "-f", "null", "-"], stderr=subprocess.PIPE, text=True
                 )
                 print(f"  what is left plays: {len(shown)} frames, {decoded.stderr.strip() or 'no complaint'}")
-                wrong += [] if shown and not decoded.returncode else [f"{left} does not play"]
+                wrong += [] if shown and not decoded.stderr else [f"{left} does not play"]
             else:
                 count = len(lines(pathlib.Path(left).rename(mount / "left.jsonl")))
                 print(f"  what is left reads: {count} lines")
@@ -157,7 +158,7 @@ def main():
         saves = ["save_json", "save_csv", "save_txt", "verbose=False", f"imgsz={arguments.imgsz}", "device=cpu"]
         cases = [
             ("even", True, ["track", "--save-mot", "tracker=bytetrack"]),
-            ("uneven", False, ["count", "--line", "gate=96,0,96,144", "--events", "EVENTS"]),
+            ("uneven", False, ["count", "tracker=bytetrack", "--zone", ZONE, "--events", "EVENTS"]),
         ]
         for name, is_even, command in cases:
             original = scratch / f"{name}.mp4"

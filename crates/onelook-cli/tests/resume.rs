@@ -108,7 +108,9 @@ fn probe(path: &Path) -> String {
         .unwrap();
     // In whatever order the file has sound and images.
     let text = String::from_utf8(output.stdout).unwrap();
-    let mut lines: Vec<&str> = text.lines().filter(|line| !line.is_empty()).collect();
+    // Frames with other information end in a comma.
+    let lines = text.lines().map(|line| line.trim_end_matches(','));
+    let mut lines: Vec<&str> = lines.filter(|line| !line.is_empty()).collect();
     lines.sort_unstable();
     lines.join("\n")
 }
@@ -167,7 +169,10 @@ fn a_run_that_is_killed_again_and_again_leaves_what_an_uninterrupted_one_leaves(
         let names: Vec<&String> = found.keys().collect();
         assert_eq!(names, expected.keys().collect::<Vec<_>>(), "{command}");
         for (name, content) in &expected {
-            assert_eq!(&found[name], content, "{command}: {name}");
+            let lines = found[name].lines().zip(content.lines());
+            let different = lines.filter(|(found, expected)| found != expected);
+            let different: Vec<_> = different.take(3).collect();
+            assert!(&found[name] == content, "{command}: {name}: {different:?}");
         }
         fs::remove_dir_all(scratch.0.join("runs")).unwrap();
     }

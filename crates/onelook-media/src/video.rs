@@ -9,6 +9,7 @@ mod backoff;
 mod decoder;
 mod error;
 mod ffmpeg;
+mod fragments;
 mod frame;
 mod input_pipe;
 mod nut;

@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::VideoError;
 use super::ffmpeg::Ffmpeg;
+use super::fragments::cut_to_whole;
 use super::input_pipe::InputPipe;
 use super::nut::{NutVideo, NutWriter, TimeBase};
 use super::process::Process;
@@ -336,6 +337,10 @@ impl VideoWriter {
         }
         encoder.output = None;
         encoder.process.wait();
+        if !has_stalled {
+            // What is left plays without it too.
+            let _ = cut_to_whole(&encoder.part.path);
+        }
         let said = encoder.process.first_words(&[]);
         match said.as_str() {
             "" if has_stalled => {
