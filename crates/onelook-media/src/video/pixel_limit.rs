@@ -26,7 +26,7 @@ pub(super) fn too_many_pixels(process: &Process, limits: &Limits) -> Option<Vide
 
 /// Width and height of frames that ffmpeg refused to decode, of its own line that says so.
 fn refused_size(line: &str) -> Option<[u64; 2]> {
-    let (before, after) = line.split_once("Picture size ")?;
+    let (before, after) = line.split_once(" size ")?;
     let (size, rest) = after.split_once(' ')?;
     let is_own =
         before.contains("[IMGUTILS @ ") && rest.starts_with("exceeds specified max pixel count");
@@ -53,14 +53,10 @@ mod tests {
 
     #[test]
     fn only_ffmpegs_own_words_are_a_refused_size() {
-        let line = "[h264 @ 0x55] [IMGUTILS @ 0x7f] Picture size 320x240 exceeds specified max pixel count 1000, see";
+        let line = "[h264 @ 0x55] [IMGUTILS @ 0x7f] A size 320x240 exceeds specified max pixel count 1000, see";
         assert_eq!(refused_size(line), Some([320, 240]));
-        let answered =
-            "[rtsp @ 0x55] 404 Picture size 320x240 exceeds specified max pixel count 1000";
+        let answered = "[rtsp @ 0x55] 404 A size 320x240 exceeds specified max pixel count 1000";
         assert_eq!(refused_size(answered), None);
-        assert_eq!(
-            refused_size("[IMGUTILS @ 0x7f] Picture size 0x is invalid"),
-            None
-        );
+        assert_eq!(refused_size("[IMGUTILS @ 0x7f] A size 0x is invalid"), None);
     }
 }
