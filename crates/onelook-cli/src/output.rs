@@ -18,7 +18,7 @@ mod totals;
 mod videos;
 mod whole_file;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
@@ -195,6 +195,13 @@ impl<'a> Outputs<'a> {
             sinks: sinks.collect::<Result<_, Failure>>()?,
             videos: directory.map_or_else(BTreeMap::new, |it| it.video_names()),
         })
+    }
+
+    /// Removes what encoders of killed programs have begun behind the last checkpoint, also after it was gone
+    /// on from.
+    pub fn remove_leftovers(&self) -> Result<(), Failure> {
+        let directory = self.directory.as_ref();
+        directory.map_or(Ok(()), |it| cut_back(it.path(), &HashSet::new(), None, 0))
     }
 
     /// Takes note that the last checkpoint is kept.

@@ -114,6 +114,7 @@ impl Emitter<'_> {
         if let Some(checkpoints) = self.checkpoints.take() {
             checkpoints.end();
             self.outputs.discard_older();
+            self.outputs.remove_leftovers()?;
         }
         match signal {
             Some(signal) => Err(self.tally.interrupted(signal)),
