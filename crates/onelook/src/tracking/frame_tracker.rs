@@ -24,6 +24,7 @@ pub struct FrameTrackerState {
     tracker: TrackerState,
     camera: Option<CameraMotionEstimator>,
     passes_untracked: bool,
+    wants_suppressed: bool,
 }
 
 impl FrameTracker {
@@ -33,6 +34,7 @@ impl FrameTracker {
             tracker: state.tracker.into_tracker(),
             camera: state.camera,
             passes_untracked: state.passes_untracked,
+            wants_suppressed: state.wants_suppressed,
         }
     }
 
@@ -42,6 +44,7 @@ impl FrameTracker {
             tracker: self.tracker.state(),
             camera: self.camera.clone(),
             passes_untracked: self.passes_untracked,
+            wants_suppressed: self.wants_suppressed,
         }
     }
 
@@ -169,10 +172,10 @@ mod tests {
                 let frame = Frame::filled(96, 64, [value, value / 2, 9]).unwrap();
                 let time = Duration::from_millis(40 * number);
                 let found = crossing(number);
-                let expected = whole.update(&(&frame).into(), time, &found);
+                let expected = whole.update(&(&frame).into(), time, &found, &Instances::EMPTY);
                 let saved = postcard::to_stdvec(&resumed.state()).unwrap();
                 resumed = FrameTracker::resume(postcard::from_bytes(&saved).unwrap());
-                let seen = resumed.update(&(&frame).into(), time, &found);
+                let seen = resumed.update(&(&frame).into(), time, &found, &Instances::EMPTY);
                 assert_eq!(seen, expected, "{name}, frame {number}");
             }
         }
