@@ -2,6 +2,7 @@
 
 use crate::cli_docs;
 use crate::ptx;
+use crate::python;
 use crate::shell::{Outcome, cargo, run, succeeds};
 use crate::soundness::Tool;
 
@@ -28,7 +29,8 @@ pub fn ci() -> Outcome {
         tool.quick()?;
     }
     // Tests that want ptxas find the one that the gate above fetched.
-    all_tests(&[], ptx::find_or_fetch().ok().as_deref())
+    all_tests(&[], ptx::find_or_fetch().ok().as_deref())?;
+    python::test(&[])
 }
 
 /// Licences, sources and bans by deny.toml. Advisories need a database from GitHub, which a gate should not wait for.

@@ -9,6 +9,7 @@ mod fuzz;
 mod gates;
 mod proto;
 mod ptx;
+mod python;
 mod shell;
 mod soundness;
 
@@ -32,6 +33,8 @@ cargo xtask VERB
   fuzz [SECONDS] [NAME] [--asan]
                         every fuzz target, or one, for SECONDS each (60)
   docs [--check]        docs/cli.md from the binary's own help
+  python [ARGS]         types and tests of the Python package, ARGS go to pytest
+  wheel                 the Python package with the binary in it, in target/wheels
   proto [--check]       the server's .proto files as Rust
   ptx [--quick] [--target sm_90a] [--model yolo11x] [--write]
                         every CUDA kernel through ptxas: registers, spills, occupancy
@@ -68,6 +71,8 @@ fn run(verb: &str, rest: &[String]) -> Outcome {
         "fuzz" => fuzz::fuzz(rest),
         "docs" => cli_docs::docs(rest),
         "proto" => proto::proto(rest),
+        "python" => python::test(rest),
+        "wheel" => python::wheel(),
         "ptx" => ptx::ptx(rest),
         "model" => figures::model(rest),
         "peers" => figures::peers(rest),
