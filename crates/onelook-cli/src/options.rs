@@ -1,6 +1,7 @@
 //! What the flags mean: the structs of `flags` in, what the library takes out.
 
 mod count;
+mod delivery;
 mod fit;
 mod limit;
 mod model;

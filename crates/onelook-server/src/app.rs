@@ -8,6 +8,7 @@ use onelook::{media, usable_cores};
 
 use crate::auth::{self, Tokens};
 use crate::config::Config;
+use crate::delivery::EventSinks;
 use crate::fair_semaphore::FairSemaphore;
 use crate::history::History;
 use crate::host::HostMonitor;
@@ -17,7 +18,6 @@ use crate::metrics::Metrics;
 use crate::model_repository::ModelRepository;
 use crate::recent_requests::RecentRequests;
 use crate::streams::StreamService;
-use crate::webhook::Webhook;
 
 /// The server's state.
 pub struct App {
@@ -62,11 +62,7 @@ impl App {
             max_pixels: config.limits.pixels,
             max_bytes: config.limits.body_bytes as u64,
         };
-        let webhook = config.webhook.as_ref().map(|options| {
-            let events = metrics.webhook_events.clone();
-            Webhook::start(options, events)
-        });
-        let webhook = webhook.transpose()?;
+        let sinks = EventSinks::start(&config.delivery, &metrics.sent_events)?;
         let streams = StreamService::new(
             Arc::clone(&models),
             Arc::clone(&metrics),
@@ -74,7 +70,7 @@ impl App {
             config.allow_stream_hosts.clone(),
             config.ffmpeg.clone(),
             config.limits.pixels,
-            webhook,
+            sinks,
         );
         Ok(Arc::new(Self {
             models,

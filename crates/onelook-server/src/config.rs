@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use onelook::LoadOptions;
 
+use crate::delivery::DeliveryOptions;
 use crate::network::Network;
 use crate::progress::MinProgress;
 use crate::secret_sources::SecretSources;
 use crate::url_hosts::UrlHost;
-use crate::webhook::WebhookOptions;
 
 /// A model to serve.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,7 +70,7 @@ pub struct Config {
     /// ffmpeg, which reads streams; what `ONELOOK_FFMPEG` names or is on the path if absent.
     pub ffmpeg: Option<PathBuf>,
     /// Where the events of streams go, besides to those who ask for them.
-    pub webhook: Option<WebhookOptions>,
+    pub delivery: DeliveryOptions,
 }
 
 impl Config {
@@ -198,7 +198,7 @@ impl Default for Config {
             allow_stream_hosts: Vec::new(),
             stream_file: None,
             ffmpeg: None,
-            webhook: None,
+            delivery: DeliveryOptions::default(),
         }
     }
 }

@@ -15,6 +15,7 @@ pub mod config;
 mod connection_watch;
 mod connections;
 mod content_encoding;
+mod delivery;
 mod fair_semaphore;
 mod fetch;
 mod forwarded;
@@ -45,17 +46,16 @@ pub mod streams;
 mod tls;
 pub mod traces;
 mod url_hosts;
-mod webhook;
 
 pub use auth::Tokens;
 pub use check::{Findings, check};
 pub use config::{Config, Limits, MaxConnections, ModelSource, StreamLimits};
+pub use delivery::{DeliveryOptions, EventSinks, Undelivered, WebhookKey, WebhookOptions};
 pub use network::Network;
 pub use progress::MinProgress;
 pub use secret_sources::{SecretSources, TlsFiles};
 pub use server::{Event, ServeError, Server};
 pub use url_hosts::UrlHost;
-pub use webhook::{Webhook, WebhookKey, WebhookOptions};
 
 /// Parsers of requests; public only for the fuzz targets.
 #[doc(hidden)]

@@ -27,11 +27,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::admission::ClientKey;
 use crate::config::StreamLimits;
+use crate::delivery::EventSinks;
 use crate::metrics::Metrics;
 use crate::model_repository::{LoadedModel, ModelRepository};
 use crate::problem::{Problem, ProblemKind, shown};
 use crate::url_hosts::UrlHost;
-use crate::webhook::Webhook;
 use entry::{Origin, StreamEntry};
 pub use file::{StreamFile, read as read_file};
 use settings::StreamConfig;
@@ -49,7 +49,7 @@ pub struct StreamService {
     shared: Arc<Shared>,
     limits: StreamLimits,
     allowed: Vec<UrlHost>,
-    webhook: Option<Webhook>,
+    sinks: EventSinks,
     viewers: Arc<Mutex<HashMap<ClientKey, usize>>>,
     /// Cancelled when the server stops: whoever watches is let go.
     closing: CancellationToken,
@@ -70,7 +70,7 @@ struct Shared {
 
 impl StreamService {
     /// No streams yet. `ffmpeg` is where it is, if it was said; requests may add streams of `allowed`; events
-    /// go to `webhook`.
+    /// go to `sinks`.
     pub fn new(
         models: Arc<ModelRepository>,
         metrics: Arc<Metrics>,
@@ -78,7 +78,7 @@ impl StreamService {
         allowed: Vec<UrlHost>,
         ffmpeg: Option<PathBuf>,
         max_pixels: u64,
-        webhook: Option<Webhook>,
+        sinks: EventSinks,
     ) -> Self {
         let closing = CancellationToken::new();
         let open = move |config: &StreamConfig| open(config, ffmpeg.as_deref(), max_pixels);
@@ -94,7 +94,7 @@ impl StreamService {
             viewers: Arc::default(),
             limits,
             allowed,
-            webhook,
+            sinks,
             watching: Mutex::new(closing.child_token()),
             closing,
             writing: Mutex::default(),
@@ -166,7 +166,7 @@ impl StreamService {
                 ),
             ));
         }
-        let entry = StreamEntry::new(config, origin, model.clone(), self.webhook.clone());
+        let entry = StreamEntry::new(config, origin, model.clone(), self.sinks.clone());
         entries.insert(name, Arc::clone(&entry));
         drop(entries);
         self.start_worker(model);
@@ -188,7 +188,7 @@ impl StreamService {
         // Another model's thread runs it: it is opened anew.
         self.shared.models.find(new.model.as_deref())?;
         let model = self.shared.model_name(new.model.as_deref());
-        let changed = StreamEntry::new(new, entry.origin, model.clone(), self.webhook.clone());
+        let changed = StreamEntry::new(new, entry.origin, model.clone(), self.sinks.clone());
         match self.shared.entries_mut().get_mut(name) {
             // Nobody has taken it away or replaced it meanwhile.
             Some(place) if Arc::ptr_eq(place, &entry) => *place = Arc::clone(&changed),

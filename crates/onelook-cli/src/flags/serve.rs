@@ -6,6 +6,7 @@ use clap::Args;
 use onelook_server::{Network, UrlHost};
 
 use super::config_file::Settings;
+use super::delivery::DeliveryArgs;
 use super::model::EngineArgs;
 
 /// Serves models over HTTP and gRPC, with a web page.
@@ -143,19 +144,8 @@ pub struct ServeArgs {
     /// what is on the PATH]
     #[arg(long, value_name = "PATH")]
     pub ffmpeg: Option<PathBuf>,
-    /// URL that gets each event of the streams' lines and zones as a POST of JSON, in order and until it
-    /// was accepted, as Standard Webhooks defines it.
-    #[arg(long, value_name = "URL")]
-    pub webhook: Option<String>,
-    /// Directory in which events wait while --webhook is away; of this server alone.
-    #[arg(long, value_name = "DIR")]
-    pub webhook_spool: Option<PathBuf>,
-    /// Most megabytes of events that wait; beyond, the oldest are given up and counted.
-    #[arg(long, default_value_t = 100, value_name = "MB")]
-    pub webhook_spool_size: usize,
-    /// File with the key that signs events: 24 to 64 bytes in base64.
-    #[arg(long, value_name = "FILE")]
-    pub webhook_key_file: Option<PathBuf>,
+    #[command(flatten)]
+    pub delivery: DeliveryArgs,
     /// Certificate chain (PEM); makes it HTTPS. Read again when it or the key changes.
     #[arg(long, value_name = "FILE")]
     pub tls_cert: Option<PathBuf>,

@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 
 use super::live_frame::LiveFrame;
 use super::settings::StreamConfig;
-use crate::webhook::Webhook;
+use crate::delivery::EventSinks;
 
 /// Events that are kept.
 const KEPT_EVENTS: usize = 256;
@@ -182,18 +182,18 @@ pub struct StreamEntry {
     figures: Mutex<Figures>,
     events: Mutex<VecDeque<Arc<EventRecord>>>,
     last_event: AtomicU64,
-    webhook: Option<Webhook>,
+    sinks: EventSinks,
     tell: broadcast::Sender<Arc<EventRecord>>,
     frames: watch::Sender<Option<Arc<LiveFrame>>>,
 }
 
 impl StreamEntry {
-    /// A stream that nobody has opened yet. Its events go to the webhook too.
+    /// A stream that nobody has opened yet. Its events go to other programs too.
     pub fn new(
         config: StreamConfig,
         origin: Origin,
         model: String,
-        webhook: Option<Webhook>,
+        sinks: EventSinks,
     ) -> Arc<Self> {
         Arc::new(Self {
             origin,
@@ -202,7 +202,7 @@ impl StreamEntry {
             figures: Mutex::new(Figures::new()),
             events: Mutex::default(),
             last_event: AtomicU64::new(0),
-            webhook,
+            sinks,
             tell: broadcast::channel(WAITING_EVENTS).0,
             frames: watch::channel(None).0,
         })
@@ -241,7 +241,7 @@ impl StreamEntry {
         }
     }
 
-    /// Keeps an event and tells it to those who listen, and to the webhook.
+    /// Keeps an event and tells it to those who listen, and to other programs.
     pub fn record(&self, mut json: Value, class_name: Option<String>) {
         let id = self.last_event.fetch_add(1, Ordering::Relaxed) + 1;
         let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH);
@@ -254,9 +254,7 @@ impl StreamEntry {
                 members.insert("name".to_owned(), json!(name));
             }
         }
-        if let Some(webhook) = &self.webhook {
-            webhook.publish(&json);
-        }
+        self.sinks.publish(&json);
         let record = Arc::new(EventRecord { id, json });
         let mut events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
         events.truncate(KEPT_EVENTS - 1);
@@ -286,7 +284,7 @@ mod tests {
     fn events_are_numbered_and_only_the_last_are_kept() {
         let config = json!({"name": "a", "url": "rtsp://x/"});
         let config: StreamConfig = serde_json::from_value(config).unwrap();
-        let entry = StreamEntry::new(config, Origin::Api, String::new(), None);
+        let entry = StreamEntry::new(config, Origin::Api, String::new(), EventSinks::default());
         let mut heard = entry.listen();
         for place in 0..KEPT_EVENTS + 10 {
             entry.record(json!({"place": place}), Some("bus".to_owned()));
