@@ -71,10 +71,11 @@ impl Process {
     /// Starts one that is fed through its standard input and writes no output.
     pub(super) fn start_fed(
         mut command: Command,
+        redactor: Redactor,
         stop: &StopHandle,
     ) -> Result<(Self, ChildStdin), VideoError> {
         command.stdin(Stdio::piped()).stdout(Stdio::null());
-        let mut process = Self::spawn(command, Redactor::default(), stop)?;
+        let mut process = Self::spawn(command, redactor, stop)?;
         let stdin = process.child.stdin.take().expect("it was asked for");
         Ok((process, stdin))
     }

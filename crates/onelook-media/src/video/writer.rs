@@ -17,6 +17,7 @@ use super::error::VideoError;
 use super::ffmpeg::Ffmpeg;
 use super::nut::{NutVideo, NutWriter, TimeBase};
 use super::process::Process;
+use super::redact::Redactor;
 use crate::stop::StopHandle;
 
 const TICKS_PER_SECOND: u32 = 90_000;
@@ -85,7 +86,8 @@ impl VideoWriter {
             "-y",
         ]);
         command.arg(file(&partial));
-        let (process, stdin) = Process::start_fed(command, &StopHandle::default())?;
+        let (process, stdin) =
+            Process::start_fed(command, Redactor::default(), &StopHandle::default())?;
         let side = |side: usize| u32::try_from(side).unwrap_or(u32::MAX);
         let video = NutVideo {
             fourcc: *b"RGB\x18",
@@ -193,7 +195,7 @@ impl VideoWriter {
         }
         command.args(["-video_track_timescale", "90000", "-movflags", "faststart"]);
         command.args(["-f", "mp4", "-y"]).arg(file(&whole));
-        let started = Process::start_fed(command, &StopHandle::default());
+        let started = Process::start_fed(command, Redactor::default(), &StopHandle::default());
         let (mut process, stdin) = started.map_err(io::Error::other)?;
         drop(stdin);
         let status = process.wait_while(PATIENCE, || extent(&whole));
