@@ -10,6 +10,8 @@ use crate::network::Network;
 use crate::progress::MinProgress;
 use crate::secret_sources::SecretSources;
 use crate::url_hosts::UrlHost;
+#[cfg(unix)]
+use crate::zmq_endpoint::ZmqEndpoint;
 
 /// A model to serve.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,6 +73,9 @@ pub struct Config {
     pub ffmpeg: Option<PathBuf>,
     /// Where the events of streams go, besides to those who ask for them.
     pub delivery: DeliveryOptions,
+    /// Where Frigate's `zmq` detector is answered.
+    #[cfg(unix)]
+    pub zmq: Vec<ZmqEndpoint>,
 }
 
 impl Config {
@@ -199,6 +204,8 @@ impl Default for Config {
             stream_file: None,
             ffmpeg: None,
             delivery: DeliveryOptions::default(),
+            #[cfg(unix)]
+            zmq: Vec::new(),
         }
     }
 }

@@ -46,16 +46,25 @@ pub mod streams;
 mod tls;
 pub mod traces;
 mod url_hosts;
+#[cfg(unix)]
+mod zmq;
+#[cfg(unix)]
+mod zmq_endpoint;
 
 pub use auth::Tokens;
 pub use check::{Findings, check};
 pub use config::{Config, Limits, MaxConnections, ModelSource, StreamLimits};
-pub use delivery::{DeliveryOptions, EventSinks, Undelivered, WebhookKey, WebhookOptions};
+pub use delivery::{
+    BrokerOptions, DeliveryOptions, EventSinks, MqttOptions, Password, StreamResults, Undelivered,
+    WebhookKey, WebhookOptions,
+};
 pub use network::Network;
 pub use progress::MinProgress;
 pub use secret_sources::{SecretSources, TlsFiles};
 pub use server::{Event, ServeError, Server};
 pub use url_hosts::UrlHost;
+#[cfg(unix)]
+pub use zmq_endpoint::ZmqEndpoint;
 
 /// Parsers of requests; public only for the fuzz targets.
 #[doc(hidden)]

@@ -29,6 +29,7 @@ fn options(name: &str, port: u16) -> DeliveryOptions {
         }),
         spool,
         max_spool_bytes: 1 << 20,
+        ..DeliveryOptions::default()
     }
 }
 
@@ -87,7 +88,8 @@ async fn events_wait_for_their_receiver_and_are_signed() {
         assert_eq!(header("content-type"), "application/json");
         assert!(ids.insert(id.to_owned()), "{id} came twice");
     }
-    wait_for(|| events.with_label_values(&["webhook", "delivered"]).get() == 5).await;
+    assert_eq!(sinks.flush(Duration::from_secs(60)).await, []);
+    assert_eq!(events.with_label_values(&["webhook", "delivered"]).get(), 5);
     std::fs::remove_dir_all(&options.spool).unwrap();
 }
 
@@ -100,7 +102,7 @@ async fn an_event_that_is_refused_for_good_does_not_stop_the_others() {
     let sinks = EventSinks::start(&options, &events).unwrap();
     sinks.publish(&json!("wrong"));
     sinks.publish(&json!("right"));
-    wait_for(|| received.lock().unwrap().len() == 1).await;
+    assert_eq!(sinks.flush(Duration::from_secs(60)).await, []);
     assert_eq!(received.lock().unwrap()[0].1, "\"right\"");
     assert_eq!(events.with_label_values(&["webhook", "refused"]).get(), 1);
     std::fs::remove_dir_all(&options.spool).unwrap();

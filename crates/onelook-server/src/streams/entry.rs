@@ -264,6 +264,11 @@ impl StreamEntry {
         let _ = self.tell.send(record);
     }
 
+    /// Where events, results and counts go besides.
+    pub fn sinks(&self) -> &EventSinks {
+        &self.sinks
+    }
+
     /// The last events, the newest first.
     pub fn events(&self) -> Vec<Arc<EventRecord>> {
         let events = self.events.lock().unwrap_or_else(PoisonError::into_inner);

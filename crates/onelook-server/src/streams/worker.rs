@@ -15,6 +15,7 @@ use serde_json::Value;
 use super::entry::{Drops, State, StreamEntry};
 use super::live_frame::{LiveFrame, scaled};
 use super::settings::{LEAST_CONFIDENCE, Place, StreamConfig};
+use crate::delivery::StreamResults;
 use crate::model_repository::LoadedModel;
 
 /// Longest time until what is wanted is looked at again.
@@ -335,6 +336,14 @@ impl Running {
         figures.objects = found.len();
         drop(figures);
         self.write_totals();
+        self.entry.sinks().set_results(&StreamResults {
+            stream: &self.config.name,
+            frame: frame.number,
+            time,
+            size,
+            found: &found,
+            names,
+        });
         if !self.entry.is_watched() {
             return;
         }
@@ -375,6 +384,8 @@ impl Running {
                 }
             }
         }
+        let sinks = self.entry.sinks();
+        sinks.set_totals(&self.config.name, &lines, &zones);
         let mut figures = self.entry.figures();
         (figures.lines, figures.zones) = (lines, zones);
     }

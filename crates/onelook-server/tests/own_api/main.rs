@@ -16,3 +16,5 @@ mod strangers;
 #[path = "../support/mod.rs"]
 mod support;
 mod urls;
+#[cfg(unix)]
+mod zmq;

@@ -172,6 +172,7 @@ async fn events_go_to_the_webhook() {
         webhook: Some(webhook),
         spool: spool.clone(),
         max_spool_bytes: 1_000_000,
+        ..DeliveryOptions::default()
     };
     let (server, _) = server(|config| config.delivery = delivery).await;
     add(&server, "a", json!({})).await;
