@@ -4,6 +4,7 @@ mod count;
 mod delivery;
 mod fit;
 mod limit;
+mod live;
 mod model;
 mod run;
 mod serve;

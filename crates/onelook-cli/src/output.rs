@@ -8,8 +8,10 @@ mod images;
 mod json;
 mod labels;
 mod line;
+mod live;
 mod mot;
 mod predicted;
+mod published;
 mod run_directory;
 mod table;
 mod totals;
@@ -24,6 +26,7 @@ use onelook::printable::printable_path;
 use onelook::types::Metadata;
 
 use crate::console::Console;
+use crate::delivery::Delivery;
 use crate::failure::Failure;
 use crate::flags::InferenceArgs;
 
@@ -52,6 +55,8 @@ pub struct OutputPlan<'a> {
     pub mot: Option<&'a Path>,
     /// Whether the tracks of each video are saved.
     pub save_mot: bool,
+    /// Other programs that get results.
+    pub delivery: Option<Rc<Delivery>>,
 }
 
 /// Everything that was asked for.
@@ -75,6 +80,18 @@ impl<'a> Outputs<'a> {
             sinks.push(Box::new(json::JsonLines::new(metadata, console)));
         } else if plan.tells_frames && plan.args.verbose {
             sinks.push(Box::new(line::Lines::new(names, console)));
+        }
+        if let Some(delivery) = &plan.delivery {
+            console.saves_results();
+            let tells_objects = plan.has_ids && plan.tells_frames;
+            let published = published::Published::new(delivery.clone(), names, tells_objects);
+            sinks.push(Box::new(published));
+        }
+        if plan.args.live.is_given() {
+            console.saves_results();
+            let ffmpeg = plan.args.video.ffmpeg.as_deref();
+            let live = live::Live::start(&plan.args.live, ffmpeg, names, args.style(), console)?;
+            sinks.push(Box::new(live));
         }
         if let Some(path) = plan.mot {
             console.saves_results();

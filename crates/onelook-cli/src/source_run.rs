@@ -19,8 +19,9 @@ use onelook::types::Task;
 use onelook::vision::analytics::AnalyticsOptions;
 
 use crate::console::Console;
+use crate::delivery::Delivery;
 use crate::failure::Failure;
-use crate::flags::InferenceArgs;
+use crate::flags::{DeliveryArgs, InferenceArgs};
 use crate::output::{OutputPlan, Outputs};
 use crate::signals::Interrupt;
 use counter::Counter;
@@ -43,6 +44,8 @@ pub struct RunPlan<'a> {
     pub mot: Option<&'a Path>,
     /// Whether the tracks of each video are saved in the run's directory.
     pub save_mot: bool,
+    /// Other programs that get events and results.
+    pub delivery: Option<&'a DeliveryArgs>,
     /// What is counted.
     pub counting: Option<CountPlan<'a>>,
 }
@@ -83,6 +86,7 @@ pub fn run(plan: &RunPlan<'_>, console: &Console) -> Result<(), Failure> {
     let pipeline = fit.pipeline(model, console)?;
     // The pipeline may be handed over while outputs name the classes.
     let metadata = pipeline.model().metadata().clone();
+    let delivery = plan.delivery.map(Delivery::start).transpose()?.flatten();
     let output_plan = OutputPlan {
         args,
         command: plan.command,
@@ -91,10 +95,14 @@ pub fn run(plan: &RunPlan<'_>, console: &Console) -> Result<(), Failure> {
         has_ids: plan.tracker.is_some(),
         mot: plan.mot,
         save_mot: plan.save_mot,
+        delivery: delivery.clone(),
     };
     let outputs = Outputs::new(&output_plan, &metadata, console)?;
     let counter = plan.counting.as_ref();
-    let counter = counter.map(|plan| Counter::new(plan, &metadata.names, args.verbose, console));
+    let counter = counter.map(|plan| {
+        let delivery = delivery.clone();
+        Counter::new(plan, &metadata.names, args.verbose, delivery, console)
+    });
     // Only now: a signal before the first image has nothing to finish.
     let interrupt = Interrupt::install().map_err(|error| {
         Failure::failed("signals", format!("signals cannot be handled: {error}"))
@@ -118,7 +126,10 @@ pub fn run(plan: &RunPlan<'_>, console: &Console) -> Result<(), Failure> {
             at_once::run(streams, pipeline, plan, &interrupt, &mut emitter)
         }
     };
-    emitter.finish(done, interrupt.received())
+    let signal = interrupt.received();
+    let finished = emitter.finish(done, signal);
+    let delivered = delivery.map_or(Ok(()), |delivery| delivery.finish(signal.is_some()));
+    finished.and(delivered)
 }
 
 /// What a source consists of.
@@ -154,6 +165,12 @@ impl RunPlan<'_> {
                 "--mot is for one video, here are {} images and videos: use --save-mot, which saves a file for each",
                 shape.entries
             )));
+        }
+        if shape.is_at_once && shape.entries > 1 && self.args.live.is_given() {
+            return Err(Failure::Usage(
+                "--publish and --hls: several streams at once do not fit into one; pass one source"
+                    .to_owned(),
+            ));
         }
         if shape.is_at_once && self.args.tile.tile.is_some() {
             return Err(Failure::Usage(

@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 
 use clap::Args;
+#[cfg(unix)]
+use onelook_server::ZmqEndpoint;
 use onelook_server::{Network, UrlHost};
 
 use super::config_file::Settings;
@@ -144,8 +146,11 @@ pub struct ServeArgs {
     /// what is on the PATH]
     #[arg(long, value_name = "PATH")]
     pub ffmpeg: Option<PathBuf>,
-    #[command(flatten)]
-    pub delivery: DeliveryArgs,
+    /// Answer Frigate's zmq detector at tcp://HOST:PORT or ipc:///PATH, several by repeating the flag: the
+    /// first model runs at the size of its tensors. Whoever reaches the socket may use it.
+    #[cfg(unix)]
+    #[arg(long, value_name = "ENDPOINT")]
+    pub zmq: Vec<ZmqEndpoint>,
     /// Certificate chain (PEM); makes it HTTPS. Read again when it or the key changes.
     #[arg(long, value_name = "FILE")]
     pub tls_cert: Option<PathBuf>,
@@ -172,6 +177,9 @@ pub struct ServeArgs {
     /// as http://localhost:4317; needs a build with the feature otlp.
     #[arg(long, value_name = "URL")]
     pub otlp: Option<String>,
+    // Last: its heading would hold for what follows.
+    #[command(flatten)]
+    pub delivery: DeliveryArgs,
 }
 
 /// A port, or none.

@@ -114,7 +114,9 @@ impl ServeArgs {
             allow_stream_hosts: self.allow_stream_host.clone(),
             stream_file: self.streams.clone(),
             ffmpeg: self.ffmpeg.clone(),
-            delivery: self.delivery.options()?,
+            delivery: self.delivery.options(None)?,
+            #[cfg(unix)]
+            zmq: self.zmq.clone(),
         })
     }
 

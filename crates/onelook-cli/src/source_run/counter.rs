@@ -2,6 +2,7 @@
 //! totals at the end.
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use onelook::record::class_name;
 use onelook::vision::analytics::{
@@ -13,6 +14,7 @@ use serde_json::{Value, json};
 
 use super::CountPlan;
 use crate::console::Console;
+use crate::delivery::Delivery;
 use crate::failure::Failure;
 use crate::output::{LineFile, PredictedImage, print_totals};
 
@@ -24,6 +26,7 @@ pub struct Counter<'a> {
     is_verbose: bool,
     console: &'a Console,
     events: Option<LineFile>,
+    delivery: Option<Rc<Delivery>>,
     sequences: BTreeMap<usize, Counted>,
 }
 
@@ -42,6 +45,7 @@ impl<'a> Counter<'a> {
         plan: &CountPlan<'_>,
         names: &'a [String],
         is_verbose: bool,
+        delivery: Option<Rc<Delivery>>,
         console: &'a Console,
     ) -> Result<Self, Failure> {
         let events = plan.events.map(|path| LineFile::create(path.to_owned()));
@@ -55,6 +59,7 @@ impl<'a> Counter<'a> {
             is_verbose,
             console,
             events: events.transpose()?,
+            delivery,
             sequences: BTreeMap::new(),
         })
     }
@@ -76,6 +81,12 @@ impl<'a> Counter<'a> {
             true => counted.drawn(&self.options),
             false => Vec::new(),
         };
+        if let Some(delivery) = &self.delivery {
+            let totals = totals_record(&counted.analytics);
+            let list = |kind: &str| totals[kind].as_array().cloned().unwrap_or_default();
+            let sinks = delivery.sinks();
+            sinks.set_totals(image.source, &list("lines"), &list("zones"));
+        }
         for event in happened {
             let mut record = event_record(&event);
             record["source"] = json!(image.source);
@@ -88,6 +99,14 @@ impl<'a> Counter<'a> {
     fn tell(&mut self, source: &str, event: &Event, record: &Value) -> Result<(), Failure> {
         if let Some(file) = &mut self.events {
             file.append(&format!("{record}\n"))?;
+        }
+        if let Some(delivery) = &self.delivery {
+            let mut published = record.clone();
+            published["stream"] = json!(source);
+            if let Some(object) = event.object {
+                published["name"] = json!(class_name(self.names, object.class));
+            }
+            delivery.sinks().publish(&published);
         }
         if !self.is_verbose {
             return Ok(());
