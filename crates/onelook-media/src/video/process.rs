@@ -356,7 +356,7 @@ mod tests {
         let started = |seconds: &str| {
             let mut command = Command::new("sleep");
             command.arg(seconds);
-            Process::start_fed(command, &StopHandle::default())
+            Process::start_fed(command, Redactor::default(), &StopHandle::default())
                 .unwrap()
                 .0
         };

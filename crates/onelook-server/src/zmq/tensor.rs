@@ -120,25 +120,25 @@ mod tests {
         let (_, file) = image(header, bytes).unwrap();
         let limits = onelook::media::Limits::default();
         let decoded = onelook::media::decode(&file, &limits).unwrap();
-        decoded.frame.pixels().to_vec()
+        decoded.pixels().to_vec()
     }
 
     #[test]
     fn every_layout_gives_the_same_pixels() {
-        let pixels: Vec<u8> = (0..2 * 3 * 3).map(|value| value * 13).collect();
-        let interleaved = header(r#"{"shape": [1, 2, 3, 3], "dtype": "uint8"}"#);
+        let pixels: Vec<u8> = (0..2 * 4 * 3).map(|value| value * 10).collect();
+        let interleaved = header(r#"{"shape": [1, 2, 4, 3], "dtype": "uint8"}"#);
         assert_eq!(decoded(&interleaved, &pixels), pixels);
         let planar: Vec<u8> = (0..3)
             .flat_map(|channel| pixels.iter().skip(channel).step_by(3).copied())
             .collect();
-        let header_planar = header(r#"{"shape": [1, 3, 2, 3], "dtype": "uint8"}"#);
+        let header_planar = header(r#"{"shape": [1, 3, 2, 4], "dtype": "uint8"}"#);
         assert_eq!(decoded(&header_planar, &planar), pixels);
         for factor in [1.0, 255.0] {
             let floats = pixels
                 .iter()
                 .flat_map(|value| (f32::from(*value) / factor).to_le_bytes());
             let floats: Vec<u8> = floats.collect();
-            let of_floats = header(r#"{"shape": [1, 2, 3, 3], "dtype": "float32"}"#);
+            let of_floats = header(r#"{"shape": [1, 2, 4, 3], "dtype": "float32"}"#);
             assert_eq!(decoded(&of_floats, &floats), pixels);
         }
     }
