@@ -109,6 +109,20 @@ fn static_gates() -> Outcome {
         "warnings",
     ];
     run(&mut cargo(&lints))?;
+    // Brokers that the default build leaves out.
+    let brokers = [
+        "clippy",
+        "--package",
+        "onelook-server",
+        "--features",
+        "nats,kafka",
+        "--all-targets",
+        "--locked",
+        "--",
+        "-D",
+        "warnings",
+    ];
+    run(&mut cargo(&brokers))?;
     let docs = ["doc", "--workspace", "--no-deps", "--locked", "--quiet"];
     run(cargo(&docs).env("RUSTDOCFLAGS", "-D warnings"))
 }

@@ -4,6 +4,7 @@
 
 mod command;
 mod console;
+mod delivery;
 mod failure;
 mod flags;
 mod options;

@@ -1,8 +1,10 @@
 //! What the flags mean: the structs of `flags` in, what the library takes out.
 
 mod count;
+mod delivery;
 mod fit;
 mod limit;
+mod live;
 mod model;
 mod run;
 mod serve;

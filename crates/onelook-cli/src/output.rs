@@ -9,8 +9,10 @@ mod images;
 mod json;
 mod labels;
 mod line;
+mod live;
 mod mot;
 mod predicted;
+mod published;
 mod quota;
 mod run_directory;
 mod table;
@@ -29,6 +31,7 @@ use onelook::types::Metadata;
 use serde::{Deserialize, Serialize};
 
 use crate::console::Console;
+use crate::delivery::Delivery;
 use crate::failure::Failure;
 use crate::flags::InferenceArgs;
 
@@ -60,6 +63,8 @@ pub struct OutputPlan<'a> {
     pub save_mot: bool,
     /// The directory of a run that may go on in another program, and what one has kept of it.
     pub resumable: Option<(RunDirectory, OutputsState)>,
+    /// Other programs that get results.
+    pub delivery: Option<Rc<Delivery>>,
 }
 
 /// How outputs go on in another program.
@@ -117,6 +122,18 @@ impl<'a> Outputs<'a> {
             sinks.push(("lines", Box::new(json::JsonLines::new(metadata, console))));
         } else if plan.tells_frames && plan.args.verbose {
             sinks.push(("lines", Box::new(line::Lines::new(names, console))));
+        }
+        if let Some(delivery) = &plan.delivery {
+            console.saves_results();
+            let tells_objects = plan.has_ids && plan.tells_frames;
+            let published = published::Published::new(delivery.clone(), names, tells_objects);
+            sinks.push(("published", Box::new(published)));
+        }
+        if plan.args.live.is_given() {
+            console.saves_results();
+            let ffmpeg = plan.args.video.ffmpeg.as_deref();
+            let live = live::Live::start(&plan.args.live, ffmpeg, names, args.style(), console)?;
+            sinks.push(("live", Box::new(live)));
         }
         if let Some(path) = plan.mot {
             console.saves_results();

@@ -23,8 +23,9 @@ use onelook::types::Task;
 use onelook::vision::analytics::AnalyticsOptions;
 
 use crate::console::Console;
+use crate::delivery::Delivery;
 use crate::failure::Failure;
-use crate::flags::InferenceArgs;
+use crate::flags::{DeliveryArgs, InferenceArgs};
 use crate::output::{OutputPlan, Outputs};
 use crate::signals::Interrupt;
 use checkpoints::Checkpoints;
@@ -49,6 +50,8 @@ pub struct RunPlan<'a> {
     pub mot: Option<&'a Path>,
     /// Whether the tracks of each video are saved in the run's directory.
     pub save_mot: bool,
+    /// Other programs that get events and results.
+    pub delivery: Option<&'a DeliveryArgs>,
     /// What is counted.
     pub counting: Option<CountPlan<'a>>,
 }
@@ -99,6 +102,7 @@ pub fn run(plan: &RunPlan<'_>, console: &Console) -> Result<(), Failure> {
     pipeline.keep_suppressed(tracker.is_some_and(|it| it.wants_suppressed()));
     // The pipeline may be handed over while outputs name the classes.
     let metadata = pipeline.model().metadata().clone();
+    let delivery = plan.delivery.map(Delivery::start).transpose()?.flatten();
     let output_plan = OutputPlan {
         args,
         command: plan.command,
@@ -108,6 +112,7 @@ pub fn run(plan: &RunPlan<'_>, console: &Console) -> Result<(), Failure> {
         mot: plan.mot,
         save_mot: plan.save_mot,
         resumable: resumed.as_mut().map(Resumed::outputs).transpose()?,
+        delivery: delivery.clone(),
     };
     let outputs = Outputs::new(output_plan, &metadata, console)?;
     let counter_keep = resumed
@@ -116,7 +121,8 @@ pub fn run(plan: &RunPlan<'_>, console: &Console) -> Result<(), Failure> {
     let counter = plan.counting.as_ref();
     let counter = counter.map(|plan| {
         let names = &metadata.names;
-        Counter::new(plan, names, args.verbose, console, counter_keep)
+        let delivery = delivery.clone();
+        Counter::new(plan, names, args.verbose, delivery, console, counter_keep)
     });
     // Only now: a signal before the first image has nothing to finish.
     let interrupt = Interrupt::install().map_err(|error| {
@@ -153,7 +159,10 @@ pub fn run(plan: &RunPlan<'_>, console: &Console) -> Result<(), Failure> {
             at_once::run(streams, pipeline, plan, &interrupt, &mut emitter)
         }
     };
-    emitter.finish(done, interrupt.received())
+    let signal = interrupt.received();
+    let finished = emitter.finish(done, signal);
+    let delivered = delivery.map_or(Ok(()), |delivery| delivery.finish(signal.is_some()));
+    finished.and(delivered)
 }
 
 /// What a source consists of.
@@ -192,6 +201,12 @@ impl RunPlan<'_> {
                 "--mot is for one video, here are {} images and videos: use --save-mot, which saves a file for each",
                 shape.entries
             )));
+        }
+        if shape.is_at_once && shape.entries > 1 && self.args.live.is_given() {
+            return Err(Failure::Usage(
+                "--publish and --hls: several streams at once do not fit into one; pass one source"
+                    .to_owned(),
+            ));
         }
         if shape.is_at_once && self.args.tile.tile.is_some() {
             return Err(Failure::Usage(

@@ -8,6 +8,7 @@ use onelook::{media, usable_cores};
 
 use crate::auth::{self, Tokens};
 use crate::config::Config;
+use crate::delivery::EventSinks;
 use crate::fair_semaphore::FairSemaphore;
 use crate::history::History;
 use crate::host::HostMonitor;
@@ -20,7 +21,6 @@ use crate::recent_requests::RecentRequests;
 use crate::streams::StreamService;
 use crate::streams::snapshots::SnapshotStore;
 use crate::videos::VideoService;
-use crate::webhook::Webhook;
 
 /// The server's state.
 pub struct App {
@@ -67,11 +67,7 @@ impl App {
             max_pixels: config.limits.pixels,
             max_bytes: config.limits.body_bytes as u64,
         };
-        let webhook = config.webhook.as_ref().map(|options| {
-            let events = metrics.webhook_events.clone();
-            Webhook::start(options, events)
-        });
-        let webhook = webhook.transpose()?;
+        let sinks = EventSinks::start(&config.delivery, &metrics.sent_events)?;
         // None of no bytes.
         let snapshots = (config.event_snapshots.max_bytes > 0)
             .then(|| SnapshotStore::open(config.event_snapshots.clone()))
@@ -83,7 +79,7 @@ impl App {
             config.allow_stream_hosts.clone(),
             config.ffmpeg.clone(),
             config.limits.pixels,
-            (webhook, snapshots),
+            (sinks, snapshots),
         );
         let working_bytes = config.limits.working_bytes;
         let inference = InferenceService::new(Arc::clone(&metrics), limits, working_bytes);

@@ -5,11 +5,13 @@ use std::time::Duration;
 
 use onelook::LoadOptions;
 
+use crate::delivery::DeliveryOptions;
 use crate::network::Network;
 use crate::progress::MinProgress;
 use crate::secret_sources::SecretSources;
 use crate::url_hosts::UrlHost;
-use crate::webhook::WebhookOptions;
+#[cfg(unix)]
+use crate::zmq_endpoint::ZmqEndpoint;
 
 /// A model to serve.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,7 +72,10 @@ pub struct Config {
     /// ffmpeg, which reads streams; what `ONELOOK_FFMPEG` names or is on the path if absent.
     pub ffmpeg: Option<PathBuf>,
     /// Where the events of streams go, besides to those who ask for them.
-    pub webhook: Option<WebhookOptions>,
+    pub delivery: DeliveryOptions,
+    /// Where Frigate's `zmq` detector is answered.
+    #[cfg(unix)]
+    pub zmq: Vec<ZmqEndpoint>,
     /// Where the frames of those events are kept.
     pub event_snapshots: SnapshotOptions,
     /// Video files that requests send.
@@ -241,7 +246,9 @@ impl Default for Config {
             allow_stream_hosts: Vec::new(),
             stream_file: None,
             ffmpeg: None,
-            webhook: None,
+            delivery: DeliveryOptions::default(),
+            #[cfg(unix)]
+            zmq: Vec::new(),
             event_snapshots: SnapshotOptions::default(),
             videos: VideoOptions::default(),
         }

@@ -15,6 +15,7 @@ pub mod config;
 mod connection_watch;
 mod connections;
 mod content_encoding;
+mod delivery;
 mod fair_semaphore;
 mod fetch;
 mod forwarded;
@@ -47,19 +48,27 @@ mod tls;
 pub mod traces;
 mod url_hosts;
 pub mod videos;
-mod webhook;
+#[cfg(unix)]
+mod zmq;
+#[cfg(unix)]
+mod zmq_endpoint;
 
 pub use auth::Tokens;
 pub use check::{Findings, check};
 pub use config::{
     Config, Limits, MaxConnections, ModelSource, SnapshotOptions, StreamLimits, VideoOptions,
 };
+pub use delivery::{
+    BrokerOptions, DeliveryOptions, EventSinks, MqttOptions, Password, StreamResults, Undelivered,
+    WebhookKey, WebhookOptions,
+};
 pub use network::Network;
 pub use progress::MinProgress;
 pub use secret_sources::{SecretSources, TlsFiles};
 pub use server::{Event, ServeError, Server};
 pub use url_hosts::UrlHost;
-pub use webhook::{Webhook, WebhookKey, WebhookOptions};
+#[cfg(unix)]
+pub use zmq_endpoint::ZmqEndpoint;
 
 /// Parsers of requests; public only for the fuzz targets.
 #[doc(hidden)]

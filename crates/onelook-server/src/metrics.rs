@@ -63,8 +63,8 @@ pub struct Metrics {
     pub reload_failed: IntGaugeVec,
     /// Live streams.
     pub streams: StreamMetrics,
-    /// Events for the webhook, by outcome.
-    pub webhook_events: IntCounterVec,
+    /// Events for other programs, by receiver and outcome.
+    pub sent_events: IntCounterVec,
     /// Load and memory of host and process.
     pub host: GaugeVec,
     /// Metrics under Triton's names.
@@ -153,10 +153,10 @@ impl Metrics {
                 &["what"],
             ),
             streams: StreamMetrics::new(&build),
-            webhook_events: build.count(
-                "onelook_webhook_events_total",
-                "Events of streams for the webhook: delivered, refused by the receiver, or dropped.",
-                &["outcome"],
+            sent_events: build.count(
+                "onelook_sent_events_total",
+                "Events of streams for webhook and brokers: delivered, refused by the receiver, or dropped.",
+                &["receiver", "outcome"],
             ),
             host: build.gauges(
                 "onelook_host",

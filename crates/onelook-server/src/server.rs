@@ -15,6 +15,10 @@ use crate::model_repository::{LoadedModel, ModelEntry};
 use crate::probe::Probe;
 use crate::reload::{Reloader, SeenFiles};
 use crate::tls::Tls;
+#[cfg(unix)]
+use crate::zmq::ZmqListener;
+#[cfg(unix)]
+use crate::zmq_endpoint::ZmqEndpoint;
 
 /// Pause before a model that could not be loaded is tried again; each further one is twice as long.
 const FIRST_RETRY: Duration = Duration::from_secs(1);
@@ -100,6 +104,8 @@ pub struct Server {
     grpc: Option<TcpListener>,
     metrics: Option<TcpListener>,
     tls: Option<Tls>,
+    #[cfg(unix)]
+    zmq: Vec<ZmqListener>,
     reloader: Arc<Reloader>,
 }
 
@@ -120,10 +126,14 @@ impl Server {
             Some(port) => Some(listen(&host, port).await?),
             None => None,
         };
+        #[cfg(unix)]
+        let zmq = listen_zmq(&config.zmq).await?;
         let app = App::new(config, started).map_err(ServeError::Config)?;
         let reloader = Reloader::new(Arc::clone(&app), tls.clone(), seen);
         reloader.start_streams().map_err(ServeError::Config)?;
         Ok(Self {
+            #[cfg(unix)]
+            zmq,
             reloader,
             app,
             http,
@@ -136,6 +146,12 @@ impl Server {
     /// The address of the HTTP port.
     pub fn address(&self) -> std::io::Result<SocketAddr> {
         self.http.local_addr()
+    }
+
+    /// The ports of ZeroMQ sockets that listen by TCP.
+    #[cfg(unix)]
+    pub fn zmq_ports(&self) -> Vec<u16> {
+        self.zmq.iter().filter_map(ZmqListener::port).collect()
     }
 
     /// The server's state.
@@ -188,6 +204,12 @@ impl Server {
                 acceptor.clone().accept(listener, router, None),
             ));
         }
+        #[cfg(unix)]
+        let zmq: Vec<_> = self
+            .zmq
+            .into_iter()
+            .map(|listener| tokio::spawn(listener.serve(Arc::clone(&self.app))))
+            .collect();
         tokio::spawn(http::sample_history(Arc::clone(&self.app), stop.clone()));
         let watching = tokio::spawn(self.reloader.watch());
         for warning in self.app.config.secrets.warnings() {
@@ -207,6 +229,10 @@ impl Server {
         }
         on_event(Event::Stopping);
         close.cancel();
+        #[cfg(unix)]
+        for socket in zmq {
+            socket.abort();
+        }
         // Whoever watches would keep connections open.
         self.app.streams.stop();
         self.app.videos.stop();
@@ -217,6 +243,19 @@ impl Server {
         watching.abort();
         on_event(Event::Stopped { finished });
     }
+}
+
+#[cfg(unix)]
+async fn listen_zmq(endpoints: &[ZmqEndpoint]) -> Result<Vec<ZmqListener>, ServeError> {
+    let mut listeners = Vec::new();
+    for endpoint in endpoints {
+        let bound = ZmqListener::bind(endpoint).await;
+        listeners.push(bound.map_err(|source| ServeError::Bind {
+            address: endpoint.to_string(),
+            source,
+        })?);
+    }
+    Ok(listeners)
 }
 
 async fn listen(host: &str, port: u16) -> Result<TcpListener, ServeError> {

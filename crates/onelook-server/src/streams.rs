@@ -31,13 +31,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::admission::ClientKey;
 use crate::config::StreamLimits;
+use crate::delivery::EventSinks;
 use crate::fair_semaphore::{FairPermits, FairSemaphore};
 use crate::locks::{lock, read, write};
 use crate::metrics::Metrics;
 use crate::model_repository::{LoadedModel, ModelRepository};
 use crate::problem::{Problem, ProblemKind, shown};
 use crate::url_hosts::UrlHost;
-use crate::webhook::Webhook;
 use entry::{EventOutlets, Origin, StreamEntry};
 use event_log::{EventRecord, WAITING_EVENTS};
 pub use file::{StreamFile, read as read_file};
@@ -77,7 +77,7 @@ struct Shared {
 
 impl StreamService {
     /// No streams yet. `ffmpeg` is where it is, if it was said; requests may add streams of `allowed`; events
-    /// go to `webhook`, their frames to `snapshots`.
+    /// go to `sinks`, their frames to `snapshots`.
     pub fn new(
         models: Arc<ModelRepository>,
         metrics: Arc<Metrics>,
@@ -85,7 +85,7 @@ impl StreamService {
         allowed: Vec<UrlHost>,
         ffmpeg: Option<PathBuf>,
         max_pixels: u64,
-        (webhook, snapshots): (Option<Webhook>, Option<SnapshotStore>),
+        (sinks, snapshots): (EventSinks, Option<SnapshotStore>),
     ) -> Self {
         let closing = CancellationToken::new();
         let open = move |config: &StreamConfig| open(config, ffmpeg.as_deref(), max_pixels);
@@ -102,7 +102,7 @@ impl StreamService {
             limits,
             allowed,
             outlets: EventOutlets {
-                webhook,
+                sinks,
                 snapshots,
                 tell: broadcast::channel(WAITING_EVENTS).0,
             },

@@ -12,6 +12,11 @@ const IMAGE_RATE: f64 = 30.0;
 
 pub fn run(args: &CountArgs, console: &Console) -> Result<(), Failure> {
     if let Some(path) = &args.tracks {
+        if args.delivery.has_receiver() {
+            let message =
+                "--webhook and brokers are for --source: of what was recorded nothing is sent";
+            return Err(Failure::Usage(message.to_owned()));
+        }
         return recorded::run(args, path, console);
     }
     let image_rate = args.frame_rate.unwrap_or(IMAGE_RATE);
@@ -27,6 +32,7 @@ pub fn run(args: &CountArgs, console: &Console) -> Result<(), Failure> {
         image_rate,
         mot: None,
         save_mot: false,
+        delivery: Some(&args.delivery),
         counting: Some(CountPlan {
             options: args.analytics_options()?,
             is_drawn: args.show_places,

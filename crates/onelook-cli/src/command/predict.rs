@@ -14,6 +14,7 @@ pub fn run(args: &PredictArgs, console: &Console) -> Result<(), Failure> {
         image_rate: 1.0,
         mot: None,
         save_mot: false,
+        delivery: None,
         counting: None,
     };
     source_run::run(&plan, console)

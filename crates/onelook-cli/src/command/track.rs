@@ -12,6 +12,11 @@ const IMAGE_RATE: f64 = 30.0;
 
 pub fn run(args: &TrackArgs, console: &Console) -> Result<(), Failure> {
     if let Some(path) = &args.detections {
+        if args.delivery.has_receiver() {
+            let message =
+                "--webhook and brokers are for --source: of what was recorded nothing is sent";
+            return Err(Failure::Usage(message.to_owned()));
+        }
         return recorded::run(args, path, console);
     }
     if args.times.is_some() || args.frames.is_some() {
@@ -28,6 +33,7 @@ pub fn run(args: &TrackArgs, console: &Console) -> Result<(), Failure> {
         image_rate: args.frame_rate.unwrap_or(IMAGE_RATE),
         mot: args.mot.as_deref(),
         save_mot: args.save_mot,
+        delivery: Some(&args.delivery),
         counting: None,
     };
     source_run::run(&plan, console)

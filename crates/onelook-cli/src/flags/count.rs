@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{ArgGroup, Args, ValueEnum};
 
+use super::delivery::DeliveryArgs;
 use super::inference::InferenceArgs;
 use super::tracker::TrackerArgs;
 use super::value::{named_line, named_zone};
@@ -57,6 +58,8 @@ pub struct CountArgs {
     /// Write each event as a line of JSON to this file, with the time in seconds.
     #[arg(long, value_name = "FILE")]
     pub events: Option<PathBuf>,
+    #[command(flatten)]
+    pub delivery: DeliveryArgs,
 }
 
 /// Unit of points.

@@ -4,6 +4,7 @@ use clap::Args;
 
 use super::fit::FitArgs;
 use super::limit::LimitArgs;
+use super::live::LiveArgs;
 use super::model::ModelArgs;
 use super::save::SaveArgs;
 use super::tile::TileArgs;
@@ -27,6 +28,8 @@ pub struct InferenceArgs {
     pub limits: LimitArgs,
     #[command(flatten)]
     pub video: VideoArgs,
+    #[command(flatten)]
+    pub live: LiveArgs,
     #[command(flatten)]
     pub save: SaveArgs,
     /// Print a line per image or frame; for count per event.

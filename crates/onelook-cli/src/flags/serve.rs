@@ -3,9 +3,12 @@
 use std::path::PathBuf;
 
 use clap::Args;
+#[cfg(unix)]
+use onelook_server::ZmqEndpoint;
 use onelook_server::{Network, UrlHost};
 
 use super::config_file::Settings;
+use super::delivery::DeliveryArgs;
 use super::model::EngineArgs;
 
 /// Serves models over HTTP and gRPC, with a web page.
@@ -159,19 +162,11 @@ pub struct ServeArgs {
     /// what is on the PATH]
     #[arg(long, value_name = "PATH")]
     pub ffmpeg: Option<PathBuf>,
-    /// URL that gets each event of the streams' lines and zones as a POST of JSON, in order and until it
-    /// was accepted, as Standard Webhooks defines it.
-    #[arg(long, value_name = "URL")]
-    pub webhook: Option<String>,
-    /// Directory in which events wait while --webhook is away; of this server alone.
-    #[arg(long, value_name = "DIR")]
-    pub webhook_spool: Option<PathBuf>,
-    /// Most megabytes of events that wait; beyond, the oldest are given up and counted.
-    #[arg(long, default_value_t = 100, value_name = "MB")]
-    pub webhook_spool_size: usize,
-    /// File with the key that signs events: 24 to 64 bytes in base64.
-    #[arg(long, value_name = "FILE")]
-    pub webhook_key_file: Option<PathBuf>,
+    /// Answer Frigate's zmq detector at tcp://HOST:PORT or ipc:///PATH, several by repeating the flag: the
+    /// first model runs at the size of its tensors. Whoever reaches the socket may use it.
+    #[cfg(unix)]
+    #[arg(long, value_name = "ENDPOINT")]
+    pub zmq: Vec<ZmqEndpoint>,
     /// Certificate chain (PEM); makes it HTTPS. Read again when it or the key changes.
     #[arg(long, value_name = "FILE")]
     pub tls_cert: Option<PathBuf>,
@@ -198,6 +193,9 @@ pub struct ServeArgs {
     /// as http://localhost:4317; needs a build with the feature otlp.
     #[arg(long, value_name = "URL")]
     pub otlp: Option<String>,
+    // Last: its heading would hold for what follows.
+    #[command(flatten)]
+    pub delivery: DeliveryArgs,
 }
 
 /// A port, or none.

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{ArgGroup, Args};
 
+use super::delivery::DeliveryArgs;
 use super::inference::InferenceArgs;
 use super::tracker::TrackerArgs;
 use super::value::frame_rate;
@@ -39,4 +40,6 @@ pub struct TrackArgs {
     /// rate.
     #[arg(long, value_name = "FILE")]
     pub times: Option<PathBuf>,
+    #[command(flatten)]
+    pub delivery: DeliveryArgs,
 }

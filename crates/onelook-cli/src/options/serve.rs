@@ -6,7 +6,7 @@ use std::time::Duration;
 use onelook_server::logs::{LogFormat, LogOptions};
 use onelook_server::{
     Config, Limits, MaxConnections, MinProgress, ModelSource, SecretSources, SnapshotOptions,
-    StreamLimits, TlsFiles, Tokens, VideoOptions, WebhookKey, WebhookOptions,
+    StreamLimits, TlsFiles, Tokens, VideoOptions,
 };
 
 use crate::console::Console;
@@ -114,7 +114,9 @@ impl ServeArgs {
             allow_stream_hosts: self.allow_stream_host.clone(),
             stream_file: self.streams.clone(),
             ffmpeg: self.ffmpeg.clone(),
-            webhook: self.webhook()?,
+            delivery: self.delivery.options(None)?,
+            #[cfg(unix)]
+            zmq: self.zmq.clone(),
             event_snapshots: SnapshotOptions {
                 directory: self.event_snapshots.clone(),
                 max_bytes: self.event_snapshots_size.saturating_mul(1_000_000),
@@ -125,31 +127,6 @@ impl ServeArgs {
                 max_spool_bytes: self.video_spool_size.saturating_mul(1_000_000),
             },
         })
-    }
-
-    fn webhook(&self) -> Result<Option<WebhookOptions>, Failure> {
-        let (url, spool) = match (&self.webhook, &self.webhook_spool) {
-            (Some(url), Some(spool)) => (url.clone(), spool.clone()),
-            (None, None) if self.webhook_key_file.is_none() => return Ok(None),
-            _ => {
-                let message = "--webhook and --webhook-spool: one needs the other, as events wait on disk \
-                               while the receiver is away; --webhook-key-file needs both";
-                return Err(Failure::Usage(message.to_owned()));
-            }
-        };
-        let key = self.webhook_key_file.as_deref().map(|path| {
-            WebhookKey::read(path).map_err(|reason| Failure::failed("webhook", reason))
-        });
-        let options = WebhookOptions {
-            url,
-            key: key.transpose()?,
-            spool,
-            max_spool_bytes: megabytes("--webhook-spool-size", self.webhook_spool_size)? as u64,
-        };
-        options
-            .check()
-            .map_err(|reason| Failure::Usage(format!("--webhook: {reason}")))?;
-        Ok(Some(options))
     }
 
     /// Where logs go.

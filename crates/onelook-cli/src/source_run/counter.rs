@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::rc::Rc;
 
 use onelook::record::class_name;
 use onelook::vision::analytics::{
@@ -15,6 +16,7 @@ use serde_json::{Value, json};
 
 use super::CountPlan;
 use crate::console::Console;
+use crate::delivery::Delivery;
 use crate::failure::Failure;
 use crate::output::{LineFile, LineFileState, PredictedImage, print_totals};
 
@@ -26,6 +28,7 @@ pub struct Counter<'a> {
     is_verbose: bool,
     console: &'a Console,
     events: Option<LineFile>,
+    delivery: Option<Rc<Delivery>>,
     sequences: BTreeMap<usize, Counted>,
 }
 
@@ -62,6 +65,7 @@ impl<'a> Counter<'a> {
         plan: &CountPlan<'_>,
         names: &'a [String],
         is_verbose: bool,
+        delivery: Option<Rc<Delivery>>,
         console: &'a Console,
         keep: CounterKeep,
     ) -> Result<Self, Failure> {
@@ -81,6 +85,7 @@ impl<'a> Counter<'a> {
             is_verbose,
             console,
             events: events.transpose()?,
+            delivery,
             sequences,
         })
     }
@@ -110,6 +115,12 @@ impl<'a> Counter<'a> {
             true => counted.drawn(&self.options),
             false => Vec::new(),
         };
+        if let Some(delivery) = &self.delivery {
+            let totals = totals_record(&counted.analytics);
+            let list = |kind: &str| totals[kind].as_array().cloned().unwrap_or_default();
+            let sinks = delivery.sinks();
+            sinks.set_totals(image.source, &list("lines"), &list("zones"));
+        }
         for event in happened {
             let mut record = event_record(&event);
             record["source"] = json!(image.source);
@@ -122,6 +133,14 @@ impl<'a> Counter<'a> {
     fn tell(&mut self, source: &str, event: &Event, record: &Value) -> Result<(), Failure> {
         if let Some(file) = &mut self.events {
             file.append(&format!("{record}\n"))?;
+        }
+        if let Some(delivery) = &self.delivery {
+            let mut published = record.clone();
+            published["stream"] = json!(source);
+            if let Some(object) = event.object {
+                published["name"] = json!(class_name(self.names, object.class));
+            }
+            delivery.sinks().publish(&published);
         }
         if !self.is_verbose {
             return Ok(());

@@ -77,10 +77,11 @@ impl Process {
     pub(super) fn start_fed(
         mut command: Command,
         patience: Duration,
+        redactor: Redactor,
+        stop: &StopHandle,
     ) -> Result<(Self, InputPipe), VideoError> {
         command.stdin(Stdio::piped()).stdout(Stdio::null());
-        let stop = StopHandle::default();
-        let mut process = Self::spawn(command, Redactor::default(), &stop)?;
+        let mut process = Self::spawn(command, redactor, stop)?;
         let stdin = process.child.stdin.take().expect("it was asked for");
         let stdin = InputPipe::new(stdin, patience).map_err(start_error)?;
         Ok((process, stdin))
@@ -384,7 +385,9 @@ mod tests {
         let started = |seconds: &str| {
             let mut command = Command::new("sleep");
             command.arg(seconds);
-            Process::start_fed(command, END).unwrap().0
+            Process::start_fed(command, END, Redactor::default(), &StopHandle::default())
+                .unwrap()
+                .0
         };
         let patience = Duration::from_millis(20);
         let count = std::cell::Cell::new(0);

@@ -19,6 +19,8 @@ use super::fragments::cut_to_whole;
 use super::input_pipe::InputPipe;
 use super::nut::{NutVideo, NutWriter, TimeBase};
 use super::process::Process;
+use super::redact::Redactor;
+use crate::stop::StopHandle;
 
 const TICKS_PER_SECOND: u32 = 90_000;
 /// How long ffmpeg may leave its file as it is: encoders may hold back many frames, and disks may be slow.
@@ -252,7 +254,12 @@ impl VideoWriter {
         command.args(["-video_track_timescale", "90000", "-f", "mp4", "-movflags"]);
         command.args(["frag_keyframe+delay_moov+default_base_moof", "-y"]);
         command.arg(file(&part.path));
-        let (process, stdin) = Process::start_fed(command, self.state.options.stall_timeout)?;
+        let (process, stdin) = Process::start_fed(
+            command,
+            self.state.options.stall_timeout,
+            Redactor::default(),
+            &StopHandle::default(),
+        )?;
         let side = |side: usize| u32::try_from(side).unwrap_or(u32::MAX);
         let video = NutVideo {
             fourcc: *b"RGB\x18",
@@ -303,7 +310,8 @@ impl VideoWriter {
         command.args(["-video_track_timescale", "90000", "-movflags", "faststart"]);
         command.args(["-f", "mp4", "-y"]).arg(file(&whole));
         let list = part_list(&self.state.parts)?;
-        let started = Process::start_fed(command, PATIENCE);
+        let (redactor, stop) = (Redactor::default(), StopHandle::default());
+        let started = Process::start_fed(command, PATIENCE, redactor, &stop);
         let (mut process, mut stdin) = started.map_err(io::Error::other)?;
         // A list that is not read is missed by the program itself.
         let _ = stdin.write_all(&list);

@@ -6,6 +6,7 @@
 
 mod failures;
 mod kinds;
+mod live;
 mod sources;
 mod written;
 

@@ -16,8 +16,8 @@ use super::event_log::{EventLog, EventRecord};
 use super::live_frame::LiveFrame;
 use super::settings::StreamConfig;
 use super::snapshots::{SnapshotRequest, SnapshotStore};
+use crate::delivery::EventSinks;
 use crate::locks::{lock, read, write};
-use crate::webhook::Webhook;
 
 /// Who has added a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
@@ -192,8 +192,8 @@ pub struct StreamEntry {
 /// Where events go besides to those who ask a stream for them.
 #[derive(Clone)]
 pub struct EventOutlets {
-    /// Another server.
-    pub webhook: Option<Webhook>,
+    /// Other programs.
+    pub sinks: EventSinks,
     /// JPEGs of their frames.
     pub snapshots: Option<SnapshotStore>,
     /// Those who listen to all streams.
@@ -201,7 +201,7 @@ pub struct EventOutlets {
 }
 
 impl StreamEntry {
-    /// A stream that nobody has opened yet.
+    /// A stream that nobody has opened yet. Its events go to other programs too.
     pub fn new(
         config: StreamConfig,
         origin: Origin,
@@ -269,7 +269,7 @@ impl StreamEntry {
         }
     }
 
-    /// Keeps an event and tells it to those who listen, and to the webhook. Has its snapshot made if there is
+    /// Keeps an event and tells it to those who listen, and to other programs. Has its snapshot made if there is
     /// to be one.
     pub fn record(
         &self,
@@ -300,11 +300,14 @@ impl StreamEntry {
             }
             json
         });
-        if let Some(webhook) = &self.outlets.webhook {
-            webhook.publish(&record.json);
-        }
+        self.outlets.sinks.publish(&record.json);
         // Fails if nobody listens.
         let _ = self.outlets.tell.send(record);
+    }
+
+    /// Where events, results and counts go besides.
+    pub fn sinks(&self) -> &EventSinks {
+        &self.outlets.sinks
     }
 
     /// Its events.

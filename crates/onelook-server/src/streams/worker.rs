@@ -16,6 +16,7 @@ use onelook::{Options, Pipeline};
 use super::entry::{Drops, State, StreamEntry, StreamHeatmap};
 use super::live_frame::LiveFrame;
 use super::settings::{LEAST_CONFIDENCE, Place, StreamConfig};
+use crate::delivery::StreamResults;
 use crate::model_repository::LoadedModel;
 
 /// Longest time until what is wanted is looked at again.
@@ -381,6 +382,14 @@ impl Running {
         drop(figures);
         self.write_totals();
         self.write_history();
+        self.entry.sinks().set_results(&StreamResults {
+            stream: &self.config.name,
+            frame: frame.number,
+            time,
+            size,
+            found: &found,
+            names,
+        });
         let is_watched = self.entry.is_watched();
         if !is_watched && events.is_empty() {
             return;

@@ -17,3 +17,5 @@ mod strangers;
 mod support;
 mod urls;
 mod videos;
+#[cfg(unix)]
+mod zmq;

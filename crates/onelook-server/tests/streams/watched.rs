@@ -7,7 +7,7 @@ use axum::http::{HeaderValue, StatusCode};
 use futures_util::{SinkExt, StreamExt};
 use http_body_util::BodyExt;
 use hyper_util::rt::TokioIo;
-use onelook_server::WebhookOptions;
+use onelook_server::{DeliveryOptions, WebhookOptions};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message;
@@ -195,13 +195,14 @@ async fn events_go_to_the_webhook() {
     let router = axum::Router::new().route("/", route);
     tokio::spawn(async move { axum::serve(receiver, router).await });
     let spool = std::env::temp_dir().join(format!("onelook-events-{}", std::process::id()));
-    let webhook = WebhookOptions {
-        url,
-        key: None,
+    let webhook = WebhookOptions { url, key: None };
+    let delivery = DeliveryOptions {
+        webhook: Some(webhook),
         spool: spool.clone(),
         max_spool_bytes: 1_000_000,
+        ..DeliveryOptions::default()
     };
-    let (server, _) = server(|config| config.webhook = Some(webhook)).await;
+    let (server, _) = server(|config| config.delivery = delivery).await;
     add(&server, "a", json!({})).await;
     let entry = server.app.streams.find("a").unwrap();
     entry.record(json!({"event": "crossed"}), Some("bus".to_owned()), None);

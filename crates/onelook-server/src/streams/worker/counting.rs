@@ -92,6 +92,8 @@ impl Running {
                 }
             }
         }
+        let sinks = self.entry.sinks();
+        sinks.set_totals(&self.config.name, &lines, &zones);
         let mut figures = self.entry.figures();
         (figures.lines, figures.zones) = (lines, zones);
     }

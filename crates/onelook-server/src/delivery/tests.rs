@@ -2,7 +2,6 @@
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::http::{HeaderMap, StatusCode};
@@ -18,16 +17,19 @@ const KEY: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 type Received = Arc<Mutex<Vec<(HeaderMap, String)>>>;
 
 fn counter() -> IntCounterVec {
-    IntCounterVec::new(Opts::new("events", "events"), &["outcome"]).unwrap()
+    IntCounterVec::new(Opts::new("events", "events"), &["receiver", "outcome"]).unwrap()
 }
 
-fn options(name: &str, port: u16) -> WebhookOptions {
+fn options(name: &str, port: u16) -> DeliveryOptions {
     let spool = std::env::temp_dir().join(format!("onelook-webhook-{name}-{}", std::process::id()));
-    WebhookOptions {
-        url: format!("http://127.0.0.1:{port}/events?from=onelook"),
-        key: Some(WebhookKey::parse(KEY).unwrap()),
+    DeliveryOptions {
+        webhook: Some(WebhookOptions {
+            url: format!("http://127.0.0.1:{port}/events?from=onelook"),
+            key: Some(WebhookKey::parse(KEY).unwrap()),
+        }),
         spool,
         max_spool_bytes: 1 << 20,
+        ..DeliveryOptions::default()
     }
 }
 
@@ -66,16 +68,16 @@ async fn events_wait_for_their_receiver_and_are_signed() {
     let address = listener.local_addr().unwrap();
     drop(listener);
     let (options, events) = (options("away", address.port()), counter());
-    let webhook = Webhook::start(&options, events.clone()).unwrap();
+    let sinks = EventSinks::start(&options, &events).unwrap();
     for number in 0..5 {
-        webhook.publish(&json!({"number": number}));
+        sinks.publish(&json!({"number": number}));
     }
     tokio::time::sleep(Duration::from_millis(100)).await;
     let listener = tokio::net::TcpListener::bind(address).await.unwrap();
     let received = receive(listener, &[503]).await;
     wait_for(|| received.lock().unwrap().len() == 5).await;
     let received = received.lock().unwrap().clone();
-    let key = options.key.clone().unwrap();
+    let key = WebhookKey::parse(KEY).unwrap();
     let mut ids = std::collections::HashSet::new();
     for (number, (headers, body)) in received.iter().enumerate() {
         assert_eq!(*body, json!({"number": number}).to_string());
@@ -86,7 +88,8 @@ async fn events_wait_for_their_receiver_and_are_signed() {
         assert_eq!(header("content-type"), "application/json");
         assert!(ids.insert(id.to_owned()), "{id} came twice");
     }
-    wait_for(|| events.with_label_values(&["delivered"]).get() == 5).await;
+    assert_eq!(sinks.flush(Duration::from_secs(60)).await, []);
+    assert_eq!(events.with_label_values(&["webhook", "delivered"]).get(), 5);
     std::fs::remove_dir_all(&options.spool).unwrap();
 }
 
@@ -96,11 +99,11 @@ async fn an_event_that_is_refused_for_good_does_not_stop_the_others() {
     let port = listener.local_addr().unwrap().port();
     let received = receive(listener, &[422, 422, 422]).await;
     let (options, events) = (options("refused", port), counter());
-    let webhook = Webhook::start(&options, events.clone()).unwrap();
-    webhook.publish(&json!("wrong"));
-    webhook.publish(&json!("right"));
-    wait_for(|| received.lock().unwrap().len() == 1).await;
+    let sinks = EventSinks::start(&options, &events).unwrap();
+    sinks.publish(&json!("wrong"));
+    sinks.publish(&json!("right"));
+    assert_eq!(sinks.flush(Duration::from_secs(60)).await, []);
     assert_eq!(received.lock().unwrap()[0].1, "\"right\"");
-    assert_eq!(events.with_label_values(&["refused"]).get(), 1);
+    assert_eq!(events.with_label_values(&["webhook", "refused"]).get(), 1);
     std::fs::remove_dir_all(&options.spool).unwrap();
 }

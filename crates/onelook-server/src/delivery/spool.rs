@@ -45,6 +45,19 @@ pub struct Waiting {
     end: u64,
 }
 
+impl Waiting {
+    /// A line with this id, for tests.
+    #[cfg(test)]
+    pub fn test(id: &str, line: &str) -> Self {
+        Self {
+            id: id.to_owned(),
+            line: line.as_bytes().to_vec(),
+            segment: 0,
+            end: 0,
+        }
+    }
+}
+
 impl Spool {
     /// Opens the directory, or makes it.
     ///
