@@ -198,10 +198,8 @@ impl StreamService {
         self.shared.models.find(new.model.as_deref())?;
         let model = self.shared.model_name(new.model.as_deref());
         let changed = entry.with_model(new, model.clone());
-        match self.shared.entries_mut().get_mut(name) {
-            // Nobody has taken it away or replaced it meanwhile.
-            Some(place) if Arc::ptr_eq(place, &entry) => *place = Arc::clone(&changed),
-            _ => return self.find(name),
+        if !self.shared.replace(name, &entry, &changed) {
+            return self.find(name);
         }
         self.start_worker(model);
         Ok(changed)
@@ -338,6 +336,15 @@ impl Drop for StreamService {
 impl Shared {
     fn entries_mut(&self) -> std::sync::RwLockWriteGuard<'_, BTreeMap<String, Arc<StreamEntry>>> {
         write(&self.entries)
+    }
+
+    /// Puts `new` in the place of `old`, if nobody has taken that away or replaced it meanwhile.
+    fn replace(&self, name: &str, old: &Arc<StreamEntry>, new: &Arc<StreamEntry>) -> bool {
+        let mut entries = self.entries_mut();
+        let place = entries.get_mut(name).filter(|it| Arc::ptr_eq(it, old));
+        let is_there = place.is_some();
+        place.into_iter().for_each(|it| *it = Arc::clone(new));
+        is_there
     }
 
     fn workers(&self) -> MutexGuard<'_, BTreeSet<String>> {

@@ -76,7 +76,8 @@ fn seconds(time: Duration) -> f64 {
 }
 
 /// The object of one image; `warnings` is there only if there are any, `frame` (from 1) and `time` (in
-/// seconds) and `age_ms` (since the frame came from the decoder) only for frames of videos.
+/// seconds) only for frames of videos, `age_ms` (since the frame came from the decoder) only for frames of live
+/// streams and of videos that run at once.
 fn record(image: &PredictedImage<'_>, metadata: &Metadata) -> Value {
     let speed = &image.result.speed;
     let mut record = json!({
