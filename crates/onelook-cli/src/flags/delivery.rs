@@ -15,7 +15,7 @@ pub struct DeliveryArgs {
     /// File with the key that signs events for --webhook: 24 to 64 bytes in base64.
     #[arg(long, value_name = "FILE")]
     pub webhook_key_file: Option<PathBuf>,
-    /// MQTT broker, as mqtt://[USER@]HOST[:PORT][/PREFIX], or mqtts:// for TLS. PREFIX/STREAM/events gets each
+    /// MQTT broker, as `mqtt://[USER@]HOST[:PORT][/PREFIX]`, or mqtts:// for TLS. PREFIX/STREAM/events gets each
     /// event at least once, PREFIX/STREAM/results the newest objects, PREFIX/STREAM/counts the counts
     /// (retained), PREFIX/availability online or offline [default of PREFIX: onelook]
     #[arg(long, value_name = "URL")]
@@ -27,7 +27,7 @@ pub struct DeliveryArgs {
     /// homeassistant unless it was changed there.
     #[arg(long, value_name = "PREFIX")]
     pub mqtt_discovery: Option<String>,
-    /// NATS server, as nats://[USER@]HOST[:PORT][/PREFIX], or tls://: subjects PREFIX.STREAM.events and
+    /// NATS server, as `nats://[USER@]HOST[:PORT][/PREFIX]`, or tls://: subjects PREFIX.STREAM.events and
     /// PREFIX.STREAM.results. With ?jetstream at its end an event counts as delivered once a JetStream stream
     /// has stored it. Needs a build with the feature nats.
     #[arg(long, value_name = "URL")]
@@ -36,7 +36,7 @@ pub struct DeliveryArgs {
     /// ONELOOK_NATS_PASSWORD.
     #[arg(long, value_name = "FILE")]
     pub nats_password_file: Option<PathBuf>,
-    /// Broker that speaks Kafka's protocol, as kafka://[USER@]HOST[:PORT][/PREFIX], or kafkas:// for TLS: topics
+    /// Broker that speaks Kafka's protocol, as `kafka://[USER@]HOST[:PORT][/PREFIX]`, or kafkas:// for TLS: topics
     /// PREFIX.events and PREFIX.results with the stream as key. Needs a build with the feature kafka.
     #[arg(long, value_name = "URL")]
     pub kafka: Option<String>,
