@@ -37,8 +37,9 @@ class Setting:
         self.model = arguments.model or data / "weights" / "yolo11n-recon.pt"
         self.onnx = arguments.onnx or data / "onnx" / "yolo11n-recon.onnx"
         self.image = data / "reference" / "bus_letterbox640_rgb_chw_u8.npy"
+        self.clip = data / "tracking" / "PETS09-S2L1" / "pets09-s2l1-300.mp4"
         self.images = [data / "images" / "bus.jpg", data / "images" / "zidane.jpg"]
-        for path in (self.model, self.onnx, self.image, *self.images, pathlib.Path(arguments.onelook)):
+        for path in (self.model, self.onnx, self.image, self.clip, *self.images, pathlib.Path(arguments.onelook)):
             if not pathlib.Path(path).exists():
                 sys.exit(f"clients.py: {path} not found; see --help for the flag that names it")
 
@@ -266,8 +267,13 @@ def readme(setting, _):
         ("yolo11n.pt", setting.model),
         ("bus.jpg", setting.images[0]),
         ("zidane.jpg", setting.images[1]),
+        ("clip.mp4", setting.clip),
     ):
         shutil.copy(source, folder / name)
+    # Nobody is there: a server with cameras and a broker serves all the same.
+    (folder / "cameras.toml").write_text('[[streams]]\nname = "gate"\nurl = "rtsp://127.0.0.1:9/gate"\n')
+    (folder / "password.txt").write_text("secret")
+    (folder / "password.txt").chmod(0o600)
     environment = dict(
         os.environ, PATH=f"{pathlib.Path(setting.arguments.onelook).resolve().parent}:{os.environ['PATH']}"
     )

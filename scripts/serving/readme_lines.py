@@ -51,6 +51,8 @@ def run(report, found, folder, environment, python=None):
         for command in (line for block in found for line in commands(block)):
             if "snapshot.jpg" in command:
                 report.add(f"README: {command}", "skipped", "its camera does not exist here")
+            elif "--mqtt" in command and not command.startswith("onelook serve"):
+                report.add(f"README: {command}", "skipped", "its broker does not exist here")
             elif command.startswith("onelook serve"):
                 report.check(f"README: {command}", lambda c=command: start(c, servers, folder, environment))
             elif re.search(r"\b(curl|onelook)\b", command):

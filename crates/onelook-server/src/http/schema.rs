@@ -1,5 +1,7 @@
 //! Schemas of JSON that the library writes, for the OpenAPI document.
 
+use serde::de::Error;
+use serde::{Deserialize, Deserializer};
 use utoipa::ToSchema;
 
 /// One object on an image.
@@ -37,4 +39,13 @@ pub struct BoxCorners {
     /// Bottom edge.
     #[schema(example = 728.41229)]
     y2: f64,
+}
+
+/// A parameter of a query from 0 that the description calls `int64`: larger numbers are refused.
+pub fn int64<'de, D: Deserializer<'de>>(value: D) -> Result<Option<u64>, D::Error> {
+    let number = i64::deserialize(value)?;
+    let number = u64::try_from(number);
+    number
+        .map(Some)
+        .map_err(|_| D::Error::custom("expected a number from 0"))
 }

@@ -20,6 +20,7 @@ use crate::app::App;
 use crate::blocking::blocking;
 use crate::body;
 use crate::content_encoding::ContentEncoding;
+use crate::http::schema::int64;
 use crate::problem::{Problem, ProblemKind};
 use crate::progress::ProgressDeadline;
 use crate::request_context::RequestContext;
@@ -363,6 +364,7 @@ pub async fn remove(
 pub struct ResultsQuery {
     /// The byte from which on: 0, or all that came before; 0 if absent.
     #[param(example = 0)]
+    #[serde(default, deserialize_with = "int64")]
     offset: Option<u64>,
 }
 

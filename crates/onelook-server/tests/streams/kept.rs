@@ -88,6 +88,8 @@ async fn an_event_has_its_frame_with_the_box_and_lists_come_in_pages() {
         "limit=0",
         "limit=1025",
         "after=x",
+        "after=-1",
+        "before=9223372036854775808",
         "other=1",
     ] {
         let refused = server.get(&format!("/v1/streams/a/events?{wrong}")).await;

@@ -21,6 +21,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::{find, query_of};
 use crate::app::App;
 use crate::fair_semaphore::FairPermits;
+use crate::http::schema::int64;
 use crate::problem::{Problem, ProblemKind};
 use crate::request_context::RequestContext;
 use crate::streams::event_log::{EventFilter, EventRecord, KEPT_EVENTS};
@@ -42,8 +43,10 @@ const KINDS: [&str; 5] = ["crossed", "entered", "left", "crowd_started", "crowd_
 pub struct EventsQuery {
     /// Only those with a larger number: what is new.
     #[param(example = 0)]
+    #[serde(default, deserialize_with = "int64")]
     after: Option<u64>,
     /// Only those with a smaller number: the next page.
+    #[serde(default, deserialize_with = "int64")]
     before: Option<u64>,
     /// Most events of the answer; 256 if absent.
     #[param(minimum = 1, maximum = 1024, example = 100)]

@@ -10,6 +10,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::{find, query_of};
 use crate::app::App;
+use crate::http::schema::int64;
 use crate::problem::Problem;
 use crate::streams::count_history::{HistorySample, Resolution};
 
@@ -22,6 +23,7 @@ pub struct CountHistoryQuery {
     #[param(example = "minute")]
     interval: Option<String>,
     /// Only those that began later than this, in seconds since 1970.
+    #[serde(default, deserialize_with = "int64")]
     after: Option<u64>,
 }
 
