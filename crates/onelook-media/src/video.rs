@@ -15,6 +15,8 @@ mod input_pipe;
 mod live_writer;
 mod nut;
 mod opener;
+#[cfg(unix)]
+mod pipe_wait;
 mod pixel_limit;
 mod probe;
 mod process;

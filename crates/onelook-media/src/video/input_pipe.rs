@@ -28,21 +28,8 @@ impl InputPipe {
 
     #[cfg(unix)]
     fn wait_for_room(&self) -> io::Result<()> {
-        use std::time::Instant;
-
-        use rustix::event::{PollFd, PollFlags, Timespec, poll};
-        let deadline = Instant::now() + self.patience;
-        loop {
-            let left = deadline.saturating_duration_since(Instant::now());
-            let left = Timespec::try_from(left).map_err(io::Error::other)?;
-            let mut pipes = [PollFd::new(&self.pipe, PollFlags::OUT)];
-            match poll(&mut pipes, Some(&left)) {
-                Ok(0) => return Err(io::ErrorKind::TimedOut.into()),
-                Ok(_) => return Ok(()),
-                Err(rustix::io::Errno::INTR) => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
+        let deadline = std::time::Instant::now() + self.patience;
+        super::pipe_wait::wait_until_ready(&self.pipe, rustix::event::PollFlags::OUT, deadline)
     }
 
     /// Without a watch: the pipes of other systems cannot be waited for.

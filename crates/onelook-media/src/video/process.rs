@@ -326,20 +326,12 @@ impl Read for Output {
 impl Output {
     #[cfg(unix)]
     fn wait_for_bytes(&self) -> io::Result<()> {
-        use rustix::event::{PollFd, PollFlags, Timespec, poll};
-        let Some(deadline) = self.deadline else {
-            return Ok(());
-        };
-        loop {
-            let left = deadline.saturating_duration_since(Instant::now());
-            let left = Timespec::try_from(left).map_err(io::Error::other)?;
-            let mut pipes = [PollFd::new(&self.pipe, PollFlags::IN)];
-            match poll(&mut pipes, Some(&left)) {
-                Ok(0) => return Err(io::ErrorKind::TimedOut.into()),
-                Ok(_) => return Ok(()),
-                Err(rustix::io::Errno::INTR) => {}
-                Err(error) => return Err(error.into()),
+        use rustix::event::PollFlags;
+        match self.deadline {
+            Some(deadline) => {
+                super::pipe_wait::wait_until_ready(&self.pipe, PollFlags::IN, deadline)
             }
+            None => Ok(()),
         }
     }
 
