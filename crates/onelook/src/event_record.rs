@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use onelook_vision::analytics::{Analytics, Direction, Event, EventKind};
+use onelook_vision::analytics::{Analytics, Direction, Event, EventKind, LineTotals, ZoneTotals};
 use serde_json::{Value, json};
 
 /// An event as a JSON object: `time` in seconds, `place`, `event`, what its kind has besides, and
@@ -57,38 +57,43 @@ pub fn direction_name(direction: Direction) -> &'static str {
     }
 }
 
-/// The totals of all lines and zones so far.
-pub fn totals_record(analytics: &Analytics) -> Value {
-    let lines = analytics.lines().map(|(name, totals)| {
-        let [ins, outs] = totals.sums();
-        json!({
-            "name": name,
-            "in": ins,
-            "out": outs,
-            "in_by_class": by_class(&totals.ins),
-            "out_by_class": by_class(&totals.outs),
-            "tracks": totals.tracks,
-        })
-    });
-    let zones = analytics
-        .zones()
-        .enumerate()
-        .map(|(index, (name, totals))| {
-            json!({
-                "name": name,
-                "entered": totals.entered,
-                "entered_by_class": by_class(&totals.entered_by_class),
-                "born_inside": totals.born_inside,
-                "left": totals.left,
-                "lost_inside": totals.lost_inside,
-                "inside": analytics.occupants(index).count(),
-                "inside_by_class": by_class(&analytics.occupancy(index)),
-                "most_at_once": totals.most_at_once,
-                "dwell_mean": totals.dwell_mean(),
-                "dwell_longest": totals.dwell_longest,
-            })
-        });
-    json!({"lines": lines.collect::<Vec<_>>(), "zones": zones.collect::<Vec<_>>()})
+/// The totals of all lines and zones of these counters so far.
+pub fn totals_record<'a>(counters: impl IntoIterator<Item = &'a Analytics>) -> Value {
+    let (mut lines, mut zones) = (Vec::new(), Vec::new());
+    for analytics in counters {
+        lines.extend(analytics.lines().map(line_record));
+        let of_zones = analytics.zones().enumerate();
+        zones.extend(of_zones.map(|(index, zone)| zone_record(analytics, index, zone)));
+    }
+    json!({"lines": lines, "zones": zones})
+}
+
+fn line_record((name, totals): (&str, &LineTotals)) -> Value {
+    let [ins, outs] = totals.sums();
+    json!({
+        "name": name,
+        "in": ins,
+        "out": outs,
+        "in_by_class": by_class(&totals.ins),
+        "out_by_class": by_class(&totals.outs),
+        "tracks": totals.tracks,
+    })
+}
+
+fn zone_record(analytics: &Analytics, index: usize, (name, totals): (&str, &ZoneTotals)) -> Value {
+    json!({
+        "name": name,
+        "entered": totals.entered,
+        "entered_by_class": by_class(&totals.entered_by_class),
+        "born_inside": totals.born_inside,
+        "left": totals.left,
+        "lost_inside": totals.lost_inside,
+        "inside": analytics.occupants(index).count(),
+        "inside_by_class": by_class(&analytics.occupancy(index)),
+        "most_at_once": totals.most_at_once,
+        "dwell_mean": totals.dwell_mean(),
+        "dwell_longest": totals.dwell_longest,
+    })
 }
 
 fn by_class<T: Copy + serde::Serialize>(counts: &BTreeMap<usize, T>) -> Value {
@@ -137,7 +142,7 @@ mod tests {
     #[test]
     fn totals_without_places_are_empty_lists() {
         let analytics = Analytics::new(&AnalyticsOptions::default()).unwrap();
-        let text = totals_record(&analytics).to_string();
+        let text = totals_record([&analytics]).to_string();
         assert_eq!(text, r#"{"lines":[],"zones":[]}"#);
     }
 }

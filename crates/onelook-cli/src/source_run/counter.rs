@@ -116,7 +116,7 @@ impl<'a> Counter<'a> {
             false => Vec::new(),
         };
         if let Some(delivery) = &self.delivery {
-            let totals = totals_record(&counted.analytics);
+            let totals = totals_record([&counted.analytics]);
             let list = |kind: &str| totals[kind].as_array().cloned().unwrap_or_default();
             let sinks = delivery.sinks();
             sinks.set_totals(image.source, &list("lines"), &list("zones"));
@@ -171,7 +171,7 @@ impl<'a> Counter<'a> {
                 false => format!("{}: ", counted.source),
             };
             print_totals(&counted.analytics, &prefix, self.console)?;
-            let mut value = totals_record(&counted.analytics);
+            let mut value = totals_record([&counted.analytics]);
             value["source"] = json!(counted.source);
             value["frames"] = json!(counted.frames);
             value["seconds"] = json!(counted.seconds);

@@ -2,13 +2,14 @@
 //! Newer values take the place of those that were not sent, so that nothing piles up.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tokio::sync::Notify;
 
 use super::message::topic_level;
+use crate::locks::lock;
 
 /// Streams that are kept; of more nothing is sent.
 const MAX_STREAMS: usize = 1024;
@@ -102,9 +103,8 @@ impl LiveValues {
         self.changed.notify_one();
     }
 
-    /// Only whole values are kept, so poisoning is ignored.
     fn streams(&self) -> MutexGuard<'_, BTreeMap<String, Stream>> {
-        self.streams.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.streams)
     }
 }
 

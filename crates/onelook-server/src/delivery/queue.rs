@@ -4,12 +4,13 @@
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use prometheus::IntCounterVec;
 use tokio::sync::Notify;
 
 use super::spool::{Spool, Waiting};
+use crate::locks::lock;
 
 /// Events that wait for the disk.
 const IN_MEMORY: usize = 1024;
@@ -117,6 +118,6 @@ impl EventQueue {
 
     /// The spool is consistent after every call, so poisoning is ignored.
     fn spool(&self) -> MutexGuard<'_, Spool> {
-        self.spool.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.spool)
     }
 }

@@ -286,12 +286,7 @@ impl<'a> Results<'a> {
         };
         let seconds = (time.as_secs_f64() * 1e4).round() / 1e4;
         let size = [frame.width(), frame.height()];
-        let mut detections = json!(objects(&found, &self.names, size));
-        if let (Some(ids), Some(list)) = (found.track_ids(), detections.as_array_mut()) {
-            for (detection, id) in list.iter_mut().zip(ids) {
-                detection["track_id"] = json!(id);
-            }
-        }
+        let detections = objects(&found, &self.names, size);
         self.line(&json!({"frame": number, "time": seconds, "detections": detections}));
         let mut events = Vec::new();
         for counter in &mut self.places {
@@ -313,16 +308,7 @@ impl<'a> Results<'a> {
     }
 
     fn counts(&self) -> Value {
-        let (mut lines, mut zones) = (Vec::new(), Vec::new());
-        for counter in &self.places {
-            let mut totals = totals_record(counter);
-            for (key, list) in [("lines", &mut lines), ("zones", &mut zones)] {
-                if let Some(Value::Array(of_place)) = totals.get_mut(key).map(Value::take) {
-                    list.extend(of_place);
-                }
-            }
-        }
-        json!({"lines": lines, "zones": zones})
+        totals_record(&self.places)
     }
 
     fn line(&mut self, value: &Value) {

@@ -84,7 +84,7 @@ pub fn run(args: &CountArgs, path: &Path, console: &Console) -> Result<(), Failu
         "{frames} frames at {frame_rate} fps, {seconds:.1} s, {} tracks",
         tracks.tracks()
     ))?;
-    let mut value = totals_record(&analytics);
+    let mut value = totals_record([&analytics]);
     value["frames"] = json!(frames);
     value["frame_rate"] = json!(frame_rate);
     value["tracks"] = json!(tracks.tracks());

@@ -83,15 +83,11 @@ impl Running {
     }
 
     pub(super) fn write_totals(&self) {
-        let (mut lines, mut zones) = (Vec::new(), Vec::new());
-        for (_, counter) in &self.places {
-            let mut totals = totals_record(counter);
-            for (key, list) in [("lines", &mut lines), ("zones", &mut zones)] {
-                if let Some(Value::Array(of_place)) = totals.get_mut(key).map(Value::take) {
-                    list.extend(of_place);
-                }
-            }
-        }
+        let mut totals = totals_record(self.places.iter().map(|(_, counter)| counter));
+        let [lines, zones] = ["lines", "zones"].map(|key| match totals[key].take() {
+            Value::Array(records) => records,
+            _ => Vec::new(),
+        });
         let sinks = self.entry.sinks();
         sinks.set_totals(&self.config.name, &lines, &zones);
         let mut figures = self.entry.figures();
