@@ -66,3 +66,11 @@ docs *ARGS:
 # The server's .proto files as Rust (--check: only compares)
 proto *ARGS:
     cargo xtask proto {{ARGS}}
+
+# Types and tests of the Python package
+python *ARGS:
+    cargo xtask python {{ARGS}}
+
+# The Python package with the binary in it, in target/wheels
+wheel:
+    cargo xtask wheel

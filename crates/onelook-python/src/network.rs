@@ -113,12 +113,6 @@ impl Network {
         self.model.has_random_weights()
     }
 
-    /// Images in one run from which the device gains.
-    #[getter]
-    fn preferred_batch(&self) -> usize {
-        self.model.preferred_batch()
-    }
-
     /// Number of parameters.
     #[getter]
     fn parameters(&self) -> usize {

@@ -40,9 +40,6 @@ pub struct StreamImage {
     /// Which frame of a video it is, from 1.
     #[pyo3(get)]
     frame: Option<u64>,
-    /// About how many frames the video has.
-    #[pyo3(get)]
-    frames: Option<u64>,
     /// Whether the video has no end.
     #[pyo3(get)]
     is_live: bool,
@@ -161,7 +158,6 @@ impl StreamImage {
         Ok(Self {
             index: frame.index,
             frame: video.map(|video| video.frame),
-            frames: video.and_then(|video| video.frames),
             is_live: video.is_some_and(|video| video.is_live),
             time: frame.timestamp.map(|time| time.as_secs_f64()),
             name: frame.name,

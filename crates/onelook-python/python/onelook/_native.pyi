@@ -59,8 +59,6 @@ class Network:
     @property
     def has_random_weights(self) -> bool: ...
     @property
-    def preferred_batch(self) -> int: ...
-    @property
     def parameters(self) -> int: ...
     def flops(self, height: int, width: int) -> int: ...
     def run(self, input: _Floats) -> list[_Floats]: ...
@@ -131,7 +129,6 @@ class StreamImage:
     path: str | None
     index: int
     frame: int | None
-    frames: int | None
     is_live: bool
     time: float | None
     image: _Image | None

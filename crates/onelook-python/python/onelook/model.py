@@ -51,17 +51,19 @@ _SAVING = {
 }
 _OTHERS = {"color": "bgr", "verbose": True, "progress": None, "show": False}
 _TRACKING = {"tracker": "default", "persist": False, "frame_rate": 30.0}
-# What the reference has and this package has no use for, with the only values that mean nothing here.
-_IGNORED = {
-    "augment": (False, None),
-    "visualize": (False, None),
-    "embed": (None,),
-    "stream": (True, False),
-    "half": (False, None),
-    "dnn": (False,),
-    "save_frames": (False,),
-    "device": (None,),
-    "end2end": (None,),
+# Options of the reference that are of the model here, and those that there are not; with the values that
+# ask for nothing.
+_OF_MODEL: dict[str, tuple[str, list[Any]]] = {
+    "device": ("device", [None]),
+    "half": ("quantize=16", [False, None]),
+    "end2end": ("end2end", [None]),
+}
+_ABSENT: dict[str, list[Any]] = {
+    "augment": [False, None],
+    "visualize": [False, None],
+    "embed": [None],
+    "dnn": [False],
+    "save_frames": [False],
 }
 
 
@@ -104,6 +106,8 @@ class Model:
             LOGGER.info("%s on %s: %s", network.name, network.device, network.device_reason)
         if (warning := self._open_network().warning) is not None:
             LOGGER.warning("%s", warning)
+        if self._open_network().has_random_weights:
+            LOGGER.warning("%s has random weights: its boxes mean nothing", self._how["path"])
 
     def _open_network(self) -> _native.Network:
         network = self._network
@@ -274,16 +278,18 @@ class Model:
         for key, value in given.items():
             if key in known:
                 options[key] = value
-            elif key not in _IGNORED:
+            elif key in _OF_MODEL:
+                name, nothing = _OF_MODEL[key]
+                if value not in nothing:
+                    raise SettingError(f"{key}: set it when the model is loaded: Model(..., {name})")
+            elif key in _ABSENT:
+                if value not in _ABSENT[key]:
+                    raise SettingError(f"{key}: this package has no such thing")
+            else:
                 names = [*known, *(_TRACKING if is_track else ())]
                 close = difflib.get_close_matches(key, names, 1)
                 hint = f": did you mean '{close[0]}'?" if close else ""
                 raise TypeError(f"there is no option '{key}'{hint}")
-            elif not any(value is it for it in _IGNORED[key]):
-                where = "Model(...)" if key in {"device", "half", "end2end"} else "this package"
-                advice = "set it there" if where == "Model(...)" else "it has no such thing"
-                name = {"half": "quantize=16"}.get(key, key)
-                raise SettingError(f"{key}: that is a matter of {where}, {advice} ({name})")
         if options["conf"] is None:
             options["conf"] = 0.25
         return options

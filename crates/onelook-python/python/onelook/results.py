@@ -8,19 +8,43 @@ import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
 from . import _native
 from .array import Array, array
 
+if TYPE_CHECKING:
+    # In `typing` from Python 3.11 on.
+    from typing_extensions import Self
+
 __all__ = ["OBB", "Boxes", "Keypoints", "Masks", "Probs", "Results"]
 
 Image: TypeAlias = "np.ndarray[Any, np.dtype[np.uint8]]"
 
 
-class _Rows:
+class _InMemory:
+    """What scripts call on results to have them in the computer's memory, where they are."""
+
+    def cpu(self) -> Self:
+        """The same: results are in the computer's memory already."""
+        return self
+
+    def numpy(self) -> Self:
+        """The same: results are NumPy arrays already."""
+        return self
+
+    def cuda(self, *_: Any, **__: Any) -> Self:
+        """The same."""
+        return self
+
+    def to(self, *_: Any, **__: Any) -> Self:
+        """The same."""
+        return self
+
+
+class _Rows(_InMemory):
     """Rows of numbers about the objects of an image."""
 
     def __init__(self, data: Any, orig_shape: tuple[int, int]) -> None:
@@ -47,22 +71,6 @@ class _Rows:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(shape={self.shape}, orig_shape={self.orig_shape})"
-
-    def cpu(self) -> Any:
-        """The same: results are in the computer's memory already."""
-        return self
-
-    def numpy(self) -> Any:
-        """The same: results are NumPy arrays already."""
-        return self
-
-    def cuda(self, *_: Any, **__: Any) -> Any:
-        """The same."""
-        return self
-
-    def to(self, *_: Any, **__: Any) -> Any:
-        """The same."""
-        return self
 
 
 class _Scored(_Rows):
@@ -230,7 +238,7 @@ class Probs(_Rows):
         return array(self.data[self.top1])
 
 
-class Results:
+class Results(_InMemory):
     """What the model says of one image."""
 
     def __init__(
@@ -368,22 +376,6 @@ class Results:
         return Results(
             detections, self._image, self._color, self.names, self.path, self.time, self.frame
         )
-
-    def cpu(self) -> Results:
-        """The same: results are in the computer's memory already."""
-        return self
-
-    def numpy(self) -> Results:
-        """The same: results are NumPy arrays already."""
-        return self
-
-    def cuda(self, *_: Any, **__: Any) -> Results:
-        """The same."""
-        return self
-
-    def to(self, *_: Any, **__: Any) -> Results:
-        """The same."""
-        return self
 
     def _name(self, index: int) -> str:
         return self.names.get(index, str(index))

@@ -29,7 +29,6 @@ class Loaded:
     """Seconds since the start of its video."""
     frame: int | None = None
     """Which frame of a video it is, from 1."""
-    frames: int | None = None
     is_live: bool = False
 
 
@@ -107,7 +106,6 @@ class Sources:
                     item.index,
                     item.time,
                     item.frame,
-                    item.frames,
                     item.is_live,
                 )
 
