@@ -13,14 +13,10 @@ const MANYLINUX: &str = "manylinux2014";
 
 /// Types and tests of the package, on a module of the development profile; the arguments go to pytest.
 pub fn test(args: &[String]) -> Outcome {
-    let python = environment()?;
-    run(&mut cargo(&["build", "--locked"]))?;
-    run(&mut cargo(&[
-        "build",
-        "--package",
-        "onelook-python",
-        "--locked",
-    ]))?;
+    let python = environment("python", "requirements.txt")?;
+    // The targets of the Rust tests and this module: the dependencies have the same features and are not built again.
+    let build = ["build", "--workspace", "--lib", "--bins", "--tests"];
+    run(cargo(&build).arg("--locked"))?;
     let built = target().join("debug/lib_native.so");
     let module = root().join(PACKAGE).join("python/onelook/_native.abi3.so");
     // A module that an interpreter has open keeps its file.
@@ -41,7 +37,7 @@ pub fn test(args: &[String]) -> Outcome {
 
 /// The wheel, with the binary in it, in `target/wheels`.
 pub fn wheel() -> Outcome {
-    let python = environment()?;
+    let python = environment("python-wheel", "requirements-wheel.txt")?;
     // zig links against the glibc of the wheel's tag, whatever the machine has.
     let triple = "x86_64-unknown-linux-gnu";
     let zig = ["-m", "maturin", "build", "--release", "--locked", "--zig"];
@@ -76,11 +72,11 @@ pub fn wheel() -> Outcome {
         .arg(manifest))
 }
 
-/// The interpreter of `target/python`, which has what the package's tests need.
-fn environment() -> Outcome<String> {
-    let folder = target().join("python");
+/// The interpreter of an environment in `target`, which has what the list of the package's folder names.
+fn environment(name: &str, list: &str) -> Outcome<String> {
+    let folder = target().join(name);
     let python = folder.join("bin/python");
-    let list = format!("{PACKAGE}/requirements.txt");
+    let list = format!("{PACKAGE}/{list}");
     let wanted =
         fs::read_to_string(root().join(&list)).map_err(|error| format!("{list}: {error}"))?;
     let installed = folder.join("requirements.txt");
@@ -97,10 +93,10 @@ fn environment() -> Outcome<String> {
     Ok(python.to_string_lossy().into_owned())
 }
 
-/// The search path with the programs of `target/python` first.
+/// The search path with maturin, zig and cargo-zigbuild first.
 fn path_with_environment() -> Outcome<String> {
     let path = env::var("PATH").unwrap_or_default();
-    Ok(format!("{}:{path}", target().join("python/bin").display()))
+    Ok(format!("{}:{path}", target().join("python-wheel/bin").display()))
 }
 
 fn target() -> PathBuf {
