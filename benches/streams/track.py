@@ -3,7 +3,7 @@
     python3 track.py --onelook ../../target/release/onelook --model yolo11n.pt --onnx yolo11n.onnx \\
         --clip clip.mp4 --python PYTHON
 
-`--python` has ultralytics, supervision, onnxruntime and opencv. Every contestant gives a line per frame; what counts is
+`--python` has ultralytics, supervision (below 0.28, which has a tracker), onnxruntime and opencv. Every contestant gives a line per frame; what counts is
 from its first line to its last: frames per second, CPU time per frame of all its processes (decoders included), the age of
 results (median time from a frame's leaving the decoder to its line; frames that were decoded ahead grow old waiting), and peak
 memory of all processes: what they share, such as libraries, counts once (the kernel's PSS; RSS, which counts it once per
@@ -17,6 +17,7 @@ import math
 import os
 import pathlib
 import platform
+import re
 import statistics
 import subprocess
 import tempfile
@@ -64,12 +65,19 @@ def memory_bytes(root):
     return proportional, resident
 
 
+RESULT = re.compile(rb"\d+ (nan|[\d.e+-]+)$")
+
+
+def is_result(line):
+    """Whether a line tells of a frame: libraries print of their own."""
+    return line.startswith(b"{") or RESULT.match(line.strip()) is not None
+
+
 def age_ms(line):
-    """The age that a line tells, if it does."""
+    """The age that a line of a frame tells, if it does."""
     if line.startswith(b"{"):
         return json.loads(line).get("age_ms")
-    words = line.split()
-    return float(words[1]) if len(words) > 1 else None
+    return float(RESULT.match(line.strip())[1])
 
 
 def run(command):
@@ -86,7 +94,7 @@ def run(command):
 
         threading.Thread(target=watch, daemon=True).start()
         count, first, last, ages = 0, None, None, []
-        for line in process.stdout:
+        for line in filter(is_result, process.stdout):
             ages.append(age_ms(line))
             count += 1
             now = time.monotonic()
