@@ -96,7 +96,10 @@ fn environment(name: &str, list: &str) -> Outcome<String> {
 /// The search path with maturin, zig and cargo-zigbuild first.
 fn path_with_environment() -> Outcome<String> {
     let path = env::var("PATH").unwrap_or_default();
-    Ok(format!("{}:{path}", target().join("python-wheel/bin").display()))
+    Ok(format!(
+        "{}:{path}",
+        target().join("python-wheel/bin").display()
+    ))
 }
 
 fn target() -> PathBuf {

@@ -391,6 +391,8 @@ impl Reader {
         let mut decoder: Box<dyn Decoder> = self.opener.open(&self.stop)?;
         self.shared.lock().info = decoder.info().cloned();
         loop {
+            // A frame that was read and finds no room would only grow old.
+            self.wait_for_room();
             let buffer = std::mem::take(&mut self.shared.lock().spare);
             let Some(frame) = decoder.next_frame(buffer)? else {
                 return Ok(());
@@ -398,6 +400,24 @@ impl Reader {
             if !self.deliver(frame) {
                 return Ok(());
             }
+        }
+    }
+
+    /// Waits until another frame may wait, or nobody wants more.
+    fn wait_for_room(&self) {
+        let Delivery::EveryFrame { ahead, bytes } = self.delivery else {
+            return;
+        };
+        let mut state = self.shared.lock();
+        while let Some(first) = state.waiting.front()
+            && !self.stop.is_stopped()
+        {
+            let fitting = bytes / (first.pixels.len() as u64).max(1);
+            let most = ahead.min(fitting.try_into().unwrap_or(usize::MAX)).max(1);
+            if state.waiting.len() < most {
+                return;
+            }
+            state = self.shared.wait(state, None);
         }
     }
 
@@ -411,20 +431,11 @@ impl Reader {
         frame.number = state.status.frames;
         state.status.frames += 1;
         state.status.state = StreamState::Running;
-        match self.delivery {
-            Delivery::EveryFrame { ahead, bytes } => {
-                let fitting = bytes / (frame.pixels.len() as u64).max(1);
-                let most = ahead.min(fitting.try_into().unwrap_or(usize::MAX)).max(1);
-                while state.waiting.len() >= most && !self.stop.is_stopped() {
-                    state = self.shared.wait(state, None);
-                }
-            }
-            Delivery::LatestFrame => {
-                if let Some(older) = state.waiting.pop_front() {
-                    state.status.dropped += 1;
-                    state.spare = older.pixels;
-                }
-            }
+        if self.delivery == Delivery::LatestFrame
+            && let Some(older) = state.waiting.pop_front()
+        {
+            state.status.dropped += 1;
+            state.spare = older.pixels;
         }
         state.waiting.push_back(frame);
         drop(state);
