@@ -358,6 +358,34 @@ def intakes():
     save("grpc_request", "raw", field(1, b"m") + field(5, tensor) + field(7, bytes(48)))
 
 
+def zmtp_frame(flags, body):
+    return bytes([flags, len(body)]) + body
+
+
+def sockets():
+    """What Frigate sends behind its handshake, the whole of it, and a length that is a lie."""
+    head = b'{"shape": [1, 1, 1, 3], "dtype": "uint8"}'
+    request = zmtp_frame(1, b"") + zmtp_frame(1, head) + zmtp_frame(0, b"abc")
+    asked = zmtp_frame(1, b"") + zmtp_frame(0, b'{"model_request": true}')
+    save("zmtp", "request", b"\x01" + request + zmtp_frame(4, b"\x04PING\0\0") + asked)
+    greeting = b"\xff" + bytes(8) + b"\x7f\x03\0NULL" + bytes(48)
+    ready = zmtp_frame(4, b"\x05READY\x0bSocket-Type\0\0\0\x06DEALER")
+    long = b"\x02" + (5).to_bytes(8, "big") + b"{}abc"
+    save("zmtp", "whole", b"\0" + greeting + ready + zmtp_frame(1, b"") + long)
+    lie = b"\x02" + (1 << 40).to_bytes(8, "big") + b"abc"
+    save("zmtp", "large", b"\x01" + zmtp_frame(1, b"") + zmtp_frame(1, b"{}") + lie)
+
+
+def containers():
+    save("video_container", "mp4", b"\0\0\0\x20ftypisom\0\0\2\0isomiso2avc1mp41")
+    save("video_container", "matroska", b"\x1aE\xdf\xa3\x01\0\0\0\0\0\0\x1f")
+    save("video_container", "avi", b"RIFF\0\0\0\0AVI LIST")
+    packets = bytearray(400)
+    packets[0] = packets[188] = ord("G")
+    save("video_container", "transport", bytes(packets))
+    save("video_container", "playlist", b"#EXTM3U\nfile:///etc/passwd\n")
+
+
 def recorded_detections():
     """Two boxes that cross, one of which is seen faintly on every third frame; no box on the sixth."""
     lines = []
@@ -386,6 +414,8 @@ def main():
     videos()
     requests()
     intakes()
+    sockets()
+    containers()
 
 
 main()

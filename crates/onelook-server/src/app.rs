@@ -20,7 +20,7 @@ use crate::model_repository::ModelRepository;
 use crate::recent_requests::RecentRequests;
 use crate::streams::StreamService;
 use crate::streams::snapshots::SnapshotStore;
-use crate::videos::VideoService;
+use crate::videos::{self, VideoService};
 
 /// The server's state.
 pub struct App {
@@ -81,6 +81,7 @@ impl App {
             config.limits.pixels,
             (sinks, snapshots),
         );
+        videos::check(&config.videos)?;
         let working_bytes = config.limits.working_bytes;
         let inference = InferenceService::new(Arc::clone(&metrics), limits, working_bytes);
         let videos = VideoService::new(

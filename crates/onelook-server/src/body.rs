@@ -65,10 +65,15 @@ pub struct BodyBuffer {
 impl BodyBuffer {
     /// An empty buffer of this client.
     pub fn new(app: &App, client: &ClientKey) -> Self {
+        Self::within(app.config.limits.body_bytes, app.memory.share(client))
+    }
+
+    /// An empty buffer for so many bytes, counted to this share.
+    pub fn within(limit: usize, share: MemoryShare) -> Self {
         Self {
             bytes: BytesMut::new(),
-            limit: app.config.limits.body_bytes,
-            share: app.memory.share(client),
+            limit,
+            share,
         }
     }
 

@@ -9,7 +9,9 @@ use onelook::registry::{self, Registry};
 use crate::config::Config;
 use crate::model_repository::ModelRepository;
 use crate::streams::read_file;
+use crate::streams::snapshots::SnapshotStore;
 use crate::tls::Tls;
+use crate::videos;
 
 /// What was found.
 #[derive(Debug, Default)]
@@ -20,16 +22,24 @@ pub struct Findings {
     pub warnings: Vec<String>,
 }
 
-/// Reads the files that the configuration names, but loads no model and opens no port.
+/// Reads the files that the configuration names and looks whether its directories can be written, but loads no
+/// model, opens no port and makes no file that stays.
 pub fn check(config: &Config) -> Findings {
     let sources = &config.secrets;
     let tls = sources.tls.as_ref().map(Tls::load).transpose();
     let models = ModelRepository::new(config, Arc::default());
     let mut warnings = sources.warnings();
-    let errors = [sources.read_tokens().err(), tls.err()];
+    let errors = [
+        sources.read_tokens().err(),
+        tls.err(),
+        config.delivery.check().err(),
+        SnapshotStore::check(&config.event_snapshots).err(),
+        videos::check(&config.videos).err(),
+    ];
     let streams = config.stream_file.as_deref().map(read_file).transpose();
     let mut errors: Vec<String> = errors.into_iter().flatten().collect();
     errors.extend(streams.err());
+    errors.extend(config.delivery.unusable_spools());
     match models {
         Ok(models) => warnings.extend(models.warnings()),
         Err(error) => errors.push(error),

@@ -26,8 +26,8 @@ use crate::connection_watch::{ConnectionWatch, WatchedSocket};
 use crate::forwarded;
 use crate::request_context::RemoteAddress;
 use crate::tls::Tls;
-pub use open::client_address;
-use open::{ConnectionPlace, Full, OpenConnections};
+use open::Full;
+pub use open::{ConnectionPlace, OpenConnections, client_address};
 
 /// Pause after `accept` fails, which it does when the process has no file descriptors left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -223,8 +223,10 @@ fn builder(header_timeout: Duration, ping_interval: Duration) -> Builder<TokioEx
         .max_send_buf_size(16 << 10)
         .max_concurrent_streams(128)
         .max_header_list_size(16 << 10)
-        .initial_stream_window_size(1 << 20)
-        .initial_connection_window_size(2 << 20)
+        // What nobody has asked for yet is counted nowhere. Several times the one of a stream, so that one that
+        // waits does not hold up the others.
+        .initial_stream_window_size(128 << 10)
+        .initial_connection_window_size(512 << 10)
         .enable_connect_protocol();
     builder
 }

@@ -17,7 +17,7 @@ mod receiver;
 mod spool;
 mod webhook;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -59,11 +59,20 @@ pub struct DeliveryOptions {
 }
 
 impl DeliveryOptions {
-    /// Checks addresses.
+    /// Checks addresses and files of certificates.
     ///
     /// # Errors
     /// One cannot be used, or needs another build.
     pub fn check(&self) -> Result<(), String> {
+        let mqtt = self.mqtt.as_ref().map(|it| &it.broker);
+        for (name, broker) in [
+            ("mqtt", mqtt),
+            ("nats", self.nats.as_ref()),
+            ("kafka", self.kafka.as_ref()),
+        ] {
+            let ca = broker.and_then(|broker| broker.ca.as_deref());
+            encrypted::check(ca).map_err(|reason| format!("{name}: {reason}"))?;
+        }
         let webhook = self.webhook.as_ref().map(|it| Webhook::new(it).map(drop));
         let mqtt = self.mqtt.as_ref().map(|it| mqtt::check(it).map(drop));
         #[cfg(feature = "nats")]
@@ -85,6 +94,29 @@ impl DeliveryOptions {
         }
         Ok(())
     }
+
+    /// Whether [`EventSinks::start`] could open the spools, found without opening them: another process may
+    /// use them. What it would say, for each.
+    pub fn unusable_spools(&self) -> Vec<String> {
+        let receivers = [
+            ("webhook", self.webhook.is_some()),
+            ("mqtt", self.mqtt.is_some()),
+            ("nats", self.nats.is_some()),
+            ("kafka", self.kafka.is_some()),
+        ];
+        let named = receivers.iter().filter(|(_, is_given)| *is_given);
+        let checked = named.filter_map(|(name, _)| {
+            let directory = self.spool.join(name);
+            let error = Spool::check(&directory).err()?;
+            Some(unusable(name, &directory, &error))
+        });
+        checked.collect()
+    }
+}
+
+fn unusable(name: &str, directory: &Path, error: &std::io::Error) -> String {
+    let directory = directory.display();
+    format!("{name}: '{directory}' cannot hold events: {error}")
 }
 
 /// Why a receiver is not in this build.
@@ -200,10 +232,8 @@ impl EventSinks {
         events: &IntCounterVec,
     ) -> Result<(), String> {
         let directory = options.spool.join(name);
-        let spool = Spool::open(&directory, options.max_spool_bytes).map_err(|error| {
-            let directory = directory.display();
-            format!("{name}: '{directory}' cannot hold events: {error}")
-        })?;
+        let spool = Spool::open(&directory, options.max_spool_bytes)
+            .map_err(|error| unusable(name, &directory, &error))?;
         let queue = EventQueue::start(name, spool, events.clone());
         let queue = queue.map_err(|error| format!("{name}: no thread: {error}"))?;
         tokio::spawn(deliver(Arc::clone(&queue), receiver));
@@ -235,13 +265,32 @@ impl EventSinks {
 
     /// The counts of a stream's lines and zones, for brokers.
     pub fn set_totals(&self, stream: &str, lines: &[Value], zones: &[Value]) {
-        if self.live.is_empty() || (lines.is_empty() && zones.is_empty()) {
+        if self.live.is_empty() {
             return;
         }
         let totals = totals_by_name(lines, zones);
         for live in &self.live {
             live.set_totals(stream, &totals);
         }
+    }
+
+    /// Has brokers keep nothing of a stream that is removed.
+    pub fn forget(&self, stream: &str) {
+        for live in &self.live {
+            live.forget(stream);
+        }
+    }
+
+    /// Waits until everything is on disk, at most so long; whether it is.
+    pub async fn store(&self, patience: Duration) -> bool {
+        let deadline = Instant::now() + patience;
+        while self.queues.iter().any(|it| !it.queue.is_stored()) {
+            if Instant::now() >= deadline {
+                return false;
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+        true
     }
 
     /// Waits until everything was delivered, at most so long; the receivers that have not got all.

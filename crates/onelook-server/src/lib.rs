@@ -48,6 +48,7 @@ mod tls;
 pub mod traces;
 mod url_hosts;
 pub mod videos;
+mod writable;
 #[cfg(unix)]
 mod zmq;
 #[cfg(unix)]
@@ -75,3 +76,6 @@ pub use zmq_endpoint::ZmqEndpoint;
 pub use grpc::decode_infer_request;
 #[doc(hidden)]
 pub use http::{parse_detect_body, parse_inference_request};
+#[cfg(unix)]
+#[doc(hidden)]
+pub use zmq::count_messages;

@@ -16,7 +16,7 @@ use crate::probe::Probe;
 use crate::reload::{Reloader, SeenFiles};
 use crate::tls::Tls;
 #[cfg(unix)]
-use crate::zmq::ZmqListener;
+use crate::zmq::{self, ZmqListener};
 #[cfg(unix)]
 use crate::zmq_endpoint::ZmqEndpoint;
 
@@ -25,6 +25,9 @@ const FIRST_RETRY: Duration = Duration::from_secs(1);
 
 /// The longest such pause.
 const LAST_RETRY: Duration = Duration::from_secs(30);
+
+/// Longest wait for the last frames of streams, and again for their events to be on disk.
+const STREAMS_LIMIT: Duration = Duration::from_secs(2);
 
 /// Why a server could not start.
 #[derive(Debug, thiserror::Error)]
@@ -205,11 +208,13 @@ impl Server {
             ));
         }
         #[cfg(unix)]
-        let zmq: Vec<_> = self
-            .zmq
-            .into_iter()
-            .map(|listener| tokio::spawn(listener.serve(Arc::clone(&self.app))))
-            .collect();
+        let zmq: Vec<_> = {
+            let places = zmq::places();
+            let serve = |socket: ZmqListener| {
+                tokio::spawn(socket.serve(Arc::clone(&self.app), Arc::clone(&places)))
+            };
+            self.zmq.into_iter().map(serve).collect()
+        };
         tokio::spawn(http::sample_history(Arc::clone(&self.app), stop.clone()));
         let watching = tokio::spawn(self.reloader.watch());
         for warning in self.app.config.secrets.warnings() {
@@ -240,6 +245,7 @@ impl Server {
             let _ = port.await;
         }
         let finished = acceptor.finish().await;
+        self.app.streams.finish(STREAMS_LIMIT).await;
         watching.abort();
         on_event(Event::Stopped { finished });
     }

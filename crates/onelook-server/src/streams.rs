@@ -48,6 +48,9 @@ use worker::{Open, Orders};
 /// Pause before a thread that has panicked starts anew.
 const RESTART_PAUSE: Duration = Duration::from_secs(1);
 
+/// How often it is looked whether the threads have ended.
+const LOOK: Duration = Duration::from_millis(20);
+
 /// Threads that decode one camera: enough for 4K, and a frame comes when one more has been received.
 const LIVE_DECODE_THREADS: u32 = 2;
 
@@ -63,6 +66,8 @@ pub struct StreamService {
     /// Cancelled, and made anew, when other tokens hold.
     watching: Mutex<CancellationToken>,
     writing: Mutex<()>,
+    /// Held by whoever changes settings: of two changes at one time none is lost.
+    changing: Mutex<()>,
 }
 
 struct Shared {
@@ -109,6 +114,7 @@ impl StreamService {
             watching: Mutex::new(closing.child_token()),
             closing,
             writing: Mutex::default(),
+            changing: Mutex::default(),
         }
     }
 
@@ -187,6 +193,7 @@ impl StreamService {
     /// # Errors
     /// There is no such stream, or a setting is wrong.
     pub fn change(&self, name: &str, patch: &Value) -> Result<Arc<StreamEntry>, Problem> {
+        let _changing = lock(&self.changing);
         let entry = self.find(name)?;
         let old = entry.config();
         let new = old.patched(patch).map_err(Problem::bad_request)?;
@@ -219,6 +226,7 @@ impl StreamService {
                 ),
             ));
         }
+        entry.set_removed();
         self.shared.entries_mut().remove(name);
         Ok(())
     }
@@ -226,13 +234,19 @@ impl StreamService {
     /// Makes the operator's streams those of the file. What has not changed there goes on, also if a request
     /// has changed it.
     pub fn follow(&self, file: &StreamFile, before: &StreamFile) {
+        let _changing = lock(&self.changing);
         for entry in self.all().iter().filter(|it| it.origin == Origin::File) {
             let config = entry.config();
             let new = file.streams.iter().find(|new| new.name == config.name);
             match new {
                 Some(new) if before.streams.contains(new) => {}
                 Some(new) if new.has_same_source(&config) => entry.set_config(new.clone()),
-                _ => drop(self.shared.entries_mut().remove(&config.name)),
+                _ => {
+                    if new.is_none() {
+                        entry.set_removed();
+                    }
+                    self.shared.entries_mut().remove(&config.name);
+                }
             }
         }
         for config in &file.streams {
@@ -290,6 +304,18 @@ impl StreamService {
         self.shared.is_stopping.store(true, Ordering::SeqCst);
         self.shared.entries_mut().clear();
         self.closing.cancel();
+    }
+
+    /// Waits at most so long until no thread runs streams any more and all that happened on them is on disk.
+    pub async fn finish(&self, patience: Duration) {
+        let finished = async {
+            while !self.shared.workers().is_empty() {
+                tokio::time::sleep(LOOK).await;
+            }
+        };
+        // What is left then is lost with the process.
+        let _ = tokio::time::timeout(patience, finished).await;
+        self.outlets.sinks.store(patience).await;
     }
 
     /// Writes the figures of all streams into the metrics, and calls `read` before others write theirs.

@@ -25,6 +25,7 @@ use crate::locks::{lock, read, write};
 use crate::model_repository::ModelEntry;
 use crate::problem::{Problem, ProblemKind};
 use crate::streams::settings::StreamConfig;
+use crate::writable;
 use job::{VideoJob, VideoState};
 use spool::Spool;
 
@@ -38,7 +39,8 @@ const KEPT: Duration = Duration::from_secs(15 * 60);
 /// Two permits: one client runs one video at a time, and all together two.
 const RUNNING: u64 = 2;
 
-type OpenVideo = dyn Fn(&Path) -> Result<VideoStream, VideoError> + Send + Sync;
+/// Opens a file that is of this container.
+type OpenVideo = dyn Fn(&Path, &'static str) -> Result<VideoStream, VideoError> + Send + Sync;
 
 /// The videos of one server.
 pub struct VideoService {
@@ -46,8 +48,22 @@ pub struct VideoService {
     spool: Spool,
     running: FairSemaphore,
     inference: InferenceService,
-    jobs: Arc<Mutex<BTreeMap<String, Arc<VideoJob>>>>,
+    jobs: Arc<Mutex<Jobs>>,
     open: RwLock<Arc<OpenVideo>>,
+}
+
+/// Whether the directory that is given for videos can be used, found without changing anything.
+///
+/// # Errors
+/// Why not.
+pub fn check(options: &VideoOptions) -> Result<(), String> {
+    let directory = options.spool.as_deref().filter(|_| options.max_bytes > 0);
+    directory.map_or(Ok(()), |directory| {
+        writable::check(directory).map_err(|error| {
+            let directory = directory.display();
+            format!("videos: '{directory}' cannot be used: {error}")
+        })
+    })
 }
 
 impl VideoService {
@@ -58,11 +74,12 @@ impl VideoService {
         ffmpeg: Option<PathBuf>,
         max_pixels: u64,
     ) -> Self {
-        let open = move |path: &Path| {
+        let open = move |path: &Path, container| {
             let ffmpeg = Ffmpeg::find(ffmpeg.as_deref())?;
             let address = VideoAddress::File(path.to_path_buf());
             let mut decode = DecodeOptions::for_address(&address);
             decode.limits.max_pixels = max_pixels;
+            decode.container = Some(container);
             let stream = StreamOptions::for_address(&address);
             Ok(VideoStream::open(ffmpeg, address, decode, stream))
         };
@@ -80,7 +97,7 @@ impl VideoService {
     #[doc(hidden)]
     pub fn open_with(
         &self,
-        open: impl Fn(&Path) -> Result<VideoStream, VideoError> + Send + Sync + 'static,
+        open: impl Fn(&Path, &'static str) -> Result<VideoStream, VideoError> + Send + Sync + 'static,
     ) {
         *write(&self.open) = Arc::new(open);
     }
@@ -90,7 +107,7 @@ impl VideoService {
         self.options.max_bytes
     }
 
-    /// A video of this client that is about to be received.
+    /// A video of this client that is about to be received. Waits for the disk.
     ///
     /// # Errors
     /// Videos are not taken here, or there are too many.
@@ -104,16 +121,8 @@ impl VideoService {
             let detail = "this server takes no videos: start it with --max-video above 0";
             return Err(Problem::new(ProblemKind::Forbidden, detail));
         }
-        let mut jobs = lock(&self.jobs);
-        let own = jobs.values().filter(|job| job.is_of(client)).count();
-        if own >= MAX_OWN {
-            let detail = format!("this client has {own} videos already: remove one with DELETE");
-            return Err(Problem::new(ProblemKind::TooMany, detail).retry_after(KEPT));
-        }
-        if jobs.len() >= MAX_ALL {
-            let detail = format!("there are {} videos already: try again later", jobs.len());
-            return Err(Problem::new(ProblemKind::Overloaded, detail).retry_after(KEPT));
-        }
+        // Before and after: nobody waits for the disk under the lock.
+        check_room(&lock(&self.jobs), client)?;
         let failed = |error: std::io::Error| {
             Problem::internal(format!("the directory for videos cannot be used: {error}"))
         };
@@ -123,15 +132,18 @@ impl VideoService {
         ];
         let [video, results] = files.map(|file| file.map_err(failed));
         let job = VideoJob::new(Arc::clone(client), name, settings, video?, results?);
+        let mut jobs = lock(&self.jobs);
+        check_room(&jobs, client)?;
         jobs.insert(job.id.clone(), Arc::clone(&job));
         Ok(job)
     }
 
-    /// Runs a video that has been received, when its turn comes.
-    pub fn start(&self, job: &Arc<VideoJob>, model: Arc<ModelEntry>) {
+    /// Runs a video that has been received and is of this container, when its turn comes.
+    pub fn start(&self, job: &Arc<VideoJob>, container: &'static str, model: Arc<ModelEntry>) {
         job.set_state(VideoState::Queued);
         let work = run::VideoRun {
             job: Arc::clone(job),
+            container,
             model,
             inference: self.inference.clone(),
             open: Arc::clone(&read(&self.open)),
@@ -189,8 +201,24 @@ impl VideoService {
     }
 }
 
+type Jobs = BTreeMap<String, Arc<VideoJob>>;
+
+/// Whether there is a place for one more video of this client.
+fn check_room(jobs: &Jobs, client: &ClientKey) -> Result<(), Problem> {
+    let own = jobs.values().filter(|job| job.is_of(client)).count();
+    if own >= MAX_OWN {
+        let detail = format!("this client has {own} videos already: remove one with DELETE");
+        return Err(Problem::new(ProblemKind::TooMany, detail).retry_after(KEPT));
+    }
+    if jobs.len() >= MAX_ALL {
+        let detail = format!("there are {} videos already: try again later", jobs.len());
+        return Err(Problem::new(ProblemKind::Overloaded, detail).retry_after(KEPT));
+    }
+    Ok(())
+}
+
 /// Forgets a finished video when nobody has asked for it for a while.
-async fn forget_later(jobs: Weak<Mutex<BTreeMap<String, Arc<VideoJob>>>>, job: Arc<VideoJob>) {
+async fn forget_later(jobs: Weak<Mutex<Jobs>>, job: Arc<VideoJob>) {
     loop {
         let unused = job.unused();
         if unused >= KEPT || job.cancel_token().is_cancelled() {

@@ -65,3 +65,34 @@ async fn idle_connections_and_incomplete_headers_are_cut() {
         assert!(closed.is_ok(), "{words:?} is still open");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn little_of_a_body_is_taken_before_anybody_asks_for_it() {
+    let server = server().await;
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    // The preface of HTTP/2, and settings that say nothing.
+    let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+    stream.write_all(preface).await.unwrap();
+    let (mut of_stream, mut of_connection) = (65_535, None);
+    while of_connection.is_none() {
+        let mut head = [0; 9];
+        stream.read_exact(&mut head).await.unwrap();
+        let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
+        let mut body = vec![0; length as usize];
+        stream.read_exact(&mut body).await.unwrap();
+        match head[3] {
+            // SETTINGS, of which 4 is INITIAL_WINDOW_SIZE.
+            4 => {
+                for setting in body.as_chunks::<6>().0 {
+                    if setting[..2] == [0, 4] {
+                        of_stream = u32::from_be_bytes(setting[2..].try_into().unwrap());
+                    }
+                }
+            }
+            // WINDOW_UPDATE, by which the connection's 64 KiB become more.
+            8 => of_connection = Some(65_535 + u32::from_be_bytes(body.try_into().unwrap())),
+            _ => {}
+        }
+    }
+    assert_eq!((of_stream, of_connection), (128 << 10, Some(512 << 10)));
+}

@@ -29,7 +29,8 @@ pub struct DeliveryArgs {
     pub mqtt_discovery: Option<String>,
     /// NATS server, as `nats://[USER@]HOST[:PORT][/PREFIX]`, or tls://: subjects PREFIX.STREAM.events and
     /// PREFIX.STREAM.results. With ?jetstream at its end an event counts as delivered once a JetStream stream
-    /// has stored it. Needs a build with the feature nats.
+    /// has stored it; else once the server has read it, which takes the right to publish and subscribe to
+    /// _INBOX.>. Needs a build with the feature nats.
     #[arg(long, value_name = "URL")]
     pub nats: Option<String>,
     /// File with the password of the NATS user, or without a user with a token; also

@@ -20,8 +20,8 @@ pub struct ServeArgs {
     /// start.
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// Check flags, file, tokens, certificate and models without starting: exit code 0, or 1 and
-    /// what is wrong.
+    /// Check flags, file, tokens, certificate, models and directories without starting: exit code 0, or 1
+    /// and what is wrong.
     #[arg(long)]
     pub check_config: bool,
     /// What the file said, by the flag's name.

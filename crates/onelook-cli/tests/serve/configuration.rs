@@ -137,6 +137,39 @@ fn a_check_finds_everything_and_starts_nothing() {
         assert!(said.contains(word), "{word}: {said}");
     }
     assert!(broken.stdout.is_empty());
+    // Directories that cannot be written, in the words of the start.
+    let spools = "webhook = \"http://127.0.0.1:9/\"\nmqtt = \"mqtt://127.0.0.1:9\"\nevent-spool = \"onelook.toml\"\n\
+                  event-snapshots = \"onelook.toml\"\nvideo-spool = \"onelook.toml\"\n";
+    let blocked = check(spools, &[]);
+    let said = stderr(&blocked);
+    assert_eq!(blocked.status.code(), Some(1), "{said}");
+    let start = scratch.command(&CONFIG).output().unwrap();
+    let first = "webhook: 'onelook.toml/webhook' cannot hold events: Not a directory";
+    assert!(stderr(&start).contains(first), "{}", stderr(&start));
+    for words in [
+        first,
+        "mqtt: 'onelook.toml/mqtt' cannot hold events: Not a directory",
+        "event snapshots: 'onelook.toml' cannot be used",
+        "videos: 'onelook.toml' cannot be used",
+    ] {
+        assert!(said.contains(words), "{words}: {said}");
+    }
+    let brokers =
+        "mqtt = \"mqtts://127.0.0.1:9\"\nevent-spool = \"events\"\nbroker-ca = \"no.pem\"\n";
+    for output in [
+        check(brokers, &[]),
+        scratch.command(&CONFIG).output().unwrap(),
+    ] {
+        let said = stderr(&output);
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.contains("--mqtt: 'no.pem'"), "{said}");
+    }
+    let usable = check(
+        "webhook = \"http://127.0.0.1:9/\"\nevent-spool = \"events/here\"\n",
+        &[],
+    );
+    assert!(usable.status.success(), "{}", stderr(&usable));
+    assert!(!scratch.path("events").exists(), "a check makes nothing");
     let half = check("tls-cert = \"no.crt\"\n", &[]);
     assert_eq!(half.status.code(), Some(2));
     assert!(stderr(&half).contains("--tls-key"));

@@ -112,13 +112,16 @@ impl VideoAddress {
         }
     }
 
-    /// The words that make it ffmpeg's input.
-    pub(super) fn input(&self) -> Input {
+    /// The words that make it ffmpeg's input; a file is read as this container, if one is given.
+    pub(super) fn input(&self, container: Option<&str>) -> Input {
         let mut words: Vec<OsString> = Vec::new();
         let mut put = |added: &[&str]| words.extend(added.iter().map(OsString::from));
         let mut script = None;
         match self {
             Self::File(path) => {
+                if let Some(container) = container {
+                    put(&["-f", container]);
+                }
                 put(&["-protocol_whitelist", &self.protocols(), "-i"]);
                 let mut file = OsString::from("file:");
                 file.push(path);
@@ -208,7 +211,7 @@ mod tests {
     #[test]
     fn no_secret_is_in_the_words_or_in_what_is_shown() {
         let address = VideoAddress::from_url("RTSP://me:s3'cret@host/cam?token=t0k").unwrap();
-        let input = address.input();
+        let input = address.input(None);
         let shown = format!("{:?} {address:?} {}", input.words, address.name());
         for secret in ["me:", "s3'cret", "t0k"] {
             assert!(!shown.contains(secret), "{shown}");
@@ -241,7 +244,7 @@ mod tests {
     #[test]
     fn a_file_is_a_file_whatever_its_name() {
         for name in ["-i", "a:b.mp4", "http:x.mp4", "p%03d.mp4"] {
-            let input = VideoAddress::File(name.into()).input();
+            let input = VideoAddress::File(name.into()).input(None);
             let expected = OsString::from(format!("file:{name}"));
             assert_eq!(input.words.last(), Some(&expected));
         }

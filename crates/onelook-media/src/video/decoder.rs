@@ -62,6 +62,10 @@ pub struct DecodeOptions {
     pub start_timeout: Duration,
     /// Longest wait for each other frame.
     pub frame_timeout: Duration,
+    /// ffmpeg's name of the container, such as `mov`, that a file is read as and nothing else: for files that
+    /// strangers send. ffmpeg by itself takes a file for a list of other files if it looks like one anywhere,
+    /// and opens those.
+    pub container: Option<&'static str>,
     /// Begins behind this frame of a file.
     pub resume: Option<ResumePoint>,
 }
@@ -84,6 +88,7 @@ impl DecodeOptions {
             threads: None,
             start_timeout: Duration::from_secs(start),
             frame_timeout: Duration::from_secs(frame),
+            container: None,
             resume: None,
         }
     }
@@ -122,7 +127,8 @@ impl FfmpegDecoder {
     ) -> Result<Self, VideoError> {
         let info = match address {
             VideoAddress::File(_) => {
-                Some(VideoInfo::within(address, ffmpeg, &options.limits, stop)?)
+                let (container, limits) = (options.container, &options.limits);
+                Some(VideoInfo::within(address, container, ffmpeg, limits, stop)?)
             }
             _ => None,
         };
@@ -144,7 +150,7 @@ impl FfmpegDecoder {
         } else if address.is_live() {
             command.args(["-use_wallclock_as_timestamps", "1"]);
         }
-        let input = address.input();
+        let input = address.input(options.container);
         command.arg("-copyts").args(max_pixels(&options.limits));
         if let Some(start) = start {
             command.args(["-ss", &format!("{:.6}", start.as_secs_f64())]);

@@ -49,17 +49,19 @@ impl VideoInfo {
         ffmpeg: &Ffmpeg,
         stop: &StopHandle,
     ) -> Result<Self, VideoError> {
-        Self::within(address, ffmpeg, &Limits::default(), stop)
+        Self::within(address, None, ffmpeg, &Limits::default(), stop)
     }
 
-    /// The same; a frame that is larger is not decoded to be looked at.
+    /// The same of a file that is read as this container, if one is given; a frame that is larger is not decoded
+    /// to be looked at.
     pub(super) fn within(
         address: &VideoAddress,
+        container: Option<&str>,
         ffmpeg: &Ffmpeg,
         limits: &Limits,
         stop: &StopHandle,
     ) -> Result<Self, VideoError> {
-        let input = address.input();
+        let input = address.input(container);
         let mut command = ffmpeg.probe_command();
         command.args([
             "-v",

@@ -111,6 +111,21 @@ fn a_rotated_video_is_upright() {
 }
 
 #[test]
+fn a_file_is_read_as_the_container_that_is_told_and_as_nothing_else() {
+    let Some(scratch) = Scratch::new() else {
+        return;
+    };
+    let path = scratch.clip("a.mp4", "64x48", 1, X264);
+    for (container, frames) in [("mov", 10), ("avi", 0)] {
+        let ffmpeg = Ffmpeg::find(None).unwrap();
+        let stream = stream_by(ffmpeg, &path, |decode| decode.container = Some(container));
+        let (read, failure) = read(stream);
+        assert_eq!(read.len(), frames, "{container}");
+        assert_eq!(failure.is_none(), frames > 0, "{failure:?}");
+    }
+}
+
+#[test]
 fn what_is_said_of_a_video_is_what_is_in_it() {
     let Some(scratch) = Scratch::new() else {
         return;

@@ -10,6 +10,27 @@ pub trait ByteStream: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> ByteStream for S {}
 
+/// Whether such a file of certificates can be used.
+///
+/// # Errors
+/// The file holds none, or cannot be read.
+#[cfg(feature = "tls")]
+pub fn check(ca: Option<&Path>) -> Result<(), String> {
+    client_config(ca).map(drop)
+}
+
+/// There is no TLS in this build.
+///
+/// # Errors
+/// Such a file is named.
+#[cfg(not(feature = "tls"))]
+pub fn check(ca: Option<&Path>) -> Result<(), String> {
+    match ca {
+        Some(path) => Err(format!("'{}': this build has no TLS", path.display())),
+        None => Ok(()),
+    }
+}
+
 /// What is trusted: the public certificates, and those of a PEM file.
 ///
 /// # Errors

@@ -28,11 +28,15 @@ struct Stream {
     newest: Changes,
     last_result: Option<Instant>,
     totals: Option<Value>,
+    /// Nothing came since it was removed.
+    is_gone: bool,
 }
 
 /// What is new of a stream.
 #[derive(Debug, Default, Clone, PartialEq)]
 pub struct Changes {
+    /// It was removed; what else is new came after that.
+    pub is_gone: bool,
     /// Its objects.
     pub results: Option<Value>,
     /// Its lines and zones, as `{"lines": {NAME: …}, "zones": {NAME: …}}`.
@@ -65,20 +69,40 @@ impl LiveValues {
     pub fn set_results(&self, stream: &str, results: &Value) {
         let mut streams = self.streams();
         if let Some(stream) = entry(&mut streams, stream) {
+            stream.is_gone = false;
             stream.last_result = Some(Instant::now());
             stream.newest.results = Some(results.clone());
             self.changed.notify_one();
         }
     }
 
-    /// The counts of a stream. Those that have not changed are not sent again.
+    /// The counts of a stream. Those that have not changed are not sent again, nor those of a stream that never
+    /// had any.
     pub fn set_totals(&self, stream: &str, totals: &Value) {
         let mut streams = self.streams();
+        let known = streams.get(&topic_level(stream));
+        if has_no_places(totals) && known.is_none_or(|known| known.totals.is_none()) {
+            return;
+        }
         if let Some(stream) = entry(&mut streams, stream)
             && stream.totals.as_ref() != Some(totals)
         {
+            stream.is_gone = false;
             stream.totals = Some(totals.clone());
             stream.newest.totals = Some(totals.clone());
+            self.changed.notify_one();
+        }
+    }
+
+    /// A stream was removed: what is kept of it is of no use to anybody.
+    pub fn forget(&self, stream: &str) {
+        let mut streams = self.streams();
+        if let Some(stream) = streams.get_mut(&topic_level(stream)) {
+            *stream = Stream {
+                is_gone: true,
+                ..Stream::default()
+            };
+            stream.newest.is_gone = true;
             self.changed.notify_one();
         }
     }
@@ -90,9 +114,11 @@ impl LiveValues {
             let changes = std::mem::take(&mut stream.newest);
             (name.clone(), changes)
         });
-        taken
+        let taken: Vec<_> = taken
             .filter(|(_, changes)| *changes != Changes::default())
-            .collect()
+            .collect();
+        streams.retain(|_, stream| !stream.is_gone);
+        taken
     }
 
     /// Has all counts sent again, to a receiver that may have forgotten them.
@@ -114,6 +140,15 @@ fn entry<'a>(streams: &'a mut BTreeMap<String, Stream>, name: &str) -> Option<&'
         true => Some(streams.entry(name).or_default()),
         false => None,
     }
+}
+
+fn has_no_places(totals: &Value) -> bool {
+    let mut kinds = ["lines", "zones"].iter();
+    kinds.all(|kind| {
+        totals[kind]
+            .as_object()
+            .is_none_or(|places| places.is_empty())
+    })
 }
 
 /// Lines and zones by their names, from the lists that the library writes.
@@ -161,5 +196,36 @@ mod tests {
         assert!(live.take().is_empty());
         live.repeat_totals();
         assert_eq!(live.take()[0].1.totals, Some(totals));
+        // The last place was taken away; another stream never had one.
+        let none = totals_by_name(&[], &[]);
+        live.set_totals("s", &none);
+        live.set_totals("t", &none);
+        assert_eq!(live.take().len(), 1);
+    }
+
+    #[test]
+    fn a_stream_that_is_removed_is_told_once_and_takes_no_place() {
+        let live = LiveValues::new(1.0);
+        let totals = totals_by_name(&[json!({"name": "a", "in": 1})], &[]);
+        live.forget("never");
+        assert!(live.take().is_empty());
+        for number in 0..2 * MAX_STREAMS {
+            let name = number.to_string();
+            live.set_totals(&name, &totals);
+            live.forget(&name);
+            let gone = Changes {
+                is_gone: true,
+                ..Changes::default()
+            };
+            assert_eq!(live.take(), [(name, gone)]);
+        }
+        // Another of the same name may have begun before it was told.
+        live.set_totals("s", &totals);
+        live.forget("s");
+        live.set_totals("s", &totals);
+        let (_, changes) = live.take().remove(0);
+        assert!(changes.is_gone && changes.totals == Some(totals));
+        live.repeat_totals();
+        assert_eq!(live.take().len(), 1);
     }
 }

@@ -4,11 +4,13 @@
 //! `PREFIX/STREAM/counts` retained; `PREFIX/availability` is `online`, or `offline` by last will.
 //!
 //! One connection at a time, and one event under way on it. When anything is odd the connection is given up
-//! with all that it knew, so that no acknowledgement can be taken for another event's.
+//! with all that it knew, so that no acknowledgement can be taken for another event's. Of a stream that is
+//! removed, the broker is told to keep nothing.
 
 mod connection;
 mod discovery;
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -16,6 +18,7 @@ use bytes::Bytes;
 use onelook::media::video::Backoff;
 use rumqttc::mqttbytes::QoS;
 use rumqttc::mqttbytes::v4::{Packet, Publish};
+use serde_json::Value;
 use tokio::sync::{mpsc, oneshot};
 
 use super::broker::{BrokerAddress, BrokerKind, BrokerOptions};
@@ -82,10 +85,14 @@ impl Mqtt {
     pub fn start(options: &MqttOptions, live: Arc<LiveValues>) -> Result<Self, String> {
         let address = check(options)?;
         let (jobs, waiting) = mpsc::channel(1);
+        let prefix = options.discovery.clone();
         let client = Client {
+            discovery: prefix.map(|prefix| Discovery::new(prefix, &address.prefix)),
             address: address.clone(),
             options: options.clone(),
             live,
+            removals: VecDeque::new(),
+            sent: 0,
         };
         tokio::spawn(client.run(waiting));
         Ok(Self { address, jobs })
@@ -114,6 +121,11 @@ struct Client {
     address: BrokerAddress,
     options: MqttOptions,
     live: Arc<LiveValues>,
+    discovery: Option<Discovery>,
+    /// Messages that take away what is retained, each until the broker has answered a ping that follows it.
+    removals: VecDeque<Publish>,
+    /// How many of them, from the first, were sent on this connection.
+    sent: usize,
 }
 
 /// An event that the broker has not acknowledged.
@@ -124,15 +136,15 @@ struct UnderWay {
 }
 
 impl Client {
-    async fn run(self, mut jobs: mpsc::Receiver<Job>) {
+    async fn run(mut self, mut jobs: mpsc::Receiver<Job>) {
         let mut backoff = Backoff::new(WAITS[0], WAITS[1], Duration::from_secs(30));
-        let (host, port) = (&self.address.host, self.address.port);
         loop {
             let began = Instant::now();
             let reason = match self.serve(&mut jobs).await {
                 Ok(()) => return,
                 Err(reason) => reason,
             };
+            let (host, port) = (&self.address.host, self.address.port);
             tracing::warn!(host, port, reason, "no connection to the MQTT broker");
             tokio::time::sleep(backoff.next(began.elapsed())).await;
         }
@@ -143,7 +155,7 @@ impl Client {
     }
 
     /// Connects and sends until the connection ends, or nobody sends events any more.
-    async fn serve(&self, jobs: &mut mpsc::Receiver<Job>) -> Result<(), String> {
+    async fn serve(&mut self, jobs: &mut mpsc::Receiver<Job>) -> Result<(), String> {
         let will = Will {
             topic: self.availability(),
             message: "offline",
@@ -153,8 +165,12 @@ impl Client {
         connection
             .publish(retained(self.availability(), "online"))
             .await?;
-        let prefix = self.options.discovery.clone();
-        let mut discovery = prefix.map(|prefix| Discovery::new(prefix, &self.address.prefix));
+        if let Some(discovery) = &mut self.discovery {
+            discovery.begin();
+        }
+        self.sent = 0;
+        // How many removals the ping follows that is not answered yet.
+        let mut before_ping = None;
         self.live.repeat_totals();
         let mut under_way: Option<UnderWay> = None;
         let mut last_id = 0;
@@ -164,12 +180,20 @@ impl Client {
             tokio::select! {
                 packet = connection.next() => {
                     is_answered = true;
-                    if let Packet::PubAck(acknowledged) = packet? {
-                        let is_it = |event: &mut UnderWay| event.id == acknowledged.pkid;
-                        if let Some(event) = under_way.take_if(is_it) {
-                            // Nobody waits for it any more if it took too long.
-                            let _ = event.done.send(Outcome::Accepted);
+                    match packet? {
+                        Packet::PubAck(acknowledged) => {
+                            let is_it = |event: &mut UnderWay| event.id == acknowledged.pkid;
+                            if let Some(event) = under_way.take_if(is_it) {
+                                // Nobody waits for it any more if it took too long.
+                                let _ = event.done.send(Outcome::Accepted);
+                            }
                         }
+                        Packet::PingResp => {
+                            let count = before_ping.take().unwrap_or(0);
+                            self.removals.drain(..count);
+                            self.sent -= count;
+                        }
+                        _ => {}
                     }
                 }
                 job = jobs.recv(), if under_way.is_none() => {
@@ -186,7 +210,7 @@ impl Client {
                     under_way = Some(UnderWay { id: last_id, since: Instant::now(), done: job.done });
                 }
                 () = self.live.changed.notified() => {
-                    self.send_live(&mut connection, discovery.as_mut()).await?;
+                    self.send_live(&mut connection).await?;
                 }
                 _ = ticks.tick() => {
                     let is_late = |event: &UnderWay| event.since.elapsed() > PATIENCE;
@@ -195,34 +219,53 @@ impl Client {
                     }
                     is_answered = false;
                     connection.ping().await?;
+                    before_ping.get_or_insert(self.sent);
                 }
             }
         }
     }
 
-    async fn send_live(
-        &self,
-        connection: &mut Connection,
-        mut discovery: Option<&mut Discovery>,
-    ) -> Result<(), String> {
-        for (stream, changes) in self.live.take() {
-            let topic = |what| self.address.topic(&stream, what, &KIND);
+    /// What announces the entities of these counts; those that a stream has no more are removed.
+    fn announce(&mut self, stream: &str, totals: Option<&Value>) -> Vec<Publish> {
+        let discovery = self.discovery.as_mut();
+        let messages = discovery.map(|discovery| discovery.update(stream, totals));
+        let messages = messages.into_iter().flatten();
+        let messages = messages.map(|message| retained(message.topic, message.payload));
+        let (gone, new): (Vec<_>, _) = messages.partition(|message| message.payload.is_empty());
+        self.removals.extend(gone);
+        new
+    }
+
+    async fn send_removals(&mut self, connection: &mut Connection) -> Result<(), String> {
+        while let Some(message) = self.removals.get(self.sent) {
+            connection.publish(message.clone()).await?;
+            self.sent += 1;
+        }
+        Ok(())
+    }
+
+    async fn send_live(&mut self, connection: &mut Connection) -> Result<(), String> {
+        let taken = self.live.take();
+        // All of them first: what is taken is lost when the connection ends.
+        for (stream, _) in taken.iter().filter(|(_, changes)| changes.is_gone) {
+            self.announce(stream, None);
+            let counts = self.address.topic(stream, "counts", &KIND);
+            self.removals.push_back(retained(counts, ""));
+        }
+        self.send_removals(connection).await?;
+        for (stream, changes) in taken {
             if let Some(totals) = changes.totals {
-                for message in discovery
-                    .as_mut()
-                    .map(|discovery| discovery.update(&stream, &totals))
-                    .unwrap_or_default()
-                {
-                    connection
-                        .publish(retained(message.topic, message.payload))
-                        .await?;
+                for message in self.announce(&stream, Some(&totals)) {
+                    connection.publish(message).await?;
                 }
-                let counts = retained(topic("counts"), totals.to_string());
+                self.send_removals(connection).await?;
+                let topic = self.address.topic(&stream, "counts", &KIND);
+                let counts = retained(topic, totals.to_string());
                 connection.publish(counts).await?;
             }
             if let Some(results) = changes.results {
-                let results = results.to_string();
-                let publish = Publish::new(topic("results"), QoS::AtMostOnce, results);
+                let topic = self.address.topic(&stream, "results", &KIND);
+                let publish = Publish::new(topic, QoS::AtMostOnce, results.to_string());
                 connection.publish(publish).await?;
             }
         }

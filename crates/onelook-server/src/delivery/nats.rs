@@ -1,15 +1,18 @@
 //! Events and results to a NATS server: `PREFIX.STREAM.events` and `PREFIX.STREAM.results`.
 //!
-//! An event counts as delivered when the server has answered a ping that follows it, or, with `?jetstream`
-//! in the address, when a JetStream stream has stored it. It has the header `Nats-Msg-Id`, by which
-//! JetStream leaves out what comes twice.
+//! An event counts as delivered when the server has sent back a message to ourselves that follows it on the same
+//! connection, or, with `?jetstream` in the address, when a JetStream stream has stored it. It has the header
+//! `Nats-Msg-Id`, by which JetStream leaves out what comes twice.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use async_nats::connection::State;
-use async_nats::{Client, ConnectOptions, HeaderMap, jetstream};
+use async_nats::{Client, ConnectOptions, HeaderMap, Subscriber, jetstream};
+use futures_util::StreamExt;
 use tokio::sync::OnceCell;
+use tokio::time::timeout;
 
 use super::broker::{BrokerAddress, BrokerKind, BrokerOptions};
 use super::live::LiveValues;
@@ -29,10 +32,23 @@ const JETSTREAM: &str = "jetstream";
 /// Longest time between two attempts to connect.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
+/// How often a wait for the server looks whether the connection is still the same.
+const LOOK: Duration = Duration::from_millis(100);
+
 /// Sends events to a NATS server.
 pub struct Nats {
     server: Arc<Server>,
     stored: bool,
+    echo: Option<Echo>,
+}
+
+/// Messages to ourselves: the server reads a connection in order, so that one which has come back tells that it
+/// has all that was sent before.
+struct Echo {
+    subject: String,
+    returned: Subscriber,
+    /// Of the last message.
+    number: u64,
 }
 
 struct Server {
@@ -67,7 +83,11 @@ impl Nats {
             client: OnceCell::new(),
         });
         tokio::spawn(send_live(Arc::clone(&server), live));
-        Ok(Self { server, stored })
+        Ok(Self {
+            server,
+            stored,
+            echo: None,
+        })
     }
 }
 
@@ -82,8 +102,9 @@ impl Receiver for Nats {
         let mut headers = HeaderMap::new();
         headers.insert("Nats-Msg-Id", event.id.as_str());
         let payload = with_id(event).into();
+        let server = Arc::clone(&self.server);
         let sent = async {
-            let client = self.server.connected().await?;
+            let client = server.connected().await?;
             if self.stored {
                 let context = jetstream::new(client.clone());
                 let stored = context
@@ -92,17 +113,58 @@ impl Receiver for Nats {
                 let stored = stored.map_err(|error| error.to_string())?.await;
                 return stored.map(drop).map_err(|error| error.to_string());
             }
+            let before = connections(client);
             let published = client.publish_with_headers(subject, headers, payload).await;
             published.map_err(|error| error.to_string())?;
-            client.flush().await.map_err(|error| error.to_string())?;
-            // Else it was only put into a buffer that may never be sent.
-            is_connected(client)
+            let echo = match &mut self.echo {
+                Some(echo) => echo,
+                none => none.insert(Echo::open(client).await?),
+            };
+            echo.wait(client, before).await
         };
         match sent.await {
             Ok(()) => Outcome::Accepted,
             Err(reason) => Outcome::Failed(reason),
         }
     }
+}
+
+impl Echo {
+    async fn open(client: &Client) -> Result<Self, String> {
+        let subject = client.new_inbox();
+        let returned = client.subscribe(subject.clone()).await;
+        Ok(Self {
+            subject,
+            returned: returned.map_err(|error| error.to_string())?,
+            number: 0,
+        })
+    }
+
+    /// Waits until the server has what was sent before, if the connection is still the one of `before`.
+    async fn wait(&mut self, client: &Client, before: u64) -> Result<(), String> {
+        self.number += 1;
+        let own = self.number.to_string();
+        let sent = client.publish(self.subject.clone(), own.clone().into());
+        sent.await.map_err(|error| error.to_string())?;
+        loop {
+            let returned = timeout(LOOK, self.returned.next()).await;
+            is_connected(client)?;
+            if connections(client) != before {
+                return Err("the connection has ended".to_owned());
+            }
+            match returned {
+                Ok(Some(message)) if message.payload == own.as_bytes() => return Ok(()),
+                // Nothing yet, or of an attempt that was given up.
+                Ok(Some(_)) | Err(_) => {}
+                Ok(None) => return Err("the client has ended".to_owned()),
+            }
+        }
+    }
+}
+
+/// How many connections there were.
+fn connections(client: &Client) -> u64 {
+    client.statistics().connects.load(Ordering::SeqCst)
 }
 
 impl Server {
@@ -174,3 +236,6 @@ async fn send_live(server: Arc<Server>, live: Arc<LiveValues>) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -98,10 +98,15 @@ impl EventQueue {
         self.spool().next()
     }
 
+    /// Whether no event waits for the disk.
+    pub fn is_stored(&self) -> bool {
+        self.in_memory.load(Ordering::SeqCst) == 0
+    }
+
     /// Whether everything was delivered.
     pub fn is_empty(&self) -> bool {
         // In this order: an event leaves the memory only once it is on disk.
-        self.in_memory.load(Ordering::SeqCst) == 0 && matches!(self.next(), Ok(None))
+        self.is_stored() && matches!(self.next(), Ok(None))
     }
 
     /// Takes an event out, with what came of it.

@@ -5,10 +5,12 @@
 //! may be repeated. When the bound on bytes is reached, the oldest segment goes, and its events count as
 //! dropped.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::hash::{BuildHasher, RandomState};
 use std::io::{self, BufRead, BufReader, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+
+use crate::writable;
 
 const ENDING: &str = "jsonl";
 const POSITION: &str = "position";
@@ -28,6 +30,8 @@ pub struct Spool {
     /// Of the next line in the oldest segment.
     offset: u64,
     dropped: u64,
+    /// Locked as long as it is open.
+    _lock: File,
 }
 
 struct Segment {
@@ -59,12 +63,23 @@ impl Waiting {
 }
 
 impl Spool {
+    /// Whether a directory could be opened, found without opening it or changing anything.
+    ///
+    /// # Errors
+    /// What opening it would say, but for another process that uses it.
+    pub fn check(directory: &Path) -> io::Result<()> {
+        writable::check(directory)?;
+        position(directory)?;
+        known_name(directory).map(drop)
+    }
+
     /// Opens the directory, or makes it.
     ///
     /// # Errors
-    /// It cannot be read or written.
+    /// It cannot be read or written, or another process uses it.
     pub fn open(directory: &Path, max_bytes: u64) -> io::Result<Self> {
         fs::create_dir_all(directory)?;
+        let lock = lock(directory)?;
         let mut segments = Vec::new();
         for entry in fs::read_dir(directory)? {
             let entry = entry?;
@@ -101,6 +116,7 @@ impl Spool {
             writer,
             offset,
             dropped: 0,
+            _lock: lock,
         })
     }
 
@@ -222,6 +238,17 @@ impl Spool {
     }
 }
 
+/// Keeps other processes out.
+fn lock(directory: &Path) -> io::Result<File> {
+    let path = directory.join("lock");
+    let file = OpenOptions::new().create(true).append(true).open(path)?;
+    match file.try_lock() {
+        Err(TryLockError::WouldBlock) => Err(io::Error::other("another process uses it")),
+        // Not every file system has locks.
+        Ok(()) | Err(TryLockError::Error(_)) => Ok(file),
+    }
+}
+
 fn path(directory: &Path, number: u64) -> PathBuf {
     directory.join(format!("{number}.{ENDING}"))
 }
@@ -240,21 +267,26 @@ fn number(path: &Path) -> Option<u64> {
 
 /// A random name, made with the directory.
 fn name(directory: &Path) -> io::Result<String> {
-    let path = directory.join("name");
-    match fs::read_to_string(&path) {
+    if let Some(name) = known_name(directory)? {
+        return Ok(name);
+    }
+    // The standard library's hashers have random keys.
+    let name = format!("{:016x}", RandomState::new().hash_one(()));
+    fs::write(directory.join("name"), &name)?;
+    Ok(name)
+}
+
+/// The name that was made, if one was.
+fn known_name(directory: &Path) -> io::Result<Option<String>> {
+    match fs::read_to_string(directory.join("name")) {
         Ok(name) if name.len() == 16 && name.bytes().all(|byte| byte.is_ascii_hexdigit()) => {
-            Ok(name)
+            Ok(Some(name))
         }
         Ok(_) => Err(io::Error::new(
             io::ErrorKind::InvalidData,
             "'name' is not what was written there",
         )),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            // The standard library's hashers have random keys.
-            let name = format!("{:016x}", RandomState::new().hash_one(()));
-            fs::write(&path, &name)?;
-            Ok(name)
-        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
     }
 }
@@ -348,7 +380,7 @@ mod tests {
         fill(&mut spool, 90..91);
         assert_eq!((drain(&mut spool), spool.dropped()), (vec![90], 0));
         let files = fs::read_dir(&scratch.0).unwrap().count();
-        assert_eq!(files, 3, "a segment, the position and the name");
+        assert_eq!(files, 4, "a segment, the position, the name and the lock");
     }
 
     #[test]
@@ -405,7 +437,25 @@ mod tests {
         let scratch = Scratch::new("position");
         drop(scratch.open(1000));
         fs::write(scratch.0.join(POSITION), "x").unwrap();
+        for refused in [
+            Spool::open(&scratch.0, 1000).map(drop),
+            Spool::check(&scratch.0),
+        ] {
+            let said = refused.unwrap_err().to_string();
+            assert!(said.contains("position"), "{said}");
+        }
+    }
+
+    #[test]
+    fn it_is_one_process_s_alone_and_can_be_checked_all_the_same() {
+        let scratch = Scratch::new("alone");
+        Spool::check(&scratch.0).unwrap();
+        assert!(!scratch.0.exists(), "a check makes nothing");
+        let spool = scratch.open(1000);
         let said = Spool::open(&scratch.0, 1000).err().unwrap().to_string();
-        assert!(said.contains("position"), "{said}");
+        assert!(said.contains("another process"), "{said}");
+        Spool::check(&scratch.0).unwrap();
+        drop(spool);
+        drop(scratch.open(1000));
     }
 }

@@ -94,6 +94,24 @@ async fn events_wait_for_their_receiver_and_are_signed() {
 }
 
 #[tokio::test]
+async fn what_was_published_is_on_disk_before_the_end() {
+    // Nobody listens there.
+    let (options, events) = (options("stored", 9), counter());
+    let sinks = EventSinks::start(&options, &events).unwrap();
+    for number in 0..1000 {
+        sinks.publish(&json!({"number": number}));
+    }
+    assert!(sinks.store(Duration::from_secs(60)).await);
+    let spool = options.spool.join("webhook");
+    let files = std::fs::read_dir(spool).unwrap();
+    let paths = files.map(|file| file.unwrap().path());
+    let segments = paths.filter(|path| path.extension().is_some_and(|it| it == "jsonl"));
+    let lines = segments.map(|path| std::fs::read_to_string(path).unwrap().lines().count());
+    assert_eq!(lines.sum::<usize>(), 1000);
+    std::fs::remove_dir_all(&options.spool).unwrap();
+}
+
+#[tokio::test]
 async fn an_event_that_is_refused_for_good_does_not_stop_the_others() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();

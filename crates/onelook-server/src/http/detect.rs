@@ -27,9 +27,9 @@ use crate::blocking::blocking;
 use crate::body::{self, BufferedBody};
 use crate::content_encoding::ContentEncoding;
 use crate::memory_budget::MemoryBudget;
-use crate::problem::{Problem, ProblemKind};
+use crate::problem::Problem;
 use crate::request_context::RequestContext;
-use accept::ResponseFormat;
+use accept::{Accepted, ResponseFormat};
 use annotated::Drawing;
 use job::DetectJob;
 use parameters::DetectParameters;
@@ -53,7 +53,7 @@ pub fn routes() -> Router<Arc<App>> {
 struct RequestHead {
     parameters: DetectParameters,
     body: BodyFormat,
-    response: ResponseFormat,
+    response: Accepted,
 }
 
 /// Detects objects on images.
@@ -68,8 +68,8 @@ struct RequestHead {
                    response is the first one's problem.\n\nA body without \
                    a type, or with one that clients send for anything, is recognised by its bytes.\n\n\
                    With `Accept: image/jpeg` or `image/png` the response is the image with the \
-                   boxes drawn on it; the request must then have exactly one image. With \
-                   `Accept: application/zip` or `multipart/form-data` it is an archive of all images \
+                   boxes drawn on it, if the request has exactly one image; else what is accepted \
+                   besides. With `Accept: application/zip` or `multipart/form-data` it is an archive of all images \
                    with their boxes, JPEG unless `image/png` is accepted too, and at its end \
                    `results.json`, the response in JSON. Images that fail have their error there.",
     params(schema::DetectQuery),
@@ -120,14 +120,16 @@ pub async fn detect(
         context,
     };
     let (names, style) = (metadata.names, parameters.style());
-    match head.response {
+    match head.response.for_images(images.len())? {
         ResponseFormat::Json => {
             let images = job.detect_all(images, &names).await;
             drop(body);
             response::json(&entry.name, &job.context.id, images)
         }
         ResponseFormat::Image(format) => {
-            let result = job.detect(only(images)?.source).await?;
+            let no_image = || Problem::bad_request("the request has no image");
+            let image = images.into_iter().next().ok_or_else(no_image)?;
+            let result = job.detect(image.source).await?;
             drop(body);
             response::image(&app, &entry, &job.context, result, names, style, format).await
         }
@@ -225,15 +227,4 @@ pub fn parse_body(content_type: &str, content_encoding: &str, body: Bytes, limit
         BodyFormat::of(&headers).and_then(|format| format.parse(body, &mut parameters, 4, &share))
     });
     images.is_some_and(|images| images.is_ok())
-}
-
-fn only(mut images: Vec<RequestImage>) -> Result<RequestImage, Problem> {
-    match (images.pop(), images.is_empty()) {
-        (Some(image), true) => Ok(image),
-        _ => Err(Problem::new(
-            ProblemKind::NotAcceptable,
-            "only a request with exactly one image can be answered with an image: send one, or accept \
-             application/zip, multipart/form-data or application/json",
-        )),
-    }
 }

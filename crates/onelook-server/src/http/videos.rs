@@ -21,6 +21,7 @@ use crate::blocking::blocking;
 use crate::body;
 use crate::content_encoding::ContentEncoding;
 use crate::http::schema::int64;
+use crate::model_repository::ModelEntry;
 use crate::problem::{Problem, ProblemKind};
 use crate::progress::ProgressDeadline;
 use crate::request_context::RequestContext;
@@ -164,38 +165,44 @@ pub async fn add(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, Problem> {
-    let prepared = prepare(&app, &context, query, &headers, &body);
-    let ((job, model), body) = body::keep_if_ok(prepared, body).await?;
-    let removal = Removal {
-        app: &app,
-        job: &job,
-    };
-    receive(&app, &context, &job, body).await?;
-    app.videos.start(&job, model);
-    std::mem::forget(removal);
+    let prepared = prepare(&app, query, &headers, &body);
+    let ((name, settings, model), body) = body::keep_if_ok(prepared, body).await?;
+    let (own, client) = (Arc::clone(&app), Arc::clone(&context.client));
+    let added = blocking(move || {
+        let job = own.videos.add(&client, name, settings)?;
+        let (app, is_whole) = (own, false);
+        Ok(Incoming { app, job, is_whole })
+    });
+    let (mut incoming, body) = body::keep_if_ok(added.await?, body).await?;
+    let job = Arc::clone(&incoming.job);
+    let container = receive(&app, &context, &job, body).await?;
+    incoming.is_whole = true;
+    app.videos.start(&job, container, model);
     Ok((StatusCode::ACCEPTED, Json(VideoCard::of(&job))).into_response())
 }
 
-/// Removes a video that does not come to its end, also when its connection breaks.
-struct Removal<'a> {
-    app: &'a App,
-    job: &'a VideoJob,
+/// A video that is being sent; removed if it does not come to its end, also when its connection breaks.
+struct Incoming {
+    app: Arc<App>,
+    job: Arc<VideoJob>,
+    is_whole: bool,
 }
 
-impl Drop for Removal<'_> {
+impl Drop for Incoming {
     fn drop(&mut self) {
-        self.app.videos.remove(self.job);
+        if !self.is_whole {
+            self.app.videos.remove(&self.job);
+        }
     }
 }
 
-#[allow(clippy::type_complexity, reason = "a video and its model")]
+/// What a video is called and what is to be done with it, by which model.
 fn prepare(
     app: &App,
-    context: &RequestContext,
     query: Result<Query<VideoQuery>, QueryRejection>,
     headers: &HeaderMap,
     body: &Body,
-) -> Result<(Arc<VideoJob>, Arc<crate::model_repository::ModelEntry>), Problem> {
+) -> Result<(String, StreamConfig, Arc<ModelEntry>), Problem> {
     let Query(query) = query.map_err(|error| Problem::bad_request(error.body_text()))?;
     let (name, settings) = query.parse()?;
     if !matches!(ContentEncoding::of(headers)?, ContentEncoding::Identity) {
@@ -207,8 +214,7 @@ fn prepare(
         return Err(too_large(limit));
     }
     let model = app.models.find(settings.model.as_deref())?;
-    let job = app.videos.add(&context.client, name, settings)?;
-    Ok((job, model))
+    Ok((name, settings, model))
 }
 
 fn too_large(limit: u64) -> Problem {
@@ -219,13 +225,13 @@ fn too_large(limit: u64) -> Problem {
     Problem::new(ProblemKind::TooLarge, detail)
 }
 
-/// Writes the body into the spool.
+/// Writes the body into the spool; its container.
 async fn receive(
     app: &App,
     context: &RequestContext,
     job: &Arc<VideoJob>,
     mut body: Body,
-) -> Result<(), Problem> {
+) -> Result<&'static str, Problem> {
     let limits = &app.config.limits;
     // What waits to be written.
     let share = app.memory.share(&context.client);
@@ -255,17 +261,14 @@ async fn receive(
         }
     }
     received.write(job).await?;
-    match received.is_video {
-        true => Ok(()),
-        false => Err(no_video()),
-    }
+    received.container.ok_or_else(no_video)
 }
 
 #[derive(Default)]
 struct Received {
     waiting: BytesMut,
     bytes: u64,
-    is_video: bool,
+    container: Option<&'static str>,
 }
 
 impl Received {
@@ -283,10 +286,9 @@ impl Received {
 
     async fn write(&mut self, job: &Arc<VideoJob>) -> Result<(), Problem> {
         let chunk = self.waiting.split().freeze();
-        if !self.is_video {
+        if self.container.is_none() {
             let start = &chunk[..chunk.len().min(container::NEEDED)];
-            container(start).ok_or_else(no_video)?;
-            self.is_video = true;
+            self.container = Some(container(start).ok_or_else(no_video)?);
         }
         let job = Arc::clone(job);
         blocking(move || job.receive(&chunk)).await?

@@ -1,5 +1,6 @@
 //! A stream as requests see it: its settings, what has become of it, its newest frame, its events.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, RwLock};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
@@ -186,7 +187,23 @@ pub struct StreamEntry {
     history: Arc<CountHistory>,
     heatmap: Mutex<Option<StreamHeatmap>>,
     outlets: EventOutlets,
+    presence: Arc<Presence>,
     frames: watch::Sender<Option<Arc<LiveFrame>>>,
+}
+
+/// Has brokers forget a stream that was removed, once nobody is left who could tell them more of it.
+struct Presence {
+    name: String,
+    sinks: EventSinks,
+    is_removed: AtomicBool,
+}
+
+impl Drop for Presence {
+    fn drop(&mut self) {
+        if *self.is_removed.get_mut() {
+            self.sinks.forget(&self.name);
+        }
+    }
 }
 
 /// Where events go besides to those who ask a stream for them.
@@ -211,6 +228,11 @@ impl StreamEntry {
         Arc::new(Self {
             origin,
             model,
+            presence: Arc::new(Presence {
+                name: config.name.clone(),
+                sinks: outlets.sinks.clone(),
+                is_removed: AtomicBool::new(false),
+            }),
             config: RwLock::new(Arc::new(config)),
             figures: Mutex::new(Figures::new()),
             log: Arc::default(),
@@ -232,8 +254,14 @@ impl StreamEntry {
             history: Arc::clone(&self.history),
             heatmap: Mutex::default(),
             outlets: self.outlets.clone(),
+            presence: Arc::clone(&self.presence),
             frames: watch::channel(None).0,
         })
+    }
+
+    /// It was taken away for good, and not because the server ends.
+    pub fn set_removed(&self) {
+        self.presence.is_removed.store(true, Ordering::SeqCst);
     }
 
     /// Its settings now.

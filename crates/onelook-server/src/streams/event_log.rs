@@ -25,6 +25,13 @@ pub struct EventRecord {
     pub json: Value,
 }
 
+impl EventRecord {
+    /// Whether it is of this kind; of any, if none is given.
+    pub fn is_of(&self, kind: Option<&str>) -> bool {
+        kind.is_none_or(|kind| self.json["event"] == kind)
+    }
+}
+
 /// Which events are asked for.
 #[derive(Debug, Clone, Default)]
 pub struct EventFilter {
@@ -81,10 +88,7 @@ impl EventLog {
         let is_asked = |event: &&Arc<EventRecord>| {
             filter.after.is_none_or(|id| event.id > id)
                 && filter.before.is_none_or(|id| event.id < id)
-                && filter
-                    .kind
-                    .as_ref()
-                    .is_none_or(|kind| event.json["event"] == *kind)
+                && event.is_of(filter.kind.as_deref())
         };
         let mut fitting = state.events.iter().filter(is_asked);
         let page = fitting.by_ref().take(filter.limit).cloned().collect();

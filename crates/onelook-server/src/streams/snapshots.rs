@@ -19,6 +19,7 @@ use super::live_frame::LiveFrame;
 use crate::blocking::blocking;
 use crate::config::SnapshotOptions;
 use crate::locks::lock;
+use crate::writable;
 
 /// Snapshots that wait to be encoded, each with its frame.
 const WAITING: usize = 8;
@@ -64,17 +65,28 @@ struct Snapshot {
 }
 
 impl SnapshotStore {
+    /// Whether the store could be opened, found without changing anything.
+    ///
+    /// # Errors
+    /// The directory cannot be used.
+    pub fn check(options: &SnapshotOptions) -> Result<(), String> {
+        let directory = options.directory.as_deref();
+        let directory = directory.filter(|_| options.max_bytes > 0);
+        directory.map_or(Ok(()), |directory| {
+            writable::check(directory).map_err(|error| unusable(directory, &error))
+        })
+    }
+
     /// Opens the store; what an earlier server has left in the directory counts.
     ///
     /// # Errors
     /// The directory cannot be used, or there is no thread.
     pub fn open(options: SnapshotOptions) -> Result<Self, String> {
+        Self::check(&options)?;
         let mut kept = Kept::default();
         if let Some(directory) = &options.directory {
-            kept.read(directory).map_err(|error| {
-                let directory = directory.display();
-                format!("event snapshots: '{directory}' cannot be used: {error}")
-            })?;
+            let read = kept.read(directory);
+            read.map_err(|error| unusable(directory, &error))?;
         }
         let shared = Arc::new(Shared {
             options,
@@ -222,6 +234,11 @@ impl Kept {
         }
         Ok(())
     }
+}
+
+fn unusable(directory: &Path, error: &std::io::Error) -> String {
+    let directory = directory.display();
+    format!("event snapshots: '{directory}' cannot be used: {error}")
 }
 
 fn file_name(name: &str) -> String {

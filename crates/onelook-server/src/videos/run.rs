@@ -36,6 +36,7 @@ const BUSY_LIMIT: Duration = Duration::from_secs(600);
 /// A video that is to be run.
 pub struct VideoRun {
     pub job: Arc<VideoJob>,
+    pub container: &'static str,
     pub model: Arc<ModelEntry>,
     pub inference: InferenceService,
     pub open: Arc<OpenVideo>,
@@ -85,7 +86,7 @@ impl VideoRun {
         let path = self.job.video_path().ok_or(Stop::Cancelled)?;
         // The path is nobody's business.
         let failed = |error: &dyn std::fmt::Display| Stop::Failed(told(error, &path));
-        let mut video = (self.open)(&path).map_err(|error| failed(&error))?;
+        let mut video = (self.open)(&path, self.container).map_err(|error| failed(&error))?;
         let loaded = self.model.loaded()?;
         let width = loaded.max_batch.clamp(1, MAX_BATCH);
         let names = loaded.model.metadata().names.clone();

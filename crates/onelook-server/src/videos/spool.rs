@@ -1,7 +1,7 @@
 //! Files of a bounded size in a directory of the server's own: deleted when nobody has them any more.
 
 use std::collections::hash_map::RandomState;
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::hash::{BuildHasher, Hasher};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -14,16 +14,19 @@ use crate::problem::{Problem, ProblemKind};
 /// How directories of this kind are called.
 const PREFIX: &str = "onelook-videos-";
 
+/// A file in such a directory that is locked while its server lives.
+const LOCK: &str = "lock";
+
 /// Where such files are.
 pub struct Spool {
     parent: PathBuf,
-    own: OnceLock<PathBuf>,
+    own: OnceLock<(PathBuf, File)>,
     budget: MemoryBudget,
 }
 
 impl Spool {
     /// A spool of so many bytes below `parent`, or below the system's directory for temporary files. Nothing
-    /// is written before the first file. In a directory of its own, what a killed server has left is removed.
+    /// is written before the first file. In a directory of its own, what killed servers have left is removed.
     pub fn new(parent: Option<&Path>, max_bytes: u64) -> Self {
         if let Some(parent) = parent {
             remove_stale(parent);
@@ -48,7 +51,7 @@ impl Spool {
     }
 
     fn directory(&self) -> io::Result<&Path> {
-        if let Some(own) = self.own.get() {
+        if let Some((own, _)) = self.own.get() {
             return Ok(own);
         }
         // Others of this computer must neither read what is spooled nor put their own in its place.
@@ -58,20 +61,23 @@ impl Spool {
         #[cfg(unix)]
         std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
         builder.create(&path)?;
-        if let Err(unused) = self.own.set(path) {
+        let lock = File::create_new(path.join(LOCK))?;
+        // Not every file system has locks.
+        let _ = lock.try_lock();
+        if let Err((unused, _)) = self.own.set((path, lock)) {
             // Another thread was faster.
-            let _ = fs::remove_dir(unused);
+            let _ = fs::remove_dir_all(unused);
         }
         self.own
             .get()
-            .map(PathBuf::as_path)
+            .map(|(own, _)| own.as_path())
             .ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 }
 
 impl Drop for Spool {
     fn drop(&mut self) {
-        if let Some(own) = self.own.get() {
+        if let Some((own, _)) = self.own.get() {
             let _ = fs::remove_dir_all(own);
         }
     }
@@ -80,10 +86,17 @@ impl Drop for Spool {
 fn remove_stale(parent: &Path) {
     let entries = fs::read_dir(parent).into_iter().flatten().flatten();
     for entry in entries {
-        if entry.file_name().to_string_lossy().starts_with(PREFIX) {
+        let is_ours = entry.file_name().to_string_lossy().starts_with(PREFIX);
+        if is_ours && !is_in_use(&entry.path()) {
             let _ = fs::remove_dir_all(entry.path());
         }
     }
+}
+
+/// Whether a server that lives has this directory.
+fn is_in_use(directory: &Path) -> bool {
+    let lock = File::open(directory.join(LOCK));
+    lock.is_ok_and(|lock| matches!(lock.try_lock(), Err(TryLockError::WouldBlock)))
 }
 
 /// 16 letters that nobody can guess.
@@ -152,7 +165,8 @@ mod tests {
         assert_eq!(refused.kind, ProblemKind::TooMany);
         assert!(refused.detail.contains("DELETE"));
         let path = one.path().to_path_buf();
-        assert!(path.exists());
+        drop(Spool::new(Some(&parent), 100));
+        assert!(path.exists(), "another server leaves it alone");
         drop(one);
         assert!(!path.exists() && two.grow(50).is_ok());
         drop((two, spool));

@@ -13,6 +13,8 @@ use super::tensor::{Header, image};
 use super::wire::{Request, client};
 use crate::admission::Priority;
 use crate::app::App;
+use crate::blocking::blocking;
+use crate::body::{BufferedBody, counted};
 use crate::model_repository::ModelEntry;
 use crate::request_context::RequestContext;
 
@@ -27,9 +29,7 @@ const LOOK: Duration = Duration::from_millis(100);
 
 /// The reply's frames. What is wrong with a request goes to the log: the plugin takes nothing but boxes.
 pub async fn answer(app: &Arc<App>, request: &Request) -> Vec<Vec<u8>> {
-    let head = request.frames.first();
-    let header = head.and_then(|head| serde_json::from_slice::<Header>(&head.bytes).ok());
-    let Some(header) = header else {
+    let Ok(header) = serde_json::from_slice::<Header>(&request.header) else {
         tracing::warn!("a ZeroMQ request has no header in JSON");
         return no_boxes();
     };
@@ -43,7 +43,7 @@ pub async fn answer(app: &Arc<App>, request: &Request) -> Vec<Vec<u8>> {
         tracing::warn!("Frigate has sent a model, which is not taken: name it with --model");
         return vec![said(&json!({"model_saved": false, "model_loaded": false}))];
     }
-    match detect(app, &header, request).await {
+    match detect(app, header, request.frames.first()).await {
         Ok(frames) => frames,
         Err(reason) => {
             tracing::warn!(reason, "a ZeroMQ request got no boxes");
@@ -75,18 +75,30 @@ async fn wait_for_model(app: &App, name: Option<&str>) -> bool {
     }
 }
 
-async fn detect(app: &App, header: &Header, request: &Request) -> Result<Vec<Vec<u8>>, String> {
-    let tensor = request.frames.get(1).ok_or("it has no tensor")?;
-    let (size, file) = image(header, &tensor.bytes)?;
+async fn detect(
+    app: &App,
+    header: Header,
+    tensor: Option<&BufferedBody>,
+) -> Result<Vec<Vec<u8>>, String> {
+    let tensor = tensor.ok_or("it has no tensor")?;
     let entry = model(app, header.model_name.as_deref())?;
     let loaded = entry.loaded().map_err(|problem| problem.detail)?;
+    let (bytes, share) = (tensor.bytes.clone(), Arc::clone(&tensor.share));
+    // A large one takes long.
+    let made = blocking(move || {
+        let reserve = |bytes| share.grow(bytes).map_err(|problem| problem.detail);
+        let (size, file) = image(&header, &bytes, reserve)?;
+        Ok::<_, String>((size, counted(file, &share)))
+    });
+    let (size, file) = made.await.map_err(|problem| problem.detail)??;
+    let is_allowed = |side: &usize| *side <= app.config.limits.image_size;
     let mut options = Options {
         thresholds: Thresholds {
             max_detections: ROWS,
             ..Thresholds::default()
         },
         // The tensor is what the network is to see.
-        image_size: Some(size),
+        image_size: size.iter().all(is_allowed).then_some(size),
         ..Options::default()
     };
     if options.rounded_size(loaded.model.metadata()).is_err() {
@@ -102,10 +114,7 @@ async fn detect(app: &App, header: &Header, request: &Request) -> Result<Vec<Vec
         time_limit,
         deadline: Instant::now() + time_limit,
     };
-    let result = app
-        .inference
-        .detect(&entry, &context, file.into(), &options)
-        .await;
+    let result = app.inference.detect(&entry, &context, file, &options).await;
     let result = result.map_err(|problem| problem.detail)?;
     let [height, width] = size.map(|side| side as f32);
     let mut rows = [[0_f32; COLUMNS]; ROWS];

@@ -2,6 +2,8 @@
 
 use serde::Deserialize;
 
+use crate::problem::shown;
+
 /// What a request's header says.
 #[derive(Debug, Default, Deserialize)]
 pub struct Header {
@@ -19,11 +21,15 @@ pub struct Header {
     pub dtype: Option<String>,
 }
 
-/// Height and width, and the image as a BMP file, which costs no more than a copy.
+/// Height and width, and the image as a BMP file, which costs no more than a copy. Its memory is asked for.
 ///
 /// # Errors
-/// The header does not describe an image, or does not fit the bytes.
-pub fn image(header: &Header, bytes: &[u8]) -> Result<([usize; 2], Vec<u8>), String> {
+/// The header does not describe an image, or does not fit the bytes; or there is no memory.
+pub fn image(
+    header: &Header,
+    bytes: &[u8],
+    reserve: impl FnOnce(usize) -> Result<(), String>,
+) -> Result<([usize; 2], Vec<u8>), String> {
     let shape = header.shape.as_deref().unwrap_or_default();
     let (height, width, is_planar) = match *shape {
         [1, height, width, 3] => (height, width, false),
@@ -40,7 +46,7 @@ pub fn image(header: &Header, bytes: &[u8]) -> Result<([usize; 2], Vec<u8>), Str
     let size = match dtype {
         "uint8" => 1,
         "float32" => 4,
-        _ => return Err(format!("dtype '{dtype}': expected uint8 or float32")),
+        _ => return Err(format!("dtype {}: expected uint8 or float32", shown(dtype))),
     };
     let expected = values.and_then(|values| values.checked_mul(size));
     if expected != Some(bytes.len()) {
@@ -49,45 +55,35 @@ pub fn image(header: &Header, bytes: &[u8]) -> Result<([usize; 2], Vec<u8>), Str
             bytes.len()
         ));
     }
-    let converted;
-    let values = match size {
-        1 => bytes,
-        _ => {
-            converted = from_floats(bytes);
-            &converted
+    let (area, floats) = (height * width, bytes.as_chunks::<4>().0);
+    let float = |index: usize| f32::from_le_bytes(floats[index]);
+    // Floats are 0 to 1, or 0 to 255 if one is larger.
+    let is_large = size == 4 && (0..floats.len()).any(|index| float(index) > 1.0);
+    let factor = if is_large { 1.0 } else { 255.0 };
+    let value = |y: usize, x: usize, channel: usize| {
+        let index = match is_planar {
+            true => channel * area + y * width + x,
+            false => (y * width + x) * 3 + channel,
+        };
+        match size {
+            1 => bytes[index],
+            _ => (float(index) * factor).round() as u8,
         }
     };
-    let area = height * width;
-    let value = |y: usize, x: usize, channel: usize| match is_planar {
-        true => values[channel * area + y * width + x],
-        false => values[(y * width + x) * 3 + channel],
-    };
-    Ok(([height, width], bmp([height, width], value)?))
-}
-
-/// Values of 0 to 1, or of 0 to 255 if one is larger, as bytes.
-fn from_floats(bytes: &[u8]) -> Vec<u8> {
-    let value = |bytes: &[u8]| f32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]);
-    let values = || bytes.chunks_exact(4).map(value);
-    let factor = if values().any(|value| value > 1.0) {
-        1.0
-    } else {
-        255.0
-    };
-    values()
-        .map(|value| (value * factor).round() as u8)
-        .collect()
+    Ok(([height, width], bmp([height, width], value, reserve)?))
 }
 
 /// 24 bits a pixel, rows from the bottom up, each of a multiple of four bytes.
 fn bmp(
     [height, width]: [usize; 2],
     value: impl Fn(usize, usize, usize) -> u8,
+    reserve: impl FnOnce(usize) -> Result<(), String>,
 ) -> Result<Vec<u8>, String> {
     const HEAD: usize = 54;
     let row = (width * 3).next_multiple_of(4);
     let too_large = |_| "the tensor is too large".to_owned();
     let total = u32::try_from(HEAD + row * height).map_err(too_large)?;
+    reserve(total as usize)?;
     let mut file = Vec::with_capacity(total as usize);
     file.extend(b"BM");
     file.extend(total.to_le_bytes());
@@ -117,7 +113,7 @@ mod tests {
     }
 
     fn decoded(header: &Header, bytes: &[u8]) -> Vec<u8> {
-        let (_, file) = image(header, bytes).unwrap();
+        let (_, file) = image(header, bytes, |_| Ok(())).unwrap();
         let limits = onelook::media::Limits::default();
         let decoded = onelook::media::decode(&file, &limits).unwrap();
         decoded.pixels().to_vec()
@@ -153,7 +149,22 @@ mod tests {
             (r#"{"shape": [1, 2, 3, 3], "dtype": "float64"}"#, 144),
             (r#"{"shape": [1, 9223372036854775807, 3, 3]}"#, 18),
         ] {
-            assert!(image(&header(text), &vec![0; bytes]).is_err(), "{text}");
+            let refused = image(&header(text), &vec![0; bytes], |_| Ok(()));
+            assert!(refused.is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn the_memory_of_the_image_is_asked_for_before_it_is_taken() {
+        // Rows of one pixel are the worst: a byte more for three.
+        let thin = header(r#"{"shape": [1, 1000, 1, 3]}"#);
+        let mut asked = 0;
+        let made = image(&thin, &[0; 3000], |bytes| {
+            asked = bytes;
+            Ok(())
+        });
+        assert_eq!(made.unwrap().1.len(), asked);
+        let refused = image(&thin, &[0; 3000], |_| Err("no memory".to_owned()));
+        assert_eq!(refused.unwrap_err(), "no memory");
     }
 }

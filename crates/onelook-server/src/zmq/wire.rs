@@ -9,10 +9,10 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::timeout;
 
-use crate::app::App;
 use crate::body::{BodyBuffer, BufferedBody};
+use crate::memory_budget::MemoryBudget;
 
-/// Longest time of a handshake, of the rest of a message after its first byte, and of a reply.
+/// Longest time of the rest of a message after its first byte, and of a reply.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 const MORE: u8 = 1;
@@ -22,7 +22,7 @@ const COMMAND: u8 = 4;
 /// Most frames of one message, its envelope included.
 const MAX_FRAMES: usize = 8;
 
-/// Largest command and largest envelope.
+/// Largest command, largest envelope and largest header.
 const MAX_SMALL: u64 = 4 << 10;
 
 /// Bytes that are read at a time: memory is taken only for what has come.
@@ -37,18 +37,28 @@ pub struct Peer<S> {
 pub struct Request {
     /// What the reply begins with, up to and with the empty frame.
     pub envelope: Vec<Vec<u8>>,
+    /// The first frame behind it; empty if there is none.
+    pub header: Vec<u8>,
     /// What follows.
     pub frames: Vec<BufferedBody>,
 }
 
+/// What the frames behind a header may take.
+pub struct FrameLimits<'a> {
+    /// Largest frame.
+    pub bytes: usize,
+    /// Where all frames are counted.
+    pub memory: &'a MemoryBudget,
+}
+
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> Peer<S> {
-    /// Does the handshake.
+    /// Does the whole handshake in this time.
     ///
     /// # Errors
-    /// The client speaks something else.
-    pub async fn greet(stream: S) -> Result<Self, String> {
+    /// The client speaks something else, or does not end.
+    pub async fn greet(stream: S, limit: Duration) -> Result<Self, String> {
         let mut peer = Self { stream };
-        match timeout(PATIENCE, peer.shake_hands()).await {
+        match timeout(limit, peer.shake_hands()).await {
             Ok(shaken) => shaken.map(|()| peer),
             Err(_) => Err("it does not end its greeting".to_owned()),
         }
@@ -88,32 +98,48 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin> Peer<S> {
         }
     }
 
-    /// The next message; none when the client has left.
+    /// Waits for a message, however long; its first byte, or none when the client has left.
     ///
     /// # Errors
-    /// It is too large, there is no memory for it, or it stops in the middle.
-    pub async fn receive(&mut self, app: &App) -> Result<Option<Request>, String> {
-        let mut first = [0];
+    /// The client breaks the rules.
+    pub async fn wait(&mut self) -> Result<Option<u8>, String> {
+        let mut flags = [0];
         loop {
-            match self.stream.read_exact(&mut first).await {
+            match self.stream.read_exact(&mut flags).await {
                 Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => return Ok(None),
                 other => other.map(drop).map_err(gone)?,
             }
-            let rest = timeout(PATIENCE, self.rest_of_message(first[0], app)).await;
-            let message = rest.map_err(|_| "a message stops in the middle".to_owned())??;
-            // Else it was a command, such as a sign of life.
-            if message.is_some() {
-                return Ok(message);
+            if flags[0] & COMMAND == 0 {
+                return Ok(Some(flags[0]));
             }
+            // Such as a sign of life.
+            let command = async {
+                let length = self.length(flags[0]).await?;
+                self.small_frame(length).await
+            };
+            in_time(command).await?;
         }
     }
 
-    async fn rest_of_message(&mut self, flags: u8, app: &App) -> Result<Option<Request>, String> {
-        let mut length = self.length(flags).await?;
-        if flags & COMMAND != 0 {
-            return self.small_frame(length).await.map(|_| None);
-        }
-        let (mut flags, mut envelope, mut frames) = (flags, Vec::new(), Vec::new());
+    /// The message that begins with this byte.
+    ///
+    /// # Errors
+    /// It is too large, there is no memory for it, or it stops in the middle.
+    pub async fn receive(
+        &mut self,
+        first: u8,
+        limits: &FrameLimits<'_>,
+    ) -> Result<Request, String> {
+        in_time(self.rest_of_message(first, limits)).await
+    }
+
+    async fn rest_of_message(
+        &mut self,
+        first: u8,
+        limits: &FrameLimits<'_>,
+    ) -> Result<Request, String> {
+        let (mut flags, mut length) = (first, self.length(first).await?);
+        let (mut envelope, mut header, mut frames) = (Vec::new(), None, Vec::new());
         let mut is_envelope = true;
         loop {
             if envelope.len() + frames.len() == MAX_FRAMES {
@@ -123,11 +149,18 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin> Peer<S> {
                 let frame = self.small_frame(length).await?;
                 is_envelope = !frame.is_empty();
                 envelope.push(frame);
+            } else if header.is_none() {
+                header = Some(self.small_frame(length).await?);
             } else {
-                frames.push(self.large_frame(length, app).await?);
+                frames.push(self.large_frame(length, limits).await?);
             }
             if flags & MORE == 0 {
-                return Ok(Some(Request { envelope, frames }));
+                let header = header.unwrap_or_default();
+                return Ok(Request {
+                    envelope,
+                    header,
+                    frames,
+                });
             }
             (flags, length) = self.frame_head().await?;
         }
@@ -148,15 +181,19 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin> Peer<S> {
 
     async fn small_frame(&mut self, length: u64) -> Result<Vec<u8>, String> {
         if length > MAX_SMALL {
-            return Err("a command or an envelope is too large".to_owned());
+            return Err("a command, an envelope or a header is too large".to_owned());
         }
         let mut frame = vec![0; length as usize];
         self.stream.read_exact(&mut frame).await.map_err(gone)?;
         Ok(frame)
     }
 
-    async fn large_frame(&mut self, length: u64, app: &App) -> Result<BufferedBody, String> {
-        let mut buffer = BodyBuffer::new(app, &client());
+    async fn large_frame(
+        &mut self,
+        length: u64,
+        limits: &FrameLimits<'_>,
+    ) -> Result<BufferedBody, String> {
+        let mut buffer = BodyBuffer::within(limits.bytes, limits.memory.share(&client()));
         let mut left = length;
         let mut chunk = vec![0; CHUNK.min(usize::try_from(length).unwrap_or(CHUNK))];
         while left > 0 {
@@ -208,6 +245,11 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin> Peer<S> {
 /// All clients of these sockets share one place in the queue.
 pub fn client() -> Arc<str> {
     Arc::from("zmq")
+}
+
+async fn in_time<T>(rest: impl Future<Output = Result<T, String>>) -> Result<T, String> {
+    let rest = timeout(PATIENCE, rest).await;
+    rest.unwrap_or_else(|_| Err("a message stops in the middle".to_owned()))
 }
 
 fn gone(error: std::io::Error) -> String {

@@ -266,16 +266,23 @@ async fn the_annotated_image_is_sent_if_the_client_accepts_images() {
 }
 
 #[tokio::test]
-async fn one_image_cannot_be_the_response_for_two() {
+async fn one_image_cannot_be_the_response_for_two_and_what_else_is_accepted_is() {
     let server = server().await;
     let png = red_and_green();
-    let body = form(&[], &[("images;a.png", &png), ("images;b.png", &png)]);
-    let mut request = server.request("POST", "/v1/detect", Body::from(body));
-    let headers = request.headers_mut();
-    headers.insert("content-type", FORM.parse().unwrap());
-    headers.insert("accept", "image/png".parse().unwrap());
-    assert_eq!(
-        server.send(request).await.status,
-        StatusCode::NOT_ACCEPTABLE
-    );
+    for (accept, kind) in [
+        ("image/png", None),
+        ("image/png, application/zip", Some("application/zip")),
+        ("image/*, */*;q=0.1", Some("application/json")),
+    ] {
+        let body = form(&[], &[("images;a.png", &png), ("images;b.png", &png)]);
+        let mut request = server.request("POST", "/v1/detect", Body::from(body));
+        let headers = request.headers_mut();
+        headers.insert("content-type", FORM.parse().unwrap());
+        headers.insert("accept", accept.parse().unwrap());
+        let answer = server.send(request).await;
+        match kind {
+            Some(kind) => assert_eq!(answer.header("content-type"), kind, "{accept}"),
+            None => assert_eq!(answer.status, StatusCode::NOT_ACCEPTABLE, "{accept}"),
+        }
+    }
 }

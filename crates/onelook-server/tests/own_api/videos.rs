@@ -8,7 +8,7 @@ use axum::body::Body;
 use axum::http::{HeaderValue, StatusCode};
 use onelook::media::StopHandle;
 use onelook::media::video::{
-    Decoder, Delivery, OpenDecoder, StreamOptions, VideoError, VideoFrame, VideoStream,
+    Decoder, Delivery, Ffmpeg, OpenDecoder, StreamOptions, VideoError, VideoFrame, VideoStream,
 };
 use onelook::types::PixelFormat;
 use onelook_server::{Config, VideoOptions};
@@ -74,7 +74,8 @@ async fn server(change: impl FnOnce(&mut Config)) -> (TestServer, Script) {
     let server = serve(config).await;
     let script = Script::default();
     let own = script.clone();
-    server.app.videos.open_with(move |path| {
+    server.app.videos.open_with(move |path, container| {
+        assert_eq!(container, "mov");
         assert!(std::fs::read(path).unwrap().starts_with(b"\0\0\0\x20ftyp"));
         let film = Film {
             script: own.clone(),
@@ -177,6 +178,7 @@ async fn a_video_becomes_a_line_for_each_frame_and_is_deleted() {
             .map(|entry| entry.unwrap().path());
         directories
             .flat_map(|path| std::fs::read_dir(path).unwrap())
+            .filter(|entry| entry.as_ref().unwrap().file_name() != "lock")
             .count()
     };
     assert_eq!(files(), 1, "only the results are left");
@@ -317,6 +319,45 @@ async fn what_is_no_video_too_large_too_many_or_broken_is_told() {
     // The server can stop all the same.
     server.app.videos.stop();
     script.holds.store(false, SeqCst);
+}
+
+#[tokio::test]
+async fn what_begins_like_a_video_and_lists_another_file_does_not_open_it() {
+    if Ffmpeg::find(None).is_err() {
+        return test_support::skip("ffmpeg", "install it: apt install ffmpeg");
+    }
+    let server = serve(config(&[("tiny", fixture("tiny.model"))])).await;
+    let other = std::env::temp_dir().join(format!("onelook-other-{}.mp4", std::process::id()));
+    let made = std::process::Command::new("ffmpeg")
+        .args(["-nostdin", "-v", "error", "-y", "-f", "lavfi", "-i"])
+        .args(["testsrc2=s=64x48:r=10:d=1", "-c:v", "mpeg4"])
+        .arg(&other)
+        .status();
+    assert!(made.unwrap().success());
+    let send = async |body: Vec<u8>| {
+        let sent = server.post("/v1/videos", "application/octet-stream", body);
+        let sent = sent.await;
+        assert_eq!(sent.status, StatusCode::ACCEPTED, "{sent:?}");
+        sent.json()["id"].clone()
+    };
+    // By its own bytes it is a video.
+    let id = send(std::fs::read(&other).unwrap()).await;
+    assert_eq!(state(&server, &id, "done").await["frames"], 10);
+    // Packets of a transport stream in a comment before a DASH list.
+    let list = format!(
+        "<!--G{}G--><MPD xmlns=\"urn:mpeg:dash:schema:mpd:2011\" \
+         profiles=\"urn:mpeg:dash:profile:isoff-on-demand:2011\" type=\"static\" \
+         mediaPresentationDuration=\"PT1S\" minBufferTime=\"PT1S\"><Period>\
+         <AdaptationSet mimeType=\"video/mp4\"><Representation id=\"1\" bandwidth=\"1000\" \
+         codecs=\"mp4v\" width=\"64\" height=\"48\"><BaseURL>{}</BaseURL></Representation>\
+         </AdaptationSet></Period></MPD>",
+        " ".repeat(191),
+        other.display(),
+    );
+    let id = send(list.into_bytes()).await;
+    let failed = state(&server, &id, "failed").await;
+    assert_eq!(failed["frames"], 0, "{failed}");
+    std::fs::remove_file(&other).unwrap();
 }
 
 #[tokio::test]

@@ -1,9 +1,9 @@
 //! Frigate's `zmq` detector as its plugin uses it, and clients that break the rules.
 
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use onelook_server::ZmqEndpoint;
+use onelook_server::{Server, ZmqEndpoint};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
@@ -12,10 +12,15 @@ use tokio::time::timeout;
 use crate::colours::{CELL, GREEN, RED, colours};
 use crate::support::{TestServer, serve};
 
+/// Where a socket of this test is.
+fn socket(name: &str) -> PathBuf {
+    let name = format!("onelook-zmq-{name}-{}", std::process::id());
+    std::env::temp_dir().join(name)
+}
+
 /// A server with a socket at this path.
 async fn server(name: &str) -> (TestServer, PathBuf) {
-    let name = format!("onelook-zmq-{name}-{}", std::process::id());
-    let path = std::env::temp_dir().join(name);
+    let path = socket(name);
     let mut config = colours();
     config.zmq = vec![ZmqEndpoint::Ipc(path.clone())];
     config.limits.body_bytes = 1 << 20;
@@ -184,9 +189,19 @@ async fn who_breaks_the_rules_is_cut_off_and_harms_nobody() {
     assert!(wide.is_ended().await);
     let mut many = Client::connect(&path).await;
     many.send(1, b"").await;
+    many.send(1, b"{}").await;
     let frames: Vec<u8> = std::iter::repeat_n([1, 1, b'x'], 10).flatten().collect();
     many.0.write_all(&frames).await.unwrap();
     assert!(many.is_ended().await);
+    // A header is small.
+    let mut verbose = Client::connect(&path).await;
+    verbose.send(1, b"").await;
+    verbose
+        .0
+        .write_all(&[3, 0, 0, 0, 0, 0, 1, 0, 0])
+        .await
+        .unwrap();
+    assert!(verbose.is_ended().await);
     let mut heavy = Client::connect(&path).await;
     heavy.send(1, b"").await;
     heavy.send(1, b"{}").await;
@@ -200,4 +215,55 @@ async fn who_breaks_the_rules_is_cut_off_and_harms_nobody() {
     let side = 2 * CELL;
     let header = json!({"shape": [1, side, side, 3], "dtype": "uint8"});
     assert_eq!(client.detect(&header, &tensor()).await.len(), 2);
+}
+
+#[tokio::test]
+async fn however_many_are_silent_the_next_one_is_answered() {
+    let (_server, path) = server("silent").await;
+    let mut silent = Vec::new();
+    for _ in 0..70 {
+        silent.push(Client(UnixStream::connect(&path).await.unwrap()));
+    }
+    let connecting = timeout(Duration::from_secs(30), Client::connect(&path));
+    let mut client = connecting.await.expect("one of the silent makes way");
+    let side = 2 * CELL;
+    let header = json!({"shape": [1, side, side, 3], "dtype": "uint8"});
+    assert_eq!(client.detect(&header, &tensor()).await.len(), 2);
+    assert!(silent[0].is_ended().await, "it was silent for longest");
+}
+
+#[tokio::test]
+async fn a_handshake_ends_though_its_client_goes_on_to_send() {
+    let mut config = colours();
+    let path = socket("handshake");
+    config.zmq = vec![ZmqEndpoint::Ipc(path.clone())];
+    config.limits.header_timeout = Duration::from_millis(200);
+    let _server = serve(config).await;
+    let mut silent = Client(UnixStream::connect(&path).await.unwrap());
+    let mut talking = Client(UnixStream::connect(&path).await.unwrap());
+    talking.0.write_all(&greeting()).await.unwrap();
+    let signs_of_life = async {
+        while talking
+            .0
+            .write_all(&[4, 5, 4, b'P', b'I', b'N', b'G'])
+            .await
+            .is_ok()
+        {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let ended = timeout(Duration::from_secs(60), signs_of_life).await;
+    assert!(ended.is_ok(), "it may talk for ever");
+    assert!(silent.is_ended().await);
+}
+
+#[tokio::test]
+async fn a_file_that_is_no_socket_is_left_alone() {
+    let path = socket("file");
+    std::fs::write(&path, "mine").unwrap();
+    let mut config = colours();
+    config.zmq = vec![ZmqEndpoint::Ipc(path.clone())];
+    assert!(Server::bind(config, Instant::now()).await.is_err());
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), "mine");
+    std::fs::remove_file(&path).unwrap();
 }

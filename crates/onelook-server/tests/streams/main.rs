@@ -4,6 +4,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod brokers;
 mod kept;
 mod list;
 mod scripted;

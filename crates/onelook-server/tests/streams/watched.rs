@@ -170,18 +170,20 @@ async fn events_are_listed_and_told_as_they_happen() {
     let shaken = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await;
     let (mut sender, connection) = shaken.unwrap();
     tokio::spawn(connection);
-    let mut request = server.request("GET", "/v1/streams/a/events", Body::empty());
+    let path = "/v1/streams/a/events?kind=crossed";
+    let mut request = server.request("GET", path, Body::empty());
     let accept = HeaderValue::from_static("text/event-stream");
     request.headers_mut().insert("accept", accept);
     let response = sender.send_request(request).await.unwrap();
     assert_eq!(response.headers()["content-type"], "text/event-stream");
+    entry.record(json!({"place": "yard", "event": "entered"}), None, None);
     entry.record(json!({"place": "gate", "event": "crossed"}), None, None);
     let mut body = response.into_body();
     let data = tokio::time::timeout(Duration::from_secs(30), body.frame()).await;
     let data = data.unwrap().unwrap().unwrap().into_data().unwrap();
     let text = String::from_utf8(data.to_vec()).unwrap();
     assert!(
-        text.starts_with("id: 2\ndata: {") && text.contains("\"gate\""),
+        text.starts_with("id: 3\ndata: {") && text.contains("\"gate\""),
         "{text}"
     );
 }

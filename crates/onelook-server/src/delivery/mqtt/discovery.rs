@@ -1,7 +1,7 @@
 //! Counts as entities of Home Assistant, by its MQTT discovery: a device for each stream, on it two sensors
 //! for each line and two for each zone.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
@@ -14,13 +14,14 @@ pub struct Message {
     pub payload: String,
 }
 
-/// What was announced on one connection.
+/// What was announced.
 pub struct Discovery {
     /// Where Home Assistant looks.
     prefix: String,
     /// Where our topics begin.
     own: String,
-    announced: BTreeSet<(String, String)>,
+    /// Topics by stream, and whether they were announced on this connection.
+    announced: BTreeMap<String, BTreeMap<String, bool>>,
 }
 
 impl Discovery {
@@ -29,35 +30,41 @@ impl Discovery {
         Self {
             prefix,
             own: own.to_owned(),
-            announced: BTreeSet::new(),
+            announced: BTreeMap::new(),
         }
     }
 
-    /// What is to be said so that the entities of a stream are those of its lines and zones.
-    pub fn update(&mut self, stream: &str, totals: &Value) -> Vec<Message> {
-        let entities = entities(totals);
-        let topic = |component: &str, entity: &str| {
-            let node = self.node(stream);
-            format!("{}/{component}/{node}/{entity}/config", self.prefix)
-        };
-        let mut messages = Vec::new();
-        let mut wanted = BTreeSet::new();
-        for entity in entities {
-            let topic = topic(entity.component, &entity.id);
-            wanted.insert((stream.to_owned(), topic.clone()));
-            if !self.announced.contains(&(stream.to_owned(), topic.clone())) {
-                let payload = self.describe(stream, &entity).to_string();
-                messages.push(Message { topic, payload });
+    /// Has everything announced again on a new connection: the broker may have forgotten it.
+    pub fn begin(&mut self) {
+        let topics = self.announced.values_mut();
+        topics
+            .flat_map(BTreeMap::values_mut)
+            .for_each(|is_told| *is_told = false);
+    }
+
+    /// What is to be said so that the entities of a stream are those of its lines and zones; none of a stream
+    /// that is gone.
+    pub fn update(&mut self, stream: &str, totals: Option<&Value>) -> Vec<Message> {
+        let mut before = self.announced.remove(stream).unwrap_or_default();
+        let (mut messages, mut wanted) = (Vec::new(), BTreeMap::new());
+        for entity in totals.map(entities).unwrap_or_default() {
+            let (node, component) = (self.node(stream), entity.component);
+            let topic = format!("{}/{component}/{node}/{}/config", self.prefix, entity.id);
+            if before.remove(&topic) != Some(true) {
+                messages.push(Message {
+                    topic: topic.clone(),
+                    payload: self.describe(stream, &entity).to_string(),
+                });
             }
+            wanted.insert(topic, true);
         }
-        let is_gone = |known: &&(String, String)| known.0 == stream && !wanted.contains(known);
-        let gone = self.announced.iter().filter(is_gone);
-        messages.extend(gone.map(|(_, topic)| Message {
-            topic: topic.clone(),
+        messages.extend(before.into_keys().map(|topic| Message {
+            topic,
             payload: String::new(),
         }));
-        self.announced.retain(|known| known.0 != stream);
-        self.announced.extend(wanted);
+        if !wanted.is_empty() {
+            self.announced.insert(stream.to_owned(), wanted);
+        }
         messages
     }
 
@@ -143,7 +150,7 @@ mod tests {
             "lines": {"gate": {"name": "gate", "in": 0, "out": 0}},
             "zones": {"yard": {"name": "yard", "inside": 0}},
         });
-        let messages = discovery.update("cam", &totals);
+        let messages = discovery.update("cam", Some(&totals));
         let topics: Vec<&str> = messages
             .iter()
             .map(|message| message.topic.as_str())
@@ -164,10 +171,19 @@ mod tests {
             said["value_template"],
             "{{ value_json['lines']['gate']['in'] }}"
         );
-        assert!(discovery.update("cam", &totals).is_empty());
+        assert!(discovery.update("cam", Some(&totals)).is_empty());
+        discovery.begin();
+        assert_eq!(discovery.update("cam", Some(&totals)), messages);
         let fewer = json!({"lines": {}, "zones": {"yard": {"inside": 1}}});
-        let messages = discovery.update("cam", &fewer);
+        discovery.update("other", Some(&fewer));
+        let messages = discovery.update("cam", Some(&fewer));
         assert_eq!(messages.len(), 2);
         assert!(messages.iter().all(|message| message.payload.is_empty()));
+        // Also when it is gone while there is no connection.
+        discovery.begin();
+        let messages = discovery.update("cam", None);
+        assert_eq!(messages.len(), 2);
+        assert!(messages.iter().all(|message| message.payload.is_empty()));
+        assert!(discovery.update("cam", None).is_empty());
     }
 }

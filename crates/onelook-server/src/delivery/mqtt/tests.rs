@@ -168,3 +168,32 @@ async fn what_is_not_mqtt_ends_the_connection_and_nothing_else() {
     peer.acknowledge(publish.pkid).await;
     assert!(matches!(sending.await.unwrap(), Outcome::Accepted));
 }
+
+#[tokio::test]
+async fn nothing_is_kept_of_a_stream_that_is_removed_also_when_the_connection_breaks() {
+    let (listener, _mqtt, live) = start().await;
+    let zone = json!({"lines": {}, "zones": {"yard": {"name": "yard", "inside": 0}}});
+    let (mut peer, _) = Peer::accept(&listener).await;
+    for stream in ["gate", "hall"] {
+        live.set_totals(stream, &zone);
+        peer.message(&format!("{stream}/counts")).await;
+    }
+    live.forget("gate");
+    are_removed(&mut peer, "gate").await;
+    // What was sent last may never have been read, and one is removed while there is no connection.
+    drop(peer);
+    live.forget("hall");
+    let (mut peer, _) = Peer::accept(&listener).await;
+    are_removed(&mut peer, "gate").await;
+    are_removed(&mut peer, "hall").await;
+}
+
+/// Waits for the messages that take away what is kept of a stream.
+async fn are_removed(peer: &mut Peer, stream: &str) {
+    for end in ["/yard_occupancy/config", "/yard_inside/config"] {
+        let gone = peer.message(&format!("_{stream}{end}")).await;
+        assert!(gone.retain && gone.payload.is_empty(), "{gone:?}");
+    }
+    let counts = peer.message(&format!("{stream}/counts")).await;
+    assert!(counts.retain && counts.payload.is_empty(), "{counts:?}");
+}

@@ -1,4 +1,4 @@
-//! Content negotiation: the header `Accept` in, the format of the response out (RFC 9110, 12.5.1).
+//! Content negotiation: the header `Accept` in, the formats of the response out (RFC 9110, 12.5.1).
 
 use axum::http::{HeaderMap, header};
 
@@ -77,13 +77,32 @@ struct MediaRange<'a> {
     position: usize,
 }
 
-/// The format that the client prefers; JSON if it has no preference.
-pub fn negotiate(headers: &HeaderMap) -> Result<ResponseFormat, Problem> {
+/// What the client accepts, what it prefers first; never empty.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Accepted(Vec<ResponseFormat>);
+
+impl Accepted {
+    /// The first format that so many images fit into.
+    pub fn for_images(&self, count: usize) -> Result<ResponseFormat, Problem> {
+        let fits =
+            |format: &&ResponseFormat| count == 1 || !matches!(format, ResponseFormat::Image(_));
+        self.0.iter().find(fits).copied().ok_or_else(|| {
+            Problem::new(
+                ProblemKind::NotAcceptable,
+                "only a request with exactly one image can be answered with an image: send one, or accept \
+                 application/zip, multipart/form-data or application/json",
+            )
+        })
+    }
+}
+
+/// The formats that the client accepts; JSON if it does not say.
+pub fn negotiate(headers: &HeaderMap) -> Result<Accepted, Problem> {
     let values = headers.get_all(header::ACCEPT).iter();
     let text: Vec<&str> = values.filter_map(|value| value.to_str().ok()).collect();
     let text = text.join(",");
     if text.trim().is_empty() {
-        return Ok(ResponseFormat::Json);
+        return Ok(Accepted(vec![ResponseFormat::Json]));
     }
     let words = text.split(',').enumerate();
     let ranges: Vec<MediaRange<'_>> = words
@@ -98,19 +117,21 @@ pub fn negotiate(headers: &HeaderMap) -> Result<ResponseFormat, Problem> {
     let [jpeg, png] = ResponseFormat::IMAGES;
     let zip = ResponseFormat::Archive(ArchiveFormat::Zip, inside);
     let form = ResponseFormat::Archive(ArchiveFormat::Form, inside);
-    // The last of equal ones is chosen.
-    let offers = [form, zip, png, jpeg, ResponseFormat::Json].into_iter();
-    let accepted = offers.filter_map(|format| Some((rank(format, &ranges)?, format)));
-    accepted
-        .max_by_key(|(rank, _)| *rank)
-        .map(|(_, format)| format)
-        .ok_or_else(|| {
-            Problem::new(
-                ProblemKind::NotAcceptable,
-                "the response can be application/json, image/jpeg or image/png, or application/zip or \
-                 multipart/form-data with all images: name one in Accept",
-            )
-        })
+    let offers = [ResponseFormat::Json, jpeg, png, zip, form].into_iter();
+    let ranked = offers.filter_map(|format| Some((rank(format, &ranges)?, format)));
+    let mut ranked: Vec<_> = ranked.collect();
+    // Of equal ones the first stays the first.
+    ranked.sort_by_key(|(rank, _)| std::cmp::Reverse(*rank));
+    if ranked.is_empty() {
+        return Err(Problem::new(
+            ProblemKind::NotAcceptable,
+            "the response can be application/json, image/jpeg or image/png, or application/zip or \
+             multipart/form-data with all images: name one in Accept",
+        ));
+    }
+    Ok(Accepted(
+        ranked.into_iter().map(|(_, format)| format).collect(),
+    ))
 }
 
 /// The client's preference for a format: its quality, how precisely it is named, how early.
@@ -192,11 +213,27 @@ mod tests {
         for (accept, format) in cases {
             let mut headers = HeaderMap::new();
             headers.insert(header::ACCEPT, accept.parse().unwrap());
-            assert_eq!(negotiate(&headers).ok(), format, "{accept}");
+            let accepted = negotiate(&headers).and_then(|it| it.for_images(1));
+            assert_eq!(accepted.ok(), format, "{accept}");
         }
-        assert_eq!(
-            negotiate(&HeaderMap::new()).ok(),
-            Some(ResponseFormat::Json)
-        );
+        let accepted = negotiate(&HeaderMap::new());
+        assert_eq!(accepted.ok(), Some(Accepted(vec![ResponseFormat::Json])));
+    }
+
+    #[test]
+    fn of_what_is_accepted_the_first_that_fits_is_chosen() {
+        let zip = |format| Some(ResponseFormat::Archive(ArchiveFormat::Zip, format));
+        for (accept, format) in [
+            ("image/png, application/zip", zip(ImageFormat::Png)),
+            ("image/*, application/zip;q=0.1", zip(ImageFormat::Jpeg)),
+            ("image/jpeg, */*;q=0.1", Some(ResponseFormat::Json)),
+            ("image/jpeg, application/zip;q=0", None),
+            ("image/png", None),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::ACCEPT, accept.parse().unwrap());
+            let accepted = negotiate(&headers).and_then(|it| it.for_images(2));
+            assert_eq!(accepted.ok(), format, "{accept}");
+        }
     }
 }

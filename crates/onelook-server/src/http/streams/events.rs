@@ -99,7 +99,8 @@ pub struct StreamEvents {
     get, path = "/v1/streams/{name}/events", tag = "streams", operation_id = "streamEvents",
     summary = "Events of a stream",
     description = "Of the last 1024, as JSON. With `Accept: text/event-stream` those to come, as Server-Sent \
-                   Events; with `Last-Event-ID` also those after that number that are still kept.",
+                   Events, of which `kind` holds; with `Last-Event-ID` also those after that number that are \
+                   still kept.",
     params(("name" = String, Path, description = "The stream's name.", example = "gate"), EventsQuery),
     responses(
         (status = 200, description = "Events, the newest first.", body = StreamEvents),
@@ -128,6 +129,7 @@ pub async fn events(
         events: entry.events().listen(),
         missed: Vec::new(),
         last: 0,
+        kind: filter.kind.clone(),
     };
     let last = headers.get("last-event-id");
     let last = last.and_then(|id| id.to_str().ok()?.parse().ok());
@@ -136,7 +138,8 @@ pub async fn events(
         let missed = EventFilter {
             after: Some(last),
             limit: MAX_LIMIT,
-            ..EventFilter::default()
+            kind: filter.kind,
+            before: None,
         };
         listener.missed = entry.events().list(&missed).0;
     }
@@ -148,7 +151,8 @@ pub async fn events(
 #[utoipa::path(
     get, path = "/v1/streams/events", tag = "streams", operation_id = "allStreamEvents",
     summary = "Events of all streams",
-    description = "The last as JSON. With `Accept: text/event-stream` those to come, as Server-Sent Events.",
+    description = "The last as JSON. With `Accept: text/event-stream` those to come, as Server-Sent Events, of \
+                   which `kind` holds.",
     params(EventsQuery),
     responses(
         (status = 200, description = "Events, the newest first; `after`, `before` and `next` hold for one \
@@ -171,6 +175,7 @@ pub async fn all_events(
             events: app.streams.listen(),
             missed: Vec::new(),
             last: 0,
+            kind: filter.kind,
         };
         return Ok(listener.tell(false));
     }
@@ -236,6 +241,8 @@ struct Listener {
     missed: Vec<Arc<EventRecord>>,
     /// The last of those.
     last: u64,
+    /// Only of this kind.
+    kind: Option<String>,
 }
 
 impl Listener {
@@ -266,8 +273,10 @@ impl Listener {
                 () = self.closing.cancelled() => return None,
             };
             match received {
-                Ok(event) if event.id > self.last => return Some(event),
-                // It was among those that were missed.
+                Ok(event) if event.id > self.last && event.is_of(self.kind.as_deref()) => {
+                    return Some(event);
+                }
+                // It was among those that were missed, or is of another kind.
                 Ok(_) => {}
                 // One who is late misses the oldest; the numbers tell how many.
                 Err(RecvError::Lagged(_)) => {}
