@@ -7,6 +7,7 @@ pub mod count;
 pub mod doctor;
 pub mod explain;
 pub mod gpu_check;
+pub mod jobs;
 mod man;
 pub mod models;
 pub mod predict;
@@ -30,6 +31,7 @@ pub fn run(command: Command, console: &Console, started: Instant) -> Result<(), 
         Command::Val(args) => val::run(&args, console),
         Command::Verify(args) => verify::run(&args, console),
         Command::Count(args) => count::run(&args, console),
+        Command::Jobs(args) => jobs::run(&args, console),
         Command::Convert(args) => convert::run(&args, console),
         Command::Models(args) => models::run(&args, console),
         Command::Explain(args) => explain::run(&args, console),

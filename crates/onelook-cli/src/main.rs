@@ -2,6 +2,7 @@
 //!
 //! Exit codes: 0 ok, 1 failed, 2 usage, 130 and 143 ended by Ctrl-C and SIGTERM.
 
+mod batch_job;
 mod command;
 mod console;
 mod delivery;

@@ -16,6 +16,7 @@ mod spec;
 mod stream;
 
 use std::collections::VecDeque;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 pub use error::SourceError;
@@ -87,6 +88,26 @@ impl Source {
         match entries.len() > 1 && at_once {
             true => stream::open(entries, options).map(OpenedSource::AtOnce),
             false => Self::in_turn(entries, options).map(OpenedSource::InTurn),
+        }
+    }
+
+    /// The images of these lines of a list: paths seen from `home` or from the current directory, and
+    /// addresses. No line is a pattern.
+    ///
+    /// # Errors
+    /// A line that names a video, a camera or a live stream.
+    pub fn open_lines(
+        lines: &[String],
+        home: &Path,
+        options: &SourceOptions,
+    ) -> Result<Self, SourceError> {
+        let entries = lines.iter().map(|line| spec::line_entry(line, home, false));
+        let entries = entries.collect::<Result<Vec<_>, _>>()?;
+        match entries.iter().find(|entry| is_video(entry)) {
+            Some(video) => Err(SourceError::VideoAmongImages {
+                name: video.name().to_owned(),
+            }),
+            None => Self::in_turn(entries, options),
         }
     }
 

@@ -16,6 +16,7 @@ use serde::Deserialize;
 
 pub use cache::directory;
 pub(crate) use cache::kernels_directory;
+pub use checksum::sha256_of;
 pub use download::get;
 pub use fetch::{FetchError, FetchEvent};
 

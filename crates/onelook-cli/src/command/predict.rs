@@ -1,11 +1,15 @@
 //! `onelook predict`: images and videos in, boxes out.
 
+use crate::batch_job;
 use crate::console::Console;
 use crate::failure::Failure;
 use crate::flags::PredictArgs;
 use crate::source_run::{self, RunPlan};
 
 pub fn run(args: &PredictArgs, console: &Console) -> Result<(), Failure> {
+    if let Some(out) = &args.job.out {
+        return batch_job::run(out, args, console);
+    }
     let plan = RunPlan {
         args: &args.inference,
         command: "predict",

@@ -14,6 +14,7 @@ use super::dialect::normalise;
 use super::doctor::DoctorArgs;
 use super::explain::ExplainArgs;
 use super::gpu_check::GpuCheckArgs;
+use super::jobs::JobsArgs;
 use super::models::ModelsArgs;
 use super::predict::PredictArgs;
 use super::serve::ServeArgs;
@@ -69,6 +70,8 @@ pub enum Command {
     Verify(Box<VerifyArgs>),
     /// Counts crossings of lines and stays in zones, on videos and over recorded tracks.
     Count(Box<CountArgs>),
+    /// Shows and ends batch jobs (predict --manifest).
+    Jobs(JobsArgs),
     /// Writes a model in the native format, which loads fastest.
     Convert(ConvertArgs),
     /// Lists, fetches and shows models.

@@ -61,8 +61,8 @@ pub struct SaveArgs {
     #[arg(long, value_name = "MINUTES", value_parser = minutes)]
     pub video_minutes: Option<f64>,
     /// Go on where the same command was ended by a crash, a signal or a full disk. Give it from the first
-    /// run on: what it takes is kept in the run's directory until the end. For video files that run one
-    /// after the other; what is printed behind the last checkpoint is printed again.
+    /// run on. For manifests, and for video files that run one after the other: what they take is kept in
+    /// the run's directory until the end; what is printed behind the last checkpoint is printed again.
     #[arg(long)]
     pub resume: bool,
     /// Seconds between checkpoints with --resume.

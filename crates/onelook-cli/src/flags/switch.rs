@@ -57,6 +57,9 @@ mod tests {
 
     /// Words that the parser requires beside a switch, by command.
     fn required(path: &[String]) -> &'static [&'static str] {
+        if path.first().is_some_and(|word| word == "jobs") {
+            return &["out"];
+        }
         match path.last().map(String::as_str) {
             Some("predict" | "verify") => &["source=a.jpg"],
             Some("count") => &["tracks=a.txt"],

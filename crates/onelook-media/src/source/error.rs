@@ -41,6 +41,14 @@ pub enum SourceError {
         /// The image.
         name: String,
     },
+    /// A video or live stream in a list that is to name images.
+    #[error(
+        "'{name}' is a video or a live stream: this list is to name images, pass videos with --source"
+    )]
+    VideoAmongImages {
+        /// The video.
+        name: String,
+    },
     /// The system refused to read.
     #[error("'{name}' cannot be read: {reason}")]
     Unreadable {

@@ -106,8 +106,13 @@ fn list(word: &str) -> Result<Vec<Entry>, SourceError> {
     Ok(entries)
 }
 
-/// Of a list of streams an address of the web that does not end like an image is a camera.
-fn line_entry(line: &str, home: &Path, is_of_streams: bool) -> Result<Entry, SourceError> {
+/// What a line of a list in the directory `home` stands for. Of a list of streams an address of the web that
+/// does not end like an image is a camera.
+pub(super) fn line_entry(
+    line: &str,
+    home: &Path,
+    is_of_streams: bool,
+) -> Result<Entry, SourceError> {
     if is_address(line) {
         let is_image = IMAGE_EXTENSIONS.contains(&address_ending(line).as_str());
         return match is_of_streams && !is_image {

@@ -6,8 +6,11 @@ use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
-/// The hash in lower-case hexadecimal.
-pub(super) fn sha256_of(path: &Path) -> io::Result<String> {
+/// SHA-256 of a file in lower-case hexadecimal.
+///
+/// # Errors
+/// The file cannot be read.
+pub fn sha256_of(path: &Path) -> io::Result<String> {
     let mut file = File::open(path)?;
     let mut hasher = Sha256::new();
     let mut buffer = vec![0; 1 << 16];
