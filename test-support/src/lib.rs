@@ -1,10 +1,12 @@
-//! What the tests of all crates share: where the real weights and images lie, and what a test does without them.
+//! What the tests of all crates share: where the real weights and images lie, what a test does without them, and
+//! directories of its own.
 //!
 //! A test that lacks what it needs says SKIPPED and passes on a developer's machine; it fails where `CI` is set, so that
 //! a gate which runs nothing is never green.
 
 #![allow(clippy::unwrap_used, reason = "used by tests alone, which may panic")]
 
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 
 /// The variable that names the folder of the data.
@@ -86,9 +88,47 @@ pub fn npy(path: &Path) -> (Vec<usize>, Vec<f32>) {
     (shape, values)
 }
 
+/// A directory of its own for a test, which goes with all that is in it.
+pub struct ScratchDir(tempfile::TempDir);
+
+impl ScratchDir {
+    /// An empty one, in whose name is `name`.
+    ///
+    /// # Panics
+    /// It cannot be made.
+    pub fn new(name: &str) -> Self {
+        let prefix = format!("onelook-{name}-");
+        Self(tempfile::Builder::new().prefix(&prefix).tempdir().unwrap())
+    }
+}
+
+impl Deref for ScratchDir {
+    type Target = Path;
+
+    fn deref(&self) -> &Path {
+        self.0.path()
+    }
+}
+
+impl AsRef<Path> for ScratchDir {
+    fn as_ref(&self) -> &Path {
+        self
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn two_directories_of_a_name_are_two_and_go() {
+        let [first, second] = [(); 2].map(|()| ScratchDir::new("a"));
+        std::fs::write(first.join("b"), "c").unwrap();
+        assert!(!second.join("b").exists());
+        let path = first.to_owned();
+        drop(first);
+        assert!(!path.exists() && second.is_dir());
+    }
 
     #[test]
     fn ci_is_what_the_services_set() {

@@ -1,7 +1,7 @@
 //! A box by two corners.
 
 /// A box by two corners, in pixels; `x` to the right, `y` downwards.
-#[derive(Debug, Clone, Copy, PartialEq, Default, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct BoxXyxy {
     /// Left edge.
     pub x1: f32,

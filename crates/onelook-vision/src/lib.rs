@@ -15,6 +15,7 @@ pub mod nms;
 pub mod output0;
 pub mod postprocess;
 mod rank;
+mod saved_box;
 pub mod suppressed;
 pub mod tiling;
 pub mod track;

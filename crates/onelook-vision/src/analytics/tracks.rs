@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::{AnalyticsError, at_least};
 use super::geometry::{Anchor, Point};
+use crate::saved_box::SavedBox;
 
 /// When a new track continues a lost one, so that an id that changes near a line loses no crossing.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -52,6 +53,7 @@ impl JoinOptions {
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub(super) struct Sighting {
     pub(super) id: u64,
+    #[serde(with = "SavedBox")]
     pub(super) bbox: BoxXyxy,
     pub(super) score: f32,
     /// By vote of all sightings so far.

@@ -9,6 +9,7 @@ use super::corners::{Motion, motion};
 use super::kalman::{BoxFilter, BoxForm};
 use super::overlap::iou;
 use super::{Report, reported};
+use crate::saved_box;
 
 /// Two tracks closer than this are the same object.
 const DUPLICATE_DISTANCE: f32 = 0.15;
@@ -52,6 +53,7 @@ pub(super) struct Track {
     pub state: State,
     pub class: usize,
     /// Its last sightings by frame, at least one.
+    #[serde(with = "saved_box::sightings")]
     pub sightings: Vec<(u64, BoxXyxy)>,
     sighting_count: usize,
     /// Confidence of its last sighting and of the one before, which is the same for the first.
