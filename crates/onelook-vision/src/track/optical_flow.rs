@@ -98,15 +98,30 @@ impl CameraMotion {
 /// The similarity that most steps agree on, by random sample consensus (Fischler and Bolles, 1981).
 fn agreed_motion(steps: &[Step]) -> Option<CameraMotion> {
     let points = Points::new(steps);
+    let still = points.count_agreeing(&CameraMotion::STILL);
+    let mut best = (still, CameraMotion::STILL);
+    // No motion has more than all of them.
+    if steps.len() > still * STILL_ADVANTAGE {
+        let sampled = sampled_motion(steps, &points);
+        if sampled.0 > still * STILL_ADVANTAGE {
+            best = sampled;
+        }
+    }
+    if best.0 < LEAST_AGREEING.max(steps.len() / 4) {
+        return None;
+    }
+    let refined = fitted(agreeing(steps, &best.1))?;
+    fitted(agreeing(steps, &refined))
+}
+
+/// The motion of the pair of steps that most steps agree with, and how many do.
+fn sampled_motion(steps: &[Step], points: &Points) -> (usize, CameraMotion) {
     let mut random = Random(1);
     let mut best = (0, CameraMotion::STILL);
     let mut tries = 0;
     while tries < tries_for(best.0, steps.len()) {
         tries += 1;
-        let pair = [
-            *steps.get(random.below(steps.len()))?,
-            *steps.get(random.below(steps.len()))?,
-        ];
+        let pair = [(); 2].map(|()| steps[random.below(steps.len())]);
         if let Some(motion) = fitted(pair.iter()) {
             let agreeing = points.count_agreeing(&motion);
             if agreeing > best.0 {
@@ -114,15 +129,7 @@ fn agreed_motion(steps: &[Step]) -> Option<CameraMotion> {
             }
         }
     }
-    let still = points.count_agreeing(&CameraMotion::STILL);
-    if still * STILL_ADVANTAGE >= best.0 {
-        best = (still, CameraMotion::STILL);
-    }
-    if best.0 < LEAST_AGREEING.max(steps.len() / 4) {
-        return None;
-    }
-    let refined = fitted(agreeing(steps, &best.1))?;
-    fitted(agreeing(steps, &refined))
+    best
 }
 
 /// Steps that agree with the motion.

@@ -39,9 +39,8 @@ pub(super) fn corner_points(luma: &Luma) -> Vec<[f64; 2]> {
         }
         sums.add_up(&rows);
         for x in (margin..right).step_by(2) {
-            let strength = sums.strength(x);
             let best = &mut cells[y / CELL * cells_across + x / CELL];
-            if strength > best.0 {
+            if let Some(strength) = sums.strength_above(x, best.0) {
                 *best = (strength, x, y);
             }
         }
@@ -98,13 +97,19 @@ impl Products {
         add(&mut self.yy, rows.each_ref().map(|row| &row.yy));
     }
 
-    /// Of sums over rows: the strength of the window around column `x`.
-    fn strength(&self, x: usize) -> f32 {
+    /// Of sums over rows: the strength of the window around column `x`, if it is more than `least`.
+    fn strength_above(&self, x: usize, least: f32) -> Option<f32> {
         let sum = |values: &[f32]| values[x - REACH..=x + REACH].iter().sum::<f32>();
-        let (xx, xy, yy) = (sum(&self.xx), sum(&self.xy), sum(&self.yy));
+        // The gradients are twice what they are.
+        let strength = |eigenvalue: f32| eigenvalue / (4 * ROWS * ROWS) as f32;
+        let (xx, yy) = (sum(&self.xx), sum(&self.yy));
+        // The lesser eigenvalue is at most either of them.
+        if strength(xx.min(yy)) <= least {
+            return None;
+        }
+        let xy = sum(&self.xy);
         let difference = (xx - yy) / 2.0;
         let lesser = (xx + yy) / 2.0 - (difference * difference + xy * xy).sqrt();
-        // The gradients are twice what they are.
-        lesser / (4 * ROWS * ROWS) as f32
+        Some(strength(lesser)).filter(|strength| *strength > least)
     }
 }

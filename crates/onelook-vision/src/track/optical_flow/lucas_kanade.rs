@@ -68,12 +68,19 @@ fn sum_of_products(a: &Square, b: &Square) -> f64 {
             sums[x] += a[x] * b[x];
         }
     }
-    sums.iter().copied().map(f64::from).sum()
+    sum(&sums)
+}
+
+fn sum(columns: &[f32; SIDE]) -> f64 {
+    columns.iter().copied().map(f64::from).sum()
 }
 
 fn refined(from: &Luma, to: &Luma, [x, y]: [f64; 2], mut flow: [f64; 2]) -> Option<[f64; 2]> {
     let reach = (SIDE / 2) as f64;
-    let window = Window::new(&from.square::<OUTER>(x - reach - 1.0, y - reach - 1.0)?);
+    let mut around = [[0.0; OUTER]; OUTER];
+    let corner = [x, y].map(|value| value - reach - 1.0);
+    from.square(corner[0], corner[1], |y, row| around[y] = *row)?;
+    let window = Window::new(&around);
     let Window {
         values,
         gradients_x,
@@ -87,14 +94,18 @@ fn refined(from: &Luma, to: &Luma, [x, y]: [f64; 2], mut flow: [f64; 2]) -> Opti
         return None;
     }
     for _ in 0..ITERATIONS {
-        let mut missing = to.square::<SIDE>(x - reach + flow[0], y - reach + flow[1])?;
-        for (missing, values) in missing.iter_mut().zip(values) {
+        let mut missing = [[0.0; SIDE]; SIDE];
+        let (mut sums_x, mut sums_y) = ([0.0; SIDE], [0.0; SIDE]);
+        let corner = [x - reach + flow[0], y - reach + flow[1]];
+        to.square::<SIDE>(corner[0], corner[1], |y, row| {
             for x in 0..SIDE {
-                missing[x] = values[x] - missing[x];
+                let value = values[y][x] - row[x];
+                missing[y][x] = value;
+                sums_x[x] += value * gradients_x[y][x];
+                sums_y[x] += value * gradients_y[y][x];
             }
-        }
-        let sum_x = sum_of_products(&missing, gradients_x);
-        let sum_y = sum_of_products(&missing, gradients_y);
+        })?;
+        let (sum_x, sum_y) = (sum(&sums_x), sum(&sums_y));
         let step = [
             (yy * sum_x - xy * sum_y) / determinant,
             (xx * sum_y - xy * sum_x) / determinant,
