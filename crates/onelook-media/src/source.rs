@@ -16,7 +16,7 @@ mod spec;
 mod stream;
 
 use std::collections::VecDeque;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 pub use error::SourceError;
@@ -215,10 +215,13 @@ impl Source {
         lengths.sum()
     }
 
-    /// Whether there are video files and nothing else.
-    pub fn is_of_video_files(&self) -> bool {
-        let mut parts = self.parts.iter();
-        parts.all(|(part, _)| matches!(part, Part::Video(video) if video.is_file()))
+    /// The video files in their order, if there is nothing else.
+    pub fn video_files(&self) -> Option<Vec<PathBuf>> {
+        let files = self.parts.iter().map(|(part, _)| match part {
+            Part::Video(video) => video.file().map(PathBuf::from),
+            Part::Images(_) | Part::Unread(_) => None,
+        });
+        files.collect()
     }
 
     /// How many images and videos there are in all.

@@ -1,5 +1,6 @@
 //! One video of a source: its frames as items of the source, and its failure as one failed item.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -49,8 +50,12 @@ impl Clip {
         }
     }
 
-    pub(super) fn is_file(&self) -> bool {
-        matches!(self.address, VideoAddress::File(_))
+    /// Where it is, if it is a file.
+    pub(super) fn file(&self) -> Option<&Path> {
+        match &self.address {
+            VideoAddress::File(path) => Some(path),
+            VideoAddress::Url(_) | VideoAddress::Camera(_) => None,
+        }
     }
 
     pub(super) fn stop_handle(&self) -> StopHandle {
@@ -69,10 +74,7 @@ impl Clip {
         });
         SourceFrame {
             name: self.name.clone(),
-            path: match &self.address {
-                VideoAddress::File(path) => Some(path.clone()),
-                VideoAddress::Url(_) | VideoAddress::Camera(_) => None,
-            },
+            path: self.file().map(Path::to_owned),
             index: self.index,
             video: Some(VideoPosition {
                 frame: self.frames,

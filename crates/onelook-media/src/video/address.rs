@@ -38,6 +38,11 @@ const LIVE: [(&str, &str); 11] = [
 
 const HTTP: &str = "http,https,httpproxy,tls,tcp,crypto";
 
+/// What a file may be to ffmpeg: containers, and streams without one. None that names other files, as playlists
+/// do, or whoever sends a file could have others of this computer read.
+const FILE_FORMATS: &str = "mov,matroska,avi,mpeg,mpegts,mpegvideo,asf,flv,live_flv,ogg,yuv4mpegpipe,\
+    av1,obu,ivf,h261,h263,h264,hevc,vvc,m4v,vc1,mjpeg,mpjpeg,mxf,gxf,dv,nut,nuv,rm,wtv,swf";
+
 /// File name endings (lower case) of videos. What comes over HTTP and ends otherwise is a live stream, and so
 /// are [two of them](CAMERA_FORMATS).
 pub const VIDEO_EXTENSIONS: [&str; 18] = [
@@ -122,7 +127,8 @@ impl VideoAddress {
                 if let Some(container) = container {
                     put(&["-f", container]);
                 }
-                put(&["-protocol_whitelist", &self.protocols(), "-i"]);
+                put(&["-protocol_whitelist", &self.protocols()]);
+                put(&["-format_whitelist", FILE_FORMATS, "-i"]);
                 let mut file = OsString::from("file:");
                 file.push(path);
                 words.push(file);

@@ -65,6 +65,19 @@ impl LiveTarget {
         }
     }
 
+    /// ffmpeg without any words of its input yet. What waits for a server goes with whoever started it; a
+    /// playlist is left whole.
+    fn command(&self, ffmpeg: &Ffmpeg) -> Command {
+        match self {
+            Self::Rtsp(_) => {
+                let mut command = ffmpeg.command();
+                command.args(["-hide_banner", "-v", "error"]);
+                command
+            }
+            Self::Hls { .. } => ffmpeg.writing_command(),
+        }
+    }
+
     fn add_output(&self, command: &mut Command) {
         match self {
             Self::Rtsp(url) => {
@@ -74,12 +87,14 @@ impl LiveTarget {
                 directory,
                 segments,
             } => {
+                // From within: the directory's name is no option, address or pattern then.
+                command.current_dir(directory);
                 // A segment begun by an ffmpeg that is gone is no part of what follows.
                 let flags = "delete_segments+append_list+discont_start+temp_file+program_date_time";
                 command.args(["-f", "hls", "-hls_flags", flags]);
                 command.args(["-hls_time", &SEGMENT_SECONDS.to_string()]);
                 command.args(["-hls_list_size", &segments.to_string()]);
-                command.arg(directory.join("index.m3u8"));
+                command.arg("index.m3u8");
             }
         }
     }
@@ -268,7 +283,7 @@ impl Encoder {
     }
 
     fn start(&self, size: [usize; 2], began: Instant) -> Result<Running, (Duration, String)> {
-        let mut command = self.ffmpeg.writing_command();
+        let mut command = self.target.command(&self.ffmpeg);
         command.args(["-f", "nut", "-probesize", "32", "-analyzeduration", "0"]);
         command.args(["-i", "pipe:0", "-an", "-pix_fmt", "yuv420p"]);
         // Colours are stored for two by two pixels.

@@ -89,11 +89,13 @@ impl VideoInfo {
             Err(_) => return Err(unreadable("it does not come")),
         }
         if !process.wait().is_some_and(|status| status.success()) {
-            return Err(
-                too_many_pixels(&process, limits).unwrap_or(VideoError::Refused {
-                    reason: process.last_words(),
-                }),
-            );
+            if let Some(error) = too_many_pixels(&process, limits) {
+                return Err(error);
+            }
+            let reason = process.find_line(refused_format);
+            return Err(VideoError::Refused {
+                reason: reason.unwrap_or_else(|| process.last_words()),
+            });
         }
         let description = serde_json::from_slice(&text);
         Self::from_json(&description.map_err(|error| unreadable(&error.to_string()))?)
@@ -142,6 +144,17 @@ impl VideoInfo {
                 .map(str::to_owned),
         })
     }
+}
+
+/// That ffmpeg opens no file of this format, of its own line that says so.
+fn refused_format(line: &str) -> Option<String> {
+    let (format, rest) = line.strip_prefix('[')?.split_once(" @ ")?;
+    let is_own = rest.contains("] Format not on whitelist");
+    is_own.then(|| {
+        format!(
+            "its format is '{format}', not one of video files; lists of other files are not read"
+        )
+    })
 }
 
 /// A finite number, which ffprobe writes as text.

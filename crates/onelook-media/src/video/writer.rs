@@ -13,6 +13,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use onelook_types::Frame;
 use serde::{Deserialize, Serialize};
 
+use super::address::VideoAddress;
 use super::error::VideoError;
 use super::ffmpeg::Ffmpeg;
 use super::fragments::cut_to_whole;
@@ -85,6 +86,8 @@ pub struct WriterState {
 /// Writes a video.
 pub struct VideoWriter {
     ffmpeg: Ffmpeg,
+    /// Once it was asked.
+    has_x264: Option<bool>,
     state: WriterState,
     /// Of the part at hand.
     encoder: Option<Encoder>,
@@ -127,6 +130,7 @@ impl VideoWriter {
     pub fn resume(ffmpeg: &Ffmpeg, state: WriterState) -> Self {
         Self {
             ffmpeg: ffmpeg.clone(),
+            has_x264: None,
             state,
             encoder: None,
         }
@@ -242,7 +246,8 @@ impl VideoWriter {
         if width % 2 + height % 2 > 0 {
             command.args(["-vf", "pad=ceil(iw/2)*2:ceil(ih/2)*2"]);
         }
-        if self.ffmpeg.has_encoder("libx264") {
+        let has_x264 = || self.ffmpeg.has_encoder("libx264");
+        if *self.has_x264.get_or_insert_with(has_x264) {
             command.args(["-c:v", "libx264", "-preset", "veryfast"]);
         }
         if self.state.options.in_parts {
@@ -292,9 +297,7 @@ impl VideoWriter {
         command.args(["-f", "concat", "-safe", "0"]);
         command.args(["-protocol_whitelist", "file,pipe", "-i", "pipe:0"]);
         if let Some((original, _)) = audio {
-            command
-                .args(["-protocol_whitelist", "file", "-i"])
-                .arg(file(original));
+            command.args(VideoAddress::File(original.clone()).input().words);
         }
         command.args(["-map", "0:v", "-c", "copy"]);
         if let Some((_, codec)) = audio {

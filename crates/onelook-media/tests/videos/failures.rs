@@ -72,6 +72,36 @@ fn what_cannot_be_read_says_why_and_how_much_was_read() {
 }
 
 #[test]
+fn a_file_that_names_others_opens_none() {
+    let Some(scratch) = Scratch::new() else {
+        return;
+    };
+    let other = scratch.clip("other.mp4", "64x48", 1, X264);
+    let other = other.display();
+    let playlist =
+        format!("#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\n{other}\n#EXT-X-ENDLIST\n");
+    let list = "ffconcat version 1.0\nfile other.mp4\n".to_owned();
+    let manifest = format!(
+        r#"<?xml version="1.0"?><MPD profiles="urn:mpeg:dash:profile:isoff-on-demand:2011"
+        type="static" mediaPresentationDuration="PT1S"><Period><AdaptationSet mimeType="video/mp4">
+        <Representation id="1" bandwidth="1000"><BaseURL>{other}</BaseURL></Representation>
+        </AdaptationSet></Period></MPD>"#
+    );
+    for (name, text) in [("hls", playlist), ("concat", list), ("dash", manifest)] {
+        let path = scratch.path(&format!("{name}.mp4"));
+        fs::write(&path, text).unwrap();
+        let (frames, failure) = read(stream(&path));
+        assert_eq!(frames.len(), 0, "{name}");
+        let said = failure.unwrap().to_string();
+        // Not every ffmpeg knows all of them.
+        assert!(
+            said.contains(&format!("its format is '{name}'")) || name == "dash",
+            "{said}"
+        );
+    }
+}
+
+#[test]
 fn an_ffmpeg_that_is_killed_in_the_middle_leaves_the_frames_before() {
     let Some(scratch) = Scratch::new() else {
         return;
@@ -181,7 +211,7 @@ fn an_ffmpeg_that_floods_or_lies_is_an_error_in_bounds() {
             "cannot be opened: [rtsp",
         ),
         (
-            "case \"$*\" in *'-max_pixels '*' -protocol_whitelist file -i '*) echo limited >&2;; esac; exit 1",
+            "case \"$*\" in *'-max_pixels '*' -protocol_whitelist file '*' -i '*) echo limited >&2;; esac; exit 1",
             "cannot be opened: limited",
         ),
     ] {

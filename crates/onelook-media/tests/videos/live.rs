@@ -27,7 +27,9 @@ fn write_until(writer: &LiveWriter, wanted: impl Fn(&LiveReport) -> bool) -> Liv
 
 #[test]
 fn a_playlist_names_a_bounded_number_of_segments() {
-    let directory = std::env::temp_dir().join(format!("onelook-hls-{}", std::process::id()));
+    // Its name means nothing to ffmpeg.
+    let name = format!("onelook-hls-%d:{}", std::process::id());
+    let directory = std::env::temp_dir().join(name);
     let target = LiveTarget::Hls {
         directory: directory.clone(),
         segments: 2,
