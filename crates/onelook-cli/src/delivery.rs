@@ -19,15 +19,17 @@ const AFTER_SIGNAL: Duration = Duration::from_secs(3);
 pub struct Delivery {
     runtime: Runtime,
     sinks: EventSinks,
-    /// The directory in which events wait, if it is of this run alone.
+    /// The directory in which events wait, if it goes when none waits any more.
     temporary: Option<PathBuf>,
     patience: Duration,
 }
 
 impl Delivery {
-    /// Begins to deliver, if anybody is to get something.
-    pub fn start(args: &DeliveryArgs) -> Result<Option<Rc<Self>>, Failure> {
-        let temporary = (args.has_receiver() && args.event_spool.is_none()).then(temporary_name);
+    /// Begins to deliver, if anybody is to get something. Where the flags do not say where events wait, it is in
+    /// `spool`, or in a directory that no other run has.
+    pub fn start(args: &DeliveryArgs, spool: Option<PathBuf>) -> Result<Option<Rc<Self>>, Failure> {
+        let is_temporary = args.has_receiver() && args.event_spool.is_none();
+        let temporary = is_temporary.then(|| spool.unwrap_or_else(temporary_name));
         let options = args.options(temporary.as_deref())?;
         if !args.has_receiver() {
             return Ok(None);

@@ -15,15 +15,16 @@ mod predicted;
 mod published;
 mod quota;
 mod run_directory;
+mod seen_ids;
 mod table;
 mod totals;
 mod videos;
 mod whole_file;
 
 use std::collections::{BTreeMap, HashSet};
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
-use std::time::Duration;
 
 use onelook::printable::printable_path;
 use onelook::types::Metadata;
@@ -86,7 +87,8 @@ impl OutputsState {
     ) -> Result<RunDirectory, Failure> {
         let videos = self.sinks.values().flat_map(|sink| sink.videos.values());
         let parts = videos.flat_map(|video| &video.parts);
-        let kept = parts.map(|part| part.path.clone()).collect();
+        let names = parts.filter_map(|part| part.path.file_name());
+        let kept = names.map(OsStr::to_owned).collect();
         let stem = self.videos.get(&position).map(String::as_str);
         cut_back(&path, &kept, stem, frames)?;
         Ok(RunDirectory::resume(path, &self.videos))
@@ -126,7 +128,8 @@ impl<'a> Outputs<'a> {
         if let Some(delivery) = &plan.delivery {
             console.saves_results();
             let tells_objects = plan.has_ids && plan.tells_frames;
-            let published = published::Published::new(delivery.clone(), names, tells_objects);
+            let (delivery, keep) = (delivery.clone(), keep("published"));
+            let published = published::Published::new(delivery, names, tells_objects, keep);
             sinks.push(("published", Box::new(published)));
         }
         if plan.args.live.is_given() {
@@ -160,9 +163,7 @@ impl<'a> Outputs<'a> {
                     as_video: args.save,
                     as_frames: args.save_frames,
                     ffmpeg: plan.args.video.ffmpeg.clone(),
-                    longest: args
-                        .video_minutes
-                        .map(|it| Duration::from_secs_f64(60.0 * it)),
+                    longest: args.longest_video(),
                     console,
                 };
                 let videos = videos::Videos::new(videos, keep("videos"))?;

@@ -14,7 +14,7 @@ mod run_state;
 mod sequences;
 mod tally;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use onelook::media::{OpenedSource, Source};
@@ -102,7 +102,9 @@ pub fn run(plan: &RunPlan<'_>, console: &Console) -> Result<(), Failure> {
     pipeline.keep_suppressed(tracker.is_some_and(|it| it.wants_suppressed()));
     // The pipeline may be handed over while outputs name the classes.
     let metadata = pipeline.model().metadata().clone();
-    let delivery = plan.delivery.map(Delivery::start).transpose()?.flatten();
+    let spool = resumed.as_ref().map(Resumed::event_spool);
+    let delivery = plan.delivery.map(|args| Delivery::start(args, spool));
+    let delivery = delivery.transpose()?.flatten();
     let output_plan = OutputPlan {
         args,
         command: plan.command,
@@ -162,6 +164,10 @@ pub fn run(plan: &RunPlan<'_>, console: &Console) -> Result<(), Failure> {
     let signal = interrupt.received();
     let finished = emitter.finish(done, signal);
     let delivered = delivery.map_or(Ok(()), |delivery| delivery.finish(signal.is_some()));
+    if let (Err(_), Err(failure)) = (&finished, &delivered) {
+        // Only one of them ends the command: where events wait is told all the same.
+        console.error(failure, None);
+    }
     finished.and(delivered)
 }
 
@@ -172,7 +178,8 @@ struct Shape {
     /// How many images, if there is no video.
     images: Option<usize>,
     is_at_once: bool,
-    is_of_video_files: bool,
+    /// The video files, if there is nothing else.
+    video_files: Option<Vec<PathBuf>>,
 }
 
 impl Shape {
@@ -182,13 +189,13 @@ impl Shape {
                 entries: source.entries(),
                 images: source.len_hint(),
                 is_at_once: false,
-                is_of_video_files: source.is_of_video_files(),
+                video_files: source.video_files(),
             },
             OpenedSource::AtOnce(streams) => Self {
                 entries: streams.len(),
                 images: None,
                 is_at_once: true,
-                is_of_video_files: false,
+                video_files: None,
             },
         }
     }

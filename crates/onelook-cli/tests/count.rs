@@ -3,21 +3,18 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Output};
 
 use serde_json::{Value, json};
-use test_support::data_file;
+use test_support::{ScratchDir, data_file};
 
 /// A directory that goes when the test ends.
-struct Scratch(PathBuf);
+struct Scratch(ScratchDir);
 
 impl Scratch {
     fn new(name: &str) -> Self {
-        let name = format!("onelook-count-{name}-{}", std::process::id());
-        let path = std::env::temp_dir().join(name);
-        fs::create_dir_all(&path).unwrap();
-        Self(path)
+        Self(ScratchDir::new(name))
     }
 
     /// A box of 40 by 100 that walks to the right along y 300, from x 60, 4 pixels a frame.
@@ -41,12 +38,6 @@ impl Scratch {
 
     fn count(&self, words: &[&str]) -> Output {
         count(&self.0, words)
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
     }
 }
 

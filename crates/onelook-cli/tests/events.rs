@@ -6,22 +6,21 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::path::PathBuf;
 use std::process::{Command, Output};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 
+use onelook::media::video::Ffmpeg;
 use serde_json::Value;
-use test_support::data_file;
+use test_support::{ScratchDir, data_file};
 
 /// A directory that goes when the test ends.
-struct Scratch(PathBuf);
+struct Scratch(ScratchDir);
 
 impl Scratch {
     fn new(name: &str) -> Self {
-        let name = format!("onelook-cli-events-{name}-{}", std::process::id());
-        let path = std::env::temp_dir().join(name);
-        fs::create_dir_all(&path).unwrap();
-        Self(path)
+        Self(ScratchDir::new(name))
     }
 
     fn run(&self, words: &[&str]) -> Output {
@@ -33,26 +32,25 @@ impl Scratch {
     }
 }
 
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
 /// Answers requests with 200, and tells id and body of each.
 fn receiver() -> (String, Receiver<(String, Value)>) {
+    receiver_while(Arc::new(AtomicBool::new(true)))
+}
+
+/// The same; while it is not open, with 503.
+fn receiver_while(is_open: Arc<AtomicBool>) -> (String, Receiver<(String, Value)>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/events", listener.local_addr().unwrap());
     let (tell, told) = channel();
     std::thread::spawn(move || {
         for stream in listener.incoming() {
-            let _ = tell.send(answer(stream.unwrap()));
+            let _ = tell.send(answer(stream.unwrap(), is_open.load(Ordering::SeqCst)));
         }
     });
     (url, told)
 }
 
-fn answer(stream: TcpStream) -> (String, Value) {
+fn answer(stream: TcpStream, is_open: bool) -> (String, Value) {
     let mut reader = BufReader::new(stream);
     let (mut id, mut length) = (String::new(), 0);
     loop {
@@ -69,8 +67,9 @@ fn answer(stream: TcpStream) -> (String, Value) {
     }
     let mut body = vec![0; length];
     reader.read_exact(&mut body).unwrap();
-    let ok = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
-    reader.get_mut().write_all(ok).unwrap();
+    let status = if is_open { "200 OK" } else { "503 Away" };
+    let head = format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+    reader.get_mut().write_all(head.as_bytes()).unwrap();
     (id, serde_json::from_slice(&body).unwrap())
 }
 
@@ -171,6 +170,60 @@ fn events_that_could_not_be_delivered_wait_and_the_run_says_so() {
     let (before, own) = events.split_at(events.len() / 2);
     assert_eq!(before, own);
     assert!(own.iter().all(|event| event["event"] == "appeared"));
+}
+
+/// With a signal, since a run that is killed tells again what lies behind its last checkpoint.
+#[test]
+fn a_run_that_goes_on_loses_no_event_and_tells_none_twice() {
+    let Some(mut words) = words("track") else {
+        return;
+    };
+    if Ffmpeg::find(None).is_err() {
+        return test_support::skip("ffmpeg", "install it: apt install ffmpeg");
+    }
+    let scratch = Scratch::new("resumed");
+    let objects = |told: &Receiver<(String, Value)>| -> Vec<[u64; 2]> {
+        let number = |event: &Value, key: &str| event[key].as_u64().unwrap();
+        let events = told.try_iter();
+        let events = events.map(|(_, event)| ["frame", "track_id"].map(|key| number(&event, key)));
+        events.collect()
+    };
+    let (url, told) = receiver();
+    words.extend(["--event-wait", "60", "--webhook"].map(str::to_owned));
+    let run = |url: &str, more: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_onelook"));
+        command
+            .args(&words)
+            .arg(url)
+            .args(more)
+            .current_dir(&scratch.0);
+        command
+    };
+    assert!(run(&url, &[]).status().unwrap().success());
+    let expected = objects(&told);
+    assert!(expected.len() > 5, "{expected:?}");
+    let is_open = Arc::new(AtomicBool::new(false));
+    let (url, told) = receiver_while(is_open.clone());
+    let resume = ["--resume", "--checkpoint-every", "3600"];
+    let mut child = run(&url, &resume).spawn().unwrap();
+    // An event was refused: the run has begun.
+    told.recv().unwrap();
+    let sent = Command::new("kill")
+        .args(["-INT", &child.id().to_string()])
+        .status();
+    assert!(sent.unwrap().success());
+    // On a machine that is busy elsewhere it may have come to its end, with events that wait.
+    let code = child.wait().unwrap().code();
+    assert!([Some(130), Some(1)].contains(&code), "{code:?}");
+    let _refused = objects(&told);
+    is_open.store(true, Ordering::SeqCst);
+    if code == Some(1) {
+        return;
+    }
+    assert!(run(&url, &resume).status().unwrap().success());
+    assert_eq!(objects(&told), expected);
+    let left = fs::read_dir(scratch.0.join("runs/detect/track")).unwrap();
+    assert_eq!(left.count(), 0);
 }
 
 #[test]

@@ -3,20 +3,18 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::fs;
-use std::path::PathBuf;
 use std::process::{Command, Output};
+
+use test_support::ScratchDir;
 
 const LFS_POINTER: &str = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 9\n";
 
-struct Scratch(PathBuf);
+struct Scratch(ScratchDir);
 
 impl Scratch {
     /// With `a.bmp`, whose header claims 200 megapixels.
     fn new(name: &str) -> Self {
-        let name = format!("onelook-limits-{name}-{}", std::process::id());
-        let path = std::env::temp_dir().join(name);
-        let _ = fs::remove_dir_all(&path);
-        fs::create_dir_all(&path).unwrap();
+        let path = ScratchDir::new(name);
         let mut bitmap = b"BM\0\0\0\0\0\0\0\0\x36\0\0\0\x28\0\0\0".to_vec();
         bitmap.extend(20_000u32.to_le_bytes());
         bitmap.extend(10_000u32.to_le_bytes());
@@ -38,12 +36,6 @@ impl Scratch {
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert_eq!(output.status.code(), Some(1), "{words}: {said}");
         said
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
     }
 }
 

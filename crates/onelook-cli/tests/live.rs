@@ -9,14 +9,16 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use onelook::media::video::Ffmpeg;
 use serde_json::Value;
+use test_support::ScratchDir;
 
 /// Frames that a camera sends before it closes.
 const FRAMES: usize = 10;
 
-struct Scratch(PathBuf);
+struct Scratch(ScratchDir);
 
 impl Scratch {
     fn new(name: &str) -> Option<Self> {
@@ -24,11 +26,7 @@ impl Scratch {
             test_support::skip("ffmpeg", "install it: apt install ffmpeg");
             return None;
         }
-        let name = format!("onelook-live-{name}-{}", std::process::id());
-        let path = std::env::temp_dir().join(name);
-        let _ = fs::remove_dir_all(&path);
-        fs::create_dir_all(&path).unwrap();
-        Some(Self(path))
+        Some(Self(ScratchDir::new(name)))
     }
 
     /// A camera that answers every connection with `head` and a clip.
@@ -74,12 +72,6 @@ impl Scratch {
     }
 }
 
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
 /// The frames that it tells of until there are so many; then a signal ends it.
 fn frames(mut child: Child, count: usize) -> Vec<Value> {
     let lines = BufReader::new(child.stdout.take().unwrap()).lines();
@@ -108,6 +100,25 @@ fn a_camera_by_http_is_opened_again_when_it_ends() {
     let last = &frames[2 * FRAMES];
     assert_eq!(last["frame"], 2 * FRAMES as u64 + 1);
     assert!(last["time"].as_f64() > frames[0]["time"].as_f64());
+}
+
+#[test]
+fn a_server_that_says_nothing_keeps_no_ffmpeg_of_a_run_that_was_killed() {
+    let Some(scratch) = Scratch::new("publish") else {
+        return;
+    };
+    let camera = scratch.camera("");
+    let server = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = server.local_addr().unwrap();
+    let words = format!("source=tcp://{camera} save=False publish=rtsp://{address}/a");
+    let mut child = scratch.predict(&words);
+    let (mut connection, _) = server.accept().unwrap();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let patience = Duration::from_secs(60);
+    connection.set_read_timeout(Some(patience)).unwrap();
+    let mut asked = Vec::new();
+    connection.read_to_end(&mut asked).unwrap();
 }
 
 #[test]

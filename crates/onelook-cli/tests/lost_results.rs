@@ -7,8 +7,10 @@
 use std::fs::{self, File};
 use std::io::Read;
 use std::os::unix::fs::symlink;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Output, Stdio};
+
+use test_support::ScratchDir;
 
 const SAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../assets/sample.jpg");
 
@@ -16,13 +18,11 @@ const SAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../assets/sample.j
 const MODEL: &str = "model=yolo11n.yaml";
 
 /// A directory that goes when the test ends.
-struct Scratch(PathBuf);
+struct Scratch(ScratchDir);
 
 impl Scratch {
     fn new(name: &str) -> Self {
-        let name = format!("onelook-lost-{name}-{}", std::process::id());
-        let path = std::env::temp_dir().join(name);
-        let _ = fs::remove_dir_all(&path);
+        let path = ScratchDir::new(name);
         fs::create_dir_all(path.join("images")).unwrap();
         fs::create_dir_all(path.join("labels")).unwrap();
         fs::copy(SAMPLE, path.join("images/a.jpg")).unwrap();
@@ -45,12 +45,6 @@ impl Scratch {
 
     fn run(&self, words: &[&str]) -> Output {
         self.command(words).output().unwrap()
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
     }
 }
 

@@ -6,7 +6,7 @@
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -14,16 +14,14 @@ use std::time::{Duration, Instant};
 use onelook::media::{encode_jpeg, encode_png};
 use onelook::types::Frame;
 use serde_json::Value;
+use test_support::ScratchDir;
 
 /// A directory that goes when the test ends.
-struct Scratch(PathBuf);
+struct Scratch(ScratchDir);
 
 impl Scratch {
     fn new(name: &str) -> Self {
-        let name = format!("onelook-outputs-{name}-{}", std::process::id());
-        let path = std::env::temp_dir().join(name);
-        fs::create_dir_all(&path).unwrap();
-        Self(path)
+        Self(ScratchDir::new(name))
     }
 
     /// A list that names one image so many times.
@@ -61,12 +59,6 @@ impl Scratch {
     fn saved_images(&self) -> usize {
         let names = self.saved();
         names.iter().filter(|name| name.ends_with(".png")).count()
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
     }
 }
 

@@ -6,13 +6,14 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use onelook::media::video::Ffmpeg;
 use serde_json::Value;
+use test_support::ScratchDir;
 
-struct Scratch(PathBuf);
+struct Scratch(ScratchDir);
 
 impl Scratch {
     fn new(name: &str) -> Option<Self> {
@@ -20,11 +21,7 @@ impl Scratch {
             test_support::skip("ffmpeg", "install it: apt install ffmpeg");
             return None;
         }
-        let name = format!("onelook-resume-{name}-{}", std::process::id());
-        let path = std::env::temp_dir().join(name);
-        let _ = fs::remove_dir_all(&path);
-        fs::create_dir_all(&path).unwrap();
-        Some(Self(path))
+        Some(Self(ScratchDir::new(name)))
     }
 
     /// A moving pattern with gaps between some frames, B-frames, key frames every two seconds, and a tone.
@@ -85,12 +82,6 @@ impl Scratch {
         let root = self.0.join(directory);
         collect(&root, &root, &mut files);
         files
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
     }
 }
 
@@ -242,6 +233,15 @@ fn what_cannot_go_on_is_refused_and_a_changed_video_is_another_run() {
     let output = scratch.run(words);
     assert!(output.status.success(), "{}", text(&output.stderr));
     assert!(scratch.0.join("runs/detect/predict-2/a.mp4").is_file());
+    // So it is among others, though the words of the command are the same.
+    let words = "predict source=*.mp4 resume checkpoint_every=0.01 name=glob";
+    scratch.kill_after(words, 20);
+    fs::copy(scratch.0.join("a.mp4"), scratch.0.join("0.mp4")).unwrap();
+    let output = scratch.run(words);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    for video in ["0.mp4", "a.mp4"] {
+        assert!(scratch.0.join("runs/detect/glob-2").join(video).is_file());
+    }
 }
 
 impl Scratch {

@@ -3,19 +3,16 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::fs;
-use std::path::PathBuf;
 use std::process::{Command, Output};
 
+use test_support::ScratchDir;
+
 /// A directory that goes when the test ends.
-struct Scratch(PathBuf);
+struct Scratch(ScratchDir);
 
 impl Scratch {
     fn new(name: &str) -> Self {
-        let path =
-            std::env::temp_dir().join(format!("onelook-track-{name}-{}", std::process::id()));
-        let _ = fs::remove_dir_all(&path);
-        fs::create_dir_all(&path).unwrap();
-        Self(path)
+        Self(ScratchDir::new(name))
     }
 
     fn write(&self, name: &str, text: &str) {
@@ -45,12 +42,6 @@ impl Scratch {
         let output = self.run(words);
         assert!(!output.status.success(), "{words}");
         String::from_utf8(output.stderr).unwrap()
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
     }
 }
 

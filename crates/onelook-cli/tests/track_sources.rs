@@ -6,18 +6,18 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader};
-use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
 use onelook::media::video::Ffmpeg;
 use serde_json::Value;
+use test_support::ScratchDir;
 
 /// Takes every detection, whatever its confidence.
 const TRACKER: &str = "tracker_type: bytetrack\ntrack_high_thresh: 0.0\ntrack_low_thresh: 0.0\n\
     new_track_thresh: 0.0\nfuse_score: False\n";
 
 /// A directory that goes when the test ends.
-struct Scratch(PathBuf);
+struct Scratch(ScratchDir);
 
 impl Scratch {
     fn new(name: &str) -> Option<Self> {
@@ -25,10 +25,7 @@ impl Scratch {
             test_support::skip("ffmpeg", "install it: apt install ffmpeg");
             return None;
         }
-        let name = format!("onelook-track-sources-{name}-{}", std::process::id());
-        let scratch = Self(std::env::temp_dir().join(name));
-        let _ = fs::remove_dir_all(&scratch.0);
-        fs::create_dir_all(&scratch.0).unwrap();
+        let scratch = Self(ScratchDir::new(name));
         scratch.write("all.yaml", TRACKER);
         Some(scratch)
     }
@@ -83,12 +80,6 @@ impl Scratch {
     /// The lines of JSON.
     fn values(&self, words: &str) -> Vec<Value> {
         values(&self.output(&format!("{words} --json")))
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
     }
 }
 

@@ -10,9 +10,10 @@ use std::process::{Command, Output, Stdio};
 
 use onelook::media::video::Ffmpeg;
 use serde_json::Value;
+use test_support::ScratchDir;
 
 /// A directory that goes when the test ends.
-struct Scratch(PathBuf);
+struct Scratch(ScratchDir);
 
 impl Scratch {
     fn new(name: &str) -> Option<Self> {
@@ -20,10 +21,7 @@ impl Scratch {
             test_support::skip("ffmpeg", "install it: apt install ffmpeg");
             return None;
         }
-        let name = format!("onelook-cli-videos-{name}-{}", std::process::id());
-        let path = std::env::temp_dir().join(name);
-        fs::create_dir_all(&path).unwrap();
-        Some(Self(path))
+        Some(Self(ScratchDir::new(name)))
     }
 
     /// A pattern of so many frames at ten a second with a gap of a second after the fifth, and a tone.
@@ -72,12 +70,6 @@ impl Scratch {
         let mut names: Vec<String> = names.collect();
         names.sort();
         names
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
     }
 }
 

@@ -54,15 +54,17 @@ pub struct SaveArgs {
     #[arg(long)]
     pub exist_ok: bool,
     /// Keep the saved images, labels, crops and videos of a run below this size, such as 20GiB: the oldest go
-    /// first. Files of lines, which grow by little, are kept.
+    /// first. Not counted are videos that are not finished, and files of lines, which grow by little.
     #[arg(long, value_name = "SIZE", value_parser = byte_size)]
     pub save_quota: Option<u64>,
-    /// Cut the annotated video of a live stream into files of so many minutes [default: one file]
+    /// Cut the annotated video of a live stream into files of so many minutes [default: one file; 10 with
+    /// --save-quota]
     #[arg(long, value_name = "MINUTES", value_parser = minutes)]
     pub video_minutes: Option<f64>,
     /// Go on where the same command was ended by a crash, a signal or a full disk. Give it from the first
-    /// run on. For manifests, and for video files that run one after the other: what they take is kept in
-    /// the run's directory until the end; what is printed behind the last checkpoint is printed again.
+    /// run on. For manifests, and for video files that run one after the other: what they take is kept
+    /// with the results until the end; what is printed or sent to receivers behind the last checkpoint
+    /// comes again.
     #[arg(long)]
     pub resume: bool,
     /// Seconds between checkpoints with --resume.

@@ -1,6 +1,7 @@
 //! What to keep of a run, and where.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use onelook::types::Task;
 use onelook::vision::draw::DrawStyle;
@@ -8,6 +9,9 @@ use onelook::vision::draw::DrawStyle;
 use crate::failure::Failure;
 use crate::flags::SaveArgs;
 use crate::output::RunDirectory;
+
+/// Minutes of a live stream in a file, where files have a quota.
+const QUOTA_MINUTES: f64 = 10.0;
 
 /// The directory of a run: `name` in `project`, which is `runs/TASK` when absent. The name may lead
 /// through directories, as in `name=day/first`.
@@ -65,6 +69,14 @@ impl SaveArgs {
         Ok(RunDirectory::existing(&parent, &last))
     }
 
+    /// How long a file of a live stream may be. Where there is a quota it has an end, since only whole files are
+    /// counted and removed.
+    pub fn longest_video(&self) -> Option<Duration> {
+        let quota = self.save_quota.map(|_| QUOTA_MINUTES);
+        let minutes = self.video_minutes.or(quota);
+        minutes.map(|minutes| Duration::from_secs_f64(60.0 * minutes))
+    }
+
     /// How boxes are drawn.
     pub fn style(&self) -> DrawStyle {
         DrawStyle {
@@ -73,5 +85,33 @@ impl SaveArgs {
             confidence: self.show_conf,
             boxes: self.show_boxes,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Words {
+        #[command(flatten)]
+        save: SaveArgs,
+    }
+
+    #[test]
+    fn a_live_stream_that_has_a_quota_is_cut_into_files() {
+        let longest = |words: &[&str]| {
+            let words = Words::parse_from([&["onelook"][..], words].concat());
+            words.save.longest_video().map(|it| it.as_secs())
+        };
+        assert_eq!(longest(&[]), None);
+        assert_eq!(longest(&["--save-quota", "1GiB"]), Some(600));
+        assert_eq!(
+            longest(&["--save-quota", "1GiB", "--video-minutes", "2"]),
+            Some(120)
+        );
+        assert_eq!(longest(&["--video-minutes", "2"]), Some(120));
     }
 }

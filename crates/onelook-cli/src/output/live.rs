@@ -10,10 +10,16 @@ use crate::flags::LiveArgs;
 
 /// Pushes frames to a server, or writes a playlist.
 pub struct Live<'a> {
-    writers: Vec<(String, LiveWriter)>,
+    targets: Vec<Target>,
     names: &'a [String],
     style: DrawStyle,
     console: &'a Console,
+}
+
+/// One of its places.
+struct Target {
+    name: String,
+    writer: LiveWriter,
     /// Failures that were told.
     told: u64,
 }
@@ -27,18 +33,19 @@ impl<'a> Live<'a> {
         console: &'a Console,
     ) -> Result<Self, Failure> {
         let ffmpeg = Ffmpeg::find(ffmpeg).map_err(failure)?;
-        let mut writers = Vec::new();
+        let mut targets = Vec::new();
         for target in args.targets()? {
-            let name = target.name();
-            let writer = LiveWriter::start(&ffmpeg, target).map_err(failure)?;
-            writers.push((name, writer));
+            targets.push(Target {
+                name: target.name(),
+                writer: LiveWriter::start(&ffmpeg, target).map_err(failure)?,
+                told: 0,
+            });
         }
         Ok(Self {
-            writers,
+            targets,
             names,
             style,
             console,
-            told: 0,
         })
     }
 }
@@ -46,15 +53,11 @@ impl<'a> Live<'a> {
 impl Sink for Live<'_> {
     fn write(&mut self, image: &PredictedImage<'_>) -> Result<(), Failure> {
         let frame = image.annotated(self.names, &self.style);
-        for (_, writer) in &self.writers {
+        for Target { name, writer, told } in &mut self.targets {
             writer.write(frame.clone());
-        }
-        let reports = self.writers.iter().map(|(name, it)| (name, it.report()));
-        let reports: Vec<_> = reports.collect();
-        let failures = reports.iter().map(|(_, report)| report.failures).sum();
-        if failures > self.told {
-            self.told = failures;
-            for (name, report) in reports.iter().filter(|(_, report)| report.failures > 0) {
+            let report = writer.report();
+            if report.failures > *told {
+                *told = report.failures;
                 let reason = report.last_error.as_deref().unwrap_or_default();
                 let text = format!("'{name}': {reason}; it is tried again");
                 self.console.warn(text);
@@ -64,7 +67,7 @@ impl Sink for Live<'_> {
     }
 
     fn finish(&mut self, _complete: bool) -> Result<(), Failure> {
-        for (name, writer) in std::mem::take(&mut self.writers) {
+        for Target { name, writer, .. } in std::mem::take(&mut self.targets) {
             let report = writer.finish();
             let text = format!(
                 "{name}: {} frames sent, {} left out, {} failures",

@@ -12,6 +12,7 @@ use onelook::vision::draw::{DrawStyle, DrawnPlace, draw, draw_places};
 
 use serde::{Deserialize, Serialize};
 
+use super::seen_ids::SeenIds;
 use super::whole_file::{LineFile, LineFileState};
 use crate::failure::Failure;
 
@@ -80,6 +81,8 @@ pub struct SinkState {
     pub files: BTreeMap<usize, LineFileState>,
     /// Videos by their sequences.
     pub videos: BTreeMap<usize, WriterState>,
+    /// Objects that other programs were told of, by their sequences.
+    pub seen_ids: BTreeMap<usize, SeenIds>,
 }
 
 impl SinkState {

@@ -1,18 +1,16 @@
 //! Results of frames to message brokers, and an event for each object that is followed for the first time.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use onelook::record::class_name;
 use onelook_server::StreamResults;
 use serde_json::json;
 
-use super::predicted::{PredictedImage, Sink};
+use super::predicted::{Keep, PredictedImage, Sink, SinkState};
+use super::seen_ids::SeenIds;
 use crate::delivery::Delivery;
 use crate::failure::Failure;
-
-/// Ids that are remembered of a sequence. Lower ones are known.
-const MAX_IDS: usize = 4096;
 
 /// Hands results to the delivery.
 pub struct Published<'a> {
@@ -23,37 +21,23 @@ pub struct Published<'a> {
     seen: BTreeMap<usize, SeenIds>,
 }
 
-/// Ids that were seen.
-#[derive(Default)]
-struct SeenIds {
-    ids: BTreeSet<u64>,
-    /// All below are known.
-    floor: u64,
-}
-
 impl<'a> Published<'a> {
-    pub fn new(delivery: Rc<Delivery>, names: &'a [String], tells_objects: bool) -> Self {
+    /// Hands them to this delivery; objects that another program has told of are not told of again.
+    pub fn new(
+        delivery: Rc<Delivery>,
+        names: &'a [String],
+        tells_objects: bool,
+        keep: Keep,
+    ) -> Self {
         Self {
             delivery,
             names,
             tells_objects,
-            seen: BTreeMap::new(),
+            seen: match keep {
+                Keep::Nothing => BTreeMap::new(),
+                Keep::State(state) => state.seen_ids,
+            },
         }
-    }
-}
-
-impl SeenIds {
-    /// Whether the id is new.
-    fn insert(&mut self, id: u64) -> bool {
-        if id < self.floor || !self.ids.insert(id) {
-            return false;
-        }
-        if self.ids.len() > MAX_IDS
-            && let Some(lowest) = self.ids.pop_first()
-        {
-            self.floor = lowest + 1;
-        }
-        true
     }
 }
 
@@ -94,22 +78,15 @@ impl Sink for Published<'_> {
         Ok(())
     }
 
+    fn checkpoint(&mut self) -> Result<SinkState, Failure> {
+        Ok(SinkState {
+            seen_ids: self.seen.clone(),
+            ..SinkState::default()
+        })
+    }
+
     fn end_of(&mut self, sequence: usize) -> Result<(), Failure> {
         self.seen.remove(&sequence);
         Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn each_id_is_new_once_in_bounded_memory() {
-        let mut seen = SeenIds::default();
-        assert!(seen.insert(2) && seen.insert(1) && !seen.insert(2));
-        let limit = MAX_IDS as u64;
-        assert!((3..=2 * limit).all(|id| seen.insert(id)));
-        assert!(!seen.insert(1) && seen.ids.len() == MAX_IDS);
     }
 }

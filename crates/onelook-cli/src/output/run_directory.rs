@@ -1,6 +1,6 @@
 //! A directory of its own for each run: `predict`, `predict-2`, `predict-3`…
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -37,10 +37,7 @@ impl RunDirectory {
         fs::create_dir_all(project).map_err(refused(project))?;
         let mut number = 1;
         loop {
-            let path = match number {
-                1 => project.join(name),
-                _ => project.join(format!("{name}-{number}")),
-            };
+            let path = project.join(run_name(name, number));
             match fs::create_dir(&path) {
                 Err(error) if error.kind() == ErrorKind::AlreadyExists && !exist_ok => number += 1,
                 Err(error) if error.kind() != ErrorKind::AlreadyExists => {
@@ -57,14 +54,22 @@ impl RunDirectory {
         }
     }
 
-    /// Those that [`create`](Self::create) has made, in the order of their numbers.
+    /// Those that [`create`](Self::create) has made and that are still there, in the order of their numbers.
     pub fn existing(project: &Path, name: &str) -> Vec<PathBuf> {
-        let numbered = |number: usize| match number {
-            1 => project.join(name),
-            _ => project.join(format!("{name}-{number}")),
+        let number = |entry: fs::DirEntry| {
+            let found = entry.file_name().into_string().ok()?;
+            let number = match found.strip_prefix(name)? {
+                "" => 1,
+                behind => behind.strip_prefix('-')?.parse().ok()?,
+            };
+            (found == run_name(name, number)).then_some(number)
         };
-        let directories = (1..).map(numbered);
-        directories.take_while(|path| path.is_dir()).collect()
+        let entries = fs::read_dir(project).into_iter().flatten().flatten();
+        let numbers: BTreeSet<usize> = entries.filter_map(number).collect();
+        let paths = numbers
+            .into_iter()
+            .map(|it| project.join(run_name(name, it)));
+        paths.filter(|path| path.is_dir()).collect()
     }
 
     /// Goes on in a directory where the videos of these positions have these names.
@@ -177,6 +182,14 @@ impl RunDirectory {
     }
 }
 
+/// What the run of this number is called.
+fn run_name(name: &str, number: usize) -> String {
+    match number {
+        1 => name.to_owned(),
+        _ => format!("{name}-{number}"),
+    }
+}
+
 /// `name`, or `name-2`, `name-3`… which is the first that is free.
 fn numbered(name: &str, mut is_free: impl FnMut(&str) -> bool) -> String {
     let mut stem = name.to_owned();
@@ -238,6 +251,20 @@ mod tests {
         let file = |_| first.file(first.path(), "bus", "jpg");
         assert_eq!(file(1), first.path().join("bus.jpg"));
         assert_eq!(file(2), first.path().join("bus-2.jpg"));
+        // Also when one of them is gone, and whatever others are called.
+        for other in [
+            "predict-02",
+            "predict-",
+            "predict-x",
+            "predictions",
+            "predict-12",
+        ] {
+            std::fs::create_dir(project.join(other)).unwrap();
+        }
+        std::fs::remove_dir(first.path()).unwrap();
+        let left = ["predict-2", "predict-12"].map(|name| project.join(name));
+        assert_eq!(RunDirectory::existing(&project, "predict"), left);
+        assert!(RunDirectory::existing(&project.join("none"), "predict").is_empty());
         std::fs::remove_dir_all(&project).unwrap();
     }
 

@@ -4,13 +4,14 @@
 //! there is no half file under a name that somebody reads.
 
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use onelook::printable::printable_path;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use crate::failure::{Failure, refused};
 
@@ -37,6 +38,8 @@ pub struct LineFile {
     file: File,
     /// Bytes of whole lines.
     length: u64,
+    /// Of these bytes.
+    digest: Sha256,
     failed: bool,
 }
 
@@ -46,6 +49,8 @@ pub struct LineFileState {
     path: PathBuf,
     /// Bytes of whole lines.
     length: u64,
+    /// Of these bytes: another run may have written a file of this name since.
+    digest: [u8; 32],
 }
 
 impl LineFile {
@@ -68,27 +73,30 @@ impl LineFile {
             partial,
             file,
             length: 0,
+            digest: Sha256::new(),
             failed: false,
         })
     }
 
     /// Goes on with a file; what was written behind its state is cut off.
     pub fn resume(state: LineFileState) -> Result<Self, Failure> {
-        let LineFileState { path, length } = state;
+        let LineFileState { path, length, .. } = state;
         let partial = resumable_name(&path);
-        if !partial.exists() && path.exists() {
-            // It was finished, and then the run was not.
-            fs::rename(&path, &partial).map_err(refused(&path))?;
-        }
-        let opened = File::options().append(true).open(&partial);
-        let file = opened.map_err(refused(&partial))?;
-        let present = file.metadata().map_err(refused(&partial))?.len();
-        if present < length {
+        // It may have been finished, and then the run was not.
+        let was_finished = !partial.exists() && path.exists();
+        let found = if was_finished { &path } else { &partial };
+        let opened = File::options().read(true).append(true).open(found);
+        let mut file = opened.map_err(refused(found))?;
+        let digest = digest_of(&mut file, length).map_err(refused(found))?;
+        if <[u8; 32]>::from(digest.clone().finalize()) != state.digest {
             let text = format!(
-                "'{}' has {present} bytes, of {length} that were written: begin anew, without it",
-                printable_path(&partial)
+                "'{}' is not what the run to go on with has written: remove that run's directory to begin anew",
+                printable_path(found)
             );
             return Err(Failure::failed("file", text));
+        }
+        if was_finished {
+            fs::rename(&path, &partial).map_err(refused(&path))?;
         }
         file.set_len(length).map_err(refused(&partial))?;
         Ok(Self {
@@ -96,6 +104,7 @@ impl LineFile {
             partial,
             file,
             length,
+            digest,
             failed: false,
         })
     }
@@ -105,6 +114,7 @@ impl LineFile {
         LineFileState {
             path: self.path.clone(),
             length: self.length,
+            digest: self.digest.clone().finalize().into(),
         }
     }
 
@@ -125,6 +135,7 @@ impl LineFile {
         match self.file.write_all(lines.as_bytes()) {
             Ok(()) => {
                 self.length += lines.len() as u64;
+                self.digest.update(lines);
                 Ok(())
             }
             Err(error) => {
@@ -155,6 +166,18 @@ impl LineFile {
             "file",
             format!("'{path}': {error}; what was written so far is in '{partial}'"),
         )
+    }
+}
+
+/// Of the first so many bytes of a file, or of all where there are fewer.
+fn digest_of(file: &mut File, length: u64) -> io::Result<Sha256> {
+    let mut digest = Sha256::new();
+    let (mut bytes, mut buffer) = (file.take(length), vec![0; 1 << 16]);
+    loop {
+        match bytes.read(&mut buffer)? {
+            0 => return Ok(digest),
+            read => digest.update(&buffer[..read]),
+        }
     }
 }
 
@@ -246,13 +269,16 @@ mod tests {
         file.finish().unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "one\nthree\n");
         assert_eq!(scratch.files(), ["a.csv"]);
-        fs::write(&path, "o").unwrap();
-        let failure = LineFile::resume(state).err().unwrap();
-        assert!(
-            failure.message().contains("1 bytes, of 4"),
-            "{}",
-            failure.message()
-        );
+        for other in ["o", "two\nthree\n"] {
+            fs::write(&path, other).unwrap();
+            let failure = LineFile::resume(state.clone()).err().unwrap();
+            assert_eq!(fs::read_to_string(&path).unwrap(), other);
+            assert!(
+                failure.message().contains("is not what the run"),
+                "{}",
+                failure.message()
+            );
+        }
     }
 
     /// `/dev/full` takes nothing, as a full disk.

@@ -2,7 +2,7 @@
 
 use onelook::media::video::ResumePoint;
 use onelook::media::{DecodeWarning, Source, SourceError, SourceFrame, VideoPosition};
-use onelook::types::FrameView;
+use onelook::types::{Frame, FrameView};
 use onelook::{ImageResult, Pipeline, Tiling};
 
 use super::RunPlan;
@@ -68,7 +68,8 @@ struct Batches<'a, 'e> {
 struct Place {
     /// Which image or video comes next or goes on.
     index: usize,
-    frame: Option<ResumePoint>,
+    /// The last frame of it, and which one it is.
+    frame: Option<(Frame, u64)>,
 }
 
 impl Batches<'_, '_> {
@@ -133,15 +134,9 @@ impl Batches<'_, '_> {
         if self.emitter.checkpoints.is_some()
             && let Some((index, frame)) = last_frame
         {
-            let time = self.sequences.reliable_time();
-            let point = |(frame, number): (usize, u64)| {
-                let frame = &frames[frame];
-                let size = [frame.width(), frame.height()].map(|side| side as u32);
-                ResumePoint::new(number, time, size, frame.pixels())
-            };
             self.place = Some(Place {
                 index,
-                frame: frame.map(point),
+                frame: frame.map(|(frame, number)| (frames.swap_remove(frame), number)),
             });
             if self.emitter.is_checkpoint_due() {
                 self.checkpoint()?;
@@ -155,15 +150,20 @@ impl Batches<'_, '_> {
         let Some(Place { index, frame }) = self.place.take() else {
             return Ok(());
         };
+        let time = self.sequences.reliable_time();
+        let point = |(frame, number): (Frame, u64)| {
+            let size = [frame.width(), frame.height()].map(|side| side as u32);
+            ResumePoint::new(number, time, size, frame.pixels())
+        };
         self.emitter.checkpoint(RunState {
             index,
-            frame,
+            frame: frame.map(point),
             sequence: self.sequences.state(),
             ..RunState::default()
         })
     }
 
-    fn predict(&self, frames: &[onelook::types::Frame]) -> Result<Vec<ImageResult>, Failure> {
+    fn predict(&self, frames: &[Frame]) -> Result<Vec<ImageResult>, Failure> {
         let results = match &self.tiling {
             None => self.pipeline.predict(frames),
             Some(tiling) => {

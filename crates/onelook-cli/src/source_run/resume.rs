@@ -31,28 +31,28 @@ pub fn find(
     console: &Console,
 ) -> Result<Resumed, Failure> {
     let args = plan.args;
-    if !shape.is_of_video_files {
+    let Some(videos) = &shape.video_files else {
         return Err(Failure::Usage(
             "--resume is for video files that run one after the other: images and live streams have \
              nothing to go on from"
                 .to_owned(),
         ));
-    }
+    };
     if args.save.save_quota.is_some() {
         return Err(Failure::Usage(
             "--resume keeps all that was saved: leave --save-quota out".to_owned(),
         ));
     }
-    let model_file = [args.model.model.as_deref().map(PathBuf::from)];
-    let words = args.source.iter().map(PathBuf::from);
-    let identity = RunIdentity::new(words.chain(model_file.into_iter().flatten()));
+    let model_file = args.model.model.as_deref().map(Path::new);
+    let files = videos.iter().map(PathBuf::as_path).chain(model_file);
+    // A file may say how objects are tracked: what it says counts.
+    let identity = RunIdentity::new(files, &format!("{:?}", plan.tracker));
     let task = model.metadata().task();
     let mut found = None;
     for directory in args.save.run_directories(task, plan.command)? {
-        let Some((file, state)) = StateFile::find(&directory, &identity)? else {
-            continue;
-        };
-        found = Some((file, state, directory));
+        if let Some((file, state)) = StateFile::find(&directory, identity)? {
+            found = Some((file, state, directory));
+        }
     }
     if let Some((file, state, directory)) = found {
         console.note(format!(
@@ -88,6 +88,11 @@ impl Resumed {
         options.resume = Some(self.state.position());
         let source = Source::open(&plan.args.source, &options);
         Ok(OpenedSource::InTurn(source.map_err(onelook::Error::from)?))
+    }
+
+    /// Where events wait whose receivers are away, unless another place is given: the run that goes on sends them.
+    pub fn event_spool(&self) -> PathBuf {
+        self.directory.join(".onelook-events")
     }
 
     /// The run's directory, without what lies behind the last checkpoint, and how its outputs go on.

@@ -3,12 +3,12 @@
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
 
 use onelook::media::SourcePosition;
 use onelook::media::video::ResumePoint;
 use onelook::printable::printable_path;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use super::counter::CounterState;
 use super::sequences::SequenceState;
@@ -19,35 +19,34 @@ const FILE: &str = ".onelook-resume";
 const NEXT_FILE: &str = ".onelook-resume.next";
 const LOCK_FILE: &str = ".onelook-resume.lock";
 
-/// By what a run is known again.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct RunIdentity {
-    /// Version of this program: others keep other things.
-    version: String,
-    /// Where it was started, and by what words.
-    directory: PathBuf,
-    words: Vec<String>,
-    /// The videos and the model, with their sizes and when they were changed last.
-    files: Vec<(PathBuf, u64, Option<SystemTime>)>,
-}
+/// By what a run is known again: a digest, since the words of a command line may hold passwords.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RunIdentity([u8; 32]);
 
 impl RunIdentity {
-    /// Of this program's command line with these files.
-    pub fn new(files: impl IntoIterator<Item = PathBuf>) -> Self {
-        let described = |path: PathBuf| {
-            let metadata = fs::metadata(&path).ok();
-            let length = metadata.as_ref().map_or(0, fs::Metadata::len);
-            (path, length, metadata.and_then(|it| it.modified().ok()))
+    /// Of this program's version (others keep other things), where it was started, its command line, the files
+    /// that it reads with their sizes and when they were changed last, and what other files say in `settings`.
+    pub fn new<'a>(files: impl IntoIterator<Item = &'a Path>, settings: &str) -> Self {
+        let mut digest = Sha256::new();
+        let mut add = |part: &[u8]| {
+            digest.update((part.len() as u64).to_le_bytes());
+            digest.update(part);
         };
-        let words = std::env::args_os().skip(1);
-        Self {
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            directory: std::env::current_dir().unwrap_or_default(),
-            words: words
-                .map(|word| word.to_string_lossy().into_owned())
-                .collect(),
-            files: files.into_iter().map(described).collect(),
+        let directory = std::env::current_dir().unwrap_or_default();
+        add(env!("CARGO_PKG_VERSION").as_bytes());
+        add(directory.as_os_str().as_encoded_bytes());
+        add(settings.as_bytes());
+        for word in std::env::args_os().skip(1) {
+            add(word.as_encoded_bytes());
         }
+        for path in files {
+            let metadata = fs::metadata(path).ok();
+            let length = metadata.as_ref().map(fs::Metadata::len);
+            let changed = metadata.and_then(|it| it.modified().ok());
+            add(path.as_os_str().as_encoded_bytes());
+            add(format!("{length:?} {changed:?}").as_bytes());
+        }
+        Self(digest.finalize().into())
     }
 }
 
@@ -91,27 +90,25 @@ impl StateFile {
     /// The state of the run of this identity that was kept in `directory`, if there is one.
     pub fn find(
         directory: &Path,
-        identity: &RunIdentity,
+        identity: RunIdentity,
     ) -> Result<Option<(Self, RunState)>, Failure> {
         let path = directory.join(FILE);
-        let Ok(bytes) = fs::read(&path) else {
-            return Ok(None);
-        };
-        // Those of another version are of another run, whatever they hold.
-        let Ok((kept, rest)) = postcard::take_from_bytes::<RunIdentity>(&bytes) else {
-            return Ok(None);
-        };
-        if kept != *identity {
+        let kept = || Some(fs::read(&path).ok()?.strip_prefix(&identity.0)?.to_vec());
+        if kept().is_none() {
             return Ok(None);
         }
-        let state = postcard::from_bytes(rest).map_err(|error| {
+        let file = Self::lock(directory, identity)?;
+        // Whoever had it may have come further, or to the end.
+        let Some(state) = kept() else {
+            return Ok(None);
+        };
+        let state = postcard::from_bytes(&state).map_err(|error| {
             let path = printable_path(&path);
             Failure::failed(
                 "file",
                 format!("'{path}' cannot be read ({error}): remove it to begin anew"),
             )
         })?;
-        let file = Self::lock(directory, identity.clone())?;
         Ok(Some((file, state)))
     }
 
@@ -141,8 +138,7 @@ impl StateFile {
     pub fn write(&self, state: &RunState) -> Result<(), Failure> {
         let path = self.directory.join(FILE);
         let next = self.directory.join(NEXT_FILE);
-        let encoded = postcard::to_stdvec(&self.identity)
-            .and_then(|bytes| postcard::to_extend(state, bytes))
+        let encoded = postcard::to_extend(state, self.identity.0.to_vec())
             .map_err(|error| Failure::failed("file", format!("the state of the run: {error}")))?;
         let write = || {
             self.sync_results()?;
@@ -181,8 +177,8 @@ mod tests {
         fs::create_dir_all(&root).unwrap();
         let model = root.join("model.pt");
         fs::write(&model, "weights").unwrap();
-        let identity = || RunIdentity::new([model.clone()]);
-        assert!(StateFile::find(&root, &identity()).unwrap().is_none());
+        let identity = || RunIdentity::new([model.as_path()], "botsort");
+        assert!(StateFile::find(&root, identity()).unwrap().is_none());
         let file = StateFile::create(&root, identity()).unwrap();
         let state = RunState {
             index: 2,
@@ -190,21 +186,31 @@ mod tests {
             ..RunState::default()
         };
         file.write(&state).unwrap();
-        let busy = StateFile::find(&root, &identity()).err().unwrap();
+        let busy = StateFile::find(&root, identity()).err().unwrap();
         assert!(
             busy.message().contains("another onelook"),
             "{}",
             busy.message()
         );
         drop(file);
-        let (file, found) = StateFile::find(&root, &identity()).unwrap().unwrap();
+        let (file, found) = StateFile::find(&root, identity()).unwrap().unwrap();
         assert_eq!((found.index, found.counts), (2, [40, 1]));
         drop(file);
-        fs::write(&model, "others").unwrap();
-        assert!(StateFile::find(&root, &identity()).unwrap().is_none());
+        let other = RunIdentity::new([model.as_path()], "bytetrack");
+        assert!(StateFile::find(&root, other).unwrap().is_none());
         let bytes = fs::read(root.join(FILE)).unwrap();
-        fs::write(root.join(FILE), &bytes[..bytes.len() / 2]).unwrap();
-        assert!(StateFile::find(&root, &identity()).unwrap().is_none());
+        fs::write(root.join(FILE), &bytes[..33]).unwrap();
+        let broken = StateFile::find(&root, identity()).err().unwrap();
+        assert!(
+            broken.message().contains("remove it to begin anew"),
+            "{}",
+            broken.message()
+        );
+        fs::write(root.join(FILE), &bytes[..31]).unwrap();
+        assert!(StateFile::find(&root, identity()).unwrap().is_none());
+        fs::write(root.join(FILE), bytes).unwrap();
+        fs::write(&model, "others").unwrap();
+        assert!(StateFile::find(&root, identity()).unwrap().is_none());
         fs::remove_dir_all(&root).unwrap();
     }
 }

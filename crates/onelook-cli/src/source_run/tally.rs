@@ -41,7 +41,8 @@ impl Tally {
 
     /// Goes on where another program came to.
     pub fn resume(&mut self, [position, failed]: [usize; 2]) {
-        (self.position, self.failed, self.before) = (position, failed, position - failed);
+        (self.position, self.failed) = (position, failed);
+        self.before = position.saturating_sub(failed);
     }
 
     /// The next image or frame has its result.

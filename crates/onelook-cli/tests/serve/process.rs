@@ -7,19 +7,17 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
+use test_support::ScratchDir;
+
 /// Longest wait for anything; a build machine may be busy.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A directory that goes when the test ends.
-pub struct Scratch(pub PathBuf);
+pub struct Scratch(pub ScratchDir);
 
 impl Scratch {
     pub fn new(name: &str) -> Self {
-        let name = format!("onelook-serve-{name}-{}", std::process::id());
-        let path = std::env::temp_dir().join(name);
-        let _ = fs::remove_dir_all(&path);
-        fs::create_dir_all(&path).unwrap();
-        Self(path)
+        Self(ScratchDir::new(name))
     }
 
     pub fn path(&self, file: &str) -> PathBuf {
@@ -55,12 +53,6 @@ impl Scratch {
     pub fn start(&self, words: &[&str]) -> Process {
         let log = fs::File::create(self.path("stderr")).unwrap();
         Process::start(self.command(words).stderr(log))
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
     }
 }
 
