@@ -297,7 +297,7 @@ impl VideoWriter {
         command.args(["-f", "concat", "-safe", "0"]);
         command.args(["-protocol_whitelist", "file,pipe", "-i", "pipe:0"]);
         if let Some((original, _)) = audio {
-            command.args(VideoAddress::File(original.clone()).input().words);
+            command.args(VideoAddress::File(original.clone()).input(None).words);
         }
         command.args(["-map", "0:v", "-c", "copy"]);
         if let Some((_, codec)) = audio {
