@@ -22,6 +22,7 @@ mod device;
 mod error;
 mod event_record;
 mod file_bytes;
+pub mod file_name;
 mod gpu_check;
 mod model;
 pub mod mot;

@@ -3,13 +3,14 @@
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
+use onelook::file_name::{safe, stem};
 use onelook::media::encode_jpeg;
 use onelook::record::class_name;
 use onelook::types::{BoxXyxy, Frame};
 
 use super::images::JPEG_QUALITY;
 use super::predicted::{PredictedImage, Sink};
-use super::run_directory::{RunDirectory, safe, stem};
+use super::run_directory::RunDirectory;
 use crate::failure::Failure;
 
 pub struct Crops<'a> {

@@ -2,11 +2,12 @@
 
 use std::rc::Rc;
 
+use onelook::file_name::stem;
 use onelook::media::{encode_jpeg, encode_png};
 use onelook::vision::draw::DrawStyle;
 
 use super::predicted::{PredictedImage, Sink};
-use super::run_directory::{RunDirectory, stem};
+use super::run_directory::RunDirectory;
 use crate::failure::Failure;
 
 /// Good enough that small labels stay sharp.
