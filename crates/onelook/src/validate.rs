@@ -6,6 +6,7 @@
 
 mod schedule;
 
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::mpsc::sync_channel;
 
@@ -59,7 +60,8 @@ pub struct Validation {
     pub failed: Vec<(PathBuf, Error)>,
 }
 
-/// Runs the pipeline over the data set; `progress` is called for every image.
+/// Runs the pipeline over the data set; `progress` is called for every image, and may end the run: then
+/// the figures are those of the images so far.
 ///
 /// The pipeline's thresholds count; for figures like those of others its least confidence should be
 /// 0.001 and every label of a box should count (`multi_label`).
@@ -67,7 +69,7 @@ pub fn validate(
     pipeline: &Pipeline,
     dataset: &Dataset,
     options: &ValidateOptions,
-    progress: &mut dyn FnMut(),
+    progress: &mut dyn FnMut() -> ControlFlow<()>,
 ) -> Result<Validation, Error> {
     let metadata = pipeline.model().metadata();
     let categories = dataset.categories_of(&metadata.names);
@@ -117,7 +119,9 @@ pub fn validate(
                 }
                 Err(error) => tally.failed.push((image.path.clone(), error)),
             }
-            progress();
+            if progress().is_break() {
+                break;
+            }
         }
         tally.add(pipeline, &mut waiting, size, &categories)
     })?;

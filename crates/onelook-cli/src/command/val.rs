@@ -2,6 +2,7 @@
 
 mod report;
 
+use std::ops::ControlFlow;
 use std::path::Path;
 
 use onelook::dataset::{Dataset, DatasetOptions};
@@ -39,7 +40,11 @@ pub fn run(args: &ValArgs, console: &Console) -> Result<(), Failure> {
         tiling: args.tile.tiling(args.fit.agnostic_nms),
     };
     let bar = console.bar(dataset.images.len(), "validating");
-    let validation = validate(&pipeline, &dataset, &options, &mut || bar.inc(1))?;
+    let mut progress = || {
+        bar.inc(1);
+        ControlFlow::Continue(())
+    };
+    let validation = validate(&pipeline, &dataset, &options, &mut progress)?;
     bar.finish_and_clear();
     for (path, error) in &validation.failed {
         report_unused(path, error, console);
