@@ -3,12 +3,14 @@
 use std::slice;
 
 use numpy::{
-    Element, IntoPyArray, PyArray, PyArray3, PyArrayDyn, PyArrayMethods, PyReadonlyArrayDyn,
-    PyUntypedArray, PyUntypedArrayMethods,
+    Element, IntoPyArray, PyArray, PyArray3, PyArrayDescrMethods, PyArrayDyn, PyArrayMethods,
+    PyReadonlyArrayDyn, PyUntypedArray, PyUntypedArrayMethods,
 };
+use onelook::media::Limits;
 use onelook::types::{Frame, FrameView, PixelFormat};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
+use pyo3::types::PyWeakrefReference;
 
 use crate::error::{OrRaise, raised};
 
@@ -25,15 +27,37 @@ pub struct ImageArray<'py> {
 enum Pixels<'py> {
     /// As they lie in the array.
     Borrowed {
-        array: PyReadonlyArrayDyn<'py, u8>,
-        /// Bytes from the array's first element back to the image's first byte: with the channels in
-        /// reverse order, its first element is the last byte of a pixel.
-        back: usize,
+        /// The image's first byte.
+        first: *const u8,
         stride: usize,
         length: usize,
+        _owner: Owner<'py>,
     },
     /// Without gaps.
     Copied(Vec<u8>),
+}
+
+/// What keeps an array's memory where it is.
+struct Owner<'py> {
+    _array: PyReadonlyArrayDyn<'py, u8>,
+    /// NumPy gives an array no other memory, whatever its users ask for, while there are weak references to it.
+    _pins: Vec<Bound<'py, PyWeakrefReference>>,
+}
+
+impl<'py> Owner<'py> {
+    /// The array, and the arrays that it is a view of.
+    fn of(array: PyReadonlyArrayDyn<'py, u8>) -> PyResult<Self> {
+        let mut pins = Vec::new();
+        let mut next = Some(array.as_any().clone());
+        while let Some(object) = next.filter(|object| object.is_instance_of::<PyUntypedArray>()) {
+            pins.push(PyWeakrefReference::new(&object)?);
+            next = Some(object.getattr("base")?);
+        }
+        Ok(Self {
+            _array: array,
+            _pins: pins,
+        })
+    }
 }
 
 /// Order of the channels by its name.
@@ -61,37 +85,49 @@ impl<'py> ImageArray<'py> {
             ))
         })?;
         let array = object.cast::<PyArrayDyn<u8>>().map_err(|_| {
-            PyTypeError::new_err(format!(
-                "an image must have the dtype uint8 (0 to 255), not {}",
-                untyped.dtype()
-            ))
+            let dtype = untyped.dtype();
+            let hint = match dtype.kind() {
+                b'f' => ": of 0 to 1 it is made by (image * 255).astype('uint8')",
+                b'u' if dtype.itemsize() == 2 => {
+                    ": of 16 bits it is made by (image // 257).astype('uint8')"
+                }
+                b'b' => ": it is made by image.astype('uint8') * 255",
+                _ => "",
+            };
+            let message =
+                format!("an image must have the dtype uint8 (0 to 255), not {dtype}{hint}");
+            PyTypeError::new_err(message)
         })?;
         let (size, format) = match *array.shape() {
             [height, width] | [height, width, 1] => ([height, width], PixelFormat::Grey),
             [height, width, CHANNELS] => ([height, width], colour),
             ref shape => {
-                return Err(raised(
-                    "ImageError",
-                    format!(
-                        "an image must have the shape (height, width), (height, width, 1) or \
-                         (height, width, 3), not {shape:?}"
-                    ),
-                ));
+                let hint = match shape {
+                    [_, _, 4] => ": image[..., :3] leaves the transparency out",
+                    [1 | 3, _, _] => ": image.transpose(1, 2, 0) puts the channels last",
+                    [_, _, _, _] => ": give a list of images",
+                    _ => "",
+                };
+                let message = format!(
+                    "an image must have the shape (height, width), (height, width, 1) or \
+                     (height, width, 3), not {shape:?}{hint}"
+                );
+                return Err(raised("ImageError", message));
             }
         };
+        check_size(size)?;
         let readonly = array.try_readonly().map_err(|_| {
-            raised(
-                "ImageError",
-                "the array is being written to by another thread".to_owned(),
-            )
+            let message = "the array is being written to by another thread";
+            raised("ImageError", message.to_owned())
         })?;
         let image = match in_place(array.strides(), size, format) {
             Some(place) => Self {
                 pixels: Pixels::Borrowed {
-                    length: place.length(size),
-                    array: readonly,
-                    back: place.back,
+                    // With the channels in reverse order, the array's first element is the last byte of a pixel.
+                    first: array.data().cast_const().wrapping_sub(place.back),
                     stride: place.stride,
+                    length: place.length(size),
+                    _owner: Owner::of(readonly)?,
                 },
                 size,
                 format: place.format,
@@ -111,28 +147,53 @@ impl<'py> ImageArray<'py> {
         let (bytes, stride) = match &self.pixels {
             Pixels::Copied(bytes) => (&bytes[..], width * self.format.bytes_per_pixel()),
             Pixels::Borrowed {
-                array,
-                back,
+                first,
                 stride,
                 length,
+                ..
             } => {
-                // SAFETY: `in_place` has found, from the shape and strides that NumPy keeps, that the
-                // array's elements are exactly bytes of these `length`, the first of them `back` bytes
-                // before the first element; `array` keeps them alive and unwritten by other users of
-                // this crate's borrows. That Python threads do not write to an array while a call reads
-                // it is asked of callers, as NumPy's own functions ask it.
-                let bytes =
-                    unsafe { slice::from_raw_parts(array.as_array().as_ptr().sub(*back), *length) };
+                // SAFETY: `in_place` has found, from the shape and strides that NumPy kept when this was
+                // made, that the array's elements are bytes of these `length` from `first`; the owner
+                // keeps them alive and in their place. That no Python thread writes to an array while a
+                // call reads it is asked of callers, as NumPy's own functions ask it: what reads the
+                // bytes takes no index and no length from them, so such a write shows in the boxes only.
+                let bytes = unsafe { slice::from_raw_parts(*first, *length) };
                 (bytes, *stride)
             }
         };
         FrameView::new(bytes, width, height, stride, self.format)
     }
 
+    /// Whether the pixels are read where they lie in the array.
+    pub fn is_borrowed(&self) -> bool {
+        matches!(self.pixels, Pixels::Borrowed { .. })
+    }
+
     /// The image.
     pub fn view(&self) -> FrameView<'_> {
         self.checked().expect("checked when it was made")
     }
+}
+
+/// An array may seem to be far larger than its memory, as that of `numpy.broadcast_to` does.
+fn check_size([height, width]: [usize; 2]) -> PyResult<()> {
+    let most = Limits::default().max_pixels;
+    match (height as u64).checked_mul(width as u64) {
+        Some(pixels) if pixels <= most => Ok(()),
+        _ => Err(raised(
+            "ImageError",
+            format!("an image of {height}x{width} is too large: at most {most} pixels are taken"),
+        )),
+    }
+}
+
+/// Where an image's first byte is read, and whether that is the array's own memory: what tests compare
+/// with the address that NumPy tells.
+#[pyfunction]
+#[pyo3(signature = (image, color = "bgr"))]
+pub fn image_address(image: &Bound<'_, PyAny>, color: &str) -> PyResult<(usize, bool)> {
+    let image = ImageArray::of(image, colour(color)?)?;
+    Ok((image.view().row(0).as_ptr().addr(), image.is_borrowed()))
 }
 
 /// How an array's elements lie where they need no copy.

@@ -1,8 +1,10 @@
 //! What the model says of one image, as arrays.
 
+use std::sync::Arc;
+
 use numpy::{PyArray1, PyArray2, PyArray3};
 use onelook::record;
-use onelook::types::{FrameView, Instances, Prediction};
+use onelook::types::{FrameView, Head, Instances, Prediction};
 use onelook::vision::draw::{DrawStyle, draw};
 use onelook::vision::masks::polygon;
 use onelook::{ImageResult, Parity};
@@ -18,11 +20,13 @@ pub struct Detections {
     result: ImageResult,
     /// Width and height of the image.
     size: [usize; 2],
+    /// What the model gives, also where it has found nothing.
+    head: Arc<Head>,
 }
 
 impl Detections {
-    pub fn new(result: ImageResult, size: [usize; 2]) -> Self {
-        Self { result, size }
+    pub fn new(result: ImageResult, size: [usize; 2], head: Arc<Head>) -> Self {
+        Self { result, size, head }
     }
 
     pub fn instances(&self) -> &Instances {
@@ -42,6 +46,7 @@ impl Detections {
                 ..self.result.clone()
             },
             size: self.size,
+            head: Arc::clone(&self.head),
         }
     }
 }
@@ -78,22 +83,21 @@ impl Detections {
     fn boxes<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyArray2<f32>>> {
         self.rows(py, |found| {
             let bbox = found.bbox;
-            vec![bbox.x1, bbox.y1, bbox.x2, bbox.y2]
+            [bbox.x1, bbox.y1, bbox.x2, bbox.y2]
         })
     }
 
     /// `x, y, width, height, angle, [track id,] confidence, class` of each object; absent where boxes are
     /// not turned.
     fn turned_boxes<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyArray2<f32>>>> {
-        let found = self.instances();
-        if found.iter().any(|found| found.angle.is_none()) || found.is_empty() {
+        if !matches!(*self.head, Head::Obb(_)) {
             return Ok(None);
         }
         let rows = self.rows(py, |found| {
             let bbox = found.bbox;
             let centre = [(bbox.x1 + bbox.x2) / 2.0, (bbox.y1 + bbox.y2) / 2.0];
             let angle = found.angle.unwrap_or_default();
-            vec![centre[0], centre[1], bbox.width(), bbox.height(), angle]
+            [centre[0], centre[1], bbox.width(), bbox.height(), angle]
         });
         rows.map(Some)
     }
@@ -127,19 +131,19 @@ impl Detections {
     /// Key points of each object, `(objects, points, 2 or 3)`: x, y and, where the model tells, how likely
     /// each is visible; absent where the model gives none.
     fn keypoints<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyArray3<f32>>>> {
-        let objects: Option<Vec<_>> = self.instances().iter().map(|it| it.keypoints).collect();
-        let Some(objects) = objects.filter(|objects| !objects.is_empty()) else {
+        let Head::Pose(head) = &*self.head else {
             return Ok(None);
         };
-        let has_scores = objects[0]
-            .first()
-            .is_some_and(|point| point.score.is_some());
-        let values = objects.iter().copied().flatten().flat_map(|point| {
-            let score = has_scores.then(|| point.score.unwrap_or_default());
-            [point.x, point.y].into_iter().chain(score)
-        });
-        let shape = [objects.len(), objects[0].len(), 2 + usize::from(has_scores)];
-        shaped(py, values.collect(), shape).map(Some)
+        let columns = 2 + usize::from(head.visibility);
+        let mut values = Vec::new();
+        for object in self.instances() {
+            for point in object.keypoints.unwrap_or_default() {
+                let values_of = [point.x, point.y, point.score.unwrap_or_default()];
+                values.extend_from_slice(&values_of[..columns]);
+            }
+        }
+        let shape = [self.instances().len(), head.keypoints, columns];
+        shaped(py, values, shape).map(Some)
     }
 
     /// The probability of each class; absent where the model finds objects.
@@ -231,22 +235,19 @@ impl Detections {
 
 impl Detections {
     /// A row per object: `place`, then what all kinds of boxes have.
-    fn rows<'py>(
+    fn rows<'py, const N: usize>(
         &self,
         py: Python<'py>,
-        place: impl Fn(&onelook::types::Instance<'_>) -> Vec<f32>,
+        place: impl Fn(&onelook::types::Instance<'_>) -> [f32; N],
     ) -> PyResult<Bound<'py, PyArray2<f32>>> {
         let found = self.instances();
-        let mut values = Vec::new();
+        let columns = N + 2 + usize::from(self.is_track());
+        let mut values = Vec::with_capacity(found.len() * columns);
         for object in found {
             values.extend(place(&object));
             values.extend(object.track_id.map(|id| id as f32));
             values.extend([object.score, object.class as f32]);
         }
-        let columns = match found.len() {
-            0 => 6 + usize::from(self.is_track()),
-            count => values.len() / count,
-        };
         shaped(py, values, [found.len(), columns])
     }
 }

@@ -8,7 +8,9 @@ mod array;
 mod codec;
 mod detections;
 mod error;
+mod files;
 mod network;
+mod process;
 mod source;
 mod tracker;
 mod validation;
@@ -21,9 +23,13 @@ mod _native {
     use pyo3::prelude::*;
 
     #[pymodule_export]
+    use crate::array::image_address;
+    #[pymodule_export]
     use crate::codec::{decode, encode_jpeg, encode_png};
     #[pymodule_export]
     use crate::detections::Detections;
+    #[pymodule_export]
+    use crate::files::{file_stem, safe_name};
     #[pymodule_export]
     use crate::network::{Network, Predictor, devices};
     #[pymodule_export]

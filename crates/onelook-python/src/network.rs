@@ -5,18 +5,21 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use numpy::{IntoPyArray, PyArrayDyn, PyArrayMethods, PyReadonlyArray4, PyUntypedArrayMethods};
+use onelook::media::Limits;
 use onelook::types::{Frame, FrameView, Precision, Tensor, Thresholds};
-use onelook::{LoadOptions, Model, Options, Pipeline, found_devices};
+use onelook::{Device, LoadOptions, Model, Options, Pipeline, found_devices};
 use pyo3::prelude::*;
 
 use crate::array::{ImageArray, colour};
 use crate::detections::Detections;
 use crate::error::{OrRaise, raised};
+use crate::process::OfProcess;
 
 /// A model that is ready to run, from any number of threads at once.
 #[pyclass(frozen, module = "onelook._native")]
 pub struct Network {
-    model: Arc<Model>,
+    model: OfProcess<Arc<Model>>,
+    asked: Device,
 }
 
 #[pymethods]
@@ -43,7 +46,8 @@ impl Network {
         };
         let model = py.detach(|| Model::load(path, &options)).or_raise()?;
         Ok(Self {
-            model: Arc::new(model),
+            model: OfProcess::new(Arc::new(model)),
+            asked: options.device,
         })
     }
 
@@ -95,6 +99,14 @@ impl Network {
         self.model.device()
     }
 
+    /// Whether it runs on this device: the one that was asked for, or the one that was found.
+    fn is_on(&self, device: &str) -> PyResult<bool> {
+        let device: Device = device.parse().or_raise()?;
+        let found = self.model.device().split(", ").next();
+        let found = found.and_then(|word| word.parse::<Device>().ok());
+        Ok(device == Device::Auto || device == self.asked || Some(device) == found)
+    }
+
     /// Why this device was chosen.
     #[getter]
     fn device_reason(&self) -> &str {
@@ -131,11 +143,21 @@ impl Network {
         py: Python<'py>,
         input: PyReadonlyArray4<'py, f32>,
     ) -> PyResult<Vec<Bound<'py, PyArrayDyn<f32>>>> {
-        let values = input.as_array().iter().copied().collect();
         let shape: Vec<usize> = input.shape().to_vec();
+        // An array may seem to be far larger than its memory.
+        let values = shape
+            .iter()
+            .try_fold(1, |all: u64, &side| all.checked_mul(side as u64));
+        let most = 3 * Limits::default().max_pixels;
+        if values.is_none_or(|values| values > most) {
+            let message = format!("input: {shape:?} is too large: at most {most} values are taken");
+            return Err(raised("SettingError", message));
+        }
+        let values = input.as_array().iter().copied().collect();
         let input =
             Tensor::new(shape, values).map_err(|error| raised("ImageError", error.to_string()))?;
-        let outputs = py.detach(|| self.model.run_tensor(&input)).or_raise()?;
+        let model = self.model.running()?;
+        let outputs = py.detach(|| model.run_tensor(&input)).or_raise()?;
         let arrays = outputs.into_iter().map(|output| {
             let shape = output.shape().to_vec();
             output.into_data().into_pyarray(py).reshape(shape)
@@ -152,7 +174,7 @@ fn precision_of(word: &str) -> PyResult<Precision> {
 /// A model with everything before and behind it.
 #[pyclass(frozen, module = "onelook._native")]
 pub struct Predictor {
-    pub(crate) pipeline: Pipeline,
+    pub(crate) pipeline: OfProcess<Pipeline>,
 }
 
 #[pymethods]
@@ -198,8 +220,11 @@ impl Predictor {
             batch: batch.max(1),
             keep_suppressed,
         };
-        let pipeline = Pipeline::new(Arc::clone(&network.model), options).or_raise()?;
-        Ok(Self { pipeline })
+        let model = Arc::clone(network.model.running()?);
+        let pipeline = Pipeline::new(model, options).or_raise()?;
+        Ok(Self {
+            pipeline: OfProcess::new(pipeline),
+        })
     }
 
     /// What the model says of each image; their order is that of the images.
@@ -213,12 +238,14 @@ impl Predictor {
         let images = images.iter().map(|image| ImageArray::of(image, colour));
         let images: Vec<ImageArray<'_>> = images.collect::<PyResult<_>>()?;
         let views: Vec<FrameView<'_>> = images.iter().map(ImageArray::view).collect();
-        let placements: Vec<_> = views.iter().map(|view| self.pipeline.place(view)).collect();
-        let results = py.detach(|| self.pipeline.predict_placed(&views, &placements));
+        let pipeline = self.pipeline.running()?;
+        let placements: Vec<_> = views.iter().map(|view| pipeline.place(view)).collect();
+        let results = py.detach(|| pipeline.predict_placed(&views, &placements));
+        let head = Arc::new(pipeline.model().metadata().head.clone());
         let sizes = views.iter().map(|view| [view.width(), view.height()]);
         let results = results.or_raise()?.into_iter().zip(sizes);
         Ok(results
-            .map(|(result, size)| Detections::new(result, size))
+            .map(|(result, size)| Detections::new(result, size, Arc::clone(&head)))
             .collect())
     }
 
@@ -234,11 +261,12 @@ impl Predictor {
     ) -> PyResult<Vec<f64>> {
         let frame = Frame::filled(width, height, [114; 3]).or_raise()?;
         let frames = [frame];
+        let pipeline = self.pipeline.running()?;
         let mut times = Vec::with_capacity(runs.min(1 << 20));
         for run in 0..warmup.saturating_add(runs) {
             let time = py.detach(|| {
                 let start = Instant::now();
-                self.pipeline.predict(&frames).map(|_| start.elapsed())
+                pipeline.predict(&frames).map(|_| start.elapsed())
             });
             let time: Duration = time.or_raise()?;
             py.check_signals()?;

@@ -12,6 +12,7 @@ use pyo3::prelude::*;
 
 use crate::array::from_frame;
 use crate::error::{OrRaise, exception, raised};
+use crate::process::OfProcess;
 
 /// How often a wait looks for signals, such as that of Ctrl-C.
 const SIGNAL_INTERVAL: Duration = Duration::from_millis(100);
@@ -19,10 +20,21 @@ const SIGNAL_INTERVAL: Duration = Duration::from_millis(100);
 /// Images to come; decoded ahead of whoever takes them.
 #[pyclass(frozen, module = "onelook._native")]
 pub struct ImageStream {
-    frames: Mutex<Receiver<SourceFrame>>,
-    stop: StopHandle,
+    running: OfProcess<Running>,
     entries: usize,
     length: Option<usize>,
+}
+
+/// The thread that opens and decodes; it ends when this is dropped.
+struct Running {
+    frames: Mutex<Receiver<SourceFrame>>,
+    stop: StopHandle,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.stop.stop();
+    }
 }
 
 /// One image of a stream, or why there is none.
@@ -93,8 +105,10 @@ impl ImageStream {
             )
         })?;
         Ok(Self {
-            frames: Mutex::new(receiver),
-            stop,
+            running: OfProcess::new(Running {
+                frames: Mutex::new(receiver),
+                stop,
+            }),
             entries,
             length,
         })
@@ -117,9 +131,13 @@ impl ImageStream {
     }
 
     fn __next__(&self, py: Python<'_>) -> PyResult<Option<StreamImage>> {
+        let running = self.running.running()?;
         loop {
             let received = py.detach(|| {
-                let frames = self.frames.lock().unwrap_or_else(PoisonError::into_inner);
+                let frames = running
+                    .frames
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner);
                 frames.recv_timeout(SIGNAL_INTERVAL)
             });
             match received {
@@ -132,13 +150,9 @@ impl ImageStream {
 
     /// Ends the stream, also while a thread waits for its next image.
     fn close(&self) {
-        self.stop.stop();
-    }
-}
-
-impl Drop for ImageStream {
-    fn drop(&mut self) {
-        self.stop.stop();
+        if let Ok(running) = self.running.running() {
+            running.stop.stop();
+        }
     }
 }
 

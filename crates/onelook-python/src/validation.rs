@@ -1,5 +1,6 @@
 //! A model and a data set in, figures of merit out.
 
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 
 use onelook::dataset::{Dataset, DatasetOptions, Split};
@@ -30,6 +31,16 @@ pub fn validate(
         split,
     };
     let dataset = Dataset::open(&data, &options).or_raise()?;
+    if dataset.images.is_empty() {
+        let reason = dataset.excluded.first().map_or_else(String::new, |image| {
+            format!(": {}: {}", image.path.display(), image.error)
+        });
+        let message = format!(
+            "{}: it has no image that can be used{reason}",
+            data.display()
+        );
+        return Err(raised("DatasetError", message));
+    }
     progress.call1((dataset.images.len(),))?;
     let progress: Py<PyAny> = progress.clone().unbind();
     let mut raised_there = None;
@@ -38,14 +49,19 @@ pub fn validate(
         batch: predictor.pipeline.options().batch,
         ..ValidateOptions::default()
     };
+    let pipeline = predictor.pipeline.running()?;
     let validation = py.detach(|| {
-        run(&predictor.pipeline, &dataset, &options, &mut || {
+        run(pipeline, &dataset, &options, &mut || {
             let call = |py: Python<'_>| {
                 py.check_signals()?;
                 progress.call1(py, (1,)).map(drop)
             };
-            if raised_there.is_none() {
-                raised_there = Python::attach(call).err();
+            match Python::attach(call) {
+                Ok(()) => ControlFlow::Continue(()),
+                Err(error) => {
+                    raised_there = Some(error);
+                    ControlFlow::Break(())
+                }
             }
         })
     });
@@ -61,7 +77,10 @@ pub fn validate(
             "recall": class.recall,
         })
     });
-    let failed = validation.failed.iter();
+    let excluded = dataset.excluded.iter();
+    let excluded = excluded.map(|image| (&image.path, &image.error));
+    let failed = validation.failed.iter().map(|(path, error)| (path, error));
+    let failed = excluded.chain(failed);
     let failed = failed.map(|(path, error)| json!([path.display().to_string(), error.to_string()]));
     Ok(json!({
         "stats": stats.stats, "precision": stats.precision, "recall": stats.recall,

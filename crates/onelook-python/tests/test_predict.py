@@ -4,8 +4,10 @@ import asyncio
 import io
 import json
 import logging
+import os
 import pickle
 import subprocess
+import sys
 import threading
 
 import numpy as np
@@ -24,7 +26,6 @@ def test_boxes_are_those_of_the_command_line(model, weights, sample, command_lin
     arguments = ["predict", f"model={weights}", f"source={sample}", "--json", "--no-save", "device=cpu"]
     run = subprocess.run([*command_line, *arguments], capture_output=True, check=True, text=True)
     line = json.loads(run.stdout.splitlines()[0])
-    objects = line.get("predictions") or line.get("objects") or line
     assert model(sample)[0].summary() == line["detections"]
 
 
@@ -118,6 +119,21 @@ def test_options_have_the_names_and_defaults_of_the_reference(model, sample):
         ({"confidence": 0.5}, TypeError, "conf"),
         ({"augment": True}, ValueError, "augment"),
         ({"half": True}, ValueError, "quantize"),
+        ({"quantize": 16}, ValueError, "quantize"),
+        ({"end2end": True}, ValueError, "end2end"),
+        ({"device": "cuda:0"}, ValueError, "device='cuda:0'"),
+        ({"device": [0, 1]}, ValueError, "device='0,1'"),
+        ({"device": "toaster"}, RuntimeError, "toaster"),
+        ({"imgsz": -1}, ValueError, "imgsz"),
+        ({"imgsz": 1 << 20}, ValueError, "imgsz"),
+        ({"imgsz": 1 << 70}, ValueError, "imgsz"),
+        ({"imgsz": 0.5}, ValueError, "imgsz"),
+        ({"imgsz": "640"}, ValueError, "imgsz"),
+        ({"batch": 1.5}, ValueError, "batch"),
+        ({"max_det": -1}, ValueError, "max_det"),
+        ({"max_det": None}, ValueError, "max_det"),
+        ({"classes": [-1]}, ValueError, "classes"),
+        ({"conf": "high"}, TypeError, "conf"),
     ],
 )
 def test_a_wrong_option_says_what_is_wrong(model, sample, options, error, words):
@@ -226,6 +242,7 @@ def test_saving_writes_what_the_command_line_writes(model, sample, tmp_path):
 
 def test_plots_keep_the_order_of_channels(model, sample):
     result = model(sample)[0]
+    assert (result.plot(line_width=1) != result.plot(line_width=9)).any()
     bgr, rgb = result.plot(), result.plot(color="rgb")
     np.testing.assert_array_equal(bgr, rgb[..., ::-1])
     assert (bgr != result.orig_img).any()
@@ -233,16 +250,108 @@ def test_plots_keep_the_order_of_channels(model, sample):
     assert "data:image/jpeg;base64," in html and "cat" in html
 
 
-def test_masks_key_points_and_classes(sample):
-    segment = onelook.Model(data("weights/yolo26n-seg.pt"), device="cpu")(sample)[0]
-    assert segment.masks.data.shape[0] == len(segment) == len(segment.masks.xy)
-    assert set(np.unique(segment.masks.data)) <= {0, 1}
-    assert "segments" in segment.summary()[0]
+def test_the_models_own_device_may_be_named_in_each_call(model, sample):
+    class Device:
+        """What stands for a device in other packages."""
+
+        def __str__(self):
+            return "cpu"
+
+    for device in ("cpu", "CPU", None, "auto", Device()):
+        assert len(model(sample, device=device, half=False, quantize=32)[0])
+    assert model.to("cpu") is model and model.fuse() is model
+    with pytest.raises(onelook.errors.SettingError, match="runs on cpu"):
+        model.to("cuda")
+
+
+def test_lines_of_the_log_and_their_absence(weights, sample, caplog):
+    with caplog.at_level(logging.INFO, logger="onelook"):
+        model = onelook.Model(weights, device="cpu")
+        assert "on cpu" in caplog.text
+        caplog.clear()
+        model(sample)
+        assert "image 1/1" in caplog.text and "cat" in caplog.text and "ms" in caplog.text
+        caplog.clear()
+        model(sample, verbose=False)
+        onelook.Model(weights, device="cpu", verbose=False)
+        assert caplog.text == ""
+
+
+def test_nothing_is_printed_unless_logging_is_set_up(weights, sample):
+    script = "import sys, onelook; onelook.Model(sys.argv[1], device='cpu')(sys.argv[2])"
+    paths = os.pathsep.join(path for path in sys.path if path)
+    ended = subprocess.run(
+        [sys.executable, "-c", script, weights, sample],
+        env={**os.environ, "PYTHONPATH": paths},
+        capture_output=True,
+        check=True,
+    )
+    assert ended.stdout == b"" and ended.stderr == b""
+
+
+def test_progress_is_shown_by_tqdm(model, sample, capsys, monkeypatch):
+    pytest.importorskip("tqdm")
+    model([sample] * 3, progress=True)
+    assert "predicting: 100%" in capsys.readouterr().err
+    model([sample] * 3, progress=False)
+    model([sample] * 3)
+    assert capsys.readouterr().err == ""
+    monkeypatch.setitem(sys.modules, "tqdm.auto", None)
+    model([sample] * 3)
+    with pytest.raises(ImportError, match="pip install tqdm"):
+        model(sample, progress=True)
+
+
+def test_class_names_lead_to_no_other_directory(model, sample, tmp_path):
+    result = model(sample)[0]
+    result.names = dict.fromkeys(result.names, "../../outside/.")
+    result.save_crop(tmp_path / "a/b/crops")
+    written = [path.relative_to(tmp_path / "a/b/crops") for path in tmp_path.rglob("*.jpg")]
+    assert len(written) == len(result) and {path.parts[0] for path in written} == {"_.._outside_"}
+
+
+def test_images_of_one_name_have_files_of_their_own(model, sample, tmp_path):
+    paths = []
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        paths.append(tmp_path / folder / "cat.jpg")
+        paths[-1].write_bytes(sample.read_bytes())
+    model(paths, save=True, save_txt=True, project=tmp_path, name="run", imgsz=64, conf=0.01)
+    assert sorted(path.name for path in (tmp_path / "run").glob("*.jpg")) == ["cat-2.jpg", "cat.jpg"]
+
+
+def test_tables(model, sample):
+    result = model(sample)[0]
+    pytest.importorskip("pandas")
+    frame = result.to_df()
+    assert list(frame["name"]) == [found["name"] for found in result.summary()]
+    assert {"x1", "y1", "x2", "y2", "confidence", "class"} <= set(frame.columns)
+
+
+def test_a_validation_gives_the_figures_of_the_command_line(model, weights, command_line):
+    annotations = data("coco-val-subset/instances.json")
+    options = ["--model", weights, "--data", annotations, "--device", "cpu", "--imgsz", "160", "--json"]
+    command = [*command_line, "val", *options]
+    ended = subprocess.run(command, capture_output=True, check=True, text=True)
+    metrics = model.val(annotations, imgsz=160)
+    line = json.loads(ended.stdout.splitlines()[-1])
+    assert metrics.box.map == pytest.approx(line["stats"][0])
+    assert metrics.values["images"] == 128 and 0.1 < metrics.box.map < metrics.box.map50 < 1
+    assert metrics.results_dict["metrics/mAP50(B)"] == metrics.box.map50
+    assert "128 images" in repr(metrics) and metrics.speed["inference"] > 0
+    with pytest.raises(FileNotFoundError):
+        model.val("nobody.yaml")
 
 
 def test_figures(model, sample):
     times = model.bench(imgsz=64, runs=3, warmup=1)
     assert 0 < times["min_ms"] <= times["median_ms"]
-    assert model.info()["parameters"] > 2e6
+    assert times["median_ms"] <= times["p99_ms"] and times["images_per_second"] > 0
+    for options in ({"runs": 0}, {"runs": -1}, {"warmup": -1}, {"runs": 1 << 80}, {"imgsz": 0}):
+        with pytest.raises(onelook.errors.SettingError):
+            model.bench(**options)
+    info = model.info()
+    assert info["parameters"] > 2e6 and info["classes"] == len(model.names) == 80
+    assert info["task"] == "detect" and info["gflops"] > 1 and info["device"].startswith("cpu")
     report = model.verify(sample, imgsz=160)
     assert report["equal"] and report["matched"] > 0

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import difflib
 import json
+import operator
 import os
 import statistics
 import threading
-from collections.abc import AsyncIterator, Iterator, Sequence
+import weakref
+from collections.abc import AsyncIterator, Generator, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,19 +47,14 @@ _SAVING = {
     "show_labels": True,
     "show_conf": True,
     "show_boxes": True,
+    "line_width": None,
     "project": None,
     "name": None,
     "exist_ok": False,
 }
 _OTHERS = {"color": "bgr", "verbose": True, "progress": None, "show": False}
 _TRACKING = {"tracker": "default", "persist": False, "frame_rate": 30.0}
-# Options of the reference that are of the model here, and those that there are not; with the values that
-# ask for nothing.
-_OF_MODEL: dict[str, tuple[str, list[Any]]] = {
-    "device": ("device", [None]),
-    "half": ("quantize=16", [False, None]),
-    "end2end": ("end2end", [None]),
-}
+# Options of the reference that this package has not, with the values that ask for nothing.
 _ABSENT: dict[str, list[Any]] = {
     "augment": [False, None],
     "visualize": [False, None],
@@ -73,6 +70,9 @@ class Model:
     `model` is a `.pt`, `.onnx` or `.safetensors` file, or a name such as `yolo11n` that is fetched where
     there is no such file. `device` is `auto`, `cpu`, a GPU's number such as `0` or `cuda:0`, or `-1` for
     the GPU with the least to do. `quantize` is 32, 16 or 8 bits.
+
+    A model may be used from any number of threads, and in forks of its process, where it loads itself
+    again when it is first used.
     """
 
     def __init__(
@@ -96,9 +96,11 @@ class Model:
             "gpu_memory": gpu_memory,
         }
         self._network: _native.Network | None = _native.Network(**self._how)
+        self._is_forked = False
         self._predictors: dict[str, _native.Predictor] = {}
         self._persistent: tuple[str, _Tracking] | None = None
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
+        _MODELS.add(self)
         if task is not None and task != self.task:
             raise SettingError(f"task: the model is for '{self.task}', not '{task}'")
         if verbose:
@@ -113,7 +115,19 @@ class Model:
         network = self._network
         if network is None:
             raise ClosedError("the model was closed: load it again")
+        if self._is_forked:
+            with self._lock:
+                if self._is_forked:
+                    self._network = network = _native.Network(**self._how)
+                    self._is_forked = False
         return network
+
+    def _fork(self) -> None:
+        """A new process has none of the threads, and locks may be held by threads that it has not."""
+        self._lock = threading.RLock()
+        self._is_forked = self._network is not None
+        self._predictors = {}
+        self._persistent = None
 
     # What the model says of itself.
 
@@ -131,6 +145,24 @@ class Model:
     def device(self) -> str:
         """Where it runs, in words."""
         return self._open_network().device
+
+    def to(self, device: Any) -> Model:
+        """This model, if it runs on this device: the device is chosen when a model is loaded."""
+        self._check_device(device)
+        return self
+
+    def fuse(self) -> Model:
+        """This model: its layers were fused when it was loaded."""
+        self._open_network()
+        return self
+
+    def _check_device(self, device: Any) -> None:
+        network = self._open_network()
+        if not network.is_on(_device(device)):
+            raise SettingError(
+                f"device: the model runs on {network.device}, not on '{_device(device)}': "
+                f"name the device when it is loaded: Model(..., device='{_device(device)}')"
+            )
 
     @property
     def stride(self) -> int:
@@ -191,7 +223,7 @@ class Model:
         A list of `Results`, or with `stream=True` an iterator that holds one at a time. Options and
         defaults are those of the reference and of `onelook predict`: conf, iou, imgsz, rect, classes,
         max_det, agnostic_nms, batch, retina_masks, vid_stride, stream_buffer, save, save_txt, save_conf,
-        save_crop, show_labels, show_conf, show_boxes, project, name, exist_ok, verbose; besides `color`
+        save_crop, show_labels, show_conf, show_boxes, line_width, project, name, exist_ok, verbose; besides `color`
         (`bgr` or `rgb`, of arrays), `progress` and `ffmpeg`.
         """
         results = self._run(source, None, options)
@@ -215,18 +247,30 @@ class Model:
 
     async def stream_async(self, source: Any = None, **options: Any) -> AsyncIterator[Results]:
         """As `predict(stream=True)`, for `async for`."""
-        results = self._run(source, None, options)
+        sources, results = self._open(source, None, options)
+        step: asyncio.Future[Results | None] | None = None
         try:
-            while (result := await asyncio.to_thread(next, results, None)) is not None:
+            while True:
+                step = asyncio.ensure_future(asyncio.to_thread(next, results, None))
+                # The thread goes on where this is cancelled; it is waited for below.
+                result = await asyncio.shield(step)
+                if result is None:
+                    return
                 yield result
         finally:
-            close = getattr(results, "close", None)
-            if close is not None:
-                await asyncio.to_thread(close)
+            sources.close()
+            if step is not None:
+                await asyncio.wait([step])
+            await asyncio.to_thread(results.close)
 
     def _run(
         self, source: Any, tracking: dict[str, Any] | None, given: dict[str, Any]
     ) -> Iterator[Results]:
+        return self._open(source, tracking, given)[1]
+
+    def _open(
+        self, source: Any, tracking: dict[str, Any] | None, given: dict[str, Any]
+    ) -> tuple[Sources, Generator[Results, None, None]]:
         if source is None:
             raise SettingError("source: name an image, video, directory, address or array")
         options = self._options(given, tracking is not None)
@@ -236,7 +280,7 @@ class Model:
         predictor = self._predictor(options, keep_suppressed=keep_suppressed)
         sources = Sources(source, color=options["color"], **_only(options, _SOURCE))
         saving = self._saving(options, "predict" if tracking is None else "track")
-        return self._results(sources, predictor, tracker, saving, options)
+        return sources, self._results(sources, predictor, tracker, saving, options)
 
     def _results(
         self,
@@ -245,7 +289,7 @@ class Model:
         tracker: _Tracking | None,
         saving: Saving | None,
         options: dict[str, Any],
-    ) -> Iterator[Results]:
+    ) -> Generator[Results, None, None]:
         names = self.names
         shown = bar(options["progress"], sources.total, "tracking" if tracker else "predicting")
         count = 0
@@ -259,7 +303,7 @@ class Model:
                         found, image.image, image.color, names, image.name, image.time, image.frame
                     )
                     if saving is not None:
-                        saving.write(result)
+                        saving.write(result, image.index)
                     if options["show"]:
                         result.show()
                     if options["verbose"]:
@@ -278,10 +322,8 @@ class Model:
         for key, value in given.items():
             if key in known:
                 options[key] = value
-            elif key in _OF_MODEL:
-                name, nothing = _OF_MODEL[key]
-                if value not in nothing:
-                    raise SettingError(f"{key}: set it when the model is loaded: Model(..., {name})")
+            elif key in {"device", "half", "quantize", "end2end"}:
+                self._check_loaded(key, value)
             elif key in _ABSENT:
                 if value not in _ABSENT[key]:
                     raise SettingError(f"{key}: this package has no such thing")
@@ -294,12 +336,26 @@ class Model:
             options["conf"] = 0.25
         return options
 
+    def _check_loaded(self, key: str, value: Any) -> None:
+        """Options of each call in the reference that are of the model here."""
+        if value is None or (key == "half" and not value):
+            return
+        if key == "device":
+            return self._check_device(value)
+        word, wanted = {
+            "half": ("quantize=16", ("precision", "16")),
+            "quantize": (f"quantize={value!r}", ("precision", str(value))),
+            "end2end": (f"end2end={value!r}", ("end2end", value)),
+        }[key]
+        if self._how[wanted[0]] != wanted[1]:
+            raise SettingError(f"{key}: set it when the model is loaded: Model(..., {word})")
+
     def _predictor(self, options: dict[str, Any], **more: Any) -> _native.Predictor:
         settings = {**_only(options, _PREDICTOR), **more}
         settings["imgsz"] = _size(settings["imgsz"])
         settings["classes"] = self._classes(settings["classes"])
-        if not isinstance(settings["batch"], int) or settings["batch"] < 1:
-            raise SettingError(f"batch: expected a number from 1, not {settings['batch']!r}")
+        settings["batch"] = _whole("batch", settings["batch"], 1)
+        settings["max_det"] = _whole("max_det", settings["max_det"], 0)
         key = repr(sorted(settings.items()))
         with self._lock:
             network = self._open_network()
@@ -319,7 +375,8 @@ class Model:
                 close = difflib.get_close_matches(word, names, 1)
                 hint = f": did you mean '{close[0]}'?" if close else ""
                 raise SettingError(f"classes: the model has no class '{word}'{hint}")
-            numbers.append(names[word] if isinstance(word, str) else int(word))
+            number = names[word] if isinstance(word, str) else int(word)
+            numbers.append(_whole("classes", number, 0))
         return numbers
 
     def _saving(self, options: dict[str, Any], command: str) -> Saving | None:
@@ -336,6 +393,7 @@ class Model:
                 "labels": options["show_labels"],
                 "conf": options["show_conf"],
                 "boxes": options["show_boxes"],
+                "line_width": options["line_width"],
             },
         )
 
@@ -420,8 +478,7 @@ class Model:
         warmup: int = 5,
     ) -> dict[str, float]:
         """Milliseconds of whole predictions of one image, letterbox and NMS included."""
-        if runs < 1 or warmup < 0:
-            raise SettingError("runs: expected at least 1, and warmup at least 0")
+        runs, warmup = _whole("runs", runs, 1), _whole("warmup", warmup, 0)
         network = self._open_network()
         height, width = _size(imgsz) or network.image_size
         predictor = self._predictor({**_PREDICTOR, "conf": 0.25, "imgsz": (height, width)})
@@ -468,23 +525,46 @@ def _load(path: str, how: dict[str, Any]) -> Model:
     return Model(path, **how)
 
 
-def _device(device: str | int | Sequence[int]) -> str:
-    if isinstance(device, (str, int)):
-        return str(device)
-    return ",".join(str(number) for number in device)
+_MODELS: weakref.WeakSet[Model] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    for model in list(_MODELS):
+        model._fork()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
+def _device(device: Any) -> str:
+    """The word for a device, also for what stands for one in other packages."""
+    if isinstance(device, (list, tuple)):
+        return ",".join(str(number) for number in device)
+    return str(device)
+
+
+def _whole(name: str, value: Any, least: int) -> int:
+    """A whole number that is not below `least`, and fits into 32 bits."""
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise SettingError(f"{name}: expected a whole number, not {value!r}") from None
+    if not least <= number < 1 << 31:
+        raise SettingError(f"{name}: expected a number from {least}, not {value!r}")
+    return number
 
 
 def _size(size: Any) -> tuple[int, int] | None:
     if size is None:
         return None
-    if isinstance(size, (int, np.integer)):
-        return int(size), int(size)
-    sides = [int(side) for side in size]
+    sides = list(size) if isinstance(size, (list, tuple, np.ndarray)) else [size]
     if len(sides) == 1:
         sides *= 2
     if len(sides) != 2:
         raise SettingError(f"imgsz: expected a number, or height and width, not {size!r}")
-    return sides[0], sides[1]
+    height, width = (_whole("imgsz", side, 1) for side in sides)
+    return height, width
 
 
 def _only(options: dict[str, Any], names: dict[str, Any]) -> dict[str, Any]:

@@ -176,6 +176,22 @@ class Masks(_Rows):
         polygons = [self._polygons[number] for number in chosen]
         return Masks(self.data[chosen], self.orig_shape, polygons)
 
+    def _of_image(self) -> np.ndarray[Any, np.dtype[np.bool_]]:
+        """Whether each pixel of the image belongs to the object, `(objects, height, width)`."""
+        height, width = self.orig_shape
+        down, right = self.data.shape[1:]
+        if (down, right) != (height, width):
+            # The masks have the size of the network's input: the image, scaled, in the middle of it.
+            scale = min(down / height, right / width)
+
+            def nearest(count: int, side: int) -> Any:
+                place = (np.arange(count) + 0.5) * scale + (side - count * scale) / 2
+                return np.clip(place.astype(int), 0, side - 1)
+
+            rows, columns = nearest(height, down), nearest(width, right)
+            return self.data.numpy()[:, rows[:, None], columns].astype(bool)
+        return self.data.numpy().astype(bool)
+
     @property
     def xy(self) -> list[Array]:
         """The outline of each mask in pixels of the image, `(points, 2)`."""
@@ -483,9 +499,7 @@ class Results(_InMemory):
         }
         if self.obb is not None:
             data["xyxyxyxy"] = self.obb.xyxyxyxy.numpy()
-        masks = None
-        if self.masks is not None and self.masks.data.shape[1:] == self.orig_shape:
-            masks = self.masks.data.numpy().astype(bool)
+        masks = None if self.masks is None else self.masks._of_image()
         ids = rows.id
         return supervision.Detections(
             xyxy=rows.xyxy.numpy(),
@@ -500,10 +514,10 @@ class Results(_InMemory):
         self,
         conf: bool = True,
         line_width: float | None = None,
+        *,
         img: Image | None = None,
         labels: bool = True,
         boxes: bool = True,
-        *,
         color: str = "bgr",
         save: bool = False,
         filename: str | os.PathLike[str] | None = None,
@@ -577,7 +591,7 @@ class Results(_InMemory):
             right, bottom = min(width, int(np.ceil(x2))), min(height, int(np.ceil(y2)))
             if right <= left or bottom <= top:
                 continue
-            folder = Path(save_dir) / self._name(int(box.cls[0]))
+            folder = Path(save_dir) / _native.safe_name(self._name(int(box.cls[0])))
             folder.mkdir(parents=True, exist_ok=True)
             path, number = folder / f"{stem}.jpg", 1
             while path.exists():

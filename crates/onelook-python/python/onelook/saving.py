@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+from . import _native
 from .results import Results
 
 __all__ = ["Saving", "run_directory"]
@@ -19,14 +21,15 @@ class Saving:
     labels: bool
     crops: bool
     with_confidence: bool
-    style: dict[str, bool]
+    style: dict[str, Any]
 
-    def write(self, result: Results) -> None:
-        """Writes what was asked for."""
+    _taken: set[str] = field(default_factory=set)
+    _videos: dict[int, str] = field(default_factory=dict)
+
+    def write(self, result: Results, index: int) -> None:
+        """Writes what was asked for of a result of the source's image or video `index`."""
         result.save_dir = str(self.directory)
-        stem = Path(result.path).stem or "image"
-        if result.frame is not None:
-            stem = f"{stem}_{result.frame}"
+        stem = self._stem(result, index)
         if self.images:
             ending = ".png" if result.path.lower().endswith(".png") else ".jpg"
             result.save(self.directory / f"{stem}{ending}", **self.style)
@@ -34,6 +37,22 @@ class Saving:
             result.save_txt(self.directory / "labels" / f"{stem}.txt", self.with_confidence)
         if self.crops:
             result.save_crop(self.directory / "crops", f"{stem}.jpg")
+
+    def _stem(self, result: Results, index: int) -> str:
+        """A name that no other image, and no other video, of this run has."""
+        if result.frame is None:
+            return self._new(_native.file_stem(result.path))
+        if index not in self._videos:
+            self._videos[index] = self._new(_native.file_stem(result.path))
+        return self._new(f"{self._videos[index]}_{result.frame}")
+
+    def _new(self, name: str) -> str:
+        stem, number = name, 1
+        while stem in self._taken:
+            number += 1
+            stem = f"{name}-{number}"
+        self._taken.add(stem)
+        return stem
 
 
 def run_directory(project: str | Path, name: str, exist_ok: bool) -> Path:

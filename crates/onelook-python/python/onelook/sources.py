@@ -127,9 +127,8 @@ class Sources:
             elif isinstance(image, np.ndarray):
                 yield Loaded(name, image, self._color, index)
             elif _is_pil(image):
-                pixels = np.asarray(image if image.mode in {"RGB", "L"} else image.convert("RGB"))
                 name = getattr(image, "filename", "") or name
-                yield Loaded(name, pixels, "rgb", index)
+                yield Loaded(name, _pil_pixels(image), "rgb", index)
             else:
                 raise _unknown(image)
 
@@ -144,6 +143,23 @@ def _is_number(source: Any) -> bool:
 
 def _is_pil(image: Any) -> bool:
     return hasattr(image, "convert") and hasattr(image, "mode") and hasattr(image, "size")
+
+
+def _pil_pixels(image: Any) -> Any:
+    """Pixels as PIL has them: it turns no image as its EXIF data say, so boxes are in its own coordinates."""
+    if image.mode in {"RGB", "L"}:
+        return np.asarray(image)
+    if image.mode.startswith("I;16"):
+        return (np.asarray(image) // 257).astype(np.uint8)
+    if image.mode in {"I", "F"}:
+        raise ImageError(
+            f"a PIL image of the mode {image.mode} has no largest value: scale it to 0 to 255 and "
+            "give it as mode L or RGB"
+        )
+    try:
+        return np.asarray(image.convert("RGB"))
+    except ValueError as error:
+        raise ImageError(f"a PIL image of the mode {image.mode}: {error}") from None
 
 
 def _is_image(source: Any) -> bool:
@@ -164,5 +180,3 @@ def _unknown(source: Any) -> Exception:
     if hasattr(source, "detach") and hasattr(source, "cpu"):
         hint = ": give a tensor as an array of uint8, (height, width, 3)"
     return ImageError(f"a source must be {kinds}, not {type(source).__name__}{hint}")
-
-
