@@ -328,11 +328,11 @@ def test_tables(model, sample):
     assert {"x1", "y1", "x2", "y2", "confidence", "class"} <= set(frame.columns)
 
 
-def test_a_validation_gives_the_figures_of_the_command_line(model, weights, command_line):
+def test_a_validation_gives_the_figures_of_the_command_line(model, weights, command_line, tmp_path):
     annotations = data("coco-val-subset/instances.json")
     options = ["--model", weights, "--data", annotations, "--device", "cpu", "--imgsz", "160", "--json"]
     command = [*command_line, "val", *options]
-    ended = subprocess.run(command, capture_output=True, check=True, text=True)
+    ended = subprocess.run(command, capture_output=True, check=True, text=True, cwd=tmp_path)
     metrics = model.val(annotations, imgsz=160)
     line = json.loads(ended.stdout.splitlines()[-1])
     assert metrics.box.map == pytest.approx(line["stats"][0])

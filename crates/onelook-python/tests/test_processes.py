@@ -242,25 +242,26 @@ import asyncio, sys
 import numpy as np, onelook
 model = onelook.Model(sys.argv[1], device="cpu")
 image = np.zeros((64, 64, 3), np.uint8)
-closed = []
+asked = []
 def images():
-    try:
-        while True:
-            yield image
-    finally:
-        closed.append(True)
+    while True:
+        asked.append(True)
+        yield image
 async def main():
     async def consume():
         async for _ in model.stream_async(images()):
             pass
     task = asyncio.create_task(consume())
-    await asyncio.sleep(0.3)
+    while not asked:
+        await asyncio.sleep(0.01)
     task.cancel()
     try:
         await task
     except asyncio.CancelledError:
         pass
-    assert closed == [True]
+    count = len(asked)
+    await asyncio.sleep(0.1)
+    assert len(asked) == count
     found = await asyncio.gather(*(model.predict_async(image) for _ in range(32)))
     assert len(found) == 32
 asyncio.run(main())

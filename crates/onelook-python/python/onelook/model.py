@@ -75,6 +75,8 @@ class Model:
     again when it is first used.
     """
 
+    _network: _native.Network | None = None
+
     def __init__(
         self,
         model: str | os.PathLike[str] = "yolo11n.pt",
@@ -95,7 +97,7 @@ class Model:
             "end2end": end2end,
             "gpu_memory": gpu_memory,
         }
-        self._network: _native.Network | None = _native.Network(**self._how)
+        self._network = _native.Network(**self._how)
         self._is_forked = False
         self._predictors: dict[str, _native.Predictor] = {}
         self._persistent: tuple[str, _Tracking] | None = None

@@ -180,17 +180,11 @@ class Masks(_Rows):
         """Whether each pixel of the image belongs to the object, `(objects, height, width)`."""
         height, width = self.orig_shape
         down, right = self.data.shape[1:]
-        if (down, right) != (height, width):
-            # The masks have the size of the network's input: the image, scaled, in the middle of it.
-            scale = min(down / height, right / width)
-
-            def nearest(count: int, side: int) -> Any:
-                place = (np.arange(count) + 0.5) * scale + (side - count * scale) / 2
-                return np.clip(place.astype(int), 0, side - 1)
-
-            rows, columns = nearest(height, down), nearest(width, right)
-            return self.data.numpy()[:, rows[:, None], columns].astype(bool)
-        return self.data.numpy().astype(bool)
+        # Smaller masks are the image scaled, without the padding of the network's input.
+        rows = (np.arange(height) + 0.5) * down / height
+        columns = (np.arange(width) + 0.5) * right / width
+        chosen = self.data.numpy()[:, rows.astype(int)[:, None], columns.astype(int)]
+        return chosen.astype(bool)
 
     @property
     def xy(self) -> list[Array]:
