@@ -122,21 +122,25 @@ def mb(count):
 def audit(args, report, environments):
     tools = environments.folder / "tools/bin"
     with zipfile.ZipFile(args.wheel) as wheel:
-        parts = {Path(it.filename).name: it.file_size for it in wheel.infolist()}
-    large = {name: mb(size) for name, size in parts.items() if size > 1e6}
-    report.add("wheel", None, file=args.wheel.name, size=mb(args.wheel.stat().st_size), **large)
-    abi = run([tools / "abi3audit", "--strict", "--report", args.wheel], check=False)
-    found = json.loads(abi.stdout)["specs"] if abi.stdout.startswith("{") else {}
-    objects = [it for spec in found.values() for it in spec["wheel"]]
-    bad = [it for it in objects if not it["result"]["is_abi3"] or it["result"]["non_abi3_symbols"]]
-    report.add("abi3audit", abi.returncode == 0 and bool(objects) and not bad, modules=len(objects), wrong=len(bad))
-    shown = run([tools / "auditwheel", "show", args.wheel], check=False)
-    text = " ".join((shown.stdout + shown.stderr).split())
-    tag = re.search(r'constrains the platform tag to "([^"]+)"', text) or re.search(
-        r'consistent with the following platform tag: "([^"]+)"', text
-    )
-    tag = tag.group(1) if tag else text[-200:]
-    report.add("auditwheel", "manylinux_2_17_x86_64" in text, tag=tag)
+        parts = {Path(it.filename).name: wheel.read(it) for it in wheel.infolist() if it.file_size > 1e6}
+    sizes = {name: mb(len(content)) for name, content in parts.items()}
+    report.add("wheel", None, file=args.wheel.name, size=mb(args.wheel.stat().st_size), **sizes)
+    for name, content in parts.items():
+        wanted = sorted({int(minor) for minor in re.findall(rb"GLIBC_2\.(\d+)", content)})
+        stripped = b".symtab" not in content
+        report.add(name, wanted[-1] <= 17 and stripped, glibc=f"2.{wanted[-1]}", stripped=stripped)
+    found = environments.folder / "abi3audit.json"
+    abi = run([tools / "abi3audit", "--strict", "--report", "--output", found, args.wheel], check=False)
+    specs = json.loads(found.read_text() or "{}").get("specs", {})
+    objects = [it["result"] for spec in specs.values() for it in spec["wheel"]]
+    kept = abi.returncode == 0 and bool(objects) and all(it["is_abi3_baseline_compatible"] for it in objects)
+    wrong = [name for it in objects for name in it["non_abi3_symbols"]]
+    report.add("abi3audit", kept, modules=len(objects), symbols_outside=len(wrong))
+    shown = json.loads(run([tools / "auditwheel", "show", "--json", args.wheel]).stdout)
+    tag = shown["overall_tag"]
+    outside = [name for name, path in shown["external_libs"].items() if path is not None]
+    kept = tag.startswith(("manylinux_2_17_", "manylinux_2_12_", "manylinux_2_5_")) and not outside
+    report.add("auditwheel", kept, tag=tag, other_libraries=len(outside))
 
 
 def install(args, report, environments):

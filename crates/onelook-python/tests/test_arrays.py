@@ -113,14 +113,13 @@ def test_results_outlive_what_they_are_of(weights, sample):
         (np.full((8, 8, 3), np.nan), TypeError, "uint8"),
         (np.zeros((0, 8, 3), np.uint8), ValueError, "at least one pixel"),
         (np.zeros((8, 0, 3), np.uint8), ValueError, "at least one pixel"),
-        (np.zeros((8, 8, 4), np.uint8), ValueError, "shape"),
+        (np.zeros((8, 8, 5), np.uint8), ValueError, "shape"),
         (np.zeros((2, 8, 8, 3), np.uint8), ValueError, "shape"),
         (np.zeros(8, np.uint8), ValueError, "shape"),
         (np.zeros((), np.uint8), ValueError, "shape"),
         (np.zeros((8, 8, 3), np.uint16), TypeError, r"// 257"),
         (np.zeros((8, 8, 3), np.float64), TypeError, r"\* 255"),
         (np.zeros((8, 8), bool), TypeError, r"\* 255"),
-        (np.zeros((8, 8, 4), np.uint8), ValueError, r":3"),
         (np.zeros((3, 8, 8), np.uint8), ValueError, "transpose"),
         (np.zeros((4, 8, 8, 3), np.uint8), ValueError, "list"),
         (np.broadcast_to(np.uint8(0), (1 << 20, 1 << 20, 3)), ValueError, "too large"),
@@ -205,18 +204,33 @@ def test_pil_images_of_every_mode(model, sample):
             model(grey.convert(mode))
 
 
-def test_exif_turns_files_and_bytes_but_not_images_of_pil(model, sample, tmp_path):
+def test_exif_turns_images(model, sample, tmp_path):
     pil = pytest.importorskip("PIL.Image")
     image = pil.open(sample)
+    upright = (image.width, image.height)
+    path = tmp_path / "turned.png"
     exif = pil.Exif()
     exif[0x0112] = 6
+    image.save(path, exif=exif)
+    turned = pil.open(path)
+    expected = model(np.ascontiguousarray(np.rot90(np.asarray(image), -1)[..., ::-1]))[0].boxes.data
+    assert len(expected) and turned.size == image.size
+    result = model(turned)[0]
+    assert result.orig_shape == upright
+    np.testing.assert_array_equal(result.boxes.data, expected)
     path = tmp_path / "turned.jpg"
     image.save(path, exif=exif, quality=95)
-    upright = (image.width, image.height)
-    assert model(path)[0].orig_shape == upright
-    assert model(path.read_bytes())[0].orig_shape == upright
-    # Boxes are in the coordinates of the object that was given.
-    assert model(pil.open(path))[0].orig_shape == upright[::-1]
+    for source in (path, path.read_bytes()):
+        assert model(source)[0].orig_shape == upright
+
+
+def test_a_fourth_channel_is_left_out(model, rgb, expected):
+    bgra = np.dstack([rgb[..., ::-1], rgb[..., :1]])
+    result = model(bgra)[0]
+    np.testing.assert_array_equal(result.boxes.data, expected)
+    assert result.orig_img.shape == rgb.shape
+    with pytest.raises(ValueError, match=r":3"):
+        result.plot(img=bgra)
 
 
 def test_a_broken_pil_image_is_an_error(model, sample, tmp_path):

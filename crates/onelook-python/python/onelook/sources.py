@@ -125,6 +125,8 @@ class Sources:
             if isinstance(image, (bytes, bytearray, memoryview)):
                 yield Loaded(name, _native.decode(bytes(image), name), "rgb", index)
             elif isinstance(image, np.ndarray):
+                # A fourth channel is transparency.
+                image = image[..., :3] if image.shape[2:] == (4,) else image
                 yield Loaded(name, image, self._color, index)
             elif _is_pil(image):
                 name = getattr(image, "filename", "") or name
@@ -146,7 +148,12 @@ def _is_pil(image: Any) -> bool:
 
 
 def _pil_pixels(image: Any) -> Any:
-    """Pixels as PIL has them: it turns no image as its EXIF data say, so boxes are in its own coordinates."""
+    """Pixels of a PIL image, turned as its EXIF data say."""
+    # The tag of the orientation; 1 is upright.
+    if hasattr(image, "getexif") and image.getexif().get(0x0112, 1) != 1:
+        from PIL import ImageOps
+
+        image = ImageOps.exif_transpose(image)
     if image.mode in {"RGB", "L"}:
         return np.asarray(image)
     if image.mode.startswith("I;16"):
