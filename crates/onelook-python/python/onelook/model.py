@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
-import difflib
 import json
 import operator
 import os
-import statistics
 import threading
 import weakref
 from collections.abc import AsyncIterator, Generator, Iterator, Sequence
@@ -245,10 +242,14 @@ class Model:
 
     async def predict_async(self, source: Any = None, **options: Any) -> list[Results]:
         """As `predict`, in another thread: the event loop goes on."""
+        import asyncio
+
         return await asyncio.to_thread(lambda: list(self._run(source, None, options)))
 
     async def stream_async(self, source: Any = None, **options: Any) -> AsyncIterator[Results]:
         """As `predict(stream=True)`, for `async for`."""
+        import asyncio
+
         sources, results = self._open(source, None, options)
         step: asyncio.Future[Results | None] | None = None
         try:
@@ -331,8 +332,7 @@ class Model:
                     raise SettingError(f"{key}: this package has no such thing")
             else:
                 names = [*known, *(_TRACKING if is_track else ())]
-                close = difflib.get_close_matches(key, names, 1)
-                hint = f": did you mean '{close[0]}'?" if close else ""
+                hint = _hint(key, names)
                 raise TypeError(f"there is no option '{key}'{hint}")
         if options["conf"] is None:
             options["conf"] = 0.25
@@ -374,8 +374,7 @@ class Model:
         numbers = []
         for word in [classes] if isinstance(classes, (int, str)) else classes:
             if isinstance(word, str) and word not in names:
-                close = difflib.get_close_matches(word, names, 1)
-                hint = f": did you mean '{close[0]}'?" if close else ""
+                hint = _hint(word, list(names))
                 raise SettingError(f"classes: the model has no class '{word}'{hint}")
             number = names[word] if isinstance(word, str) else int(word)
             numbers.append(_whole("classes", number, 0))
@@ -480,6 +479,8 @@ class Model:
         warmup: int = 5,
     ) -> dict[str, float]:
         """Milliseconds of whole predictions of one image, letterbox and NMS included."""
+        import statistics
+
         runs, warmup = _whole("runs", runs, 1), _whole("warmup", warmup, 0)
         network = self._open_network()
         height, width = _size(imgsz) or network.image_size
@@ -544,6 +545,14 @@ def _device(device: Any) -> str:
     if isinstance(device, (list, tuple)):
         return ",".join(str(number) for number in device)
     return str(device)
+
+
+def _hint(word: str, names: list[str]) -> str:
+    """The name that was perhaps meant. What few calls need is imported by those that do."""
+    import difflib
+
+    close = difflib.get_close_matches(word, names, 1)
+    return f": did you mean '{close[0]}'?" if close else ""
 
 
 def _whole(name: str, value: Any, least: int) -> int:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -456,6 +454,9 @@ class Results(_InMemory):
 
     def to_csv(self, normalize: bool = False, decimals: int = 5) -> str:
         """`summary` as CSV with a line of headings, the box in four columns."""
+        import csv
+        import io
+
         rows = self._flat(normalize, decimals)
         text = io.StringIO()
         columns: dict[str, None] = {}
