@@ -149,8 +149,9 @@ def install(args, report, environments):
         folder = environments.make(python, f"python-{name}-{len(report.lines)}")
         installed = environments.install(folder, args.wheel, check=False)
         if tuple(map(int, name.split(".")[:2])) < (3, 10):
-            is_refused = installed.returncode != 0 and "requires a different Python" in installed.stderr
-            report.add(f"Python {name}", is_refused, refused=is_refused)
+            reasons = ("requires a different Python", "not a supported wheel")
+            is_refused = installed.returncode != 0 and any(it in installed.stderr for it in reasons)
+            report.add(f"Python {name}, too old", is_refused, refused=is_refused)
             continue
         packages = environments.packages(folder)
         binary = folder / "bin/onelook"
