@@ -133,7 +133,7 @@ def test_options_have_the_names_and_defaults_of_the_reference(model, sample):
         ({"max_det": -1}, ValueError, "max_det"),
         ({"max_det": None}, ValueError, "max_det"),
         ({"classes": [-1]}, ValueError, "classes"),
-        ({"conf": "high"}, TypeError, "conf"),
+        ({"conf": "high"}, ValueError, "conf"),
     ],
 )
 def test_a_wrong_option_says_what_is_wrong(model, sample, options, error, words):

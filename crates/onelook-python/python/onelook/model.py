@@ -356,6 +356,8 @@ class Model:
         settings = {**_only(options, _PREDICTOR), **more}
         settings["imgsz"] = _size(settings["imgsz"])
         settings["classes"] = self._classes(settings["classes"])
+        settings["conf"] = _number("conf", settings["conf"])
+        settings["iou"] = _number("iou", settings["iou"])
         settings["batch"] = _whole("batch", settings["batch"], 1)
         settings["max_det"] = _whole("max_det", settings["max_det"], 0)
         key = repr(sorted(settings.items()))
@@ -553,6 +555,12 @@ def _hint(word: str, names: list[str]) -> str:
 
     close = difflib.get_close_matches(word, names, 1)
     return f": did you mean '{close[0]}'?" if close else ""
+
+
+def _number(name: str, value: Any) -> float:
+    if isinstance(value, str) or not hasattr(value, "__float__"):
+        raise SettingError(f"{name}: expected a number, not {value!r}")
+    return float(value)
 
 
 def _whole(name: str, value: Any, least: int) -> int:
