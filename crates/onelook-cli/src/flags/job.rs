@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::value::{seconds, shard};
+use super::value::seconds;
 
 /// Flags that say what to keep of other runs.
 const NOT_FOR_JOBS: [&str; 10] = [
@@ -77,4 +77,48 @@ pub enum RowFormat {
     Parquet,
     /// A JSON object per line.
     Jsonl,
+}
+
+/// `INDEX/COUNT`, the index from 0.
+fn shard(word: &str) -> Result<Shard, String> {
+    let numbers = word.split_once('/');
+    let parse = |(index, count): (&str, &str)| {
+        let [index, count] = [index, count].map(|number| number.trim().parse::<usize>());
+        Some((index.ok()?, count.ok()?))
+    };
+    match numbers.and_then(parse) {
+        Some((index, count)) if index < count && count <= 100_000 => Ok(Shard { index, count }),
+        Some((index, count)) if index == count && count > 0 => Err(format!(
+            "shards are numbered from 0: the last of {count} is {}/{count}",
+            count - 1
+        )),
+        _ => {
+            Err("expected the shard's index from 0 and how many there are, such as 0/8".to_owned())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shards_are_numbered_from_zero() {
+        assert_eq!(shard("0/1"), Ok(Shard { index: 0, count: 1 }));
+        assert_eq!(shard(" 7 / 8"), Ok(Shard { index: 7, count: 8 }));
+        assert!(shard("8/8").unwrap_err().contains("7/8"));
+        for word in [
+            "",
+            "1",
+            "1/",
+            "/2",
+            "0/0",
+            "3/2",
+            "-1/2",
+            "0/1000000",
+            "a/b",
+        ] {
+            assert!(shard(word).is_err(), "{word}");
+        }
+    }
 }

@@ -1,7 +1,5 @@
 //! Words to values, in every usual spelling.
 
-use super::job::Shard;
-
 /// Height and width in pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ImageSize(pub [usize; 2]);
@@ -126,25 +124,6 @@ pub fn named_zone(word: &str) -> Result<(String, Vec<[f64; 2]>), String> {
     }
 }
 
-/// `INDEX/COUNT`, the index from 0.
-pub fn shard(word: &str) -> Result<Shard, String> {
-    let numbers = word.split_once('/');
-    let parse = |(index, count): (&str, &str)| {
-        let [index, count] = [index, count].map(|number| number.trim().parse::<usize>());
-        Some((index.ok()?, count.ok()?))
-    };
-    match numbers.and_then(parse) {
-        Some((index, count)) if index < count && count <= 100_000 => Ok(Shard { index, count }),
-        Some((index, count)) if index == count && count > 0 => Err(format!(
-            "shards are numbered from 0: the last of {count} is {}/{count}",
-            count - 1
-        )),
-        _ => {
-            Err("expected the shard's index from 0 and how many there are, such as 0/8".to_owned())
-        }
-    }
-}
-
 fn unbracketed(word: &str) -> &str {
     word.trim()
         .trim_start_matches(['[', '('])
@@ -228,26 +207,6 @@ mod tests {
         }
         for word in ["", "-i", "a b", "cuda:0"] {
             assert!(hardware_decoder(word).is_err(), "{word}");
-        }
-    }
-
-    #[test]
-    fn shards_are_numbered_from_zero() {
-        assert_eq!(shard("0/1"), Ok(Shard { index: 0, count: 1 }));
-        assert_eq!(shard(" 7 / 8"), Ok(Shard { index: 7, count: 8 }));
-        assert!(shard("8/8").unwrap_err().contains("7/8"));
-        for word in [
-            "",
-            "1",
-            "1/",
-            "/2",
-            "0/0",
-            "3/2",
-            "-1/2",
-            "0/1000000",
-            "a/b",
-        ] {
-            assert!(shard(word).is_err(), "{word}");
         }
     }
 
