@@ -396,8 +396,8 @@ fn each_image_that_comes_to_a_directory_has_its_row_once() {
         .map(|row| row["index"].as_u64().unwrap())
         .collect();
     assert_eq!(indices, [0, 1, 2, 3]);
-    let refused = scratch.job("watch=none out=other").output().unwrap();
-    assert!(errors(&refused).contains("'none'"), "{}", errors(&refused));
+    let refused = scratch.job("watch=absent out=other").output().unwrap();
+    assert!(errors(&refused).contains("'absent'"), "{}", errors(&refused));
     let refused = scratch.job("watch=inbox out=a.parquet").output().unwrap();
     assert_eq!(refused.status.code(), Some(2));
 }
