@@ -248,6 +248,13 @@ fn another_job_is_not_mixed_with_the_results_of_this_one() {
     failed("out=parts source=images", "cannot be used with");
     failed("out=a.parquet out_format=jsonl", "--out-format");
     failed("out=b part_size=0", "--part-size");
+    let output = scratch.job("source=images detach").output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(
+        errors(&output).contains("--manifest"),
+        "{}",
+        errors(&output)
+    );
     let output = Command::new(env!("CARGO_BIN_EXE_onelook"))
         .args(["predict", "manifest=list.txt"])
         .current_dir(&scratch.0)
@@ -397,7 +404,11 @@ fn each_image_that_comes_to_a_directory_has_its_row_once() {
         .collect();
     assert_eq!(indices, [0, 1, 2, 3]);
     let refused = scratch.job("watch=absent out=other").output().unwrap();
-    assert!(errors(&refused).contains("'absent'"), "{}", errors(&refused));
+    assert!(
+        errors(&refused).contains("'absent'"),
+        "{}",
+        errors(&refused)
+    );
     let refused = scratch.job("watch=inbox out=a.parquet").output().unwrap();
     assert_eq!(refused.status.code(), Some(2));
 }

@@ -7,6 +7,11 @@ use crate::flags::PredictArgs;
 use crate::source_run::{self, RunPlan};
 
 pub fn run(args: &PredictArgs, console: &Console) -> Result<(), Failure> {
+    if args.job.detach && args.job.manifest.is_none() {
+        return Err(Failure::Usage(
+            "--detach is for lists of images: pass --manifest and --out".to_owned(),
+        ));
+    }
     if let Some(out) = &args.job.out {
         return batch_job::run(out, args, console);
     }

@@ -50,8 +50,8 @@ pub struct JobArgs {
     #[arg(long, value_name = "N", default_value_t = 1000, requires = "job")]
     pub part_size: usize,
     /// Run in the background, whatever becomes of this terminal: `onelook jobs` shows how far it is. What it
-    /// says goes to a .log file in OUT/_onelook.
-    #[arg(long, requires = "manifest")]
+    /// says goes to a .log file in OUT/_onelook. For manifests.
+    #[arg(long)]
     pub detach: bool,
 }
 
