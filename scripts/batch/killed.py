@@ -1,5 +1,6 @@
 """A long list of images in shards, killed at random points and started again, then on a disk that is full.
 
+    cargo build --release --features onelook-cli/parquet
     python3 -m venv VENV && VENV/bin/pip install pyarrow
     VENV/bin/python scripts/batch/killed.py --onelook target/release/onelook --model yolo11n.pt --images DIR \\
         [--count 10000] [--shards 4] [--kills 20]
@@ -42,7 +43,7 @@ def check(what, holds, more=""):
 
 def command(place, *words):
     return [args.onelook, "predict", "--model", args.model, "--manifest", place / "list.txt", "--imgsz", args.imgsz,
-            "--part-size", "100", "--quiet", *words]
+            "--part-size", "100", "--out-format", "parquet", "--quiet", *words]
 
 
 def start(words):

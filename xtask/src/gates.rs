@@ -109,12 +109,12 @@ fn static_gates() -> Outcome {
         "warnings",
     ];
     run(&mut cargo(&lints))?;
-    // Brokers that the default build leaves out; of the whole workspace, so that few dependencies are checked again.
+    // What the default build leaves out; of the whole workspace, so that few dependencies are checked again.
     let brokers = [
         "clippy",
         "--workspace",
         "--features",
-        "onelook-server/nats,onelook-server/kafka",
+        "onelook-server/nats,onelook-server/kafka,onelook-cli/parquet",
         "--all-targets",
         "--locked",
         "--",

@@ -57,6 +57,8 @@ pub fn wheel() -> Outcome {
         "--locked",
         "--package",
         "onelook-cli",
+        "--features",
+        "parquet",
         "--target",
     ];
     run(cargo(&binary)

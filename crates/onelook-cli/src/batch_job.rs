@@ -11,6 +11,10 @@ mod host;
 mod identity;
 mod manifest;
 mod output;
+#[cfg(any(feature = "parquet", test))]
+mod parquet_file;
+#[cfg(not(any(feature = "parquet", test)))]
+#[path = "batch_job/parquet_missing.rs"]
 mod parquet_file;
 mod part_files;
 mod row;

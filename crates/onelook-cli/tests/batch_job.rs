@@ -155,7 +155,7 @@ fn shards_together_are_the_whole() {
         rows.extend(scratch.part_rows("parts", &format!("part-{shard:05}-of-00003")));
     }
     assert_eq!(rows, scratch.rows("whole.jsonl"));
-    let output = scratch.run("out=whole.parquet shard=3/3");
+    let output = scratch.run("out=whole.jsonl shard=3/3");
     assert_eq!(output.status.code(), Some(2));
     assert!(
         errors(&output).contains("the last of 3 is 2/3"),
@@ -244,9 +244,12 @@ fn another_job_is_not_mixed_with_the_results_of_this_one() {
         "out=parts conf=0.5 imgsz=96 resume",
         "(its conf, imgsz differ)",
     );
+    if cfg!(not(feature = "parquet")) {
+        failed("out=a.parquet", "feature parquet");
+    }
     failed("out=list.txt", "expected a directory");
     failed("out=parts source=images", "cannot be used with");
-    failed("out=a.parquet out_format=jsonl", "--out-format");
+    failed("out=a.jsonl out_format=parquet", "--out-format");
     failed("out=b part_size=0", "--part-size");
     let output = scratch.job("source=images detach").output().unwrap();
     assert_eq!(output.status.code(), Some(2));

@@ -44,6 +44,14 @@ impl JobOutput {
             }
             _ => {}
         }
+        let format = of_file.or(format).unwrap_or(RowFormat::Jsonl);
+        if format == RowFormat::Parquet && !cfg!(any(feature = "parquet", test)) {
+            return Err(Failure::Usage(
+                "Parquet needs a build with the feature parquet: pass --out with the ending .jsonl, or \
+                 --out-format jsonl"
+                    .to_owned(),
+            ));
+        }
         let path = match of_file.is_some() && shard.count > 1 {
             true => {
                 let stem = out.file_stem().unwrap_or_default().to_string_lossy();
@@ -55,7 +63,7 @@ impl JobOutput {
         Ok(Self {
             path,
             is_file: of_file.is_some(),
-            format: of_file.or(format).unwrap_or(RowFormat::Parquet),
+            format,
             shard,
         })
     }
@@ -149,15 +157,15 @@ mod tests {
             (RowFormat::Jsonl, Path::new("/none/a.jsonl"))
         );
         let parts = JobOutput::new(Path::new("/none/a"), None, shard).unwrap();
-        assert_eq!((parts.file(), parts.format()), (None, RowFormat::Parquet));
-        assert_eq!(parts.part(3), "part-00002-of-00008-000003.parquet");
+        assert_eq!((parts.file(), parts.format()), (None, RowFormat::Jsonl));
+        assert_eq!(parts.part(3), "part-00002-of-00008-000003.jsonl");
         let jsonl = Some(RowFormat::Jsonl);
         assert!(JobOutput::new(Path::new("/none/a.parquet"), jsonl, shard).is_err());
         assert_eq!(
-            JobOutput::new(Path::new("/none/a"), jsonl, shard)
+            JobOutput::new(Path::new("/none/a"), Some(RowFormat::Parquet), shard)
                 .unwrap()
                 .part(0),
-            "part-00002-of-00008-000000.jsonl"
+            "part-00002-of-00008-000000.parquet"
         );
     }
 }

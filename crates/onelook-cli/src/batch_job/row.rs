@@ -56,6 +56,10 @@ impl ImageRow {
 }
 
 /// What a file of rows says of its origin.
+#[cfg_attr(
+    not(any(feature = "parquet", test)),
+    expect(dead_code, reason = "lines of JSON have no place for it")
+)]
 pub struct RowMetadata(pub Vec<(&'static str, String)>);
 
 impl RowMetadata {

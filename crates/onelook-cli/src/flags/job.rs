@@ -43,7 +43,7 @@ pub struct JobArgs {
     /// .jsonl, to which the shard is added where there are several: NAME-00000-of-00008.parquet.
     #[arg(long, value_name = "DIR|FILE", requires = "job")]
     pub out: Option<PathBuf>,
-    /// Format of the part files in a directory [default: parquet]
+    /// Format of the part files in a directory [default: jsonl]
     #[arg(long, value_enum, value_name = "FORMAT", requires = "job")]
     pub out_format: Option<RowFormat>,
     /// Images of one part: so many are run again at most when a run was ended.
@@ -73,7 +73,7 @@ impl Default for Shard {
 /// How rows are written down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum RowFormat {
-    /// Apache Parquet.
+    /// Apache Parquet; needs a build with the feature parquet.
     Parquet,
     /// A JSON object per line.
     Jsonl,
