@@ -30,7 +30,8 @@ pub fn ci() -> Outcome {
     }
     // Tests that want ptxas find the one that the gate above fetched.
     all_tests(&[], ptx::find_or_fetch().ok().as_deref())?;
-    python::test(&[])
+    python::test(&[])?;
+    python::scripts()
 }
 
 /// Licences, sources and bans by deny.toml. Advisories need a database from GitHub, which a gate should not wait for.

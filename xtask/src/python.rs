@@ -35,6 +35,12 @@ pub fn test(args: &[String]) -> Outcome {
         .args(args))
 }
 
+/// Tests of the scripts around images of containers. They need no daemon, but Python 3.11.
+pub fn scripts() -> Outcome {
+    let discover = ["-m", "unittest", "discover", "scripts/containers"];
+    run(command(&interpreter()).args(discover))
+}
+
 /// The wheel, with the binary in it, in `target/wheels`.
 pub fn wheel() -> Outcome {
     let python = environment("python-wheel", "requirements-wheel.txt")?;
@@ -83,8 +89,7 @@ fn environment(name: &str, list: &str) -> Outcome<String> {
         fs::read_to_string(root().join(&list)).map_err(|error| format!("{list}: {error}"))?;
     let installed = folder.join("requirements.txt");
     if fs::read_to_string(&installed).ok().as_deref() != Some(&wanted) {
-        let system = env::var("PYTHON").unwrap_or_else(|_| "python3".to_owned());
-        run(command(&system)
+        run(command(&interpreter())
             .args(["-m", "venv", "--clear"])
             .arg(&folder))?;
         let install = ["-m", "pip", "install", "--quiet", "--requirement", &list];
@@ -93,6 +98,11 @@ fn environment(name: &str, list: &str) -> Outcome<String> {
             .map_err(|error| format!("{}: {error}", installed.display()))?;
     }
     Ok(python.to_string_lossy().into_owned())
+}
+
+/// The Python of the system, or the one that `PYTHON` names.
+fn interpreter() -> String {
+    env::var("PYTHON").unwrap_or_else(|_| "python3".to_owned())
 }
 
 /// The search path with maturin, zig and cargo-zigbuild first.
