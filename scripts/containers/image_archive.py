@@ -7,6 +7,9 @@ A build puts its own time into the image's configuration and into the dates of f
 same contents differ. `rewrite` moves every date that is later to the epoch (SOURCE_DATE_EPOCH, or 0) and leaves out what
 names the build itself; BuildKit does this from 0.13 on (`rewrite-timestamp`), Docker 20.10 does not. Names, contents,
 owners, modes, links and extended attributes stay as they are. OUT is an OCI layout that `docker load` reads too.
+
+An image with Python packages must be built with SOURCE_DATE_EPOCH set where pip runs: compiled modules then name the hash
+of their source, else its date, and those whose date was moved are compiled again at each start.
 """
 
 import argparse
