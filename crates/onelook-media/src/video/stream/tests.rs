@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 
 use onelook_types::PixelFormat;
 
+use super::super::decoder::Decoder;
 use super::*;
 
 /// Gives runs of so many frames; after each the video fails, or ends where there are no more runs.
