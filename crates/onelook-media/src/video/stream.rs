@@ -1,8 +1,8 @@
 //! A video or a live stream as frames to be taken, decoded by a thread of its own.
 //!
 //! A file ends, or fails once. A live stream is opened again after every end, for ever, until it is stopped;
-//! what became of it can be seen from other threads. Frames are held back (every frame counts) or replaced
-//! by newer ones (the newest counts); never are more in memory than was asked for.
+//! what became of it can be seen from other threads. Frames are held back (every frame counts), read only
+//! when asked for, or replaced by newer ones (the newest counts); never are more in memory than was asked for.
 
 mod frame_queue;
 mod live_clock;
@@ -115,6 +115,7 @@ impl VideoStream {
                     last_error: None,
                 },
                 info: None,
+                asked: true,
                 finished: false,
                 failure: None,
             }),
@@ -138,32 +139,57 @@ impl VideoStream {
 
     /// The next frame, waiting for it until `deadline`, or for as long as it takes.
     pub fn next_frame(&mut self, deadline: Option<Instant>) -> Next {
-        if let Some(opener) = self.opener.take()
-            && let Err(error) = self.start(opener)
-        {
+        if let Err(error) = self.start_once() {
             return Next::Failed(error);
         }
         let mut state = self.shared.lock();
         loop {
-            if self.stop.is_stopped() {
-                return Next::Ended;
+            if let Some(next) = self.take(&mut state) {
+                return next;
             }
-            if let Some(frame) = state.waiting.pop_front() {
-                self.shared.changed.notify_all();
-                return Next::Frame(frame);
-            }
-            if let Some(error) = state.failure.take() {
-                return Next::Failed(error);
-            }
-            if state.finished {
-                return Next::Ended;
-            }
+            self.shared.ask(&mut state);
             let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
             if left == Some(Duration::ZERO) {
                 return Next::NotYet;
             }
             state = self.shared.wait(state, left);
         }
+    }
+
+    /// What comes next if it is there already; reads nothing for it where frames are read on demand.
+    pub fn ready(&mut self) -> Next {
+        if let Err(error) = self.start_once() {
+            return Next::Failed(error);
+        }
+        let mut state = self.shared.lock();
+        self.take(&mut state).unwrap_or(Next::NotYet)
+    }
+
+    /// Has the next frame read, where that is done on demand; `false` elsewhere, and if it was asked for
+    /// before and not taken yet.
+    pub fn ask(&self) -> bool {
+        let mut state = self.shared.lock();
+        let on_demand = self.options.delivery == Delivery::OnDemand;
+        on_demand && state.waiting.is_empty() && !state.finished && self.shared.ask(&mut state)
+    }
+
+    /// Whether a frame waits.
+    pub fn is_ready(&self) -> bool {
+        !self.shared.lock().waiting.is_empty()
+    }
+
+    fn take(&self, state: &mut State) -> Option<Next> {
+        if self.stop.is_stopped() {
+            return Some(Next::Ended);
+        }
+        if let Some(frame) = state.waiting.pop_front() {
+            self.shared.changed.notify_all();
+            return Some(Next::Frame(frame));
+        }
+        if let Some(error) = state.failure.take() {
+            return Some(Next::Failed(error));
+        }
+        state.finished.then_some(Next::Ended)
     }
 
     /// Has `action` done whenever a frame or the end has come, on the thread that decodes. Once per stream.
@@ -196,7 +222,11 @@ impl VideoStream {
         StreamObserver(self.shared.clone())
     }
 
-    fn start(&self, opener: Box<dyn OpenDecoder>) -> Result<(), VideoError> {
+    /// Starts the thread that decodes, the first time.
+    fn start_once(&mut self) -> Result<(), VideoError> {
+        let Some(opener) = self.opener.take() else {
+            return Ok(());
+        };
         let thread = thread::Builder::new().name("video".to_owned());
         let started = thread.spawn(self.reading(opener));
         started.map(drop).map_err(|error| VideoError::Start {

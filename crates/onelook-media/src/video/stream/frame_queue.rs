@@ -18,6 +18,9 @@ pub enum Delivery {
         /// Most bytes of frames that wait; one frame may always.
         bytes: u64,
     },
+    /// All, and each is read when it is [asked for](super::VideoStream::ask), but the first: of videos that
+    /// run beside each other, frames that were read before their turn is near only grow old.
+    OnDemand,
     /// The newest only; older ones are dropped and counted.
     LatestFrame,
 }
@@ -69,11 +72,19 @@ pub struct State {
     pub spare: Vec<u8>,
     pub status: StreamStatus,
     pub info: Option<VideoInfo>,
+    /// Whether the next frame may be read, where that is done on demand.
+    pub asked: bool,
     pub finished: bool,
     pub failure: Option<VideoError>,
 }
 
 impl Shared {
+    /// The next frame may be read; whether it could not before.
+    pub fn ask(&self, state: &mut State) -> bool {
+        self.changed.notify_all();
+        !std::mem::replace(&mut state.asked, true)
+    }
+
     /// A frame or the end has come.
     pub fn tell(&self) {
         self.changed.notify_all();

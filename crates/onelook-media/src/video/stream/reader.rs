@@ -8,7 +8,7 @@ use super::super::backoff::Backoff;
 use super::super::decoder::{Decoder, OpenDecoder};
 use super::super::error::VideoError;
 use super::super::frame::VideoFrame;
-use super::frame_queue::{Delivery, Shared, StreamState};
+use super::frame_queue::{Delivery, Shared, State, StreamState};
 use super::live_clock::LiveClock;
 use crate::stop::StopHandle;
 
@@ -84,19 +84,21 @@ impl Reader {
 
     /// Waits until another frame may wait, or nobody wants more.
     fn wait_for_room(&self) {
-        let Delivery::EveryFrame { ahead, bytes } = self.delivery else {
-            return;
-        };
         let mut state = self.shared.lock();
-        while let Some(first) = state.waiting.front()
-            && !self.stop.is_stopped()
-        {
-            let fitting = bytes / (first.pixels.len() as u64).max(1);
-            let most = ahead.min(fitting.try_into().unwrap_or(usize::MAX)).max(1);
-            if state.waiting.len() < most {
-                return;
-            }
+        while !self.has_room(&state) && !self.stop.is_stopped() {
             state = self.shared.wait(state, None);
+        }
+    }
+
+    fn has_room(&self, state: &State) -> bool {
+        match (self.delivery, state.waiting.front()) {
+            (Delivery::LatestFrame, _) | (Delivery::EveryFrame { .. }, None) => true,
+            (Delivery::OnDemand, first) => first.is_none() && state.asked,
+            (Delivery::EveryFrame { ahead, bytes }, Some(first)) => {
+                let fitting = bytes / (first.pixels.len() as u64).max(1);
+                let most = ahead.min(fitting.try_into().unwrap_or(usize::MAX)).max(1);
+                state.waiting.len() < most
+            }
         }
     }
 
@@ -110,6 +112,7 @@ impl Reader {
         frame.number = state.status.frames;
         state.status.frames += 1;
         state.status.state = StreamState::Running;
+        state.asked = false;
         if self.delivery == Delivery::LatestFrame
             && let Some(older) = state.waiting.pop_front()
         {
