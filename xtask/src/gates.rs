@@ -4,6 +4,7 @@ use crate::cli_docs;
 use crate::ptx;
 use crate::python;
 use crate::shell::{Outcome, cargo, run, succeeds};
+use crate::site;
 use crate::soundness::Tool;
 
 /// The gates that take a few minutes at most.
@@ -30,7 +31,9 @@ pub fn ci() -> Outcome {
     }
     // Tests that want ptxas find the one that the gate above fetched.
     all_tests(&[], ptx::find_or_fetch().ok().as_deref())?;
-    python::test(&[])
+    python::test(&[])?;
+    python::notebooks(&[])?;
+    site::site(&[])
 }
 
 /// Licences, sources and bans by deny.toml. Advisories need a database from GitHub, which a gate should not wait for.
