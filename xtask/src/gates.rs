@@ -1,6 +1,7 @@
 //! What must hold before a commit lands: formatting, lints, documentation, tests.
 
 use crate::cli_docs;
+use crate::package;
 use crate::ptx;
 use crate::python;
 use crate::shell::{Outcome, cargo, run, succeeds};
@@ -33,6 +34,7 @@ pub fn ci() -> Outcome {
     all_tests(&[], ptx::find_or_fetch().ok().as_deref())?;
     python::test(&[])?;
     python::notebooks(&[])?;
+    package::check_installer()?;
     site::site(&[])
 }
 

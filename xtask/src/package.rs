@@ -5,6 +5,7 @@
 mod debian;
 mod notices;
 
+use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -62,6 +63,12 @@ pub fn package(args: &[String]) -> Outcome {
     Ok(())
 }
 
+/// What the installer does with releases that are good, corrupt and missing.
+pub fn check_installer() -> Outcome {
+    let python = env::var("PYTHON").unwrap_or_else(|_| "python3".to_owned());
+    run(command(&python).arg("scripts/package/check.py"))
+}
+
 impl Parts {
     fn gather(binary: PathBuf) -> Outcome<Self> {
         let said = |words: &[&str]| read(command(&binary.to_string_lossy()).args(words));
@@ -86,7 +93,7 @@ impl Parts {
 
 /// The time of the commit, unless SOURCE_DATE_EPOCH says another.
 fn epoch() -> Outcome<String> {
-    if let Ok(epoch) = std::env::var("SOURCE_DATE_EPOCH") {
+    if let Ok(epoch) = env::var("SOURCE_DATE_EPOCH") {
         return Ok(epoch);
     }
     let last = read(command("git").args(["log", "-1", "--format=%ct"]))?;
