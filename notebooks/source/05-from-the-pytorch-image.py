@@ -141,8 +141,9 @@ plt.show()
 # %%
 import numpy as np
 
-flipped = np.ascontiguousarray(results[0].orig_img[:, ::-1])
-batch = model([image, flipped, image], batch=3, iou=0.45, verbose=False)
+pixels = results[0].orig_img
+flipped = np.ascontiguousarray(pixels[:, ::-1])
+batch = model([pixels, flipped, pixels], batch=3, iou=0.45, verbose=False)
 print([r.verbose() for r in batch])
 assert np.array_equal(batch[0].boxes.data, batch[2].boxes.data)
 assert np.array_equal(batch[0].boxes.data, results[0].boxes.data)

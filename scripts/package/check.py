@@ -170,6 +170,17 @@ def tool(name, command):
     check(f"{name} has nothing to say", done.returncode == 0)
 
 
+def check_units():
+    """systemd has nothing to say of the units, but that the program is not installed here."""
+    units = sorted((ROOT / "scripts/systemd").iterdir())
+    if shutil.which("systemd-analyze") is None:
+        print("SKIPPED systemd-analyze is not installed")
+        return
+    done = subprocess.run(["systemd-analyze", "verify", *map(str, units)], capture_output=True, text=True)
+    said = [line for line in done.stderr.splitlines() if "Command /usr/bin/onelook is not executable" not in line]
+    check("systemd understands the units", not said, "\n".join(said))
+
+
 def check_packages(dist, work):
     sums = subprocess.run(["sha256sum", "--check", "SHA256SUMS"], cwd=dist, capture_output=True, text=True)
     check("the sums are right", sums.returncode == 0, sums.stdout + sums.stderr)
@@ -205,6 +216,7 @@ def main():
         check_installer(Path(temporary))
         if arguments.dist is not None:
             check_packages(arguments.dist.resolve(), Path(temporary))
+    check_units()
     scripts = [INSTALLER, ROOT / "scripts/package/postinst", ROOT / "scripts/package/postrm"]
     tool("shellcheck", ["--shell=sh", *scripts])
     sys.exit(f"{len(failures)} FAILED: {'; '.join(failures)}" if failures else 0)
