@@ -63,7 +63,7 @@ figure, axis = plt.subplots(figsize=(7, 5))
 for track, path in paths.items():
     axis.plot([time for time, _, _ in path], [x for _, x, _ in path], label=f"{names[track]} {track}")
 axis.set(xlabel="seconds", ylabel="centre, pixels from the left", title="where tracks are over time")
-axis.legend()
+axis.legend(loc="upper left", bbox_to_anchor=(1, 1))
 plt.show()
 # %% image
 first
@@ -79,7 +79,7 @@ first
 # %%
 events = out / "events.jsonl"
 command = [sys.executable, "-m", "onelook", "count", "model=yolo26n.pt", f"source={video}", "conf=0.25"]
-command += ["--line", "gate=250,600,250,0", "--zone", "left=0,0,250,0,250,600,0,600"]
+command += ["--line", "gate=350,600,350,0", "--zone", "left=0,0,350,0,350,600,0,600"]
 command += ["--events", str(events), f"project={out}", "name=count", "exist_ok"]
 print(subprocess.run(command, check=True, capture_output=True, text=True).stdout[-600:])
 
@@ -90,13 +90,13 @@ for event in crossings:
     print(f"{event['time']:.1f} s: {model.names[event['class']]} {event['track_id']} went {event['direction']}")
 # %% image
 frame = out / "counted.jpg"
-ffmpeg("-ss", 6, "-i", out / "count" / "pan.mp4", "-frames:v", 1, frame)
+ffmpeg("-ss", 4, "-i", out / "count" / "pan.mp4", "-frames:v", 1, frame)
 Image(filename=frame)
 # %% image
 figure, axis = plt.subplots(figsize=(7, 3))
-for direction in ("in", "out"):
+for direction, style in [("in", "-"), ("out", "--")]:
     times = [event["time"] for event in crossings if event["direction"] == direction]
-    axis.step([0, *times, 8], [0, *range(1, len(times) + 1), len(times)], where="post", label=direction)
+    axis.step([0, *times, 8], [0, *range(1, len(times) + 1), len(times)], where="post", linestyle=style, label=direction)
 axis.set(xlabel="seconds", ylabel="crossings of the gate", title="counts over time")
 axis.legend()
 plt.show()

@@ -87,7 +87,7 @@ def lay_out(folder, data):
     }.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source, folder / name)
-    ffmpeg("-i", data / "video/car-detection.mp4", "-t", 2, folder / "clip.mp4")
+    ffmpeg("-i", data / "video/car-detection.mp4", "-t", 2, "-vf", "scale=1024:576", folder / "clip.mp4")
     (folder / "images.txt").write_text("bus.jpg\nzidane.jpg\nphotos/bus.jpg\n")
     (folder / "cameras.streams").write_text("clip.mp4\nclip.mp4\n")
     # A box that crosses the line of the examples.

@@ -47,6 +47,11 @@ pub fn package(parts: &Parts, stage: &Path, dist: &Path) -> Outcome<String> {
         0o644,
     )?;
     copy(
+        &templates.join("onelook.lintian-overrides"),
+        &tree.join("usr/share/lintian/overrides/onelook"),
+        0o644,
+    )?;
+    copy(
         &templates.join("copyright"),
         &documents.join("copyright"),
         0o644,
