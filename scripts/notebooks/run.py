@@ -15,6 +15,7 @@ import io
 import json
 import os
 import re
+import subprocess
 import sys
 import tempfile
 import time
@@ -93,6 +94,17 @@ def use_this_interpreter(folder):
     os.environ["JUPYTER_PREFER_ENV_PATH"] = "0"
 
 
+def say_what_is_executed():
+    """The package and the program, as a kernel of this interpreter finds them; an error where there is none."""
+    code = "import onelook; print(onelook.__version__, onelook.__file__)"
+    program = ["-m", "onelook", "--version"]
+    for words in [["-c", code], program]:
+        done = subprocess.run([sys.executable, *words], capture_output=True, text=True, cwd=NOTEBOOKS)
+        if done.returncode:
+            sys.exit(f"onelook cannot be used by {sys.executable}: {done.stderr.strip().splitlines()[-1]}")
+        print(f"executes {done.stdout.strip()}", flush=True)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("names", nargs="*", help="notebooks to run, such as en/04-speed [default: all]")
@@ -106,6 +118,7 @@ def main():
     chosen = [path for path in known if not arguments.names or f"{path.parent.name}/{path.stem}" in arguments.names]
     if not chosen or len(chosen) < len(arguments.names):
         sys.exit(f"no such notebook; there are {', '.join(f'{path.parent.name}/{path.stem}' for path in known)}")
+    say_what_is_executed()
     failed, seen = [], {}
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)

@@ -32,10 +32,16 @@ pub fn collect(features: &str) -> Outcome<String> {
         if package["source"].is_null() || !linked.contains(&name) {
             continue;
         }
-        listed.insert(format!("{name}: {}", text("license")));
         let folder = Path::new(text("manifest_path")).parent();
-        for found in folder.map(licences).transpose()?.into_iter().flatten() {
-            texts.entry(found).or_default().insert(name.clone());
+        let found = folder.map(licences).transpose()?.unwrap_or_default();
+        let remark = if found.is_empty() {
+            " (the package has no text of it)"
+        } else {
+            ""
+        };
+        listed.insert(format!("{name}: {}{remark}", text("license")));
+        for licence in found {
+            texts.entry(licence).or_default().insert(name.clone());
         }
     }
     if listed.is_empty() {
