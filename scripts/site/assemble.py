@@ -191,6 +191,7 @@ def assemble():
         # The command line's reference, and what is included as a whole, is there in one language.
         if same[0] != same[1]:
             raise Mistake(f"{name} has other commands in Chinese: {same[0]} and {same[1]}")
+    shutil.copyfile(Path(__file__).with_name("site.css"), OUT / "pages/site.css")
     links = " · ".join(f"[{title}]({language}/index.md)" for title, language in [("English", "en"), ("简体中文", "zh-CN")])
     (OUT / "pages/index.md").write_text(f"# onelook\n\n{links}\n", encoding="utf-8")
     return [block for name in names["en"] for block in found["en", name]]
