@@ -74,3 +74,15 @@ python *ARGS:
 # The Python package with the binary in it, in target/wheels
 wheel:
     cargo xtask wheel
+
+# Tarball, Debian package, installer and their sums, in target/dist
+package *ARGS:
+    cargo xtask package {{ARGS}}
+
+# Executes the notebooks of both languages
+notebooks *ARGS:
+    cargo xtask notebooks {{ARGS}}
+
+# The documentation site, and every command on it
+site *ARGS:
+    cargo xtask site {{ARGS}}

@@ -1,7 +1,8 @@
 """The commands of a Markdown page, run as written.
 
 In: the page and a word that a heading has to contain. Out: a check per command. A command that starts
-`onelook serve` stays in the background until the last one has run; the others have to end with status 0.
+`onelook serve` stays in the background until the last one has run; the others have to end with status 0. A block whose
+info string says `skip="REASON"` is not run.
 """
 
 import contextlib
@@ -18,8 +19,11 @@ WAIT_SECONDS = 60
 
 
 def blocks(page, word):
-    """The ```sh blocks below headings with `word`, up to the next heading of the same or a higher level."""
-    found, inside, level, block = [], False, 0, None
+    """The ```sh blocks below headings with `word`, up to the next heading of the same or a higher level.
+
+    Each is its text and the reason why it cannot be run, if there is one.
+    """
+    found, inside, level, block, reason = [], False, 0, None, None
     for line in page.splitlines():
         heading = re.match(r"(#+)\s+(.*)", line) if block is None else None
         if heading:
@@ -30,12 +34,13 @@ def blocks(page, word):
                 inside = False
         elif block is not None:
             if line.startswith("```"):
-                found.append("\n".join(block))
+                found.append(("\n".join(block), reason))
                 block = None
             else:
                 block.append(line)
-        elif inside and re.match(r"```(sh|bash|console)\s*$", line):
-            block = []
+        elif inside and (fence := re.match(r"```(sh|bash|console)(\s.*)?$", line)):
+            skip = re.search(r'skip="([^"]+)"', fence[2] or "")
+            block, reason = [], skip and skip[1]
     return found
 
 
@@ -48,11 +53,9 @@ def commands(block):
 def run(report, found, folder, environment, python=None):
     servers = []
     try:
-        for command in (line for block in found for line in commands(block)):
-            if "snapshot.jpg" in command:
-                report.add(f"README: {command}", "skipped", "its camera does not exist here")
-            elif "--mqtt" in command and not command.startswith("onelook serve"):
-                report.add(f"README: {command}", "skipped", "its broker does not exist here")
+        for command, reason in ((line, reason) for block, reason in found for line in commands(block)):
+            if reason:
+                report.add(f"README: {command}", "skipped", f"it needs {reason}, which is not here")
             elif command.startswith("onelook serve"):
                 report.check(f"README: {command}", lambda c=command: start(c, servers, folder, environment))
             elif re.search(r"\b(curl|onelook)\b", command):

@@ -230,7 +230,7 @@ def count_lines(path):
 def show(kind, broker, args, place):
     events, spool = place / "events.jsonl", place / "spool"
     words = [args.onelook, "count", "--model", args.model, "--source", args.clip, "--events", events, "--no-save",
-             "--no-verbose", "--event-spool", spool, "--event-wait", 120, *broker.words(place)]
+             "--no-verbose", "--event-spool", spool, "--event-wait", 120 + args.away, *broker.words(place)]
     for line in LINES:
         words += ["--line", line]
     run = subprocess.Popen(list(map(str, words)), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)

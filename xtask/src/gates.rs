@@ -1,9 +1,11 @@
 //! What must hold before a commit lands: formatting, lints, documentation, tests.
 
 use crate::cli_docs;
+use crate::package;
 use crate::ptx;
 use crate::python;
 use crate::shell::{Outcome, cargo, run, succeeds};
+use crate::site;
 use crate::soundness::Tool;
 
 /// The gates that take a few minutes at most.
@@ -31,7 +33,10 @@ pub fn ci() -> Outcome {
     // Tests that want ptxas find the one that the gate above fetched.
     all_tests(&[], ptx::find_or_fetch().ok().as_deref())?;
     python::test(&[])?;
-    python::scripts()
+    python::scripts()?;
+    python::notebooks(&[])?;
+    package::check_installer()?;
+    site::site(&[])
 }
 
 /// Licences, sources and bans by deny.toml. Advisories need a database from GitHub, which a gate should not wait for.

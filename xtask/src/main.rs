@@ -7,10 +7,12 @@ mod cli_docs;
 mod figures;
 mod fuzz;
 mod gates;
+mod package;
 mod proto;
 mod ptx;
 mod python;
 mod shell;
+mod site;
 mod soundness;
 
 use std::env;
@@ -34,7 +36,12 @@ cargo xtask VERB
                         every fuzz target, or one, for SECONDS each (60)
   docs [--check]        docs/cli.md from the binary's own help
   python [ARGS]         types and tests of the Python package, ARGS go to pytest
+  notebooks [ARGS]      executes the notebooks, ARGS go to scripts/notebooks/run.py
+  site [--pages | --commands]
+                        the documentation site in target/site/html, and every command on it
   wheel                 the Python package with the binary in it, in target/wheels
+  package [--binary FILE]
+                        tarball, Debian package, installer and their sums, in target/dist
   proto [--check]       the server's .proto files as Rust
   ptx [--quick] [--target sm_90a] [--model yolo11x] [--write]
                         every CUDA kernel through ptxas: registers, spills, occupancy
@@ -72,7 +79,10 @@ fn run(verb: &str, rest: &[String]) -> Outcome {
         "docs" => cli_docs::docs(rest),
         "proto" => proto::proto(rest),
         "python" => python::test(rest),
+        "notebooks" => python::notebooks(rest),
+        "site" => site::site(rest),
         "wheel" => python::wheel(),
+        "package" => package::package(rest),
         "ptx" => ptx::ptx(rest),
         "model" => figures::model(rest),
         "peers" => figures::peers(rest),

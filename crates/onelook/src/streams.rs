@@ -5,6 +5,7 @@
 //! broken takes nothing from the others. State of one stream (its tracker, its counts) is never another's.
 
 mod frame_rate;
+mod read_ahead;
 mod settings;
 mod turns;
 mod wake;
@@ -17,9 +18,13 @@ use onelook_types::{FrameView, Prediction};
 use crate::tracking::FrameTracker;
 use crate::{Error, ImageResult, Pipeline};
 use frame_rate::FrameRate;
+use read_ahead::ReadAhead;
 pub use settings::StreamSettings;
 use turns::{Turn, Turns};
-use wake::Wake;
+use wake::{Wake, Woken};
+
+/// How long the others wait for a frame that was asked for before more of them are asked.
+const PATIENCE: Duration = Duration::from_millis(50);
 
 /// Identifies a stream among those of one [`Streams`]; never given twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -74,6 +79,7 @@ pub struct Streams {
     keep_suppressed: bool,
     streams: Vec<Stream>,
     turns: Turns,
+    read_ahead: ReadAhead,
     wake: Wake,
     next_id: u64,
 }
@@ -84,6 +90,8 @@ struct Stream {
     settings: StreamSettings,
     tracker: Option<FrameTracker>,
     turn: Turn,
+    /// When its next frame was asked for, where frames are read on demand.
+    asked: Option<Instant>,
     rate: FrameRate,
     /// Time of the last frame that was run, for those whose time nobody knows.
     last_time: Duration,
@@ -108,6 +116,7 @@ impl Streams {
             keep_suppressed: false,
             streams: Vec::new(),
             turns: Turns::default(),
+            read_ahead: ReadAhead::default(),
             wake: Wake::default(),
             next_id: 0,
         }
@@ -168,6 +177,7 @@ impl Streams {
             rate: FrameRate::new(settings.max_fps),
             settings,
             turn: Turn::default(),
+            asked: None,
             last_time: Duration::ZERO,
             counts: Counts::default(),
             ended: None,
@@ -228,6 +238,7 @@ impl Streams {
             // Before looking: what comes while nobody looks is not slept through.
             let ticket = self.wake.ticket();
             let frames = self.collect()?;
+            let look_again = self.ask_ahead();
             let mut events = self.run(frames)?;
             self.streams.retain_mut(|stream| {
                 let Some(error) = stream.ended.take() else {
@@ -237,17 +248,70 @@ impl Streams {
                 events.push(StreamEvent::Ended { id, error });
                 false
             });
-            let nothing_to_come = self.streams.is_empty();
-            if !events.is_empty() || nothing_to_come || !self.wake.wait(ticket, deadline) {
+            if !events.is_empty() || self.streams.is_empty() {
                 return Ok(events);
+            }
+            let until = deadline.into_iter().chain(look_again).min();
+            let began = Instant::now();
+            let woken = self.wake.wait(ticket, until);
+            if look_again.is_some() {
+                self.read_ahead.waited(began.elapsed());
+            }
+            match woken {
+                Woken::Changed => {}
+                Woken::TimedOut if until != deadline => {}
+                Woken::TimedOut | Woken::Interrupted => return Ok(events),
             }
         }
     }
 
+    /// Most frames of one run.
+    fn batch(&self) -> usize {
+        let model = self.pipeline.model();
+        self.pipeline.options().batch.max(1) * model.batches_in_flight().max(1)
+    }
+
+    /// Has the frames of the next run read meanwhile, by whose turn it is then, of the streams that read on
+    /// demand. Until when they may take before more are asked for: a decoder that is slow must not hold up
+    /// the others.
+    fn ask_ahead(&mut self) -> Option<Instant> {
+        let now = Instant::now();
+        let mut to_come = 0;
+        let mut look_again = None;
+        for stream in &self.streams {
+            let Some(late) = stream.asked.map(|asked| asked + PATIENCE) else {
+                continue;
+            };
+            if stream.video.is_ready() {
+                to_come += 1;
+            } else if now < late {
+                to_come += 1;
+                look_again = look_again.into_iter().chain([late]).min();
+            }
+        }
+        let most = self.read_ahead.frames(self.batch(), self.streams.len());
+        let mut order: Vec<usize> = (0..self.streams.len()).collect();
+        order.sort_by(|a, b| {
+            let (a, b) = (&self.streams[*a].turn, &self.streams[*b].turn);
+            self.turns.order(a, b)
+        });
+        for index in order {
+            if to_come >= most {
+                break;
+            }
+            let stream = &mut self.streams[index];
+            if stream.video.ask() {
+                stream.asked = Some(now);
+                to_come += 1;
+                look_again = look_again.or(Some(now + PATIENCE));
+            }
+        }
+        look_again
+    }
+
     /// Frames for one run, by whose turn it is.
     fn collect(&mut self) -> Result<Vec<(usize, VideoFrame)>, Error> {
-        let model = self.pipeline.model();
-        let most = self.pipeline.options().batch.max(1) * model.batches_in_flight().max(1);
+        let most = self.batch();
         let mut frames = Vec::new();
         let mut may_have: Vec<usize> = (0..self.streams.len()).collect();
         while frames.len() < most {
@@ -279,7 +343,9 @@ impl Streams {
         }
         let views = frames.iter().map(|(_, frame)| frame.view());
         let views: Vec<FrameView<'_>> = views.collect::<Result<_, _>>()?;
+        let began = Instant::now();
         let results = self.pipeline.predict(&views)?;
+        self.read_ahead.ran(began.elapsed(), self.streams.len());
         let finish = |((index, frame), result): ((usize, VideoFrame), ImageResult)| {
             let result = self.streams[index].finish(frame, result)?;
             Ok(StreamEvent::Frame(Box::new(result)))
@@ -292,9 +358,14 @@ impl Stream {
     /// The next frame that is to be run, if one waits.
     fn take(&mut self) -> Option<VideoFrame> {
         loop {
-            match self.video.next_frame(Some(Instant::now())) {
-                Next::Frame(frame) if self.is_wanted(&frame) => return Some(frame),
-                Next::Frame(frame) => self.video.recycle(frame.pixels),
+            match self.video.ready() {
+                Next::Frame(frame) => {
+                    self.asked = None;
+                    if self.is_wanted(&frame) {
+                        return Some(frame);
+                    }
+                    self.video.recycle(frame.pixels);
+                }
                 Next::NotYet => return None,
                 Next::Ended => {
                     self.ended.get_or_insert(None);

@@ -73,11 +73,25 @@ impl Decoder for Clip {
 
 /// The decoders run in this process and need no turn of their own to be ready: enough wait always.
 fn every_frame(clip: Clip) -> VideoStream {
+    let ahead = Delivery::EveryFrame {
+        ahead: 8,
+        bytes: u64::MAX,
+    };
+    delivered(ahead, clip)
+}
+
+/// Frames wait, or are read when the streams ask for them.
+const DELIVERIES: [Delivery; 2] = [
+    Delivery::EveryFrame {
+        ahead: 2,
+        bytes: u64::MAX,
+    },
+    Delivery::OnDemand,
+];
+
+fn delivered(delivery: Delivery, clip: Clip) -> VideoStream {
     let options = StreamOptions {
-        delivery: Delivery::EveryFrame {
-            ahead: 8,
-            bytes: u64::MAX,
-        },
+        delivery,
         reconnect: None,
         must_start: false,
     };
@@ -119,10 +133,13 @@ fn count(turns: &[StreamId], id: StreamId) -> usize {
 
 #[test]
 fn every_frame_of_every_stream_is_run_once_and_in_order() {
-    for batch in [1, 3] {
+    let cases = DELIVERIES.map(|delivery| [1, 3].map(|batch| (delivery, batch)));
+    for (delivery, batch) in cases.into_iter().flatten() {
         let mut streams = streams(batch);
-        let ids = [7, 4, 9]
-            .map(|frames| streams.add(every_frame(clip(frames, 32)), StreamSettings::default()));
+        let ids = [7, 4, 9].map(|frames| {
+            let video = delivered(delivery, clip(frames, 32));
+            streams.add(video, StreamSettings::default())
+        });
         let mut numbers = [const { Vec::new() }; 3];
         let mut ends = Vec::new();
         while !streams.is_empty() {
@@ -141,7 +158,7 @@ fn every_frame_of_every_stream_is_run_once_and_in_order() {
             }
         }
         let all = [7, 4, 9].map(|frames| (0..frames).collect::<Vec<u64>>());
-        assert_eq!(numbers, all, "batch {batch}");
+        assert_eq!(numbers, all, "batch {batch}, {delivery:?}");
         assert_eq!(ends.len(), 3);
     }
 }
@@ -170,17 +187,23 @@ fn turns_are_fair_by_weight_and_by_work() {
 
 #[test]
 fn a_stream_that_fails_or_freezes_harms_no_other() {
+    for delivery in DELIVERIES {
+        fails_or_freezes(delivery);
+    }
+}
+
+fn fails_or_freezes(delivery: Delivery) {
     let mut streams = streams(1);
-    let good = streams.add(every_frame(clip(60, 32)), StreamSettings::default());
+    let good = streams.add(delivered(delivery, clip(60, 32)), StreamSettings::default());
     let failing = Clip {
         fails: true,
         ..clip(5, 32)
     };
-    let failing = streams.add(every_frame(failing), StreamSettings::default());
+    let failing = streams.add(delivered(delivery, failing), StreamSettings::default());
     let frozen = clip(5, 32);
     let freeze = Arc::clone(&frozen.frozen);
     freeze.store(true, SeqCst);
-    let frozen = streams.add(every_frame(frozen), StreamSettings::default());
+    let frozen = streams.add(delivered(delivery, frozen), StreamSettings::default());
     let (mut run, mut error) = (Vec::new(), None);
     while count(&run, good) < 60 || error.is_none() {
         for event in streams.next(None).unwrap() {

@@ -91,7 +91,7 @@ fn links_between_documents_lead_somewhere() {
         .map(|entry| entry.unwrap().path());
     let top = top.filter(|path| path.extension().is_some_and(|extension| extension == "md"));
     let top = top.map(|path| path.file_name().unwrap().to_string_lossy().into_owned());
-    let folders = ["docs", "crates", "benches", "fuzz", "assets"];
+    let folders = ["docs", "crates", "benches", "fuzz", "assets", "notebooks"];
     for document in top.chain(folders.iter().flat_map(|folder| files(folder, ".md"))) {
         let folder = root
             .join(&document)

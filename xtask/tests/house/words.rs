@@ -78,7 +78,14 @@ fn texts() -> Vec<String> {
         ".rs", ".md", ".proto", ".html", ".js", ".py", ".sh", ".toml",
     ];
     let folders = [
-        "crates", "docs", "benches", "fuzz", "proto", "scripts", "xtask",
+        "crates",
+        "docs",
+        "benches",
+        "fuzz",
+        "notebooks",
+        "proto",
+        "scripts",
+        "xtask",
     ];
     let mut texts: Vec<String> = folders
         .iter()

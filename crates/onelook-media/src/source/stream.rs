@@ -83,11 +83,8 @@ pub(super) fn video_stream(
     decode.threads = decode_threads(beside);
     let mut stream = StreamOptions::for_address(&address);
     stream.must_start = must_start;
-    if let Delivery::EveryFrame { ahead, .. } = &mut stream.delivery
-        && beside > 1
-    {
-        // While one waits the others are run: more would only grow old, and take memory.
-        *ahead = 1;
+    if beside > 1 && !address.is_live() {
+        stream.delivery = Delivery::OnDemand;
     }
     if address.is_live() && options.buffer_streams {
         stream.delivery = Delivery::EveryFrame {

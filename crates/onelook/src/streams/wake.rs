@@ -19,6 +19,17 @@ struct State {
     interrupted: bool,
 }
 
+/// Why a wait has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Woken {
+    /// Something has changed since the ticket was taken.
+    Changed,
+    /// [`Wake::interrupt`] was called.
+    Interrupted,
+    /// The deadline has passed.
+    TimedOut,
+}
+
 /// How often there was a wake before.
 #[derive(Clone, Copy)]
 pub struct Ticket(u64);
@@ -41,20 +52,19 @@ impl Wake {
         Ticket(self.lock().wakes)
     }
 
-    /// Waits for a wake since the ticket was taken; `false` when the deadline has passed or it was
-    /// interrupted.
-    pub fn wait(&self, ticket: Ticket, deadline: Option<Instant>) -> bool {
+    /// Waits for a wake since the ticket was taken, an interruption or the deadline.
+    pub fn wait(&self, ticket: Ticket, deadline: Option<Instant>) -> Woken {
         let mut state = self.lock();
         loop {
             if std::mem::take(&mut state.interrupted) {
-                return false;
+                return Woken::Interrupted;
             }
             if state.wakes != ticket.0 {
-                return true;
+                return Woken::Changed;
             }
             let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
             if left == Some(Duration::ZERO) {
-                return false;
+                return Woken::TimedOut;
             }
             state = match left {
                 Some(left) => {
