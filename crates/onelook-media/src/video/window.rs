@@ -49,7 +49,7 @@ pub enum WindowEnd {
 
 /// A window that shows frames, from a thread of its own.
 pub struct Window {
-    slot: Arc<Slot>,
+    newest: Arc<NewestFrame>,
     stays: bool,
     stop: StopHandle,
     thread: Option<JoinHandle<()>>,
@@ -57,7 +57,7 @@ pub struct Window {
 
 /// The newest frame, until the window takes it.
 #[derive(Default)]
-struct Slot {
+struct NewestFrame {
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -71,7 +71,7 @@ struct State {
     end: Option<WindowEnd>,
 }
 
-impl Slot {
+impl NewestFrame {
     /// Only plain values are kept, so poisoning is ignored.
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -122,8 +122,8 @@ impl Window {
             stays,
             stop: stop.clone(),
         };
-        let slot = Arc::new(Slot::default());
-        let frames = Arc::clone(&slot);
+        let newest = Arc::new(NewestFrame::default());
+        let frames = Arc::clone(&newest);
         let run = move || {
             let end = player.run(&frames);
             frames.state().end.clone_from(&end);
@@ -136,7 +136,7 @@ impl Window {
             reason: error.to_string(),
         })?;
         Ok(Self {
-            slot,
+            newest,
             stays,
             stop,
             thread: Some(thread),
@@ -145,20 +145,20 @@ impl Window {
 
     /// Hands over a frame and returns at once. One that the window has not taken yet is left out.
     pub fn write(&self, frame: Frame) {
-        self.slot.state().frame = Some((Instant::now(), frame));
-        self.slot.changed.notify_all();
+        self.newest.state().frame = Some((Instant::now(), frame));
+        self.newest.changed.notify_all();
     }
 
     /// How the window ended, if it is gone already.
     pub fn end(&self) -> Option<WindowEnd> {
-        self.slot.state().end.clone()
+        self.newest.state().end.clone()
     }
 
     /// Ends it. One that stays is waited for as long as `wait` says, which is asked again and again; another
     /// shows what it has, for a few seconds at most. How it ended, if not from here.
     pub fn finish(mut self, wait: impl Fn() -> bool) -> Option<WindowEnd> {
-        self.slot.state().is_over = true;
-        self.slot.changed.notify_all();
+        self.newest.state().is_over = true;
+        self.newest.changed.notify_all();
         while self.stays && self.is_running() {
             if !wait() {
                 self.stop.stop();
@@ -189,8 +189,8 @@ impl Window {
 
 impl Drop for Window {
     fn drop(&mut self) {
-        self.slot.state().is_over = true;
-        self.slot.changed.notify_all();
+        self.newest.state().is_over = true;
+        self.newest.changed.notify_all();
         self.stop.stop();
         self.join();
     }
@@ -215,10 +215,10 @@ struct Running {
 
 impl Player {
     /// How the window ended, if not because the frames did.
-    fn run(&self, slot: &Slot) -> Option<WindowEnd> {
+    fn run(&self, newest: &NewestFrame) -> Option<WindowEnd> {
         let mut running: Option<Running> = None;
         loop {
-            let (time, frame) = match slot.next() {
+            let (time, frame) = match newest.next() {
                 Next::Frame(time, frame) => (time, frame),
                 Next::NotYet => {
                     if let Some(ended) = running.take_if(|running| running.process.has_ended()) {
