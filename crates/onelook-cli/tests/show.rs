@@ -23,8 +23,8 @@ impl Scratch {
         fs::create_dir(&programs).unwrap();
         for program in ["ffmpeg", "ffprobe"] {
             let path = std::env::var_os("PATH").unwrap();
-            let found = std::env::split_paths(&path).map(|it| it.join(program));
-            let found = found.filter(|path| path.is_file()).next().unwrap();
+            let mut found = std::env::split_paths(&path).map(|it| it.join(program));
+            let found = found.find(|path| path.is_file()).unwrap();
             std::os::unix::fs::symlink(found, programs.join(program)).unwrap();
         }
         let player = programs.join("ffplay");
