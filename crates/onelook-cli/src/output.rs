@@ -20,6 +20,7 @@ mod table;
 mod totals;
 mod videos;
 mod whole_file;
+mod window;
 
 use std::collections::{BTreeMap, HashSet};
 use std::ffi::OsStr;
@@ -35,6 +36,7 @@ use crate::console::Console;
 use crate::delivery::Delivery;
 use crate::failure::Failure;
 use crate::flags::InferenceArgs;
+use crate::signals::Interrupt;
 
 pub use json::Recorded;
 pub use predicted::{PredictedImage, SequencePosition};
@@ -66,6 +68,8 @@ pub struct OutputPlan<'a> {
     pub resumable: Option<(RunDirectory, OutputsState)>,
     /// Other programs that get results.
     pub delivery: Option<Rc<Delivery>>,
+    /// Ends the run when its window is closed.
+    pub interrupt: &'a Interrupt,
 }
 
 /// How outputs go on in another program.
@@ -137,6 +141,18 @@ impl<'a> Outputs<'a> {
             let ffmpeg = plan.args.video.ffmpeg.as_deref();
             let live = live::Live::start(&plan.args.live, ffmpeg, names, args.style(), console)?;
             sinks.push(("live", Box::new(live)));
+        }
+        if plan.args.live.shows()? {
+            let ffmpeg = plan.args.video.ffmpeg.as_deref();
+            let plan = window::WindowPlan {
+                ffmpeg,
+                stays: !plan.has_videos,
+                names,
+                style: args.style(),
+                interrupt: plan.interrupt,
+                console,
+            };
+            sinks.push(("window", Box::new(window::ShownWindow::open(plan)?)));
         }
         if let Some(path) = plan.mot {
             console.saves_results();

@@ -35,6 +35,11 @@ impl Interrupt {
         Ok(Self { received })
     }
 
+    /// For threads that outlive a borrow of this.
+    pub fn handle(&self) -> Received {
+        Received(self.received.clone())
+    }
+
     /// The number of the signal that came, if one did.
     pub fn received(&self) -> Option<u8> {
         match self.received.load(Ordering::SeqCst) {
@@ -53,5 +58,23 @@ impl Interrupt {
             }
             action();
         });
+    }
+}
+
+/// The signal that came, for other threads.
+#[derive(Clone)]
+pub struct Received(Arc<AtomicUsize>);
+
+impl Received {
+    /// Does as if Ctrl-C had been pressed, unless a signal came before.
+    pub fn interrupt(&self) {
+        let interrupted = SIGINT as usize;
+        let order = Ordering::SeqCst;
+        let _ = self.0.compare_exchange(0, interrupted, order, order);
+    }
+
+    /// Whether one came.
+    pub fn is_received(&self) -> bool {
+        self.0.load(Ordering::SeqCst) != 0
     }
 }

@@ -105,6 +105,10 @@ pub fn run(plan: &RunPlan<'_>, console: &Console) -> Result<(), Failure> {
     let spool = resumed.as_ref().map(Resumed::event_spool);
     let delivery = plan.delivery.map(|args| Delivery::start(args, spool));
     let delivery = delivery.transpose()?.flatten();
+    // Only now: a signal before the first image has nothing to finish.
+    let interrupt = Interrupt::install().map_err(|error| {
+        Failure::failed("signals", format!("signals cannot be handled: {error}"))
+    })?;
     let output_plan = OutputPlan {
         args,
         command: plan.command,
@@ -115,6 +119,7 @@ pub fn run(plan: &RunPlan<'_>, console: &Console) -> Result<(), Failure> {
         save_mot: plan.save_mot,
         resumable: resumed.as_mut().map(Resumed::outputs).transpose()?,
         delivery: delivery.clone(),
+        interrupt: &interrupt,
     };
     let outputs = Outputs::new(output_plan, &metadata, console)?;
     let counter_keep = resumed
@@ -126,10 +131,6 @@ pub fn run(plan: &RunPlan<'_>, console: &Console) -> Result<(), Failure> {
         let delivery = delivery.clone();
         Counter::new(plan, names, args.verbose, delivery, console, counter_keep)
     });
-    // Only now: a signal before the first image has nothing to finish.
-    let interrupt = Interrupt::install().map_err(|error| {
-        Failure::failed("signals", format!("signals cannot be handled: {error}"))
-    })?;
     let mut emitter = Emitter {
         console,
         bar: match (&opened, shape.images) {
@@ -209,9 +210,10 @@ impl RunPlan<'_> {
                 shape.entries
             )));
         }
-        if shape.is_at_once && shape.entries > 1 && self.args.live.is_given() {
+        let goes_out = self.args.live.shows()? || self.args.live.is_given();
+        if shape.is_at_once && shape.entries > 1 && goes_out {
             return Err(Failure::Usage(
-                "--publish and --hls: several streams at once do not fit into one; pass one source"
+                "--show, --publish and --hls: several streams at once do not fit into one; pass one source"
                     .to_owned(),
             ));
         }

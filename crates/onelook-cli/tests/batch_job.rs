@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::fs::{self, File};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::thread;
 use std::time::Duration;
@@ -12,17 +12,16 @@ use std::time::Duration;
 use onelook::media::encode_png;
 use onelook::types::Frame;
 use serde_json::Value;
+use test_support::ScratchDir;
 
 /// A directory that goes when the test ends.
-struct Scratch(PathBuf);
+struct Scratch(ScratchDir);
 
 impl Scratch {
     /// With a manifest of so many lines, of which every seventh names no file.
     fn new(name: &str, lines: usize) -> Self {
-        let name = format!("onelook-job-{name}-{}", std::process::id());
-        let path = std::env::temp_dir().join(name);
-        let _ = fs::remove_dir_all(&path);
-        fs::create_dir_all(path.join("images")).unwrap();
+        let path = ScratchDir::new(name);
+        fs::create_dir(path.join("images")).unwrap();
         for (name, size) in [("a", [40, 24]), ("b[1]", [24, 40])] {
             let pixels = (0..size[0] * size[1] * 3).map(|at| (at * 7 % 251) as u8);
             let frame = Frame::new(size[0], size[1], pixels.collect()).unwrap();
@@ -84,12 +83,6 @@ impl Scratch {
         names
             .flat_map(|name| self.rows(&format!("{directory}/{name}")))
             .collect()
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
     }
 }
 

@@ -78,7 +78,7 @@ fn switches_that_are_off_stay_off() {
 fn what_cannot_be_had_says_what_to_use() {
     let scratch = Scratch::new("refused");
     for (words, word) in [
-        ("predict source=a.jpg show=True", "save=True"),
+        ("predict source=a.jpg visualize=True", "onelook explain"),
         ("predict source=a.jpg --augment", "augment=true"),
         ("predict source=a.jpg vid_stride=0", "vid-stride"),
         ("val data=a.yaml epochs=3", "does not train"),

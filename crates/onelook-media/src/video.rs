@@ -24,6 +24,7 @@ mod redact;
 mod resume_point;
 mod resumed;
 mod stream;
+mod window;
 mod writer;
 
 pub use address::VideoAddress;
@@ -42,4 +43,5 @@ pub use resume_point::ResumePoint;
 pub use stream::{
     Delivery, Next, StreamObserver, StreamOptions, StreamState, StreamStatus, VideoStream,
 };
+pub use window::{Window, WindowEnd};
 pub use writer::{Finished, VideoPart, VideoWriter, WriterOptions, WriterState};

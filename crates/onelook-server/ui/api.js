@@ -84,7 +84,7 @@
 /** @typedef {{ name: string, start: [number, number], end: [number, number] }} LineConfig */
 /** @typedef {{ name: string, corners: [number, number][], crowd?: number }} ZoneConfig */
 /** @typedef {{ name: string, in: number, out: number }} LineCount */
-/** @typedef {{ name: string, inside: number, entered: number, most_at_once: number }} ZoneCount */
+/** @typedef {{ name: string, inside: number, entered: number, born_inside: number, most_at_once: number }} ZoneCount */
 /** @typedef {{ lines: LineCount[], zones: ZoneCount[] }} StreamCounts */
 /** @typedef {[number, number]} Point */
 /** @typedef {{ image: Point[], metres: Point[] }} PlaneConfig */
@@ -118,6 +118,7 @@
  * @property {string} place
  * @property {"crossed" | "entered" | "left" | "crowd_started" | "crowd_ended"} event
  * @property {"in" | "out"} [direction]
+ * @property {boolean} [born_inside] It was never seen outside before it was inside.
  * @property {string} [name]
  * @property {number} [track_id]
  * @property {number} [speed] Metres per second.

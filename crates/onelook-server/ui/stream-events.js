@@ -107,7 +107,7 @@ export class StreamEvents {
    */
   #row(key, event) {
     const clock = new Intl.DateTimeFormat(document.documentElement.lang, { timeStyle: "medium" });
-    const what = t(/** @type {Key} */ (`streams.event.${event.direction ? `${event.event}.${event.direction}` : event.event}`));
+    const what = t(/** @type {Key} */ (`streams.event.${event.event}${event.direction ? `.${event.direction}` : event.born_inside ? ".born" : ""}`));
     const speed = event.speed === undefined ? "" : t("streams.speed", { speed: number(Math.round(event.speed * 36) / 10) });
     const object = event.name === undefined ? "" : `${event.name} ${event.track_id ?? ""} ${speed}`.trim();
     const texts = [clock.format(event.at_ms), event.stream, event.place, what, object];

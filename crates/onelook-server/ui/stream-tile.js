@@ -5,6 +5,7 @@ import { askMeasures, showImage } from "./dialogs.js";
 import { icon, make } from "./dom.js";
 import { milliseconds, number } from "./format.js";
 import { t } from "./i18n.js";
+import { zoneText } from "./place-text.js";
 import { StreamCanvas } from "./stream-canvas.js";
 
 /** @typedef {import("./api.js").Stream} Stream */
@@ -154,7 +155,7 @@ export class StreamTile {
       }),
       ...this.stream.zones.map(({ name }) => {
         const count = zones.find((zone) => zone.name === name);
-        return { name, kind: "zone", text: t("streams.zoneCount", { inside: count?.inside ?? 0, entered: count?.entered ?? 0 }) };
+        return { name, kind: "zone", text: zoneText(count) };
       }),
     ];
     const drawn = JSON.stringify([document.documentElement.lang, entries]);

@@ -5,6 +5,7 @@ import { Problem, addVideo, removeVideo, video as videoState, videoResults } fro
 import { announce, get, icon, make, message, save } from "./dom.js";
 import { bytes, duration as durationText, number, stem } from "./format.js";
 import { onLanguage, t } from "./i18n.js";
+import { zoneText } from "./place-text.js";
 import { explain } from "./problem.js";
 import { StreamCanvas } from "./stream-canvas.js";
 import { VideoResults } from "./video-results.js";
@@ -263,7 +264,7 @@ export class VideoPage {
   /** @param {Video | null} job */
   #counts(job) {
     const lines = job?.counts.lines.map((line) => [line.name, t("streams.lineCount", { in: line.in, out: line.out })]) ?? [];
-    const zones = job?.counts.zones.map((zone) => [zone.name, t("streams.zoneCount", { inside: zone.inside, entered: zone.entered })]) ?? [];
+    const zones = job?.counts.zones.map((zone) => [zone.name, zoneText(zone)]) ?? [];
     const item = (/** @type {[string, string]} */ [name, text]) => make("li", { "data-place": name }, make("span", { class: "place-name" }, name), make("span", { class: "place-count" }, text));
     get("video-counts").replaceChildren(...[...lines, ...zones].map((pair) => item(/** @type {[string, string]} */ (pair))));
   }

@@ -14,6 +14,7 @@ use super::dialect::normalise;
 use super::doctor::DoctorArgs;
 use super::explain::ExplainArgs;
 use super::gpu_check::GpuCheckArgs;
+use super::job;
 use super::jobs::JobsArgs;
 use super::models::ModelsArgs;
 use super::predict::PredictArgs;
@@ -124,6 +125,13 @@ pub fn parse(words: &[OsString]) -> Result<Cli, clap::Error> {
         matches = parsed.map_err(|error| {
             let reason = format!("'{}': {}", path.display(), reason(&error));
             refused(error.kind(), reason)
+        })?;
+    }
+    if let Some(("predict", predict)) = matches.subcommand() {
+        job::check(predict).map_err(|reason| {
+            let predict = declared.find_subcommand_mut("predict");
+            let predict = predict.expect("it was matched");
+            predict.error(ErrorKind::ArgumentConflict, reason)
         })?;
     }
     let cli = Cli::from_arg_matches_mut(&mut matches);

@@ -8,6 +8,10 @@ use clap::Args;
 #[derive(Args, Clone, Default)]
 #[command(next_help_heading = "Live stream")]
 pub struct LiveArgs {
+    /// Show frames with boxes in a window, which ffplay opens. Closing it ends the run as Ctrl-C does; after
+    /// images the last one stays until then. Frames are left out rather than waited for.
+    #[arg(long)]
+    pub show: bool,
     /// Push frames with boxes to an RTSP server that takes streams, such as rtsp://127.0.0.1:8554/name of
     /// MediaMTX. Frames are left out rather than waited for. A password in the address can be seen in the list
     /// of processes.

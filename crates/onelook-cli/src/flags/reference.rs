@@ -97,11 +97,7 @@ const KEYS: &[ReferenceKey] = &[
     ),
     key("save-period", Any, ""),
     key("seed", Any, ""),
-    key(
-        "show",
-        Off,
-        "no window is opened: look at the images that save=True saves",
-    ),
+    key("show", Off, "only predict, track and count open a window"),
     key(
         "single-cls",
         Off,
@@ -217,7 +213,7 @@ mod tests {
             Meaning::Flag("show-conf=false".to_owned())
         );
         for (name, value, word) in [
-            ("show", "True", "save=True"),
+            ("show", "True", "predict, track and count"),
             ("epochs", "100", "does not train"),
             ("half", "maybe", "true or false"),
         ] {

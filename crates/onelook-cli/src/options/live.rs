@@ -1,14 +1,29 @@
 //! Where a live stream goes.
 
-use onelook::media::video::LiveTarget;
+use onelook::media::video::{LiveTarget, Window};
 
 use crate::failure::Failure;
 use crate::flags::LiveArgs;
 
 impl LiveArgs {
-    /// Whether there is any.
+    /// Whether there is any that goes elsewhere than to a window.
     pub fn is_given(&self) -> bool {
         self.publish.is_some() || self.hls.is_some()
+    }
+
+    /// Whether a window is asked for and can be had.
+    ///
+    /// # Errors
+    /// There is no screen.
+    pub fn shows(&self) -> Result<bool, Failure> {
+        match self.show && !Window::has_display() {
+            true => Err(Failure::Usage(
+                "--show: there is no screen, as neither DISPLAY nor WAYLAND_DISPLAY is set; `--hls DIR` or \
+                 `onelook serve` show results in a browser"
+                    .to_owned(),
+            )),
+            false => Ok(self.show),
+        }
     }
 
     /// What the flags say.

@@ -16,6 +16,11 @@ pub enum VideoError {
         /// Where it was said to be.
         place: Option<String>,
     },
+    /// ffplay cannot be found.
+    #[error(
+        "windows are opened by ffplay, which is neither beside ffmpeg nor on the PATH: install it (Debian, Ubuntu: apt install ffmpeg; Fedora: dnf install ffmpeg-free; Arch: pacman -S ffmpeg; macOS: brew install ffmpeg)"
+    )]
+    NoPlayer,
     /// The system does not start ffmpeg.
     #[error("ffmpeg cannot be started: {reason}")]
     Start {

@@ -60,12 +60,27 @@ impl Ffmpeg {
     /// ffmpeg without any words yet. The system ends it with the thread that starts it, where that can be
     /// had: a reader that is killed would else leave it waiting for a camera that sends nothing.
     pub(super) fn command(&self) -> Command {
+        self.command_of(&self.program)
+    }
+
+    /// The same of another program.
+    pub(super) fn command_of(&self, program: &Path) -> Command {
         let Some(setpriv) = &self.setpriv else {
-            return Command::new(&self.program);
+            return Command::new(program);
         };
         let mut command = Command::new(setpriv);
-        command.args(END_WITH_PARENT).arg(&self.program);
+        command.args(END_WITH_PARENT).arg(program);
         command
+    }
+
+    /// ffplay, which opens windows; beside ffmpeg, or on the `PATH`.
+    ///
+    /// # Errors
+    /// It is not there.
+    pub(super) fn player(&self) -> Result<PathBuf, VideoError> {
+        let beside = executable(&self.program.with_file_name("ffplay"));
+        let player = beside.or_else(|| on_path(OsStr::new("ffplay")));
+        player.ok_or(VideoError::NoPlayer)
     }
 
     /// The same, but it may end its work when whoever started it is gone: a file is to be left whole.

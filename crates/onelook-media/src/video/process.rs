@@ -174,6 +174,11 @@ impl Process {
         }
     }
 
+    /// Whether its end has come.
+    pub(super) fn has_ended(&mut self) -> bool {
+        self.status.is_some() || self.reap()
+    }
+
     /// Takes note of its end, if it has come. No signal is sent to its number afterwards: another process
     /// may have it.
     fn reap(&mut self) -> bool {

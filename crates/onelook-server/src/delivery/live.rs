@@ -188,7 +188,7 @@ mod tests {
         let totals = totals_by_name(&[json!({"name": "a b", "in": 1})], &[]);
         assert_eq!(
             totals,
-            json!({"lines": {"a_b": {"name": "a b", "in": 1}}, "zones": {}})
+            json!({"lines": {"a_b-c8687a08": {"name": "a b", "in": 1}}, "zones": {}})
         );
         live.set_totals("s", &totals);
         assert_eq!(live.take().len(), 1);

@@ -37,7 +37,7 @@ const FILES: &[File] = files! {
     "dialogs.js" "docs.css" "docs.html" "docs.js" "dom.js" "en.js" "exports.js" "favicon.svg"
     "format.js" "formats.js" "health.js" "history.js" "i18n.js" "images.js" "index.html" "intake.js"
     "labels.js" "links.js" "live-socket.js" "main.js" "models.js" "monitor.js" "nms.js" "offer.js"
-    "openapi.js" "paint.js" "preferences.js" "problem.js" "record.js" "requests.js" "results.js"
+    "openapi.js" "paint.js" "place-text.js" "preferences.js" "problem.js" "record.js" "requests.js" "results.js"
     "sample.jpg" "schema.js" "settings.js" "steps.js" "stream-canvas.js" "stream-events.js" "stream-tile.js" "streams.js"
     "strip.js" "style.css" "theme.js" "token.js" "try.js" "video-results.js" "video-timeline.js"
     "video.js" "viewer.js" "zh-api.js" "zh.js" "zip.js"

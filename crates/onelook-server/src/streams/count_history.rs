@@ -79,7 +79,7 @@ pub struct ZoneSample {
     pub mean: f64,
     /// Most at one time.
     pub most: usize,
-    /// How many entered.
+    /// How many entered from outside.
     pub entered: u64,
     #[serde(skip)]
     frames: u64,

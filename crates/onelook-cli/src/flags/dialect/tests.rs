@@ -104,9 +104,11 @@ fn switches_are_on_off_or_negated() {
 
 #[test]
 fn keys_of_the_reference_are_dropped_mapped_or_explained() {
-    let harmless = "onelook predict half=False show=False augment=False stream=True embed=None \
+    let harmless = "onelook predict half=False augment=False stream=True embed=None \
         visualize=False device= --half False --stream";
     check(harmless, "onelook predict");
+    check("onelook val show=False", "onelook val");
+    check("onelook predict show=True", "onelook predict --show=True");
     check("onelook predict half=True", "onelook predict --quantize=16");
     check(
         "onelook predict --half conf=0.5",
@@ -117,9 +119,9 @@ fn keys_of_the_reference_are_dropped_mapped_or_explained() {
         "onelook predict --show-labels=false",
     );
     assert!(
-        normalised("onelook predict show=True")
+        normalised("onelook val show=True")
             .unwrap_err()
-            .contains("save=True")
+            .contains("predict, track and count")
     );
     assert!(normalised("onelook predict --augment").is_err());
 }

@@ -85,7 +85,8 @@ impl EventsQuery {
 #[derive(Serialize, ToSchema)]
 pub struct StreamEvents {
     /// Events, the newest first: `id`, `at_ms` (since 1970), `time` (seconds of the stream), `stream`, `place`,
-    /// `event` (crossed, entered, left, crowd_started or crowd_ended), what belongs to its kind, of its object
+    /// `event` (crossed, entered, left, crowd_started or crowd_ended), what belongs to its kind (of entered:
+    /// `born_inside`, whether it was first seen inside, which the count `entered` leaves out), of its object
     /// `track_id`, `class`, `name`, `confidence`, `box` and `position` (pixels), `speed` (metres per second,
     /// where the ground is known), and `snapshot`, the path of its JPEG, if one was made.
     #[schema(value_type = Vec<Object>)]

@@ -96,7 +96,8 @@ pub struct StreamCounts {
     /// Crossings of each line: `name`, `in`, `out`, `in_by_class`, `out_by_class` and `tracks`.
     #[schema(value_type = Vec<Object>)]
     lines: Vec<Value>,
-    /// Each zone: `name`, `inside`, `entered`, `left`, `most_at_once`, `dwell_mean` and others.
+    /// Each zone: `name`, `inside`, `entered` (from outside), `born_inside` (first seen inside), `left`,
+    /// `most_at_once`, `dwell_mean` and others.
     #[schema(value_type = Vec<Object>)]
     zones: Vec<Value>,
 }

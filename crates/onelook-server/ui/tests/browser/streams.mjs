@@ -111,12 +111,33 @@ async function counted(suite, page) {
   suite.check("who crosses the line is counted", true, await page.textContent("[data-stream=gate] [data-place='line 1'] .place-count"));
   await page.waitForFunction(() => document.querySelectorAll("#stream-event-rows tr").length > 1);
   suite.check("events are listed as they happen", true, `${await page.locator("#stream-event-rows tr").count()}`);
+  await entered(suite, page);
   await kept(suite, page);
   await suite.shot(page, "32-streams-counted", true);
   await page.click("[data-language=zh]");
   suite.check("in Chinese too", /进 \d+ · 出 \d+/.test(await page.textContent("[data-stream=gate] [data-place='line 1'] .place-count")));
   await suite.shot(page, "33-streams-chinese");
   await page.click("[data-language=en]");
+}
+
+/** Those first seen inside of a zone are told apart from those who entered: on the page, in counts and in events. */
+async function entered(suite, page) {
+  const at = `${suite.url}/v1/streams/gate`;
+  const events = async () => (await (await fetch(`${at}/events?kind=entered&limit=1000`)).json()).events;
+  // Counts of before and after the events are asked for: those that were listed lie between.
+  const before = (await (await fetch(at)).json()).counts.zones[0];
+  const listed = await events();
+  const after = (await (await fetch(at)).json()).counts.zones[0];
+  for (const [key, born] of [["entered", false], ["born_inside", true]]) {
+    const told = listed.filter((event) => event.place === "zone 1" && event.born_inside === born).length;
+    suite.check(`events and counts agree: ${key}`, before[key] <= told && told <= after[key], `${before[key]} to ${after[key]}, ${told} events`);
+  }
+  await page.waitForFunction(async ([url, label]) => {
+    const zone = (await (await fetch(url)).json()).counts.zones[0];
+    const text = document.querySelector("[data-stream=gate] [data-place='zone 1'] .place-count")?.textContent ?? "";
+    return text.includes(`· ${zone.entered} entered`) && (zone.born_inside === 0 || text.includes(`${zone.born_inside} ${label}`));
+  }, [at, "first seen inside"]);
+  suite.check("the page says what the counts say", true);
 }
 
 /** Frames of events, counts over time, crowds, speeds and heatmaps. */
