@@ -164,7 +164,6 @@ mod tests {
         "batch",
         "classes",
         "conf",
-        
         "detach",
         "device",
         "end_to_end",

@@ -6,7 +6,7 @@
 use std::env;
 use std::io::{self, BufWriter};
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, ExitStatus};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -258,8 +258,12 @@ impl Player {
         drop(output);
         let patience = if self.stays { PAUSE } else { END };
         let status = process.wait_for(patience);
-        let is_closed = self.stays && status.is_some_and(|status| status.success());
-        is_closed.then_some(WindowEnd::Closed)
+        match status.and_then(|status| status.code()) {
+            Some(0) => self.stays.then_some(WindowEnd::Closed),
+            Some(_) => Some(failure(status, &process)),
+            // It was ended from here.
+            None => None,
+        }
     }
 
     fn end_of(&self, mut running: Running) -> Option<WindowEnd> {
@@ -268,13 +272,9 @@ impl Player {
         if self.stop.is_stopped() {
             return None;
         }
-        match (status, running.process.first_words(&[])) {
-            (Some(status), _) if status.success() => Some(WindowEnd::Closed),
-            (status, said) if said.is_empty() => {
-                let status = status.map_or("killed".to_owned(), |status| status.to_string());
-                Some(WindowEnd::Failed(format!("ffplay ended: {status}")))
-            }
-            (_, said) => Some(WindowEnd::Failed(said)),
+        match status {
+            Some(status) if status.success() => Some(WindowEnd::Closed),
+            status => Some(failure(status, &running.process)),
         }
     }
 
@@ -321,6 +321,16 @@ impl Running {
         self.last_pts = Some(pts);
         self.output.write_frame(pts, frame.pixels())
     }
+}
+
+/// Why a player that did not end well ended.
+fn failure(status: Option<ExitStatus>, process: &Process) -> WindowEnd {
+    let said = process.first_words(&[]);
+    WindowEnd::Failed(match (status, said.is_empty()) {
+        (_, false) => said,
+        (Some(status), true) => format!("ffplay ended: {status}"),
+        (None, true) => "ffplay does not end".to_owned(),
+    })
 }
 
 /// The size of the frames, made smaller where a screen may not have so much room.
