@@ -75,6 +75,10 @@ python *ARGS:
 wheel:
     cargo xtask wheel
 
+# Images of containers, built and tried (--development: of what tests have built)
+containers *ARGS:
+    cargo xtask containers {{ARGS}}
+
 # Tarball, Debian package, installer and their sums, in target/dist
 package *ARGS:
     cargo xtask package {{ARGS}}

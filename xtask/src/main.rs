@@ -4,6 +4,7 @@
 //! failure. CI runs these verbs and nothing else: green here is green there.
 
 mod cli_docs;
+mod containers;
 mod figures;
 mod fuzz;
 mod gates;
@@ -40,6 +41,8 @@ cargo xtask VERB
   site [--pages | --commands]
                         the documentation site in target/site/html, and every command on it
   wheel                 the Python package with the binary in it, in target/wheels
+  containers [--development] [ARGS]
+                        images of containers, built and tried, ARGS go to scripts/containers/check.py
   package [--binary FILE]
                         tarball, Debian package, installer and their sums, in target/dist
   proto [--check]       the server's .proto files as Rust
@@ -82,6 +85,7 @@ fn run(verb: &str, rest: &[String]) -> Outcome {
         "notebooks" => python::notebooks(rest),
         "site" => site::site(rest),
         "wheel" => python::wheel(),
+        "containers" => containers::containers(rest),
         "package" => package::package(rest),
         "ptx" => ptx::ptx(rest),
         "model" => figures::model(rest),

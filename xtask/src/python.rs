@@ -52,7 +52,7 @@ pub fn development_binary() -> PathBuf {
 }
 
 /// The native module of the development profile within the package's folder, and the binary.
-fn build_in_place() -> Outcome {
+pub fn build_in_place() -> Outcome {
     // The targets of the Rust tests and this module: the dependencies have the same features and are not built again.
     let build = ["build", "--workspace", "--lib", "--bins", "--tests"];
     run(cargo(&build).arg("--locked"))?;
@@ -127,7 +127,7 @@ pub fn environment(name: &str, list: &str) -> Outcome<String> {
 }
 
 /// The Python of the system, or the one that `PYTHON` names.
-fn interpreter() -> String {
+pub fn interpreter() -> String {
     env::var("PYTHON").unwrap_or_else(|_| "python3".to_owned())
 }
 

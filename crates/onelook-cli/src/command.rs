@@ -7,6 +7,7 @@ pub mod count;
 pub mod doctor;
 pub mod explain;
 pub mod gpu_check;
+pub mod health;
 pub mod jobs;
 mod man;
 pub mod models;
@@ -38,6 +39,7 @@ pub fn run(command: Command, console: &Console, started: Instant) -> Result<(), 
         Command::Bench(args) => bench::run(&args, console),
         Command::Doctor(args) => doctor::run(&args, console),
         Command::GpuCheck(args) => gpu_check::run(&args, console),
+        Command::Health(args) => health::run(&args, console),
         Command::Completions(args) => completions::run(&args, console),
         Command::Man => man::run(console),
     }

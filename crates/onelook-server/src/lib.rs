@@ -20,6 +20,7 @@ mod fair_semaphore;
 mod fetch;
 mod forwarded;
 mod grpc;
+pub mod health;
 pub mod history;
 pub mod host;
 mod http;

@@ -18,7 +18,7 @@ use onelook_types::Precision;
 use crate::{Error, GpuTarget};
 pub use found::{FoundDevice, available_memory, usable_cores};
 pub use reference::ReferenceBackend;
-pub use sample::{random, sample_pass};
+pub use sample::{SamplePass, random, sample_pass};
 
 /// The CPU and any NVIDIA GPU that the driver knows.
 pub fn found_devices() -> Vec<FoundDevice> {

@@ -40,8 +40,8 @@ mod validate;
 
 pub use class_list::{ClassList, ClassWord};
 pub use device::{
-    Device, Engine, EngineOptions, FoundDevice, ReferenceBackend, available_memory, found_devices,
-    random, sample_pass, usable_cores,
+    Device, Engine, EngineOptions, FoundDevice, ReferenceBackend, SamplePass, available_memory,
+    found_devices, random, sample_pass, usable_cores,
 };
 pub use error::Error;
 pub use event_record::{direction_name, event_record, totals_record};

@@ -15,6 +15,7 @@ use super::doctor::DoctorArgs;
 use super::explain::ExplainArgs;
 use super::gpu_check::GpuCheckArgs;
 use super::job;
+use super::health::HealthArgs;
 use super::jobs::JobsArgs;
 use super::models::ModelsArgs;
 use super::predict::PredictArgs;
@@ -82,7 +83,10 @@ pub enum Command {
     /// Measures the time per node and in total.
     Bench(BenchArgs),
     /// Shows the devices, which one is chosen and why, and runs a test.
+    #[command(visible_alias = "self-check")]
     Doctor(DoctorArgs),
+    /// Asks a running server whether it is ready.
+    Health(HealthArgs),
     /// Checks an NVIDIA GPU: every kernel, whole networks, times.
     GpuCheck(GpuCheckArgs),
     /// Prints completions for a shell.

@@ -17,11 +17,27 @@ pub async fn open<B: RequestBody>(
     target: &Target,
     address: SocketAddr,
 ) -> Result<SendRequest<B>, &'static str> {
+    connect(target, address, true).await
+}
+
+/// As [`open`], but with whatever certificate the host has: for a host that needs no proof.
+pub async fn open_unverified<B: RequestBody>(
+    target: &Target,
+    address: SocketAddr,
+) -> Result<SendRequest<B>, &'static str> {
+    connect(target, address, false).await
+}
+
+async fn connect<B: RequestBody>(
+    target: &Target,
+    address: SocketAddr,
+    verified: bool,
+) -> Result<SendRequest<B>, &'static str> {
     let stream = TcpStream::connect(address).await;
     let stream = stream.map_err(|_| "the host cannot be reached")?;
     match target.is_encrypted() {
         false => http_handshake(stream).await,
-        true => encrypted::open(target, stream).await,
+        true => encrypted::open(target, stream, verified).await,
     }
 }
 
@@ -52,8 +68,12 @@ where
 mod encrypted {
     use std::sync::{Arc, OnceLock};
 
-    use rustls::{ClientConfig, RootCertStore};
-    use rustls_pki_types::ServerName;
+    use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+    use rustls::crypto::CryptoProvider;
+    use rustls::{
+        ClientConfig, DigitallySignedStruct, Error as TlsError, RootCertStore, SignatureScheme,
+    };
+    use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
     use tokio_rustls::TlsConnector;
 
     use super::*;
@@ -61,10 +81,15 @@ mod encrypted {
     pub async fn open<B: RequestBody>(
         target: &Target,
         stream: TcpStream,
+        verified: bool,
     ) -> Result<SendRequest<B>, &'static str> {
         let name = ServerName::try_from(target.host().to_owned())
             .map_err(|_| "the host's name cannot be in a certificate")?;
-        let connector = connector().ok_or("this build has no TLS")?;
+        let connector = match verified {
+            true => connector(),
+            false => unverified_connector(),
+        };
+        let connector = connector.ok_or("this build has no TLS")?;
         let stream = connector.connect(name, stream).await;
         let stream = stream.map_err(|_| "the host's certificate is not accepted")?;
         http_handshake(stream).await
@@ -84,13 +109,69 @@ mod encrypted {
         });
         config.clone().map(TlsConnector::from)
     }
+
+    fn unverified_connector() -> Option<TlsConnector> {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = ClientConfig::builder_with_provider(provider.clone())
+            .with_safe_default_protocol_versions()
+            .ok()?
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(AnyCertificate(provider)))
+            .with_no_client_auth();
+        Some(TlsConnector::from(Arc::new(config)))
+    }
+
+    /// Takes every certificate. That the host has its key is still checked.
+    #[derive(Debug)]
+    struct AnyCertificate(Arc<CryptoProvider>);
+
+    impl ServerCertVerifier for AnyCertificate {
+        fn verify_server_cert(
+            &self,
+            _: &CertificateDer<'_>,
+            _: &[CertificateDer<'_>],
+            _: &ServerName<'_>,
+            _: &[u8],
+            _: UnixTime,
+        ) -> Result<ServerCertVerified, TlsError> {
+            Ok(ServerCertVerified::assertion())
+        }
+
+        fn verify_tls12_signature(
+            &self,
+            message: &[u8],
+            certificate: &CertificateDer<'_>,
+            signature: &DigitallySignedStruct,
+        ) -> Result<HandshakeSignatureValid, TlsError> {
+            let algorithms = &self.0.signature_verification_algorithms;
+            rustls::crypto::verify_tls12_signature(message, certificate, signature, algorithms)
+        }
+
+        fn verify_tls13_signature(
+            &self,
+            message: &[u8],
+            certificate: &CertificateDer<'_>,
+            signature: &DigitallySignedStruct,
+        ) -> Result<HandshakeSignatureValid, TlsError> {
+            let algorithms = &self.0.signature_verification_algorithms;
+            rustls::crypto::verify_tls13_signature(message, certificate, signature, algorithms)
+        }
+
+        fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+            self.0.signature_verification_algorithms.supported_schemes()
+        }
+    }
 }
 
 #[cfg(not(feature = "tls"))]
 mod encrypted {
     use super::*;
 
-    pub async fn open<B>(_: &Target, _: TcpStream) -> Result<SendRequest<B>, &'static str> {
+    pub async fn open<B>(
+        _: &Target,
+        _: TcpStream,
+        _: bool,
+    ) -> Result<SendRequest<B>, &'static str> {
         Err("this build has no TLS: only http:// can be used")
     }
 }

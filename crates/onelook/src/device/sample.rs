@@ -26,8 +26,45 @@ fn graph() -> Graph {
     graph
 }
 
-/// Runs the tiny network on random input: the shapes of input and output.
-pub fn sample_pass(device: &Device, options: &EngineOptions) -> Result<[Shape; 2], Error> {
+/// What came of the tiny network.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SamplePass {
+    /// Shape of the input.
+    pub input: Shape,
+    /// Shape of the output.
+    pub output: Shape,
+    /// Largest difference between a value of the output and that of the reference executor, as a part of
+    /// the largest value there.
+    pub worst_difference: f32,
+}
+
+/// Runs the tiny network on random input, on a device and by the reference executor.
+pub fn sample_pass(device: &Device, options: &EngineOptions) -> Result<SamplePass, Error> {
+    let input = random([1, 3, 64, 64], 1.0);
+    let output = run(device, options, &input)?;
+    let expected = run(&Device::Reference, &EngineOptions::default(), &input)?;
+    let largest = expected
+        .data()
+        .iter()
+        .fold(0.0, |most, value| value.abs().max(most));
+    let pairs = output.data().iter().zip(expected.data());
+    // A difference that is no number is the worst of all.
+    let worst = pairs.fold(0.0, |most: f32, (value, expected)| {
+        let difference = (value - expected).abs();
+        if difference > most || difference.is_nan() {
+            difference
+        } else {
+            most
+        }
+    });
+    Ok(SamplePass {
+        input: input.shape().clone(),
+        output: output.shape().clone(),
+        worst_difference: worst / largest,
+    })
+}
+
+fn run(device: &Device, options: &EngineOptions, input: &Tensor) -> Result<Tensor, Error> {
     let backend = device.open(options)?.backend;
     let compile = CompileOptions {
         precision: options.precision,
@@ -38,11 +75,9 @@ pub fn sample_pass(device: &Device, options: &EngineOptions) -> Result<[Shape; 2
         name: "sample".to_owned(),
         source,
     })?;
-    let input = random([1, 3, 64, 64], 1.0);
-    let item = Prepared::Tensors(std::slice::from_ref(&input));
+    let item = Prepared::Tensors(std::slice::from_ref(input));
     let outputs = executable.run(&[item])?.into_raw()?;
-    let output = outputs.first().map(|output| output.shape().clone());
-    Ok([input.shape().clone(), output.unwrap_or_default()])
+    Ok(outputs.into_iter().next().unwrap_or_default())
 }
 
 /// Values from 0 to `scale`, the same at every call.
@@ -63,9 +98,10 @@ mod tests {
     #[test]
     fn the_sample_network_runs_on_every_device_of_this_build() {
         for device in [Device::Auto, Device::Cpu, Device::Reference] {
-            let [input, output] = sample_pass(&device, &EngineOptions::default()).unwrap();
-            assert_eq!(input, Shape::from([1, 3, 64, 64]));
-            assert_eq!(output, Shape::from([1, 8, 16, 16]));
+            let pass = sample_pass(&device, &EngineOptions::default()).unwrap();
+            assert_eq!(pass.input, Shape::from([1, 3, 64, 64]));
+            assert_eq!(pass.output, Shape::from([1, 8, 16, 16]));
+            assert!(pass.worst_difference < 1e-5, "{}", pass.worst_difference);
         }
     }
 }
