@@ -170,21 +170,6 @@ def stop_when_running(command, folder, environment):
     return f"ran until it was stopped, status {process.returncode}"
 
 
-def start_job(command, folder, environment):
-    """Runs a command with `detach`, and waits until its job has the file by which `onelook jobs` knows it.
-
-    The command ends a moment before that, when the program in the background holds its lock: without the wait, what
-    follows would fail now and then on a busy machine.
-    """
-    said = readme_lines.succeed(command, folder, environment)
-    own = folder / re.search(r"out=(\S+)", command)[1] / "_onelook"
-    end = time.monotonic() + readme_lines.WAIT_SECONDS
-    while not any(own.glob("*.json")):
-        expect(time.monotonic() < end, f"{own} has no job after {readme_lines.WAIT_SECONDS} s")
-        time.sleep(0.05)
-    return said
-
-
 def run(blocks, report, folder, environment):
     """A check per command; what stands twice on the site is run once."""
     seen, page, servers = set(), None, []
@@ -208,8 +193,6 @@ def run(blocks, report, folder, environment):
                     report.add(name, "skipped", "was run already")
                 elif "until-stopped" in block["mark"]:
                     report.check(name, lambda: stop_when_running(command, folder, environment))
-                elif command.split()[-1] == "detach":
-                    report.check(name, lambda: start_job(command, folder, environment))
                 else:
                     report.check(name, lambda: readme_lines.succeed(command, folder, environment))
                 seen.add(command)

@@ -24,7 +24,10 @@ pub fn containers(args: &[String]) -> Outcome {
             wheel()?;
             let binary = target().join(TRIPLE).join("release/onelook");
             let out = target().join("containers-out");
-            script.arg("--binary").arg(binary).args(["--features", "parquet"]);
+            script
+                .arg("--binary")
+                .arg(binary)
+                .args(["--features", "parquet"]);
             script.arg("--wheel").arg(newest_wheel()?);
             script.arg("--out").arg(out).args(["--ffmpeg", "--twice"]);
             args

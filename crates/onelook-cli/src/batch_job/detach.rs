@@ -53,10 +53,11 @@ pub fn start(output: &JobOutput, console: &Console) -> Result<(), Failure> {
         .stderr(log)
         .spawn()
         .map_err(|error| Failure::failed("job", format!("it cannot be started: {error}")))?;
-    let lock = named("lock");
+    let (lock, settings) = (named("lock"), named("json"));
+    // `onelook jobs` knows a job by its settings, which are written when the lock is held.
     let is_at_it = |process: u32| {
         let holder = fs::read_to_string(&lock).unwrap_or_default();
-        holder.split_whitespace().next() == Some(process.to_string().as_str())
+        holder.split_whitespace().next() == Some(process.to_string().as_str()) && settings.exists()
     };
     loop {
         if let Ok(Some(status)) = child.try_wait() {

@@ -67,8 +67,7 @@ pub fn run(args: &DoctorArgs, console: &Console) -> Result<(), Failure> {
         console.line(format!(
             "compared  largest difference from the reference executor: {worst:.1e} of the largest value"
         ))?;
-        // A difference that is no number is above every tolerance.
-        if !(worst <= TOLERANCE) {
+        if worst.is_nan() || worst > TOLERANCE {
             let message = format!(
                 "{engine} computes wrongly: {worst} of the largest value away from the reference executor"
             );
