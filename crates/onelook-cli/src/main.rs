@@ -6,6 +6,7 @@ mod batch_job;
 mod command;
 mod console;
 mod delivery;
+mod durable_file;
 mod failure;
 mod flags;
 mod options;

@@ -11,7 +11,7 @@
 //! renamed, so a program that is ended between the two leaves a part that is run again.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, File};
 use std::io::{self, Write};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -24,6 +24,7 @@ use super::identity::JobIdentity;
 use super::output::{JobOutput, part_name};
 use super::parquet_file;
 use super::row::{ImageRow, RowMetadata};
+use crate::durable_file;
 use crate::failure::{Failure, refused};
 use crate::flags::{RowFormat, Shard};
 
@@ -204,20 +205,10 @@ impl<'a> PartFiles<'a> {
     }
 }
 
-/// Only one program is at a shard at a time; the system frees the lock of one that was killed.
+/// Only one program is at a shard at a time. Not every file system has locks: who has this one is said in it, for
+/// `onelook jobs`.
 fn lock(path: &Path, directory: &Path) -> Result<File, Failure> {
-    let opened = File::options()
-        .create(true)
-        .write(true)
-        .truncate(false)
-        .open(path);
-    let mut lock = opened.map_err(refused(path))?;
-    if let Err(TryLockError::WouldBlock) = lock.try_lock() {
-        let directory = printable_path(directory);
-        let text = format!("'{directory}': another onelook is at this shard: wait for its end");
-        return Err(Failure::failed("file", text));
-    }
-    // Not every file system has locks. Who has this one is said in it, for `onelook jobs`.
+    let mut lock = durable_file::lock(path, directory, "shard")?;
     let holder = format!("{} {}\n", std::process::id(), host_name());
     let written = lock
         .set_len(0)
@@ -278,33 +269,15 @@ pub fn read_journal(path: &Path) -> io::Result<(u64, Vec<PartRecord>)> {
     Ok((whole.len() as u64, records))
 }
 
-/// Writes a file under another name, waits for the disk, does `before`, and then gives it its name.
+/// Writes a file as a whole, under a name until then that no reader of data sets takes for a part.
 fn write_synced(
     path: &Path,
     write: impl FnOnce(&mut File) -> io::Result<()>,
     before: impl FnOnce() -> Result<(), Failure>,
 ) -> Result<(), Failure> {
-    // No reader of data sets takes it for a part.
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let partial = path.with_file_name(format!("_{name}.partial"));
-    let written = || {
-        let mut file = File::create(&partial)?;
-        write(&mut file)?;
-        file.sync_all()
-    };
-    let named = || {
-        fs::rename(&partial, path)?;
-        // The directory, so that the new name outlives the machine.
-        let directory = path.parent().filter(|it| !it.as_os_str().is_empty());
-        File::open(directory.unwrap_or(Path::new(".")))?.sync_all()
-    };
-    let done = written().map_err(refused(path));
-    let done = done.and_then(|()| before());
-    let done = done.and_then(|()| named().map_err(refused(path)));
-    if done.is_err() {
-        let _ = fs::remove_file(&partial);
-    }
-    done
+    durable_file::write_synced(path, &partial, write, before)
 }
 
 fn put_together(parts: &[PathBuf], format: RowFormat, file: &mut File) -> io::Result<()> {

@@ -196,65 +196,48 @@ fn partial_name(path: &Path) -> PathBuf {
 
 #[cfg(test)]
 mod tests {
+    use test_support::ScratchDir;
+
     use super::*;
 
-    struct Scratch(PathBuf);
-
-    impl Scratch {
-        fn new(name: &str) -> Self {
-            let path = std::env::temp_dir().join(format!("onelook-{name}-{}", process::id()));
-            fs::create_dir_all(&path).unwrap();
-            Self(path)
-        }
-
-        fn files(&self) -> Vec<String> {
-            let entries = fs::read_dir(&self.0).unwrap();
-            let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
-            names.collect()
-        }
-    }
-
-    impl Drop for Scratch {
-        fn drop(&mut self) {
-            let _ = fs::remove_dir_all(&self.0);
-        }
+    fn files(directory: &Path) -> Vec<String> {
+        let entries = fs::read_dir(directory).unwrap();
+        let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        names.collect()
     }
 
     #[test]
     fn a_file_replaces_another_and_leaves_nothing_beside_it() {
-        let scratch = Scratch::new("whole");
-        let path = scratch.0.join("a.txt");
+        let scratch = ScratchDir::new("whole");
+        let path = scratch.join("a.txt");
         for text in ["one", "two"] {
             write_whole(&path, text.as_bytes()).unwrap();
             assert_eq!(fs::read_to_string(&path).unwrap(), text);
         }
-        let missing = scratch.0.join("no/a.txt");
+        let missing = scratch.join("no/a.txt");
         let failure = write_whole(&missing, b"x").unwrap_err();
         assert!(failure.message().contains("no/a.txt"));
-        assert_eq!(scratch.files(), ["a.txt"]);
+        assert_eq!(files(&scratch), ["a.txt"]);
         write_whole(Path::new("/dev/null"), b"x").unwrap();
     }
 
     #[test]
     fn a_line_file_has_its_name_only_at_the_end() {
-        let scratch = Scratch::new("lines");
-        let path = scratch.0.join("a.csv");
+        let scratch = ScratchDir::new("lines");
+        let path = scratch.join("a.csv");
         let mut file = LineFile::create(path.clone()).unwrap();
         file.append("a\nb\n").unwrap();
         assert!(!path.exists());
-        let [partial] = scratch.files().try_into().unwrap();
-        assert_eq!(
-            fs::read_to_string(scratch.0.join(partial)).unwrap(),
-            "a\nb\n"
-        );
+        let [partial] = files(&scratch).try_into().unwrap();
+        assert_eq!(fs::read_to_string(scratch.join(partial)).unwrap(), "a\nb\n");
         file.finish().unwrap();
-        assert_eq!(scratch.files(), ["a.csv"]);
+        assert_eq!(files(&scratch), ["a.csv"]);
     }
 
     #[test]
     fn a_file_is_cut_back_to_its_state_and_goes_on() {
-        let scratch = Scratch::new("resumed");
-        let path = scratch.0.join("a.csv");
+        let scratch = ScratchDir::new("resumed");
+        let path = scratch.join("a.csv");
         let mut file = LineFile::create_resumable(path.clone()).unwrap();
         file.append("one\n").unwrap();
         let state = file.sync().unwrap();
@@ -268,7 +251,7 @@ mod tests {
         }
         file.finish().unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "one\nthree\n");
-        assert_eq!(scratch.files(), ["a.csv"]);
+        assert_eq!(files(&scratch), ["a.csv"]);
         for other in ["o", "two\nthree\n"] {
             fs::write(&path, other).unwrap();
             let failure = LineFile::resume(state.clone()).err().unwrap();
@@ -285,8 +268,8 @@ mod tests {
     #[cfg(target_os = "linux")]
     #[test]
     fn a_full_disk_is_a_failure_that_names_the_file_and_what_is_left() {
-        let scratch = Scratch::new("disk");
-        let path = scratch.0.join("a.csv");
+        let scratch = ScratchDir::new("disk");
+        let path = scratch.join("a.csv");
         let mut file = LineFile::create(path.clone()).unwrap();
         file.append("a\n").unwrap();
         file.file = File::options().write(true).open("/dev/full").unwrap();

@@ -12,6 +12,7 @@ use sha2::{Digest, Sha256};
 
 use super::counter::CounterState;
 use super::sequences::SequenceState;
+use crate::durable_file;
 use crate::failure::{Failure, refused};
 use crate::output::OutputsState;
 
@@ -120,13 +121,7 @@ impl StateFile {
     }
 
     fn lock(directory: &Path, identity: RunIdentity) -> Result<Self, Failure> {
-        let path = directory.join(LOCK_FILE);
-        let lock = File::create(&path).map_err(refused(&path))?;
-        if let Err(fs::TryLockError::WouldBlock) = lock.try_lock() {
-            let directory = printable_path(directory);
-            let text = format!("'{directory}': another onelook is at this run: wait for its end");
-            return Err(Failure::failed("file", text));
-        }
+        let lock = durable_file::lock(&directory.join(LOCK_FILE), directory, "run")?;
         Ok(Self {
             directory: directory.to_owned(),
             identity,
@@ -140,16 +135,8 @@ impl StateFile {
         let next = self.directory.join(NEXT_FILE);
         let encoded = postcard::to_extend(state, self.identity.0.to_vec())
             .map_err(|error| Failure::failed("file", format!("the state of the run: {error}")))?;
-        let write = || {
-            self.sync_results()?;
-            let mut file = File::create(&next)?;
-            file.write_all(&encoded)?;
-            file.sync_all()?;
-            fs::rename(&next, &path)?;
-            // The directory, so that the new name outlives the machine.
-            File::open(&self.directory)?.sync_all()
-        };
-        write().map_err(refused(&path))
+        self.sync_results().map_err(refused(&path))?;
+        durable_file::write_synced(&path, &next, |file| file.write_all(&encoded), || Ok(()))
     }
 
     /// Has all files of the run on the disk, those of other programs too: the state must not be there first.
