@@ -48,7 +48,7 @@ pub fn sample_pass(device: &Device, options: &EngineOptions) -> Result<SamplePas
         .iter()
         .fold(0.0, |most, value| value.abs().max(most));
     let pairs = output.data().iter().zip(expected.data());
-    // A difference that is no number is the worst of all.
+    // NaN is the worst of all.
     let worst = pairs.fold(0.0, |most: f32, (value, expected)| {
         let difference = (value - expected).abs();
         if difference > most || difference.is_nan() {
