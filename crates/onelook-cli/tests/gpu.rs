@@ -36,6 +36,15 @@ fn success(driver: &Path, words: &[&str]) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
+/// What `doctor` says of a fake GPU: everything works, but what comes out is not what was asked for.
+fn all_but_right(driver: &Path, words: &[&str]) -> String {
+    let output = onelook(driver, words);
+    let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{words:?}: {errors}");
+    assert!(errors.contains("computes wrongly"), "{words:?}: {errors}");
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
 /// What it says when it fails, which must not be a crash.
 fn failure(driver: &Path, words: &[&str]) -> String {
     let output = onelook(driver, words);
@@ -72,7 +81,7 @@ fn without_a_driver_a_gpu_is_an_error_that_says_what_to_do() {
 #[test]
 fn with_a_gpu_the_doctor_lists_it_and_tries_it() {
     let fake = Fake::new(&[H100, "device Tesla K80|3.7|12000000000"]);
-    let text = success(&fake.path(), &["doctor", "device=0", "quantize=16"]);
+    let text = all_but_right(&fake.path(), &["doctor", "device=0", "quantize=16"]);
     let gpu = "[ok] NVIDIA H100 80GB HBM3 (cuda:0, 80.0 GiB, compute capability 9.0, 132 multi";
     assert!(text.contains(gpu), "{text}");
     assert!(
@@ -91,7 +100,7 @@ fn with_a_gpu_the_doctor_lists_it_and_tries_it() {
     assert_eq!(fake.count("cuGraphLaunch"), 1);
     assert_eq!(fake.leaks(), [""; 0]);
     let links = fake.count("cuLinkCreate_v2");
-    success(&fake.path(), &["doctor", "device=0", "quantize=16"]);
+    all_but_right(&fake.path(), &["doctor", "device=0", "quantize=16"]);
     assert_eq!(
         fake.count("cuLinkCreate_v2"),
         links,
@@ -111,7 +120,7 @@ fn auto_leaves_a_gpu_asleep_and_says_how_to_have_it() {
 fn the_gpu_with_the_most_free_memory_is_the_idlest() {
     let small = "device NVIDIA L4|8.9|24000000000";
     let fake = Fake::new(&[small, H100, small]);
-    let text = success(&fake.path(), &["doctor", "--device=-1"]);
+    let text = all_but_right(&fake.path(), &["doctor", "--device=-1"]);
     assert!(text.contains("chosen    cuda:1, NVIDIA H100"), "{text}");
     assert!(
         text.contains("of 3 the one with the most free memory"),
@@ -142,7 +151,7 @@ fn a_limit_on_memory_is_kept() {
     let fake = Fake::new(&[H100]);
     let text = failure(&fake.path(), &["doctor", "device=0", "gpu_memory=2KiB"]);
     assert!(text.contains("2048 bytes allowed (--gpu-memory)"), "{text}");
-    success(&fake.path(), &["doctor", "device=0", "gpu_memory=64MiB"]);
+    all_but_right(&fake.path(), &["doctor", "device=0", "gpu_memory=64MiB"]);
     let wrong = onelook(&fake.path(), &["doctor", "--gpu-memory", "plenty"]);
     assert_eq!(wrong.status.code(), Some(2));
 }
@@ -193,7 +202,7 @@ fn a_kernel_that_crashes_is_an_error_not_a_result() {
 fn kernels_that_cannot_be_kept_are_told_before_they_are_compiled() {
     let fake = Fake::new(&[H100]);
     std::fs::write(fake.folder().join("kernels"), "no folder").unwrap();
-    let text = success(&fake.path(), &["doctor", "device=0"]);
+    let text = all_but_right(&fake.path(), &["doctor", "device=0"]);
     assert_eq!(
         text.matches("compiled kernels cannot be kept in").count(),
         1,
