@@ -334,7 +334,6 @@ fn mistakes_are_named() {
         ("track source=a.mp4 detections=det.txt", "--detections"),
         ("count source=a.mp4", "nothing to count"),
         ("count source=a.mp4 line=gate=0,0,99,99", "gate"),
-        ("track source=a.mp4 show=True", "save=True"),
     ] {
         let output = scratch.run(words);
         let said = text(&output.stderr);
