@@ -36,5 +36,7 @@ async function attempts(suite, page, host, unload, state) {
   const answer = page.waitForResponse(unload);
   await page.evaluate((url) => Object.assign(document.forms[0], { action: url }).submit(), unload);
   suite.equal("a form that it submits is refused", (await answer).status(), 403);
+  // The page goes to the answer; only then can it go elsewhere.
+  await page.waitForURL(unload);
   suite.equal("the model still serves", await state(), "ready");
 }
