@@ -2,8 +2,8 @@
 
 use std::process::Command;
 
-use crate::python::{TRIPLE, build_in_place, development_binary, interpreter, target, wheel};
-use crate::shell::{Outcome, command, read};
+use crate::python::{TRIPLE, build_in_place, development_binary, wheel};
+use crate::shell::{Outcome, command, interpreter, read, target};
 
 /// What the script exits with where no Docker daemon can be had.
 const NOT_TRIED: i32 = 77;

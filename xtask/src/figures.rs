@@ -3,7 +3,7 @@
 use std::time::Instant;
 use std::{env, fs};
 
-use crate::shell::{Outcome, cargo, command, root, run};
+use crate::shell::{Outcome, cargo, command, interpreter, root, run};
 
 /// Fetches a model by the product's own `models fetch`.
 pub fn model(args: &[String]) -> Outcome {
@@ -28,7 +28,7 @@ pub fn peers(args: &[String]) -> Outcome {
 /// Process start to first box, onelook against a short onnxruntime script.
 pub fn cold_start(args: &[String]) -> Outcome {
     run(&mut cargo(&["build", "--release", "--locked"]))?;
-    let python = env::var("PYTHON").unwrap_or_else(|_| "python3".to_owned());
+    let python = interpreter();
     run(command(&python).arg("benches/cold_start.py").args(args))
 }
 

@@ -9,8 +9,8 @@ use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::python::{TRIPLE, portable_binary, target};
-use crate::shell::{Outcome, command, read, root, run, write_text};
+use crate::python::{TRIPLE, portable_binary};
+use crate::shell::{Outcome, command, interpreter, read, root, run, target, write_text};
 
 /// What the packaged binary has besides the default build.
 const FEATURES: &str = "parquet,nats,kafka";
@@ -65,7 +65,7 @@ pub fn package(args: &[String]) -> Outcome {
 
 /// What the installer does with releases that are good, corrupt and missing.
 pub fn check_installer() -> Outcome {
-    let python = env::var("PYTHON").unwrap_or_else(|_| "python3".to_owned());
+    let python = interpreter();
     run(command(&python).arg("scripts/package/check.py"))
 }
 

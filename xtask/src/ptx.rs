@@ -6,7 +6,7 @@
 use std::path::PathBuf;
 use std::{env, fs};
 
-use crate::shell::{Outcome, cargo, command, root, run, succeeds};
+use crate::shell::{Outcome, cargo, command, interpreter, root, run, succeeds, target};
 
 /// The last ptxas that knows sm_75 to sm_121, as its wheel on PyPI.
 const WHEEL: &str = "nvidia-cuda-nvcc-cu12==12.9.86";
@@ -89,7 +89,7 @@ fn fetch(folder: &PathBuf) -> Outcome {
     if !cfg!(all(target_os = "linux", target_arch = "x86_64")) {
         return Err("set ONELOOK_PTXAS: it is fetched only for Linux on x86-64".to_owned());
     }
-    let python = env::var("PYTHON").unwrap_or_else(|_| "python3".to_owned());
+    let python = interpreter();
     fs::create_dir_all(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
     let wanted = folder.join("requirements.txt");
     let line = format!("{WHEEL} --hash=sha256:{SHA256}\n");
@@ -115,8 +115,4 @@ fn fetch(folder: &PathBuf) -> Outcome {
         .args(["-c", unpack])
         .arg(folder)
         .arg(INSIDE))
-}
-
-fn target() -> PathBuf {
-    env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
 }

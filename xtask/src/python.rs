@@ -4,7 +4,7 @@ use std::env;
 use std::fs;
 use std::path::PathBuf;
 
-use crate::shell::{Outcome, cargo, command, root, run};
+use crate::shell::{Outcome, cargo, command, interpreter, root, run, target};
 
 const PACKAGE: &str = "crates/onelook-python";
 
@@ -31,8 +31,7 @@ pub fn test(args: &[String]) -> Outcome {
 
 /// Executes the notebooks with the package of the development profile; the arguments go to their runner.
 pub fn notebooks(args: &[String]) -> Outcome {
-    let system = env::var("PYTHON").unwrap_or_else(|_| "python3".to_owned());
-    run(command(&system).args(["scripts/notebooks/build.py", "--check"]))?;
+    run(command(&interpreter()).args(["scripts/notebooks/build.py", "--check"]))?;
     build_in_place()?;
     let python = environment("notebooks", "notebooks/requirements.txt")?;
     // `python -m onelook` looks for the binary where pip would have put it.
@@ -126,11 +125,6 @@ pub fn environment(name: &str, list: &str) -> Outcome<String> {
     Ok(python.to_string_lossy().into_owned())
 }
 
-/// The Python of the system, or the one that `PYTHON` names.
-pub fn interpreter() -> String {
-    env::var("PYTHON").unwrap_or_else(|_| "python3".to_owned())
-}
-
 /// The search path with maturin, zig and cargo-zigbuild first.
 fn path_with_environment() -> Outcome<String> {
     let path = env::var("PATH").unwrap_or_default();
@@ -138,9 +132,4 @@ fn path_with_environment() -> Outcome<String> {
         "{}:{path}",
         target().join("python-wheel/bin").display()
     ))
-}
-
-/// Where cargo builds.
-pub fn target() -> PathBuf {
-    env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
 }

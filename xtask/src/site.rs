@@ -1,9 +1,7 @@
 //! The documentation site: assembled, built with every link checked, and its commands run.
 
-use std::env;
-
 use crate::python::{development_binary, environment};
-use crate::shell::{Outcome, cargo, command, root, run};
+use crate::shell::{Outcome, cargo, command, interpreter, root, run};
 
 /// The site in `target/site/html`; with `--commands` only what its commands do is checked, with `--pages` only the pages.
 pub fn site(args: &[String]) -> Outcome {
@@ -16,7 +14,7 @@ pub fn site(args: &[String]) -> Outcome {
             "site: unknown word '{unknown}': --pages or --commands"
         ));
     }
-    let system = env::var("PYTHON").unwrap_or_else(|_| "python3".to_owned());
+    let system = interpreter();
     if wants("--pages") {
         run(command(&system).arg("scripts/site/assemble.py"))?;
         let python = environment("mkdocs", "scripts/site/requirements.txt")?;
