@@ -19,7 +19,7 @@ use super::backoff::Backoff;
 use super::error::VideoError;
 use super::ffmpeg::Ffmpeg;
 use super::input_pipe::InputPipe;
-use super::nut::{NutVideo, NutWriter, TimeBase};
+use super::nut::{NutVideo, NutWriter};
 use super::process::Process;
 use super::redact::{Redactor, redact_url};
 use crate::stop::StopHandle;
@@ -309,16 +309,7 @@ impl Encoder {
         self.shared.state().stop = Some(stop.clone());
         let started = Process::start_fed(command, PATIENCE, self.target.redactor(), &stop);
         let (process, stdin) = started.map_err(|error| unstarted(&error))?;
-        let side = |side: usize| u32::try_from(side).unwrap_or(u32::MAX);
-        let video = NutVideo {
-            fourcc: *b"RGB\x18",
-            width: side(size[0]),
-            height: side(size[1]),
-            time_base: TimeBase {
-                numerator: 1,
-                denominator: TICKS_PER_SECOND,
-            },
-        };
+        let video = NutVideo::rgb(size, TICKS_PER_SECOND);
         let output = NutWriter::new(BufWriter::with_capacity(4096, stdin), video);
         Ok(Running {
             process,

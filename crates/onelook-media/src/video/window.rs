@@ -16,7 +16,7 @@ use onelook_types::Frame;
 use super::error::VideoError;
 use super::ffmpeg::Ffmpeg;
 use super::input_pipe::InputPipe;
-use super::nut::{NutVideo, NutWriter, TimeBase};
+use super::nut::{NutVideo, NutWriter};
 use super::process::Process;
 use super::redact::Redactor;
 use crate::stop::StopHandle;
@@ -290,16 +290,7 @@ impl Player {
         command.args(["-fflags", "nobuffer", "-f", "nut"]);
         command.args(["-probesize", "32", "-analyzeduration", "0", "-i", "pipe:0"]);
         let (process, stdin) = Process::start_fed(command, PAUSE, Redactor::default(), &self.stop)?;
-        let side = |side: usize| u32::try_from(side).unwrap_or(u32::MAX);
-        let video = NutVideo {
-            fourcc: *b"RGB\x18",
-            width: side(size[0]),
-            height: side(size[1]),
-            time_base: TimeBase {
-                numerator: 1,
-                denominator: TICKS_PER_SECOND,
-            },
-        };
+        let video = NutVideo::rgb(size, TICKS_PER_SECOND);
         let output = NutWriter::new(BufWriter::with_capacity(4096, stdin), video);
         Ok(Running {
             process,

@@ -18,7 +18,7 @@ use super::error::VideoError;
 use super::ffmpeg::Ffmpeg;
 use super::fragments::cut_to_whole;
 use super::input_pipe::InputPipe;
-use super::nut::{NutVideo, NutWriter, TimeBase};
+use super::nut::{NutVideo, NutWriter};
 use super::process::Process;
 use super::redact::Redactor;
 use crate::stop::StopHandle;
@@ -265,16 +265,7 @@ impl VideoWriter {
             Redactor::default(),
             &StopHandle::default(),
         )?;
-        let side = |side: usize| u32::try_from(side).unwrap_or(u32::MAX);
-        let video = NutVideo {
-            fourcc: *b"RGB\x18",
-            width: side(width),
-            height: side(height),
-            time_base: TimeBase {
-                numerator: 1,
-                denominator: TICKS_PER_SECOND,
-            },
-        };
+        let video = NutVideo::rgb([width, height], TICKS_PER_SECOND);
         self.encoder = Some(Encoder {
             process,
             output: None,

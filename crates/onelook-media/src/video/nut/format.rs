@@ -50,3 +50,19 @@ pub struct NutVideo {
     /// What times are counted in.
     pub time_base: TimeBase,
 }
+
+impl NutVideo {
+    /// Three bytes a pixel, red first; width and height in pixels, times in ticks of a second.
+    pub fn rgb([width, height]: [usize; 2], ticks_per_second: u32) -> Self {
+        let side = |side: usize| u32::try_from(side).unwrap_or(u32::MAX);
+        Self {
+            fourcc: *b"RGB\x18",
+            width: side(width),
+            height: side(height),
+            time_base: TimeBase {
+                numerator: 1,
+                denominator: ticks_per_second,
+            },
+        }
+    }
+}
