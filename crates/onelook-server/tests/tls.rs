@@ -7,6 +7,7 @@ mod support;
 use std::sync::Arc;
 use std::time::Duration;
 
+use onelook_server::health::ask;
 use onelook_server::{MaxConnections, Server, TlsFiles};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
@@ -69,6 +70,19 @@ async fn an_encrypted_connection_works() {
     stream.read_to_string(&mut answer).await.unwrap();
     assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
     assert!(answer.ends_with("{\"live\":true}"), "{answer}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_health_check_on_the_same_computer_needs_no_certificate_it_trusts() {
+    let server = server().await;
+    let url = format!("https://{}/livez", server.address);
+    let health = ask(&url, Duration::from_secs(30)).await.unwrap();
+    assert_eq!(
+        (health.status, health.answer.as_str()),
+        (200, "{\"live\":true}")
+    );
+    let plain = format!("http://{}/livez", server.address);
+    assert!(ask(&plain, Duration::from_secs(30)).await.is_err());
 }
 
 #[tokio::test(flavor = "multi_thread")]
