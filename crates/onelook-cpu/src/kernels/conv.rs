@@ -15,6 +15,7 @@
 pub(crate) mod plan;
 pub(crate) mod tile;
 mod weights;
+pub(crate) mod winograd;
 
 pub use weights::{ConvShape, ConvWeights};
 

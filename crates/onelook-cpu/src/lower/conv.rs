@@ -7,6 +7,7 @@ use super::Placed;
 use super::maps::kernel_activation;
 use super::weights::WeightCache;
 use crate::kernels::KernelError;
+use crate::kernels::conv::winograd::Winograd;
 use crate::kernels::conv::{self, ConvShape};
 use crate::kernels::depthwise::Depthwise;
 use crate::kernels::stem::Stem;
@@ -46,8 +47,18 @@ impl Placed {
         if conv.groups != 1 {
             return self.bind_grouped(node, conv, weights);
         }
-        let packed = weights.packed(conv, shape)?;
         let (from, to) = (input.layout(), output.layout());
+        if Winograd::suits(&shape, activation, &to) {
+            let packed = weights.transformed(conv, shape)?;
+            let kernel = Winograd::new(self.isa, packed, activation, from, to, self.threads)?;
+            return Ok(Box::new(WinogradStep {
+                kernel,
+                input,
+                residual,
+                output,
+            }));
+        }
+        let packed = weights.packed(conv, shape)?;
         let kernel = conv::Conv::new(self.isa, packed, activation, from, to, self.threads)?;
         Ok(Box::new(ConvStep {
             kernel,
@@ -132,6 +143,43 @@ impl Step for ConvStep {
                 self.output.view_mut(memory),
                 task,
             );
+        }
+    }
+}
+
+struct WinogradStep {
+    kernel: Winograd,
+    input: MapPlace,
+    residual: Option<MapPlace>,
+    output: MapPlace,
+}
+
+impl Step for WinogradStep {
+    fn kernel(&self) -> &'static str {
+        self.kernel.name()
+    }
+
+    fn choice(&self) -> String {
+        self.kernel.describe()
+    }
+
+    fn tasks(&self) -> usize {
+        self.kernel.tasks(1)
+    }
+
+    fn scratch_floats(&self) -> usize {
+        self.kernel.scratch_floats()
+    }
+
+    unsafe fn run(&self, memory: &Memory<'_>, task: usize, worker: usize) {
+        // SAFETY: the places are of this plan, and the plan keeps input and output apart; the scratch of this worker has
+        // the floats that the plan reserved.
+        unsafe {
+            let scratch = memory.scratch(worker);
+            let scratch = std::slice::from_raw_parts_mut(scratch, self.kernel.scratch_floats());
+            let residual = self.residual.map(|residual| residual.view(memory));
+            let (input, output) = (self.input.view(memory), self.output.view_mut(memory));
+            self.kernel.run(input, residual, output, scratch, task);
         }
     }
 }

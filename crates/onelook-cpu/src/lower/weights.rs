@@ -7,6 +7,7 @@ use onelook_graph::op::Conv;
 use onelook_types::Tensor;
 
 use crate::kernels::KernelError;
+use crate::kernels::conv::winograd::WinogradWeights;
 use crate::kernels::conv::{ConvShape, ConvWeights};
 
 /// Packed weights by the addresses of the tensors they were packed from, which are kept alive
@@ -14,20 +15,22 @@ use crate::kernels::conv::{ConvShape, ConvWeights};
 #[derive(Default)]
 pub(crate) struct WeightCache {
     /// The third number tells the parts of a grouped convolution apart: their first output.
-    entries: HashMap<[usize; 3], Entry>,
+    entries: HashMap<[usize; 3], Entry<ConvWeights>>,
+    transformed: HashMap<[usize; 3], Entry<WinogradWeights>>,
 }
 
-struct Entry {
-    packed: Arc<ConvWeights>,
+struct Entry<T> {
+    packed: Arc<T>,
     _sources: (Arc<Tensor>, Option<Arc<Tensor>>),
 }
 
 impl WeightCache {
     /// Bytes of all packed weights.
     pub(crate) fn bytes(&self) -> usize {
-        self.entries
-            .values()
-            .map(|entry| entry.packed.bytes())
+        let plain = self.entries.values().map(|entry| entry.packed.bytes());
+        let transformed = self.transformed.values();
+        plain
+            .chain(transformed.map(|entry| entry.packed.bytes()))
             .sum()
     }
 
@@ -51,21 +54,40 @@ impl WeightCache {
         first: usize,
         pack: impl FnOnce() -> Result<ConvWeights, KernelError>,
     ) -> Result<Arc<ConvWeights>, KernelError> {
-        let address = |tensor: &Arc<Tensor>| Arc::as_ptr(tensor) as usize;
-        let bias = conv.bias.as_ref().map_or(0, address);
-        let key = [address(&conv.weight), bias, first];
-        if let Some(entry) = self.entries.get(&key) {
-            return Ok(Arc::clone(&entry.packed));
-        }
-        let packed = Arc::new(pack()?);
-        let _sources = (Arc::clone(&conv.weight), conv.bias.clone());
-        self.entries.insert(
-            key,
-            Entry {
-                packed: Arc::clone(&packed),
-                _sources,
-            },
-        );
-        Ok(packed)
+        cached(&mut self.entries, conv, first, pack)
     }
+
+    /// The same as [`packed`](Self::packed), transformed for Winograd's algorithm.
+    pub(super) fn transformed(
+        &mut self,
+        conv: &Conv,
+        shape: ConvShape,
+    ) -> Result<Arc<WinogradWeights>, KernelError> {
+        cached(&mut self.transformed, conv, 0, || {
+            let bias = conv.bias.as_ref().map(|bias| bias.data());
+            WinogradWeights::pack(shape, conv.weight.data(), bias)
+        })
+    }
+}
+
+fn cached<T>(
+    entries: &mut HashMap<[usize; 3], Entry<T>>,
+    conv: &Conv,
+    first: usize,
+    pack: impl FnOnce() -> Result<T, KernelError>,
+) -> Result<Arc<T>, KernelError> {
+    let address = |tensor: &Arc<Tensor>| Arc::as_ptr(tensor) as usize;
+    let bias = conv.bias.as_ref().map_or(0, address);
+    let key = [address(&conv.weight), bias, first];
+    if let Some(entry) = entries.get(&key) {
+        return Ok(Arc::clone(&entry.packed));
+    }
+    let packed = Arc::new(pack()?);
+    let _sources = (Arc::clone(&conv.weight), conv.bias.clone());
+    let entry = Entry {
+        packed: Arc::clone(&packed),
+        _sources,
+    };
+    entries.insert(key, entry);
+    Ok(packed)
 }

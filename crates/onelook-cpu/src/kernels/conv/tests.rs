@@ -24,7 +24,7 @@ impl Case {
         [extent(0, self.height), extent(1, self.width)]
     }
 
-    fn layouts(&self) -> (MapLayout, MapLayout) {
+    pub(crate) fn layouts(&self) -> (MapLayout, MapLayout) {
         let [height, width] = self.output_extents();
         let most = self.shape.padding[0].max(self.shape.padding[1]);
         let input = MapLayout::new(
@@ -61,7 +61,7 @@ impl Case {
         sum_tolerance(self.shape.inputs * rows * columns)
     }
 
-    fn residual(&self) -> Vec<f32> {
+    pub(crate) fn residual(&self) -> Vec<f32> {
         let [height, width] = self.output_extents();
         random(self.batch * self.shape.outputs * height * width, 2)
     }

@@ -165,7 +165,7 @@ impl ConvWeights {
     }
 }
 
-fn check_lengths(
+pub(super) fn check_lengths(
     shape: &ConvShape,
     weight: &[f32],
     bias: Option<&[f32]>,
