@@ -1,7 +1,7 @@
 //! Images of files, directories, globs, lists, addresses, videos and cameras, one after the other.
 
 use std::path::PathBuf;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -25,10 +25,33 @@ pub struct ImageStream {
     length: Option<usize>,
 }
 
-/// The thread that opens and decodes; it ends when this is dropped.
+/// The thread that takes images of the source; it ends when this is dropped.
 struct Running {
-    frames: Mutex<Receiver<SourceFrame>>,
+    taker: Mutex<Taker>,
     stop: StopHandle,
+}
+
+/// Takes an image of the source whenever it is asked to, never before: the source tells by the moments at which it
+/// is asked whether it decodes fast enough.
+struct Taker {
+    requests: SyncSender<()>,
+    frames: Receiver<SourceFrame>,
+    /// A request whose image has not come, because the wait for it was interrupted.
+    is_asked: bool,
+}
+
+impl Taker {
+    /// The next image, or why there is none yet.
+    fn next(&mut self, timeout: Duration) -> Result<SourceFrame, RecvTimeoutError> {
+        if !self.is_asked {
+            // Where nobody listens any more, no frame comes either.
+            let _ = self.requests.send(());
+            self.is_asked = true;
+        }
+        let frame = self.frames.recv_timeout(timeout)?;
+        self.is_asked = false;
+        Ok(frame)
+    }
 }
 
 impl Drop for Running {
@@ -86,19 +109,21 @@ impl ImageStream {
             buffer_streams: stream_buffer,
             ..SourceOptions::default()
         };
-        let source = Source::open(&words, &options).or_raise()?;
+        let mut source = Source::open(&words, &options).or_raise()?;
         let (stop, entries, length) = (source.stop_handle(), source.entries(), source.len_hint());
-        // The source has its own images ahead: this one only lets a wait be interrupted.
-        let (sender, receiver) = sync_channel(0);
-        let forward = move || {
-            for frame in source {
+        // The source has its own images ahead: this thread only lets a wait be interrupted.
+        let (requests, asked) = sync_channel(1);
+        let (sender, frames) = sync_channel(1);
+        let take = move || {
+            while asked.recv().is_ok() {
+                let Some(frame) = source.next() else { return };
                 if sender.send(frame).is_err() {
                     return;
                 }
             }
         };
         let thread = thread::Builder::new().name("onelook-source".to_owned());
-        thread.spawn(forward).map_err(|error| {
+        thread.spawn(take).map_err(|error| {
             raised(
                 "SourceError",
                 format!("no thread could be started: {error}"),
@@ -106,7 +131,11 @@ impl ImageStream {
         })?;
         Ok(Self {
             running: OfProcess::new(Running {
-                frames: Mutex::new(receiver),
+                taker: Mutex::new(Taker {
+                    requests,
+                    frames,
+                    is_asked: false,
+                }),
                 stop,
             }),
             entries,
@@ -134,11 +163,9 @@ impl ImageStream {
         let running = self.running.running()?;
         loop {
             let received = py.detach(|| {
-                let frames = running
-                    .frames
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner);
-                frames.recv_timeout(SIGNAL_INTERVAL)
+                let taker = running.taker.lock();
+                let mut taker = taker.unwrap_or_else(PoisonError::into_inner);
+                taker.next(SIGNAL_INTERVAL)
             });
             match received {
                 Ok(frame) => return StreamImage::of(py, frame).map(Some),
