@@ -435,6 +435,7 @@ fn open(
     let address: VideoAddress = config.address();
     let mut decode = DecodeOptions::for_address(&address);
     decode.limits.max_pixels = max_pixels;
+    decode.longest_side = config.decode_size;
     if address.is_live() {
         decode.threads = Some(LIVE_DECODE_THREADS);
     }

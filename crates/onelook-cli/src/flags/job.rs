@@ -8,11 +8,12 @@ use clap::{ArgMatches, Args, ValueEnum};
 use super::value::seconds;
 
 /// Flags of predict that a job has no use for, and the value with which each says nothing.
-const UNUSED: [(&str, Option<&str>); 29] = [
+const UNUSED: [(&str, Option<&str>); 30] = [
     ("vid_stride", Some("1")),
     ("stream_buffer", Some("false")),
     ("max_age", None),
     ("max_fps", None),
+    ("decode_size", None),
     ("hwaccel", Some("none")),
     ("ffmpeg", None),
     ("show", Some("false")),
@@ -224,6 +225,7 @@ mod tests {
                 (_, Some("false")) => "True",
                 ("hwaccel", _) => "auto",
                 ("vid_stride" | "line_width" | "hls_segments", _) => "5",
+                ("decode_size", _) => "640",
                 ("save_quota", _) => "1GiB",
                 ("publish", _) => "rtsp://127.0.0.1/a",
                 _ => "3",

@@ -21,6 +21,10 @@ pub struct VideoArgs {
     /// Of several live streams at once, run at most so many frames a second of each, evenly [default: all]
     #[arg(long, value_name = "FPS", value_parser = frame_rate)]
     pub max_fps: Option<f64>,
+    /// Have ffmpeg make the frames of videos smaller, so that the longer side has N pixels: cheaper where frames are
+    /// large. Everything is then of that size, boxes and saved videos too, and boxes differ a little [default: off]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(32..=16384))]
+    pub decode_size: Option<u32>,
     /// Decode videos on a GPU: auto takes what ffmpeg finds, and the CPU where it finds nothing; a name, such
     /// as vaapi, cuda or videotoolbox, that one only. Pixels may differ a little [default: none]
     #[arg(long, value_name = "auto|none|NAME", value_parser = hardware_decoder)]

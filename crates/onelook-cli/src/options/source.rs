@@ -29,6 +29,7 @@ impl InferenceArgs {
         options.ffmpeg = self.video.ffmpeg.clone();
         options.video_stride = self.video.vid_stride;
         options.buffer_streams = self.video.stream_buffer;
+        options.video_side = self.video.decode_size;
         options.hardware_decoding = self.video.hwaccel.clone().filter(|name| name != "none");
         options.on_reconnect = Some(Arc::new(move |name: &str, error: &VideoError| {
             warn(&format!("'{name}': {error}; it is opened again"));

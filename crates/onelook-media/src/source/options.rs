@@ -43,6 +43,8 @@ pub struct SourceOptions {
     pub video_stride: u32,
     /// Whether of a live stream every frame counts, even late, and not the newest only.
     pub buffer_streams: bool,
+    /// Most pixels of the longer side of a video's frames: ffmpeg makes larger ones smaller.
+    pub video_side: Option<u32>,
     /// What decodes videos instead of the CPU, as [`DecodeOptions::hardware`](crate::video::DecodeOptions).
     pub hardware_decoding: Option<String>,
     /// Begins with this video, behind a frame of it where one is given, in place of the first.
@@ -78,6 +80,7 @@ impl Default for SourceOptions {
             ffmpeg: None,
             video_stride: 1,
             buffer_streams: false,
+            video_side: None,
             hardware_decoding: None,
             resume: None,
             on_reconnect: None,

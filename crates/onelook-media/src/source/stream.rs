@@ -79,6 +79,7 @@ pub(super) fn video_stream(
     decode.resume = resume;
     decode.limits = options.limits;
     decode.stride = options.video_stride.max(1);
+    decode.longest_side = options.video_side;
     decode.hardware = options.hardware_decoding.clone();
     decode.threads = decode_threads(beside);
     let mut stream = StreamOptions::for_address(&address);

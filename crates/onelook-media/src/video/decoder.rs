@@ -50,6 +50,9 @@ pub struct DecodeOptions {
     pub format: PixelFormat,
     /// Width and height to resize to, which is cheaper here than later. As they are, if absent.
     pub size: Option<[u32; 2]>,
+    /// Without [`size`](Self::size): frames whose longer side has more pixels are made smaller, to it, with their
+    /// shape kept as far as even sides allow.
+    pub longest_side: Option<u32>,
     /// Every so-manieth frame only, from the first; times stay what they are.
     pub stride: u32,
     /// ffmpeg's name of what decodes instead of the CPU, such as `vaapi`, or `auto`: whatever ffmpeg finds,
@@ -83,6 +86,7 @@ impl DecodeOptions {
             limits: Limits::default(),
             format: PixelFormat::Rgb,
             size: None,
+            longest_side: None,
             stride: 1,
             hardware: None,
             threads: None,
@@ -384,6 +388,12 @@ fn filters(options: &DecodeOptions) -> Option<String> {
         filters.push(format!("select=not(mod(n\\,{}))", options.stride));
     }
     let is_nv12 = options.format == PixelFormat::Nv12;
+    if let (None, Some(most)) = (options.size, options.longest_side) {
+        // ffmpeg computes a side of -2 from the other one, to an even number.
+        let side = |own, other| format!("if(gt(max(iw,ih),{most}),if(gte({own},{other}),{most},-2),{own})");
+        let (width, height) = (side("iw", "ih"), side("ih", "iw"));
+        filters.push(format!("scale=w='{width}':h='{height}':flags=bilinear"));
+    }
     match options.size {
         Some([width, height]) => filters.push(format!("scale={width}:{height}")),
         None if is_nv12 => filters.push("scale=trunc(iw/2)*2:trunc(ih/2)*2".to_owned()),

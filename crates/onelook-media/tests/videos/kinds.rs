@@ -181,6 +181,34 @@ fn frames_are_thinned_and_resized_by_ffmpeg_and_keep_their_times() {
 }
 
 #[test]
+fn only_frames_with_a_longer_side_are_made_smaller() {
+    let Some(scratch) = Scratch::new() else {
+        return;
+    };
+    let lossless = "-c:v ffv1 -pix_fmt bgr0 -vf scale";
+    for (size, most, [width, height]) in [
+        ("64:48", 32, [32, 24]),
+        ("48:64", 32, [24, 32]),
+        ("64:48", 64, [64, 48]),
+        ("63:47", 64, [63, 47]),
+        ("63:47", 41, [41, 30]),
+        ("64:4", 32, [32, 2]),
+    ] {
+        let path = scratch.clip("a.mkv", "64x48", 1, &format!("{lossless}={size}"));
+        let small = stream_by(Ffmpeg::find(None).unwrap(), &path, |options| {
+            options.longest_side = Some(most);
+        });
+        let (frames, failure) = read(small);
+        assert_eq!((frames.len(), failure), (10, None), "{size} {most}");
+        for frame in &frames {
+            assert_eq!([frame.width, frame.height], [width, height], "{size} {most}");
+        }
+        let is_untouched = size == format!("{width}:{height}");
+        assert_eq!(frames[0].pixels == raw(&path)[..width * height * 3], is_untouched);
+    }
+}
+
+#[test]
 fn a_size_that_changes_in_the_middle_stays_that_of_the_first_frame() {
     let Some(scratch) = Scratch::new() else {
         return;

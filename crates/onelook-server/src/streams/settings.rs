@@ -55,6 +55,11 @@ pub struct StreamConfig {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(example = 10.0)]
     pub fps: Option<f64>,
+    /// Most pixels of the longer side of its frames: larger ones are made smaller while they are decoded, which
+    /// costs less. Boxes and views are of that size. As they come if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 32, maximum = 16384, example = 640)]
+    pub decode_size: Option<u32>,
     /// Its share of the model's time beside other streams; 1 if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<u32>, minimum = 1, maximum = 1000, example = 1)]
@@ -127,6 +132,10 @@ impl StreamConfig {
         }
         if self.fps.is_some_and(|fps| !(fps > 0.0 && fps <= 1000.0)) {
             return named("fps: expected more than 0 and at most 1000");
+        }
+        let is_side = |side: u32| (32..=16384).contains(&side);
+        if self.decode_size.is_some_and(|side| !is_side(side)) {
+            return named("decode_size: expected 32 to 16384 pixels");
         }
         if self.weight.is_some_and(|weight| weight.get() > 1000) {
             return named("weight: expected 1 to 1000");
@@ -279,7 +288,9 @@ impl StreamConfig {
 
     /// Whether the same frames come, whatever is done with them.
     pub fn has_same_source(&self, other: &Self) -> bool {
-        self.url == other.url && self.model == other.model
+        self.url == other.url
+            && self.model == other.model
+            && self.decode_size == other.decode_size
     }
 }
 
@@ -372,6 +383,8 @@ mod tests {
             (json!({"fps": 0}), "fps"),
             (json!({"weight": 0}), "expected"),
             (json!({"weight": 1001}), "weight"),
+            (json!({"decode_size": 31}), "decode_size"),
+            (json!({"decode_size": 16385}), "decode_size"),
             (json!({"confidence": 0.01}), "confidence"),
             (json!({"tracker": "/etc/passwd.yaml"}), "bytetrack"),
             (json!({"speed": 1}), "speed"),
@@ -409,6 +422,8 @@ mod tests {
         assert_eq!((patched.fps, patched.confidence), (None, Some(0.5)));
         assert_eq!(patched.weight, config.weight);
         assert!(config.has_same_source(&patched));
+        let smaller = config.patched(&json!({"decode_size": 640})).unwrap();
+        assert!(!config.has_same_source(&smaller));
         for wrong in [
             json!([]),
             json!({"url": "rtsp://x/"}),

@@ -43,6 +43,8 @@ pub struct StreamCard {
     model: Option<String>,
     /// Most frames per second that are run.
     max_fps: Option<f64>,
+    /// Most pixels of the longer side of its frames, where they are made smaller while they are decoded.
+    decode_size: Option<u32>,
     /// Its share of the model's time beside other streams.
     weight: u32,
     /// What follows its objects.
@@ -112,6 +114,7 @@ impl StreamCard {
             origin: entry.origin,
             model: config.model.clone(),
             max_fps: config.fps,
+            decode_size: config.decode_size,
             weight: config.weight.map_or(1, |weight| weight.get()),
             tracker: config.tracker.clone().unwrap_or("default".to_owned()),
             confidence: config.least_confidence(),
