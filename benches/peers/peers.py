@@ -7,7 +7,7 @@ Makes its own environments under a cache folder at the first start (environment.
 `--torch-python` takes an existing Python with torch and ultralytics for what else is 6 GB. Each engine is a process of its own
 that answers "run one pass" through pipes. They take turns, one pass each a round, with a pause before each, so
 that the threads of the engine before sleep. Time is that of the pass alone: from f32 values in memory to the
-output in memory. An engine in f32 must give ONNX Runtime's boxes within 0.5 pixels and 0.002 before its time
+output in memory; the least CPU time is given too, which on one thread hardly depends on what else the machine does. An engine in f32 must give ONNX Runtime's boxes within 0.5 pixels and 0.002 before its time
 counts; of other precisions the difference is printed. `--map` gives each one's mAP50-95 on the data set: the
 same images, decoding and NMS for all. The table, its JSON and a plot go to `--out`, by date.
 
@@ -113,7 +113,7 @@ def compare(workers, batch, left_out, folder):
 
 
 def rounds(workers, options):
-    """Milliseconds of each worker's passes, one each a round; another one goes first in each round."""
+    """Milliseconds (clock, CPU) of each worker's passes, one each a round; another one goes first in each round."""
     times = {worker.candidate.name: [] for worker in workers}
     end = None
     for number in range(-WARM_UP, options.rounds):
@@ -142,10 +142,10 @@ def measure(context, models, threads, batch):
             worker.stop()
     rows = []
     for worker in workers:
-        taken = times[worker.candidate.name]
+        taken, cpu = zip(*times[worker.candidate.name])
         rows.append({"name": worker.candidate.name, "engine": worker.engine, "precision": worker.candidate.precision,
                      "path": worker.path, "exact": worker.candidate.exact, "best_ms": min(taken),
-                     "median_ms": statistics.median(taken), "rounds": len(taken), "difference": worker.difference})
+                     "median_ms": statistics.median(taken), "cpu_ms": min(cpu), "rounds": len(taken), "difference": worker.difference})
     return {"model": models.name, "random_weights": models.random, "threads": threads, "batch": batch, "rows": rows,
             "left_out": left_out}
 

@@ -76,19 +76,19 @@ def text(measured):
         maps = measured["map50_95_and_map50"].get(setting["model"], {})
         weights = ", random weights" if setting["random_weights"] else ""
         lines += [f"### {setting['model']}, batch {setting['batch']}, threads {setting['threads']}{weights}", "",
-                  "| engine | precision | best ms | median ms | mAP50-95 | boxes differ by px / score |",
-                  "|---|---|---|---|---|---|"]
+                  "| engine | precision | best ms | median ms | least CPU ms | mAP50-95 | boxes differ by px / score |",
+                  "|---|---|---|---|---|---|---|"]
         for row in sorted(setting["rows"], key=lambda row: row["best_ms"]):
             precision = row["precision"] if row["path"] == row["precision"] else f"{row['precision']} ({row['path']})"
             accuracy = f"{maps[row['name']][0]:.2f}" if row["name"] in maps else ""
             apart = row["difference"]
-            lines.append(f"| {row['engine']} | {precision} | {row['best_ms']:.1f} | {row['median_ms']:.1f} | {accuracy} | "
+            lines.append(f"| {row['engine']} | {precision} | {row['best_ms']:.1f} | {row['median_ms']:.1f} | {row['cpu_ms']:.1f} | {accuracy} | "
                          f"{apart['pixels']:.3f} / {apart['score']:.4f} |")
         lines.append("")
         for what, ours, theirs in ratios(setting):
             if ours:
                 lines.append(f"- {what}: onelook is {theirs['best_ms'] / ours['best_ms']:.2f} times as fast as {theirs['name']}, "
-                             f"by medians {theirs['median_ms'] / ours['median_ms']:.2f}")
+                             f"by medians {theirs['median_ms'] / ours['median_ms']:.2f}, by CPU time {theirs['cpu_ms'] / ours['cpu_ms']:.2f}")
             else:
                 lines.append(f"- {what}: onelook has none here; the fastest is {theirs['name']}, {theirs['best_ms']:.1f} ms")
         bench = setting.get("onelook_bench") or {}

@@ -4,7 +4,8 @@ Arguments of every worker: MODEL SIZE THREADS BATCH PRECISION IMAGES. IMAGES hol
 as red, green, blue planes. A worker loads the model and prints one line of JSON: `engine` (name and version),
 `path` (the arithmetic that it says it uses). Then it answers each line on standard input with one line:
 
-    run FIRST         one pass of BATCH images from number FIRST on; the nanoseconds of the pass alone
+    run FIRST         one pass of BATCH images from number FIRST on; the nanoseconds of the pass alone, on the clock and
+                      of CPU time (all threads, their waiting in loops included)
     save FIRST FILE   the same, and writes the first output to FILE as little-endian f32
 """
 
@@ -37,9 +38,9 @@ def serve(load):
         if first != last:
             numbers = [(int(first) + offset) % len(bytes_of_all) for offset in range(arguments.batch)]
             last, batch = first, np.ascontiguousarray(bytes_of_all[numbers], np.float32) / np.float32(255)
-        start = time.perf_counter_ns()
+        start, start_cpu = time.perf_counter_ns(), time.process_time_ns()
         output = run(batch)
-        elapsed = time.perf_counter_ns() - start
+        elapsed, cpu = time.perf_counter_ns() - start, time.process_time_ns() - start_cpu
         if command == "save":
             np.asarray(output, "<f4").tofile(rest[0].strip())
-        print(elapsed, file=answers)
+        print(elapsed, cpu, file=answers)

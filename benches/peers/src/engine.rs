@@ -32,12 +32,20 @@ impl Request {
     }
 }
 
+/// How long something took.
+pub struct Time {
+    /// On the clock.
+    pub elapsed: Duration,
+    /// Of all threads together, their waiting in loops included.
+    pub cpu: Duration,
+}
+
 /// What one forward pass gave.
 pub struct Run {
     /// The first output, dense.
     pub output: Vec<f32>,
     /// Time of the forward pass alone, from the input in memory to the outputs in memory.
-    pub time: Duration,
+    pub time: Time,
 }
 
 pub trait Engine {

@@ -6,10 +6,11 @@
 mod engine;
 
 use std::io::{BufRead, Write};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use std::{env, fs, io};
 
-use engine::{Failure, Request};
+use cpu_time::ProcessTime;
+use engine::{Failure, Request, Time};
 use serde_json::json;
 
 fn main() -> Result<(), Failure> {
@@ -50,7 +51,8 @@ fn main() -> Result<(), Failure> {
             let bytes: Vec<u8> = run.output.iter().flat_map(|v| v.to_le_bytes()).collect();
             fs::write(words.next().ok_or("save: a file is missing")?, bytes)?;
         }
-        writeln!(answers, "{}", run.time.as_nanos())?;
+        let Time { elapsed, cpu } = run.time;
+        writeln!(answers, "{} {}", elapsed.as_nanos(), cpu.as_nanos())?;
     }
     Ok(())
 }
@@ -76,8 +78,12 @@ impl Images {
 }
 
 /// Runs `work` and tells how long it took.
-fn timed<T>(work: impl FnOnce() -> Result<T, Failure>) -> Result<(T, Duration), Failure> {
-    let start = Instant::now();
+fn timed<T>(work: impl FnOnce() -> Result<T, Failure>) -> Result<(T, Time), Failure> {
+    let (start, cpu) = (Instant::now(), ProcessTime::try_now()?);
     let result = work()?;
-    Ok((result, start.elapsed()))
+    let time = Time {
+        elapsed: start.elapsed(),
+        cpu: cpu.try_elapsed()?,
+    };
+    Ok((result, time))
 }
