@@ -18,7 +18,7 @@ mod text;
 mod validate;
 
 pub use backend::{
-    Backend, CompileError, CompileOptions, Executable, ExplainedNode, Explanation, PlacedImage,
+    Backend, Ceiling, CompileError, CompileOptions, Executable, ExplainedNode, Explanation, PlacedImage,
     PlacedLimits, PlanKind, Prepared, RunError, RunLimits, RunOutput, tensor_items,
 };
 pub use error::GraphError;
