@@ -16,6 +16,7 @@ A name such as yolo11s.yaml is that architecture with random weights: times are 
 
 import argparse
 import datetime
+import os
 import pathlib
 import statistics
 import sys
@@ -132,6 +133,8 @@ def rounds(workers, options):
 
 def measure(context, models, threads, batch):
     say(f"{models.name}, {threads} thread{'s'[: threads > 1]}, batch {batch}")
+    # What others do: the workers' own work would hide it later.
+    load = os.getloadavg()[0]
     workers, left_out = start(context, models, threads, batch)
     try:
         workers = compare(workers, batch, left_out, context.folder)
@@ -146,8 +149,8 @@ def measure(context, models, threads, batch):
         rows.append({"name": worker.candidate.name, "engine": worker.engine, "precision": worker.candidate.precision,
                      "path": worker.path, "exact": worker.candidate.exact, "best_ms": min(taken),
                      "median_ms": statistics.median(taken), "cpu_ms": min(cpu), "rounds": len(taken), "difference": worker.difference})
-    return {"model": models.name, "random_weights": models.random, "threads": threads, "batch": batch, "rows": rows,
-            "left_out": left_out}
+    return {"model": models.name, "random_weights": models.random, "threads": threads, "batch": batch,
+            "load_before": load, "rows": rows, "left_out": left_out}
 
 
 def precisions(context, models):
@@ -189,8 +192,6 @@ def main():
     options = arguments()
     python = environment.environment("env", "requirements.txt")
     if pathlib.Path(sys.prefix).resolve() != python.parent.parent.resolve():
-        import os
-
         os.execv(python, [str(python), *sys.argv])
     import boxes
     import engines

@@ -74,9 +74,14 @@ def text(measured):
              f"instructions: {measured['isa']}.", ""]
     for setting in measured["settings"]:
         maps = measured["map50_95_and_map50"].get(setting["model"], {})
+        load = setting["load_before"]
+        busy = load + setting["threads"] > os.cpu_count() + 0.5
         weights = ", random weights" if setting["random_weights"] else ""
-        lines += [f"### {setting['model']}, batch {setting['batch']}, threads {setting['threads']}{weights}", "",
-                  "| engine | precision | best ms | median ms | least CPU ms | mAP50-95 | boxes differ by px / score |",
+        lines += [f"### {setting['model']}, batch {setting['batch']}, threads {setting['threads']}{weights}", ""]
+        if busy:
+            lines += [f"**Others were at work (load {load:.1f} before it began): the clock's times are not to be believed.** "
+                      "CPU times of one thread are; those of more hold the threads' waiting for each other.", ""]
+        lines += ["| engine | precision | best ms | median ms | least CPU ms | mAP50-95 | boxes differ by px / score |",
                   "|---|---|---|---|---|---|---|"]
         for row in sorted(setting["rows"], key=lambda row: row["best_ms"]):
             precision = row["precision"] if row["path"] == row["precision"] else f"{row['precision']} ({row['path']})"
