@@ -11,7 +11,7 @@ from environment import HERE
 
 RUST = ("onelook", "rten", "tract")
 
-# What holds a library to AVX2. ONNX Runtime, rten and tract have no such switch.
+# What holds a library to AVX2. The others have no such switch, and reports say so.
 AVX2 = {
     "onelook": {"ONELOOK_ISA": "avx2"},
     "openvino": {"ONEDNN_MAX_CPU_ISA": "AVX2", "DNNL_MAX_CPU_ISA": "AVX2", "OV_CPU_MAX_ISA": "AVX2"},

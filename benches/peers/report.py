@@ -82,6 +82,8 @@ def ratios(setting, measure):
 def text(measured):
     lines = [f"{measured['processor']}; commit {measured['commit']}; {measured['size']} x {measured['size']}; "
              f"instructions: {measured['isa']}.", ""]
+    if measured["isa"] == "avx2":
+        lines += ["ONNX Runtime, ncnn, rten and tract cannot be held to it and use what the processor has.", ""]
     for setting in measured["settings"]:
         maps = measured["map50_95_and_map50"].get(setting["model"], {})
         weights = ", random weights" if setting["random_weights"] else ""

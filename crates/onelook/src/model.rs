@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use onelook_graph::read::{Limits, ModelFile, ReadError, ReadOptions, read, write_safetensors};
 use onelook_graph::{
-    Ceiling, CompileOptions, Executable, Explanation, Graph, PlacedLimits, PlanKind, Prepared, RunError,
-    RunLimits, RunOutput, family, infer_shapes, pass,
+    Ceiling, CompileOptions, Executable, Explanation, Graph, PlacedLimits, PlanKind, Prepared,
+    RunError, RunLimits, RunOutput, family, infer_shapes, pass,
 };
 use onelook_types::{Metadata, Precision, Shape, Tensor};
 use onelook_vision::output0::decode_output0;
