@@ -47,7 +47,7 @@ ptx *ARGS:
 model NAME="yolo26n":
     cargo xtask model {{NAME}}
 
-# The forward pass against rten, tract and ONNX Runtime
+# The forward pass against OpenVINO, ONNX Runtime, ncnn, PyTorch, rten and tract
 peers *ARGS:
     cargo xtask peers {{ARGS}}
 

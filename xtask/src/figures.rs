@@ -19,10 +19,10 @@ pub fn model(args: &[String]) -> Outcome {
     ]))
 }
 
-/// The forward pass of one ONNX file in onelook, rten, tract and, with a Python, ONNX Runtime.
+/// The forward pass of every CPU engine beside onelook's.
 pub fn peers(args: &[String]) -> Outcome {
-    let manifest = "benches/peers/Cargo.toml";
-    run(cargo(&["run", "--release", "--manifest-path", manifest, "--"]).args(args))
+    let python = interpreter();
+    run(command(&python).arg("benches/peers/peers.py").args(args))
 }
 
 /// Process start to first box, onelook against a short onnxruntime script.

@@ -49,7 +49,7 @@ cargo xtask VERB
   ptx [--quick] [--target sm_90a] [--model yolo11x] [--write]
                         every CUDA kernel through ptxas: registers, spills, occupancy
   model [NAME]          fetches a model of the registry (yolo26n)
-  peers MODEL.onnx [..] forward pass against rten, tract and ONNX Runtime
+  peers [..]            forward pass against OpenVINO, ONNX Runtime, ncnn, PyTorch, rten, tract
   cold-start [..]       process start to first box against an onnxruntime script
   size                  CPU seconds of a cold release build, size of the binary";
 

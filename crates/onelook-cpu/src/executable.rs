@@ -9,10 +9,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use onelook_graph::{
-    Executable, Explanation, Graph, PlanKind, Prepared, RunError, RunOutput, tensor_items,
+    Ceiling, Executable, Explanation, Graph, PlanKind, Prepared, RunError, RunOutput, tensor_items,
 };
 use onelook_types::{Precision, Shape, Tensor};
 
+use crate::ceiling;
 use crate::isa::Isa;
 use crate::kernels::AlignedBuffer;
 use crate::lower::{Lowering, WeightCache};
@@ -299,6 +300,13 @@ impl Executable for CpuExecutable {
             });
         }
         Ok(times)
+    }
+
+    fn ceiling(&self) -> Option<Ceiling> {
+        Some(Ceiling {
+            path: format!("{} {}", self.isa.name(), Precision::F32),
+            gflops: ceiling::measure_f32(self.isa, &self.threads),
+        })
     }
 }
 

@@ -4,6 +4,7 @@
 //! outputs, the same to the bit for any batch and any number of threads. Never knows images,
 //! files or other engines.
 
+mod ceiling;
 mod engine;
 mod executable;
 pub mod isa;

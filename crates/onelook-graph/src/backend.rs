@@ -183,6 +183,21 @@ pub trait Executable: Send + Sync {
     /// # Errors
     /// As [`run`](Self::run).
     fn profile(&self, batch: &[Prepared<'_>]) -> Result<Vec<Duration>, RunError>;
+
+    /// What the instruction of the convolutions can do at most on the device in use, measured now; `None`
+    /// where the engine does not measure it. It loads the device for a moment.
+    fn ceiling(&self) -> Option<Ceiling> {
+        None
+    }
+}
+
+/// The most that the convolutions of an executable could reach.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Ceiling {
+    /// Instructions and number format of the convolutions, such as `avx512 f32`.
+    pub path: String,
+    /// 10⁹ multiplications and additions a second, on the threads in use, from registers to registers.
+    pub gflops: f64,
 }
 
 /// What an engine made of a graph.

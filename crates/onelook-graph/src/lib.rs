@@ -18,8 +18,8 @@ mod text;
 mod validate;
 
 pub use backend::{
-    Backend, CompileError, CompileOptions, Executable, ExplainedNode, Explanation, PlacedImage,
-    PlacedLimits, PlanKind, Prepared, RunError, RunLimits, RunOutput, tensor_items,
+    Backend, Ceiling, CompileError, CompileOptions, Executable, ExplainedNode, Explanation,
+    PlacedImage, PlacedLimits, PlanKind, Prepared, RunError, RunLimits, RunOutput, tensor_items,
 };
 pub use error::GraphError;
 pub use graph::{Graph, Node, NodeId, Value, ValueId, View};

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use onelook_graph::read::{Limits, ModelFile, ReadError, ReadOptions, read, write_safetensors};
 use onelook_graph::{
-    CompileOptions, Executable, Explanation, Graph, PlacedLimits, PlanKind, Prepared, RunError,
-    RunLimits, RunOutput, family, infer_shapes, pass,
+    Ceiling, CompileOptions, Executable, Explanation, Graph, PlacedLimits, PlanKind, Prepared,
+    RunError, RunLimits, RunOutput, family, infer_shapes, pass,
 };
 use onelook_types::{Metadata, Precision, Shape, Tensor};
 use onelook_vision::output0::decode_output0;
@@ -270,6 +270,12 @@ impl Model {
         }
         let items: Vec<Prepared<'_>> = batch.iter().map(|input| input.as_prepared()).collect();
         Ok(self.executable.profile(&items)?)
+    }
+
+    /// The most that the convolutions could reach on this device, measured now; `None` where the engine does
+    /// not measure it.
+    pub fn ceiling(&self) -> Option<Ceiling> {
+        self.executable.ceiling()
     }
 
     /// Multiplications and additions of one run, by the graph.

@@ -1,37 +1,37 @@
 //! The rten crate, with its default graph optimisations and a pool of the asked size.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use ::rten::{Model, NodeId, RunOptions, ThreadPool};
 use rten_tensor::prelude::*;
 use rten_tensor::{NdTensorView, Tensor};
 
-use super::{Engine, Failure, Run};
+use super::{Engine, Failure, Request, Run};
 
 pub struct Rten {
     model: Model,
     input: NodeId,
     output: NodeId,
     pool: Arc<ThreadPool>,
-    size: usize,
+    shape: [usize; 4],
 }
 
 impl Rten {
-    pub fn load(path: &Path, size: usize, threads: usize) -> Result<Self, Failure> {
-        let model = Model::load_file(path)?;
+    pub fn load(request: Request) -> Result<Self, Failure> {
+        request.expect_f32()?;
+        let model = Model::load_file(&request.model)?;
         let input = *model.input_ids().first().ok_or("the model has no input")?;
         let output = *model
             .output_ids()
             .first()
             .ok_or("the model has no output")?;
-        let pool = Arc::new(ThreadPool::with_num_threads(threads));
+        let pool = Arc::new(ThreadPool::with_num_threads(request.threads));
         Ok(Self {
             model,
             input,
             output,
             pool,
-            size,
+            shape: request.shape(),
         })
     }
 }
@@ -42,7 +42,7 @@ impl Engine for Rten {
     }
 
     fn run(&mut self, input: &[f32]) -> Result<Run, Failure> {
-        let view = NdTensorView::from_data([1, 3, self.size, self.size], input);
+        let view = NdTensorView::from_data(self.shape, input);
         let options = RunOptions::default().with_thread_pool(Some(self.pool.clone()));
         let (outputs, time) = crate::timed(|| {
             let inputs = vec![(self.input, view.into())];

@@ -1,34 +1,34 @@
 //! The tract-onnx crate, optimised for the concrete input shape.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use tract_linalg::multithread::{Executor, multithread_tract_scope};
 use tract_onnx::prelude::*;
 
-use super::{Engine, Failure, Run};
+use super::{Engine, Failure, Request, Run};
 
 pub struct Tract {
     model: Arc<TypedRunnableModel>,
     executor: Executor,
-    size: usize,
+    shape: [usize; 4],
 }
 
 impl Tract {
-    pub fn load(path: &Path, size: usize, threads: usize) -> Result<Self, Failure> {
+    pub fn load(request: Request) -> Result<Self, Failure> {
+        request.expect_f32()?;
         let model = tract_onnx::onnx()
-            .model_for_path(path)?
-            .with_input_fact(0, f32::fact([1, 3, size, size]).into())?
+            .model_for_path(&request.model)?
+            .with_input_fact(0, f32::fact(request.shape()).into())?
             .into_optimized()?
             .into_runnable()?;
-        let executor = match threads {
+        let executor = match request.threads {
             1 => Executor::SingleThread,
             more => Executor::multithread(more),
         };
         Ok(Self {
             model,
             executor,
-            size,
+            shape: request.shape(),
         })
     }
 }
@@ -39,7 +39,7 @@ impl Engine for Tract {
     }
 
     fn run(&mut self, input: &[f32]) -> Result<Run, Failure> {
-        let tensor = Tensor::from_shape(&[1, 3, self.size, self.size], input)?;
+        let tensor = Tensor::from_shape(&self.shape, input)?;
         let (outputs, time) = crate::timed(|| {
             multithread_tract_scope(self.executor.clone(), || {
                 Ok(self.model.run(tvec!(tensor.into()))?)

@@ -1,9 +1,10 @@
 //! `onelook bench`: the time of a run, in total and per node, on random input.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use onelook::graph::PlanKind;
+use onelook::graph::{Ceiling, ExplainedNode, PlanKind};
 use onelook::types::{Frame, Shape};
 use onelook::{Model, Options, Pipeline, PreparedInput, random, usable_cores};
 use serde_json::json;
@@ -123,14 +124,26 @@ fn report(
             node.kernel
         ))?;
     }
+    // Behind the timed runs: it loads the device.
+    let ceiling = model.ceiling();
+    for (kernel, work) in kernels(&explanation.nodes, nodes) {
+        console.line(format!(
+            "{:>9.3} ms {:>5.1}%  {:>7.1} GFLOP/s  {}{kernel}",
+            work.milliseconds,
+            100.0 * work.milliseconds / total.max(f64::MIN_POSITIVE),
+            work.gflops(),
+            share(work.gflops(), ceiling.as_ref()),
+        ))?;
+    }
     console.line(format!(
-        "{} at {shape} on {}, {}: min {least:.2} ms, median {median:.2} ms over {} runs, {:.2} GFLOP a run, {:.1} GFLOP/s",
+        "{} at {shape} on {}, {}: min {least:.2} ms, median {median:.2} ms over {} runs, {:.2} GFLOP a run, {:.1} GFLOP/s{}",
         model.name(),
         model.device(),
         explanation.precision,
         args.runs,
         flops / 1e9,
         flops / 1e6 / median,
+        of_ceiling(flops / 1e6 / median, ceiling.as_ref()),
     ))?;
     console.value(&json!({
         "min_ms": least,
@@ -140,6 +153,8 @@ fn report(
         "precision": explanation.precision.name(),
         "gflops": flops / 1e6 / median,
         "gflop_per_run": flops / 1e9,
+        "kernel_path": ceiling.as_ref().map(|ceiling| ceiling.path.as_str()),
+        "ceiling_gflops": ceiling.as_ref().map(|ceiling| ceiling.gflops),
         "runs": args.runs,
         "model": model.name(),
         "device": model.device(),
@@ -148,9 +163,105 @@ fn report(
     Ok(())
 }
 
+/// What all nodes of one kernel do.
+#[derive(Default)]
+struct KernelWork {
+    milliseconds: f64,
+    flops: f64,
+}
+
+impl KernelWork {
+    fn gflops(&self) -> f64 {
+        self.flops / 1e6 / self.milliseconds.max(1e-6)
+    }
+}
+
+/// The nodes' times added up by kernel, convolutions also by their filters, the longest first.
+fn kernels(nodes: &[ExplainedNode], times: &[Duration]) -> Vec<(String, KernelWork)> {
+    let mut works: BTreeMap<String, KernelWork> = BTreeMap::new();
+    for (node, time) in nodes.iter().zip(times) {
+        let work = works.entry(kernel_kind(node)).or_default();
+        work.milliseconds += milliseconds(time);
+        work.flops += node.flops as f64;
+    }
+    let mut works: Vec<_> = works.into_iter().collect();
+    works.sort_by(|(_, a), (_, b)| b.milliseconds.total_cmp(&a.milliseconds));
+    works
+}
+
+/// The kernel, for convolutions with size and stride: `conv_f32_blocked_avx512 3x3 stride 2`.
+fn kernel_kind(node: &ExplainedNode) -> String {
+    let words: Vec<&str> = node.op.split_whitespace().collect();
+    let after = |word| {
+        let place = words.iter().position(|&w| w == word)?;
+        words.get(place + 1).copied()
+    };
+    match words.first() {
+        Some(&"conv") => {
+            let size = words.get(1).copied().unwrap_or_default();
+            let stride =
+                after("stride").map_or(String::new(), |stride| format!(" stride {stride}"));
+            format!("{} {size}{stride}", node.kernel)
+        }
+        _ => node.kernel.clone(),
+    }
+}
+
+/// A column of the node table: the share of the ceiling, empty where none is known.
+fn share(gflops: f64, ceiling: Option<&Ceiling>) -> String {
+    ceiling.map_or(String::new(), |ceiling| {
+        format!("{:>5.1}% of the ceiling  ", 100.0 * gflops / ceiling.gflops)
+    })
+}
+
+fn of_ceiling(gflops: f64, ceiling: Option<&Ceiling>) -> String {
+    ceiling.map_or(String::new(), |ceiling| {
+        format!(
+            ", {:.0}% of the {:.0} GFLOP/s that {} reaches here",
+            100.0 * gflops / ceiling.gflops,
+            ceiling.gflops,
+            ceiling.path
+        )
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use onelook::types::Shape;
+
+    fn node(op: &str, kernel: &str, flops: u64) -> ExplainedNode {
+        ExplainedNode {
+            name: "n".to_owned(),
+            op: op.to_owned(),
+            kernel: kernel.to_owned(),
+            choice: String::new(),
+            output: Shape::from([1]),
+            flops,
+            bytes: 0,
+        }
+    }
+
+    #[test]
+    fn nodes_are_added_up_by_kernel_and_filter() {
+        let nodes = [
+            node("conv 1x1 16->16 silu", "conv_f32", 1_000_000),
+            node("conv 3x3 16->16 stride 2 padding 1", "conv_f32", 9_000_000),
+            node("add", "add_f32", 0),
+            node("conv 1x1 8->8", "conv_f32", 3_000_000),
+        ];
+        let times = [1, 9, 2, 3].map(Duration::from_millis);
+        let works = kernels(&nodes, &times);
+        let names: Vec<&str> = works.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, ["conv_f32 3x3 stride 2", "conv_f32 1x1", "add_f32"]);
+        assert!((works[1].1.gflops() - 1.0).abs() < 1e-9);
+        let ceiling = Ceiling {
+            path: "avx2 f32".to_owned(),
+            gflops: 4.0,
+        };
+        assert!(share(1.0, Some(&ceiling)).contains("25.0%"));
+        assert_eq!(share(1.0, None), "");
+    }
 
     #[test]
     fn the_median_of_an_even_count_is_between_its_middle_two() {
