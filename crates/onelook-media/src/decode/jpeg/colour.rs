@@ -64,20 +64,30 @@ impl Space {
 
 #[multiversion::multiversion(targets("x86_64+avx2", "x86_64+sse4.1"))]
 fn convert_ycc(y: &[u8], cb: &[u8], cr: &[u8], out: &mut [u8]) {
-    for (((rgb, &y), &cb), &cr) in out.chunks_exact_mut(3).zip(y).zip(cb).zip(cr) {
-        rgb.copy_from_slice(&rgb_from_ycc([y, cb, cr]));
+    for (((rgb, &y), &cb), &cr) in out.as_chunks_mut::<3>().0.iter_mut().zip(y).zip(cb).zip(cr) {
+        *rgb = rgb_from_ycc([y, cb, cr]);
     }
 }
 
 /// 16 fractional bits, each product rounded on its own but for those of green.
+///
+/// The factors of red (1.402), green's (0.714) and blue's (1.772) leave out whole parts, which are
+/// added as they are: what remains fits lanes of 16 bits.
 #[inline(always)]
 fn rgb_from_ycc([y, cb, cr]: [u8; 3]) -> [u8; 3] {
-    let (y, cb, cr) = (i32::from(y), i32::from(cb) - 128, i32::from(cr) - 128);
-    let half = 1 << 15;
-    let red = y + ((91_881 * cr + half) >> 16);
-    let green = y + ((-22_554 * cb - 46_802 * cr + half) >> 16);
-    let blue = y + ((116_130 * cb + half) >> 16);
+    let (y, cb, cr) = (i16::from(y), i16::from(cb) - 128, i16::from(cr) - 128);
+    let rounded = |value: i16, factor: i16| (high(2 * value, factor) + 1) >> 1;
+    let red = y + cr + rounded(cr, 26_345);
+    let of_green = i32::from(cb) * -22_554 + i32::from(cr) * 18_734;
+    let green = y - cr + ((of_green + (1 << 15)) >> 16) as i16;
+    let blue = y + 2 * cb + rounded(cb, -14_942);
     [red, green, blue].map(|value| value.clamp(0, 255) as u8)
+}
+
+/// The high half of a product.
+#[inline(always)]
+fn high(value: i16, factor: i16) -> i16 {
+    ((i32::from(value) * i32::from(factor)) >> 16) as i16
 }
 
 /// A colour behind black ink, both with 255 for none, as OpenCV multiplies them.
