@@ -23,7 +23,11 @@ pub(super) fn rows(
         for y in 0..height {
             let pixels = frame.rgb_row(y, &mut buffer).as_chunks::<3>().0;
             out.clear();
-            out.extend(pixels.iter().map(|&[red, green, blue]| [red, green, blue, 0]));
+            out.extend(
+                pixels
+                    .iter()
+                    .map(|&[red, green, blue]| [red, green, blue, 0]),
+            );
             sink(y, &out);
         }
     } else if (frame.width(), frame.height()) == (2 * width, 2 * height) {
@@ -120,7 +124,7 @@ struct Columns {
 /// Where one column finds its two pixels.
 struct ColumnTap {
     /// First byte of the left one.
-    first: usize,
+    first: u32,
     /// From there, bits ahead of the nearer pixel and of the farther one.
     shifts: [u8; 2],
 }
@@ -139,7 +143,7 @@ impl Columns {
             } else {
                 ([second, 0], of_first)
             };
-            let first = tap.first * 3;
+            let first = tap.first as u32 * 3;
             columns.taps.push(ColumnTap { first, shifts });
             columns
                 .weights
@@ -206,11 +210,11 @@ impl RowCache {
 /// In the textbook a value is `(near * (2048 - weight) + far * weight) >> 4`. Here that is
 /// `near * 128 + (((near - far) * 128 * weight * -32) >> 16)`, the same number without leaving 16
 /// bits, after the two pixels of every column have been gathered into two rows.
-#[multiversion::multiversion(targets("x86_64+avx2", "x86_64+sse4.1"))]
+#[multiversion::multiversion(targets("x86_64+avx2+bmi1+bmi2", "x86_64+sse4.1"))]
 fn stretch(source: &[u8], columns: &Columns, gathered: &mut [Vec<Pixel>; 2], out: &mut [i16]) {
     let [near, far] = gathered;
     for ((tap, near), far) in columns.taps.iter().zip(&mut *near).zip(&mut *far) {
-        let pixels = two_pixels(source, tap.first);
+        let pixels = two_pixels(source, tap.first as usize);
         *near = ((pixels >> tap.shifts[0]) as u32).to_le_bytes();
         *far = ((pixels >> tap.shifts[1]) as u32).to_le_bytes();
     }
@@ -224,12 +228,12 @@ fn stretch(source: &[u8], columns: &Columns, gathered: &mut [Vec<Pixel>; 2], out
 /// The bytes from `first` on, the first one lowest; zeros behind the row.
 #[inline(always)]
 fn two_pixels(source: &[u8], first: usize) -> u64 {
+    if let Some(Ok(bytes)) = source.get(first..first + 8).map(TryInto::try_into) {
+        return u64::from_le_bytes(bytes);
+    }
+    let mut bytes = [0; 8];
     let rest = &source[first..];
-    let bytes = rest.first_chunk().copied().unwrap_or_else(|| {
-        let mut bytes = [0; 8];
-        bytes[..rest.len()].copy_from_slice(rest);
-        bytes
-    });
+    bytes[..rest.len()].copy_from_slice(rest);
     u64::from_le_bytes(bytes)
 }
 

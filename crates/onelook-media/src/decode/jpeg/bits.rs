@@ -1,6 +1,8 @@
 //! Entropy-coded bytes in, bits out, first bit first; stuffed zeros are taken out on the way.
 
-/// Reads bits up to the next marker; behind it come zeros, which [`Bits::overrun`] tells.
+/// Reads bits up to the next marker; behind it come zeros, which [`Bits::overrun`] tells. Small enough
+/// to be copied into a loop, so that it stays in registers there.
+#[derive(Clone, Copy)]
 pub(super) struct Bits<'a> {
     data: &'a [u8],
     at: usize,
@@ -36,7 +38,8 @@ impl<'a> Bits<'a> {
             let word = u64::from_be_bytes(bytes);
             // No byte of the word is 0xff: none of its complement is zero.
             let complement = !word;
-            if complement.wrapping_sub(u64::from_ne_bytes([0x01; 8])) & word
+            if complement.wrapping_sub(u64::from_ne_bytes([0x01; 8]))
+                & word
                 & u64::from_ne_bytes([0x80; 8])
                 == 0
             {
@@ -47,9 +50,16 @@ impl<'a> Bits<'a> {
                 return;
             }
         }
+        *self = self.refilled();
+    }
+
+    /// Byte by byte. Not by reference, which would keep the reader in memory.
+    #[cold]
+    fn refilled(mut self) -> Self {
         while self.count < 32 {
             self.push_byte();
         }
+        self
     }
 
     fn push_byte(&mut self) {

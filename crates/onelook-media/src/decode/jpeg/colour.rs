@@ -35,37 +35,51 @@ impl Space {
         })
     }
 
-    /// Fills `out` from one row of each component.
-    pub(super) fn convert(self, rows: &[Vec<u8>], out: &mut [u8]) {
-        let pixels = out.chunks_exact_mut(3);
+    /// Fills `out` from one row of each component; what the rows then hold means nothing.
+    pub(super) fn convert(self, rows: &mut [Vec<u8>], out: &mut [u8]) {
         match rows {
-            [grey] => pixels.zip(grey).for_each(|(rgb, &grey)| rgb.fill(grey)),
+            [grey] => out
+                .chunks_exact_mut(3)
+                .zip(grey)
+                .for_each(|(rgb, grey)| rgb.fill(*grey)),
             [a, b, c, rest @ ..] => {
-                let colours = a.iter().zip(b).zip(c).map(|((&a, &b), &c)| [a, b, c]);
-                let black = rest.first().map(Vec::as_slice).unwrap_or_default();
                 match self {
-                    Self::YCbCr => convert_ycc(a, b, c, out),
-                    Self::Cmyk => pixels.zip(colours).zip(black).for_each(|((rgb, cmy), &k)| {
-                        rgb.copy_from_slice(&cmy.map(|ink| under_black(ink, k)));
-                    }),
-                    Self::Ycck => pixels.zip(colours).zip(black).for_each(|((rgb, ycc), &k)| {
-                        let cmy = rgb_from_ycc(ycc).map(|value| 255 - value);
-                        rgb.copy_from_slice(&cmy.map(|ink| under_black(ink, k)));
-                    }),
-                    Self::Grey | Self::Rgb => pixels.zip(colours).for_each(|(rgb, colour)| {
-                        rgb.copy_from_slice(&colour);
-                    }),
+                    Self::YCbCr => rgb_from_rows(a, b, c),
+                    Self::Ycck => {
+                        rgb_from_rows(a, b, c);
+                        let values = a.iter_mut().chain(b.iter_mut()).chain(c.iter_mut());
+                        values.for_each(|value| *value = 255 - *value);
+                    }
+                    Self::Cmyk | Self::Grey | Self::Rgb => {}
                 }
+                if let [black] = rest {
+                    for inks in [&mut *a, b, c] {
+                        for (ink, &black) in inks.iter_mut().zip(&*black) {
+                            *ink = under_black(*ink, black);
+                        }
+                    }
+                }
+                interleave(a, b, c, out);
             }
             _ => {}
         }
     }
 }
 
+/// In place, luma and chroma become red, green and blue.
 #[multiversion::multiversion(targets("x86_64+avx2", "x86_64+sse4.1"))]
-fn convert_ycc(y: &[u8], cb: &[u8], cr: &[u8], out: &mut [u8]) {
-    for (((rgb, &y), &cb), &cr) in out.as_chunks_mut::<3>().0.iter_mut().zip(y).zip(cb).zip(cr) {
-        *rgb = rgb_from_ycc([y, cb, cr]);
+fn rgb_from_rows(y: &mut [u8], cb: &mut [u8], cr: &mut [u8]) {
+    for ((y, cb), cr) in y.iter_mut().zip(cb).zip(cr) {
+        [*y, *cb, *cr] = rgb_from_ycc([*y, *cb, *cr]);
+    }
+}
+
+#[multiversion::multiversion(targets("x86_64+avx2", "x86_64+sse4.1"))]
+fn interleave(red: &[u8], green: &[u8], blue: &[u8], out: &mut [u8]) {
+    for (((out, red), green), blue) in out.chunks_exact_mut(3).zip(red).zip(green).zip(blue) {
+        out[0] = *red;
+        out[1] = *green;
+        out[2] = *blue;
     }
 }
 

@@ -111,22 +111,23 @@ impl Huffman {
             bits.take(length.into());
             return Ok(symbol);
         }
-        self.long_symbol(bits)
+        let (length, symbol) = self.long_symbol(bits.peek(LONGEST as u32) as u32)?;
+        bits.take(length);
+        Ok(symbol)
     }
 
+    /// Length and symbol of the code that these 16 bits begin with.
     #[cold]
-    fn long_symbol(&self, bits: &mut Bits<'_>) -> Result<u8, DecodeError> {
-        let code = bits.peek(LONGEST as u32) as u32;
+    fn long_symbol(&self, code: u32) -> Result<(u32, u8), DecodeError> {
         let length = (1..=LONGEST)
             .find(|&length| code < self.ends[length])
             .ok_or_else(|| corrupt("a code is in no Huffman table"))?;
-        bits.take(length as u32);
         let position = (code >> (LONGEST - length)) as i32 + self.offsets[length];
         let symbol = usize::try_from(position)
             .ok()
             .and_then(|at| self.symbols.get(at));
         symbol
-            .copied()
+            .map(|&symbol| (length as u32, symbol))
             .ok_or_else(|| corrupt("a code is in no Huffman table"))
     }
 }

@@ -57,7 +57,7 @@ impl Renderer {
                 let most = (frame.h_max, frame.v_max);
                 upsample::row(component, window, most, y, frame.width, row);
             }
-            self.space.convert(&self.rows, out);
+            self.space.convert(&mut self.rows, out);
         }
         self.ready = ready;
     }

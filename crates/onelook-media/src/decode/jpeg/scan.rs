@@ -80,11 +80,7 @@ impl Scan {
         scan.streams = scan.is_whole(frame);
         let rows_of_units = if scan.streams { 1 } else { frame.units.1 };
         for part in &scan.parts {
-            ready(
-                &mut frame.components[part.component],
-                tables,
-                rows_of_units,
-            )?;
+            ready(&mut frame.components[part.component], tables, rows_of_units)?;
         }
         Ok(scan)
     }
@@ -396,7 +392,13 @@ fn dc(
     Ok((*prediction << low) as i16)
 }
 
-fn sequential(ac: &Huffman, bits: &mut Bits<'_>, block: &mut [i16; 64]) -> Result<(), DecodeError> {
+fn sequential(
+    ac: &Huffman,
+    state: &mut Bits<'_>,
+    block: &mut [i16; 64],
+) -> Result<(), DecodeError> {
+    let mut copy = *state;
+    let bits = &mut copy;
     let mut at = 1;
     while at < 64 {
         bits.refill();
@@ -422,6 +424,7 @@ fn sequential(ac: &Huffman, bits: &mut Bits<'_>, block: &mut [i16; 64]) -> Resul
             }
         }
     }
+    *state = copy;
     Ok(())
 }
 
