@@ -4,7 +4,8 @@
 //! decoders that differ by one in 255 already miss that; so the steps that the standard leaves open
 //! (inverse transform, interpolation of chroma, colours) are rounded exactly as libjpeg rounds them.
 //! A stream that ends before its last pixel is an error, not an image with a grey rest; one that ends
-//! between the last scan and the end marker is whole.
+//! between the last scan and the end marker is whole. A single scan that brings all colours is rendered
+//! row by row as it comes; others are collected first.
 //!
 //! Why no library: of those tried, zune-jpeg differs from libjpeg-turbo by up to 4 of 255, which
 //! moves boxes by pixels; libjpeg-turbo-rs 0.9 equals it to the bit at several times the speed, but

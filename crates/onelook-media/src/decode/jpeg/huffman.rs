@@ -4,10 +4,10 @@ use super::bits::{Bits, extend};
 use super::error::corrupt;
 use crate::DecodeError;
 
-const LOOKUP_BITS: u32 = 9;
+const LOOKUP_BITS: u32 = 10;
 const LONGEST: usize = 16;
 
-/// What one look at the next 9 bits tells of AC coefficients: a code and the bits of its value, where
+/// What one look at the next 10 bits tells of AC coefficients: a code and the bits of its value, where
 /// both are that short.
 #[derive(Clone, Copy, Default)]
 pub(super) struct ShortCode {
@@ -22,9 +22,9 @@ pub(super) struct ShortCode {
 /// Codes of up to 16 bits for symbols of a byte.
 #[derive(Clone)]
 pub(super) struct Huffman {
-    /// By the next 9 bits: length of the code (0 where it is longer) and symbol.
+    /// By the next 10 bits: length of the code (0 where it is longer) and symbol.
     lookup: Box<[(u8, u8); 1 << LOOKUP_BITS]>,
-    /// By the next 9 bits, if the table is one of AC coefficients.
+    /// By the next 10 bits, if the table is one of AC coefficients.
     short: Box<[ShortCode; 1 << LOOKUP_BITS]>,
     /// By length: the first code after those of this length, brought to 16 bits.
     ends: [u32; LONGEST + 1],
@@ -97,7 +97,7 @@ impl Huffman {
         }
     }
 
-    /// What the next 9 bits tell of AC coefficients; they are not taken.
+    /// What the next 10 bits tell of AC coefficients; they are not taken.
     #[inline]
     pub(super) fn short(&self, bits: &Bits<'_>) -> ShortCode {
         self.short[bits.peek(LOOKUP_BITS)]

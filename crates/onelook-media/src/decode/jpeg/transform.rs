@@ -25,19 +25,21 @@ pub(super) fn samples(
     let stride = blocks_wide * 8;
     let bands = plane.chunks_exact_mut(stride * 8);
     for (band, blocks) in bands.zip(coefficients.chunks_exact(stride * 8)) {
-        for (across, block) in blocks.chunks_exact(64).enumerate() {
+        for (across, block) in blocks.as_chunks::<64>().0.iter().enumerate() {
             let block = inverse(block, quantisation);
-            for (row, samples) in band.chunks_exact_mut(stride).zip(block.chunks_exact(8)) {
-                row[across * 8..][..8].copy_from_slice(samples);
+            for (row, samples) in block.as_chunks::<8>().0.iter().enumerate() {
+                band[row * stride + across * 8..][..8].copy_from_slice(samples);
             }
         }
     }
 }
 
 #[inline(always)]
-fn inverse(block: &[i16], quantisation: &[u16; 64]) -> [u8; 64] {
+fn inverse(block: &[i16; 64], quantisation: &[u16; 64]) -> [u8; 64] {
     // Most blocks of smooth areas: the passes on the first coefficient alone.
-    if block[1..].iter().fold(0, |all, &value| all | value) == 0 {
+    let mut others = *block;
+    others[0] = 0;
+    if others.iter().fold(0, |all, &value| all | value) == 0 {
         let value = i32::from(block[0]) * i32::from(quantisation[0]);
         let value = round(value.wrapping_shl(CONSTANT_BITS), FIRST_SHIFT);
         return [sample(round(value.wrapping_shl(CONSTANT_BITS), SECOND_SHIFT)); 64];

@@ -49,6 +49,7 @@ fn between_rows(near: &[u8], far: &[u8], bias: u16, out: &mut Vec<u8>) {
     }));
 }
 
+#[multiversion::multiversion(targets("x86_64+avx2", "x86_64+sse4.1"))]
 fn between_columns(line: &[u8], out: &mut Vec<u8>) {
     let line: Vec<u16> = line.iter().map(|&sample| sample.into()).collect();
     spread(
@@ -59,6 +60,7 @@ fn between_columns(line: &[u8], out: &mut Vec<u8>) {
     );
 }
 
+#[multiversion::multiversion(targets("x86_64+avx2", "x86_64+sse4.1"))]
 fn between_both(near: &[u8], far: &[u8], out: &mut Vec<u8>) {
     let pairs = near.iter().zip(far);
     let sums: Vec<u16> = pairs
@@ -74,6 +76,7 @@ fn between_both(near: &[u8], far: &[u8], out: &mut Vec<u8>) {
 
 /// Two samples for each of `line`: one blended with the left neighbour, one with the right, each
 /// with its own bias. The outermost blend with themselves.
+#[inline(always)]
 fn spread(line: &[u16], out: &mut Vec<u8>, blend: impl Fn(u16, u16, u16) -> u8, bias: [u16; 2]) {
     out.resize(line.len() * 2, 0);
     let last = line.len() - 1;
