@@ -127,7 +127,10 @@ pub fn letterbox<'f>(
         placement.scaled_width,
         placement.scaled_height,
         |y, row| {
-            pixels[first + y * stride..][..row.len()].copy_from_slice(row);
+            let out = pixels[first + y * stride..].as_chunks_mut::<3>().0;
+            for (out, &[red, green, blue, _]) in out.iter_mut().zip(row) {
+                *out = [red, green, blue];
+            }
         },
     );
     Frame::new(placement.width, placement.height, pixels)
@@ -153,10 +156,9 @@ pub fn fill_input<'f>(
         3 * plane,
         "the input holds three planes of {width}x{height}"
     );
-    let unit = unit_values();
     let (top, left) = (placement.top, placement.left);
     let (bottom, right) = (top + placement.scaled_height, left + placement.scaled_width);
-    let grey = unit[usize::from(padding)];
+    let grey = unit(padding);
     for channel in out.chunks_exact_mut(plane) {
         channel[..top * width].fill(grey);
         channel[bottom * width..].fill(grey);
@@ -174,15 +176,12 @@ pub fn fill_input<'f>(
         |y, row| {
             let start = (top + y) * width + left;
             let end = start + placement.scaled_width;
-            let planes = red[start..end]
-                .iter_mut()
-                .zip(&mut green[start..end])
-                .zip(&mut blue[start..end]);
-            for (((red, green), blue), pixel) in planes.zip(row.as_chunks::<3>().0) {
-                *red = unit[usize::from(pixel[0])];
-                *green = unit[usize::from(pixel[1])];
-                *blue = unit[usize::from(pixel[2])];
-            }
+            separate(
+                row,
+                &mut red[start..end],
+                &mut green[start..end],
+                &mut blue[start..end],
+            );
         },
     );
 }
@@ -215,7 +214,16 @@ fn check(placement: &LetterboxPlacement) {
     assert!(fits, "the image lies outside its canvas: {placement:?}");
 }
 
-/// `value / 255` of every byte, divided as the reference divides.
-fn unit_values() -> [f32; 256] {
-    std::array::from_fn(|value| value as f32 / 255.0)
+/// A row of pixels as a row of each plane.
+#[multiversion::multiversion(targets("x86_64+avx2", "x86_64+sse4.1"))]
+fn separate(row: &[resize::Pixel], red: &mut [f32], green: &mut [f32], blue: &mut [f32]) {
+    for (((red, green), blue), pixel) in red.iter_mut().zip(green).zip(blue).zip(row) {
+        [*red, *green, *blue] = [unit(pixel[0]), unit(pixel[1]), unit(pixel[2])];
+    }
+}
+
+/// From 0 to 1, divided as the reference divides.
+#[inline(always)]
+fn unit(value: u8) -> f32 {
+    f32::from(value) / 255.0
 }

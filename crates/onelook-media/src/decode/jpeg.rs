@@ -4,7 +4,8 @@
 //! decoders that differ by one in 255 already miss that; so the steps that the standard leaves open
 //! (inverse transform, interpolation of chroma, colours) are rounded exactly as libjpeg rounds them.
 //! A stream that ends before its last pixel is an error, not an image with a grey rest; one that ends
-//! between the last scan and the end marker is whole.
+//! between the last scan and the end marker is whole. A single scan that brings all colours is rendered
+//! row by row as it comes; others are collected first.
 //!
 //! Why no library: of those tried, zune-jpeg differs from libjpeg-turbo by up to 4 of 255, which
 //! moves boxes by pixels; libjpeg-turbo-rs 0.9 equals it to the bit at several times the speed, but
@@ -16,11 +17,13 @@ mod colour;
 mod error;
 mod header;
 mod huffman;
+mod render;
 mod scan;
 mod segments;
 mod standard;
 mod transform;
 mod upsample;
+mod window;
 mod zigzag;
 
 use super::orientation::Orientation;
@@ -29,6 +32,7 @@ use crate::limits::Admission;
 use crate::{DecodeError, ImageFormat};
 use error::corrupt;
 use header::{Frame, Tables};
+use render::Renderer;
 use scan::Scan;
 use segments::{Segment, Segments};
 
@@ -44,6 +48,7 @@ pub(super) fn decode(bytes: &[u8], admission: &Admission<'_>) -> Result<RawImage
     let mut frame: Option<Frame> = None;
     let mut orientation = Orientation::UPRIGHT;
     let mut scans = 0;
+    let mut rendered = None;
     let ended = loop {
         let Some(segment) = segments.find() else {
             break false;
@@ -74,8 +79,13 @@ pub(super) fn decode(bytes: &[u8], admission: &Admission<'_>) -> Result<RawImage
                     tables.supply_standard_huffman()?;
                 }
                 let scan = Scan::read(segment.payload, frame, &tables)?;
-                let end = scan.decode(segments.rest(), frame, &tables)?;
+                let mut renderer = match scan.streams() {
+                    true => Some(Renderer::new(frame, colour::Space::of(frame, &tables)?)),
+                    false => None,
+                };
+                let end = scan.decode(segments.rest(), frame, &tables, renderer.as_mut())?;
                 segments.skip(end);
+                rendered = renderer.map(Renderer::finish);
                 // No pixel can follow, so that damage behind them does no harm.
                 if !frame.progressive && frame.is_complete() {
                     break segments.reach_end_marker();
@@ -90,11 +100,14 @@ pub(super) fn decode(bytes: &[u8], admission: &Admission<'_>) -> Result<RawImage
     if !ended && !frame.is_complete() {
         return Err(corrupt("it ends before its last scan"));
     }
-    let space = colour::Space::of(&frame, &tables)?;
+    let rgb = match rendered {
+        Some(rgb) => rgb,
+        None => render(&frame, colour::Space::of(&frame, &tables)?)?,
+    };
     Ok(RawImage {
         width: frame.width,
         height: frame.height,
-        rgb: render(frame, space)?,
+        rgb,
         orientation,
         missing_end: !ended,
     })
@@ -106,34 +119,15 @@ fn start_frame(segment: &Segment<'_>, admission: &Admission<'_>) -> Result<Frame
     Frame::read(segment)
 }
 
-/// Coefficients become samples, samples rows of full width, rows colours.
-fn render(mut frame: Frame, space: colour::Space) -> Result<Vec<u8>, DecodeError> {
-    let mut planes = Vec::with_capacity(frame.components.len());
-    for component in &mut frame.components {
-        let quantisation = component
-            .quantisation
-            .ok_or_else(|| corrupt("a colour has no scan"))?;
-        let coefficients = std::mem::take(&mut component.coefficients);
-        planes.push(transform::samples(
-            &coefficients,
-            &quantisation,
-            component.blocks_wide,
-        ));
+/// Renders coefficients that have come in several scans.
+fn render(frame: &Frame, space: colour::Space) -> Result<Vec<u8>, DecodeError> {
+    let mut components = frame.components.iter();
+    if components.any(|component| component.quantisation.is_none()) {
+        return Err(corrupt("a colour has no scan"));
     }
-    let mut rows: Vec<Vec<u8>> = planes.iter().map(|_| Vec::new()).collect();
-    let mut rgb = vec![0; frame.width * frame.height * 3];
-    for (y, out) in rgb.chunks_exact_mut(frame.width * 3).enumerate() {
-        for ((component, plane), row) in frame.components.iter().zip(&planes).zip(&mut rows) {
-            upsample::row(
-                component,
-                plane,
-                (frame.h_max, frame.v_max),
-                y,
-                frame.width,
-                row,
-            );
-        }
-        space.convert(&rows, out);
+    let mut renderer = Renderer::new(frame, space);
+    for row in 0..frame.units.1 {
+        renderer.add(frame, row);
     }
-    Ok(rgb)
+    Ok(renderer.finish())
 }

@@ -1,10 +1,12 @@
 //! Entropy-coded bytes in, bits out, first bit first; stuffed zeros are taken out on the way.
 
-/// Reads bits up to the next marker; behind it come zeros, which [`Bits::overrun`] tells.
+/// Reads bits up to the next marker; behind it come zeros, which [`Bits::overrun`] tells. Small enough
+/// to be copied into a loop, so that it stays in registers there.
+#[derive(Clone, Copy)]
 pub(super) struct Bits<'a> {
     data: &'a [u8],
     at: usize,
-    /// The lowest `count` bits are unread.
+    /// The highest `count` bits are unread; those below are zero or what the data goes on with.
     buffer: u64,
     count: u32,
     /// How many of the bits ever put into the buffer, at its end, are not from the data.
@@ -28,24 +30,36 @@ impl<'a> Bits<'a> {
         if self.count >= 32 {
             return;
         }
-        if let Some(&[a, b, c, d]) = self
+        if let Some(&bytes) = self
             .data
             .get(self.at..)
-            .and_then(|rest| rest.first_chunk::<4>())
+            .and_then(|rest| rest.first_chunk::<8>())
         {
-            let word = u32::from_be_bytes([a, b, c, d]);
+            let word = u64::from_be_bytes(bytes);
             // No byte of the word is 0xff: none of its complement is zero.
             let complement = !word;
-            if complement.wrapping_sub(0x0101_0101) & word & 0x8080_8080 == 0 {
-                self.buffer = self.buffer << 32 | u64::from(word);
-                self.count += 32;
-                self.at += 4;
+            if complement.wrapping_sub(u64::from_ne_bytes([0x01; 8]))
+                & word
+                & u64::from_ne_bytes([0x80; 8])
+                == 0
+            {
+                self.buffer |= word >> self.count;
+                let whole = (63 - self.count) / 8;
+                self.count += 8 * whole;
+                self.at += whole as usize;
                 return;
             }
         }
+        *self = self.refilled();
+    }
+
+    /// Byte by byte. Not by reference, which would keep the reader in memory.
+    #[cold]
+    fn refilled(mut self) -> Self {
         while self.count < 32 {
             self.push_byte();
         }
+        self
     }
 
     fn push_byte(&mut self) {
@@ -63,19 +77,21 @@ impl<'a> Bits<'a> {
                 byte
             }
         };
-        self.buffer = self.buffer << 8 | u64::from(byte);
+        self.buffer |= u64::from(byte) << (56 - self.count);
         self.count += 8;
     }
 
     /// The next `count` (up to 16) bits without taking them; [`refill`](Self::refill) first.
     #[inline]
     pub(super) fn peek(&self, count: u32) -> usize {
-        (self.buffer >> (self.count - count)) as usize & ((1 << count) - 1)
+        // In two steps, since none of the bits may be wanted.
+        (self.buffer >> 1 >> (63 - count)) as usize
     }
 
     /// Takes bits that were peeked at.
     #[inline]
     pub(super) fn take(&mut self, count: u32) {
+        self.buffer <<= count;
         self.count -= count;
     }
 
@@ -100,12 +116,7 @@ impl<'a> Bits<'a> {
         if size == 0 {
             return 0;
         }
-        let value = self.read(size);
-        if value < 1 << (size - 1) {
-            value - (1 << size) + 1
-        } else {
-            value
-        }
+        extend(self.read(size), size)
     }
 
     /// Whether bits were taken that the data does not hold.
@@ -131,6 +142,13 @@ impl<'a> Bits<'a> {
         let rest = self.data.get(self.at..).unwrap_or_default();
         self.at + marker_offset(rest).map_or(rest.len(), |marker| marker)
     }
+}
+
+/// The value that `size` (1 to 16) bits stand for.
+#[inline]
+pub(super) fn extend(bits: i32, size: u32) -> i32 {
+    let lower_half = (bits >> (size - 1)) - 1;
+    bits + (lower_half & (1 - (1 << size)))
 }
 
 /// Where in `data` the 0xff of the next marker stands.

@@ -35,49 +35,73 @@ impl Space {
         })
     }
 
-    /// Fills `out` from one row of each component.
-    pub(super) fn convert(self, rows: &[Vec<u8>], out: &mut [u8]) {
-        let pixels = out.chunks_exact_mut(3);
+    /// Fills `out` from one row of each component; what the rows then hold means nothing.
+    pub(super) fn convert(self, rows: &mut [Vec<u8>], out: &mut [u8]) {
         match rows {
-            [grey] => pixels.zip(grey).for_each(|(rgb, &grey)| rgb.fill(grey)),
+            [grey] => out
+                .chunks_exact_mut(3)
+                .zip(grey)
+                .for_each(|(rgb, grey)| rgb.fill(*grey)),
             [a, b, c, rest @ ..] => {
-                let colours = a.iter().zip(b).zip(c).map(|((&a, &b), &c)| [a, b, c]);
-                let black = rest.first().map(Vec::as_slice).unwrap_or_default();
                 match self {
-                    Self::YCbCr => convert_ycc(a, b, c, out),
-                    Self::Cmyk => pixels.zip(colours).zip(black).for_each(|((rgb, cmy), &k)| {
-                        rgb.copy_from_slice(&cmy.map(|ink| under_black(ink, k)));
-                    }),
-                    Self::Ycck => pixels.zip(colours).zip(black).for_each(|((rgb, ycc), &k)| {
-                        let cmy = rgb_from_ycc(ycc).map(|value| 255 - value);
-                        rgb.copy_from_slice(&cmy.map(|ink| under_black(ink, k)));
-                    }),
-                    Self::Grey | Self::Rgb => pixels.zip(colours).for_each(|(rgb, colour)| {
-                        rgb.copy_from_slice(&colour);
-                    }),
+                    Self::YCbCr => rgb_from_rows(a, b, c),
+                    Self::Ycck => {
+                        rgb_from_rows(a, b, c);
+                        let values = a.iter_mut().chain(b.iter_mut()).chain(c.iter_mut());
+                        values.for_each(|value| *value = 255 - *value);
+                    }
+                    Self::Cmyk | Self::Grey | Self::Rgb => {}
                 }
+                if let [black] = rest {
+                    for inks in [&mut *a, b, c] {
+                        for (ink, &black) in inks.iter_mut().zip(&*black) {
+                            *ink = under_black(*ink, black);
+                        }
+                    }
+                }
+                interleave(a, b, c, out);
             }
             _ => {}
         }
     }
 }
 
+/// In place, luma and chroma become red, green and blue.
 #[multiversion::multiversion(targets("x86_64+avx2", "x86_64+sse4.1"))]
-fn convert_ycc(y: &[u8], cb: &[u8], cr: &[u8], out: &mut [u8]) {
-    for (((rgb, &y), &cb), &cr) in out.chunks_exact_mut(3).zip(y).zip(cb).zip(cr) {
-        rgb.copy_from_slice(&rgb_from_ycc([y, cb, cr]));
+fn rgb_from_rows(y: &mut [u8], cb: &mut [u8], cr: &mut [u8]) {
+    for ((y, cb), cr) in y.iter_mut().zip(cb).zip(cr) {
+        [*y, *cb, *cr] = rgb_from_ycc([*y, *cb, *cr]);
+    }
+}
+
+#[multiversion::multiversion(targets("x86_64+avx2", "x86_64+sse4.1"))]
+fn interleave(red: &[u8], green: &[u8], blue: &[u8], out: &mut [u8]) {
+    for (((out, red), green), blue) in out.chunks_exact_mut(3).zip(red).zip(green).zip(blue) {
+        out[0] = *red;
+        out[1] = *green;
+        out[2] = *blue;
     }
 }
 
 /// 16 fractional bits, each product rounded on its own but for those of green.
+///
+/// The factors of red (1.402), green's (0.714) and blue's (1.772) leave out whole parts, which are
+/// added as they are: what remains fits lanes of 16 bits.
 #[inline(always)]
 fn rgb_from_ycc([y, cb, cr]: [u8; 3]) -> [u8; 3] {
-    let (y, cb, cr) = (i32::from(y), i32::from(cb) - 128, i32::from(cr) - 128);
-    let half = 1 << 15;
-    let red = y + ((91_881 * cr + half) >> 16);
-    let green = y + ((-22_554 * cb - 46_802 * cr + half) >> 16);
-    let blue = y + ((116_130 * cb + half) >> 16);
+    let (y, cb, cr) = (i16::from(y), i16::from(cb) - 128, i16::from(cr) - 128);
+    let rounded = |value: i16, factor: i16| (high(2 * value, factor) + 1) >> 1;
+    let red = y + cr + rounded(cr, 26_345);
+    let of_green = i32::from(cb) * -22_554 + i32::from(cr) * 18_734;
+    let green = y - cr + ((of_green + (1 << 15)) >> 16) as i16;
+    let blue = y + 2 * cb + rounded(cb, -14_942);
     [red, green, blue].map(|value| value.clamp(0, 255) as u8)
+}
+
+/// The high half of a product.
+#[inline(always)]
+fn high(value: i16, factor: i16) -> i16 {
+    ((i32::from(value) * i32::from(factor)) >> 16) as i16
 }
 
 /// A colour behind black ink, both with 255 for none, as OpenCV multiplies them.

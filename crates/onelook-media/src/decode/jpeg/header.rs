@@ -103,12 +103,18 @@ pub(super) struct Component {
     pub(super) height: usize,
     /// Blocks across, whole coded units.
     pub(super) blocks_wide: usize,
-    /// Blocks down, whole coded units.
-    pub(super) blocks_high: usize,
-    /// 64 a block in the order of rows, block after block; empty before the first scan.
+    /// 64 a block in the order of rows, block after block; empty before the first scan, and one row of
+    /// coded units where the rows are rendered as they come.
     pub(super) coefficients: Vec<i16>,
     /// By coefficient, in the order of the stream: how many of its lowest bits no scan has brought.
     pub(super) bits_to_come: [u8; 64],
+}
+
+impl Component {
+    /// Samples, or coefficients, in one row of minimum coded units.
+    pub(super) fn unit_row(&self) -> usize {
+        self.blocks_wide * self.v * 64
+    }
 }
 
 /// The image's layout.
@@ -191,7 +197,6 @@ impl Frame {
                 width: (width * h).div_ceil(h_max),
                 height: (height * v).div_ceil(v_max),
                 blocks_wide: units.0 * h,
-                blocks_high: units.1 * v,
                 coefficients: Vec::new(),
                 bits_to_come: [u8::MAX; 64],
             }

@@ -4,6 +4,7 @@ use super::bits::Bits;
 use super::error::{corrupt, unsupported};
 use super::header::{Component, Frame, Tables};
 use super::huffman::Huffman;
+use super::render::Renderer;
 use super::zigzag::ZIGZAG;
 use crate::DecodeError;
 
@@ -24,6 +25,8 @@ pub(super) struct Scan {
     refines: bool,
     /// How far its bits are shifted up.
     low: u32,
+    /// Whether it brings the whole image, so that a row of units needs no place once it is rendered.
+    streams: bool,
 }
 
 impl Scan {
@@ -55,13 +58,14 @@ impl Scan {
                 ac: ac.min(3),
             });
         }
-        let scan = match frame.progressive {
+        let mut scan = match frame.progressive {
             false => Self {
                 parts,
                 first: 0,
                 last: 63,
                 refines: false,
                 low: 0,
+                streams: false,
             },
             true => Self {
                 parts,
@@ -69,13 +73,31 @@ impl Scan {
                 last: last.into(),
                 refines: high_low >> 4 != 0,
                 low: u32::from(high_low & 15),
+                streams: false,
             },
         };
         scan.check(frame)?;
+        scan.streams = scan.is_whole(frame);
+        let rows_of_units = if scan.streams { 1 } else { frame.units.1 };
         for part in &scan.parts {
-            ready(&mut frame.components[part.component], tables)?;
+            ready(&mut frame.components[part.component], tables, rows_of_units)?;
         }
         Ok(scan)
+    }
+
+    /// Whether it brings all of an image of which nothing has come yet. A lone colour with other
+    /// factors than 1 is left out: its units are blocks.
+    fn is_whole(&self, frame: &Frame) -> bool {
+        let mut components = frame.components.iter();
+        !frame.progressive
+            && self.parts.len() == frame.components.len()
+            && components.all(|component| component.quantisation.is_none())
+            && (self.parts.len() > 1 || (frame.h_max, frame.v_max) == (1, 1))
+    }
+
+    /// Whether the scan is to be decoded into a renderer.
+    pub(super) fn streams(&self) -> bool {
+        self.streams
     }
 
     fn check(&self, frame: &Frame) -> Result<(), DecodeError> {
@@ -99,12 +121,14 @@ impl Scan {
         }
     }
 
-    /// Decodes the scan; tells where in `data` it ends.
+    /// Decodes the scan; tells where in `data` it ends. One that [streams](Self::streams) fills
+    /// `renderer`.
     pub(super) fn decode(
         self,
         data: &[u8],
         frame: &mut Frame,
         tables: &Tables,
+        mut renderer: Option<&mut Renderer>,
     ) -> Result<usize, DecodeError> {
         let mut state = State {
             bits: Bits::new(data),
@@ -119,17 +143,26 @@ impl Scan {
             _ => frame.units,
         };
         let mut until_restart = tables.restart_interval;
-        for unit in 0..across * down {
-            if tables.restart_interval > 0 {
-                if until_restart == 0 {
-                    state.restart()?;
-                    until_restart = tables.restart_interval;
+        for y in 0..down {
+            let held = if self.streams { 0 } else { y };
+            for x in 0..across {
+                if tables.restart_interval > 0 {
+                    if until_restart == 0 {
+                        state.restart()?;
+                        until_restart = tables.restart_interval;
+                    }
+                    until_restart -= 1;
                 }
-                until_restart -= 1;
+                self.unit(x, held, &mut state, frame, tables)?;
+                if state.bits.overrun() {
+                    return Err(corrupt("a scan ends early"));
+                }
             }
-            self.unit(unit % across, unit / across, &mut state, frame, tables)?;
-            if state.bits.overrun() {
-                return Err(corrupt("a scan ends early"));
+            if let Some(renderer) = renderer.as_deref_mut() {
+                renderer.add(frame, held);
+                for component in &mut frame.components {
+                    component.coefficients.fill(0);
+                }
             }
         }
         for part in &self.parts {
@@ -155,11 +188,13 @@ impl Scan {
             } else {
                 (component.h, component.v)
             };
-            for block in 0..h * v {
-                let at = (y * v + block / h) * component.blocks_wide + x * h + block % h;
-                let block = component.coefficients[at * 64..].first_chunk_mut();
-                let block = block.ok_or_else(|| corrupt("a scan is larger than the image"))?;
-                self.block(part, block, state, frame.progressive, tables)?;
+            for row in y * v..(y + 1) * v {
+                for column in x * h..(x + 1) * h {
+                    let at = row * component.blocks_wide + column;
+                    let block = component.coefficients[at * 64..].first_chunk_mut();
+                    let block = block.ok_or_else(|| corrupt("a scan is larger than the image"))?;
+                    self.block(part, block, state, frame.progressive, tables)?;
+                }
             }
         }
         Ok(())
@@ -321,13 +356,17 @@ impl State<'_> {
     }
 }
 
-/// Before a component's first scan: room for its coefficients, and the table as it now stands.
-fn ready(component: &mut Component, tables: &Tables) -> Result<(), DecodeError> {
+/// Before a component's first scan: room for the coefficients of so many rows of units, and the table as it now stands.
+fn ready(
+    component: &mut Component,
+    tables: &Tables,
+    rows_of_units: usize,
+) -> Result<(), DecodeError> {
     if component.quantisation.is_none() {
         let table = tables.quantisation[component.table];
         component.quantisation =
             Some(table.ok_or_else(|| corrupt("a quantisation table is missing"))?);
-        component.coefficients = vec![0; component.blocks_wide * component.blocks_high * 64];
+        component.coefficients = vec![0; component.unit_row() * rows_of_units];
     }
     Ok(())
 }
@@ -353,10 +392,26 @@ fn dc(
     Ok((*prediction << low) as i16)
 }
 
-fn sequential(ac: &Huffman, bits: &mut Bits<'_>, block: &mut [i16; 64]) -> Result<(), DecodeError> {
+fn sequential(
+    ac: &Huffman,
+    state: &mut Bits<'_>,
+    block: &mut [i16; 64],
+) -> Result<(), DecodeError> {
+    let mut copy = *state;
+    let bits = &mut copy;
     let mut at = 1;
     while at < 64 {
         bits.refill();
+        let short = ac.short(bits);
+        if short.length > 0 {
+            bits.take(short.length.into());
+            at += usize::from(short.zeros);
+            if short.value != 0 {
+                block[*ZIGZAG.get(at).ok_or_else(too_many)?] = short.value;
+                at += 1;
+            }
+            continue;
+        }
         let symbol = ac.symbol(bits)?;
         let (zeros, size) = (usize::from(symbol >> 4), u32::from(symbol & 15));
         match (zeros, size) {
@@ -369,6 +424,7 @@ fn sequential(ac: &Huffman, bits: &mut Bits<'_>, block: &mut [i16; 64]) -> Resul
             }
         }
     }
+    *state = copy;
     Ok(())
 }
 
