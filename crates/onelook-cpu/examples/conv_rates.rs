@@ -107,13 +107,13 @@ fn measure(
     };
     let weight = vec![0.01; inputs * outputs * kernel * kernel];
     let output_layout = MapLayout::new(outputs, out_side, out_side, 1);
-    let mut output = AlignedBuffer::zeroed(output_layout.image_floats());
+    let mut output = AlignedBuffer::zeroed(output_layout.image_words());
     // SAFETY: the buffer holds the map.
     let target = unsafe {
         MapMut::new(
             output.as_mut_ptr(),
             output_layout,
-            output_layout.image_floats(),
+            output_layout.image_words(),
         )
     };
     let operations = shape.operations(out_side * out_side) as f64;
@@ -151,16 +151,10 @@ fn measure(
         1,
     )
     .unwrap();
-    let mut input = AlignedBuffer::zeroed(input_layout.image_floats());
+    let mut input = AlignedBuffer::zeroed(input_layout.image_words());
     // SAFETY: the buffer holds the map.
-    let source = unsafe {
-        MapMut::new(
-            input.as_mut_ptr(),
-            input_layout,
-            input_layout.image_floats(),
-        )
-    }
-    .view();
+    let source =
+        unsafe { MapMut::new(input.as_mut_ptr(), input_layout, input_layout.image_words()) }.view();
     let seconds = best(limit, || {
         for task in 0..conv.tasks(1) {
             // SAFETY: the extents are the plan's.

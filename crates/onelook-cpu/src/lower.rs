@@ -235,7 +235,7 @@ impl Placed {
     /// Floats of a root value.
     fn floats(&self, value: ValueId) -> usize {
         match self.is_map(value) {
-            true => self.layout(value).image_floats(),
+            true => self.layout(value).image_words(),
             false => self.shape(value).elements(),
         }
     }

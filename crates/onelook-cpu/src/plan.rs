@@ -127,7 +127,7 @@ impl MapPlace {
     pub(crate) unsafe fn view_mut(&self, memory: &Memory<'_>) -> MapMut {
         let data = memory.arena.wrapping_add(self.offset);
         // SAFETY: the plan reserved the whole map on a cache line; the run's arena is as long.
-        let whole = unsafe { MapMut::new(data, self.whole, self.whole.image_floats()) };
+        let whole = unsafe { MapMut::new(data, self.whole, self.whole.image_words()) };
         whole.slice(self.first_plane, self.channels)
     }
 }

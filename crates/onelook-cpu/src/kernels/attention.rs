@@ -73,7 +73,7 @@ impl Attention {
             .div_ceil(heads);
         let fitting = (blocks * BLOCK * tokens).div_ceil(SCORE_FLOATS);
         let offsets = (0..key_dim / BLOCK)
-            .map(|plane| plane * map.plane_floats())
+            .map(|plane| plane * map.plane_words())
             .collect::<Vec<_>>();
         Ok(Attention {
             isa,
@@ -281,7 +281,7 @@ impl Attention {
                     bias: zeros.as_ptr(),
                     output: output.pixel(image, first + group.first, y as isize, 0),
                     output_pixel: BLOCK,
-                    output_block: output.layout().plane_floats(),
+                    output_block: output.layout().plane_words(),
                     ..TileArgs::default()
                 };
                 // SAFETY: the tiles read the scores and values and write a row of the output.

@@ -67,7 +67,7 @@ impl Conv {
         let shape = weights.shape();
         shape.check(&input, &output)?;
         let groups = plan::groups(isa, output.planes(), output.width, shape.stride[1] * BLOCK);
-        let row_bytes = input.row_floats() * input.planes() * size_of::<f32>();
+        let row_bytes = input.row_words() * input.planes() * size_of::<f32>();
         let light = weights.bytes() <= LIGHT_WEIGHT_BYTES;
         let band_bytes = if light { BAND_BYTES } else { HEAVY_BAND_BYTES };
         let band = plan::band_rows(shape, row_bytes, band_bytes, output.height);
@@ -158,7 +158,7 @@ impl Conv {
         next: Option<Range<usize>>,
         groups: &[Group],
     ) -> Ahead {
-        let Some(next) = next.filter(|_| self.input.image_floats() * size_of::<f32>() > NEAR_BYTES)
+        let Some(next) = next.filter(|_| self.input.image_words() * size_of::<f32>() > NEAR_BYTES)
         else {
             return Ahead::NOTHING;
         };
@@ -169,12 +169,12 @@ impl Conv {
         };
         let (first, last) = (end(band.clone()), end(next).min(self.input.height));
         let lines =
-            last.saturating_sub(first) * self.input.row_floats() * size_of::<f32>() / LINE_BYTES;
+            last.saturating_sub(first) * self.input.row_words() * size_of::<f32>() / LINE_BYTES;
         let tiles = band.len() * groups.iter().map(Group::tiles).sum::<usize>();
         let pieces = (tiles / self.input.planes()).max(1);
         Ahead {
             start: maps.input.pixel(maps.image, 0, first as isize, 0),
-            plane_floats: self.input.plane_floats(),
+            plane_words: self.input.plane_words(),
             planes: self.input.planes(),
             pieces,
             piece_lines: lines.div_ceil(pieces),
@@ -200,8 +200,8 @@ impl Conv {
             runs: &self.runs,
             pixel_stride: shape.stride[1] * BLOCK,
             output_pixel: BLOCK,
-            output_block: self.output.plane_floats(),
-            residual_block: residual.map_or(0, |map| map.layout().plane_floats()),
+            output_block: self.output.plane_words(),
+            residual_block: residual.map_or(0, |map| map.layout().plane_words()),
             activation: self.activation,
             kept: self.output.channels - group.first * BLOCK,
             ..TileArgs::default()
@@ -241,7 +241,7 @@ fn blocked_runs(shape: &ConvShape, input: &MapLayout) -> Runs {
         for ky in 0..shape.kernel[0] {
             for kx in 0..shape.kernel[1] {
                 let (y, x) = (ky * shape.dilation[0], kx * shape.dilation[1]);
-                offsets.push(plane * input.plane_floats() + y * input.row_floats() + x * BLOCK);
+                offsets.push(plane * input.plane_words() + y * input.row_words() + x * BLOCK);
             }
         }
     }

@@ -67,7 +67,7 @@ impl Depthwise {
             padded_bias[..bias.len()].copy_from_slice(bias);
         }
         let place =
-            |ky, kx| ky * shape.dilation[0] * input.row_floats() + kx * shape.dilation[1] * BLOCK;
+            |ky, kx| ky * shape.dilation[0] * input.row_words() + kx * shape.dilation[1] * BLOCK;
         let taps = (0..shape.kernel[0])
             .flat_map(|ky| (0..shape.kernel[1]).map(move |kx| place(ky, kx)))
             .collect();

@@ -136,7 +136,7 @@ unsafe fn row_body<V: Vector16>(
         unsafe {
             let mut largest = V::splat(f32::NEG_INFINITY);
             for row in 0..rows {
-                let source = source.add(row * pool.input.row_floats());
+                let source = source.add(row * pool.input.row_words());
                 for column in window.clone() {
                     largest = largest.max(V::load(source.add(column * BLOCK)));
                 }

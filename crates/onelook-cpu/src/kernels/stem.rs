@@ -197,7 +197,7 @@ impl Stem {
                 bias: self.weights.bias(group.first),
                 output: output.pixel(image, group.first, y as isize, 0),
                 output_pixel: BLOCK,
-                output_block: self.output.plane_floats(),
+                output_block: self.output.plane_words(),
                 activation: self.activation,
                 kept: self.output.channels - group.first * BLOCK,
                 ..TileArgs::default()

@@ -32,7 +32,7 @@ const GUARD: usize = 64;
 impl Map {
     /// A map full of dirt, as reused memory is.
     pub(crate) fn dirty(layout: MapLayout, batch: usize) -> Self {
-        let mut buffer = AlignedBuffer::zeroed(layout.image_floats() * batch + GUARD);
+        let mut buffer = AlignedBuffer::zeroed(layout.image_words() * batch + GUARD);
         buffer.fill(DIRT);
         Map {
             buffer,
@@ -55,13 +55,7 @@ impl Map {
 
     pub(crate) fn view(&self) -> MapView {
         // SAFETY: the buffer holds the batch.
-        unsafe {
-            MapView::new(
-                self.buffer.as_ptr(),
-                self.layout,
-                self.layout.image_floats(),
-            )
-        }
+        unsafe { MapView::new(self.buffer.as_ptr(), self.layout, self.layout.image_words()) }
     }
 
     pub(crate) fn view_mut(&mut self) -> MapMut {
@@ -70,7 +64,7 @@ impl Map {
             MapMut::new(
                 self.buffer.as_mut_ptr(),
                 self.layout,
-                self.layout.image_floats(),
+                self.layout.image_words(),
             )
         }
     }

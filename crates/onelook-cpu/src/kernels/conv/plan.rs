@@ -153,7 +153,7 @@ impl Grid {
         threads: usize,
     ) -> Self {
         let wanted = task_count(weights.shape().operations(output.pixels()), threads);
-        let input_bytes = input.image_floats() * size_of::<f32>();
+        let input_bytes = input.image_words() * size_of::<f32>();
         let (row_parts, group_parts) = if weights.bytes() > input_bytes {
             let group_parts = wanted.min(groups);
             ((wanted / group_parts).min(output.height), group_parts)

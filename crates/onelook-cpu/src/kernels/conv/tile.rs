@@ -50,7 +50,7 @@ pub(crate) struct TileArgs<'a> {
 pub(crate) struct Ahead {
     /// The first float of the first plane's part.
     pub(crate) start: *const f32,
-    pub(crate) plane_floats: usize,
+    pub(crate) plane_words: usize,
     pub(crate) planes: usize,
     /// Each plane's part is cut into so many pieces of `piece_lines` lines.
     pub(crate) pieces: usize,
@@ -62,7 +62,7 @@ pub(crate) struct Ahead {
 impl Ahead {
     pub(crate) const NOTHING: Ahead = Ahead {
         start: null(),
-        plane_floats: 0,
+        plane_words: 0,
         planes: 0,
         pieces: 1,
         piece_lines: 0,
@@ -76,7 +76,7 @@ impl Ahead {
             return (self.start, 0);
         }
         let (plane, piece) = (self.next / self.pieces, self.next % self.pieces);
-        let offset = plane * self.plane_floats + piece * self.piece_lines * LINE_FLOATS;
+        let offset = plane * self.plane_words + piece * self.piece_lines * LINE_FLOATS;
         (self.start.wrapping_add(offset), self.piece_lines)
     }
 }
