@@ -7,12 +7,12 @@
 //! pad pixels | pad rows above | row 0, pad pixels | row 1, pad pixels | … | pad rows below
 //! ```
 //!
-//! Channels beyond the last are zero. Whoever writes a map writes its padding too, because memory is reused.
+//! Distances are in 32-bit words, and addresses those of words, whatever the type of the values: a block takes 16
+//! words, or 8 of two bf16 each. Channels beyond the last are zero. Whoever writes a map writes its padding too,
+//! because memory is reused.
 
 use super::buffer::LINE_BYTES;
-
-/// Channels in a block: one vector.
-pub const BLOCK: usize = 16;
+pub use super::element::{BLOCK, Element};
 
 /// Bytes of a page; planes a whole number of pages apart would compete for the same cache sets.
 const PAGE_BYTES: usize = 4096;
@@ -28,17 +28,30 @@ pub struct MapLayout {
     pub width: usize,
     /// Zero rows above and below, and zero pixels left and right.
     pub pad: usize,
+    /// The type of the values.
+    pub element: Element,
 }
 
 impl MapLayout {
-    /// A map of these extents.
+    /// A map of f32 of these extents.
     pub fn new(channels: usize, height: usize, width: usize, pad: usize) -> Self {
         MapLayout {
             channels,
             height,
             width,
             pad,
+            element: Element::F32,
         }
+    }
+
+    /// The same extents, of another type.
+    pub fn of(self, element: Element) -> Self {
+        MapLayout { element, ..self }
+    }
+
+    /// Words of a pixel's block.
+    pub fn block_words(&self) -> usize {
+        self.element.block_words()
     }
 
     /// Planes of 16 channels.
@@ -48,16 +61,17 @@ impl MapLayout {
 
     /// Words from a pixel to the one below it.
     pub fn row_words(&self) -> usize {
-        (self.width + self.pad) * BLOCK
+        (self.width + self.pad) * self.block_words()
     }
 
     /// Words from a plane to the next.
     pub fn plane_words(&self) -> usize {
-        let floats = self.pad * BLOCK + (self.height + 2 * self.pad) * self.row_words();
-        if (floats * size_of::<f32>()).is_multiple_of(PAGE_BYTES) {
-            floats + (PAGE_BYTES / 4 + LINE_BYTES) / size_of::<f32>()
+        let used = self.pad * self.block_words() + (self.height + 2 * self.pad) * self.row_words();
+        let words = used.next_multiple_of(LINE_BYTES / size_of::<f32>());
+        if (words * size_of::<f32>()).is_multiple_of(PAGE_BYTES) {
+            words + (PAGE_BYTES / 4 + LINE_BYTES) / size_of::<f32>()
         } else {
-            floats
+            words
         }
     }
 
@@ -69,7 +83,8 @@ impl MapLayout {
     /// Where pixel (y, x) of a plane lies, in words; `y` and `x` may lie in the padding.
     pub fn pixel_offset(&self, plane: usize, y: isize, x: isize) -> usize {
         let pad = self.pad as isize;
-        let in_plane = (pad + x) * BLOCK as isize + (pad + y) * self.row_words() as isize;
+        let in_plane =
+            (pad + x) * self.block_words() as isize + (pad + y) * self.row_words() as isize;
         plane * self.plane_words() + in_plane as usize
     }
 
@@ -98,7 +113,7 @@ macro_rules! views {
             /// A view of images that start at `data`, `image_words` apart.
             ///
             /// # Safety
-            /// For as long as the view is used, every image's `layout.image_words()` floats are valid, and
+            /// For as long as the view is used, every image's `layout.image_words()` words are valid, and
             /// `data` lies on a multiple of 64 bytes.
             pub unsafe fn new(data: $pointer, layout: MapLayout, image_words: usize) -> Self {
                 $name { data, layout, image_words }
@@ -165,6 +180,7 @@ impl MapMut {
         let MapLayout {
             height, width, pad, ..
         } = self.layout;
+        let block = self.layout.block_words();
         if pad == 0 {
             return;
         }
@@ -172,13 +188,13 @@ impl MapMut {
         // SAFETY: all of these pixels lie within the plane.
         unsafe {
             if rows.start == 0 {
-                let above = pad * BLOCK + pad * self.layout.row_words();
+                let above = pad * block + pad * self.layout.row_words();
                 self.pixel(image, plane, -margin, -margin)
                     .write_bytes(0, above);
             }
             for y in rows.clone() {
                 self.pixel(image, plane, y as isize, width as isize)
-                    .write_bytes(0, pad * BLOCK);
+                    .write_bytes(0, pad * block);
             }
             if rows.end == height {
                 let below = pad * self.layout.row_words();

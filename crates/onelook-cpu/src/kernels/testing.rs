@@ -1,5 +1,6 @@
 //! For tests alone: owned maps that notice stray writes, random values, and comparison with a plain f64 loop.
 
+use super::element::{Element, Lanes, with_element};
 use super::layout::{BLOCK, MapLayout, MapMut, MapView};
 use super::{AlignedBuffer, reorder};
 
@@ -16,6 +17,25 @@ pub(crate) fn random(count: usize, seed: u64) -> Vec<f32> {
         (state >> 40) as f32 / (1 << 23) as f32 - 1.0
     };
     (0..count).map(|_| next()).collect()
+}
+
+/// [`random`] as near as `element` comes.
+pub(crate) fn random_of(element: Element, count: usize, seed: u64) -> Vec<f32> {
+    let values = random(count, seed).into_iter();
+    values.map(|value| element.rounded(value)).collect()
+}
+
+/// What [`check_close`] must allow values that were rounded to `element`: half of the distance to the next.
+pub(crate) fn rounding(element: Element) -> f64 {
+    match element {
+        Element::F32 => 0.0,
+        Element::Bf16 => 1.0 / 256.0,
+    }
+}
+
+/// Either type.
+pub(crate) fn elements() -> impl proptest::strategy::Strategy<Value = Element> {
+    proptest::sample::select(vec![Element::F32, Element::Bf16])
 }
 
 /// A batch of maps with a guard behind it.
@@ -86,6 +106,7 @@ impl Map {
             height,
             width,
             pad,
+            element,
         } = self.layout;
         let (pad, height, width) = (pad as isize, height as isize, width as isize);
         let view = self.view();
@@ -102,7 +123,10 @@ impl Map {
                 let inside = (0..height).contains(&y) && (0..width).contains(&x);
                 for lane in 0..BLOCK {
                     // SAFETY: the pixel lies within the map.
-                    let value = unsafe { *view.pixel(image, plane, y, x).add(lane) };
+                    let value = unsafe {
+                        let pixel = view.pixel(image, plane, y, x);
+                        with_element!(element, |Values| Values::get(pixel, lane))
+                    };
                     if !inside || plane * BLOCK + lane >= channels {
                         assert_eq!(
                             value, 0.0,

@@ -46,7 +46,7 @@ impl Placed {
         if conv.groups != 1 {
             return self.bind_grouped(node, conv, weights);
         }
-        let packed = weights.packed(conv, shape)?;
+        let packed = weights.packed(conv, shape, input.whole.element)?;
         let (from, to) = (input.layout(), output.layout());
         let kernel = conv::Conv::new(self.isa, packed, activation, from, to, self.threads)?;
         Ok(Box::new(ConvStep {

@@ -6,15 +6,15 @@ use std::sync::Arc;
 use onelook_graph::op::Conv;
 use onelook_types::Tensor;
 
-use crate::kernels::KernelError;
 use crate::kernels::conv::{ConvShape, ConvWeights};
+use crate::kernels::{Element, KernelError};
 
 /// Packed weights by the addresses of the tensors they were packed from, which are kept alive
 /// beside them.
 #[derive(Default)]
 pub(crate) struct WeightCache {
     /// The third number tells the parts of a grouped convolution apart: their first output.
-    entries: HashMap<[usize; 3], Entry>,
+    entries: HashMap<([usize; 3], Element), Entry>,
 }
 
 struct Entry {
@@ -31,15 +31,16 @@ impl WeightCache {
             .sum()
     }
 
-    /// The weights of a convolution, packed at the first call.
+    /// The weights of a convolution of a map of type `element`, packed at the first call.
     pub(super) fn packed(
         &mut self,
         conv: &Conv,
         shape: ConvShape,
+        element: Element,
     ) -> Result<Arc<ConvWeights>, KernelError> {
-        self.packed_part(conv, 0, || {
+        self.packed_part(conv, 0, element, || {
             let bias = conv.bias.as_ref().map(|bias| bias.data());
-            ConvWeights::pack(shape, conv.weight.data(), bias)
+            ConvWeights::pack(shape, conv.weight.data(), bias, element)
         })
     }
 
@@ -49,11 +50,12 @@ impl WeightCache {
         &mut self,
         conv: &Conv,
         first: usize,
+        element: Element,
         pack: impl FnOnce() -> Result<ConvWeights, KernelError>,
     ) -> Result<Arc<ConvWeights>, KernelError> {
         let address = |tensor: &Arc<Tensor>| Arc::as_ptr(tensor) as usize;
         let bias = conv.bias.as_ref().map_or(0, address);
-        let key = [address(&conv.weight), bias, first];
+        let key = ([address(&conv.weight), bias, first], element);
         if let Some(entry) = self.entries.get(&key) {
             return Ok(Arc::clone(&entry.packed));
         }
