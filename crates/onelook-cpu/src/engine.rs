@@ -53,7 +53,7 @@ impl Cpu {
         }
     }
 
-    /// What the engine computes in without being slower than in f32.
+    /// What the engine computes in: half precision where it is faster than f32, or was asked for with a level.
     fn precisions(&self) -> &'static [Precision] {
         match self.isa.multiplies_bf16() || self.emulates {
             true => &[Precision::F32, Precision::F16],
@@ -126,4 +126,26 @@ fn missing_kernel(node: &onelook_graph::Node) -> Option<String> {
         node.op.name(),
         node.name
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn half_precision_that_would_be_emulated_is_refused_unless_a_level_was_asked_for() {
+        let options = CompileOptions {
+            precision: Precision::F16,
+            ..CompileOptions::default()
+        };
+        let forced = Cpu::with_isa(Isa::Portable, 1);
+        assert!(forced.compile(&Graph::new(), &options).is_ok());
+        let found = Cpu {
+            emulates: false,
+            ..forced
+        };
+        let error = found.compile(&Graph::new(), &options).err();
+        let message = error.map(|error| error.to_string()).unwrap_or_default();
+        assert!(message.contains("use f32"), "{message}");
+    }
 }

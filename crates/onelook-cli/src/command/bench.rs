@@ -1,9 +1,10 @@
 //! `onelook bench`: the time of a run, in total and per node, on random input.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use onelook::graph::PlanKind;
+use onelook::graph::{ExplainedNode, PlanKind};
 use onelook::types::{Frame, Shape};
 use onelook::{Model, Options, Pipeline, PreparedInput, random, usable_cores};
 use serde_json::json;
@@ -124,10 +125,11 @@ fn report(
         ))?;
     }
     console.line(format!(
-        "{} at {shape} on {}, {}: min {least:.2} ms, median {median:.2} ms over {} runs, {:.2} GFLOP a run, {:.1} GFLOP/s",
+        "{} at {shape} on {}, {} ({}): min {least:.2} ms, median {median:.2} ms over {} runs, {:.2} GFLOP a run, {:.1} GFLOP/s",
         model.name(),
         model.device(),
         explanation.precision,
+        kernel_path(&explanation.nodes),
         args.runs,
         flops / 1e9,
         flops / 1e6 / median,
@@ -138,6 +140,7 @@ fn report(
         "threads": threads,
         "batch": args.batch,
         "precision": explanation.precision.name(),
+        "kernel_path": kernel_path(&explanation.nodes),
         "gflops": flops / 1e6 / median,
         "gflop_per_run": flops / 1e9,
         "runs": args.runs,
@@ -148,9 +151,35 @@ fn report(
     Ok(())
 }
 
+/// The kernel that does most of the multiplications: it says by which instructions a precision is computed.
+fn kernel_path(nodes: &[ExplainedNode]) -> &str {
+    let mut flops: BTreeMap<&str, u64> = BTreeMap::new();
+    for node in nodes {
+        *flops.entry(&node.kernel).or_default() += node.flops;
+    }
+    let most = flops.into_iter().max_by_key(|&(_, flops)| flops);
+    most.map_or("", |(kernel, _)| kernel)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_kernel_path_is_where_most_of_the_work_is() {
+        let node = |kernel: &str, flops: u64| ExplainedNode {
+            name: String::new(),
+            op: String::new(),
+            kernel: kernel.to_owned(),
+            choice: String::new(),
+            output: Shape::default(),
+            flops,
+            bytes: 0,
+        };
+        let nodes = [node("stem", 5), node("conv", 3), node("conv", 3)];
+        assert_eq!(kernel_path(&nodes), "conv");
+        assert_eq!(kernel_path(&[]), "");
+    }
 
     #[test]
     fn the_median_of_an_even_count_is_between_its_middle_two() {
