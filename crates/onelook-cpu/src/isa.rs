@@ -190,19 +190,8 @@ macro_rules! per_isa {
 }
 pub(crate) use per_isa;
 
-/// Picks one of three names by level: `kernel_name!(isa, "conv_f32_blocked")` is `"conv_f32_blocked_avx512"`; or of
-/// twice as many by type, too: `kernel_name!(isa, element, "add", "blocked")`.
+/// Picks one of three names by level: `kernel_name!(isa, "conv_f32_blocked")` is `"conv_f32_blocked_avx512"`.
 macro_rules! kernel_name {
-    ($isa:expr, $element:expr, $operator:literal, $layout:literal) => {
-        match $element {
-            $crate::kernels::Element::F32 => {
-                $crate::isa::kernel_name!($isa, concat!($operator, "_f32_", $layout))
-            }
-            $crate::kernels::Element::Bf16 => {
-                $crate::isa::kernel_name!($isa, concat!($operator, "_bf16_", $layout))
-            }
-        }
-    };
     ($isa:expr, $stem:expr) => {
         match $isa {
             $crate::isa::Isa::Avx512Bf16(_) | $crate::isa::Isa::Avx512(_) => {

@@ -3,10 +3,10 @@
 //! The exponential splits x·log₂e into a whole part, which goes into the exponent field, and a fraction within
 //! ±½, for which a polynomial of degree 5 is within 10⁻⁷; SiLU and sigmoid follow from it within 10⁻⁶.
 
-use super::element::{Element, Lanes, with_element};
+use super::element::{Element, Lanes, map_kernel_name, with_element};
 use super::layout::{BLOCK, MapMut, MapView};
 use crate::isa::Isa;
-use crate::isa::{Vector16, kernel_name, per_isa};
+use crate::isa::{Vector16, per_isa};
 
 /// What is done to a value after the bias is added.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -156,7 +156,7 @@ impl Activate {
 
     /// The kernel's name in listings, on maps of type `element`.
     pub fn name(&self, element: Element) -> &'static str {
-        kernel_name!(self.isa, element, "activate", "blocked")
+        map_kernel_name!(self.isa, element, "activate")
     }
 
     /// Tasks for `batch` images of a map of `planes` planes.

@@ -12,10 +12,10 @@
 
 use super::activation::{Constants, lane_mask, with_activation};
 use super::conv::{ConvShape, plan};
-use super::element::{Lanes, with_element};
+use super::element::{Lanes, map_kernel_name, with_element};
 use super::layout::{BLOCK, Element, MapLayout, MapMut, MapView};
 use super::{Activation, AlignedBuffer, KernelError, share};
-use crate::isa::{Isa, Vector16, kernel_name, per_isa};
+use crate::isa::{Isa, Vector16, per_isa};
 use std::ptr::null;
 
 const KERNEL: &str = "depthwise_f32_blocked";
@@ -95,7 +95,7 @@ impl Depthwise {
 
     /// The kernel's name in listings.
     pub fn name(&self) -> &'static str {
-        kernel_name!(self.isa, self.input, "depthwise", "blocked")
+        map_kernel_name!(self.isa, self.input, "depthwise")
     }
 
     /// Tasks for `batch` images: some rows of one plane each.

@@ -166,6 +166,21 @@ macro_rules! with_element {
 }
 pub(crate) use with_element;
 
+/// Picks a name by type and level: `map_kernel_name!(isa, element, "add")` is one of `"add_f32_blocked_avx512"` …
+macro_rules! map_kernel_name {
+    ($isa:expr, $element:expr, $operator:literal) => {
+        match $element {
+            $crate::kernels::element::Element::F32 => {
+                $crate::isa::kernel_name!($isa, concat!($operator, "_f32_blocked"))
+            }
+            $crate::kernels::element::Element::Bf16 => {
+                $crate::isa::kernel_name!($isa, concat!($operator, "_bf16_blocked"))
+            }
+        }
+    };
+}
+pub(crate) use map_kernel_name;
+
 pub(crate) use crate::isa::{narrow, widen};
 
 /// The word of an even and an odd channel.

@@ -1,8 +1,8 @@
 //! Two blocked maps combined value by value.
 
-use super::element::{Element, Lanes, with_element};
+use super::element::{Element, Lanes, map_kernel_name, with_element};
 use super::layout::{MapMut, MapView};
-use crate::isa::{Isa, Vector16, kernel_name, per_isa};
+use crate::isa::{Isa, Vector16, per_isa};
 
 /// What is done to a pair of values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -31,9 +31,9 @@ impl Elementwise {
     /// The kernel's name in listings, on maps of type `element`.
     pub fn name(&self, element: Element) -> &'static str {
         match self.combine {
-            Combine::Add => kernel_name!(self.isa, element, "add", "blocked"),
-            Combine::Subtract => kernel_name!(self.isa, element, "sub", "blocked"),
-            Combine::Multiply => kernel_name!(self.isa, element, "mul", "blocked"),
+            Combine::Add => map_kernel_name!(self.isa, element, "add"),
+            Combine::Subtract => map_kernel_name!(self.isa, element, "sub"),
+            Combine::Multiply => map_kernel_name!(self.isa, element, "mul"),
         }
     }
 

@@ -5,10 +5,10 @@
 //!     output[p][y][x] = max of input[p] over the window's part inside the image
 //! ```
 
-use super::element::{Lanes, with_element};
+use super::element::{Lanes, map_kernel_name, with_element};
 use super::layout::{Element, MapLayout, MapMut, MapView};
 use super::{KernelError, share};
-use crate::isa::{Isa, Vector16, kernel_name, per_isa};
+use crate::isa::{Isa, Vector16, per_isa};
 use std::ops::Range;
 
 const KERNEL: &str = "max_pool_f32_blocked";
@@ -72,7 +72,7 @@ impl MaxPool {
 
     /// The kernel's name in listings, on maps of type `element`.
     pub fn name(&self, element: Element) -> &'static str {
-        kernel_name!(self.isa, element, "max_pool", "blocked")
+        map_kernel_name!(self.isa, element, "max_pool")
     }
 
     /// Tasks for `batch` images: some rows of one plane each.
