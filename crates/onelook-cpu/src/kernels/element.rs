@@ -198,12 +198,14 @@ mod tests {
         fn there_and_back(values: &[f32; BLOCK], block: &mut [f32; 8], widened: &mut [f32; BLOCK]) = body
     }
 
+    /// # Safety
+    /// The CPU has the level of `V`.
     unsafe fn body<V: Vector16>(
         values: &[f32; BLOCK],
         block: &mut [f32; 8],
         widened: &mut [f32; BLOCK],
     ) {
-        // SAFETY: the arrays are as long as blocks; `per_isa` proves the level.
+        // SAFETY: the arrays are as long as blocks; the caller guarantees the level.
         unsafe {
             Bf16::store(V::load(values.as_ptr()), block.as_mut_ptr());
             Bf16::load::<V>(block.as_ptr()).store(widened.as_mut_ptr());
