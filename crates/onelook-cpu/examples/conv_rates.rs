@@ -1,13 +1,14 @@
 //! Prints the rate of every convolution shape of yolo11n at 640 pixels on one thread, beside this core's FMA peak.
 //!
-//! `cargo run --release -p onelook-cpu --example conv_rates [part of a line]`; `ONELOOK_ISA` forces a level.
+//! `cargo run --release -p onelook-cpu --example conv_rates [part of a line [bf16]]`; `ONELOOK_ISA` forces a
+//! level. The peak is that of f32, whatever the type.
 
 #![allow(clippy::print_stdout, clippy::unwrap_used)]
 
 use onelook_cpu::isa::Isa;
 use onelook_cpu::kernels::conv::{Conv, ConvShape, ConvWeights};
 use onelook_cpu::kernels::stem::Stem;
-use onelook_cpu::kernels::{Activation, AlignedBuffer, MapLayout, MapMut};
+use onelook_cpu::kernels::{Activation, AlignedBuffer, Element, MapLayout, MapMut};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -57,6 +58,10 @@ const SHAPES: &[(usize, usize, usize, usize, usize, usize)] = &[
 fn main() {
     let isa = Isa::detect().unwrap();
     let filter = std::env::args().nth(1).unwrap_or_default();
+    let element = match std::env::args().nth(2).as_deref() {
+        Some("bf16") => Element::Bf16,
+        _ => Element::F32,
+    };
     let peak = peak(isa);
     println!("{}: FMA peak {peak:.1} GFLOP/s", isa.name());
     let (mut total_ms, mut total_operations) = (0.0, 0.0);
@@ -68,7 +73,8 @@ fn main() {
         if !name.contains(&filter) {
             continue;
         }
-        let (seconds, operations, tiles) = measure(isa, inputs, outputs, kernel, stride, side);
+        let (seconds, operations, tiles) =
+            measure(isa, inputs, outputs, kernel, stride, side, element);
         let rate = operations / seconds * 1e-9;
         println!(
             "{times} x {name:26} {:8.3} ms {rate:7.1} GFLOP/s {:5.1} %  {tiles}",
@@ -94,6 +100,7 @@ fn measure(
     kernel: usize,
     stride: usize,
     side: usize,
+    element: Element,
 ) -> (f64, f64, String) {
     let pad = kernel / 2;
     let out_side = (side + 2 * pad - kernel) / stride + 1;
@@ -106,14 +113,14 @@ fn measure(
         dilation: [1; 2],
     };
     let weight = vec![0.01; inputs * outputs * kernel * kernel];
-    let output_layout = MapLayout::new(outputs, out_side, out_side, 1);
-    let mut output = AlignedBuffer::zeroed(output_layout.image_floats());
+    let output_layout = MapLayout::new(outputs, out_side, out_side, 1).of(element);
+    let mut output = AlignedBuffer::zeroed(output_layout.image_words());
     // SAFETY: the buffer holds the map.
     let target = unsafe {
         MapMut::new(
             output.as_mut_ptr(),
             output_layout,
-            output_layout.image_floats(),
+            output_layout.image_words(),
         )
     };
     let operations = shape.operations(out_side * out_side) as f64;
@@ -140,8 +147,8 @@ fn measure(
         });
         return (seconds, operations, stem.describe());
     }
-    let input_layout = MapLayout::new(inputs, side, side, 1);
-    let weights = Arc::new(ConvWeights::pack(shape, &weight, None).unwrap());
+    let input_layout = MapLayout::new(inputs, side, side, 1).of(element);
+    let weights = Arc::new(ConvWeights::pack(shape, &weight, None, element).unwrap());
     let conv = Conv::new(
         isa,
         weights,
@@ -151,16 +158,10 @@ fn measure(
         1,
     )
     .unwrap();
-    let mut input = AlignedBuffer::zeroed(input_layout.image_floats());
+    let mut input = AlignedBuffer::zeroed(input_layout.image_words());
     // SAFETY: the buffer holds the map.
-    let source = unsafe {
-        MapMut::new(
-            input.as_mut_ptr(),
-            input_layout,
-            input_layout.image_floats(),
-        )
-    }
-    .view();
+    let source =
+        unsafe { MapMut::new(input.as_mut_ptr(), input_layout, input_layout.image_words()) }.view();
     let seconds = best(limit, || {
         for task in 0..conv.tasks(1) {
             // SAFETY: the extents are the plan's.
@@ -188,7 +189,7 @@ fn peak(isa: Isa) -> f64 {
     }
     const ROUNDS: usize = 200_000;
     let (lanes, chains) = match isa {
-        Isa::Avx512(_) => (16, 24),
+        Isa::Avx512Bf16(_) | Isa::Avx512(_) => (16, 24),
         _ => (8, 12),
     };
     let seconds = best(Duration::from_millis(100), || {
@@ -196,7 +197,7 @@ fn peak(isa: Isa) -> f64 {
         // SAFETY: the tokens prove the levels.
         unsafe {
             match isa {
-                Isa::Avx512(_) => fma_chains_avx512(ROUNDS),
+                Isa::Avx512Bf16(_) | Isa::Avx512(_) => fma_chains_avx512(ROUNDS),
                 Isa::Avx2(_) => fma_chains_avx2(ROUNDS),
                 Isa::Portable => {}
             }

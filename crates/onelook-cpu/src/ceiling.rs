@@ -30,7 +30,7 @@ const REPETITIONS: usize = 8;
 /// GFLOP/s of f32 multiply-adds on all threads of the pool, the best of a few measurements.
 pub(crate) fn measure_f32(isa: Isa, threads: &ThreadPool) -> f64 {
     let (sums, flops_run) = match isa {
-        Isa::Avx512(_) => (SUMS_AVX512, run_avx512 as Run),
+        Isa::Avx512Bf16(_) | Isa::Avx512(_) => (SUMS_AVX512, run_avx512 as Run),
         Isa::Avx2(_) => (SUMS_AVX2, run_avx2 as Run),
         Isa::Portable => (SUMS_PORTABLE, run_portable as Run),
     };

@@ -17,6 +17,8 @@ const DEFAULT_MEMORY_LIMIT: usize = 8 << 30;
 pub struct Cpu {
     isa: Isa,
     threads: Arc<ThreadPool>,
+    /// Whether half precision may be emulated: for tests, and where a level was asked for.
+    emulates: bool,
 }
 
 /// Why the CPU engine could not start.
@@ -34,13 +36,29 @@ impl Cpu {
     /// The engine with this many threads, all cores by default, and the widest instructions of this
     /// CPU or those that `ONELOOK_ISA` names.
     pub fn new(threads: Option<usize>) -> Result<Self, CpuError> {
-        Ok(Self::with_isa(Isa::detect()?, threads_or_cores(threads)?))
+        let cpu = Self::with_isa(Isa::detect()?, threads_or_cores(threads)?);
+        Ok(Self {
+            emulates: Isa::is_forced(),
+            ..cpu
+        })
     }
 
-    /// The engine with given instructions and number of threads.
+    /// The engine with given instructions and number of threads; half precision is emulated where the level has no
+    /// instructions for it.
     pub fn with_isa(isa: Isa, threads: usize) -> Self {
-        let threads = Arc::new(ThreadPool::new(threads));
-        Self { isa, threads }
+        Self {
+            isa,
+            threads: Arc::new(ThreadPool::new(threads)),
+            emulates: true,
+        }
+    }
+
+    /// What the engine computes in: half precision where it is faster than f32, or was asked for with a level.
+    fn precisions(&self) -> &'static [Precision] {
+        match self.isa.multiplies_bf16() || self.emulates {
+            true => &[Precision::F32, Precision::F16],
+            false => &[Precision::F32],
+        }
     }
 
     /// The instruction set in use.
@@ -74,7 +92,7 @@ impl Backend for Cpu {
         graph: &Graph,
         options: &CompileOptions,
     ) -> Result<Box<dyn Executable>, CompileError> {
-        CompileError::check_precision(&self.describe(), options.precision, &[Precision::F32])?;
+        CompileError::check_precision(&self.describe(), options.precision, self.precisions())?;
         let operators: Vec<String> = graph.nodes.iter().filter_map(missing_kernel).collect();
         if !operators.is_empty() {
             return Err(CompileError::Unsupported {
@@ -87,6 +105,7 @@ impl Backend for Cpu {
         Ok(Box::new(CpuExecutable::new(
             graph.clone(),
             self.isa,
+            options.precision,
             threads,
             options.limits.memory_bytes.unwrap_or(DEFAULT_MEMORY_LIMIT),
             name,
@@ -107,4 +126,26 @@ fn missing_kernel(node: &onelook_graph::Node) -> Option<String> {
         node.op.name(),
         node.name
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn half_precision_that_would_be_emulated_is_refused_unless_a_level_was_asked_for() {
+        let options = CompileOptions {
+            precision: Precision::F16,
+            ..CompileOptions::default()
+        };
+        let forced = Cpu::with_isa(Isa::Portable, 1);
+        assert!(forced.compile(&Graph::new(), &options).is_ok());
+        let found = Cpu {
+            emulates: false,
+            ..forced
+        };
+        let error = found.compile(&Graph::new(), &options).err();
+        let message = error.map(|error| error.to_string()).unwrap_or_default();
+        assert!(message.contains("use f32"), "{message}");
+    }
 }

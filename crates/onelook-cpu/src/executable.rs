@@ -26,6 +26,7 @@ const MAX_PLANS: usize = 64;
 pub(crate) struct CpuExecutable {
     graph: Graph,
     isa: Isa,
+    precision: Precision,
     threads: Arc<ThreadPool>,
     memory_limit: usize,
     device: String,
@@ -51,6 +52,7 @@ impl CpuExecutable {
     pub(crate) fn new(
         graph: Graph,
         isa: Isa,
+        precision: Precision,
         threads: Arc<ThreadPool>,
         memory_limit: usize,
         device: String,
@@ -58,6 +60,7 @@ impl CpuExecutable {
         Self {
             graph,
             isa,
+            precision,
             threads,
             memory_limit,
             device,
@@ -79,7 +82,7 @@ impl CpuExecutable {
             state.plans.push(found);
             return Ok(plan);
         }
-        let lowering = Lowering::new(&self.graph, self.isa, key.1);
+        let lowering = Lowering::new(&self.graph, self.isa, self.precision, key.1);
         let plan = Arc::new(lowering.plan(&key.0, self.memory_limit, &mut state.weights)?);
         if state.plans.len() == MAX_PLANS {
             state.plans.remove(0);
@@ -106,9 +109,7 @@ impl CpuExecutable {
         let together = self.side_by_side();
         if together > 1 && count >= together {
             let plan = self.plan(&mut state, (shapes.clone(), 1))?;
-            let bytes = plan
-                .arena_floats
-                .saturating_mul(together * size_of::<f32>());
+            let bytes = plan.arena_words.saturating_mul(together * size_of::<f32>());
             if bytes <= self.memory_limit {
                 first = count - count % together;
                 outputs = zeroed_outputs(&plan.outputs, count);
@@ -134,15 +135,15 @@ impl CpuExecutable {
     /// Runs the images below `count`, each on one thread.
     fn run_side_by_side(&self, state: &mut State, plan: &Plan, images: &Images, count: usize) {
         let workers = self.threads.threads();
-        let arena_floats = plan.arena_floats.next_multiple_of(LINE_FLOATS);
+        let arena_words = plan.arena_words.next_multiple_of(LINE_FLOATS);
         let scratch_floats = plan.scratch_floats.next_multiple_of(LINE_FLOATS);
         let State { arena, scratch, .. } = state;
-        let arena = Shared(at_least(arena, arena_floats * workers).as_mut_ptr());
+        let arena = Shared(at_least(arena, arena_words * workers).as_mut_ptr());
         let scratch = Shared(at_least(scratch, scratch_floats * workers).as_mut_ptr());
         self.threads.run(count, &|image, worker| {
             let (sources, targets) = images.of(image);
             let memory = Memory {
-                arena: arena.at(worker * arena_floats),
+                arena: arena.at(worker * arena_words),
                 scratch: scratch.at(worker * scratch_floats),
                 scratch_floats,
                 inputs: sources,
@@ -171,7 +172,7 @@ impl CpuExecutable {
         let scratch_floats = plan.scratch_floats;
         let (sources, targets) = images.of(image);
         let memory = Memory {
-            arena: at_least(arena, plan.arena_floats).as_mut_ptr(),
+            arena: at_least(arena, plan.arena_words).as_mut_ptr(),
             scratch: at_least(scratch, scratch_floats * self.threads.threads()).as_mut_ptr(),
             scratch_floats,
             inputs: sources,
@@ -274,9 +275,9 @@ impl Executable for CpuExecutable {
         Ok(Explanation {
             device: self.device.clone(),
             kind,
-            precision: Precision::F32,
+            precision: self.precision,
             nodes: plan.listing.clone(),
-            arena_bytes: plan.arena_floats * size_of::<f32>(),
+            arena_bytes: plan.arena_words * size_of::<f32>(),
             unshared_bytes: plan.unshared_bytes,
             weight_bytes: state.weights.bytes(),
             modules: None,
@@ -303,7 +304,8 @@ impl Executable for CpuExecutable {
     }
 
     fn ceiling(&self) -> Option<Ceiling> {
-        Some(Ceiling {
+        // Of other products it is not known.
+        (self.precision == Precision::F32).then(|| Ceiling {
             path: format!("{} {}", self.isa.name(), Precision::F32),
             gflops: ceiling::measure_f32(self.isa, &self.threads),
         })

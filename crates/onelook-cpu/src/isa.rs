@@ -17,9 +17,10 @@ pub(crate) use avx2::Avx2;
 #[cfg(target_arch = "x86_64")]
 pub(crate) use avx512::Avx512;
 pub(crate) use portable::Portable;
-pub(crate) use vector::Vector16;
+use vector::QUIET;
+pub(crate) use vector::{Vector16, narrow, widen};
 
-/// The variable that forces a level: `avx512`, `avx2` or `portable`.
+/// The variable that forces a level: `avx512bf16`, `avx512`, `avx2` or `portable`.
 pub const ISA_VARIABLE: &str = "ONELOOK_ISA";
 
 /// Proof that the CPU and the operating system offer the instructions of one level.
@@ -29,6 +30,8 @@ pub struct Detected(());
 /// A level of vector instructions for which every kernel exists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Isa {
+    /// As `Avx512`, with products of pairs of bf16: AVX512-BF16.
+    Avx512Bf16(Detected),
     /// 512-bit vectors: AVX-512 F, BW, DQ and VL, with FMA.
     Avx512(Detected),
     /// 256-bit vectors: AVX2 with FMA.
@@ -41,7 +44,9 @@ pub enum Isa {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum IsaError {
     /// The variable names no known level.
-    #[error("{ISA_VARIABLE}={0}: unknown level; use avx512, avx2 or portable, or unset it")]
+    #[error(
+        "{ISA_VARIABLE}={0}: unknown level; use avx512bf16, avx512, avx2 or portable, or unset it"
+    )]
     Unknown(String),
     /// The CPU lacks the level.
     #[error(
@@ -51,7 +56,7 @@ pub enum IsaError {
 }
 
 impl Isa {
-    /// The widest level of this CPU, or the one that `ONELOOK_ISA` forces.
+    /// The widest level of this CPU that pays, or the one that `ONELOOK_ISA` forces.
     pub fn detect() -> Result<Isa, IsaError> {
         match std::env::var(ISA_VARIABLE) {
             Ok(wanted) if !wanted.is_empty() => Isa::forced(&wanted),
@@ -61,7 +66,7 @@ impl Isa {
 
     /// The level called `wanted`, if this CPU has it.
     pub fn forced(wanted: &str) -> Result<Isa, IsaError> {
-        if !["avx512", "avx2", "portable"].contains(&wanted) {
+        if !["avx512bf16", "avx512", "avx2", "portable"].contains(&wanted) {
             return Err(IsaError::Unknown(wanted.to_owned()));
         }
         let offered = Isa::available();
@@ -77,7 +82,7 @@ impl Isa {
 
     /// Every level that this CPU offers, the widest first.
     pub fn available() -> Vec<Isa> {
-        let mut levels = Vec::with_capacity(3);
+        let mut levels = Vec::with_capacity(4);
         #[cfg(target_arch = "x86_64")]
         {
             if is_x86_feature_detected!("avx512f")
@@ -86,6 +91,9 @@ impl Isa {
                 && is_x86_feature_detected!("avx512vl")
                 && is_x86_feature_detected!("fma")
             {
+                if is_x86_feature_detected!("avx512bf16") {
+                    levels.push(Isa::Avx512Bf16(Detected(())));
+                }
                 levels.push(Isa::Avx512(Detected(())));
             }
             if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
@@ -96,18 +104,48 @@ impl Isa {
         levels
     }
 
+    /// The widest level that pays: Intel's instruction for pairs of bf16 takes four times as long as AMD's, so that f32 is
+    /// faster there.
     fn widest() -> Isa {
-        Isa::available().first().copied().unwrap_or(Isa::Portable)
+        let mut levels = Isa::available().into_iter();
+        let pays = |isa: &Isa| !isa.multiplies_bf16() || made_by_amd();
+        levels.find(pays).unwrap_or(Isa::Portable)
     }
 
     /// The level's name, as `ONELOOK_ISA` and the kernels' names spell it.
     pub fn name(self) -> &'static str {
         match self {
+            Isa::Avx512Bf16(_) => "avx512bf16",
             Isa::Avx512(_) => "avx512",
             Isa::Avx2(_) => "avx2",
             Isa::Portable => "portable",
         }
     }
+
+    /// Whether products of bf16 are an instruction of this level; elsewhere they are emulated with the level's own, bit
+    /// for bit but for numbers so small that the instruction takes them for zero.
+    pub fn multiplies_bf16(self) -> bool {
+        matches!(self, Isa::Avx512Bf16(_))
+    }
+
+    /// Whether `ONELOOK_ISA` forces a level.
+    pub fn is_forced() -> bool {
+        std::env::var_os(ISA_VARIABLE).is_some_and(|wanted| !wanted.is_empty())
+    }
+}
+
+/// What the CPU says of its maker.
+#[cfg(target_arch = "x86_64")]
+fn made_by_amd() -> bool {
+    let maker = std::arch::x86_64::__cpuid(0);
+    [maker.ebx, maker.edx, maker.ecx]
+        .map(u32::to_le_bytes)
+        .concat()
+        == b"AuthenticAMD"
+}
+#[cfg(not(target_arch = "x86_64"))]
+fn made_by_amd() -> bool {
+    false
 }
 
 /// Defines `unsafe fn name(isa, args…)`, which runs the generic `body::<V>(args…)` compiled for the level `isa`.
@@ -141,7 +179,7 @@ macro_rules! per_isa {
             unsafe {
                 match isa {
                     #[cfg(target_arch = "x86_64")]
-                    $crate::isa::Isa::Avx512(_) => avx512($($argument),*),
+                    $crate::isa::Isa::Avx512Bf16(_) | $crate::isa::Isa::Avx512(_) => avx512($($argument),*),
                     #[cfg(target_arch = "x86_64")]
                     $crate::isa::Isa::Avx2(_) => avx2($($argument),*),
                     _ => $body::<$crate::isa::Portable>($($argument),*),
@@ -154,9 +192,11 @@ pub(crate) use per_isa;
 
 /// Picks one of three names by level: `kernel_name!(isa, "conv_f32_blocked")` is `"conv_f32_blocked_avx512"`.
 macro_rules! kernel_name {
-    ($isa:expr, $stem:literal) => {
+    ($isa:expr, $stem:expr) => {
         match $isa {
-            $crate::isa::Isa::Avx512(_) => concat!($stem, "_avx512"),
+            $crate::isa::Isa::Avx512Bf16(_) | $crate::isa::Isa::Avx512(_) => {
+                concat!($stem, "_avx512")
+            }
             $crate::isa::Isa::Avx2(_) => concat!($stem, "_avx2"),
             $crate::isa::Isa::Portable => concat!($stem, "_portable"),
         }

@@ -14,6 +14,7 @@ pub mod conv;
 pub mod copy;
 pub mod depth_to_space;
 pub mod depthwise;
+pub mod element;
 pub mod elementwise;
 pub mod gemm;
 pub mod layout;
@@ -29,6 +30,7 @@ pub mod upsample;
 
 pub use activation::Activation;
 pub use buffer::AlignedBuffer;
+pub use element::Element;
 pub use layout::{BLOCK, MapLayout, MapMut, MapView};
 
 /// A kernel was asked for a shape that it cannot do.

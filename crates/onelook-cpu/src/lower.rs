@@ -4,6 +4,7 @@
 
 mod conv;
 mod dense;
+mod elements;
 mod grouped;
 mod maps;
 mod program;
@@ -17,10 +18,10 @@ use onelook_graph::pass::{bind_shapes, elide_views, place_maps};
 use onelook_graph::{
     ExplainedNode, Graph, GraphError, MemoryPlan, Node, Op, RunError, ValueId, infer_shapes,
 };
-use onelook_types::Shape;
+use onelook_types::{Precision, Shape};
 
 use crate::isa::Isa;
-use crate::kernels::{BLOCK, KernelError, MapLayout};
+use crate::kernels::{BLOCK, Element, KernelError, MapLayout};
 use crate::plan::{DensePlace, MapPlace, Plan, Step};
 
 /// Values start on cache lines.
@@ -30,6 +31,7 @@ const ALIGNMENT: usize = 64;
 pub(crate) struct Lowering<'a> {
     graph: &'a Graph,
     isa: Isa,
+    precision: Precision,
     threads: usize,
 }
 
@@ -39,16 +41,18 @@ struct Placed {
     shapes: Vec<Shape>,
     is_map: Vec<bool>,
     pads: Vec<usize>,
+    elements: Vec<Element>,
     memory: MemoryPlan,
     isa: Isa,
     threads: usize,
 }
 
 impl<'a> Lowering<'a> {
-    pub(crate) fn new(graph: &'a Graph, isa: Isa, threads: usize) -> Self {
+    pub(crate) fn new(graph: &'a Graph, isa: Isa, precision: Precision, threads: usize) -> Self {
         Self {
             graph,
             isa,
+            precision,
             threads,
         }
     }
@@ -77,7 +81,7 @@ impl<'a> Lowering<'a> {
                 .iter()
                 .map(|&v| placed.shape(v).clone())
                 .collect(),
-            arena_floats: placed.memory.arena_bytes / size_of::<f32>(),
+            arena_words: placed.memory.arena_bytes / size_of::<f32>(),
             unshared_bytes: placed.memory.unshared_bytes,
             scratch_floats: 0,
         };
@@ -113,6 +117,7 @@ impl<'a> Lowering<'a> {
         is_map.resize(shapes.len(), true);
         check_maps(&graph, &shapes, &is_map)?;
         let pads = pads(&graph);
+        let elements = elements::choose(&graph, &is_map, self.precision);
         let mut placed = Placed {
             memory: MemoryPlan::default(),
             isa: self.isa,
@@ -121,6 +126,7 @@ impl<'a> Lowering<'a> {
             shapes,
             is_map,
             pads,
+            elements,
         };
         let producers = placed.graph.producers();
         placed.memory = MemoryPlan::new(&placed.graph, ALIGNMENT, |value| {
@@ -129,7 +135,7 @@ impl<'a> Lowering<'a> {
             if outside {
                 0
             } else {
-                placed.floats(value) * size_of::<f32>()
+                placed.words(value) * size_of::<f32>()
             }
         });
         placed.check_regions()?;
@@ -228,14 +234,22 @@ impl Placed {
         &self.shapes[value.index()]
     }
 
+    /// The type of a value: that of its root where it is a map.
+    fn element(&self, value: ValueId) -> Element {
+        match self.is_map(value) {
+            true => self.elements[self.graph.root(value).0.index()],
+            false => Element::F32,
+        }
+    }
+
     fn is_map(&self, value: ValueId) -> bool {
         self.is_map[value.index()]
     }
 
-    /// Floats of a root value.
-    fn floats(&self, value: ValueId) -> usize {
+    /// 32-bit words of a root value.
+    fn words(&self, value: ValueId) -> usize {
         match self.is_map(value) {
-            true => self.layout(value).image_floats(),
+            true => self.layout(value).image_words(),
             false => self.shape(value).elements(),
         }
     }
@@ -243,7 +257,8 @@ impl Placed {
     fn layout(&self, root: ValueId) -> MapLayout {
         let extents = self.shape(root).nchw();
         let [_, channels, height, width] = extents.expect("`check_maps` found four axes");
-        MapLayout::new(channels, height, width, self.pads[root.index()])
+        let pad = self.pads[root.index()];
+        MapLayout::new(channels, height, width, pad).of(self.elements[root.index()])
     }
 
     fn offset(&self, root: ValueId) -> usize {
@@ -289,12 +304,16 @@ impl Placed {
     fn explain(&self, node: &Node, step: &dyn Step) -> ExplainedNode {
         let operator = node.op.as_operator();
         let inputs: Vec<&Shape> = node.inputs.iter().map(|&value| self.shape(value)).collect();
-        let floats: usize = node
+        let values: usize = node
             .inputs
             .iter()
             .chain(&node.outputs)
-            .map(|&v| self.shape(v).elements())
+            .map(|&v| self.element(v).bytes(self.shape(v).elements()))
             .sum();
+        let weights = match node.op {
+            Op::Conv(_) => self.element(node.inputs[0]),
+            _ => Element::F32,
+        };
         ExplainedNode {
             name: node.name.clone(),
             op: format!("{} {}", operator.name(), operator.attributes())
@@ -308,7 +327,7 @@ impl Placed {
                 .map(|&v| self.shape(v).clone())
                 .unwrap_or_default(),
             flops: operator.flops(&inputs),
-            bytes: ((floats + operator.parameters()) * size_of::<f32>()) as u64,
+            bytes: (values + weights.bytes(operator.parameters())) as u64,
         }
     }
 
@@ -345,7 +364,7 @@ mod tests {
     #[test]
     fn a_value_without_a_place_in_memory_is_refused() {
         let graph = graph();
-        let lowering = Lowering::new(&graph, Isa::Portable, 1);
+        let lowering = Lowering::new(&graph, Isa::Portable, Precision::F32, 1);
         let mut placed = lowering.place(&[Shape::from([1, 3, 2, 2])]).unwrap();
         let output = placed.graph.outputs[0];
         placed.memory.regions[output.index()] = None;

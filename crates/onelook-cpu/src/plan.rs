@@ -16,8 +16,8 @@ pub(crate) struct Plan {
     pub listing: Vec<ExplainedNode>,
     /// Shapes of the graph's outputs for one image.
     pub outputs: Vec<Shape>,
-    /// Floats of all values.
-    pub arena_floats: usize,
+    /// Words of all values.
+    pub arena_words: usize,
     /// Bytes of all values if none shared memory.
     pub unshared_bytes: usize,
     /// Floats of scratch memory that each thread needs.
@@ -87,7 +87,7 @@ impl Memory<'_> {
 /// A map in the arena, or planes of one.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct MapPlace {
-    /// First float of the whole map.
+    /// First word of the whole map.
     pub offset: usize,
     /// Extents of the whole map.
     pub whole: MapLayout,
@@ -127,7 +127,7 @@ impl MapPlace {
     pub(crate) unsafe fn view_mut(&self, memory: &Memory<'_>) -> MapMut {
         let data = memory.arena.wrapping_add(self.offset);
         // SAFETY: the plan reserved the whole map on a cache line; the run's arena is as long.
-        let whole = unsafe { MapMut::new(data, self.whole, self.whole.image_floats()) };
+        let whole = unsafe { MapMut::new(data, self.whole, self.whole.image_words()) };
         whole.slice(self.first_plane, self.channels)
     }
 }
@@ -135,7 +135,7 @@ impl MapPlace {
 /// Dense values: in the arena, or what the caller or the model brings.
 #[derive(Debug, Clone)]
 pub(crate) enum DensePlace {
-    /// First float in the arena.
+    /// First word in the arena.
     Arena(usize),
     /// A graph input.
     Input(usize),

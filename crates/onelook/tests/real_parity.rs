@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::thread;
 
 use onelook::media::{Limits, decode};
-use onelook::types::{BoxXyxy, Frame, Instance, Instances, Tensor};
+use onelook::types::{BoxXyxy, Frame, Instance, Instances, Precision, Tensor};
 use onelook::{LoadOptions, Model, Options, Parity, Pipeline, Tolerance, raw_error};
 use test_support::{data, npy};
 
@@ -153,4 +153,39 @@ fn sixty_four_threads_each_get_the_boxes_of_their_own_image() {
             });
         }
     });
+}
+
+/// Half precision finds the same objects with nearly the same confidence; where it has the same best candidate for each,
+/// the boxes are near, too. A CPU without a fast half precision refuses it, and there is nothing to compare.
+#[test]
+fn half_precision_finds_the_same_objects() {
+    let Some(root) = data() else { return };
+    let load = LoadOptions {
+        threads: Some(2),
+        precision: Precision::F16,
+        ..LoadOptions::default()
+    };
+    for model in MODELS {
+        let path = root.join("weights").join(format!("{model}.pt"));
+        let half = match Model::load(path, &load) {
+            Ok(half) => Pipeline::new(half, Options::default()).unwrap(),
+            Err(error) => {
+                assert!(error.to_string().contains("use f32"), "{error}");
+                return;
+            }
+        };
+        let single = pipeline(&root, model, 2, Options::default());
+        for name in IMAGES {
+            let frame = [image(&root, name)];
+            let [half, single] = [&half, &single].map(|route| route.predict(&frame).unwrap());
+            let parity = Parity::of(half[0].instances(), single[0].instances());
+            eprintln!("{model} {name}: {parity:?}");
+            let tolerance = Tolerance {
+                pixels: 24.0,
+                score: 0.03,
+                ..Tolerance::default()
+            };
+            assert!(parity.holds(&tolerance), "{model} {name}: {parity:?}");
+        }
+    }
 }

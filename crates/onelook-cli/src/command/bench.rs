@@ -136,10 +136,11 @@ fn report(
         ))?;
     }
     console.line(format!(
-        "{} at {shape} on {}, {}: min {least:.2} ms, median {median:.2} ms over {} runs, {:.2} GFLOP a run, {:.1} GFLOP/s{}",
+        "{} at {shape} on {}, {} ({}): min {least:.2} ms, median {median:.2} ms over {} runs, {:.2} GFLOP a run, {:.1} GFLOP/s{}",
         model.name(),
         model.device(),
         explanation.precision,
+        kernel_path(&explanation.nodes),
         args.runs,
         flops / 1e9,
         flops / 1e6 / median,
@@ -151,9 +152,9 @@ fn report(
         "threads": threads,
         "batch": args.batch,
         "precision": explanation.precision.name(),
+        "kernel_path": kernel_path(&explanation.nodes),
         "gflops": flops / 1e6 / median,
         "gflop_per_run": flops / 1e9,
-        "kernel_path": ceiling.as_ref().map(|ceiling| ceiling.path.as_str()),
         "ceiling_gflops": ceiling.as_ref().map(|ceiling| ceiling.gflops),
         "runs": args.runs,
         "model": model.name(),
@@ -225,6 +226,16 @@ fn of_ceiling(gflops: f64, ceiling: Option<&Ceiling>) -> String {
     })
 }
 
+/// The kernel that does most of the multiplications: it says by which instructions a precision is computed.
+fn kernel_path(nodes: &[ExplainedNode]) -> &str {
+    let mut flops: BTreeMap<&str, u64> = BTreeMap::new();
+    for node in nodes {
+        *flops.entry(&node.kernel).or_default() += node.flops;
+    }
+    let most = flops.into_iter().max_by_key(|&(_, flops)| flops);
+    most.map_or("", |(kernel, _)| kernel)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -261,6 +272,22 @@ mod tests {
         };
         assert!(share(1.0, Some(&ceiling)).contains("25.0%"));
         assert_eq!(share(1.0, None), "");
+    }
+
+    #[test]
+    fn the_kernel_path_is_where_most_of_the_work_is() {
+        let node = |kernel: &str, flops: u64| ExplainedNode {
+            name: String::new(),
+            op: String::new(),
+            kernel: kernel.to_owned(),
+            choice: String::new(),
+            output: Shape::default(),
+            flops,
+            bytes: 0,
+        };
+        let nodes = [node("stem", 5), node("conv", 3), node("conv", 3)];
+        assert_eq!(kernel_path(&nodes), "conv");
+        assert_eq!(kernel_path(&[]), "");
     }
 
     #[test]

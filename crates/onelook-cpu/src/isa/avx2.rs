@@ -1,6 +1,6 @@
 //! Sixteen lanes in two 256-bit registers.
 
-use super::Vector16;
+use super::{QUIET, Vector16};
 use std::arch::x86_64::*;
 
 /// A vector of the AVX2 level: lanes 0 to 7 and 8 to 15.
@@ -52,6 +52,37 @@ impl Vector16 for Avx2 {
         unsafe {
             _mm256_storeu_ps(target, self.0);
             _mm256_storeu_ps(target.add(8), self.1);
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn load_bf16(source: *const u16) -> Self {
+        // SAFETY: the caller guarantees the level and 16 readable halves.
+        let eight = |source: *const u16| unsafe {
+            let halves = _mm256_cvtepu16_epi32(_mm_loadu_si128(source.cast()));
+            _mm256_castsi256_ps(_mm256_slli_epi32::<16>(halves))
+        };
+        Avx2(eight(source), eight(source.wrapping_add(8)))
+    }
+
+    #[inline(always)]
+    unsafe fn store_bf16(self, target: *mut u16) {
+        // SAFETY: `self` proves the level.
+        let round = |lanes: __m256| unsafe {
+            let bits = _mm256_castps_si256(lanes);
+            let upper = _mm256_srli_epi32::<16>(bits);
+            let odd = _mm256_and_si256(upper, _mm256_set1_epi32(1));
+            let half = _mm256_add_epi32(odd, _mm256_set1_epi32(0x7FFF));
+            let rounded = _mm256_srli_epi32::<16>(_mm256_add_epi32(bits, half));
+            let quiet = _mm256_or_si256(upper, _mm256_set1_epi32(i32::from(QUIET)));
+            let nan = _mm256_castps_si256(_mm256_cmp_ps::<_CMP_UNORD_Q>(lanes, lanes));
+            _mm256_blendv_epi8(rounded, quiet, nan)
+        };
+        // SAFETY: the caller guarantees 16 writable halves. Packing works within 128 bits, so the quarters are put in order.
+        unsafe {
+            let halves = _mm256_packus_epi32(round(self.0), round(self.1));
+            let halves = _mm256_permute4x64_epi64::<0b11_01_10_00>(halves);
+            _mm256_storeu_si256(target.cast(), halves);
         }
     }
 

@@ -1,7 +1,7 @@
 //! Sixteen lanes in four quads of the target's baseline, which every CPU of the target has.
 
-use super::Vector16;
 use super::quad::Quad;
+use super::{Vector16, narrow, widen};
 
 /// A vector of the portable level.
 #[derive(Clone, Copy)]
@@ -59,6 +59,21 @@ impl Vector16 for Portable {
             self.2.store(target.add(8));
             self.3.store(target.add(12));
         }
+    }
+
+    #[inline(always)]
+    unsafe fn load_bf16(source: *const u16) -> Self {
+        // SAFETY: the caller guarantees 16 readable halves; the array holds 16 floats.
+        unsafe {
+            let lanes = source.cast::<[u16; 16]>().read().map(widen);
+            Self::load(lanes.as_ptr())
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn store_bf16(self, target: *mut u16) {
+        // SAFETY: the caller guarantees 16 writable halves.
+        unsafe { target.cast::<[u16; 16]>().write(self.lanes().map(narrow)) }
     }
 
     #[inline(always)]

@@ -24,6 +24,19 @@ pub(crate) trait Vector16: Copy {
     /// 16 floats can be written.
     unsafe fn store(self, target: *mut f32);
 
+    /// Sixteen lanes from as many upper halves of floats.
+    ///
+    /// # Safety
+    /// As [`Vector16::splat`], and 16 halves can be read.
+    unsafe fn load_bf16(source: *const u16) -> Self;
+
+    /// The upper halves of sixteen lanes, rounded to the nearest, ties to even, to `target`; the same bits at every
+    /// level. NaN stays NaN.
+    ///
+    /// # Safety
+    /// 16 halves can be written.
+    unsafe fn store_bf16(self, target: *mut u16);
+
     /// `self * factor + addend`, fused where the level has it.
     fn mul_add(self, factor: Self, addend: Self) -> Self;
     /// `self * factor - subtrahend`, fused where the level has it.
@@ -46,4 +59,23 @@ pub(crate) trait Vector16: Copy {
     fn horizontal_max(self) -> f32;
     /// The sum of all lanes in a fixed order.
     fn horizontal_sum(self) -> f32;
+}
+
+/// The upper half of a float, rounded to the nearest, ties to even; NaN stays NaN.
+#[inline(always)]
+pub(crate) fn narrow(value: f32) -> u16 {
+    let bits = value.to_bits();
+    if value.is_nan() {
+        return (bits >> 16) as u16 | QUIET;
+    }
+    ((bits + 0x7FFF + (bits >> 16 & 1)) >> 16) as u16
+}
+
+/// The bit that keeps a NaN from becoming infinity when its lower half goes.
+pub(super) const QUIET: u16 = 0x40;
+
+/// The float whose upper half this is.
+#[inline(always)]
+pub(crate) fn widen(half: u16) -> f32 {
+    f32::from_bits(u32::from(half) << 16)
 }

@@ -3,9 +3,10 @@
 //! The exponential splits x·log₂e into a whole part, which goes into the exponent field, and a fraction within
 //! ±½, for which a polynomial of degree 5 is within 10⁻⁷; SiLU and sigmoid follow from it within 10⁻⁶.
 
+use super::element::{Element, Lanes, map_kernel_name, with_element};
 use super::layout::{BLOCK, MapMut, MapView};
 use crate::isa::Isa;
-use crate::isa::{Vector16, kernel_name, per_isa};
+use crate::isa::{Vector16, per_isa};
 
 /// What is done to a value after the bias is added.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -153,9 +154,9 @@ impl Activate {
         Activate { isa, activation }
     }
 
-    /// The kernel's name in listings.
-    pub fn name(&self) -> &'static str {
-        kernel_name!(self.isa, "activate_f32_blocked")
+    /// The kernel's name in listings, on maps of type `element`.
+    pub fn name(&self, element: Element) -> &'static str {
+        map_kernel_name!(self.isa, element, "activate")
     }
 
     /// Tasks for `batch` images of a map of `planes` planes.
@@ -163,7 +164,7 @@ impl Activate {
         planes * batch
     }
 
-    /// Does task `task`; input and output have the same extents and may be the same map.
+    /// Does task `task`; input and output have the same extents and type and may be the same map.
     ///
     /// # Safety
     /// The views are valid, and other threads run other tasks only.
@@ -177,7 +178,16 @@ impl Activate {
             unsafe {
                 let source = input.pixel(image, plane, y as isize, 0);
                 let target = output.pixel(image, plane, y as isize, 0);
-                activate_row(self.isa, source, target, pixels, kept, self.activation);
+                let element = output.layout().element;
+                activate_row(
+                    self.isa,
+                    element,
+                    source,
+                    target,
+                    pixels,
+                    kept,
+                    self.activation,
+                );
             }
         }
         // SAFETY: the plane is this task's alone.
@@ -190,12 +200,29 @@ impl Activate {
         // SAFETY: the blocks are valid; `isa` proves the level.
         unsafe {
             let data = whole.as_mut_ptr().cast::<f32>();
-            activate_row(self.isa, data, data, whole.len(), BLOCK, self.activation);
+            let count = whole.len();
+            activate_row(
+                self.isa,
+                Element::F32,
+                data,
+                data,
+                count,
+                BLOCK,
+                self.activation,
+            );
             let mut block = [0.0; BLOCK];
             block[..rest.len()].copy_from_slice(rest);
             // One address for both sides: a second borrow of the block would end the first.
             let data = block.as_mut_ptr();
-            activate_row(self.isa, data, data, 1, BLOCK, self.activation);
+            activate_row(
+                self.isa,
+                Element::F32,
+                data,
+                data,
+                1,
+                BLOCK,
+                self.activation,
+            );
             rest.copy_from_slice(&block[..rest.len()]);
         }
     }
@@ -203,7 +230,7 @@ impl Activate {
 
 per_isa! {
     /// Applies a function to `blocks` blocks, of which the first `kept` lanes are used.
-    fn activate_row(source: *const f32, target: *mut f32, blocks: usize, kept: usize, activation: Activation) = row_body
+    fn activate_row(element: Element, source: *const f32, target: *mut f32, blocks: usize, kept: usize, activation: Activation) = row_body
 }
 
 /// # Safety
@@ -211,6 +238,7 @@ per_isa! {
 /// the level of `V`.
 #[inline(always)]
 unsafe fn row_body<V: Vector16>(
+    element: Element,
     source: *const f32,
     target: *mut f32,
     blocks: usize,
@@ -222,10 +250,13 @@ unsafe fn row_body<V: Vector16>(
     unsafe {
         let mask = V::load(mask.as_ptr());
         let constants = Constants::<V>::new();
-        with_activation!(activation, |kind| for block in 0..blocks {
-            let value = constants.apply(kind, V::load(source.add(block * BLOCK)));
-            value.mul(mask).store(target.add(block * BLOCK));
-        });
+        with_element!(element, |Values| with_activation!(
+            activation,
+            |kind| for block in 0..blocks {
+                let value = constants.apply(kind, Values::load(source.add(block * Values::WORDS)));
+                Values::store(value.mul(mask), target.add(block * Values::WORDS));
+            }
+        ));
     }
 }
 

@@ -13,7 +13,7 @@ use super::activation::Constants;
 use super::conv::plan;
 use super::conv::plan::Group;
 use super::conv::tile::{Runs, TileArgs};
-use super::layout::{BLOCK, MapLayout, MapMut, MapView};
+use super::layout::{BLOCK, Element, MapLayout, MapMut, MapView};
 use super::{AlignedBuffer, KernelError, share};
 use crate::isa::{Isa, Vector16, kernel_name, per_isa};
 use std::ops::Range;
@@ -73,7 +73,7 @@ impl Attention {
             .div_ceil(heads);
         let fitting = (blocks * BLOCK * tokens).div_ceil(SCORE_FLOATS);
         let offsets = (0..key_dim / BLOCK)
-            .map(|plane| plane * map.plane_floats())
+            .map(|plane| plane * map.plane_words())
             .collect::<Vec<_>>();
         Ok(Attention {
             isa,
@@ -83,8 +83,8 @@ impl Attention {
             scale,
             map,
             row_parts: wanted.max(fitting).min(map.height),
-            score_groups: plan::groups(isa, blocks, map.width, BLOCK),
-            value_groups: plan::groups(isa, head_dim / BLOCK, map.width, BLOCK),
+            score_groups: plan::groups(isa, Element::F32, blocks, map.width, BLOCK),
+            value_groups: plan::groups(isa, Element::F32, head_dim / BLOCK, map.width, BLOCK),
             query_runs: Runs {
                 whole: offsets.len(),
                 offsets,
@@ -126,7 +126,7 @@ impl Attention {
     /// Does task `task`.
     ///
     /// # Safety
-    /// The views are valid and have the plan's height, width and padding, the output any padding; queries and keys have
+    /// The views are valid and have the plan's height, width and padding, and are f32, the output of any padding and type; queries and keys have
     /// `heads · key_dim` channels, values and output `heads · head_dim`; `scratch` is this thread's alone; other
     /// threads run other tasks only; the output overlaps no input.
     pub unsafe fn run(
@@ -280,8 +280,9 @@ impl Attention {
                     weights_block: tokens * BLOCK,
                     bias: zeros.as_ptr(),
                     output: output.pixel(image, first + group.first, y as isize, 0),
-                    output_pixel: BLOCK,
-                    output_block: output.layout().plane_floats(),
+                    output_pixel: output.layout().block_words(),
+                    output_block: output.layout().plane_words(),
+                    output_element: output.layout().element,
                     ..TileArgs::default()
                 };
                 // SAFETY: the tiles read the scores and values and write a row of the output.

@@ -6,18 +6,22 @@
 //!
 //! Whole blocks never come here: they are views. What does are maps of 8, 24 or 40 channels.
 
-use super::layout::{BLOCK, MapLayout, MapMut, MapView};
+use super::element::{Lanes, with_element};
+use super::layout::{BLOCK, Element, MapLayout, MapMut, MapView};
 
-/// The kernel's name in listings.
-pub fn name() -> &'static str {
-    "channels_f32_blocked_portable"
+/// The kernel's name in listings, on maps of type `element`.
+pub fn name(element: Element) -> &'static str {
+    match element {
+        Element::F32 => "channels_f32_blocked_portable",
+        Element::Bf16 => "channels_bf16_blocked_portable",
+    }
 }
 
 /// Fills plane `plane` of `target` with channels `first + 16 * plane …` of the joined sources, each
 /// given with its first channel.
 ///
 /// # Safety
-/// The views are valid and of equal height and width, the target overlaps no source, and other
+/// The views are valid and of equal height, width and type, the target overlaps no source, and other
 /// threads write other planes only.
 pub unsafe fn gather_plane(
     sources: impl Iterator<Item = (MapView, usize)>,
@@ -35,7 +39,9 @@ pub unsafe fn gather_plane(
     // SAFETY: the rows lie within the maps.
     unsafe {
         for y in 0..height as isize {
-            target.pixel(0, plane, y, 0).write_bytes(0, width * BLOCK);
+            target
+                .pixel(0, plane, y, 0)
+                .write_bytes(0, width * target.layout().block_words());
         }
         for (source, start) in sources {
             for lane in 0..kept {
@@ -44,7 +50,9 @@ pub unsafe fn gather_plane(
                     continue;
                 };
                 if channel < source.layout().channels {
-                    copy_channel(source, channel, target, plane, lane);
+                    with_element!(target.layout().element, |Values| copy_channel::<Values>(
+                        source, channel, target, plane, lane
+                    ));
                 }
             }
         }
@@ -54,16 +62,23 @@ pub unsafe fn gather_plane(
 
 /// # Safety
 /// As [`gather_plane`].
-unsafe fn copy_channel(source: MapView, channel: usize, target: MapMut, plane: usize, lane: usize) {
+unsafe fn copy_channel<L: Lanes>(
+    source: MapView,
+    channel: usize,
+    target: MapMut,
+    plane: usize,
+    lane: usize,
+) {
     let MapLayout { height, width, .. } = *target.layout();
     for y in 0..height as isize {
-        let from = source
-            .pixel(0, channel / BLOCK, y, 0)
-            .wrapping_add(channel % BLOCK);
-        let to = target.pixel(0, plane, y, 0).wrapping_add(lane);
+        let from = source.pixel(0, channel / BLOCK, y, 0);
+        let to = target.pixel(0, plane, y, 0);
         for x in 0..width {
             // SAFETY: the rows lie within the maps.
-            unsafe { *to.add(x * BLOCK) = *from.add(x * BLOCK) };
+            unsafe {
+                let value = L::get(from.add(x * L::WORDS), channel % BLOCK);
+                L::set(to.add(x * L::WORDS), lane, value);
+            }
         }
     }
 }
@@ -71,14 +86,21 @@ unsafe fn copy_channel(source: MapView, channel: usize, target: MapMut, plane: u
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernels::testing::{Map, random};
+    use crate::kernels::testing::{Map, random_of};
 
     #[test]
     fn odd_channels_are_joined_in_order() {
-        let (a, b) = (MapLayout::new(8, 2, 3, 0), MapLayout::new(20, 2, 3, 1));
-        let (dense_a, dense_b) = (random(8 * 6, 1), random(20 * 6, 2));
+        for element in [Element::F32, Element::Bf16] {
+            check(element);
+        }
+    }
+
+    fn check(element: Element) {
+        let a = MapLayout::new(8, 2, 3, 0).of(element);
+        let b = MapLayout::new(20, 2, 3, 1).of(element);
+        let (dense_a, dense_b) = (random_of(element, 8 * 6, 1), random_of(element, 20 * 6, 2));
         let (from_a, from_b) = (Map::filled(a, 1, &dense_a), Map::filled(b, 1, &dense_b));
-        let mut whole = Map::dirty(MapLayout::new(28, 2, 3, 1), 1);
+        let mut whole = Map::dirty(MapLayout::new(28, 2, 3, 1).of(element), 1);
         for plane in 0..2 {
             let sources = [(from_a.view(), 0), (from_b.view(), 8)].into_iter();
             // SAFETY: the extents fit.

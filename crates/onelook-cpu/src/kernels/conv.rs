@@ -12,7 +12,9 @@
 //! evenly into tiles; 3. output blocks go outside rows, so that a group's weights stay in the caches, within bands of
 //! rows whose input stays in L2; 4. meanwhile the next band's input is asked for. None of them changes the order of one value's sum.
 
+mod dot;
 pub(crate) mod plan;
+mod select;
 pub(crate) mod tile;
 mod weights;
 pub(crate) mod winograd;
@@ -20,7 +22,7 @@ pub(crate) mod winograd;
 pub use weights::{ConvShape, ConvWeights};
 
 use super::buffer::LINE_BYTES;
-use super::layout::{BLOCK, MapLayout, MapMut, MapView};
+use super::layout::{BLOCK, Element, MapLayout, MapMut, MapView};
 use super::{Activation, KernelError};
 use crate::isa::{Isa, kernel_name};
 use plan::{Grid, Group};
@@ -67,8 +69,19 @@ impl Conv {
     ) -> Result<Self, KernelError> {
         let shape = weights.shape();
         shape.check(&input, &output)?;
-        let groups = plan::groups(isa, output.planes(), output.width, shape.stride[1] * BLOCK);
-        let row_bytes = input.row_floats() * input.planes() * size_of::<f32>();
+        if weights.element() != input.element {
+            let (packed, element) = (weights.element().name(), input.element.name());
+            let reason = format!("weights are packed for {packed}, the input is {element}");
+            return Err(KernelError::new(ConvShape::KERNEL, reason));
+        }
+        let groups = plan::groups(
+            isa,
+            input.element,
+            output.planes(),
+            output.width,
+            shape.stride[1] * input.block_words(),
+        );
+        let row_bytes = input.row_words() * input.planes() * size_of::<f32>();
         let light = weights.bytes() <= LIGHT_WEIGHT_BYTES;
         let band_bytes = if light { BAND_BYTES } else { HEAVY_BAND_BYTES };
         let band = plan::band_rows(shape, row_bytes, band_bytes, output.height);
@@ -88,7 +101,11 @@ impl Conv {
 
     /// The kernel's name in listings.
     pub fn name(&self) -> &'static str {
-        kernel_name!(self.isa, "conv_f32_blocked")
+        match (self.input.element, self.isa.multiplies_bf16()) {
+            (Element::F32, _) => kernel_name!(self.isa, "conv_f32_blocked"),
+            (Element::Bf16, true) => "conv_bf16_blocked_avx512bf16",
+            (Element::Bf16, false) => kernel_name!(self.isa, "conv_bf16_blocked"),
+        }
     }
 
     /// How the work is tiled, for listings.
@@ -107,7 +124,7 @@ impl Conv {
         self.grid.tasks() * batch
     }
 
-    /// Does task `task`. The residual has the output's extents, but for its padding.
+    /// Does task `task`. The residual has the output's extents, but for its padding and type.
     ///
     /// # Safety
     /// The views are valid and have the extents that the plan was made for; the input's padding is zero; other
@@ -159,7 +176,7 @@ impl Conv {
         next: Option<Range<usize>>,
         groups: &[Group],
     ) -> Ahead {
-        let Some(next) = next.filter(|_| self.input.image_floats() * size_of::<f32>() > NEAR_BYTES)
+        let Some(next) = next.filter(|_| self.input.image_words() * size_of::<f32>() > NEAR_BYTES)
         else {
             return Ahead::NOTHING;
         };
@@ -170,12 +187,12 @@ impl Conv {
         };
         let (first, last) = (end(band.clone()), end(next).min(self.input.height));
         let lines =
-            last.saturating_sub(first) * self.input.row_floats() * size_of::<f32>() / LINE_BYTES;
+            last.saturating_sub(first) * self.input.row_words() * size_of::<f32>() / LINE_BYTES;
         let tiles = band.len() * groups.iter().map(Group::tiles).sum::<usize>();
         let pieces = (tiles / self.input.planes()).max(1);
         Ahead {
             start: maps.input.pixel(maps.image, 0, first as isize, 0),
-            plane_floats: self.input.plane_floats(),
+            plane_words: self.input.plane_words(),
             planes: self.input.planes(),
             pieces,
             piece_lines: lines.div_ceil(pieces),
@@ -196,13 +213,16 @@ impl Conv {
         } = *maps;
         let mut args = TileArgs {
             weights: self.weights.block(group.first),
-            weights_block: self.weights.block_floats(),
+            weights_block: self.weights.block_words(),
             bias: self.weights.bias(group.first),
             runs: &self.runs,
-            pixel_stride: shape.stride[1] * BLOCK,
-            output_pixel: BLOCK,
-            output_block: self.output.plane_floats(),
-            residual_block: residual.map_or(0, |map| map.layout().plane_floats()),
+            pixel_stride: shape.stride[1] * self.input.block_words(),
+            output_pixel: self.output.block_words(),
+            output_block: self.output.plane_words(),
+            output_element: self.output.element,
+            residual_pixel: residual.map_or(0, |map| map.layout().block_words()),
+            residual_element: residual.map_or(Element::F32, |map| map.layout().element),
+            residual_block: residual.map_or(0, |map| map.layout().plane_words()),
             activation: self.activation,
             kept: self.output.channels - group.first * BLOCK,
             ..TileArgs::default()
@@ -242,7 +262,9 @@ fn blocked_runs(shape: &ConvShape, input: &MapLayout) -> Runs {
         for ky in 0..shape.kernel[0] {
             for kx in 0..shape.kernel[1] {
                 let (y, x) = (ky * shape.dilation[0], kx * shape.dilation[1]);
-                offsets.push(plane * input.plane_floats() + y * input.row_floats() + x * BLOCK);
+                offsets.push(
+                    plane * input.plane_words() + y * input.row_words() + x * input.block_words(),
+                );
             }
         }
     }
@@ -251,8 +273,8 @@ fn blocked_runs(shape: &ConvShape, input: &MapLayout) -> Runs {
     Runs {
         offsets,
         whole,
-        whole_len: BLOCK,
-        last_len: last,
+        whole_len: input.block_words(),
+        last_len: last.div_ceil(input.element.per_word()),
     }
 }
 

@@ -1,10 +1,13 @@
 //! Planes of one blocked map copied into another, whose padding may differ.
 
-use super::layout::{BLOCK, MapMut, MapView};
+use super::layout::{Element, MapMut, MapView};
 
-/// The kernel's name in listings.
-pub fn name() -> &'static str {
-    "copy_f32_blocked_portable"
+/// The kernel's name in listings, on maps of type `element`.
+pub fn name(element: Element) -> &'static str {
+    match element {
+        Element::F32 => "copy_f32_blocked_portable",
+        Element::Bf16 => "copy_bf16_blocked_portable",
+    }
 }
 
 /// Tasks for `batch` images of `planes` planes.
@@ -15,7 +18,7 @@ pub fn tasks(planes: usize, batch: usize) -> usize {
 /// Copies plane `task`.
 ///
 /// # Safety
-/// The views are valid and have the same channels, height and width; other threads run other tasks only; the maps do
+/// The views are valid and have the same channels, height, width and type; other threads run other tasks only; the maps do
 /// not overlap.
 pub unsafe fn run(input: MapView, output: MapMut, task: usize) {
     let planes = output.layout().planes();
@@ -26,7 +29,12 @@ pub unsafe fn run(input: MapView, output: MapMut, task: usize) {
             output.pixel(image, plane, y as isize, 0),
         );
         // SAFETY: the rows lie within the maps.
-        unsafe { target.copy_from_nonoverlapping(source, output.layout().width * BLOCK) }
+        unsafe {
+            target.copy_from_nonoverlapping(
+                source,
+                output.layout().width * output.layout().block_words(),
+            )
+        }
     }
     // SAFETY: the plane is this task's alone.
     unsafe { output.zero_padding(image, plane, 0..output.layout().height) }
@@ -36,12 +44,19 @@ pub unsafe fn run(input: MapView, output: MapMut, task: usize) {
 mod tests {
     use super::*;
     use crate::kernels::MapLayout;
-    use crate::kernels::testing::{Map, random};
+    use crate::kernels::testing::{Map, random_of};
 
     #[test]
     fn slices_move_between_maps_of_other_padding() {
-        let (from, to) = (MapLayout::new(48, 3, 5, 0), MapLayout::new(32, 3, 5, 2));
-        let dense = random(2 * 48 * 15, 1);
+        for element in [Element::F32, Element::Bf16] {
+            check(element);
+        }
+    }
+
+    fn check(element: Element) {
+        let from = MapLayout::new(48, 3, 5, 0).of(element);
+        let to = MapLayout::new(32, 3, 5, 2).of(element);
+        let dense = random_of(element, 2 * 48 * 15, 1);
         let (input, mut output) = (Map::filled(from, 2, &dense), Map::dirty(to, 2));
         for task in 0..tasks(1, 2) {
             // SAFETY: the extents fit.

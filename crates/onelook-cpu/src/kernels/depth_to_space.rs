@@ -6,7 +6,9 @@
 //!
 //! Where the channels fill whole blocks, blocks are copied; else channel by channel.
 
-use super::layout::{BLOCK, MapLayout, MapMut, MapView};
+use super::element::{Lanes, with_element};
+use super::layout::{BLOCK, Element, MapLayout, MapMut, MapView};
+use crate::isa::{Portable, Vector16};
 
 /// The rearrangement; a task is one output plane of one image.
 #[derive(Clone, Copy, Debug)]
@@ -22,9 +24,12 @@ impl DepthToSpace {
         }
     }
 
-    /// The kernel's name in listings.
-    pub fn name(&self) -> &'static str {
-        "depth_to_space_f32_blocked_portable"
+    /// The kernel's name in listings, on maps of type `element`.
+    pub fn name(&self, element: Element) -> &'static str {
+        match element {
+            Element::F32 => "depth_to_space_f32_blocked_portable",
+            Element::Bf16 => "depth_to_space_bf16_blocked_portable",
+        }
     }
 
     /// Tasks for `batch` images of an output of `planes` planes.
@@ -54,9 +59,12 @@ impl DepthToSpace {
                     let target = output.pixel(image, plane, y as isize, dx as isize);
                     if first.is_multiple_of(BLOCK) && filled == BLOCK {
                         let source = input.pixel(image, first / BLOCK, row, 0);
-                        self.copy_blocks(source, target, input.layout().width);
+                        let width = input.layout().width;
+                        with_element!(output.layout().element, |Values| self
+                            .copy_blocks::<Values>(source, target, width));
                     } else {
-                        self.copy_channels(input, (image, row), first, filled, target);
+                        with_element!(output.layout().element, |Values| self
+                            .copy_channels::<Values>(input, (image, row), first, filled, target));
                     }
                 }
             }
@@ -67,20 +75,19 @@ impl DepthToSpace {
 
     /// # Safety
     /// `source` is a row of `width` pixels, `target` the first of as many, `self.block` pixels apart.
-    unsafe fn copy_blocks(&self, source: *const f32, target: *mut f32, width: usize) {
+    unsafe fn copy_blocks<L: Lanes>(&self, source: *const f32, target: *mut f32, width: usize) {
         for x in 0..width {
             // SAFETY: the caller guarantees both pixels.
             unsafe {
-                let block = source.add(x * BLOCK).cast::<[f32; BLOCK]>().read();
-                let place = target.add(x * self.block * BLOCK);
-                place.cast::<[f32; BLOCK]>().write(block);
+                let place = target.add(x * self.block * L::WORDS);
+                place.copy_from_nonoverlapping(source.add(x * L::WORDS), L::WORDS);
             }
         }
     }
 
     /// # Safety
     /// As for [`copy_blocks`](Self::copy_blocks), of input channels `first..first + filled` in that row of that image.
-    unsafe fn copy_channels(
+    unsafe fn copy_channels<L: Lanes>(
         &self,
         input: MapView,
         (image, row): (usize, isize),
@@ -94,12 +101,12 @@ impl DepthToSpace {
                 let channel = first + lane;
                 let pixel = input.pixel(image, channel / BLOCK, row, x as isize);
                 // SAFETY: the caller guarantees that the input has this channel.
-                *value = unsafe { *pixel.add(channel % BLOCK) };
+                *value = unsafe { L::get(pixel, channel % BLOCK) };
             }
             // SAFETY: the caller guarantees the target's pixels.
             unsafe {
-                let place = target.add(x * self.block * BLOCK);
-                place.cast::<[f32; BLOCK]>().write(block);
+                let place = target.add(x * self.block * L::WORDS);
+                L::store(Portable::load(block.as_ptr()), place);
             }
         }
     }
@@ -108,17 +115,25 @@ impl DepthToSpace {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernels::testing::{Map, random};
+    use crate::kernels::testing::{Map, random_of};
 
     #[test]
     fn channels_become_pixels() {
         for (channels, height, width, block) in
             [(3, 2, 5, 2), (20, 4, 3, 2), (32, 3, 2, 2), (5, 1, 1, 3)]
         {
+            for element in [Element::F32, Element::Bf16] {
+                check(channels, height, width, block, element);
+            }
+        }
+    }
+
+    fn check(channels: usize, height: usize, width: usize, block: usize, element: Element) {
+        {
             let depth = channels * block * block;
-            let layout = MapLayout::new(depth, height, width, 1);
-            let larger = MapLayout::new(channels, height * block, width * block, 1);
-            let dense = random(2 * depth * height * width, 1);
+            let layout = MapLayout::new(depth, height, width, 1).of(element);
+            let larger = MapLayout::new(channels, height * block, width * block, 1).of(element);
+            let dense = random_of(element, 2 * depth * height * width, 1);
             let (input, mut output) = (Map::filled(layout, 2, &dense), Map::dirty(larger, 2));
             let kernel = DepthToSpace::new(block);
             for task in 0..kernel.tasks(larger.planes(), 2) {

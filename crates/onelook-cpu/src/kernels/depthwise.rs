@@ -12,9 +12,10 @@
 
 use super::activation::{Constants, lane_mask, with_activation};
 use super::conv::{ConvShape, plan};
-use super::layout::{BLOCK, MapLayout, MapMut, MapView};
+use super::element::{Lanes, map_kernel_name, with_element};
+use super::layout::{BLOCK, Element, MapLayout, MapMut, MapView};
 use super::{Activation, AlignedBuffer, KernelError, share};
-use crate::isa::{Isa, Vector16, kernel_name, per_isa};
+use crate::isa::{Isa, Vector16, per_isa};
 use std::ptr::null;
 
 const KERNEL: &str = "depthwise_f32_blocked";
@@ -33,6 +34,8 @@ pub struct Depthwise {
     activation: Activation,
     taps: Vec<usize>,
     row_parts: usize,
+    /// The type of the input.
+    input: Element,
 }
 
 impl Depthwise {
@@ -66,8 +69,10 @@ impl Depthwise {
         if let Some(bias) = bias {
             padded_bias[..bias.len()].copy_from_slice(bias);
         }
-        let place =
-            |ky, kx| ky * shape.dilation[0] * input.row_floats() + kx * shape.dilation[1] * BLOCK;
+        let place = |ky, kx| {
+            ky * shape.dilation[0] * input.row_words()
+                + kx * shape.dilation[1] * input.block_words()
+        };
         let taps = (0..shape.kernel[0])
             .flat_map(|ky| (0..shape.kernel[1]).map(move |kx| place(ky, kx)))
             .collect();
@@ -84,12 +89,13 @@ impl Depthwise {
             activation,
             taps,
             row_parts,
+            input: input.element,
         })
     }
 
     /// The kernel's name in listings.
     pub fn name(&self) -> &'static str {
-        kernel_name!(self.isa, "depthwise_f32_blocked")
+        map_kernel_name!(self.isa, self.input, "depthwise")
     }
 
     /// Tasks for `batch` images: some rows of one plane each.
@@ -97,7 +103,7 @@ impl Depthwise {
         self.row_parts * self.shape.outputs.div_ceil(BLOCK) * batch
     }
 
-    /// Does task `task`. The residual has the output's extents, but for its padding.
+    /// Does task `task`. The residual has the output's extents, but for its padding and type.
     ///
     /// # Safety
     /// As [`Conv::run`](super::conv::Conv::run).
@@ -118,12 +124,15 @@ impl Depthwise {
             let y = y as isize;
             let row = Row {
                 input: input.pixel(image, plane, top, -(self.shape.padding[1] as isize)),
-                pixel_stride: self.shape.stride[1] * BLOCK,
+                pixel_stride: self.shape.stride[1] * input.layout().block_words(),
+                input_element: input.layout().element,
                 taps: &self.taps,
                 weights: self.weights[plane * self.taps.len() * BLOCK..].as_ptr(),
                 bias: self.bias[plane * BLOCK..].as_ptr(),
                 residual: residual.map_or(null(), |map| map.pixel(image, plane, y, 0)),
+                residual_element: residual.map_or(Element::F32, |map| map.layout().element),
                 output: output.pixel(image, plane, y, 0),
+                output_element: output.layout().element,
                 pixels: output.layout().width,
                 activation: self.activation,
                 kept,
@@ -141,12 +150,15 @@ impl Depthwise {
 struct Row<'a> {
     input: *const f32,
     pixel_stride: usize,
+    input_element: Element,
     taps: &'a [usize],
     weights: *const f32,
     bias: *const f32,
     /// Null where nothing is added.
     residual: *const f32,
+    residual_element: Element,
     output: *mut f32,
+    output_element: Element,
     pixels: usize,
     activation: Activation,
     kept: usize,
@@ -171,15 +183,18 @@ unsafe fn row_body<V: Vector16>(row: &Row<'_>) {
     unsafe {
         let constants = Constants::<V>::new();
         let mask = V::load(mask.as_ptr());
-        with_activation!(row.activation, |kind| {
-            let whole = row.pixels - row.pixels % TILE;
-            for x in (0..whole).step_by(TILE) {
-                tile::<V, TILE>(row, x, kind, &constants, mask);
-            }
-            for x in whole..row.pixels {
-                tile::<V, 1>(row, x, kind, &constants, mask);
-            }
-        });
+        with_element!(row.input_element, |Input| with_element!(
+            row.output_element,
+            |Output| with_activation!(row.activation, |kind| {
+                let whole = row.pixels - row.pixels % TILE;
+                for x in (0..whole).step_by(TILE) {
+                    tile::<V, Input, Output, TILE>(row, x, kind, &constants, mask);
+                }
+                for x in whole..row.pixels {
+                    tile::<V, Input, Output, 1>(row, x, kind, &constants, mask);
+                }
+            })
+        ));
     }
 }
 
@@ -192,7 +207,7 @@ unsafe fn row_body<V: Vector16>(row: &Row<'_>) {
     clippy::needless_range_loop,
     reason = "plain indices of constant extent keep the sums in registers"
 )]
-unsafe fn tile<V: Vector16, const PX: usize>(
+unsafe fn tile<V: Vector16, Input: Lanes, Output: Lanes, const PX: usize>(
     row: &Row<'_>,
     x: usize,
     kind: Activation,
@@ -207,17 +222,18 @@ unsafe fn tile<V: Vector16, const PX: usize>(
         for (tap, &offset) in row.taps.iter().enumerate() {
             let weight = V::load(row.weights.add(tap * BLOCK));
             for px in 0..PX {
-                sums[px] =
-                    V::load(input.add(offset + px * row.pixel_stride)).mul_add(weight, sums[px]);
+                let value: V = Input::load(input.add(offset + px * row.pixel_stride));
+                sums[px] = value.mul_add(weight, sums[px]);
             }
         }
         for px in 0..PX {
-            let place = (x + px) * BLOCK;
             let mut value = constants.apply(kind, sums[px]).mul(mask);
             if !row.residual.is_null() {
-                value = value.add(V::load(row.residual.add(place)));
+                value = value.add(with_element!(row.residual_element, |Residual| {
+                    Residual::load(row.residual.add((x + px) * Residual::WORDS))
+                }));
             }
-            value.store(row.output.add(place));
+            Output::store(value, row.output.add((x + px) * Output::WORDS));
         }
     }
 }
@@ -225,7 +241,9 @@ unsafe fn tile<V: Vector16, const PX: usize>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernels::testing::{CASES, Map, check_close, random, sum_tolerance};
+    use crate::kernels::testing::{
+        CASES, Map, check_close, elements, random, random_of, rounding, sum_tolerance,
+    };
     use proptest::prelude::*;
 
     proptest! {
@@ -239,16 +257,18 @@ mod tests {
             extra in [0usize..9, 0usize..20],
             silu: bool,
             pad_output in 0usize..2,
+            elements in [elements(), elements(), elements()],
         ) {
             let padding = [kernel[0] / 2, kernel[1] / 2];
             let shape = ConvShape { inputs: channels, outputs: channels, kernel, stride, padding, dilation: [1; 2] };
             let [height, width] = [kernel[0] + extra[0], kernel[1] + extra[1]];
             let extent = |axis: usize, input: usize| (input + 2 * padding[axis] - kernel[axis]) / stride[axis] + 1;
             let (rows, columns) = (extent(0, height), extent(1, width));
-            let input_layout = MapLayout::new(channels, height, width, padding[0].max(padding[1]));
-            let layout = MapLayout::new(channels, rows, columns, pad_output);
+            let input_layout = MapLayout::new(channels, height, width, padding[0].max(padding[1])).of(elements[0]);
+            let layout = MapLayout::new(channels, rows, columns, pad_output).of(elements[1]);
             let (weight, bias) = (random(channels * kernel[0] * kernel[1], 1), random(channels, 2));
-            let (values, added) = (random(2 * channels * height * width, 3), random(2 * channels * rows * columns, 4));
+            let values = random_of(elements[0], 2 * channels * height * width, 3);
+            let added = random_of(elements[2], 2 * channels * rows * columns, 4);
             let mut truth = Vec::new();
             for (plane, bias) in (0..2).flat_map(|_| bias.iter()).enumerate() {
                 for (y, x) in (0..rows).flat_map(|y| (0..columns).map(move |x| (y, x))) {
@@ -269,7 +289,7 @@ mod tests {
                 let run = |threads: usize| {
                     let layouts = [input_layout, layout];
                     let kernel = Depthwise::new(isa, shape, &weight, Some(&bias), activation, layouts, threads).unwrap();
-                    let (input, residual) = (Map::filled(input_layout, 2, &values), Map::filled(layout, 2, &added));
+                    let (input, residual) = (Map::filled(input_layout, 2, &values), Map::filled(layout.of(elements[2]), 2, &added));
                     let mut output = Map::dirty(layout, 2);
                     for task in 0..kernel.tasks(2) {
                         // SAFETY: the extents are the plan's.
@@ -278,7 +298,7 @@ mod tests {
                     output.check_padding();
                     output.to_dense()
                 };
-                check_close(&run(1), &truth, sum_tolerance(kernel[0] * kernel[1]));
+                check_close(&run(1), &truth, sum_tolerance(kernel[0] * kernel[1]) + rounding(elements[1]));
                 prop_assert!(run(1) == run(64));
             }
         }

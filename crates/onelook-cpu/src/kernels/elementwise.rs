@@ -1,7 +1,8 @@
 //! Two blocked maps combined value by value.
 
-use super::layout::{BLOCK, MapMut, MapView};
-use crate::isa::{Isa, Vector16, kernel_name, per_isa};
+use super::element::{Element, Lanes, map_kernel_name, with_element};
+use super::layout::{MapMut, MapView};
+use crate::isa::{Isa, Vector16, per_isa};
 
 /// What is done to a pair of values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -27,12 +28,12 @@ impl Elementwise {
         Elementwise { isa, combine }
     }
 
-    /// The kernel's name in listings.
-    pub fn name(&self) -> &'static str {
+    /// The kernel's name in listings, on maps of type `element`.
+    pub fn name(&self, element: Element) -> &'static str {
         match self.combine {
-            Combine::Add => kernel_name!(self.isa, "add_f32_blocked"),
-            Combine::Subtract => kernel_name!(self.isa, "sub_f32_blocked"),
-            Combine::Multiply => kernel_name!(self.isa, "mul_f32_blocked"),
+            Combine::Add => map_kernel_name!(self.isa, element, "add"),
+            Combine::Subtract => map_kernel_name!(self.isa, element, "sub"),
+            Combine::Multiply => map_kernel_name!(self.isa, element, "mul"),
         }
     }
 
@@ -44,7 +45,7 @@ impl Elementwise {
     /// Does task `task`; the output may be one of the inputs.
     ///
     /// # Safety
-    /// The views are valid and have the same extents but for padding; other threads run other tasks only.
+    /// The views are valid and have the same extents and type but for padding; other threads run other tasks only.
     pub unsafe fn run(&self, a: MapView, b: MapView, output: MapMut, task: usize) {
         let planes = output.layout().planes();
         let (image, plane) = (task / planes, task % planes);
@@ -56,6 +57,7 @@ impl Elementwise {
                 combine_row(
                     self.isa,
                     self.combine,
+                    output.layout().element,
                     rows.0,
                     rows.1,
                     target,
@@ -70,7 +72,7 @@ impl Elementwise {
 
 per_isa! {
     /// Combines `blocks` blocks.
-    fn combine_row(combine: Combine, a: *const f32, b: *const f32, target: *mut f32, blocks: usize) = row_body
+    fn combine_row(combine: Combine, element: Element, a: *const f32, b: *const f32, target: *mut f32, blocks: usize) = row_body
 }
 
 /// # Safety
@@ -79,35 +81,46 @@ per_isa! {
 #[inline(always)]
 unsafe fn row_body<V: Vector16>(
     combine: Combine,
+    element: Element,
     a: *const f32,
     b: *const f32,
     target: *mut f32,
     blocks: usize,
 ) {
-    for place in (0..blocks * BLOCK).step_by(BLOCK) {
-        // SAFETY: the caller guarantees the blocks and the level.
-        unsafe {
-            let (a, b) = (V::load(a.add(place)), V::load(b.add(place)));
-            let value = match combine {
-                Combine::Add => a.add(b),
-                Combine::Subtract => a.sub(b),
-                Combine::Multiply => a.mul(b),
-            };
-            value.store(target.add(place));
+    with_element!(
+        element,
+        |Values| for place in (0..blocks * Values::WORDS).step_by(Values::WORDS) {
+            // SAFETY: the caller guarantees the blocks and the level.
+            unsafe {
+                let (a, b): (V, V) = (Values::load(a.add(place)), Values::load(b.add(place)));
+                let value = match combine {
+                    Combine::Add => a.add(b),
+                    Combine::Subtract => a.sub(b),
+                    Combine::Multiply => a.mul(b),
+                };
+                Values::store(value, target.add(place));
+            }
         }
-    }
+    );
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::kernels::MapLayout;
-    use crate::kernels::testing::{Map, random};
+    use crate::kernels::testing::{Map, random_of};
 
     #[test]
     fn values_are_combined_and_padding_is_zero() {
-        let layout = MapLayout::new(20, 3, 5, 1);
-        let (x, y) = (random(2 * 20 * 15, 1), random(2 * 20 * 15, 2));
+        for element in [Element::F32, Element::Bf16] {
+            check(element);
+        }
+    }
+
+    fn check(element: Element) {
+        let layout = MapLayout::new(20, 3, 5, 1).of(element);
+        let values = |seed| random_of(element, 2 * 20 * 15, seed);
+        let (x, y) = (values(1), values(2));
         let (a, b) = (Map::filled(layout, 2, &x), Map::filled(layout, 2, &y));
         for isa in Isa::available() {
             for combine in [Combine::Add, Combine::Subtract, Combine::Multiply] {
@@ -124,8 +137,9 @@ mod tests {
                         Combine::Subtract => a - b,
                         Combine::Multiply => a * b,
                     })
+                    .map(|value| element.rounded(value))
                     .collect();
-                assert_eq!(output.to_dense(), expected, "{}", kernel.name());
+                assert_eq!(output.to_dense(), expected, "{}", kernel.name(element));
             }
         }
     }

@@ -5,7 +5,7 @@
 
 use super::conv::plan::{self, Group};
 use super::conv::tile::{Runs, TileArgs};
-use super::layout::BLOCK;
+use super::layout::{BLOCK, Element};
 use super::{AlignedBuffer, share};
 use crate::isa::{Isa, kernel_name};
 
@@ -36,7 +36,7 @@ impl Gemm {
             if rows == 0 {
                 Vec::new()
             } else {
-                plan::groups(isa, blocks, rows, k)
+                plan::groups(isa, Element::F32, blocks, rows, k)
             }
         };
         let bands = m / BAND_ROWS;

@@ -7,12 +7,12 @@
 //! pad pixels | pad rows above | row 0, pad pixels | row 1, pad pixels | … | pad rows below
 //! ```
 //!
-//! Channels beyond the last are zero. Whoever writes a map writes its padding too, because memory is reused.
+//! Distances are in 32-bit words, and addresses those of words, whatever the type of the values: a block takes 16
+//! words, or 8 of two bf16 each. Channels beyond the last are zero. Whoever writes a map writes its padding too,
+//! because memory is reused.
 
 use super::buffer::LINE_BYTES;
-
-/// Channels in a block: one vector.
-pub const BLOCK: usize = 16;
+pub use super::element::{BLOCK, Element};
 
 /// Bytes of a page; planes a whole number of pages apart would compete for the same cache sets.
 const PAGE_BYTES: usize = 4096;
@@ -28,17 +28,30 @@ pub struct MapLayout {
     pub width: usize,
     /// Zero rows above and below, and zero pixels left and right.
     pub pad: usize,
+    /// The type of the values.
+    pub element: Element,
 }
 
 impl MapLayout {
-    /// A map of these extents.
+    /// A map of f32 of these extents.
     pub fn new(channels: usize, height: usize, width: usize, pad: usize) -> Self {
         MapLayout {
             channels,
             height,
             width,
             pad,
+            element: Element::F32,
         }
+    }
+
+    /// The same extents, of another type.
+    pub fn of(self, element: Element) -> Self {
+        MapLayout { element, ..self }
+    }
+
+    /// Words of a pixel's block.
+    pub fn block_words(&self) -> usize {
+        self.element.block_words()
     }
 
     /// Planes of 16 channels.
@@ -46,31 +59,33 @@ impl MapLayout {
         self.channels.div_ceil(BLOCK)
     }
 
-    /// Floats from a pixel to the one below it.
-    pub fn row_floats(&self) -> usize {
-        (self.width + self.pad) * BLOCK
+    /// Words from a pixel to the one below it.
+    pub fn row_words(&self) -> usize {
+        (self.width + self.pad) * self.block_words()
     }
 
-    /// Floats from a plane to the next.
-    pub fn plane_floats(&self) -> usize {
-        let floats = self.pad * BLOCK + (self.height + 2 * self.pad) * self.row_floats();
-        if (floats * size_of::<f32>()).is_multiple_of(PAGE_BYTES) {
-            floats + (PAGE_BYTES / 4 + LINE_BYTES) / size_of::<f32>()
+    /// Words from a plane to the next.
+    pub fn plane_words(&self) -> usize {
+        let used = self.pad * self.block_words() + (self.height + 2 * self.pad) * self.row_words();
+        let words = used.next_multiple_of(LINE_BYTES / size_of::<f32>());
+        if (words * size_of::<f32>()).is_multiple_of(PAGE_BYTES) {
+            words + (PAGE_BYTES / 4 + LINE_BYTES) / size_of::<f32>()
         } else {
-            floats
+            words
         }
     }
 
-    /// Floats of one image.
-    pub fn image_floats(&self) -> usize {
-        self.planes() * self.plane_floats()
+    /// Words of one image.
+    pub fn image_words(&self) -> usize {
+        self.planes() * self.plane_words()
     }
 
-    /// Where pixel (y, x) of a plane lies, in floats; `y` and `x` may lie in the padding.
+    /// Where pixel (y, x) of a plane lies, in words; `y` and `x` may lie in the padding.
     pub fn pixel_offset(&self, plane: usize, y: isize, x: isize) -> usize {
         let pad = self.pad as isize;
-        let in_plane = (pad + x) * BLOCK as isize + (pad + y) * self.row_floats() as isize;
-        plane * self.plane_floats() + in_plane as usize
+        let in_plane =
+            (pad + x) * self.block_words() as isize + (pad + y) * self.row_words() as isize;
+        plane * self.plane_words() + in_plane as usize
     }
 
     /// Pixels of one channel.
@@ -86,7 +101,7 @@ macro_rules! views {
         pub struct $name {
             data: $pointer,
             layout: MapLayout,
-            image_floats: usize,
+            image_words: usize,
         }
 
         // SAFETY: a view is an address and extents; those who use it answer for what they read and write.
@@ -95,13 +110,13 @@ macro_rules! views {
         unsafe impl Sync for $name {}
 
         impl $name {
-            /// A view of images that start at `data`, `image_floats` apart.
+            /// A view of images that start at `data`, `image_words` apart.
             ///
             /// # Safety
-            /// For as long as the view is used, every image's `layout.image_floats()` floats are valid, and
+            /// For as long as the view is used, every image's `layout.image_words()` words are valid, and
             /// `data` lies on a multiple of 64 bytes.
-            pub unsafe fn new(data: $pointer, layout: MapLayout, image_floats: usize) -> Self {
-                $name { data, layout, image_floats }
+            pub unsafe fn new(data: $pointer, layout: MapLayout, image_words: usize) -> Self {
+                $name { data, layout, image_words }
             }
 
             /// The part of `channels` channels that starts at plane `first_plane`.
@@ -111,7 +126,7 @@ macro_rules! views {
                 let layout = MapLayout { channels, ..self.layout };
                 debug_assert!(first_plane + layout.planes() <= self.layout.planes());
                 // `wrapping_add` keeps this safe; the offset lies within the map.
-                let data = self.data.wrapping_add(first_plane * layout.plane_floats());
+                let data = self.data.wrapping_add(first_plane * layout.plane_words());
                 $name { data, layout, ..self }
             }
 
@@ -123,7 +138,7 @@ macro_rules! views {
             /// Pixel (y, x) of a plane of an image; `y` and `x` may lie in the padding.
             #[inline(always)]
             pub(crate) fn pixel(&self, image: usize, plane: usize, y: isize, x: isize) -> $pointer {
-                let offset = image * self.image_floats + self.layout.pixel_offset(plane, y, x);
+                let offset = image * self.image_words + self.layout.pixel_offset(plane, y, x);
                 self.data.wrapping_add(offset)
             }
         }
@@ -147,7 +162,7 @@ impl MapMut {
         MapView {
             data: self.data,
             layout: self.layout,
-            image_floats: self.image_floats,
+            image_words: self.image_words,
         }
     }
 
@@ -165,6 +180,7 @@ impl MapMut {
         let MapLayout {
             height, width, pad, ..
         } = self.layout;
+        let block = self.layout.block_words();
         if pad == 0 {
             return;
         }
@@ -172,16 +188,16 @@ impl MapMut {
         // SAFETY: all of these pixels lie within the plane.
         unsafe {
             if rows.start == 0 {
-                let above = pad * BLOCK + pad * self.layout.row_floats();
+                let above = pad * block + pad * self.layout.row_words();
                 self.pixel(image, plane, -margin, -margin)
                     .write_bytes(0, above);
             }
             for y in rows.clone() {
                 self.pixel(image, plane, y as isize, width as isize)
-                    .write_bytes(0, pad * BLOCK);
+                    .write_bytes(0, pad * block);
             }
             if rows.end == height {
-                let below = pad * self.layout.row_floats();
+                let below = pad * self.layout.row_words();
                 self.pixel(image, plane, height as isize, 0)
                     .write_bytes(0, below);
             }
@@ -199,7 +215,7 @@ mod tests {
         assert_eq!(layout.pixel_offset(0, -2, -2), 0);
         assert_eq!(layout.pixel_offset(1, 0, 7), layout.pixel_offset(1, 1, -2));
         let last = layout.pixel_offset(0, 6, 8);
-        assert!(last + BLOCK <= layout.plane_floats());
+        assert!(last + BLOCK <= layout.plane_words());
         assert_eq!(layout.planes(), 2);
     }
 
@@ -212,7 +228,7 @@ mod tests {
             (160, 160, 0),
             (31, 7, 3),
         ] {
-            let bytes = MapLayout::new(64, height, width, pad).plane_floats() * 4;
+            let bytes = MapLayout::new(64, height, width, pad).plane_words() * 4;
             assert!(bytes.is_multiple_of(LINE_BYTES) && !bytes.is_multiple_of(PAGE_BYTES));
         }
     }
@@ -220,9 +236,9 @@ mod tests {
     #[test]
     fn zero_padding_clears_all_but_the_pixels() {
         let layout = MapLayout::new(16, 3, 4, 1);
-        let mut floats = vec![1.0f32; layout.image_floats()];
+        let mut floats = vec![1.0f32; layout.image_words()];
         // SAFETY: the vector holds one image; this test reads no aligned vectors.
-        let map = unsafe { MapMut::new(floats.as_mut_ptr(), layout, layout.image_floats()) };
+        let map = unsafe { MapMut::new(floats.as_mut_ptr(), layout, layout.image_words()) };
         for rows in [0..1, 1..3] {
             // SAFETY: nobody else uses the vector.
             unsafe { map.zero_padding(0, 0, rows) };

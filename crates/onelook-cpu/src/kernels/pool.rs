@@ -5,9 +5,10 @@
 //!     output[p][y][x] = max of input[p] over the window's part inside the image
 //! ```
 
-use super::layout::{BLOCK, MapLayout, MapMut, MapView};
+use super::element::{Lanes, map_kernel_name, with_element};
+use super::layout::{Element, MapLayout, MapMut, MapView};
 use super::{KernelError, share};
-use crate::isa::{Isa, Vector16, kernel_name, per_isa};
+use crate::isa::{Isa, Vector16, per_isa};
 use std::ops::Range;
 
 const KERNEL: &str = "max_pool_f32_blocked";
@@ -37,7 +38,10 @@ impl MaxPool {
         threads: usize,
     ) -> Result<Self, KernelError> {
         let refuse = |reason: &str| Err(KernelError::new(KERNEL, reason));
-        if input.channels != output.channels || output.pixels() == 0 || stride.contains(&0) {
+        if (input.channels, input.element) != (output.channels, output.element)
+            || output.pixels() == 0
+            || stride.contains(&0)
+        {
             return refuse("the maps do not fit each other");
         }
         for (axis, extent, outputs) in [
@@ -66,9 +70,9 @@ impl MaxPool {
         })
     }
 
-    /// The kernel's name in listings.
-    pub fn name(&self) -> &'static str {
-        kernel_name!(self.isa, "max_pool_f32_blocked")
+    /// The kernel's name in listings, on maps of type `element`.
+    pub fn name(&self, element: Element) -> &'static str {
+        map_kernel_name!(self.isa, element, "max_pool")
     }
 
     /// Tasks for `batch` images: some rows of one plane each.
@@ -129,6 +133,22 @@ unsafe fn row_body<V: Vector16>(
     target: *mut f32,
     pixels: usize,
 ) {
+    // SAFETY: the caller guarantees the rows and the level.
+    with_element!(pool.input.element, |Values| unsafe {
+        typed_row::<V, Values>(pool, source, rows, target, pixels)
+    });
+}
+
+/// # Safety
+/// As [`row_body`], for maps of the type `L`.
+#[inline(always)]
+unsafe fn typed_row<V: Vector16, L: Lanes>(
+    pool: &MaxPool,
+    source: *const f32,
+    rows: usize,
+    target: *mut f32,
+    pixels: usize,
+) {
     for x in 0..pixels {
         let window = pool.inside(1, x, pool.input.width);
         // SAFETY: the caller guarantees `rows` input rows and one output row; `inside` keeps the window's columns within
@@ -136,12 +156,12 @@ unsafe fn row_body<V: Vector16>(
         unsafe {
             let mut largest = V::splat(f32::NEG_INFINITY);
             for row in 0..rows {
-                let source = source.add(row * pool.input.row_floats());
+                let source = source.add(row * pool.input.row_words());
                 for column in window.clone() {
-                    largest = largest.max(V::load(source.add(column * BLOCK)));
+                    largest = largest.max(L::load(source.add(column * L::WORDS)));
                 }
             }
-            largest.store(target.add(x * BLOCK));
+            L::store(largest, target.add(x * L::WORDS));
         }
     }
 }
@@ -149,7 +169,7 @@ unsafe fn row_body<V: Vector16>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernels::testing::{CASES, Map, random};
+    use crate::kernels::testing::{CASES, Map, elements, random};
     use proptest::prelude::*;
 
     proptest! {
@@ -162,15 +182,16 @@ mod tests {
             stride in [1usize..3, 1usize..3],
             extra in [0usize..9, 0usize..9],
             pads in [0usize..2, 0usize..3],
+            element in elements(),
         ) {
             let padding = [kernel[0] / 2, kernel[1] / 2];
             let [height, width] = [kernel[0] + extra[0], kernel[1] + extra[1]];
             let extent = |axis: usize, input: usize| (input + 2 * padding[axis] - kernel[axis]) / stride[axis] + 1;
             let (rows, columns) = (extent(0, height), extent(1, width));
-            let input_layout = MapLayout::new(channels, height, width, pads[0]);
-            let layout = MapLayout::new(channels, rows, columns, pads[1]);
+            let input_layout = MapLayout::new(channels, height, width, pads[0]).of(element);
+            let layout = MapLayout::new(channels, rows, columns, pads[1]).of(element);
             // All below zero, so that padding taken for zero would show.
-            let values: Vec<f32> = random(2 * channels * height * width, 3).iter().map(|x| x - 2.0).collect();
+            let values: Vec<f32> = random(2 * channels * height * width, 3).iter().map(|x| element.rounded(x - 2.0)).collect();
             let mut truth = Vec::new();
             for plane in 0..2 * channels {
                 for (y, x) in (0..rows).flat_map(|y| (0..columns).map(move |x| (y, x))) {

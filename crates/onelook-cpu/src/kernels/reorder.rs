@@ -3,7 +3,9 @@
 //! A task is one plane of one image: 16 channels, or what is left of them. Into a map, unused channels and the
 //! padding become zero.
 
+use super::element::{Lanes, with_element};
 use super::layout::{BLOCK, MapLayout, MapMut, MapView};
+use crate::isa::{Portable, Vector16};
 
 /// Pixels that are turned at once: a block of 16 × 16 floats stays in registers and L1.
 const STRIP: usize = 16;
@@ -45,9 +47,12 @@ pub unsafe fn run_to_blocked(dense: *const f32, image_floats: usize, map: MapMut
                         block[lane] = *source.add(x);
                     }
                 }
-                target
-                    .add(first * BLOCK)
-                    .copy_from_nonoverlapping(strip.as_ptr().cast(), pixels * BLOCK);
+                with_element!(map.layout().element, |Values| for (x, block) in
+                    strip.iter().enumerate().take(pixels)
+                {
+                    let place = target.add((first + x) * Values::WORDS);
+                    Values::store(Portable::load(block.as_ptr()), place);
+                });
             }
         }
     }
@@ -76,12 +81,12 @@ pub unsafe fn run_to_dense(map: MapView, dense: *mut f32, image_floats: usize, t
             for first in (0..width).step_by(STRIP) {
                 let pixels = (width - first).min(STRIP);
                 let mut strip = [[0.0f32; STRIP]; BLOCK];
-                for x in 0..pixels {
-                    let block = source.add((first + x) * BLOCK);
+                with_element!(map.layout().element, |Values| for x in 0..pixels {
+                    let block = source.add((first + x) * Values::WORDS);
                     for (lane, row) in strip.iter_mut().enumerate() {
-                        row[x] = *block.add(lane);
+                        row[x] = Values::get(block, lane);
                     }
-                }
+                });
                 for (lane, row) in strip.iter().enumerate().take(kept) {
                     let target = target.add(lane * height * width + first);
                     target.copy_from_nonoverlapping(row.as_ptr(), pixels);
@@ -93,15 +98,19 @@ pub unsafe fn run_to_dense(map: MapView, dense: *mut f32, image_floats: usize, t
 
 #[cfg(test)]
 mod tests {
-    use crate::kernels::MapLayout;
-    use crate::kernels::testing::{Map, random};
+    use crate::kernels::testing::{Map, random_of};
+    use crate::kernels::{Element, MapLayout};
 
     #[test]
     fn there_and_back_is_the_same() {
         for (channels, height, width, pad) in [(3, 5, 7, 0), (16, 4, 33, 1), (35, 6, 16, 2)] {
-            let layout = MapLayout::new(channels, height, width, pad);
-            let dense = random(2 * channels * height * width, 1);
-            assert_eq!(Map::filled(layout, 2, &dense).to_dense(), dense);
+            for element in [Element::F32, Element::Bf16] {
+                let layout = MapLayout::new(channels, height, width, pad).of(element);
+                let dense = random_of(element, 2 * channels * height * width, 1);
+                let map = Map::filled(layout, 2, &dense);
+                map.check_padding();
+                assert_eq!(map.to_dense(), dense);
+            }
         }
     }
 }

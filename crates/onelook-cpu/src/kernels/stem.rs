@@ -13,7 +13,7 @@
 
 use super::conv::tile::{Runs, TileArgs};
 use super::conv::{ConvShape, ConvWeights, plan};
-use super::layout::{BLOCK, MapLayout, MapMut};
+use super::layout::{BLOCK, Element, MapLayout, MapMut};
 use super::{Activation, KernelError, share};
 use crate::isa::{Isa, kernel_name};
 use plan::Group;
@@ -66,7 +66,13 @@ impl Stem {
                 + (shape.kernel[1] - 1) * shape.dilation[1]
                 + 1,
         };
-        let groups = plan::groups(isa, output.planes(), output.width, shape.stride[1]);
+        let groups = plan::groups(
+            isa,
+            Element::F32,
+            output.planes(),
+            output.width,
+            shape.stride[1],
+        );
         let row_parts =
             plan::task_count(shape.operations(output.pixels()), threads).min(output.height);
         let runs = planar_runs(&shape, &strip);
@@ -193,11 +199,12 @@ impl Stem {
                 pixel_stride: stride[1],
                 runs: &self.runs,
                 weights: self.weights.block(group.first),
-                weights_block: self.weights.block_floats(),
+                weights_block: self.weights.block_words(),
                 bias: self.weights.bias(group.first),
                 output: output.pixel(image, group.first, y as isize, 0),
-                output_pixel: BLOCK,
-                output_block: self.output.plane_floats(),
+                output_pixel: self.output.block_words(),
+                output_block: self.output.plane_words(),
+                output_element: self.output.element,
                 activation: self.activation,
                 kept: self.output.channels - group.first * BLOCK,
                 ..TileArgs::default()
@@ -278,7 +285,7 @@ mod tests {
 
         #[test]
         fn any_shape_agrees_with_the_textbook_and_keeps_its_bits(case in cases(4)) {
-            let case = Case { residual: false, ..case };
+            let case = Case { residual: false, elements: [Element::F32, case.elements[1], Element::F32], ..case };
             let truth = case.truth();
             for isa in Isa::available() {
                 let alone = run(&case, isa, 1);

@@ -1,5 +1,6 @@
 //! For tests alone: owned maps that notice stray writes, random values, and comparison with a plain f64 loop.
 
+use super::element::{Element, Lanes, with_element};
 use super::layout::{BLOCK, MapLayout, MapMut, MapView};
 use super::{AlignedBuffer, reorder};
 
@@ -18,6 +19,25 @@ pub(crate) fn random(count: usize, seed: u64) -> Vec<f32> {
     (0..count).map(|_| next()).collect()
 }
 
+/// [`random`] as near as `element` comes.
+pub(crate) fn random_of(element: Element, count: usize, seed: u64) -> Vec<f32> {
+    let values = random(count, seed).into_iter();
+    values.map(|value| element.rounded(value)).collect()
+}
+
+/// What [`check_close`] must allow values that were rounded to `element`: half of the distance to the next.
+pub(crate) fn rounding(element: Element) -> f64 {
+    match element {
+        Element::F32 => 0.0,
+        Element::Bf16 => 1.0 / 256.0,
+    }
+}
+
+/// Either type.
+pub(crate) fn elements() -> impl proptest::strategy::Strategy<Value = Element> {
+    proptest::sample::select(vec![Element::F32, Element::Bf16])
+}
+
 /// A batch of maps with a guard behind it.
 pub(crate) struct Map {
     buffer: AlignedBuffer,
@@ -32,7 +52,7 @@ const GUARD: usize = 64;
 impl Map {
     /// A map full of dirt, as reused memory is.
     pub(crate) fn dirty(layout: MapLayout, batch: usize) -> Self {
-        let mut buffer = AlignedBuffer::zeroed(layout.image_floats() * batch + GUARD);
+        let mut buffer = AlignedBuffer::zeroed(layout.image_words() * batch + GUARD);
         buffer.fill(DIRT);
         Map {
             buffer,
@@ -55,13 +75,7 @@ impl Map {
 
     pub(crate) fn view(&self) -> MapView {
         // SAFETY: the buffer holds the batch.
-        unsafe {
-            MapView::new(
-                self.buffer.as_ptr(),
-                self.layout,
-                self.layout.image_floats(),
-            )
-        }
+        unsafe { MapView::new(self.buffer.as_ptr(), self.layout, self.layout.image_words()) }
     }
 
     pub(crate) fn view_mut(&mut self) -> MapMut {
@@ -70,7 +84,7 @@ impl Map {
             MapMut::new(
                 self.buffer.as_mut_ptr(),
                 self.layout,
-                self.layout.image_floats(),
+                self.layout.image_words(),
             )
         }
     }
@@ -92,6 +106,7 @@ impl Map {
             height,
             width,
             pad,
+            element,
         } = self.layout;
         let (pad, height, width) = (pad as isize, height as isize, width as isize);
         let view = self.view();
@@ -108,7 +123,10 @@ impl Map {
                 let inside = (0..height).contains(&y) && (0..width).contains(&x);
                 for lane in 0..BLOCK {
                     // SAFETY: the pixel lies within the map.
-                    let value = unsafe { *view.pixel(image, plane, y, x).add(lane) };
+                    let value = unsafe {
+                        let pixel = view.pixel(image, plane, y, x);
+                        with_element!(element, |Values| Values::get(pixel, lane))
+                    };
                     if !inside || plane * BLOCK + lane >= channels {
                         assert_eq!(
                             value, 0.0,

@@ -58,7 +58,7 @@ impl Placed {
                 output,
             }));
         }
-        let packed = weights.packed(conv, shape)?;
+        let packed = weights.packed(conv, shape, input.whole.element)?;
         let kernel = conv::Conv::new(self.isa, packed, activation, from, to, self.threads)?;
         Ok(Box::new(ConvStep {
             kernel,

@@ -89,13 +89,14 @@ impl Placed {
                 outputs: part.outputs.len(),
                 ..conv_shape(conv)
             };
-            let packed = cache.packed_part(conv, part.outputs.start, || {
-                let bias = conv
-                    .bias
-                    .as_ref()
-                    .map(|bias| &bias.data()[part.outputs.clone()]);
-                ConvWeights::pack(shape, &part.weights(conv), bias)
-            })?;
+            let packed =
+                cache.packed_part(conv, part.outputs.start, input.whole.element, || {
+                    let bias = conv
+                        .bias
+                        .as_ref()
+                        .map(|bias| &bias.data()[part.outputs.clone()]);
+                    ConvWeights::pack(shape, &part.weights(conv), bias, input.whole.element)
+                })?;
             let (input, output) = (slice(input, &part.inputs), slice(output, &part.outputs));
             steps.push(ConvStep {
                 kernel: conv::Conv::new(

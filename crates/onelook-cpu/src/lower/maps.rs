@@ -10,7 +10,7 @@ use crate::kernels::depth_to_space::DepthToSpace;
 use crate::kernels::elementwise::{Combine, Elementwise};
 use crate::kernels::pool::MaxPool;
 use crate::kernels::upsample::Upsample;
-use crate::kernels::{Activation, BLOCK, KernelError, channels, copy, reorder};
+use crate::kernels::{Activation, BLOCK, Element, KernelError, channels, copy, reorder};
 use crate::plan::{DensePlace, MapPlace, Memory, Step};
 
 /// The kernels' word for an operator's activation.
@@ -224,7 +224,8 @@ struct CopyPlanes {
 
 impl Step for CopyPlanes {
     fn kernel(&self) -> &'static str {
-        copy::name()
+        let first = self.pieces.first();
+        copy::name(first.map_or(Element::F32, |(from, _)| from.whole.element))
     }
 
     fn tasks(&self) -> usize {
@@ -252,7 +253,7 @@ struct ChannelPieces {
 
 impl Step for ChannelPieces {
     fn kernel(&self) -> &'static str {
-        channels::name()
+        channels::name(self.whole.whole.element)
     }
 
     fn tasks(&self) -> usize {
@@ -294,7 +295,7 @@ macro_rules! one_to_one {
 
         impl Step for $step {
             fn kernel(&self) -> &'static str {
-                self.kernel.name()
+                self.kernel.name(self.output.whole.element)
             }
 
             fn tasks(&self) -> usize {
@@ -332,7 +333,7 @@ struct BinaryStep {
 
 impl Step for BinaryStep {
     fn kernel(&self) -> &'static str {
-        self.kernel.name()
+        self.kernel.name(self.output.whole.element)
     }
 
     fn tasks(&self) -> usize {

@@ -6,18 +6,20 @@ use std::sync::Arc;
 use onelook_graph::op::Conv;
 use onelook_types::Tensor;
 
-use crate::kernels::KernelError;
 use crate::kernels::conv::winograd::WinogradWeights;
 use crate::kernels::conv::{ConvShape, ConvWeights};
+use crate::kernels::{Element, KernelError};
 
 /// Packed weights by the addresses of the tensors they were packed from, which are kept alive
 /// beside them.
 #[derive(Default)]
 pub(crate) struct WeightCache {
     /// The third number tells the parts of a grouped convolution apart: their first output.
-    entries: HashMap<[usize; 3], Entry<ConvWeights>>,
-    transformed: HashMap<[usize; 3], Entry<WinogradWeights>>,
+    entries: Entries<ConvWeights>,
+    transformed: Entries<WinogradWeights>,
 }
+
+type Entries<T> = HashMap<([usize; 3], Element), Entry<T>>;
 
 struct Entry<T> {
     packed: Arc<T>,
@@ -34,15 +36,16 @@ impl WeightCache {
             .sum()
     }
 
-    /// The weights of a convolution, packed at the first call.
+    /// The weights of a convolution of a map of type `element`, packed at the first call.
     pub(super) fn packed(
         &mut self,
         conv: &Conv,
         shape: ConvShape,
+        element: Element,
     ) -> Result<Arc<ConvWeights>, KernelError> {
-        self.packed_part(conv, 0, || {
+        self.packed_part(conv, 0, element, || {
             let bias = conv.bias.as_ref().map(|bias| bias.data());
-            ConvWeights::pack(shape, conv.weight.data(), bias)
+            ConvWeights::pack(shape, conv.weight.data(), bias, element)
         })
     }
 
@@ -52,9 +55,10 @@ impl WeightCache {
         &mut self,
         conv: &Conv,
         first: usize,
+        element: Element,
         pack: impl FnOnce() -> Result<ConvWeights, KernelError>,
     ) -> Result<Arc<ConvWeights>, KernelError> {
-        cached(&mut self.entries, conv, first, pack)
+        cached(&mut self.entries, conv, first, element, pack)
     }
 
     /// The same as [`packed`](Self::packed), transformed for Winograd's algorithm.
@@ -63,7 +67,7 @@ impl WeightCache {
         conv: &Conv,
         shape: ConvShape,
     ) -> Result<Arc<WinogradWeights>, KernelError> {
-        cached(&mut self.transformed, conv, 0, || {
+        cached(&mut self.transformed, conv, 0, Element::F32, || {
             let bias = conv.bias.as_ref().map(|bias| bias.data());
             WinogradWeights::pack(shape, conv.weight.data(), bias)
         })
@@ -71,14 +75,15 @@ impl WeightCache {
 }
 
 fn cached<T>(
-    entries: &mut HashMap<[usize; 3], Entry<T>>,
+    entries: &mut Entries<T>,
     conv: &Conv,
     first: usize,
+    element: Element,
     pack: impl FnOnce() -> Result<T, KernelError>,
 ) -> Result<Arc<T>, KernelError> {
     let address = |tensor: &Arc<Tensor>| Arc::as_ptr(tensor) as usize;
     let bias = conv.bias.as_ref().map_or(0, address);
-    let key = [address(&conv.weight), bias, first];
+    let key = ([address(&conv.weight), bias, first], element);
     if let Some(entry) = entries.get(&key) {
         return Ok(Arc::clone(&entry.packed));
     }

@@ -15,14 +15,25 @@ use onelook_graph::{
     Backend, CompileOptions, Executable, Graph, PlanKind, Prepared, RunError, RunLimits, pass,
     reference,
 };
-use onelook_types::{Shape, Tensor};
+use onelook_types::{Precision, Shape, Tensor};
 use proptest::prelude::*;
 
 /// ‖ours - theirs‖ / ‖theirs‖ allowed.
 const TOLERANCE: f64 = 2e-6;
 
+/// The same in half precision: an input, weights and a map or two, each rounded to 8 bits, 2⁻⁹ of its size at most.
+const HALF_TOLERANCE: f64 = 8e-3;
+
 fn compile(cpu: Cpu, graph: &Graph) -> Box<dyn Executable> {
-    cpu.compile(graph, &CompileOptions::default()).unwrap()
+    compile_in(Precision::F32, cpu, graph)
+}
+
+fn compile_in(precision: Precision, cpu: Cpu, graph: &Graph) -> Box<dyn Executable> {
+    let options = CompileOptions {
+        precision,
+        ..CompileOptions::default()
+    };
+    cpu.compile(graph, &options).unwrap()
 }
 
 /// The outputs for one item, a tensor per input of the graph.
@@ -52,14 +63,20 @@ fn every_operator_equals_the_reference_on_every_instruction_set() {
         let inputs: Vec<Tensor> = inputs.into_iter().map(|shape| random(shape, 11)).collect();
         let expected = reference::run(&graph, &inputs.iter().collect::<Vec<_>>()).unwrap();
         pass::optimise(&mut graph);
-        for isa in Isa::available() {
-            let executable = compile(Cpu::with_isa(isa, 2), &graph);
+        for (isa, (precision, tolerance)) in Isa::available().into_iter().flat_map(|isa| {
+            let precisions = [
+                (Precision::F32, TOLERANCE),
+                (Precision::F16, HALF_TOLERANCE),
+            ];
+            precisions.map(|precision| (isa, precision))
+        }) {
+            let executable = compile_in(precision, Cpu::with_isa(isa, 2), &graph);
             let outputs = run(&*executable, &inputs).unwrap();
             for (ours, theirs) in outputs.iter().zip(&expected) {
                 let difference = difference(ours, theirs);
                 assert!(
-                    difference < TOLERANCE,
-                    "{name} on {}: off by {difference:e}",
+                    difference < tolerance,
+                    "{name} in {precision} on {}: off by {difference:e}",
                     isa.name()
                 );
             }
@@ -76,13 +93,20 @@ fn threads_and_batch_do_not_change_a_bit() {
     } in cases()
     {
         pass::optimise(&mut graph);
-        let one = compile(Cpu::with_isa(Isa::available()[0], 1), &graph);
-        let three = compile(Cpu::with_isa(Isa::available()[0], 3), &graph);
+        for precision in [Precision::F32, Precision::F16] {
+            check_threads_and_batch(&name, precision, &graph, &inputs[0]);
+        }
+    }
+}
+
+fn check_threads_and_batch(name: &str, precision: Precision, graph: &Graph, shape: &Shape) {
+    {
+        let cpu = |threads| Cpu::with_isa(Isa::available()[0], threads);
+        let one = compile_in(precision, cpu(1), graph);
+        let three = compile_in(precision, cpu(3), graph);
         // Three side by side, and one that is left for all threads.
-        let images: Vec<Tensor> = (0..4)
-            .map(|seed| random(inputs[0].clone(), seed + 1))
-            .collect();
-        let mut extents = inputs[0].to_vec();
+        let images: Vec<Tensor> = (0..4).map(|seed| random(shape.clone(), seed + 1)).collect();
+        let mut extents = shape.to_vec();
         extents[0] = 2;
         let first_two = [&images[0], &images[1]];
         let data = first_two.iter().flat_map(|image| image.data().to_vec());
@@ -101,7 +125,10 @@ fn threads_and_batch_do_not_change_a_bit() {
                     .iter()
                     .zip(part)
                     .all(|(a, b)| a.to_bits() == b.to_bits());
-                assert!(same, "{name}: image {index} differs in the batch");
+                assert!(
+                    same,
+                    "{name} in {precision}: image {index} differs in the batch"
+                );
             }
         }
     }

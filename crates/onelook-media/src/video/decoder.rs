@@ -390,7 +390,9 @@ fn filters(options: &DecodeOptions) -> Option<String> {
     let is_nv12 = options.format == PixelFormat::Nv12;
     if let (None, Some(most)) = (options.size, options.longest_side) {
         // ffmpeg computes a side of -2 from the other one, to an even number.
-        let side = |own, other| format!("if(gt(max(iw,ih),{most}),if(gte({own},{other}),{most},-2),{own})");
+        let side = |own, other| {
+            format!("if(gt(max(iw,ih),{most}),if(gte({own},{other}),{most},-2),{own})")
+        };
         let (width, height) = (side("iw", "ih"), side("ih", "iw"));
         filters.push(format!("scale=w='{width}':h='{height}':flags=bilinear"));
     }

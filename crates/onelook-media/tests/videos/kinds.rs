@@ -201,10 +201,17 @@ fn only_frames_with_a_longer_side_are_made_smaller() {
         let (frames, failure) = read(small);
         assert_eq!((frames.len(), failure), (10, None), "{size} {most}");
         for frame in &frames {
-            assert_eq!([frame.width, frame.height], [width, height], "{size} {most}");
+            assert_eq!(
+                [frame.width, frame.height],
+                [width, height],
+                "{size} {most}"
+            );
         }
         let is_untouched = size == format!("{width}:{height}");
-        assert_eq!(frames[0].pixels == raw(&path)[..width * height * 3], is_untouched);
+        assert_eq!(
+            frames[0].pixels == raw(&path)[..width * height * 3],
+            is_untouched
+        );
     }
 }
 

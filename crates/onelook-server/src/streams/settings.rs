@@ -288,9 +288,7 @@ impl StreamConfig {
 
     /// Whether the same frames come, whatever is done with them.
     pub fn has_same_source(&self, other: &Self) -> bool {
-        self.url == other.url
-            && self.model == other.model
-            && self.decode_size == other.decode_size
+        self.url == other.url && self.model == other.model && self.decode_size == other.decode_size
     }
 }
 

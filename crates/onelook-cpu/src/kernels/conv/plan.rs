@@ -1,9 +1,10 @@
 //! How a convolution is cut: output blocks into groups, rows into tiles, the whole into tasks.
 
-use super::tile::{self, TileArgs, TileFn};
+use super::select::{group_blocks, max_pixels, select};
+use super::tile::{TileArgs, TileFn};
 use super::{ConvShape, ConvWeights};
 use crate::isa::Isa;
-use crate::kernels::layout::MapLayout;
+use crate::kernels::layout::{Element, MapLayout};
 use crate::kernels::share;
 use std::ops::Range;
 
@@ -20,21 +21,22 @@ pub(crate) struct Group {
 }
 
 impl Group {
-    /// A group whose rows of `width` pixels are split as evenly as can be.
+    /// A group whose rows of `width` pixels are split as evenly as can be; `element` is the input's type.
     pub(crate) fn new(
         isa: Isa,
+        element: Element,
         first: usize,
         blocks: usize,
         width: usize,
         pixel_stride: usize,
     ) -> Self {
-        let tiles = width.div_ceil(tile::max_pixels(isa, blocks, pixel_stride));
+        let tiles = width.div_ceil(max_pixels(isa, element, blocks, pixel_stride));
         let (narrow_pixels, wide_tiles) = (width / tiles, width % tiles);
-        let narrow = tile::select(isa, blocks, narrow_pixels, pixel_stride);
+        let narrow = select(isa, element, blocks, narrow_pixels, pixel_stride);
         let wide = if wide_tiles == 0 {
             narrow
         } else {
-            tile::select(isa, blocks, narrow_pixels + 1, pixel_stride)
+            select(isa, element, blocks, narrow_pixels + 1, pixel_stride)
         };
         Group {
             first,
@@ -54,7 +56,7 @@ impl Group {
     #[inline]
     pub(crate) unsafe fn run_row(&self, mut args: TileArgs) {
         // SAFETY: the caller guarantees a row of the group's width, which the wide and narrow tiles cover without
-        // overlap; `tile::select` chose the functions for a level that was detected.
+        // overlap; `select` chose the functions for a level that was detected.
         unsafe {
             if self.wide_tiles > 0 {
                 (self.wide)(&args, self.wide_tiles);
@@ -89,15 +91,21 @@ impl Group {
 }
 
 /// All output blocks in groups as large as the level's registers allow, none left alone where it can be helped.
-pub(crate) fn groups(isa: Isa, planes: usize, width: usize, pixel_stride: usize) -> Vec<Group> {
-    let sizes = match tile::group_blocks(isa, pixel_stride) {
+pub(crate) fn groups(
+    isa: Isa,
+    element: Element,
+    planes: usize,
+    width: usize,
+    pixel_stride: usize,
+) -> Vec<Group> {
+    let sizes = match group_blocks(isa, element, pixel_stride) {
         1 => vec![1; planes],
         most => pairs_and_threes(planes, most),
     };
     let mut first = 0;
     let mut groups = Vec::with_capacity(sizes.len());
     for blocks in sizes {
-        groups.push(Group::new(isa, first, blocks, width, pixel_stride));
+        groups.push(Group::new(isa, element, first, blocks, width, pixel_stride));
         first += blocks;
     }
     groups
@@ -153,7 +161,7 @@ impl Grid {
         threads: usize,
     ) -> Self {
         let wanted = task_count(weights.shape().operations(output.pixels()), threads);
-        let input_bytes = input.image_floats() * size_of::<f32>();
+        let input_bytes = input.image_words() * size_of::<f32>();
         let (row_parts, group_parts) = if weights.bytes() > input_bytes {
             let group_parts = wanted.min(groups);
             ((wanted / group_parts).min(output.height), group_parts)

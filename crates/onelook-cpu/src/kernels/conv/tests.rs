@@ -1,7 +1,9 @@
 //! The tiled convolution against the textbook loop in f64, and against itself cut otherwise.
 
 use super::*;
-use crate::kernels::testing::{CASES, Map, check_close, random, sum_tolerance};
+use crate::kernels::testing::{
+    CASES, Map, check_close, elements, random, random_of, rounding, sum_tolerance,
+};
 use proptest::prelude::*;
 
 #[derive(Clone, Debug)]
@@ -13,6 +15,8 @@ pub(crate) struct Case {
     pub(crate) activation: Activation,
     pub(crate) residual: bool,
     pub(crate) pads: [usize; 2],
+    /// The types of the input, with the weights, of the output and of the residual.
+    pub(crate) elements: [Element; 3],
 }
 
 impl Case {
@@ -33,10 +37,8 @@ impl Case {
             self.width,
             most + self.pads[0],
         );
-        (
-            input,
-            MapLayout::new(self.shape.outputs, height, width, self.pads[1]),
-        )
+        let output = MapLayout::new(self.shape.outputs, height, width, self.pads[1]);
+        (input.of(self.elements[0]), output.of(self.elements[1]))
     }
 
     pub(crate) fn weights(&self) -> (Vec<f32>, Vec<f32>) {
@@ -46,30 +48,32 @@ impl Case {
             kernel,
             ..
         } = self.shape;
-        (
-            random(inputs * outputs * kernel[0] * kernel[1], 3),
-            random(outputs, 4),
-        )
+        let count = inputs * outputs * kernel[0] * kernel[1];
+        (random_of(self.elements[0], count, 3), random(outputs, 4))
     }
 
     pub(crate) fn input(&self) -> Vec<f32> {
-        random(self.batch * self.shape.inputs * self.height * self.width, 1)
+        let count = self.batch * self.shape.inputs * self.height * self.width;
+        random_of(self.elements[0], count, 1)
     }
 
+    /// The sum's, and what storing it rounds away.
     pub(crate) fn tolerance(&self) -> f64 {
         let [rows, columns] = self.shape.kernel;
-        sum_tolerance(self.shape.inputs * rows * columns)
+        sum_tolerance(self.shape.inputs * rows * columns) + rounding(self.elements[1])
     }
 
     pub(crate) fn residual(&self) -> Vec<f32> {
         let [height, width] = self.output_extents();
-        random(self.batch * self.shape.outputs * height * width, 2)
+        let count = self.batch * self.shape.outputs * height * width;
+        random_of(self.elements[2], count, 2)
     }
 
     fn run(&self, isa: Isa, threads: usize) -> Vec<f32> {
         let (input_layout, output_layout) = self.layouts();
         let (weight, bias) = self.weights();
-        let weights = Arc::new(ConvWeights::pack(self.shape, &weight, Some(&bias)).unwrap());
+        let weights = ConvWeights::pack(self.shape, &weight, Some(&bias), self.elements[0]);
+        let weights = Arc::new(weights.unwrap());
         let conv = Conv::new(
             isa,
             weights,
@@ -80,9 +84,13 @@ impl Case {
         )
         .unwrap();
         let input = Map::filled(input_layout, self.batch, &self.input());
-        let residual = self
-            .residual
-            .then(|| Map::filled(output_layout, self.batch, &self.residual()));
+        let residual = self.residual.then(|| {
+            Map::filled(
+                output_layout.of(self.elements[2]),
+                self.batch,
+                &self.residual(),
+            )
+        });
         let mut output = Map::dirty(output_layout, self.batch);
         for task in (0..conv.tasks(self.batch)).rev() {
             let residual = residual.as_ref().map(Map::view);
@@ -183,11 +191,12 @@ prop_compose! {
         activation in activations(),
         residual: bool,
         pads in [0usize..2, 0usize..2],
+        elements in [elements(), elements(), elements()],
     ) -> Case {
         let reach = |axis: usize| (kernel[axis] - 1) * dilation[axis] + 1;
         let padding = [pad[0].min(kernel[0] - 1), pad[1].min(kernel[1] - 1)];
         let shape = ConvShape { inputs, outputs, kernel, stride, padding, dilation };
-        Case { shape, height: reach(0) + extra[0], width: reach(1) + extra[1], batch, activation, residual, pads }
+        Case { shape, height: reach(0) + extra[0], width: reach(1) + extra[1], batch, activation, residual, pads, elements }
     }
 }
 
@@ -229,6 +238,7 @@ fn case_3x3(inputs: usize, outputs: usize, stride: usize, side: usize) -> Case {
         activation: Activation::Silu,
         residual: stride == 1,
         pads: [0, 1],
+        elements: [Element::F32; 3],
     }
 }
 
@@ -249,6 +259,47 @@ fn large_layers_split_into_many_tasks_keep_their_bits() {
 
 #[test]
 #[cfg_attr(miri, ignore = "minutes in miri")]
+fn the_emulation_has_the_bits_of_the_instruction() {
+    for (case, output) in [
+        (case_3x3(61, 48, 1, 20), Element::F32),
+        (case_3x3(64, 80, 2, 41), Element::Bf16),
+        (case_3x3(5, 17, 1, 23), Element::F32),
+    ] {
+        // Functions differ from level to level in the last bits.
+        let case = Case {
+            activation: Activation::None,
+            elements: [Element::Bf16, output, Element::Bf16],
+            ..case
+        };
+        let first = case.run(Isa::available()[0], 1);
+        for isa in Isa::available() {
+            let same = first.iter().zip(case.run(isa, 1));
+            assert!({ same }.all(|(a, b)| a.to_bits() == b.to_bits()), "{isa:?}");
+        }
+    }
+}
+
+#[test]
+fn weights_of_another_type_than_the_input_are_refused() {
+    let case = case_3x3(16, 16, 1, 8);
+    let (input, output) = case.layouts();
+    let (weight, bias) = case.weights();
+    let weights = ConvWeights::pack(case.shape, &weight, Some(&bias), Element::Bf16).unwrap();
+    let activation = Activation::None;
+    let error = Conv::new(
+        Isa::Portable,
+        Arc::new(weights),
+        activation,
+        input,
+        output,
+        1,
+    );
+    let message = error.unwrap_err().to_string();
+    assert!(message.contains("packed for bf16"), "{message}");
+}
+
+#[test]
+#[cfg_attr(miri, ignore = "minutes in miri")]
 fn a_sum_near_zero_of_large_terms_is_held_to_the_rounding_of_the_terms() {
     let case = Case {
         shape: ConvShape {
@@ -265,6 +316,7 @@ fn a_sum_near_zero_of_large_terms_is_held_to_the_rounding_of_the_terms() {
         activation: Activation::Sigmoid,
         residual: false,
         pads: [0; 2],
+        elements: [Element::F32; 3],
     };
     let truth = case.truth();
     for isa in Isa::available() {
@@ -308,7 +360,8 @@ fn reads_beyond_the_padding_are_refused() {
     };
     let (input, output) = case.layouts();
     let (weight, bias) = case.weights();
-    let weights = Arc::new(ConvWeights::pack(case.shape, &weight, Some(&bias)).unwrap());
+    let weights =
+        Arc::new(ConvWeights::pack(case.shape, &weight, Some(&bias), Element::F32).unwrap());
     let without = MapLayout { pad: 0, ..input };
     let error =
         Conv::new(Isa::Portable, weights, Activation::None, without, output, 1).unwrap_err();

@@ -1,18 +1,21 @@
 //! The register tile: `CO` output blocks × `PX` pixels of a row, summed over all runs of the input.
 //!
-//! A run is a stretch of consecutive input floats that consecutive weight vectors multiply: 16 channels of a pixel in
-//! a blocked map, or a kernel's row in a plane. Where runs begin is a table, so the same tile serves every kernel
+//! A run is a stretch of consecutive input words that consecutive weight vectors multiply: 16 channels of a pixel in
+//! a blocked map, or a kernel's row in a plane. What a word holds, and so what a product is, is the [`Dot`]'s to say.
+//! Where runs begin is a table, so the same tile serves every kernel
 //! size and dilation, the first convolution, and the products inside attention.
 
+use super::dot::Dot;
 #[cfg(target_arch = "x86_64")]
 use crate::isa::{Avx2, Avx512};
-use crate::isa::{Isa, Portable, Vector16};
+use crate::isa::{Portable, Vector16};
 use crate::kernels::activation::{Activation, Constants, lane_mask, with_activation};
 use crate::kernels::buffer::LINE_BYTES;
+use crate::kernels::element::{Element, Lanes, with_element};
 use crate::kernels::layout::BLOCK;
 use std::ptr::null;
 
-/// Where the runs begin, in floats from a pixel's first tap, and how long they are.
+/// Where the runs begin, in words from a pixel's first tap, and how long they are.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Runs {
     /// The runs in the order of the weights.
@@ -23,7 +26,7 @@ pub(crate) struct Runs {
     pub(crate) last_len: usize,
 }
 
-/// What the tiles of a row read and write; distances in floats.
+/// What the tiles of a row read and write; distances in words.
 #[derive(Clone, Copy)]
 pub(crate) struct TileArgs<'a> {
     /// The first tap of the first pixel.
@@ -36,9 +39,12 @@ pub(crate) struct TileArgs<'a> {
     pub(crate) output: *mut f32,
     pub(crate) output_pixel: usize,
     pub(crate) output_block: usize,
-    /// Null where nothing is added; its pixels lie as the output's.
+    pub(crate) output_element: Element,
+    /// Null where nothing is added.
     pub(crate) residual: *const f32,
+    pub(crate) residual_pixel: usize,
     pub(crate) residual_block: usize,
+    pub(crate) residual_element: Element,
     pub(crate) activation: Activation,
     /// Channels that are used, from the first block's first.
     pub(crate) kept: usize,
@@ -50,7 +56,7 @@ pub(crate) struct TileArgs<'a> {
 pub(crate) struct Ahead {
     /// The first float of the first plane's part.
     pub(crate) start: *const f32,
-    pub(crate) plane_floats: usize,
+    pub(crate) plane_words: usize,
     pub(crate) planes: usize,
     /// Each plane's part is cut into so many pieces of `piece_lines` lines.
     pub(crate) pieces: usize,
@@ -62,7 +68,7 @@ pub(crate) struct Ahead {
 impl Ahead {
     pub(crate) const NOTHING: Ahead = Ahead {
         start: null(),
-        plane_floats: 0,
+        plane_words: 0,
         planes: 0,
         pieces: 1,
         piece_lines: 0,
@@ -76,7 +82,7 @@ impl Ahead {
             return (self.start, 0);
         }
         let (plane, piece) = (self.next / self.pieces, self.next % self.pieces);
-        let offset = plane * self.plane_floats + piece * self.piece_lines * LINE_FLOATS;
+        let offset = plane * self.plane_words + piece * self.piece_lines * LINE_FLOATS;
         (self.start.wrapping_add(offset), self.piece_lines)
     }
 }
@@ -115,8 +121,11 @@ impl Default for TileArgs<'_> {
             output: std::ptr::null_mut(),
             output_pixel: 0,
             output_block: 0,
+            output_element: Element::F32,
             residual: null(),
+            residual_pixel: 0,
             residual_block: 0,
+            residual_element: Element::F32,
             activation: Activation::None,
             kept: usize::MAX,
             ahead: Ahead::NOTHING,
@@ -131,7 +140,7 @@ impl TileArgs<'_> {
         self.input = self.input.wrapping_add(pixels * self.pixel_stride);
         self.output = self.output.wrapping_add(pixels * self.output_pixel);
         if !self.residual.is_null() {
-            self.residual = self.residual.wrapping_add(pixels * self.output_pixel);
+            self.residual = self.residual.wrapping_add(pixels * self.residual_pixel);
         }
     }
 }
@@ -151,9 +160,9 @@ struct Sums([[f32; BLOCK]; MOST_SUMS]);
 /// Tile after tile: sums, then `finish`.
 ///
 /// # Safety
-/// As [`TileFn`], for the level of `V` and tiles of `CO` blocks by `PX` pixels; `finish` is of the same level.
+/// As [`TileFn`], for the level of `D` and tiles of `CO` blocks by `PX` pixels; `finish` is of the same level.
 #[inline(always)]
-unsafe fn tiles_body<V: Vector16, const CO: usize, const PX: usize, const STRIDE: usize>(
+unsafe fn tiles_body<D: Dot, const CO: usize, const PX: usize, const STRIDE: usize>(
     args: &TileArgs,
     tiles: usize,
     finish: unsafe fn(&TileArgs, *const f32, usize, usize),
@@ -165,7 +174,7 @@ unsafe fn tiles_body<V: Vector16, const CO: usize, const PX: usize, const STRIDE
         // SAFETY: the caller guarantees `args` for this tile; `select` gives no tile of more than `MOST_SUMS` vectors, so
         // `sums` holds it, and `finish` reads what `accumulate` has written.
         unsafe {
-            accumulate::<V, CO, PX, STRIDE>(&args, sums);
+            accumulate::<D, CO, PX, STRIDE>(&args, sums);
             finish(&args, sums, CO, PX);
         }
         args.skip_pixels(PX);
@@ -182,7 +191,7 @@ unsafe fn tiles_body<V: Vector16, const CO: usize, const PX: usize, const STRIDE
     clippy::needless_range_loop,
     reason = "plain indices of constant extent keep the sums in registers"
 )]
-unsafe fn accumulate<V: Vector16, const CO: usize, const PX: usize, const STRIDE: usize>(
+unsafe fn accumulate<D: Dot, const CO: usize, const PX: usize, const STRIDE: usize>(
     args: &TileArgs,
     sums: *mut f32,
 ) {
@@ -194,9 +203,9 @@ unsafe fn accumulate<V: Vector16, const CO: usize, const PX: usize, const STRIDE
     let runs = args.runs;
     // SAFETY: the caller guarantees input under every run's offset, weights for `CO` blocks, biases, and the sums.
     unsafe {
-        let mut tile = [[V::splat(0.0); PX]; CO];
-        for co in 0..CO {
-            let bias = V::load(args.bias.add(co * BLOCK));
+        let mut tile = [[D::load(args.bias); PX]; CO];
+        for co in 1..CO {
+            let bias = D::load(args.bias.add(co * BLOCK));
             for px in 0..PX {
                 tile[co][px] = bias;
             }
@@ -216,15 +225,15 @@ unsafe fn accumulate<V: Vector16, const CO: usize, const PX: usize, const STRIDE
                 soon = soon.wrapping_add(LINE_FLOATS);
             }
             for step in 0..len {
-                let mut weight = [V::splat(0.0); CO];
-                for co in 0..CO {
-                    weight[co] = V::load(weights.add(co * args.weights_block));
+                let mut weight = [D::weight(weights); CO];
+                for co in 1..CO {
+                    weight[co] = D::weight(weights.add(co * args.weights_block));
                 }
                 weights = weights.add(BLOCK);
                 for px in 0..PX {
-                    let value = V::splat(*input.add(px * stride + step));
+                    let word = D::word(input.add(px * stride + step));
                     for co in 0..CO {
-                        tile[co][px] = value.mul_add(weight[co], tile[co][px]);
+                        tile[co][px] = tile[co][px].dot(word, weight[co]);
                     }
                 }
             }
@@ -252,25 +261,26 @@ unsafe fn finish_body<V: Vector16>(
     // SAFETY: the caller guarantees sums, output and residual of `blocks` blocks by `pixels` pixels.
     unsafe {
         let constants = Constants::<V>::new();
-        with_activation!(args.activation, |kind| for co in 0..blocks {
-            let sums = sums.add(co * pixels * BLOCK);
-            let output = args.output.add(co * args.output_block);
-            if args.residual.is_null() {
-                for px in 0..pixels {
-                    constants
-                        .apply(kind, V::load(sums.add(px * BLOCK)))
-                        .store(output.add(px * args.output_pixel));
+        with_element!(args.output_element, |Output| with_activation!(
+            args.activation,
+            |kind| for co in 0..blocks {
+                let sums = sums.add(co * pixels * BLOCK);
+                let output = args.output.add(co * args.output_block);
+                if args.residual.is_null() {
+                    for px in 0..pixels {
+                        let value = constants.apply(kind, V::load(sums.add(px * BLOCK)));
+                        Output::store(value, output.add(px * args.output_pixel));
+                    }
+                    continue;
                 }
-            } else {
                 let residual = args.residual.add(co * args.residual_block);
-                for px in 0..pixels {
+                with_element!(args.residual_element, |Residual| for px in 0..pixels {
                     let value = constants.apply(kind, V::load(sums.add(px * BLOCK)));
-                    value
-                        .add(V::load(residual.add(px * args.output_pixel)))
-                        .store(output.add(px * args.output_pixel));
-                }
+                    let added = Residual::load::<V>(residual.add(px * args.residual_pixel));
+                    Output::store(value.add(added), output.add(px * args.output_pixel));
+                });
             }
-        });
+        ));
         if !args.activation.keeps_zero() && args.kept < blocks * BLOCK {
             clear_unused::<V>(args, blocks, pixels);
         }
@@ -288,10 +298,10 @@ unsafe fn clear_unused<V: Vector16>(args: &TileArgs, blocks: usize, pixels: usiz
     unsafe {
         let mask = V::load(mask.as_ptr());
         let output = args.output.add((blocks - 1) * args.output_block);
-        for px in 0..pixels {
+        with_element!(args.output_element, |Output| for px in 0..pixels {
             let output = output.add(px * args.output_pixel);
-            V::load(output).mul(mask).store(output);
-        }
+            Output::store(Output::load::<V>(output).mul(mask), output);
+        });
     }
 }
 
@@ -306,15 +316,32 @@ unsafe fn finish_avx512(args: &TileArgs, sums: *const f32, blocks: usize, pixels
 }
 
 /// # Safety
-/// As [`TileFn`]; the CPU has AVX-512.
+/// As [`TileFn`]; the CPU has AVX-512, which is the level of `D`.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
-unsafe fn tiles_avx512<const CO: usize, const PX: usize, const STRIDE: usize>(
+pub(super) unsafe fn tiles_avx512<D: Dot, const CO: usize, const PX: usize, const STRIDE: usize>(
     args: &TileArgs,
     tiles: usize,
 ) {
     // SAFETY: the caller guarantees `args` for all tiles and the level, whose features are enabled here.
-    unsafe { tiles_body::<Avx512, CO, PX, STRIDE>(args, tiles, finish_avx512) }
+    unsafe { tiles_body::<D, CO, PX, STRIDE>(args, tiles, finish_avx512) }
+}
+
+/// # Safety
+/// As [`TileFn`]; the CPU has AVX-512 with AVX512-BF16.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma")]
+pub(super) unsafe fn tiles_avx512bf16<
+    D: Dot,
+    const CO: usize,
+    const PX: usize,
+    const STRIDE: usize,
+>(
+    args: &TileArgs,
+    tiles: usize,
+) {
+    // SAFETY: the caller guarantees `args` for all tiles and the level, whose features are enabled here.
+    unsafe { tiles_body::<D, CO, PX, STRIDE>(args, tiles, finish_avx512) }
 }
 
 /// # Safety
@@ -328,15 +355,15 @@ unsafe fn finish_avx2(args: &TileArgs, sums: *const f32, blocks: usize, pixels: 
 }
 
 /// # Safety
-/// As [`TileFn`]; the CPU has AVX2 and FMA.
+/// As [`TileFn`]; the CPU has AVX2 and FMA, which is the level of `D`.
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,fma")]
-unsafe fn tiles_avx2<const CO: usize, const PX: usize, const STRIDE: usize>(
+pub(super) unsafe fn tiles_avx2<D: Dot, const CO: usize, const PX: usize, const STRIDE: usize>(
     args: &TileArgs,
     tiles: usize,
 ) {
     // SAFETY: the caller guarantees `args` for all tiles and the level, whose features are enabled here.
-    unsafe { tiles_body::<Avx2, CO, PX, STRIDE>(args, tiles, finish_avx2) }
+    unsafe { tiles_body::<D, CO, PX, STRIDE>(args, tiles, finish_avx2) }
 }
 
 /// # Safety
@@ -349,91 +376,15 @@ unsafe fn finish_portable(args: &TileArgs, sums: *const f32, blocks: usize, pixe
 
 /// # Safety
 /// As [`TileFn`].
-unsafe fn tiles_portable<const CO: usize, const PX: usize, const STRIDE: usize>(
+pub(super) unsafe fn tiles_portable<
+    D: Dot,
+    const CO: usize,
+    const PX: usize,
+    const STRIDE: usize,
+>(
     args: &TileArgs,
     tiles: usize,
 ) {
     // SAFETY: the caller guarantees `args` for all tiles; every CPU has this level.
-    unsafe { tiles_body::<Portable, CO, PX, STRIDE>(args, tiles, finish_portable) }
-}
-
-/// The strides that have tiles of their own: a blocked map at stride 1 and 2, a plane at stride 2.
-const FIXED_STRIDES: [usize; 3] = [BLOCK, 2 * BLOCK, 2];
-
-/// The most output blocks that a tile of this level takes.
-pub(crate) fn group_blocks(isa: Isa, pixel_stride: usize) -> usize {
-    match isa {
-        Isa::Avx512(_) if [BLOCK, 2 * BLOCK].contains(&pixel_stride) => 3,
-        Isa::Avx512(_) => 2,
-        _ => 1,
-    }
-}
-
-/// The most pixels that a tile of `blocks` output blocks takes.
-pub(crate) fn max_pixels(isa: Isa, blocks: usize, pixel_stride: usize) -> usize {
-    match (isa, blocks) {
-        (Isa::Avx512(_), _) if !FIXED_STRIDES.contains(&pixel_stride) => 6,
-        (Isa::Avx512(_), 1) => 16,
-        (Isa::Avx512(_), 2) => 14,
-        (Isa::Avx512(_), _) => 9,
-        (Isa::Avx2(_), _) => 6,
-        (Isa::Portable, _) => PORTABLE_PIXELS,
-    }
-}
-
-/// What the registers of the baseline hold.
-const PORTABLE_PIXELS: usize = if cfg!(target_arch = "aarch64") { 6 } else { 2 };
-
-/// One arm per tile size: `pick!(pixels, tiles_avx512, blocks, stride, 1 2 3)`.
-macro_rules! pick {
-    ($pixels:expr, $tiles:ident, $blocks:literal, $stride:literal, $($count:literal)*) => {
-        match $pixels {
-            $($count => $tiles::<$blocks, $count, $stride> as TileFn,)*
-            _ => unreachable!("a tile has at most `max_pixels` pixels"),
-        }
-    };
-}
-
-/// The portable sizes: as many as [`PORTABLE_PIXELS`].
-#[cfg(target_arch = "aarch64")]
-macro_rules! pick_portable {
-    ($pixels:expr, $stride:literal) => {
-        pick!($pixels, tiles_portable, 1, $stride, 1 2 3 4 5 6)
-    };
-}
-#[cfg(not(target_arch = "aarch64"))]
-macro_rules! pick_portable {
-    ($pixels:expr, $stride:literal) => {
-        pick!($pixels, tiles_portable, 1, $stride, 1 2)
-    };
-}
-
-/// The function for tiles of `blocks` × `pixels`, at most `group_blocks` × `max_pixels`.
-pub(crate) fn select(isa: Isa, blocks: usize, pixels: usize, pixel_stride: usize) -> TileFn {
-    debug_assert!(blocks <= group_blocks(isa, pixel_stride));
-    match isa {
-        #[cfg(target_arch = "x86_64")]
-        Isa::Avx512(_) => match (blocks, pixel_stride) {
-            (1, 16) => pick!(pixels, tiles_avx512, 1, 16, 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16),
-            (2, 16) => pick!(pixels, tiles_avx512, 2, 16, 1 2 3 4 5 6 7 8 9 10 11 12 13 14),
-            (3, 16) => pick!(pixels, tiles_avx512, 3, 16, 1 2 3 4 5 6 7 8 9),
-            (1, 32) => pick!(pixels, tiles_avx512, 1, 32, 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16),
-            (2, 32) => pick!(pixels, tiles_avx512, 2, 32, 1 2 3 4 5 6 7 8 9 10 11 12 13 14),
-            (3, 32) => pick!(pixels, tiles_avx512, 3, 32, 1 2 3 4 5 6 7 8 9),
-            (1, 2) => pick!(pixels, tiles_avx512, 1, 2, 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16),
-            (2, 2) => pick!(pixels, tiles_avx512, 2, 2, 1 2 3 4 5 6 7 8 9 10 11 12 13 14),
-            (1, _) => pick!(pixels, tiles_avx512, 1, 0, 1 2 3 4 5 6),
-            _ => pick!(pixels, tiles_avx512, 2, 0, 1 2 3 4 5 6),
-        },
-        #[cfg(target_arch = "x86_64")]
-        Isa::Avx2(_) => match pixel_stride {
-            16 => pick!(pixels, tiles_avx2, 1, 16, 1 2 3 4 5 6),
-            32 => pick!(pixels, tiles_avx2, 1, 32, 1 2 3 4 5 6),
-            _ => pick!(pixels, tiles_avx2, 1, 0, 1 2 3 4 5 6),
-        },
-        _ => match pixel_stride {
-            16 => pick_portable!(pixels, 16),
-            _ => pick_portable!(pixels, 0),
-        },
-    }
+    unsafe { tiles_body::<D, CO, PX, STRIDE>(args, tiles, finish_portable) }
 }

@@ -2,7 +2,8 @@
 
 use crate::kernels::KernelError;
 use crate::kernels::buffer::AlignedBuffer;
-use crate::kernels::layout::{BLOCK, MapLayout};
+use crate::kernels::element::pair;
+use crate::kernels::layout::{BLOCK, Element, MapLayout};
 
 /// What a convolution does, apart from its weights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -66,35 +67,39 @@ impl ConvShape {
     }
 }
 
-/// Packed weights and bias: `[output block][input block][ky][kx][input channel][16 output channels]`.
+/// Packed weights and bias: `[output block][input block][ky][kx][word of input channels][16 output channels][channel of
+/// the word]`. A word is one channel of f32 or two of bf16, the second of which is zero beyond the last channel.
 ///
 /// The last input block holds only the channels there are; the last output block is filled with zeros.
 #[derive(Debug)]
 pub struct ConvWeights {
     shape: ConvShape,
+    element: Element,
     weights: AlignedBuffer,
     bias: AlignedBuffer,
-    block_floats: usize,
+    block_words: usize,
 }
 
 impl ConvWeights {
-    /// Packs `weight`, `[outputs][inputs][ky][kx]`, and `bias`, zeros if there is none.
+    /// Packs `weight`, `[outputs][inputs][ky][kx]`, and `bias`, zeros if there is none, for maps of type `element`.
     pub fn pack(
         shape: ConvShape,
         weight: &[f32],
         bias: Option<&[f32]>,
+        element: Element,
     ) -> Result<Self, KernelError> {
         check_lengths(&shape, weight, bias)?;
         let taps = shape.kernel[0] * shape.kernel[1];
-        Ok(Self::pack_in_order(shape, weight, bias, |emit| {
-            for first in (0..shape.inputs).step_by(BLOCK) {
-                for tap in 0..taps {
-                    for channel in first..shape.inputs.min(first + BLOCK) {
-                        emit(channel * taps + tap);
-                    }
-                }
+        let mut places = Vec::with_capacity(shape.inputs * taps);
+        for first in (0..shape.inputs).step_by(BLOCK) {
+            let end = shape.inputs.min(first + BLOCK);
+            for tap in 0..taps {
+                let used = (first..end).map(|channel| Some(channel * taps + tap));
+                places.extend(used);
+                places.resize(places.len().next_multiple_of(element.per_word()), None);
             }
-        }))
+        }
+        Ok(Self::pack_in_order(shape, weight, bias, element, &places))
     }
 
     /// Packs for planar input: `[output block][input channel][ky][kx][16 output channels]`.
@@ -105,27 +110,38 @@ impl ConvWeights {
     ) -> Result<Self, KernelError> {
         check_lengths(&shape, weight, bias)?;
         let taps = shape.inputs * shape.kernel[0] * shape.kernel[1];
-        Ok(Self::pack_in_order(shape, weight, bias, |emit| {
-            (0..taps).for_each(emit)
-        }))
+        let places: Vec<_> = (0..taps).map(Some).collect();
+        Ok(Self::pack_in_order(
+            shape,
+            weight,
+            bias,
+            Element::F32,
+            &places,
+        ))
     }
 
-    /// `order` emits the places within one output channel's weights in the order of the sum.
+    /// `places` are those within one output channel's weights in the order of the sum, whole words of them; zero stands
+    /// where there is none.
     fn pack_in_order(
         shape: ConvShape,
         weight: &[f32],
         bias: Option<&[f32]>,
-        order: impl Fn(&mut dyn FnMut(usize)),
+        element: Element,
+        places: &[Option<usize>],
     ) -> Self {
         let per_output = shape.inputs * shape.kernel[0] * shape.kernel[1];
         let blocks = shape.outputs.div_ceil(BLOCK);
-        let mut weights = AlignedBuffer::zeroed(blocks * per_output * BLOCK);
-        let mut places = Vec::with_capacity(per_output);
-        order(&mut |place| places.push(place));
+        let block_words = places.len() / element.per_word() * BLOCK;
+        let mut weights = AlignedBuffer::zeroed(blocks * block_words);
         for output in 0..shape.outputs {
-            let target = &mut weights[output / BLOCK * per_output * BLOCK + output % BLOCK..];
-            for (step, &place) in places.iter().enumerate() {
-                target[step * BLOCK] = weight[output * per_output + place];
+            let target = &mut weights[output / BLOCK * block_words + output % BLOCK..];
+            let row = &weight[output * per_output..][..per_output];
+            let value = |place: Option<usize>| place.map_or(0.0, |place| row[place]);
+            for (step, word) in places.chunks_exact(element.per_word()).enumerate() {
+                target[step * BLOCK] = match element {
+                    Element::F32 => value(word[0]),
+                    Element::Bf16 => pair(value(word[0]), value(word[1])),
+                };
             }
         }
         let mut padded_bias = AlignedBuffer::zeroed(blocks * BLOCK);
@@ -134,9 +150,10 @@ impl ConvWeights {
         }
         ConvWeights {
             shape,
+            element,
             weights,
             bias: padded_bias,
-            block_floats: per_output * BLOCK,
+            block_words,
         }
     }
 
@@ -145,18 +162,23 @@ impl ConvWeights {
         &self.shape
     }
 
+    /// The type of the maps that they are for.
+    pub fn element(&self) -> Element {
+        self.element
+    }
+
     /// Bytes of the packed weights.
     pub fn bytes(&self) -> usize {
         self.weights.len() * size_of::<f32>()
     }
 
-    pub(crate) fn block_floats(&self) -> usize {
-        self.block_floats
+    pub(crate) fn block_words(&self) -> usize {
+        self.block_words
     }
 
     /// The first weight of an output block.
     pub(crate) fn block(&self, block: usize) -> *const f32 {
-        self.weights[block * self.block_floats..].as_ptr()
+        self.weights[block * self.block_words..].as_ptr()
     }
 
     /// The bias of an output block.

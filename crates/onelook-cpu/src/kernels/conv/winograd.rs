@@ -10,7 +10,8 @@
 //!
 //! Departures: 1. a strip of tiles is transformed at once, so that the sums over channels are the register tile of the
 //! blocked convolution, with tiles in place of pixels; 2. a group of output blocks goes through all positions before the
-//! next, so that its sums stay in the caches. Neither changes the order of one value's sum.
+//! next, so that its sums stay in the caches. Neither changes the order of one value's sum. Transforms and sums are f32
+//! whatever the types of the maps.
 
 mod transform;
 
@@ -21,7 +22,7 @@ use super::{ConvShape, KernelError};
 use crate::isa::{Isa, kernel_name};
 use crate::kernels::activation::Activation;
 use crate::kernels::buffer::AlignedBuffer;
-use crate::kernels::layout::{BLOCK, MapLayout, MapMut, MapView};
+use crate::kernels::layout::{BLOCK, Element, MapLayout, MapMut, MapView};
 use crate::kernels::share;
 use std::sync::Arc;
 use transform::{Finish, POSITIONS, SIDE, Strip};
@@ -152,7 +153,7 @@ impl Winograd {
         let strips = tiles.div_ceil(STRIP_TILES).max(wanted.min(tiles / 8));
         let strip = tiles.div_ceil(strips.max(1));
         let strips = tiles.div_ceil(strip);
-        let groups = |width| plan::groups(isa, output.planes(), width, BLOCK);
+        let groups = |width| plan::groups(isa, Element::F32, output.planes(), width, BLOCK);
         let whole = groups(strip);
         Ok(Self {
             isa,
@@ -292,7 +293,7 @@ fn runs(input: &MapLayout, strip: usize) -> Runs {
 mod tests {
     use super::*;
     use crate::kernels::conv::tests::Case;
-    use crate::kernels::testing::{CASES, Map, check_close};
+    use crate::kernels::testing::{CASES, Map, check_close, elements, rounding, sum_tolerance};
     use proptest::prelude::*;
 
     /// The transforms take sums of values of unlike size: this much more than a plain sum.
@@ -312,9 +313,13 @@ mod tests {
         )
         .unwrap();
         let input = Map::filled(input_layout, case.batch, &case.input());
-        let residual = case
-            .residual
-            .then(|| Map::filled(output_layout, case.batch, &case.residual()));
+        let residual = case.residual.then(|| {
+            Map::filled(
+                output_layout.of(case.elements[2]),
+                case.batch,
+                &case.residual(),
+            )
+        });
         let mut output = Map::dirty(output_layout, case.batch);
         let mut scratch = vec![f32::NAN; kernel.scratch_floats()];
         for task in (0..kernel.tasks(case.batch)).rev() {
@@ -347,11 +352,12 @@ mod tests {
             activation in prop_oneof![Just(Activation::None), Just(Activation::Relu), Just(Activation::Silu)],
             residual: bool,
             pads in [0usize..2, 0usize..3],
+            elements in [elements(), elements(), elements()],
         ) -> Case {
             let shape = ConvShape {
                 inputs, outputs, kernel: [3; 2], stride: [1; 2], padding: [1; 2], dilation: [1; 2],
             };
-            Case { shape, height, width, batch, activation, residual, pads }
+            Case { shape, height, width, batch, activation, residual, pads, elements }
         }
     }
 
@@ -363,7 +369,8 @@ mod tests {
             let truth = case.truth();
             for isa in Isa::available() {
                 let alone = run(&case, isa, 1);
-                check_close(&alone, &truth, AMPLIFIED * case.tolerance());
+                let tolerance = AMPLIFIED * sum_tolerance(9 * case.shape.inputs) + rounding(case.elements[1]);
+                check_close(&alone, &truth, tolerance);
                 for threads in [2, 7] {
                     assert!(run(&case, isa, threads) == alone, "{threads} threads");
                 }

@@ -3,6 +3,7 @@
 
 use crate::isa::{Vector16, per_isa};
 use crate::kernels::activation::{Activation, Constants, with_activation};
+use crate::kernels::element::{Lanes, with_element};
 use crate::kernels::layout::{BLOCK, MapMut, MapView};
 use std::ops::Range;
 
@@ -125,6 +126,16 @@ unsafe fn output_points<V: Vector16>(m: [V; POINTS]) -> [V; SIDE] {
 /// The CPU has the level of `V`; `input` is valid, with zeros around it; `target` holds every position of the strip.
 #[inline(always)]
 unsafe fn inputs_body<V: Vector16>(strip: &Strip, input: MapView, target: &mut [f32]) {
+    // SAFETY: the caller guarantees the contract.
+    with_element!(input.layout().element, |Values| unsafe {
+        typed_inputs::<V, Values>(strip, input, target)
+    });
+}
+
+/// # Safety
+/// As [`inputs_body`], for maps of the type `L`.
+#[inline(always)]
+unsafe fn typed_inputs<V: Vector16, L: Lanes>(strip: &Strip, input: MapView, target: &mut [f32]) {
     let layout = *input.layout();
     let position = layout.planes() * strip.distance;
     debug_assert!(target.len() >= POSITIONS * position);
@@ -139,15 +150,16 @@ unsafe fn inputs_body<V: Vector16>(strip: &Strip, input: MapView, target: &mut [
             // SAFETY: the tile's inputs lie within the map, or are copied to where there are as many.
             unsafe {
                 if rows == POINTS && columns == POINTS {
-                    input_tile::<V>(source, layout.row_floats(), target, position);
+                    input_tile::<V, L>(source, layout.row_words(), target, position);
                 } else {
-                    let mut patch = [[[0.0f32; BLOCK]; POINTS]; POINTS];
-                    for (row, patch) in patch.iter_mut().take(rows).enumerate() {
-                        let source = source.add(row * layout.row_floats());
-                        let target = patch.as_mut_ptr().cast::<f32>();
-                        target.copy_from_nonoverlapping(source, columns * BLOCK);
+                    let mut patch = [0.0f32; POSITIONS * BLOCK];
+                    let row_words = POINTS * L::WORDS;
+                    for (row, patch) in patch.chunks_exact_mut(row_words).enumerate().take(rows) {
+                        let source = source.add(row * layout.row_words());
+                        let target = patch.as_mut_ptr();
+                        target.copy_from_nonoverlapping(source, columns * L::WORDS);
                     }
-                    input_tile::<V>(patch.as_ptr().cast(), POINTS * BLOCK, target, position);
+                    input_tile::<V, L>(patch.as_ptr(), row_words, target, position);
                 }
             }
         }
@@ -157,14 +169,14 @@ unsafe fn inputs_body<V: Vector16>(strip: &Strip, input: MapView, target: &mut [
 /// `Bᵀ d B` of 6×6 pixels of 16 channels.
 ///
 /// # Safety
-/// The CPU has the level of `V`; six rows of six pixels lie at `source`, `row` floats apart, and 36 vectors may be written at
+/// The CPU has the level of `V`; six rows of six pixels lie at `source`, `row` words apart, and 36 vectors may be written at
 /// `target`, `position` floats apart.
 #[inline(always)]
 #[expect(
     clippy::needless_range_loop,
     reason = "plain indices of constant extent keep the values in registers"
 )]
-unsafe fn input_tile<V: Vector16>(
+unsafe fn input_tile<V: Vector16, L: Lanes>(
     source: *const f32,
     row: usize,
     target: *mut f32,
@@ -176,7 +188,7 @@ unsafe fn input_tile<V: Vector16>(
         for x in 0..POINTS {
             let mut column = [V::splat(0.0); POINTS];
             for y in 0..POINTS {
-                column[y] = V::load(source.add(y * row + x * BLOCK));
+                column[y] = L::load(source.add(y * row + x * L::WORDS));
             }
             let column = input_points(column);
             for y in 0..POINTS {
@@ -197,6 +209,20 @@ unsafe fn input_tile<V: Vector16>(
 /// blocks may be written, and the residual read.
 #[inline(always)]
 unsafe fn outputs_body<V: Vector16>(strip: &Strip, finish: &Finish<'_>) {
+    let output = finish.output.layout().element;
+    let residual = finish.residual.map_or(output, |it| it.layout().element);
+    with_element!(output, |Values| {
+        // SAFETY: the caller guarantees the contract.
+        with_element!(residual, |Added| unsafe {
+            typed_outputs::<V, Values, Added>(strip, finish)
+        });
+    });
+}
+
+/// # Safety
+/// As [`outputs_body`], for outputs of the type `L` and a residual of the type `R`.
+#[inline(always)]
+unsafe fn typed_outputs<V: Vector16, L: Lanes, R: Lanes>(strip: &Strip, finish: &Finish<'_>) {
     let layout = *finish.output.layout();
     let position = finish.blocks.len() * strip.distance;
     debug_assert!(finish.sums.len() >= POSITIONS * position);
@@ -219,9 +245,9 @@ unsafe fn outputs_body<V: Vector16>(strip: &Strip, finish: &Finish<'_>) {
                     for (column, &value) in values.iter().enumerate().take(columns) {
                         let mut value = constants.apply(kind, value.add(bias));
                         if let Some(residual) = residual {
-                            value = value.add(V::load(residual.add(column * BLOCK)));
+                            value = value.add(R::load(residual.add(column * R::WORDS)));
                         }
-                        value.store(target.add(column * BLOCK));
+                        L::store(value, target.add(column * L::WORDS));
                     }
                 }
             }
