@@ -66,21 +66,27 @@ per_isa! {
     fn run_portable(rounds: usize, sum: *mut f32) = chains_portable
 }
 
+/// # Safety
+/// As [`chains`].
 #[inline(always)]
 unsafe fn chains_avx512<V: Vector16>(rounds: usize, sum: *mut f32) {
-    // SAFETY: the caller's contract is that of `chains`.
+    // SAFETY: the caller guarantees the level and that `sum` can be written.
     unsafe { chains::<V, SUMS_AVX512>(rounds, sum) }
 }
 
+/// # Safety
+/// As [`chains`].
 #[inline(always)]
 unsafe fn chains_avx2<V: Vector16>(rounds: usize, sum: *mut f32) {
-    // SAFETY: the caller's contract is that of `chains`.
+    // SAFETY: the caller guarantees the level and that `sum` can be written.
     unsafe { chains::<V, SUMS_AVX2>(rounds, sum) }
 }
 
+/// # Safety
+/// As [`chains`].
 #[inline(always)]
 unsafe fn chains_portable<V: Vector16>(rounds: usize, sum: *mut f32) {
-    // SAFETY: the caller's contract is that of `chains`.
+    // SAFETY: the caller guarantees the level and that `sum` can be written.
     unsafe { chains::<V, SUMS_PORTABLE>(rounds, sum) }
 }
 
