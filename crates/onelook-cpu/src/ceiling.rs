@@ -139,6 +139,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "hours in miri")]
     fn every_level_has_a_ceiling() {
         for isa in Isa::available() {
             let gflops = measure_f32(isa, &ThreadPool::new(1));
