@@ -77,10 +77,19 @@ unsafe impl Send for Memory<'_> {}
 // SAFETY: shared access reads the addresses only.
 unsafe impl Sync for Memory<'_> {}
 
-impl Memory<'_> {
+impl<'a> Memory<'a> {
     /// The scratch memory of one thread.
     pub(crate) fn scratch(&self, worker: usize) -> *mut f32 {
         self.scratch.wrapping_add(worker * self.scratch_floats)
+    }
+
+    /// So many floats of it.
+    ///
+    /// # Safety
+    /// The plan reserved as many for each thread, and nobody else uses this worker's while the slice is there.
+    pub(crate) unsafe fn scratch_slice(self, worker: usize, floats: usize) -> &'a mut [f32] {
+        // SAFETY: the caller guarantees the floats and that they are this worker's alone.
+        unsafe { std::slice::from_raw_parts_mut(self.scratch(worker), floats) }
     }
 }
 

@@ -175,8 +175,7 @@ impl Step for WinogradStep {
         // SAFETY: the places are of this plan, and the plan keeps input and output apart; the scratch of this worker has
         // the floats that the plan reserved.
         unsafe {
-            let scratch = memory.scratch(worker);
-            let scratch = std::slice::from_raw_parts_mut(scratch, self.kernel.scratch_floats());
+            let scratch = memory.scratch_slice(worker, self.kernel.scratch_floats());
             let residual = self.residual.map(|residual| residual.view(memory));
             let (input, output) = (self.input.view(memory), self.output.view_mut(memory));
             self.kernel.run(input, residual, output, scratch, task);
@@ -241,8 +240,7 @@ impl Step for StemStep {
         // SAFETY: the scratch of this worker has the floats that the plan reserved; the places are
         // of this plan.
         unsafe {
-            let scratch = memory.scratch(worker);
-            let scratch = std::slice::from_raw_parts_mut(scratch, self.kernel.scratch_floats());
+            let scratch = memory.scratch_slice(worker, self.kernel.scratch_floats());
             let input = self.input.read(memory);
             self.kernel
                 .run(input, 0, self.output.view_mut(memory), scratch, task);

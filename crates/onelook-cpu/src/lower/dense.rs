@@ -367,8 +367,7 @@ impl Step for MatMulStep {
         let output = self.output.write(memory).wrapping_add(output_floats);
         // SAFETY: the plan reserved the matrices with the kernel's extents, and the scratch.
         unsafe {
-            let scratch = memory.scratch(worker);
-            let scratch = std::slice::from_raw_parts_mut(scratch, self.kernel.scratch_floats());
+            let scratch = memory.scratch_slice(worker, self.kernel.scratch_floats());
             self.kernel.run(a, b, output, scratch, task);
         }
     }

@@ -371,8 +371,7 @@ impl Step for AttentionStep {
     unsafe fn run(&self, memory: &Memory<'_>, task: usize, worker: usize) {
         // SAFETY: the places are of this plan and apart; the scratch is this worker's.
         unsafe {
-            let scratch = memory.scratch(worker);
-            let scratch = std::slice::from_raw_parts_mut(scratch, self.kernel.scratch_floats());
+            let scratch = memory.scratch_slice(worker, self.kernel.scratch_floats());
             let parts = self.parts.map(|part| part.view(memory));
             self.kernel
                 .run(parts, self.output.view_mut(memory), scratch, task);
