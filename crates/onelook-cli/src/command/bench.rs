@@ -239,7 +239,6 @@ fn kernel_path(nodes: &[ExplainedNode]) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use onelook::types::Shape;
 
     fn node(op: &str, kernel: &str, flops: u64) -> ExplainedNode {
         ExplainedNode {
@@ -276,16 +275,8 @@ mod tests {
 
     #[test]
     fn the_kernel_path_is_where_most_of_the_work_is() {
-        let node = |kernel: &str, flops: u64| ExplainedNode {
-            name: String::new(),
-            op: String::new(),
-            kernel: kernel.to_owned(),
-            choice: String::new(),
-            output: Shape::default(),
-            flops,
-            bytes: 0,
-        };
-        let nodes = [node("stem", 5), node("conv", 3), node("conv", 3)];
+        let nodes = [("stem", 5), ("conv", 3), ("conv", 3)];
+        let nodes = nodes.map(|(kernel, flops)| node("conv 1x1 8->8", kernel, flops));
         assert_eq!(kernel_path(&nodes), "conv");
         assert_eq!(kernel_path(&[]), "");
     }
