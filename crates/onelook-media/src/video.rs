@@ -41,7 +41,8 @@ pub use probe::VideoInfo;
 pub(crate) use redact::{Redactor, redact_url};
 pub use resume_point::ResumePoint;
 pub use stream::{
-    Delivery, Next, StreamObserver, StreamOptions, StreamState, StreamStatus, VideoStream,
+    Delivery, Next, RecentShortest, StreamObserver, StreamOptions, StreamState, StreamStatus,
+    VideoStream,
 };
 pub use window::{Window, WindowEnd};
 pub use writer::{Finished, VideoPart, VideoWriter, WriterOptions, WriterState};

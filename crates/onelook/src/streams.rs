@@ -23,7 +23,7 @@ pub use settings::StreamSettings;
 use turns::{Turn, Turns};
 use wake::{Wake, Woken};
 
-/// How long the others wait for a frame that was asked for before more of them are asked.
+/// How long the others wait for a frame that is needed before more of them are asked.
 const PATIENCE: Duration = Duration::from_millis(50);
 
 /// Identifies a stream among those of one [`Streams`]; never given twice.
@@ -90,8 +90,8 @@ struct Stream {
     settings: StreamSettings,
     tracker: Option<FrameTracker>,
     turn: Turn,
-    /// When its next frame was asked for, where frames are read on demand.
-    asked: Option<Instant>,
+    /// When its next frame is needed, where frames are read on demand and it was asked for.
+    needed: Option<Instant>,
     rate: FrameRate,
     /// Time of the last frame that was run, for those whose time nobody knows.
     last_time: Duration,
@@ -177,7 +177,7 @@ impl Streams {
             rate: FrameRate::new(settings.max_fps),
             settings,
             turn: Turn::default(),
-            asked: None,
+            needed: None,
             last_time: Duration::ZERO,
             counts: Counts::default(),
             ended: None,
@@ -237,7 +237,12 @@ impl Streams {
         loop {
             // Before looking: what comes while nobody looks is not slept through.
             let ticket = self.wake.ticket();
+            let now = Instant::now();
+            self.read_ahead.collects(now);
             let frames = self.collect()?;
+            if !frames.is_empty() {
+                self.read_ahead.runs(now);
+            }
             let look_again = self.ask_ahead();
             let mut events = self.run(frames)?;
             self.streams.retain_mut(|stream| {
@@ -279,7 +284,7 @@ impl Streams {
         let mut to_come = 0;
         let mut look_again = None;
         for stream in &self.streams {
-            let Some(late) = stream.asked.map(|asked| asked + PATIENCE) else {
+            let Some(late) = stream.needed.map(|needed| needed + PATIENCE) else {
                 continue;
             };
             if stream.video.is_ready() {
@@ -290,6 +295,7 @@ impl Streams {
             }
         }
         let most = self.read_ahead.frames(self.batch(), self.streams.len());
+        let needed = self.read_ahead.needed(now);
         let mut order: Vec<usize> = (0..self.streams.len()).collect();
         order.sort_by(|a, b| {
             let (a, b) = (&self.streams[*a].turn, &self.streams[*b].turn);
@@ -300,10 +306,10 @@ impl Streams {
                 break;
             }
             let stream = &mut self.streams[index];
-            if stream.video.ask() {
-                stream.asked = Some(now);
+            if stream.video.ask(needed) {
+                stream.needed = Some(needed);
                 to_come += 1;
-                look_again = look_again.or(Some(now + PATIENCE));
+                look_again = look_again.or(Some(needed + PATIENCE));
             }
         }
         look_again
@@ -360,7 +366,7 @@ impl Stream {
         loop {
             match self.video.ready() {
                 Next::Frame(frame) => {
-                    self.asked = None;
+                    self.needed = None;
                     if self.is_wanted(&frame) {
                         return Some(frame);
                     }

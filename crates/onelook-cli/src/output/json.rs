@@ -75,9 +75,8 @@ fn seconds(time: Duration) -> f64 {
     (time.as_secs_f64() * 1e6).round() / 1e6
 }
 
-/// The object of one image; `warnings` is there only if there are any, `frame` (from 1) and `time` (in
-/// seconds) only for frames of videos, `age_ms` (since the frame came from the decoder) only for frames of live
-/// streams and of videos that run at once.
+/// The object of one image; `warnings` is there only if there are any, `frame` (from 1), `time` (in seconds)
+/// and `age_ms` (since the frame came from the decoder) only for frames of videos.
 fn record(image: &PredictedImage<'_>, metadata: &Metadata) -> Value {
     let speed = &image.result.speed;
     let mut record = json!({

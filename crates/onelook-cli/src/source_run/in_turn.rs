@@ -110,9 +110,7 @@ impl Batches<'_, '_> {
             let view = FrameView::from(&frames[index]);
             self.sequences
                 .track(&view, position.time, &mut results[index]);
-            // A frame of a file is as old as it was left waiting: that would tell of nothing but the reader.
-            let live = image.video.as_ref().filter(|video| video.is_live);
-            let arrived = live.and_then(|video| video.arrived);
+            let arrived = image.video.as_ref().and_then(|video| video.arrived);
             self.emitter.emit(PredictedImage {
                 position: image.index + 1,
                 total: self.emitter.tally.entries,

@@ -6,6 +6,7 @@
 
 mod frame_queue;
 mod live_clock;
+mod pacing;
 mod reader;
 
 use std::collections::VecDeque;
@@ -25,6 +26,8 @@ use crate::stop::{Registration, StopHandle};
 pub use frame_queue::{Delivery, StreamState, StreamStatus};
 use frame_queue::{Shared, State};
 use live_clock::LiveClock;
+use pacing::LeadTime;
+pub use pacing::RecentShortest;
 use reader::{Finish, Reader};
 
 /// What a stream gives.
@@ -115,7 +118,10 @@ impl VideoStream {
                     last_error: None,
                 },
                 info: None,
-                asked: true,
+                needed: Some(Instant::now()),
+                taken: None,
+                interval: RecentShortest::default(),
+                lead: LeadTime::default(),
                 finished: false,
                 failure: None,
             }),
@@ -143,11 +149,15 @@ impl VideoStream {
             return Next::Failed(error);
         }
         let mut state = self.shared.lock();
+        // Without the time that it is waited here, which later reading would only make longer.
+        if let Some(taken) = state.taken.take() {
+            state.interval.see(taken.elapsed());
+        }
         loop {
             if let Some(next) = self.take(&mut state) {
                 return next;
             }
-            self.shared.ask(&mut state);
+            self.shared.ask(&mut state, Instant::now());
             let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
             if left == Some(Duration::ZERO) {
                 return Next::NotYet;
@@ -165,12 +175,15 @@ impl VideoStream {
         self.take(&mut state).unwrap_or(Next::NotYet)
     }
 
-    /// Has the next frame read, where that is done on demand; `false` elsewhere, and if it was asked for
-    /// before and not taken yet.
-    pub fn ask(&self) -> bool {
+    /// Has the next frame read so that it is there at `needed`, where that is done on demand; `false`
+    /// elsewhere, and if it was asked for before and not taken yet.
+    pub fn ask(&self, needed: Instant) -> bool {
         let mut state = self.shared.lock();
         let on_demand = self.options.delivery == Delivery::OnDemand;
-        on_demand && state.waiting.is_empty() && !state.finished && self.shared.ask(&mut state)
+        on_demand
+            && state.waiting.is_empty()
+            && !state.finished
+            && self.shared.ask(&mut state, needed)
     }
 
     /// Whether a frame waits.
@@ -183,6 +196,7 @@ impl VideoStream {
             return Some(Next::Ended);
         }
         if let Some(frame) = state.waiting.pop_front() {
+            state.taken = Some(Instant::now());
             self.shared.changed.notify_all();
             return Some(Next::Frame(frame));
         }

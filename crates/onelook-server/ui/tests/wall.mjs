@@ -1,8 +1,9 @@
 // The wall of the Streams page for a long time: adds streams, leaves the page open in a real browser, and samples what
-// browser and server hold. In, the addresses of a running `onelook serve --allow-stream-host 127.0.0.1` and of an RTSP
+// browser and server hold. Playwright is attached only while a sample is taken: as long as it is, the browser keeps the
+// answers to all requests of the page for it, up to 100 MB. In, the addresses of a running `onelook serve --allow-stream-host 127.0.0.1` and of an RTSP
 // server; out, a line per sample, whether each curve is flat, and exit 1 if one is not. Linux only, for /proc.
 
-import { execFileSync } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -15,7 +16,7 @@ const HELP = `node wall.mjs [options]
   --paths A,B         its paths, used in turn (default gate,yard)
   --streams N         default 9
   --minutes N         default 5
-  --every SECONDS     between two samples (default 10)
+  --every SECONDS     between two samples (default 20)
   --server-pid PID    the server's process; found by its port otherwise
   --slope MIB         growth that is still flat, in MiB per hour of each curve (default 60)
   --shots FOLDER      for screenshots (default: none)
@@ -29,7 +30,7 @@ const { values } = parseArgs({
     paths: { type: "string", default: "gate,yard" },
     streams: { type: "string", default: "9" },
     minutes: { type: "string", default: "5" },
-    every: { type: "string", default: "10" },
+    every: { type: "string", default: "20" },
     "server-pid": { type: "string" },
     slope: { type: "string", default: "60" },
     shots: { type: "string" },
@@ -50,17 +51,19 @@ const names = Array.from({ length: Number(values.streams) }, (_, index) => `wall
 const serverPid = Number(values["server-pid"] ?? pidOfPort(new URL(url).port));
 
 const profile = mkdtempSync(join(tmpdir(), "onelook-wall-"));
-const context = await chromium.launchPersistentContext(profile, {
-  executablePath: values.chromium,
-  args: ["--no-sandbox", "--js-flags=--expose-gc"],
-  viewport: { width: 1440, height: 1300 },
-});
+const browser = spawn(
+  values.chromium,
+  ["--headless=new", "--no-sandbox", "--no-first-run", "--remote-debugging-port=0", `--user-data-dir=${profile}`, "--window-size=1440,1300", "about:blank"],
+  { stdio: "ignore" },
+);
 let failed = false;
 try {
   failed = !(await run());
 } finally {
   for (const name of names) await fetch(`${url}/v1/streams/${name}`, { method: "DELETE" }).catch(() => {});
-  await context.close();
+  const ended = new Promise((done) => browser.once("exit", done));
+  browser.kill();
+  await ended;
   rmSync(profile, { recursive: true, force: true });
 }
 process.exit(failed ? 1 : 0);
@@ -72,24 +75,24 @@ async function run() {
     const added = await fetch(`${url}/v1/streams`, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(settings) });
     if (!added.ok) throw new Error(`${name}: ${await added.text()}`);
   }
-  const page = context.pages()[0] ?? (await context.newPage());
-  await page.goto(`${url}/#streams`);
-  for (const name of names) await page.waitForSelector(`[data-stream=${name}] .badge[data-state=running]`, { timeout: 60_000 });
-  await drawZone(page, names[0]);
-  const devtools = await context.newCDPSession(page);
-  await devtools.send("HeapProfiler.enable");
-  const browserPid = rootOf(profile);
+  await withPage(async (page) => {
+    await page.goto(`${url}/#streams`);
+    for (const name of names) await page.waitForSelector(`[data-stream=${name}] .badge[data-state=running]`, { timeout: 60_000 });
+    await drawZone(page, names[0]);
+  });
   const samples = [];
   const began = Date.now();
   const end = began + Number(values.minutes) * 60_000;
   print(["minute", "heap", "nodes", "browser", "server", "painted", "entered"]);
   while (Date.now() < end) {
     await new Promise((done) => setTimeout(done, Number(values.every) * 1000));
-    const sample = await measure(page, devtools, browserPid, began);
+    // Before anything is attached.
+    const held = treeOf(browser.pid).reduce((sum, pid) => sum + proportional(pid), 0) / MIB;
+    const sample = { ...(await withPage((page) => measure(page, began))), browser: held };
     samples.push(sample);
     print([sample.minute.toFixed(2), sample.heap.toFixed(1), sample.nodes, sample.browser.toFixed(0), sample.server.toFixed(0), sample.painted, sample.entered]);
   }
-  if (values.shots) await page.screenshot({ path: `${values.shots}/wall.png`, fullPage: true });
+  if (values.shots) await withPage((page) => page.screenshot({ path: `${values.shots}/wall.png`, fullPage: true }));
   return judge(samples);
 }
 
@@ -103,8 +106,22 @@ async function drawZone(page, name) {
   await page.waitForSelector(`[data-stream=${name}] [data-place]`);
 }
 
-/** What is held now, in MiB, after the browser has collected its garbage. */
-async function measure(page, devtools, browserPid, began) {
+/** Does something with the browser's only page, and lets it go again. */
+async function withPage(action) {
+  const port = join(profile, "DevToolsActivePort");
+  for (let tries = 0; !existsSync(port) && tries < 100; tries += 1) await new Promise((done) => setTimeout(done, 100));
+  const attached = await chromium.connectOverCDP(`http://127.0.0.1:${readFileSync(port, "utf8").split("\n")[0]}`);
+  try {
+    return await action(attached.contexts()[0].pages()[0]);
+  } finally {
+    await attached.close();
+  }
+}
+
+/** What page and server hold now, in MiB, after the browser has collected its garbage. */
+async function measure(page, began) {
+  const devtools = await page.context().newCDPSession(page);
+  await devtools.send("HeapProfiler.enable");
   await devtools.send("HeapProfiler.collectGarbage");
   const { usedSize } = await devtools.send("Runtime.getHeapUsage");
   const { nodes } = await devtools.send("Memory.getDOMCounters");
@@ -122,7 +139,6 @@ async function measure(page, devtools, browserPid, began) {
     minute: (Date.now() - began) / 60_000,
     heap: usedSize / MIB,
     nodes,
-    browser: treeOf(browserPid).reduce((sum, pid) => sum + proportional(pid), 0) / MIB,
     server: proportional(serverPid) / MIB,
     painted,
     entered: (stream.counts.zones[0]?.entered ?? 0) + (stream.counts.zones[0]?.born_inside ?? 0),
@@ -181,16 +197,6 @@ function treeOf(root) {
   }
   const of = (pid) => [pid, ...(children.get(String(pid)) ?? []).flatMap(of)];
   return of(root);
-}
-
-/** The browser's first process, by the folder that it was given. */
-function rootOf(folder) {
-  for (const pid of readdirSync("/proc").filter((name) => /^\d+$/.test(name))) {
-    if (!existsSync(`/proc/${pid}/cmdline`)) continue;
-    const words = readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0");
-    if (words.includes(`--user-data-dir=${folder}`) && !words.some((word) => word.startsWith("--type="))) return Number(pid);
-  }
-  throw new Error("the browser's process was not found");
 }
 
 function pidOfPort(port) {

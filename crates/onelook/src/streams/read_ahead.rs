@@ -1,24 +1,50 @@
-//! How many frames of videos are read before the model is free for them: as few as keep it busy, since
+//! When frames of videos are to be there, and how many: as late and as few as keep the model busy, since
 //! frames that wait grow old.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use onelook_media::video::RecentShortest;
 
 /// So many runs in a row that had not to wait, and one frame less is read ahead.
 const CALM_RUNS: u32 = 32;
 
-/// Adapts to how long the model waits for frames.
+/// Adapts to how long runs take and to how long the model waits for frames.
 #[derive(Debug, Default)]
 pub struct ReadAhead {
-    /// Beyond those of one run.
+    /// Frames beyond those of one run.
     extra: usize,
     calm: u32,
     waited: Duration,
+    /// When frames were collected for the run that is under way.
+    collected: Option<Instant>,
+    /// From there until the next are collected.
+    interval: RecentShortest,
 }
 
 impl ReadAhead {
     /// Most frames to be read ahead, where one run takes `batch` and there are so many `streams`.
     pub fn frames(&self, batch: usize, streams: usize) -> usize {
         (batch + self.extra).min(streams)
+    }
+
+    /// When frames that are asked for now are needed.
+    pub fn needed(&self, now: Instant) -> Instant {
+        match (self.collected, self.extra) {
+            (Some(collected), 0) => now.max(collected + self.interval.get()),
+            _ => now,
+        }
+    }
+
+    /// Frames are collected for a run, or none are there yet.
+    pub fn collects(&mut self, now: Instant) {
+        if let Some(collected) = self.collected.take() {
+            self.interval.see(now - collected);
+        }
+    }
+
+    /// A run begins with frames that were collected now.
+    pub fn runs(&mut self, now: Instant) {
+        self.collected = Some(now);
     }
 
     /// Nothing could be run for so long, though a frame had been asked for.
@@ -74,5 +100,25 @@ mod tests {
             ahead.ran(RUN, 8);
         }
         assert_eq!(ahead.frames(4, 8), 8);
+    }
+
+    #[test]
+    fn frames_are_needed_when_the_run_that_is_under_way_will_have_ended() {
+        let mut ahead = ReadAhead::default();
+        let mut now = Instant::now();
+        assert_eq!(ahead.needed(now), now, "nothing is known");
+        ahead.collects(now);
+        ahead.runs(now);
+        now += RUN;
+        ahead.collects(now);
+        assert_eq!(ahead.needed(now), now, "nothing is under way");
+        ahead.runs(now);
+        assert_eq!(ahead.needed(now), now + RUN);
+        let late = now + 2 * RUN;
+        assert_eq!(ahead.needed(late), late);
+        // Where the model had to wait, frames are read as soon as may be.
+        ahead.waited(RUN);
+        ahead.ran(RUN, 8);
+        assert_eq!(ahead.needed(now), now);
     }
 }

@@ -2,24 +2,26 @@
 
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, OnceLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::super::error::VideoError;
 use super::super::frame::VideoFrame;
 use super::super::probe::VideoInfo;
+use super::pacing::{LeadTime, RecentShortest};
 
 /// Which frames wait for whoever takes them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Delivery {
-    /// All; the decoder waits when so many do.
+    /// All; each is read to be there about when it is needed, as far as that can be told from those before,
+    /// and the decoder waits when so many do.
     EveryFrame {
         /// Most frames that wait.
         ahead: usize,
         /// Most bytes of frames that wait; one frame may always.
         bytes: u64,
     },
-    /// All, and each is read when it is [asked for](super::VideoStream::ask), but the first: of videos that
-    /// run beside each other, frames that were read before their turn is near only grow old.
+    /// All, and each is read for when it was [asked for](super::VideoStream::ask), but the first: of videos
+    /// that run beside each other, frames that were read before their turn is near only grow old.
     OnDemand,
     /// The newest only; older ones are dropped and counted.
     LatestFrame,
@@ -72,17 +74,25 @@ pub struct State {
     pub spare: Vec<u8>,
     pub status: StreamStatus,
     pub info: Option<VideoInfo>,
-    /// Whether the next frame may be read, where that is done on demand.
-    pub asked: bool,
+    /// When the next frame is needed, if somebody said so.
+    pub needed: Option<Instant>,
+    /// When a frame was taken last.
+    pub taken: Option<Instant>,
+    /// From there until the next one was wanted.
+    pub interval: RecentShortest,
+    /// How long before they are needed frames are read.
+    pub lead: LeadTime,
     pub finished: bool,
     pub failure: Option<VideoError>,
 }
 
 impl Shared {
-    /// The next frame may be read; whether it could not before.
-    pub fn ask(&self, state: &mut State) -> bool {
+    /// The next frame is needed then; whether nobody said so before.
+    pub fn ask(&self, state: &mut State, needed: Instant) -> bool {
         self.changed.notify_all();
-        !std::mem::replace(&mut state.asked, true)
+        let before = state.needed;
+        state.needed = Some(before.map_or(needed, |before| before.min(needed)));
+        before.is_none()
     }
 
     /// A frame or the end has come.

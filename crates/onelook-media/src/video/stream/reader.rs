@@ -2,7 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::super::backoff::Backoff;
 use super::super::decoder::{Decoder, OpenDecoder};
@@ -69,41 +69,62 @@ impl Reader {
         self.shared.lock().status.attempts += 1;
         let mut decoder: Box<dyn Decoder> = self.opener.open(&self.stop)?;
         self.shared.lock().info = decoder.info().cloned();
+        let mut is_first = true;
         loop {
             // A frame that was read and finds no room would only grow old.
-            self.wait_for_room();
+            self.wait_until_wanted();
             let buffer = std::mem::take(&mut self.shared.lock().spare);
+            let began = Instant::now();
             let Some(frame) = decoder.next_frame(buffer)? else {
                 return Ok(());
             };
-            if !self.deliver(frame) {
+            // The first one takes the start of the decoder.
+            let took = (!std::mem::take(&mut is_first)).then(|| began.elapsed());
+            if !self.deliver(frame, took) {
                 return Ok(());
             }
         }
     }
 
-    /// Waits until another frame may wait, or nobody wants more.
-    fn wait_for_room(&self) {
+    /// Waits until the next frame is to be read, or nobody wants more.
+    fn wait_until_wanted(&self) {
         let mut state = self.shared.lock();
-        while !self.has_room(&state) && !self.stop.is_stopped() {
-            state = self.shared.wait(state, None);
-        }
-    }
-
-    fn has_room(&self, state: &State) -> bool {
-        match (self.delivery, state.waiting.front()) {
-            (Delivery::LatestFrame, _) | (Delivery::EveryFrame { .. }, None) => true,
-            (Delivery::OnDemand, first) => first.is_none() && state.asked,
-            (Delivery::EveryFrame { ahead, bytes }, Some(first)) => {
-                let fitting = bytes / (first.pixels.len() as u64).max(1);
-                let most = ahead.min(fitting.try_into().unwrap_or(usize::MAX)).max(1);
-                state.waiting.len() < most
+        while !self.stop.is_stopped() {
+            let pause = self.pause(&state);
+            if pause == Some(Duration::ZERO) {
+                break;
             }
+            state = self.shared.wait(state, pause);
         }
     }
 
-    /// Hands a frame over; `false` when nobody wants more.
-    fn deliver(&mut self, mut frame: VideoFrame) -> bool {
+    /// How long until the next frame is to be read; absent while nothing tells.
+    fn pause(&self, state: &State) -> Option<Duration> {
+        let waiting = state.waiting.len();
+        let needed = match self.delivery {
+            Delivery::LatestFrame => return Some(Duration::ZERO),
+            Delivery::OnDemand if waiting > 0 => return None,
+            Delivery::OnDemand => state.needed?,
+            Delivery::EveryFrame { ahead, bytes } => {
+                let frame = state.waiting.front();
+                let fitting = bytes / frame.map_or(1, |frame| frame.pixels.len().max(1)) as u64;
+                let most = ahead.min(fitting.try_into().unwrap_or(usize::MAX));
+                if waiting >= most.max(1) {
+                    return None;
+                }
+                match (state.needed, state.taken) {
+                    // What comes from a live stream is old already.
+                    (None, Some(taken)) if self.reconnect.is_none() => taken + state.interval.get() * (waiting as u32 + 1),
+                    _ => return Some(Duration::ZERO),
+                }
+            }
+        };
+        let left = needed.saturating_duration_since(Instant::now());
+        Some(state.lead.pause(left))
+    }
+
+    /// Hands a frame over that `took` so long, if that is known; `false` when nobody wants more.
+    fn deliver(&mut self, mut frame: VideoFrame, took: Option<Duration>) -> bool {
         if self.reconnect.is_some() {
             let (clock, arrived) = (&mut self.clock, frame.arrived);
             frame.time = frame.time.map(|time| clock.time(time, arrived));
@@ -112,7 +133,10 @@ impl Reader {
         frame.number = state.status.frames;
         state.status.frames += 1;
         state.status.state = StreamState::Running;
-        state.asked = false;
+        state.needed = None;
+        if let Some(took) = took {
+            state.lead.see(took);
+        }
         if self.delivery == Delivery::LatestFrame
             && let Some(older) = state.waiting.pop_front()
         {

@@ -201,20 +201,20 @@ fn no_more_bytes_wait_than_may_but_always_one_frame() {
 #[test]
 fn on_demand_no_frame_is_read_that_was_not_asked_for() {
     let mut stream = stream(&[(50, ended())], Delivery::OnDemand, false);
-    assert!(!stream.ask(), "the first is read anyway");
+    assert!(!stream.ask(Instant::now()), "the first is read anyway");
     assert_eq!(stream.ready(), Next::NotYet);
     for read in 1..=20 {
         while !stream.is_ready() {
             thread::yield_now();
         }
-        assert!(!stream.ask(), "one waits");
+        assert!(!stream.ask(Instant::now()), "one waits");
         assert!(matches!(stream.ready(), Next::Frame(frame) if frame.number == read - 1));
         thread::sleep(Duration::from_millis(1));
         assert_eq!(
             (stream.ready(), stream.status().frames),
             (Next::NotYet, read)
         );
-        assert!(stream.ask());
+        assert!(stream.ask(Instant::now()));
     }
     // Whoever waits for a frame asks for it.
     assert_eq!(numbers(&mut stream, 30), (20..50).collect::<Vec<u64>>());
