@@ -1,14 +1,13 @@
 // The wall of the Streams page for a long time: adds streams, leaves the page open in a real browser, and samples what
-// browser and server hold. Playwright is attached only while a sample is taken: as long as it is, the browser keeps the
-// answers to all requests of the page for it, up to 100 MB. In, the addresses of a running `onelook serve --allow-stream-host 127.0.0.1` and of an RTSP
+// browser and server hold. Speaks the browser's own protocol: a tool that follows all that a page does, as Playwright
+// does, makes the browser keep it. In, the addresses of a running `onelook serve --allow-stream-host 127.0.0.1` and of an RTSP
 // server; out, a line per sample, whether each curve is flat, and exit 1 if one is not. Linux only, for /proc.
 
 import { execFileSync, spawn } from "node:child_process";
-import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { chromium } from "playwright-core";
 
 const HELP = `node wall.mjs [options]
   --url ADDRESS       of a running onelook serve (default http://127.0.0.1:8000)
@@ -53,9 +52,11 @@ const serverPid = Number(values["server-pid"] ?? pidOfPort(new URL(url).port));
 const profile = mkdtempSync(join(tmpdir(), "onelook-wall-"));
 const browser = spawn(
   values.chromium,
-  ["--headless=new", "--no-sandbox", "--no-first-run", "--remote-debugging-port=0", `--user-data-dir=${profile}`, "--window-size=1440,1300", "about:blank"],
-  { stdio: "ignore" },
+  ["--headless=new", "--no-sandbox", "--no-first-run", "--remote-debugging-pipe", `--user-data-dir=${profile}`, "about:blank"],
+  { stdio: ["ignore", "ignore", "ignore", "pipe", "pipe"] },
 );
+for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, () => process.exit(1));
+process.on("exit", () => browser.kill());
 let failed = false;
 try {
   failed = !(await run());
@@ -75,56 +76,93 @@ async function run() {
     const added = await fetch(`${url}/v1/streams`, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(settings) });
     if (!added.ok) throw new Error(`${name}: ${await added.text()}`);
   }
-  await withPage(async (page) => {
-    await page.goto(`${url}/#streams`);
-    for (const name of names) await page.waitForSelector(`[data-stream=${name}] .badge[data-state=running]`, { timeout: 60_000 });
-    await drawZone(page, names[0]);
-  });
+  const page = await openPage();
+  await page.send("Emulation.setDeviceMetricsOverride", { width: 1440, height: 1300, deviceScaleFactor: 1, mobile: false });
+  await page.send("Page.navigate", { url: `${url}/#streams` });
+  for (const name of names) await page.until((wanted) => document.querySelector(`[data-stream=${wanted}] .badge[data-state=running]`) !== null, name);
+  await drawZone(page, names[0]);
   const samples = [];
   const began = Date.now();
   const end = began + Number(values.minutes) * 60_000;
   print(["minute", "heap", "nodes", "browser", "server", "painted", "entered"]);
   while (Date.now() < end) {
     await new Promise((done) => setTimeout(done, Number(values.every) * 1000));
-    // Before anything is attached.
-    const held = treeOf(browser.pid).reduce((sum, pid) => sum + proportional(pid), 0) / MIB;
-    const sample = { ...(await withPage((page) => measure(page, began))), browser: held };
+    const sample = await measure(page, began);
     samples.push(sample);
     print([sample.minute.toFixed(2), sample.heap.toFixed(1), sample.nodes, sample.browser.toFixed(0), sample.server.toFixed(0), sample.painted, sample.entered]);
   }
-  if (values.shots) await withPage((page) => page.screenshot({ path: `${values.shots}/wall.png`, fullPage: true }));
+  if (values.shots) {
+    const { data } = await page.send("Page.captureScreenshot", { captureBeyondViewport: true });
+    writeFileSync(`${values.shots}/wall.png`, Buffer.from(data, "base64"));
+  }
   return judge(samples);
 }
 
 async function drawZone(page, name) {
-  const tile = page.locator(`[data-stream=${name}]`);
-  await tile.scrollIntoViewIfNeeded();
-  await page.click(`[data-stream=${name}] [data-draw=zone]`);
-  const box = await tile.locator("canvas").boundingBox();
-  for (const [x, y] of [[0.02, 0.02], [0.98, 0.02], [0.98, 0.98], [0.02, 0.98]]) await page.mouse.click(box.x + x * box.width, box.y + y * box.height);
-  await page.keyboard.press("Enter");
-  await page.waitForSelector(`[data-stream=${name}] [data-place]`);
+  const [x, y, width, height] = await page.evaluate((wanted) => {
+    const tile = document.querySelector(`[data-stream=${wanted}]`);
+    tile.scrollIntoView();
+    tile.querySelector("[data-draw=zone]").click();
+    const box = tile.querySelector("canvas").getBoundingClientRect();
+    return [box.x, box.y, box.width, box.height];
+  }, name);
+  for (const [right, down] of [[0.02, 0.02], [0.98, 0.02], [0.98, 0.98], [0.02, 0.98]]) {
+    const point = { x: x + right * width, y: y + down * height, button: "left", clickCount: 1 };
+    await page.send("Input.dispatchMouseEvent", { type: "mousePressed", ...point });
+    await page.send("Input.dispatchMouseEvent", { type: "mouseReleased", ...point });
+  }
+  for (const type of ["keyDown", "keyUp"]) await page.send("Input.dispatchKeyEvent", { type, key: "Enter", windowsVirtualKeyCode: 13 });
+  await page.until((wanted) => document.querySelector(`[data-stream=${wanted}] [data-place]`) !== null, name);
 }
 
-/** Does something with the browser's only page, and lets it go again. */
-async function withPage(action) {
-  const port = join(profile, "DevToolsActivePort");
-  for (let tries = 0; !existsSync(port) && tries < 100; tries += 1) await new Promise((done) => setTimeout(done, 100));
-  const attached = await chromium.connectOverCDP(`http://127.0.0.1:${readFileSync(port, "utf8").split("\n")[0]}`);
-  try {
-    return await action(attached.contexts()[0].pages()[0]);
-  } finally {
-    await attached.close();
-  }
+/** The browser's page, by the protocol of its developer tools over a pipe. */
+async function openPage() {
+  const [, , , input, output] = browser.stdio;
+  const waiting = new Map();
+  let last = 0;
+  let rest = "";
+  output.setEncoding("utf8").on("data", (text) => {
+    const messages = (rest + text).split("\0");
+    rest = messages.pop();
+    for (const message of messages) {
+      const { id, result, error } = JSON.parse(message);
+      const [done, failed] = waiting.get(id) ?? [];
+      waiting.delete(id);
+      if (error) failed?.(new Error(error.message));
+      else done?.(result);
+    }
+  });
+  const send = (method, params, sessionId) =>
+    new Promise((done, failed) => {
+      last += 1;
+      waiting.set(last, [done, failed]);
+      input.write(`${JSON.stringify({ id: last, method, params, sessionId })}\0`);
+    });
+  const { targetInfos } = await send("Target.getTargets");
+  const { targetId } = targetInfos.find(({ type }) => type === "page");
+  const { sessionId } = await send("Target.attachToTarget", { targetId, flatten: true });
+  const page = { send: (method, params) => send(method, params, sessionId) };
+  page.evaluate = async (action, argument) => {
+    const expression = `(${action})(${JSON.stringify(argument)})`;
+    const { result, exceptionDetails } = await page.send("Runtime.evaluate", { expression, returnByValue: true });
+    if (exceptionDetails) throw new Error(exceptionDetails.exception?.description ?? exceptionDetails.text);
+    return result.value;
+  };
+  page.until = async (action, argument) => {
+    const end = Date.now() + 60_000;
+    while (!(await page.evaluate(action, argument))) {
+      if (Date.now() > end) throw new Error(`not within a minute: ${argument}: ${action}`);
+      await new Promise((done) => setTimeout(done, 200));
+    }
+  };
+  return page;
 }
 
 /** What page and server hold now, in MiB, after the browser has collected its garbage. */
 async function measure(page, began) {
-  const devtools = await page.context().newCDPSession(page);
-  await devtools.send("HeapProfiler.enable");
-  await devtools.send("HeapProfiler.collectGarbage");
-  const { usedSize } = await devtools.send("Runtime.getHeapUsage");
-  const { nodes } = await devtools.send("Memory.getDOMCounters");
+  await page.send("HeapProfiler.collectGarbage");
+  const { usedSize } = await page.send("Runtime.getHeapUsage");
+  const { nodes } = await page.send("Memory.getDOMCounters");
   const stream = await (await fetch(`${url}/v1/streams/${names[0]}`)).json();
   const painted = await page.evaluate(() => {
     const isPainted = (canvas) => {
@@ -139,6 +177,7 @@ async function measure(page, began) {
     minute: (Date.now() - began) / 60_000,
     heap: usedSize / MIB,
     nodes,
+    browser: treeOf(browser.pid).reduce((sum, pid) => sum + proportional(pid), 0) / MIB,
     server: proportional(serverPid) / MIB,
     painted,
     entered: (stream.counts.zones[0]?.entered ?? 0) + (stream.counts.zones[0]?.born_inside ?? 0),
