@@ -114,7 +114,9 @@ impl Reader {
                 }
                 match (state.needed, state.taken) {
                     // What comes from a live stream is old already.
-                    (None, Some(taken)) if self.reconnect.is_none() => taken + state.interval.get() * (waiting as u32 + 1),
+                    (None, Some(taken)) if self.reconnect.is_none() => {
+                        taken + state.interval.get() * (waiting as u32 + 1)
+                    }
                     _ => return Some(Duration::ZERO),
                 }
             }
