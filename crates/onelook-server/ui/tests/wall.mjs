@@ -17,7 +17,7 @@ const HELP = `node wall.mjs [options]
   --minutes N         default 5
   --every SECONDS     between two samples (default 20)
   --server-pid PID    the server's process; found by its port otherwise
-  --slope MIB         growth that is still flat, in MiB per hour of each curve (default 60)
+  --slope MIB         growth that is still flat, in MiB per hour of each curve (default 40)
   --shots FOLDER      for screenshots (default: none)
   --chromium PATH     default /usr/bin/chromium
 `;
@@ -31,7 +31,7 @@ const { values } = parseArgs({
     minutes: { type: "string", default: "5" },
     every: { type: "string", default: "20" },
     "server-pid": { type: "string" },
-    slope: { type: "string", default: "60" },
+    slope: { type: "string", default: "40" },
     shots: { type: "string" },
     chromium: { type: "string", default: "/usr/bin/chromium" },
     help: { type: "boolean", default: false },
