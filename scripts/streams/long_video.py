@@ -50,7 +50,8 @@ def lines(path):
             return file.read().splitlines()
         records = [json.loads(line) for line in file]
     for record in records:
-        record.pop("speed_ms", None)
+        for measured in ("speed_ms", "age_ms"):
+            record.pop(measured, None)
     return records
 
 

@@ -122,7 +122,9 @@ fn without_speed(lines: &str) -> String {
     let records = lines.lines().map(|line| {
         let mut record: Value = serde_json::from_str(line).unwrap();
         if let Some(record) = record.as_object_mut() {
-            record.remove("speed_ms");
+            for measured in ["speed_ms", "age_ms"] {
+                record.remove(measured);
+            }
         }
         format!("{record}\n")
     });
