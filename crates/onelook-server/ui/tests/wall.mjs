@@ -55,6 +55,7 @@ const browser = spawn(
   ["--headless=new", "--no-sandbox", "--no-first-run", "--remote-debugging-pipe", `--user-data-dir=${profile}`, "about:blank"],
   { stdio: ["ignore", "ignore", "ignore", "pipe", "pipe"] },
 );
+const ended = new Promise((done) => browser.once("exit", done));
 for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, () => process.exit(1));
 process.on("exit", () => browser.kill());
 let failed = false;
@@ -62,7 +63,6 @@ try {
   failed = !(await run());
 } finally {
   for (const name of names) await fetch(`${url}/v1/streams/${name}`, { method: "DELETE" }).catch(() => {});
-  const ended = new Promise((done) => browser.once("exit", done));
   browser.kill();
   await ended;
   rmSync(profile, { recursive: true, force: true });
@@ -131,6 +131,9 @@ async function openPage() {
       if (error) failed?.(new Error(error.message));
       else done?.(result);
     }
+  });
+  void ended.then(() => {
+    for (const [, failed] of waiting.values()) failed(new Error("the browser has ended"));
   });
   const send = (method, params, sessionId) =>
     new Promise((done, failed) => {

@@ -221,6 +221,18 @@ fn on_demand_no_frame_is_read_that_was_not_asked_for() {
 }
 
 #[test]
+fn on_demand_a_frame_is_read_for_when_it_is_needed() {
+    let mut stream = stream(&[(50, ended())], Delivery::OnDemand, false);
+    // How long reading takes is known from the second frame on.
+    assert_eq!(numbers(&mut stream, 2), [0, 1]);
+    assert!(stream.ask(Instant::now() + Duration::from_secs(3600)));
+    thread::sleep(Duration::from_millis(20));
+    assert_eq!(stream.status().frames, 2);
+    // Whoever waits needs it now.
+    assert_eq!(numbers(&mut stream, 1), [2]);
+}
+
+#[test]
 fn a_thread_that_cannot_be_started_ends_its_stream() {
     let mut stream = stream(&[], ALL, false);
     let opener = stream.opener.take().unwrap();
